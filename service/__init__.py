@@ -1,0 +1,1 @@
+"""What runs in the container: the API, the worker and the migrations, one image for all."""

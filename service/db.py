@@ -1,0 +1,51 @@
+"""Connections to Postgres: bounded in number and in time, and named for whoever reads pg_stat_activity."""
+
+from typing import Any
+
+import asyncpg
+
+CONNECT_TIMEOUT_SECONDS = 5.0
+
+UNAVAILABLE: tuple[type[BaseException], ...] = (
+    OSError,  # refused, reset, unknown host, no socket file
+    TimeoutError,
+    asyncpg.PostgresConnectionError,  # 08*: lost in the middle
+    asyncpg.OperatorInterventionError,  # 57*: shutting down, starting up, cancelled by a timeout
+    asyncpg.TooManyConnectionsError,
+    asyncpg.ReadOnlySQLTransactionError,  # a writer that was demoted
+    asyncpg.InvalidAuthorizationSpecificationError,  # 28*: a password that rotated, or a wrong one
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.InterfaceError,  # asyncpg's own word for a closed connection or pool
+)
+"""What a call raises while the database is away: answer 503, or wait and try again."""
+
+
+async def create_pool(
+    dsn: str,
+    *,
+    name: str,
+    max_size: int,
+    statement_timeout_seconds: float = 60,
+    **options: Any,
+) -> asyncpg.Pool:
+    """A pool that opens its connections when they are first needed, `max_size` at the most.
+
+    It can therefore be made while the database is away; the calls on it then raise one of
+    `UNAVAILABLE`. No statement, lock or open transaction may wait longer than the server's limits
+    that are set here.
+    """
+    return await asyncpg.create_pool(
+        dsn,
+        min_size=0,
+        max_size=max_size,
+        timeout=CONNECT_TIMEOUT_SECONDS,
+        # the client's own limit, for a server that no longer answers at all
+        command_timeout=statement_timeout_seconds + 5,
+        server_settings={
+            "application_name": name,
+            "statement_timeout": str(int(statement_timeout_seconds * 1000)),
+            "lock_timeout": "10s",
+            "idle_in_transaction_session_timeout": "60s",
+        },
+        **options,
+    )

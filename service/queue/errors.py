@@ -1,0 +1,61 @@
+"""What can be wrong with a request to the queue.
+
+QueueError
+├── UnknownTaskError         no task of that name
+├── InvalidPayloadError      the payload does not fit the task's signature
+│   └── PayloadTooLargeError
+├── InvalidOptionError       a job option has a value it cannot have
+├── JobNotFoundError         no job with that key
+└── JobStateError            the job is in a state that does not allow it
+"""
+
+
+class QueueError(Exception):
+    """Base of everything a caller of the queue can get wrong."""
+
+
+class UnknownTaskError(QueueError):
+    """No task of that name is registered in this process."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"no task is named {name!r}")
+        self.name = name
+
+
+class InvalidPayloadError(QueueError):
+    """The payload does not fit the task's signature; `field` is the path of what is wrong."""
+
+    def __init__(self, task: str, field: str, reason: str) -> None:
+        super().__init__(f"task {task!r}: {field}: {reason}")
+        self.field = field
+        self.reason = reason
+
+
+class PayloadTooLargeError(InvalidPayloadError):
+    """The payload is over the limit; put large things into S3 and send their key."""
+
+
+class InvalidOptionError(QueueError):
+    """A job option has a value it cannot have."""
+
+    def __init__(self, option: str, reason: str) -> None:
+        super().__init__(f"{option}: {reason}")
+        self.option = option
+        self.reason = reason
+
+
+class JobNotFoundError(QueueError):
+    """No job with that key, or its history has been pruned."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"no job has the key {key!r}")
+        self.key = key
+
+
+class JobStateError(QueueError):
+    """The job's state does not allow what was asked, such as a retry before it has ended."""
+
+    def __init__(self, key: str, status: str, wanted: str) -> None:
+        super().__init__(f"job {key!r} is {status}; {wanted}")
+        self.key = key
+        self.status = status

@@ -1,0 +1,307 @@
+"""The tasks of this code base: decorating a function under `service/domain/*/jobs/` registers it."""
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeVar, get_type_hints
+from zoneinfo import ZoneInfo
+
+import msgspec
+from croniter import croniter
+
+from service import contract
+from service.queue.errors import InvalidPayloadError, PayloadTooLargeError, UnknownTaskError
+
+TaskFunction = Callable[..., Any]
+F = TypeVar("F", bound=TaskFunction)
+
+TIMEOUT_SECONDS = 60
+ATTEMPTS = 3
+BACKOFF_BASE_SECONDS = 1.0
+BACKOFF_MAX_SECONDS = 300.0
+TTL_SECONDS = 24 * 3600
+JOB_MODULES = ("tasks", "scheduled", "startup", "shutdown")
+
+
+class RegistrationError(Exception):
+    """A task, schedule or hook is declared wrongly; the message starts with its file and line."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When a task runs by itself: a cron line read in a time zone."""
+
+    cron: str
+    tz: ZoneInfo
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """A registered Python function and how its jobs run unless a job says otherwise."""
+
+    name: str
+    function: TaskFunction
+    payload_type: type[msgspec.Struct]
+    aliases: tuple[str, ...] = ()  # former names, for jobs that were queued under them
+    timeout: int = TIMEOUT_SECONDS  # seconds for one attempt
+    retries: int = ATTEMPTS  # the most attempts a job gets, as SAQ counts them
+    retry_delay: float = BACKOFF_BASE_SECONDS  # seconds before the second attempt
+    backoff: bool | float = BACKOFF_MAX_SECONDS  # doubling delays up to this many seconds
+    ttl: int = TTL_SECONDS  # seconds the ended job and its result are kept in the queue
+    priority: int = 0  # lower runs first
+    schedules: tuple[Schedule, ...] = ()
+    source: str = ""  # file:line
+
+    def encode(self, payload: Mapping[str, Any]) -> dict[str, Any]:
+        """Check `payload` against the function's annotations and make it JSON-safe.
+
+        Raises `InvalidPayloadError` with the field's path, `PayloadTooLargeError` over 64 KiB.
+        """
+        encoded: dict[str, Any] = msgspec.to_builtins(self._convert(payload), str_keys=True)
+        size = len(msgspec.json.encode(encoded))
+        if size > contract.PAYLOAD_MAX_BYTES:
+            raise PayloadTooLargeError(
+                self.name,
+                "payload",
+                f"{size} bytes as JSON, the limit is {contract.PAYLOAD_MAX_BYTES}; "
+                "put large things into S3 and send their key",
+            )
+        return encoded
+
+    def decode(self, payload: Mapping[str, Any]) -> dict[str, Any]:
+        """The keyword arguments for the function, of the annotated types.
+
+        Raises `InvalidPayloadError` where an older or newer release queued something else.
+        """
+        struct = self._convert(payload)
+        return {name: getattr(struct, name) for name in struct.__struct_fields__}
+
+    def _convert(self, payload: Mapping[str, Any]) -> msgspec.Struct:
+        try:
+            return msgspec.convert(payload, self.payload_type)
+        except msgspec.ValidationError as error:
+            reason, _, path = str(error).partition(" - at `$.")
+            raise InvalidPayloadError(
+                self.name, "payload" + (f".{path.rstrip('`')}" if path else ""), reason
+            ) from None
+
+
+@dataclass
+class Registry:
+    """Every task of a process by name, its schedules and its start and stop hooks.
+
+    Registering raises `RegistrationError`: a taken name, a bad cron line or time zone, a signature
+    that cannot be a payload.
+    """
+
+    tasks: dict[str, Task] = field(default_factory=dict)
+    startup: list[TaskFunction] = field(default_factory=list)
+    shutdown: list[TaskFunction] = field(default_factory=list)
+    _names: dict[str, Task] = field(default_factory=dict)  # aliases included
+
+    def get(self, name: str) -> Task:
+        """The task of that name or former name. Raises `UnknownTaskError`."""
+        try:
+            return self._names[name]
+        except KeyError:
+            raise UnknownTaskError(name) from None
+
+    def task(
+        self,
+        function: F | None = None,
+        *,
+        name: str | None = None,
+        aliases: tuple[str, ...] = (),
+        timeout: int = TIMEOUT_SECONDS,  # noqa: ASYNC109 - the job's limit, not this call's
+        retries: int = ATTEMPTS,
+        retry_delay: float = BACKOFF_BASE_SECONDS,
+        backoff: bool | float = BACKOFF_MAX_SECONDS,
+        ttl: int = TTL_SECONDS,
+        priority: int = 0,
+        schedules: tuple[Schedule, ...] = (),
+    ) -> Any:
+        """Register a function as a task, under its own name unless `name` is given.
+
+        The function gets the context and then the payload's fields as keyword arguments, and stays
+        callable as it is. After a crash a job may run twice: a second run must be harmless.
+
+            @task(name="invoice.send", timeout=30, retries=5)
+            async def send_invoice(ctx: Context, *, invoice_id: int) -> None: ...
+        """
+
+        def register(function: F) -> F:
+            source = _source(function)
+            for option, value, low in (
+                ("timeout", timeout, 1),
+                ("retries", retries, 1),
+                ("retry_delay", retry_delay, 0),
+                ("ttl", ttl, 0),
+            ):
+                if value < low:
+                    raise RegistrationError(f"{source}: {option}={value}: must be at least {low}")
+            if not 0 <= priority <= 32767:
+                raise RegistrationError(f"{source}: priority={priority}: must be 0 to 32767")
+            task_name = name or function.__name__
+            self._add(
+                Task(
+                    name=task_name,
+                    function=function,
+                    payload_type=_payload_type(function, task_name, source),
+                    aliases=aliases,
+                    timeout=timeout,
+                    retries=retries,
+                    retry_delay=retry_delay,
+                    backoff=backoff,
+                    ttl=ttl,
+                    priority=priority,
+                    schedules=schedules,
+                    source=source,
+                )
+            )
+            return function
+
+        return register if function is None else register(function)
+
+    def scheduled_task(self, *, cron: str, tz: str = "UTC", **options: Any) -> Callable[[F], F]:
+        """Register a task that also runs by itself, on a cron line in a time zone (UTC unless given).
+
+        Takes the options of `task`. All payload fields need defaults.
+
+            @scheduled_task(cron="0 2 * * *", tz="Europe/Berlin", timeout=600)
+            async def rebuild_index(ctx: Context) -> None: ...
+        """
+
+        def register(function: F) -> F:
+            source = _source(function)
+            if not croniter.is_valid(cron):
+                raise RegistrationError(
+                    f"{source}: cron={cron!r} is not a cron line; five fields are wanted: "
+                    "minute hour day-of-month month day-of-week"
+                )
+            try:
+                zone = ZoneInfo(tz)
+            except (KeyError, ValueError, OSError):
+                raise RegistrationError(
+                    f"{source}: tz={tz!r} is not a time zone; "
+                    "IANA names such as 'Europe/Berlin' or 'UTC' are"
+                ) from None
+            self.task(function, schedules=(Schedule(cron, zone),), **options)
+            added = self.get(options.get("name") or function.__name__)
+            if required := _required_fields(added.payload_type):
+                del self.tasks[added.name], self._names[added.name]
+                raise RegistrationError(
+                    f"{source}: a scheduled task is called without a payload, "
+                    f"but {', '.join(required)} has no default"
+                )
+            return function
+
+        return register
+
+    def on_startup(self, function: F) -> F:
+        """Run `function(ctx)` once when a worker starts, before its first job."""
+        self.startup.append(function)
+        return function
+
+    def on_shutdown(self, function: F) -> F:
+        """Run `function(ctx)` once when a worker stops, after its last job."""
+        self.shutdown.append(function)
+        return function
+
+    def _add(self, added: Task) -> None:
+        for name in (added.name, *added.aliases):
+            if taken := self._names.get(name):
+                raise RegistrationError(
+                    f"{added.source}: the task name {name!r} is taken by {taken.source}"
+                )
+        self.tasks[added.name] = added
+        self._names.update(dict.fromkeys((added.name, *added.aliases), added))
+
+
+registry = Registry()
+"""The process's registry, filled by the decorators below as modules are imported."""
+
+task = registry.task
+scheduled_task = registry.scheduled_task
+on_startup = registry.on_startup
+on_shutdown = registry.on_shutdown
+
+
+def discover(package_name: str = "service.domain") -> Registry:
+    """Import `jobs/{tasks,scheduled,startup,shutdown}.py` of each domain; the filled registry.
+
+    Raises what a module raises on import, `RegistrationError` among it: a worker with half of its
+    tasks would fail jobs that are right.
+    """
+    for domain in domains(package_name):
+        jobs = f"{domain.__name__}.jobs"
+        if _exists(domain, "jobs"):
+            package = importlib.import_module(jobs)
+            for module in JOB_MODULES:
+                if _exists(package, module):
+                    importlib.import_module(f"{jobs}.{module}")
+    return registry
+
+
+def domains(package_name: str = "service.domain") -> list[ModuleType]:
+    """The domain packages, by name."""
+    package = importlib.import_module(package_name)
+    return [
+        importlib.import_module(f"{package_name}.{found.name}")
+        for found in sorted(pkgutil.iter_modules(package.__path__), key=lambda found: found.name)
+        if found.ispkg
+    ]
+
+
+def _exists(package: ModuleType, name: str) -> bool:
+    return any(found.name == name for found in pkgutil.iter_modules(package.__path__))
+
+
+def _source(function: TaskFunction) -> str:
+    code = inspect.unwrap(function).__code__
+    path = Path(code.co_filename)
+    root = Path.cwd()
+    shown = path.relative_to(root) if path.is_relative_to(root) else path
+    return f"{shown}:{code.co_firstlineno}"
+
+
+def _payload_type(function: TaskFunction, name: str, source: str) -> type[msgspec.Struct]:
+    parameters = list(inspect.signature(function).parameters.values())
+    if not parameters or parameters[0].kind is inspect.Parameter.KEYWORD_ONLY:
+        raise RegistrationError(f"{source}: the first parameter of a task is its context")
+    hints = get_type_hints(function, include_extras=True)
+    fields: list[tuple[str, Any] | tuple[str, Any, Any]] = []
+    for parameter in parameters[1:]:
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            raise RegistrationError(f"{source}: *{parameter.name}: name each field of the payload")
+        if parameter.kind is parameter.POSITIONAL_ONLY:
+            raise RegistrationError(f"{source}: {parameter.name}: must not be positional-only")
+        if parameter.name not in hints:
+            raise RegistrationError(f"{source}: {parameter.name}: needs a type annotation")
+        kind = hints[parameter.name]
+        if parameter.default is parameter.empty:
+            fields.append((parameter.name, kind))
+        else:
+            fields.append((parameter.name, kind, _default(parameter.default)))
+    try:
+        payload_type = msgspec.defstruct(
+            f"{name} payload", fields, forbid_unknown_fields=True, kw_only=True
+        )
+        msgspec.json.Decoder(payload_type)  # refuses a type that has no JSON form
+    except TypeError as error:
+        raise RegistrationError(f"{source}: {error}") from None
+    return payload_type
+
+
+def _default(value: Any) -> Any:
+    """A mutable default as a factory, so that no two jobs share it."""
+    if isinstance(value, list | dict | set):
+        return msgspec.field(default_factory=lambda: type(value)(value))
+    return value
+
+
+def _required_fields(payload_type: type[msgspec.Struct]) -> list[str]:
+    return [found.name for found in msgspec.structs.fields(payload_type) if found.required]

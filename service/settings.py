@@ -1,0 +1,128 @@
+"""What this process was told from outside: read once in `service/__main__.py`, then passed on."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from service import contract
+
+POSTGRES_SCHEMES = ("postgresql://", "postgres://")
+SECRET_MIN_CHARACTERS = 16
+
+
+class SettingsError(Exception):
+    """The environment cannot be used; `problems` has one line for each variable, without values."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        lines = "\n".join(f"  {problem}" for problem in problems)
+        super().__init__(f"the environment has {len(problems)} problem(s):\n{lines}")
+
+
+class Settings(BaseSettings):
+    """One process's settings; field names are the environment variables' names in lower case.
+
+    Raises `pydantic.ValidationError`; use `load_settings`, which reports in the variables' names.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    stage: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,15}$")]
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["auto", "json", "pretty"] = "auto"
+
+    database_url: SecretStr
+    database_pool_size: Annotated[int, Field(ge=1, le=100)] = 10
+    queue_dsn: SecretStr | None = None
+    queue_pool_size: Annotated[int, Field(ge=2, le=100)] = 4
+
+    api_host: str = "127.0.0.1"
+    api_port: Annotated[int, Field(ge=1, le=65535)] = contract.API_PORT
+    api_auth: Literal["key", "off"] = "key"
+    api_key: Annotated[SecretStr | None, Field(validate_default=True)] = None
+    ui_username: str | None = None
+    ui_password: Annotated[SecretStr | None, Field(validate_default=True)] = None
+
+    worker_mode: Literal["standalone", "in-process"] = "standalone"
+    worker_concurrency: Annotated[int, Field(ge=1, le=1000)] = 10
+    worker_poll_seconds: Annotated[float, Field(ge=0.1, le=60)] = 5.0
+    worker_heartbeat_file: str = contract.HEARTBEAT_FILE
+    drain_seconds: Annotated[int, Field(ge=0, le=contract.STOP_TIMEOUT_SECONDS - 10)] = (
+        contract.DRAIN_SECONDS
+    )
+
+    email_from: str | None = None
+    aws_region: str | None = None
+
+    @field_validator("log_level", "log_format", "api_auth", "worker_mode", mode="before")
+    @classmethod
+    def _any_case(cls, value: object) -> object:
+        return value.lower() if isinstance(value, str) else value
+
+    @field_validator("database_url", "queue_dsn")
+    @classmethod
+    def _is_postgres(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith(POSTGRES_SCHEMES):
+            raise ValueError("must start with postgresql://")
+        return value
+
+    # Checked as fields, not as a whole: a whole is only checked once every field is right, and then
+    # the reader would meet these problems one run later.
+    @field_validator("api_key")
+    @classmethod
+    def _is_key_given(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if value is not None:
+            return _long_enough(value)
+        if info.data.get("stage") != contract.LOCAL_STAGE and info.data.get("api_auth") == "key":
+            raise ValueError(
+                "missing; every stage but local needs one "
+                "(API_AUTH=off leaves authentication to what stands in front of the API)"
+            )
+        return None
+
+    @field_validator("ui_password")
+    @classmethod
+    def _is_pair_given(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if (value is None) != (info.data.get("ui_username") is None):
+            raise ValueError("UI_USERNAME and UI_PASSWORD go together: give both or neither")
+        return value if value is None else _long_enough(value)
+
+    @property
+    def is_local(self) -> bool:
+        return self.stage == contract.LOCAL_STAGE
+
+    @property
+    def database_dsn(self) -> str:
+        """The application's database, credentials included: never log it."""
+        return self.database_url.get_secret_value()
+
+    @property
+    def queue_url(self) -> str:
+        """The queue's database: `QUEUE_DSN` where given, else `DATABASE_URL`. Never log it."""
+        return (self.queue_dsn or self.database_url).get_secret_value()
+
+
+def _long_enough(secret: SecretStr) -> SecretStr:
+    if len(secret.get_secret_value()) < SECRET_MIN_CHARACTERS:
+        raise ValueError(f"must have at least {SECRET_MIN_CHARACTERS} characters")
+    return secret
+
+
+def load_settings() -> Settings:
+    """Read the environment once.
+
+    Raises `SettingsError` naming every missing or wrong variable at once; no value is repeated.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise SettingsError([_problem(dict(found)) for found in error.errors()]) from None
+
+
+def _problem(found: dict[str, object]) -> str:
+    location = found["loc"]
+    assert isinstance(location, tuple) and location
+    message = str(found["msg"]).removeprefix("Value error, ")
+    name = str(location[0]).upper()
+    return f"{name}: {'missing' if found['type'] == 'missing' else message}"
