@@ -1,0 +1,124 @@
+"""From a task's name and a payload to a job: checked here, whoever enqueues."""
+
+import dataclasses
+import math
+import time
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+import structlog
+from msgspec import Meta
+from saq import Job
+
+from service.queue.errors import InvalidOptionError
+from service.queue.registry import Registry
+
+REQUEST_ID = "request_id"  # in the log context, and in a job's meta on its way to the worker
+
+# What the queue itself writes into a job; nobody else may.
+_QUEUE_FIELDS = {
+    "function", "kwargs", "queue", "progress", "attempts", "completed", "queued", "started",
+    "touched", "result", "error", "status", "worker_id",
+}  # fmt: skip
+_JOB_FIELDS = {found.name for found in dataclasses.fields(Job)} - _QUEUE_FIELDS
+
+
+class JobOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How one job runs; what is left out comes from its task."""
+
+    key: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
+    """Unique among the waiting and running jobs: a second enqueue of it does nothing."""
+    delay: Annotated[float, Meta(ge=0, le=366 * 86400)] | None = None
+    """Seconds to wait before the job is due."""
+    run_at: Annotated[datetime, Meta(tz=True)] | None = None
+    """When the job is due, instead of `delay`."""
+    timeout: Annotated[int, Meta(ge=1, le=86400)] | None = None
+    """Seconds one attempt may take."""
+    retries: Annotated[int, Meta(ge=1, le=100)] | None = None
+    """The most attempts the job gets."""
+    retry_delay: Annotated[float, Meta(ge=0, le=86400)] | None = None
+    """Seconds before the second attempt; later delays double."""
+    ttl: Annotated[int, Meta(ge=0, le=366 * 86400)] | None = None
+    """Seconds the ended job and its result are kept."""
+    priority: Annotated[int, Meta(ge=0, le=32767)] | None = None
+    """Lower runs first."""
+
+    @property
+    def scheduled(self) -> int:
+        """When the job is due, in epoch seconds; 0 for at once."""
+        if self.delay is not None and self.run_at is not None:
+            raise InvalidOptionError("run_at", "give delay or run_at, not both")
+        if self.run_at is not None:
+            return math.ceil(self.run_at.timestamp())
+        return math.ceil(time.time() + self.delay) if self.delay else 0
+
+
+OPTION_NAMES = frozenset(JobOptions.__struct_fields__)
+
+
+def build_job(
+    registry: Registry, name: str, payload: Mapping[str, Any], options: JobOptions | None = None
+) -> Job:
+    """A job of the task `name`, ready for `queue.enqueue(job)`.
+
+    Raises `UnknownTaskError`, `InvalidPayloadError`, `InvalidOptionError`.
+    """
+    task = registry.get(name)
+    options = options or JobOptions()
+    given = {
+        option: value
+        for option in ("key", "timeout", "retries", "retry_delay", "ttl", "priority")
+        if (value := getattr(options, option)) is not None
+    }
+    request_id = structlog.contextvars.get_contextvars().get(REQUEST_ID)
+    return Job(
+        function=task.name,
+        kwargs=task.encode(payload),
+        scheduled=options.scheduled,
+        meta={REQUEST_ID: request_id} if request_id else {},
+        **{
+            "timeout": task.timeout,
+            "retries": task.retries,
+            "retry_delay": task.retry_delay,
+            "retry_backoff": task.backoff,
+            "ttl": task.ttl,
+            "priority": task.priority,
+        }
+        | given,
+    )
+
+
+def job_from_call(registry: Registry, name: str, arguments: Mapping[str, Any]) -> Job:
+    """A job from `enqueue(name, **arguments)` as SAQ users write it.
+
+    An argument that is a field of the task's payload is payload, whatever it is called; only then
+    may it be an option of ours or a field of SAQ's `Job`. (SAQ swallows a payload's `key` or
+    `timeout` without a word.) To give an option that the payload hides, enqueue a `Job`.
+    """
+    task = registry.get(name)
+    fields = task.payload_type.__struct_fields__
+    payload = {key: value for key, value in arguments.items() if key in fields}
+    others = {key: value for key, value in arguments.items() if key not in fields}
+    options = {key: others.pop(key) for key in OPTION_NAMES & others.keys()}
+    job_fields = {key: others.pop(key) for key in _JOB_FIELDS & others.keys()}
+    payload |= others  # unknown to both: the payload's check names it
+    job = build_job(registry, name, payload, _options(options))
+    return dataclasses.replace(job, **job_fields)
+
+
+def check_job(registry: Registry, job: Job) -> Job:
+    """The same job with its payload checked and made JSON-safe; its name is the task's own."""
+    task = registry.get(job.function)
+    job.function = task.name
+    job.kwargs = task.encode(job.kwargs or {})
+    return job
+
+
+def _options(given: dict[str, Any]) -> JobOptions:
+    try:
+        return msgspec.convert(given, JobOptions)
+    except msgspec.ValidationError as error:
+        reason, _, path = str(error).partition(" - at `$.")
+        raise InvalidOptionError(path.rstrip("`") or "options", reason) from None
