@@ -1,5 +1,6 @@
 """Connections to Postgres: bounded in number and in time, and named for whoever reads pg_stat_activity."""
 
+import random
 from typing import Any
 
 import asyncpg
@@ -18,6 +19,15 @@ UNAVAILABLE: tuple[type[BaseException], ...] = (
     asyncpg.InterfaceError,  # asyncpg's own word for a closed connection or pool
 )
 """What a call raises while the database is away: answer 503, or wait and try again."""
+
+
+BACKOFF_SECONDS = (0.2, 5.0)  # first and longest wait before the next try
+
+
+def backoff(failures: int) -> float:
+    """Seconds to wait after so many failures in a row, with jitter so that not all come back at once."""
+    longest = min(BACKOFF_SECONDS[0] * 2 ** min(failures, 20), BACKOFF_SECONDS[1])
+    return random.uniform(longest / 2, longest)  # noqa: S311 - jitter, not a secret
 
 
 async def create_pool(

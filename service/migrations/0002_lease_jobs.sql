@@ -23,3 +23,5 @@ CREATE TABLE queue_workers (
 CREATE INDEX saq_jobs_held_idx ON saq_jobs (queue, owner) WHERE status IN ('active', 'aborting');
 CREATE INDEX saq_jobs_expired_idx ON saq_jobs (expire_at)
     WHERE status IN ('complete', 'failed', 'aborted');
+CREATE INDEX saq_jobs_waiting_idx ON saq_jobs (queue, priority, scheduled) WHERE status = 'queued';
+CREATE INDEX saq_jobs_due_idx ON saq_jobs (queue, scheduled) WHERE status = 'queued';

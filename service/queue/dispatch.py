@@ -40,7 +40,7 @@ class JobOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """The most attempts the job gets."""
     retry_delay: Annotated[float, Meta(ge=0, le=86400)] | None = None
     """Seconds before the second attempt; later delays double."""
-    ttl: Annotated[int, Meta(ge=0, le=366 * 86400)] | None = None
+    ttl: Annotated[int, Meta(ge=1, le=366 * 86400)] | None = None
     """Seconds the ended job and its result are kept."""
     priority: Annotated[int, Meta(ge=0, le=32767)] | None = None
     """Lower runs first."""

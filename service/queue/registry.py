@@ -101,6 +101,8 @@ class Registry:
     tasks: dict[str, Task] = field(default_factory=dict)
     startup: list[TaskFunction] = field(default_factory=list)
     shutdown: list[TaskFunction] = field(default_factory=list)
+    before: list[TaskFunction] = field(default_factory=list)
+    after: list[TaskFunction] = field(default_factory=list)
     _names: dict[str, Task] = field(default_factory=dict)  # aliases included
 
     def get(self, name: str) -> Task:
@@ -139,7 +141,7 @@ class Registry:
                 ("timeout", timeout, 1),
                 ("retries", retries, 1),
                 ("retry_delay", retry_delay, 0),
-                ("ttl", ttl, 0),
+                ("ttl", ttl, 1),
             ):
                 if value < low:
                     raise RegistrationError(f"{source}: {option}={value}: must be at least {low}")
@@ -211,6 +213,19 @@ class Registry:
         self.shutdown.append(function)
         return function
 
+    def before_process(self, function: F) -> F:
+        """Run `function(ctx)` before each job; an error in it fails the attempt."""
+        self.before.append(function)
+        return function
+
+    def after_process(self, function: F) -> F:
+        """Run `function(ctx)` after each job, `ctx["exception"]` set where it failed.
+
+        The job has its outcome by then: an error in it is logged and changes nothing.
+        """
+        self.after.append(function)
+        return function
+
     def _add(self, added: Task) -> None:
         for name in (added.name, *added.aliases):
             if taken := self._names.get(name):
@@ -228,6 +243,8 @@ task = registry.task
 scheduled_task = registry.scheduled_task
 on_startup = registry.on_startup
 on_shutdown = registry.on_shutdown
+before_process = registry.before_process
+after_process = registry.after_process
 
 
 def discover(package_name: str = "service.domain") -> Registry:

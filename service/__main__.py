@@ -1,0 +1,68 @@
+"""`python -m service api|worker|migrate|healthcheck`: the one way into the image."""
+
+import os
+import sys
+
+from service.contract import HEARTBEAT_FILE, EnvVar, ProcessName
+
+USAGE = f"usage: python -m service {'|'.join(ProcessName)}"
+
+
+def main(arguments: list[str]) -> int:
+    """Run one process; its exit status: 0 done, 1 failed, 2 used wrongly."""
+    if len(arguments) != 1 or arguments[0] not in list(ProcessName):
+        return _say(USAGE, 2)
+    process = ProcessName(arguments[0])
+    if process is ProcessName.HEALTHCHECK:
+        from service import healthcheck  # noqa: PLC0415 - before anything heavy
+
+        path = os.environ.get(EnvVar.WORKER_HEARTBEAT_FILE, HEARTBEAT_FILE)  # noqa: TID251
+        return _say(problem, 1) if (problem := healthcheck.check(path)) else 0
+
+    from service import logs  # noqa: PLC0415 - the health check must not pay for these
+    from service.settings import SettingsError, load_settings  # noqa: PLC0415
+
+    try:
+        settings = load_settings()
+    except SettingsError as error:
+        return _say(f"{process} cannot start: {error}", 2)
+    logs.configure(settings, process)
+    if process is ProcessName.MIGRATE:
+        return _migrate(settings.database_dsn, settings.queue_url)
+    if process is ProcessName.WORKER:
+        from service.worker import run  # noqa: PLC0415
+    else:
+        from service.api.server import run  # noqa: PLC0415
+    from service.queue.registry import RegistrationError  # noqa: PLC0415
+
+    try:
+        run(settings)
+    except RegistrationError as error:
+        return _say(f"{process} cannot start: {error}", 1)
+    return 0
+
+
+def _migrate(*dsns: str) -> int:
+    import asyncio  # noqa: PLC0415
+
+    from service.db import UNAVAILABLE  # noqa: PLC0415
+    from service.migrate import MigrationError, migrate  # noqa: PLC0415
+
+    try:
+        for dsn in dict.fromkeys(dsns):  # the queue's database may be another one
+            for name in asyncio.run(migrate(dsn)):
+                _say(f"applied {name}", 0)
+    except MigrationError as error:
+        return _say(f"migrate failed: {error}", 1)
+    except UNAVAILABLE as error:
+        return _say(f"migrate failed: cannot reach the database: {type(error).__name__}: {error}", 1)
+    return 0
+
+
+def _say(message: str, status: int) -> int:
+    print(message, file=sys.stderr if status else sys.stdout, flush=True)  # noqa: T201
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

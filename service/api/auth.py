@@ -1,0 +1,154 @@
+"""Who may ask for what, by path; what is not opened here is closed."""
+
+import base64
+import binascii
+import hashlib
+import hmac
+from urllib.parse import urlsplit
+
+import structlog
+from litestar.datastructures import Headers
+from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.utils import normalize_path
+
+from service.api.envelope import send_problem
+from service.contract import LIVE_PATH, READY_PATH, UI_PATH
+from service.settings import Settings
+
+SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
+TARGET_MAX_BYTES = 4096  # path and query; Litestar keeps the last thousand of each in memory
+JOBS_PATH = "/api/v1/jobs/"
+
+log = structlog.stdlib.get_logger("api")
+
+
+class Refusal(Exception):
+    """The request goes no further."""
+
+    def __init__(self, status: int, detail: str, **headers: str) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+
+
+class Gate:
+    """Lets a request through to the routes, or answers 400, 401, 403, 414.
+
+    `/health/*` is open. `/saq` wants HTTP Basic, everything else the API key; either is open on a
+    laptop (stage local) where none is set. `API_AUTH=off` opens the API, never the job pages.
+    """
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self.app = app
+        self.is_local = settings.is_local
+        self.key = settings.api_key.get_secret_value() if settings.api_key else None
+        self.is_api_open = settings.api_auth == "off" or (settings.is_local and self.key is None)
+        self.ui_user = settings.ui_username
+        self.ui_password = settings.ui_password.get_secret_value() if settings.ui_password else None
+        host = settings.api_host.lower()
+        self.local_hosts = {"localhost", "127.0.0.1", "::1", host}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1008, "reason": "no websockets here"})
+            return
+        try:
+            _route_as_sent(scope)
+            headers = Headers.from_scope(scope)
+            is_open = self._authenticate(scope["path"], headers)
+            if scope["method"] not in SAFE_METHODS:
+                _refuse_other_origins(headers)
+                if is_open and self.is_local:
+                    self._refuse_other_hosts(headers)
+        except Refusal as refusal:
+            await send_problem(
+                scope, receive, send, refusal.status, refusal.detail, refusal.headers
+            )
+            return
+        await self.app(scope, receive, send)
+
+    def _authenticate(self, path: str, headers: Headers) -> bool:
+        """True where the path asks for no credentials, False where they were right."""
+        if path in {LIVE_PATH, READY_PATH}:
+            return True
+        if path == UI_PATH or path.startswith(f"{UI_PATH}/"):
+            if self.ui_user is None or self.ui_password is None:
+                return True  # where that is not allowed, the pages do not exist
+            given = _basic(headers)
+            if given and _is_same(given[0], self.ui_user) & _is_same(given[1], self.ui_password):
+                return False
+            challenge = 'Basic realm="Moorage jobs", charset="UTF-8"'
+        else:
+            if self.is_api_open:
+                return True
+            if self.key and any(_is_same(given, self.key) for given in _keys(headers)):
+                return False
+            challenge = 'Bearer realm="Moorage"'
+        if headers.get("authorization") or headers.get("x-api-key"):
+            log.warning("wrong credentials", scheme=challenge.split(" ", maxsplit=1)[0])
+        raise Refusal(
+            401,
+            "This needs valid credentials: the API key as Authorization: Bearer or X-API-Key, "
+            f"the pages under {UI_PATH} their user name and password.",
+            WWW_Authenticate=challenge,
+        )
+
+    def _refuse_other_hosts(self, headers: Headers) -> None:
+        # A page of any site can reach an open API on this machine by a name of its own that it
+        # points at 127.0.0.1; its requests then are of the same origin, but carry that name.
+        host = urlsplit(f"//{headers.get('host', '')}").hostname or ""
+        if host not in self.local_hosts:
+            raise Refusal(
+                403,
+                "Without credentials only localhost may change anything. "
+                "Set API_KEY to use another host name.",
+            )
+
+
+def _route_as_sent(scope: Scope) -> None:
+    """Make `scope["path"]` what the router will match, so that both read the same path."""
+    raw, query = scope["raw_path"], scope["query_string"]
+    if len(raw) + len(query) > TARGET_MAX_BYTES:
+        raise Refusal(414, f"Path and query may have {TARGET_MAX_BYTES} bytes together.")
+    if b"%00" in raw or b"%00" in query or b"\0" in query:
+        raise Refusal(400, "The character U+0000 is not allowed in a path or query.")
+    scope["path"] = normalize_path(scope["path"])
+    # A job's key may hold a slash, which arrives percent-encoded and must not become a separator:
+    # `jobs.py` decodes what follows.
+    if scope["path"].startswith(JOBS_PATH):
+        parts = [part for part in raw.split(b"/") if part]
+        scope["path"] = JOBS_PATH + b"/".join(parts[3:]).decode("ascii", "replace")
+
+
+def _refuse_other_origins(headers: Headers) -> None:
+    site = headers.get("sec-fetch-site", "same-origin")
+    origin = headers.get("origin")
+    is_ours = origin is None or urlsplit(origin).netloc.lower() == headers.get("host", "").lower()
+    if site not in {"same-origin", "none"} or not is_ours:
+        raise Refusal(403, "Requests that change something are refused from other origins.")
+
+
+def _keys(headers: Headers) -> list[str]:
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    bearer = [token.strip()] if scheme.lower() == "bearer" else []
+    return bearer + headers.getall("x-api-key", [])
+
+
+def _basic(headers: Headers) -> tuple[str, str] | None:
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        user, colon, password = base64.b64decode(token, validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError, ValueError):
+        return None
+    return (user, password) if colon else None
+
+
+def _is_same(given: str, wanted: str) -> bool:
+    """Compare in a time that tells nothing, not even the length."""
+    return hmac.compare_digest(
+        hashlib.sha256(given.encode("utf-8", "surrogateescape")).digest(),
+        hashlib.sha256(wanted.encode()).digest(),
+    )

@@ -1,0 +1,85 @@
+"""Whether this process is up, and whether it can do its work."""
+
+import asyncio
+from typing import Any
+
+import asyncpg
+import msgspec
+import structlog
+from litestar import Request, Response, get
+from litestar.openapi.datastructures import ResponseSpec
+
+from service.api.errors import RETRY_AFTER_SECONDS
+from service.contract import LIVE_PATH, READY_PATH
+from service.migrate import read_migrations
+from service.queue.postgres import PostgresQueue
+
+READY_SECONDS = 2.0  # below the load balancer's own limit, so that its log shows our reason
+
+log = structlog.stdlib.get_logger("api")
+
+
+class Live(msgspec.Struct, frozen=True):
+    """The process answers."""
+
+    status: str = "live"
+
+
+class Ready(msgspec.Struct, frozen=True):
+    """What the process needs and how it stands: "ready", or why not."""
+
+    status: str
+    parts: dict[str, str]
+
+
+@get(LIVE_PATH, tags=["Health"], summary="Is the process up?", sync_to_thread=False)
+def live() -> Live:
+    """Touches nothing: a database that is away is no reason to restart this process."""
+    return Live()
+
+
+@get(
+    READY_PATH,
+    tags=["Health"],
+    summary="Can it do its work?",
+    responses={503: ResponseSpec(Ready, description="Something it needs is away")},
+)
+async def ready(request: Request[Any, Any, Any], queue: PostgresQueue) -> Response[Ready]:
+    """Asks the application's database and the queue's, each with a limit of two seconds."""
+    pools = {"database": request.app.state.pool, "queue": queue.pool}
+    reasons = await asyncio.gather(*(_reason(pool) for pool in pools.values()))
+    parts = {name: reason or "ready" for name, reason in zip(pools, reasons, strict=True)}
+    if not any(reasons):
+        return Response(Ready("ready", parts))
+    log.warning("not ready", **parts)
+    return Response(
+        Ready("not ready", parts),
+        status_code=503,
+        headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
+    )
+
+
+async def _reason(pool: asyncpg.Pool) -> str | None:
+    """Why the database behind `pool` is of no use now, in words without host or user; or None."""
+    try:
+        async with asyncio.timeout(READY_SECONDS):
+            row = await pool.fetchrow(
+                "SELECT max(version) AS version,"
+                " current_setting('transaction_read_only')::bool AS read_only"
+                " FROM schema_migrations"
+            )
+    except TimeoutError:
+        return f"no answer within {READY_SECONDS:g} s"
+    except asyncpg.UndefinedTableError:
+        return "the migrations have not run"
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        return f"no connection ({type(error).__name__})"
+    assert row is not None
+    if row["read_only"]:
+        return "read-only"
+    if (row["version"] or 0) < NEWEST_MIGRATION:
+        return f"the migrations have not run to number {NEWEST_MIGRATION:04}"
+    return None
+
+
+NEWEST_MIGRATION = len(read_migrations())

@@ -1,0 +1,12 @@
+"""What the email domain needs before its first job."""
+
+from service.aws import ses_client
+from service.queue.context import Context
+from service.queue.registry import on_startup
+
+
+@on_startup
+async def open_mail_service(ctx: Context) -> None:
+    """Put an SES client into `ctx["ses"]`, None where no sender is configured."""
+    settings = ctx["settings"]
+    ctx["ses"] = ses_client(settings.aws_region) if settings.email_from else None

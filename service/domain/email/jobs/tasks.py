@@ -1,0 +1,44 @@
+"""Send an e-mail."""
+
+import asyncio
+from typing import Annotated
+
+from msgspec import Meta
+
+from service.queue.context import Context
+from service.queue.registry import task
+
+Address = Annotated[str, Meta(pattern=r"^[^@\s\x00]+@[^@\s\x00]+$", max_length=320)]
+Line = Annotated[str, Meta(pattern=r"^[^\r\n\x00]*$", max_length=998)]  # RFC 5322, 2.1.1
+Text = Annotated[str, Meta(pattern=r"^[^\x00]*$")]
+
+
+@task(timeout=60, retries=5)
+async def send_email(ctx: Context, *, to: Address, subject: Line, body: Text) -> dict[str, str]:
+    """Hand a message to SES where EMAIL_FROM is set, else keep it in `email_outbox`.
+
+    A run that is repeated after a crash leaves one message in the outbox. SES has no such key:
+    there a crash between its answer and ours sends the message twice.
+    """
+    if ctx["ses"] is None:
+        await ctx.pool.execute(
+            "INSERT INTO email_outbox (job_key, recipient, subject, body) VALUES ($1, $2, $3, $4)"
+            " ON CONFLICT (job_key) DO NOTHING",
+            ctx.job.key,
+            to,
+            subject,
+            body,
+        )
+        ctx.log.info("e-mail kept in the outbox; set EMAIL_FROM to send by SES")
+        return {"status": "kept"}
+    answer = await asyncio.to_thread(
+        ctx["ses"].send_email,
+        Source=ctx["settings"].email_from,
+        Destination={"ToAddresses": [to]},
+        Message={
+            "Subject": {"Data": subject, "Charset": "UTF-8"},
+            "Body": {"Text": {"Data": body, "Charset": "UTF-8"}},
+        },
+    )
+    ctx.log.info("e-mail sent", message_id=answer["MessageId"])
+    return {"status": "sent", "message_id": answer["MessageId"]}

@@ -1,0 +1,1 @@
+"""The smallest domain: what a task, a schedule and the hooks look like."""

@@ -1,0 +1,24 @@
+"""Two tasks to try the queue with."""
+
+from service.queue.context import Context
+from service.queue.registry import task
+
+
+@task(timeout=30)
+async def example_task(ctx: Context, *, message: str) -> dict[str, str]:
+    """Log that a message came and return it."""
+    ctx.log.info("example message", characters=len(message))
+    return {"echo": message}
+
+
+@task(timeout=30)
+async def test_task(
+    ctx: Context,
+    *,
+    message: str,
+    user_id: int | str | None = None,
+    project_id: int | str | None = None,
+) -> dict[str, int | str | None]:
+    """What `POST /api/v1/tasks/trigger-test` runs."""
+    ctx.log.info("test task", user_id=user_id, project_id=project_id)
+    return {"message": message, "user_id": user_id, "project_id": project_id}

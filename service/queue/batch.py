@@ -1,0 +1,66 @@
+"""Many callers, one statement: calls made while a statement is in flight join the next one."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+from service.db import UNAVAILABLE
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Batch(Generic[T, R]):
+    """Runs `statement(items)` for whatever has been handed in since the last one was sent.
+
+    An idle batch sends at once, so nothing waits for company; under load each commit carries many
+    items. A call returns after the commit that carried its item, with that item's result.
+    """
+
+    def __init__(
+        self, statement: Callable[[list[T]], Awaitable[list[R]]], *, max_items: int = 500
+    ) -> None:
+        self._statement = statement
+        self._max_items = max_items
+        self._waiting: list[tuple[T, asyncio.Future[R]]] = []
+        self._sender: asyncio.Task[None] | None = None
+
+    async def __call__(self, item: T) -> R:
+        future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, future))
+        if self._sender is None:
+            self._sender = asyncio.create_task(self._send())
+        return await future
+
+    async def _send(self) -> None:
+        try:
+            while self._waiting:
+                batch = self._waiting[: self._max_items]
+                del self._waiting[: self._max_items]
+                await self._send_one(batch)
+        finally:
+            self._sender = None
+            for _, future in self._waiting:  # only when this task itself was cancelled
+                future.cancel()
+            self._waiting.clear()
+
+    async def _send_one(self, batch: list[tuple[T, "asyncio.Future[R]"]]) -> None:
+        try:
+            results = await self._statement([item for item, _ in batch])
+        except asyncio.CancelledError:
+            for _, future in batch:
+                future.cancel()
+            raise
+        except Exception as error:
+            if len(batch) > 1 and not isinstance(error, UNAVAILABLE):
+                # One item may have spoiled the statement for all: each is tried by itself.
+                for pair in batch:
+                    await self._send_one([pair])
+                return
+            for _, future in batch:
+                if not future.done():
+                    future.set_exception(error)
+        else:
+            for (_, future), result in zip(batch, results, strict=True):
+                if not future.done():  # its caller was cancelled meanwhile
+                    future.set_result(result)

@@ -1,0 +1,94 @@
+"""LISTEN on a connection of its own, which proves to itself that it still hears."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import asyncpg
+import structlog
+
+from service.db import UNAVAILABLE, backoff
+
+PING_SECONDS = 10.0
+PING_TIMEOUT_SECONDS = 5.0
+
+log = structlog.stdlib.get_logger("queue")
+
+
+class Listener:
+    """Calls `on_message(payload)` for each NOTIFY on a channel, from `start` until `stop`.
+
+    A firewall or a failover can leave a socket that looks open and never speaks again, so the
+    listener notifies itself and reconnects when it does not hear that. It calls `on_message("")`
+    after each reconnect, for whatever was said meanwhile.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], Awaitable[asyncpg.Connection]],
+        channel: str,
+        on_message: Callable[[str], None],
+    ) -> None:
+        self._connect = connect
+        self._channel = channel
+        self._on_message = on_message
+        self._task: asyncio.Task[None] | None = None
+        self._heard = asyncio.Event()
+        self.heard_at: float | None = None  # event-loop time of the last ping that came back
+
+    def start(self) -> None:
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name="queue listener")
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+            self._task = None
+
+    async def _run(self) -> None:
+        failures = 0
+        while True:
+            connection: asyncpg.Connection | None = None
+            try:
+                connection = await self._connect()
+                await self._listen(connection)
+                if failures:
+                    log.info("listening again", channel=self._channel)
+                failures = 0
+                self._on_message("")
+                while True:
+                    await self._ping(connection)
+                    await asyncio.sleep(PING_SECONDS)
+            except UNAVAILABLE as error:
+                failures += 1
+                if failures == 1:
+                    log.warning("cannot listen; polling meanwhile", error=type(error).__name__)
+            finally:
+                if connection is not None:
+                    connection.terminate()  # closing politely could wait for a dead socket
+            await asyncio.sleep(backoff(failures))
+
+    async def _listen(self, connection: asyncpg.Connection) -> None:
+        def on_notify(_: Any, __: int, ___: str, payload: object) -> None:
+            self._on_message(str(payload))
+
+        def on_ping(*_: Any) -> None:
+            self._heard.set()
+
+        await connection.add_listener(self._channel, on_notify)
+        await connection.add_listener(self._ping_channel(connection), on_ping)
+
+    async def _ping(self, connection: asyncpg.Connection) -> None:
+        self._heard.clear()
+        async with asyncio.timeout(PING_TIMEOUT_SECONDS):
+            await connection.execute(f'NOTIFY "{self._ping_channel(connection)}"')
+            await self._heard.wait()
+        self.heard_at = asyncio.get_running_loop().time()
+
+    @staticmethod
+    def _ping_channel(connection: asyncpg.Connection) -> str:
+        # Of this connection alone: a ping must wake nobody else.
+        return f"ping:{connection.get_server_pid()}"
+
+
