@@ -44,16 +44,10 @@ def create_worker(settings: Settings, registry: Registry, queue: PostgresQueue) 
 
 def run(settings: Settings) -> None:
     """Work until SIGTERM or SIGINT. Raises what stops it from starting."""
-    registry = discover()
-    # Python's own loop, not uvloop: measured no faster for jobs, and one thing less in a worker.
-    if asyncio.run(_work(settings, registry)):
-        # A job that would not end holds a thread, and the interpreter would wait for it until the
-        # container is killed. Its job is back in the queue.
-        sys.stdout.flush()
-        os._exit(0)
+    asyncio.run(_work(settings, discover()))
 
 
-async def _work(settings: Settings, registry: Registry) -> bool:
+async def _work(settings: Settings, registry: Registry) -> None:
     queue = create_queue(settings, registry)
     await queue.connect()
     worker = create_worker(settings, registry, queue)
@@ -63,7 +57,11 @@ async def _work(settings: Settings, registry: Registry) -> bool:
     finally:
         beats.cancel()
         await queue.disconnect()
-    return worker.is_stuck
+    if worker.is_stuck:
+        # A job that would not end is back in the queue, but asyncio and the interpreter would both
+        # wait for it here, until the container is killed.
+        sys.stdout.flush()
+        os._exit(0)
 
 
 async def _beat(path: str, queue: PostgresQueue) -> None:

@@ -8,10 +8,12 @@ from urllib.parse import urlsplit
 
 import structlog
 from litestar.datastructures import Headers
-from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
 from litestar.utils import normalize_path
 
-from service.api.envelope import send_problem
+from service.api.envelope import send_response
+from service.api.problem import problem
 from service.contract import LIVE_PATH, READY_PATH, UI_PATH
 from service.settings import Settings
 
@@ -50,7 +52,7 @@ class Gate:
         self.local_hosts = {"localhost", "127.0.0.1", "::1", host}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != ScopeType.HTTP:
             await send({"type": "websocket.close", "code": 1008, "reason": "no websockets here"})
             return
         try:
@@ -62,10 +64,11 @@ class Gate:
                 if is_open and self.is_local:
                     self._refuse_other_hosts(headers)
         except Refusal as refusal:
-            await send_problem(
-                scope, receive, send, refusal.status, refusal.detail, refusal.headers
-            )
+            answer = problem(scope["path"], refusal.status, refusal.detail, headers=refusal.headers)
+            await send_response(answer, scope, receive, send)
             return
+        if scope["method"] == "HEAD":  # Litestar has no HEAD; the server leaves out the body
+            scope = {**scope, "method": "GET"}
         await self.app(scope, receive, send)
 
     def _authenticate(self, path: str, headers: Headers) -> bool:
@@ -106,7 +109,7 @@ class Gate:
             )
 
 
-def _route_as_sent(scope: Scope) -> None:
+def _route_as_sent(scope: HTTPScope) -> None:
     """Make `scope["path"]` what the router will match, so that both read the same path."""
     raw, query = scope["raw_path"], scope["query_string"]
     if len(raw) + len(query) > TARGET_MAX_BYTES:

@@ -1,24 +1,134 @@
-"""Three routes that enqueue, and one that shows a job travel: examples to copy from and to try."""
+"""The shipped examples over HTTP: to copy from, and to try a job's way from here to a worker."""
 
-from typing import Annotated, Any, cast
-from urllib.parse import quote
+from typing import Annotated
 
 import msgspec
-from litestar import Response, Router, post
-from litestar.params import Body
+from litestar import Response, post
 from litestar.openapi.spec import Example
+from litestar.params import Body
 from litestar_saq import TaskQueues
 from msgspec import Meta
 from saq import Job
 
-from service.api.errors import documented
+from service.api.jobs import job_path
 from service.contract import QUEUE_NAME
 
-Message = Annotated[str, Meta(min_length=1, max_length=10_000)]
+Text = Annotated[str, Meta(min_length=1, max_length=10_000)]
+# One line each: a line break in a header would start another header.
+Address = Annotated[str, Meta(pattern=r"^[^@\s]+@[^@\s]+$(?!\n)", max_length=320)]
+Subject = Annotated[str, Meta(pattern=r"^[^\r\n]+$(?!\n)", max_length=998)]
+Id = int | str | None
 
 
-class Enqueued(msgspec.Struct, frozen=True):
-    """A job that was queued; ask `/api/v1/jobs/{job_id}` how it goes."""
+class ExampleMessage(msgspec.Struct, forbid_unknown_fields=True):
+    """What the example task logs."""
+
+    message: Text
+
+
+class DelayedMessage(msgspec.Struct, forbid_unknown_fields=True):
+    """What the example task logs, and how many seconds from now."""
+
+    message: Text
+    delay_seconds: Annotated[float, Meta(ge=0, le=366 * 86400)]
+
+
+class Email(msgspec.Struct, forbid_unknown_fields=True):
+    """A message to one recipient."""
+
+    to: Address
+    subject: Subject
+    email_body: Annotated[str, Meta(max_length=50_000)]
+
+
+class TestTask(msgspec.Struct, forbid_unknown_fields=True):
+    """A message, and whom it is about."""
+
+    message: Text
+    user_id: Id = None
+    project_id: Id = None
+
+
+class Enqueued(msgspec.Struct, frozen=True, kw_only=True):
+    """The job; `/api/v1/jobs/{job_id}` tells how it goes."""
 
     job_id: str
     status: str
+    message: str
+
+
+@post("/queue/example", status_code=202, operation_id="QueueExample", summary="Log a message")
+async def queue_example(
+    data: Annotated[ExampleMessage, Body(examples=[Example(value={"message": "hello"})])],
+    task_queues: TaskQueues,
+) -> Response[Enqueued]:
+    """Enqueue `example_task`, which logs the message."""
+    job = await task_queues.get(QUEUE_NAME).enqueue("example_task", message=data.message)
+    return _accepted(job)
+
+
+@post("/queue/email", status_code=202, operation_id="QueueEmail", summary="Send an e-mail")
+async def queue_email(
+    data: Annotated[
+        Email,
+        Body(
+            examples=[
+                Example(
+                    value={
+                        "to": "ada@example.com",
+                        "subject": "Hello",
+                        "email_body": "How are you?",
+                    }
+                )
+            ]
+        ),
+    ],
+    task_queues: TaskQueues,
+) -> Response[Enqueued]:
+    """Enqueue `send_email`: through SES where it is configured, else into the local outbox."""
+    queue = task_queues.get(QUEUE_NAME)
+    job = await queue.enqueue("send_email", to=data.to, subject=data.subject, body=data.email_body)
+    return _accepted(job)
+
+
+@post("/queue/delayed", status_code=202, operation_id="QueueDelayed", summary="Log it later")
+async def queue_delayed(
+    data: Annotated[
+        DelayedMessage, Body(examples=[Example(value={"message": "hello", "delay_seconds": 10})])
+    ],
+    task_queues: TaskQueues,
+) -> Response[Enqueued]:
+    """Enqueue `example_task` for a time in the future."""
+    queue = task_queues.get(QUEUE_NAME)
+    job = await queue.enqueue("example_task", message=data.message, delay=data.delay_seconds)
+    return _accepted(job)
+
+
+@post(
+    "/api/v1/tasks/trigger-test",
+    status_code=202,
+    operation_id="TriggerTest",
+    summary="Prove the way from here to a worker",
+)
+async def trigger_test(
+    data: Annotated[
+        TestTask, Body(examples=[Example(value={"message": "ping", "user_id": 7, "project_id": 1})])
+    ],
+    task_queues: TaskQueues,
+) -> Response[Enqueued]:
+    """Enqueue `test_task`, whose job answers with what it was given."""
+    job = await task_queues.get(QUEUE_NAME).enqueue(
+        "test_task", message=data.message, user_id=data.user_id, project_id=data.project_id
+    )
+    return _accepted(job)
+
+
+def _accepted(job: Job | None) -> Response[Enqueued]:
+    assert job is not None  # its key is new, so nothing else can be waiting under it
+    return Response(
+        Enqueued(job_id=job.key, status=job.status.value, message="Queued; a worker will run it."),
+        headers={"Location": job_path(job.key)},
+    )
+
+
+route_handlers = [queue_example, queue_email, queue_delayed, trigger_test]

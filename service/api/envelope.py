@@ -1,4 +1,4 @@
-"""What every answer carries, whoever gives it: request id, security headers, one line in the log."""
+"""What every answer carries, whoever gives it: request id, security headers, a line in the log."""
 
 import re
 import secrets
@@ -6,11 +6,12 @@ import time
 from typing import Any
 
 import structlog
-from litestar import Request
+from litestar import Request, Response
 from litestar.datastructures import MutableScopeHeaders
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, HTTPResponseStartEvent, HTTPScope, Message, Receive, Scope, Send
 
-from service.api.errors import problem
+from service.api.problem import problem
 from service.contract import LIVE_PATH, READY_PATH, UI_PATH
 from service.queue.dispatch import REQUEST_ID
 
@@ -29,42 +30,46 @@ class Envelope:
         self.ui_policy = NO_SCRIPTS  # of SAQ's pages; `ui.py` knows what they need
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == ScopeType.HTTP:
+            request_id = _request_id(scope)
+            with structlog.contextvars.bound_contextvars(**{REQUEST_ID: request_id}):
+                await self._answer(scope, receive, send, request_id)
+        else:
             await self.app(scope, receive, send)
-            return
+
+    async def _answer(
+        self, scope: HTTPScope, receive: Receive, send: Send, request_id: str
+    ) -> None:
         started = time.perf_counter()
-        request_id = _request_id(scope)
         status = 0
 
         async def send_enveloped(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                self._add_headers(scope, request_id, message)
+                self._add_headers(scope["path"], request_id, message)
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(**{REQUEST_ID: request_id}):
-            try:
-                await self.app(scope, receive, send_enveloped)
-            except Exception:
-                log.exception("unexpected error")
-                if not status:
-                    await send_problem(scope, receive, send_enveloped, 500, "")
-            finally:
-                if scope["path"] not in {LIVE_PATH, READY_PATH} or status >= 400:
-                    log.info(
-                        "request",
-                        method=scope["method"],
-                        path=scope["raw_path"].decode("ascii", "replace"),
-                        status=status or None,  # None: the client left before the answer
-                        ms=round((time.perf_counter() - started) * 1000, 1),
-                    )
+        try:
+            await self.app(scope, receive, send_enveloped)
+        except Exception:
+            log.exception("unexpected error")
+            if not status:
+                await send_response(problem(scope["path"], 500), scope, receive, send_enveloped)
+        finally:
+            if scope["path"] not in {LIVE_PATH, READY_PATH} or status >= 400:
+                log.info(
+                    "request",
+                    method=scope["method"],
+                    path=scope["raw_path"].decode("ascii", "replace"),
+                    status=status or None,  # None: the client left before the answer
+                    ms=round((time.perf_counter() - started) * 1000, 1),
+                )
 
-    def _add_headers(self, scope: Scope, request_id: str, message: Message) -> None:
+    def _add_headers(self, path: str, request_id: str, message: HTTPResponseStartEvent) -> None:
         headers = MutableScopeHeaders.from_message(message)
-        path = scope["path"]
         is_ui = path == UI_PATH or path.startswith(f"{UI_PATH}/")
-        is_static = path.startswith(STATIC_PATH) and message.get("status") == 200
+        is_static = path.startswith(STATIC_PATH) and message["status"] == 200
         headers["X-Request-Id"] = request_id
         headers["Content-Security-Policy"] = self.ui_policy if is_ui else NO_SCRIPTS
         headers["Cache-Control"] = "private, max-age=3600" if is_static else "no-store"
@@ -73,21 +78,15 @@ class Envelope:
         headers["Referrer-Policy"] = "no-referrer"
 
 
-async def send_problem(
-    scope: Scope,
-    receive: Receive,
-    send: Send,
-    status: int,
-    detail: str,
-    headers: dict[str, str] | None = None,
+async def send_response(
+    response: Response[Any], scope: HTTPScope, receive: Receive, send: Send
 ) -> None:
-    """Answer with problem+json from a layer that Litestar's exception handlers do not reach."""
+    """Answer from a layer around Litestar."""
     request: Request[Any, Any, Any] = Request(scope)
-    response = problem(scope["path"], status, detail, headers=headers)
     await response.to_asgi_response(app=None, request=request)(scope, receive, send)
 
 
-def _request_id(scope: Scope) -> str:
+def _request_id(scope: HTTPScope) -> str:
     """The caller's own where it is sane, so that a trace can span services; else a new one."""
     for name, value in scope["headers"]:
         if name == b"x-request-id" and SANE_REQUEST_ID.fullmatch(value):

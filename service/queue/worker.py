@@ -65,7 +65,7 @@ class Worker(SaqWorker[Any]):
         self._drain_seconds = drain_seconds
         self._on_startup = [*startup, *registry.startup]
         self._on_shutdown = [*registry.shutdown, *shutdown]
-        self._running: dict[str, RunningJob] = {}
+        self._running: set[RunningJob] = set()  # a retry may start before its last run has left
         self.context = Context(worker=self, queue=queue)
 
     async def start(self) -> None:
@@ -138,13 +138,13 @@ class Worker(SaqWorker[Any]):
         started = time.perf_counter()
         log.info("job started")
         running = RunningJob(job, asyncio.create_task(self._call(context), name=f"job {job.key}"))
-        self._running[job.key] = running
+        self._running.add(running)
         try:
             has_ended = await self._wait(running)
             await self._record(running, context, has_ended, time.perf_counter() - started)
         finally:
             if running.call.done():
-                del self._running[job.key]
+                self._running.discard(running)
         for hook in self._registry.after:
             try:
                 await self._run_hook(hook, context)
@@ -220,13 +220,13 @@ class Worker(SaqWorker[Any]):
         if self._running:
             log.info("draining", running=len(self._running), seconds=self._drain_seconds)
         _, busy = await asyncio.wait(slots, timeout=self._drain_seconds)
-        for running in list(self._running.values()):
+        for running in self._running:
             running.drained = True
             running.call.cancel()
         if busy:
             _, busy = await asyncio.wait(busy, timeout=CANCEL_SECONDS)
         if busy:
-            stuck = [running.job for running in self._running.values()]
+            stuck = [running.job for running in self._running]
             log.error("jobs did not end when cancelled", job_keys=[job.key for job in stuck])
             for slot in busy:
                 slot.cancel()
@@ -246,9 +246,9 @@ class Worker(SaqWorker[Any]):
         except TimeoutError:
             pass
         asked.clear()
-        for job in await self.queue.consumer.aborting():
-            running = self._running.get(job.key)
-            if running is not None and not running.aborted:
+        asked_for = await self.queue.consumer.aborting()
+        for running in self._running:
+            if not running.aborted and any(running.job is job for job in asked_for):
                 running.aborted = True
                 running.call.cancel()
 

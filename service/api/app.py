@@ -1,0 +1,135 @@
+"""The API: `create_app` wires routes, the queue and the application's database together."""
+
+import asyncio
+import importlib
+import importlib.util
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import asyncpg
+from litestar import Litestar
+from litestar.datastructures import State
+from litestar.di import Provide
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
+
+from service import contract
+from service.api import demo, health, jobs, queues
+from service.api.auth import Gate
+from service.api.body import JsonRequest
+from service.api.envelope import Envelope
+from service.api.errors import EXCEPTION_HANDLERS
+from service.api.ui import JobPages, content_policy, has_pages, saq_plugin
+from service.db import CONNECT_TIMEOUT_SECONDS, create_pool
+from service.queue.postgres import PostgresQueue
+from service.queue.registry import Registry, domains
+from service.settings import Settings
+from service.worker import run_in_process
+
+
+def create_app(
+    settings: Settings,
+    registry: Registry,
+    queue: PostgresQueue,
+    *,
+    domain_package: str = "service.domain",
+) -> Litestar:
+    """The API as an ASGI application; it connects when it is started, not before.
+
+    `task_queues`, `pool` (of the application's database), `queue` and `registry` can be injected
+    into every route, those of `service/domain/*/routes.py` included.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: Litestar) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            app.state.pool = await create_pool(
+                settings.database_dsn, name="moorage api", max_size=settings.database_pool_size
+            )
+            stack.push_async_callback(_close, app.state.pool)
+            await queue.connect()
+            stack.push_async_callback(queue.disconnect)
+            envelope.ui_policy = await content_policy(app) or envelope.ui_policy
+            if settings.worker_mode == "in-process":
+                await stack.enter_async_context(run_in_process(settings, registry, queue))
+            yield
+
+    saq = saq_plugin(settings, queue)
+    app = Litestar(
+        route_handlers=[
+            health.live,
+            health.ready,
+            jobs.router,
+            *queues.route_handlers,
+            *demo.route_handlers,
+            *domain_routes(domain_package),
+        ],
+        dependencies={
+            "pool": Provide(_pool, sync_to_thread=False),
+            "queue": Provide(lambda: queue, sync_to_thread=False),
+            "registry": Provide(lambda: registry, sync_to_thread=False),
+        },
+        plugins=[saq],
+        lifespan=[lifespan],
+        request_class=JsonRequest,
+        request_max_body_size=contract.BODY_MAX_BYTES,
+        exception_handlers=EXCEPTION_HANDLERS,
+        openapi_config=_openapi(settings),
+        logging_config=None,  # `service.logs` is the only one who configures logging
+        debug=False,  # or Litestar asks the environment
+        pdb_on_exception=False,
+    )
+    handler = app.asgi_handler
+    if has_pages(settings):
+        handler = JobPages(handler, saq.config.static_files)
+    # Around Litestar rather than among its middleware, which sees no request that no route matches.
+    app.asgi_handler = envelope = Envelope(Gate(handler, settings))
+    return app
+
+
+def domain_routes(package_name: str) -> list[Any]:
+    """The `route_handlers` of each domain's `routes.py`. Raises what such a module raises."""
+    found: list[Any] = []
+    for domain in domains(package_name):
+        name = f"{domain.__name__}.routes"
+        if importlib.util.find_spec(name) is not None:
+            found += importlib.import_module(name).route_handlers
+    return found
+
+
+def _pool(state: State) -> asyncpg.Pool:
+    pool: asyncpg.Pool = state.pool
+    return pool
+
+
+async def _close(pool: asyncpg.Pool) -> None:
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
+            await pool.close()
+    except TimeoutError:
+        pool.terminate()
+
+
+def _openapi(settings: Settings) -> OpenAPIConfig:
+    is_open = settings.api_auth == "off" or (settings.is_local and settings.api_key is None)
+    return OpenAPIConfig(
+        title="Moorage",
+        version="1",
+        description="Enqueue tasks, follow their jobs, read how the queue stands. "
+        "Errors are RFC 9457 problem+json.",
+        path="/schema",
+        # JSON alone: Litestar's pages for it load their scripts from a CDN.
+        render_plugins=[JsonRenderPlugin(path=["/", "/openapi.json"])],
+        use_handler_docstrings=True,
+        security=[] if is_open else [{"key": []}, {"header": []}],
+        components=Components(
+            security_schemes={
+                "key": SecurityScheme(type="http", scheme="bearer"),
+                "header": SecurityScheme(
+                    type="apiKey", name="X-API-Key", security_scheme_in="header"
+                ),
+            }
+        ),
+    )

@@ -1,0 +1,66 @@
+"""What the job routes take and give, as JSON."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+
+from service.queue.dispatch import JobOptions
+
+StatusName = Literal["queued", "active", "aborting", "complete", "failed", "aborted"]
+
+
+class JobRequest(JobOptions, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A task, its payload, and how this one job runs where it differs from its task."""
+
+    task: str
+    payload: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+class JobAccepted(msgspec.Struct, frozen=True, kw_only=True):
+    """Where to find the job. Where one with its key was already waiting or running, that one."""
+
+    job_id: str
+    task: str
+    status: str
+    created: bool
+
+
+class JobChanged(msgspec.Struct, frozen=True):
+    """The job's status right after the change."""
+
+    job_id: str
+    status: str
+
+
+class JobSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """One job as its history has it; `job_id` is its key."""
+
+    job_id: str
+    queue: str
+    task: str
+    status: str
+    attempts: int
+    crashes: int
+    error: str | None
+    worker_id: str | None
+    created_at: datetime
+    scheduled_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+class JobDetail(JobSummary, frozen=True, kw_only=True):
+    """One job, with its payload and result for as long as the queue keeps them."""
+
+    is_kept: bool
+    payload: dict[str, Any] | None
+    result: Any
+    progress: float | None
+
+
+class JobPage(msgspec.Struct, frozen=True):
+    """Jobs, newest first; `next_cursor` leads to older ones."""
+
+    items: list[JobSummary]
+    next_cursor: str | None

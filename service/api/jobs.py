@@ -1,0 +1,195 @@
+"""Jobs over HTTP: enqueue any task, read the history, cancel, retry."""
+
+import re
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+from urllib.parse import quote, unquote
+
+from litestar import Request, Response, Router, get, post
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.openapi.spec import Example
+from litestar.params import Body, Parameter
+
+from service.api.job_views import (
+    JobAccepted,
+    JobChanged,
+    JobDetail,
+    JobPage,
+    JobRequest,
+    JobSummary,
+    StatusName,
+)
+from service.api.problem import InvalidFieldError, documented
+from service.queue.dispatch import build_job
+from service.queue.errors import JobNotFoundError, JobStateError
+from service.queue.postgres import PostgresQueue
+from service.queue.registry import Registry
+from service.queue.tracking import JobRecord, find_job, list_jobs
+
+JOBS_PATH = "/api/v1/jobs"
+PAGE_MAX_JOBS = 200
+LAST_ID = 2**63 - 1
+
+Cursor = Annotated[str, Parameter(description="`next_cursor` of the page before")]
+Limit = Annotated[int, Parameter(ge=1, le=PAGE_MAX_JOBS)]
+
+
+NEW_JOB = Body(
+    examples=[
+        Example(
+            summary="A job that is due in ten seconds, once",
+            value={
+                "task": "example_task",
+                "payload": {"message": "hello"},
+                "key": "hello-1",
+                "delay": 10,
+            },
+        )
+    ]
+)
+
+
+@post(
+    "/",
+    status_code=202,
+    summary="Enqueue a task",
+    operation_id="EnqueueJob",
+    responses=documented(404, 413, 415, 422)
+    | {200: ResponseSpec(JobAccepted, description="A job with this key is already there")},
+)
+async def create_job(
+    data: Annotated[JobRequest, NEW_JOB], registry: Registry, queue: PostgresQueue
+) -> Response[JobAccepted]:
+    """Enqueue one job; its payload is checked against the task's signature.
+
+    With a `key`, a second request while the first job waits or runs enqueues nothing and answers
+    200 with that job, so that a client may repeat a request whose answer it lost.
+    """
+    if data.run_at and data.run_at > datetime.now(UTC) + timedelta(days=366):
+        raise InvalidFieldError("run_at", "must be within 366 days")
+    job = build_job(registry, data.task, data.payload, data)
+    if await queue.enqueue(job):
+        accepted = JobAccepted(job_id=job.key, task=job.function, status="queued", created=True)
+        return Response(accepted, status_code=202, headers={"Location": job_path(job.key)})
+    found = await find_job(queue.pool, queue.name, job.key)
+    accepted = JobAccepted(
+        job_id=job.key,
+        task=found.task if found else job.function,
+        status=found.status if found else "queued",
+        created=False,
+    )
+    return Response(accepted, status_code=200, headers={"Location": job_path(job.key)})
+
+
+@get("/", summary="List jobs", operation_id="ListJobs", responses=documented(422))
+async def read_jobs(
+    *,
+    request: Request[Any, Any, Any],
+    queue: PostgresQueue,
+    status: Annotated[StatusName | None, Parameter(description="Only these")] = None,
+    task: Annotated[str | None, Parameter(description="Only of this task")] = None,
+    cursor: Cursor | None = None,
+    limit: Limit = 50,
+) -> JobPage:
+    """Every job this queue had, newest first, ended ones included."""
+    for name in request.query_params:
+        if name not in {"status", "task", "cursor", "limit"}:
+            raise InvalidFieldError(name, "is not a parameter of this list")
+    found = await list_jobs(
+        queue.pool,
+        queue.name,
+        status=status,
+        task=task,
+        before=_position(cursor),
+        limit=limit + 1,
+    )
+    page = found[:limit]
+    return JobPage(
+        items=[JobSummary(**_summary(record)) for record in page],
+        next_cursor=str(page[-1].id) if len(found) > limit else None,
+    )
+
+
+@get("/{key:str}", summary="One job", operation_id="GetJob", responses=documented(404))
+async def read_job(key: str, queue: PostgresQueue) -> JobDetail:
+    """The newest job with this key; slashes and the like in a key are percent-encoded."""
+    record = await _find(queue, key)
+    job = await queue.job(record.key)
+    return JobDetail(
+        **_summary(record),
+        is_kept=job is not None,
+        payload=(job.kwargs or {}) if job else None,
+        result=job.result if job else None,
+        progress=job.progress if job else None,
+    )
+
+
+@post(
+    "/{key:str}/cancel",
+    status_code=202,
+    summary="Cancel a job",
+    operation_id="CancelJob",
+    responses=documented(404, 409),
+)
+async def cancel_job(key: str, queue: PostgresQueue) -> JobChanged:
+    """A waiting job ends at once; a running one is `aborting` until its worker has stopped it."""
+    record = await _find(queue, key)
+    job = await queue.job(record.key)
+    if job is None:
+        raise JobStateError(record.key, record.status, "only a live job can be cancelled")
+    await queue.abort(job, "cancelled through the API")
+    return JobChanged(record.key, job.status.value)
+
+
+@post(
+    "/{key:str}/retry",
+    status_code=202,
+    summary="Run an ended job again",
+    operation_id="RetryJob",
+    responses=documented(404, 409),
+)
+async def retry_job(key: str, queue: PostgresQueue) -> JobChanged:
+    """The same job with the same payload and all its attempts; 409 unless it has ended."""
+    record = await _find(queue, key)
+    job = await queue.job(record.key)
+    if job is None:
+        raise JobStateError(
+            record.key, record.status, "its payload is no longer kept; enqueue it again instead"
+        )
+    await queue.retry(job, "retried through the API")
+    return JobChanged(record.key, job.status.value)
+
+
+def job_path(key: str) -> str:
+    """Where the job with that key is found."""
+    return f"{JOBS_PATH}/{quote(key, safe='')}"
+
+
+async def _find(queue: PostgresQueue, sent_key: str) -> JobRecord:
+    key = unquote(sent_key)  # `auth.py` routes these paths before they are decoded
+    record = await find_job(queue.pool, queue.name, key)
+    if record is None:
+        raise JobNotFoundError(key)
+    return record
+
+
+def _position(cursor: str | None) -> int | None:
+    if cursor is None:
+        return None
+    if not re.fullmatch(r"[0-9]{1,19}", cursor) or int(cursor) > LAST_ID:
+        raise InvalidFieldError("cursor", "is not one that a page of this list has given")
+    return int(cursor)
+
+
+def _summary(record: JobRecord) -> dict[str, Any]:
+    fields = asdict(record)
+    del fields["id"]
+    return {"job_id": fields.pop("key"), **fields}
+
+
+router = Router(
+    JOBS_PATH,
+    route_handlers=[create_job, read_jobs, read_job, cancel_job, retry_job],
+    tags=["Jobs"],
+)

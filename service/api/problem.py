@@ -1,0 +1,92 @@
+"""RFC 9457 problem+json: what every error answer looks like, and how it names a field."""
+
+import re
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+
+import msgspec
+from litestar import Response
+from litestar.openapi.datastructures import ResponseSpec
+
+from service.contract import BODY_MAX_BYTES, UI_PATH
+
+MEDIA_TYPE = "application/problem+json"
+PHRASES = {status.value: status.phrase for status in HTTPStatus}
+DETAILS = {
+    404: "There is nothing at this path.",
+    405: "The path does not take this method; the header Allow has those it takes.",
+    413: f"A body may have {BODY_MAX_BYTES} bytes.",
+}
+# msgspec names these fields in its sentence only, not in its path.
+FIELD_IN_REASON = re.compile(r"^Object (?:missing required|contains unknown) field `(.+)`$")
+
+
+class FieldProblem(msgspec.Struct, frozen=True):
+    """One field of the request and what is wrong with it."""
+
+    field: str
+    message: str
+
+
+class Problem(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """An error as RFC 9457 has it; `errors` names the fields where some are wrong."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list[FieldProblem] = []
+    error: str = ""  # the same as `detail`, for SAQ's pages, which show this member
+
+
+class InvalidFieldError(Exception):
+    """A field of the body or a parameter of the query has a value it cannot have."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field}: {message}")
+        self.field = field
+        self.message = message
+
+
+def problem(
+    path: str,
+    status: int,
+    detail: str = "",
+    *,
+    errors: Iterable[FieldProblem] = (),
+    headers: Mapping[str, str] | None = None,
+) -> Response[Problem]:
+    """An answer that says what was wrong with a request to `path`."""
+    title = PHRASES.get(status, "Error")
+    if detail in {"", title}:
+        detail = DETAILS.get(status, f"{title}.")
+    return Response(
+        Problem(
+            type="about:blank",
+            title=title,
+            status=status,
+            detail=detail,
+            errors=list(errors),
+            error=detail if path.startswith(f"{UI_PATH}/api/") else "",
+        ),
+        status_code=status,
+        media_type=MEDIA_TYPE,
+        headers=dict(headers or {}),
+    )
+
+
+def documented(*statuses: int) -> dict[int, ResponseSpec]:
+    """The error answers of a route, for its OpenAPI description."""
+    return {
+        status: ResponseSpec(Problem, description=PHRASES[status], media_type=MEDIA_TYPE)
+        for status in sorted({400, 401, 500, 503, *statuses})
+    }
+
+
+def field_problem(reason: str, path: str, *, within: str = "") -> FieldProblem:
+    """From msgspec's sentence and path to the field's own path, inside `within` where given."""
+    parts = [within, path.removeprefix("$").removeprefix(".")]
+    if found := FIELD_IN_REASON.match(reason):
+        parts.append(found[1])
+        reason = "is missing" if "missing" in reason else "is not a field of this"
+    return FieldProblem(".".join(part for part in parts if part) or "body", reason)

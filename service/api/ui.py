@@ -1,0 +1,79 @@
+"""SAQ's web pages at `/saq`, by litestar-saq: where they exist and what a browser may run there."""
+
+import base64
+import hashlib
+import re
+from pathlib import Path
+from typing import Any
+
+from litestar import Litestar, Response
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar_saq import SAQConfig, SAQPlugin
+
+from service.api.envelope import STATIC_PATH, send_response
+from service.api.problem import problem
+from service.contract import QUEUE_NAME, UI_PATH
+from service.queue.postgres import PostgresQueue
+from service.settings import Settings
+
+INLINE_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
+
+
+def has_pages(settings: Settings) -> bool:
+    """Without a password the pages exist on a laptop only."""
+    return settings.is_local or settings.ui_password is not None
+
+
+def saq_plugin(settings: Settings, queue: PostgresQueue) -> SAQPlugin:
+    """The pages where they may exist, and `task_queues` for every route."""
+    return SAQPlugin(
+        SAQConfig(
+            queue_instances={QUEUE_NAME: queue},
+            queue_configs=[],
+            web_enabled=has_pages(settings),
+            web_path=UI_PATH,
+        )
+    )
+
+
+async def content_policy(app: Litestar) -> str | None:
+    """The strictest policy the pages work under: their own files, and the one script inside them.
+
+    The script is hashed as the installed litestar-saq has it, so that a new release of it cannot
+    leave the pages blank.
+    """
+    if (index := app.get_handler_index_by_name("worker:index")) is None:
+        return None
+    page: str = await index["handler"].fn(None)
+    hashes = [
+        base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        for script in INLINE_SCRIPT.findall(page)
+    ]
+    scripts = " ".join(["'self'", *(f"'sha256-{found}'" for found in hashes)])
+    return (
+        f"default-src 'none'; script-src {scripts}; style-src 'self'; img-src 'self' data:; "
+        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+
+
+class JobPages:
+    """Puts right what litestar-saq's routes get wrong; requests for anything else pass through."""
+
+    def __init__(self, app: ASGIApp, static: Path) -> None:
+        self.app = app
+        self.static = {STATIC_PATH + found.name for found in static.iterdir()}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        answer: Response[Any] | None = None
+        if scope["type"] == ScopeType.HTTP:
+            if scope["raw_path"] == UI_PATH.encode() and scope["method"] == "GET":
+                # The script in the page knows itself under /saq/ only, and shows "not found" here.
+                answer = Response(None, status_code=307, headers={"Location": f"{UI_PATH}/"})
+            elif scope["path"].startswith(STATIC_PATH) and scope["path"] not in self.static:
+                # Litestar would ask the file system for any name, and fail on a long one.
+                answer = problem(scope["path"], 404)
+            if answer:
+                await send_response(answer, scope, receive, send)
+                return
+        await self.app(scope, receive, send)

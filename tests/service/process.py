@@ -1,0 +1,9 @@
+"""`python -m service …` as it is, after the tests' own tasks have been registered."""
+
+import sys
+
+import tests.service.tasks  # noqa: F401 - registers
+from service.__main__ import main
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

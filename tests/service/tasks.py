@@ -1,0 +1,124 @@
+"""Tasks that write down when they ran, and misbehave on request."""
+
+import asyncio
+import os
+import signal
+import time
+from typing import Any
+
+from service.queue.context import Context
+from service.queue.registry import after_process, before_process, on_shutdown, on_startup, task
+
+LEDGER = (
+    "CREATE TABLE IF NOT EXISTS ledger (id BIGSERIAL, job_key TEXT, attempt INT, event TEXT,"
+    " at TIMESTAMPTZ DEFAULT clock_timestamp())"
+)
+
+
+async def note(ctx: Context, event: str) -> None:
+    """Write a line that survives whatever happens to this process next."""
+    job = ctx.get("job")
+    await ctx.pool.execute(
+        "INSERT INTO ledger (job_key, attempt, event) VALUES ($1, $2, $3)",
+        job.key if job else None,
+        job.attempts if job else None,
+        event,
+    )
+
+
+@on_startup
+async def start(ctx: Context) -> None:
+    await ctx.pool.execute(LEDGER)
+    await note(ctx, "worker start")
+
+
+@on_shutdown
+async def stop(ctx: Context) -> None:
+    await note(ctx, "worker stop")
+
+
+@before_process
+async def before(ctx: Context) -> None:
+    if ctx.job.function == "hooked":
+        await note(ctx, "before")
+        if (ctx.job.kwargs or {}).get("fail") == "before":
+            raise RuntimeError("the before hook failed")
+
+
+@after_process
+async def after(ctx: Context) -> None:
+    if ctx.job.function == "hooked":
+        await note(ctx, f"after {type(ctx.get('exception')).__name__}")
+        if (ctx.job.kwargs or {}).get("fail") == "after":
+            raise RuntimeError("the after hook failed")
+
+
+@task(retry_delay=0)
+async def hooked(ctx: Context, *, fail: str = "") -> None:
+    await note(ctx, "run")
+    if fail == "run":
+        raise RuntimeError("the run failed")
+
+
+@task(retry_delay=0, timeout=60)
+async def sleep(ctx: Context, *, seconds: float) -> str:
+    await note(ctx, "start")
+    await asyncio.sleep(seconds)
+    await note(ctx, "end")
+    return "slept"
+
+
+@task(retry_delay=0, timeout=60)
+def sleep_in_thread(ctx: Context, *, seconds: float, path: str) -> str:
+    with open(path, "a") as ledger:
+        ledger.write("start\n")
+    time.sleep(seconds)
+    with open(path, "a") as ledger:
+        ledger.write("end\n")
+    return "slept"
+
+
+@task(retry_delay=0, timeout=60)
+async def sleep_through_cancel(ctx: Context, *, seconds: float) -> None:
+    await note(ctx, "start")
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            await asyncio.sleep(deadline - time.monotonic())
+        except asyncio.CancelledError:
+            continue
+    await note(ctx, "end")
+
+
+@task(retry_delay=0)
+async def fail(ctx: Context, *, times: int = 1000, text: str = "broken") -> str:
+    await note(ctx, "run")
+    if ctx.job.attempts <= times:
+        raise ValueError(text)
+    return "worked at last"
+
+
+@task(retry_delay=0)
+async def cancel_itself(ctx: Context) -> None:
+    raise asyncio.CancelledError
+
+
+@task(retry_delay=0)
+async def return_unstorable(ctx: Context) -> object:
+    await note(ctx, "run")
+    return object()
+
+
+@task(retry_delay=0)
+async def kill_worker(ctx: Context) -> None:
+    await note(ctx, "run")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@task
+async def awkward_names(
+    ctx: Context, *, key: str, timeout: int, connection: str, queue: str = "q", status: str = "s"
+) -> dict[str, Any]:
+    return {
+        "key": key, "timeout": timeout, "connection": connection, "queue": queue, "status": status,
+    }  # fmt: skip
