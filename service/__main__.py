@@ -55,12 +55,14 @@ def _migrate(*dsns: str) -> int:
     except MigrationError as error:
         return _say(f"migrate failed: {error}", 1)
     except UNAVAILABLE as error:
-        return _say(f"migrate failed: cannot reach the database: {type(error).__name__}: {error}", 1)
+        return _say(
+            f"migrate failed: cannot reach the database: {type(error).__name__}: {error}", 1
+        )
     return 0
 
 
 def _say(message: str, status: int) -> int:
-    print(message, file=sys.stderr if status else sys.stdout, flush=True)  # noqa: T201
+    print(message, file=sys.stderr if status else sys.stdout, flush=True)
     return status
 
 

@@ -50,7 +50,9 @@ UI_PATH = "/saq"
 QUEUE_NAME = "default"
 
 STOP_TIMEOUT_SECONDS = 120  # the most Fargate allows between SIGTERM and SIGKILL
-DRAIN_SECONDS = 100  # for running jobs after SIGTERM; the rest covers cancelling, recording, closing
+DRAIN_SECONDS = (
+    100  # for running jobs after SIGTERM; the rest covers cancelling, recording, closing
+)
 KEEP_ALIVE_SECONDS = 75  # above the load balancer's 60 s idle timeout, or it sees random 502s
 
 HEARTBEAT_FILE = "/tmp/moorage-worker-heartbeat"  # noqa: S108 - an empty volume in the ECS task

@@ -1,4 +1,4 @@
-"""Connections to Postgres: bounded in number and in time, and named for whoever reads pg_stat_activity."""
+"""Connections to Postgres: bounded in number and in time, and named in pg_stat_activity."""
 
 import random
 from typing import Any
@@ -25,7 +25,7 @@ BACKOFF_SECONDS = (0.2, 5.0)  # first and longest wait before the next try
 
 
 def backoff(failures: int) -> float:
-    """Seconds to wait after so many failures in a row, with jitter so that not all come back at once."""
+    """Seconds to wait after so many failures in a row; jitter keeps all from coming at once."""
     longest = min(BACKOFF_SECONDS[0] * 2 ** min(failures, 20), BACKOFF_SECONDS[1])
     return random.uniform(longest / 2, longest)  # noqa: S311 - jitter, not a secret
 

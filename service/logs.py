@@ -30,7 +30,7 @@ def configure(settings: Settings, process: str) -> None:
         plain = structlog.dev.plain_traceback
         last = [structlog.dev.ConsoleRenderer(exception_formatter=plain, pad_event_to=24)]
     else:
-        shared.append(lambda _logger, _method, event: event | {"process": process})
+        shared.append(lambda _logger, _method, event: {**event, "process": process})
         last = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     structlog.configure(
         processors=[

@@ -40,7 +40,7 @@ class Migration:
 
 
 def read_migrations(folder: Path = MIGRATIONS) -> list[Migration]:
-    """The files `NNNN_verb_noun.sql` in order. Raises `MigrationError` for a gap or a repetition."""
+    """The files `NNNN_verb_noun.sql` in order. Raises `MigrationError` for a gap or a double."""
     found = []
     for path in sorted(folder.glob("*.sql")):
         if not (match := re.fullmatch(r"(\d{4})_[a-z0-9_]+", path.stem)):
@@ -56,7 +56,7 @@ async def migrate(dsn: str, folder: Path = MIGRATIONS) -> list[str]:
     """Apply what is missing, all of it or nothing; the names of what was applied.
 
     A database that is newer than the files is left alone: an older image runs beside a newer one
-    during a rollout and after a rollback. Raises `MigrationError` where an applied file has changed.
+    during a rollout and after a rollback. Raises `MigrationError` where an applied file changed.
     """
     migrations = read_migrations(folder)
     connection: asyncpg.Connection = await asyncpg.connect(
@@ -73,7 +73,7 @@ async def migrate(dsn: str, folder: Path = MIGRATIONS) -> list[str]:
         if not _missing(migrations, await _applied(connection)):
             return []
         async with connection.transaction():
-            # Bound to the transaction: a migration that is killed leaves neither lock nor half a table.
+            # Bound to the transaction: a killed migration leaves neither lock nor half a table.
             await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK_KEY)
             await connection.execute(
                 "CREATE TABLE IF NOT EXISTS schema_migrations ("

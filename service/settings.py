@@ -122,7 +122,7 @@ def load_settings() -> Settings:
 
 def _problem(found: dict[str, object]) -> str:
     location = found["loc"]
-    assert isinstance(location, tuple) and location
+    assert isinstance(location, tuple)
     message = str(found["msg"]).removeprefix("Value error, ")
     name = str(location[0]).upper()
     return f"{name}: {'missing' if found['type'] == 'missing' else message}"

@@ -81,7 +81,7 @@ async def _beat(path: str, queue: PostgresQueue) -> None:
 async def run_in_process(
     settings: Settings, registry: Registry, queue: PostgresQueue
 ) -> AsyncIterator[Worker]:
-    """A worker beside the API in one process (WORKER_MODE=in-process): drained when the block ends."""
+    """A worker inside the API's process (WORKER_MODE=in-process), drained when the block ends."""
     worker = create_worker(settings, registry, queue)
     worker.SIGNALS = []  # the server owns the signals
     running = asyncio.create_task(worker.start(), name="worker")

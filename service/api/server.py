@@ -8,6 +8,7 @@ import uvicorn
 
 from service import contract
 from service.api.app import create_app
+from service.api.protocol import BoundedProtocol
 from service.queue.registry import discover
 from service.settings import Settings
 from service.worker import create_queue
@@ -29,7 +30,7 @@ def run(settings: Settings) -> None:
             host=settings.api_host,
             port=settings.api_port,
             loop="uvloop",
-            http="httptools",
+            http=BoundedProtocol,
             ws="none",
             lifespan="on",
             log_config=None,

@@ -1,4 +1,4 @@
-"""The worker's side of the queue: claims due jobs for free slots and keeps this worker's lease alive."""
+"""The worker's side of the queue: claims due jobs for free slots, keeps the lease alive."""
 
 import asyncio
 import random
@@ -6,16 +6,14 @@ from collections import deque
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-import asyncpg
 import structlog
 from croniter import croniter
-from saq import Status
 
 from service.db import UNAVAILABLE, backoff
 from service.queue import job as rows
 from service.queue import statements as sql
 from service.queue.dispatch import build_job
-from service.queue.job import LeasedJob, MalformedJobError, Settlement
+from service.queue.job import LeasedJob, MalformedJobError
 from service.queue.listener import Listener
 
 if TYPE_CHECKING:
@@ -24,8 +22,6 @@ if TYPE_CHECKING:
 BEAT_SECONDS = 3.0
 LEASE_SECONDS = 12.0  # without a beat for this long, the jobs go to other workers
 MOVING_SECONDS = 90.0  # above the longest poll and every time limit of a statement
-PRUNE_ROWS = 1000
-HISTORY_DAYS = 90
 
 log = structlog.stdlib.get_logger("queue")
 
@@ -107,7 +103,7 @@ class Consumer:
             task.cancel()
         await asyncio.wait(tasks)
         try:
-            await self._queue.pool.execute(sql.LEAVE, self._queue.owner)
+            await self._queue.fetch(sql.LEAVE, self._queue.owner)
         except UNAVAILABLE as error:
             log.warning("could not give up the lease; it runs out", error=type(error).__name__)
         self._is_paused = False
@@ -170,27 +166,21 @@ class Consumer:
 
     async def _claim(self, wanted: int) -> list[LeasedJob]:
         queue = self._queue
-        found = await queue.pool.fetch(sql.CLAIM, queue.name, wanted, queue.owner)
+        found = await queue.fetch(sql.CLAIM, queue.name, wanted, queue.owner)
         claimed = []
         for row in sorted(found, key=lambda row: (row["priority"], row["scheduled"])):
             try:
                 job = rows.load(row, queue)
             except MalformedJobError as error:
-                await self._bury(row, str(error))
+                await queue.bury(row["key"], row["lease"], f"malformed job: {error}")
             else:
                 self._held[job.key] = job
                 claimed.append(job)
         return claimed
 
-    async def _bury(self, row: asyncpg.Record, reason: str) -> None:
-        job = LeasedJob(function="?", key=row["key"])
-        job.lease = row["lease"]
-        await self._queue.settle(
-            Settlement(job=job, status=Status.FAILED, error=f"malformed job: {reason}")
-        )
-
     async def _seconds_until_due(self) -> float | None:
-        seconds: float | None = await self._queue.pool.fetchval(sql.NEXT_DUE, self._queue.name)
+        (row,) = await self._queue.fetch(sql.NEXT_DUE, self._queue.name)
+        seconds: float | None = row["seconds"]
         return seconds
 
     async def _wait_for_news(self, due_seconds: float | None) -> None:
@@ -209,7 +199,7 @@ class Consumer:
         while True:
             self._tried_to_beat_at = sent_at = self._loop_time()
             try:
-                await queue.pool.execute(sql.BEAT, queue.owner, queue.name, LEASE_SECONDS)
+                await queue.fetch(sql.BEAT, queue.owner, queue.name, LEASE_SECONDS)
                 self._beat_at = sent_at
                 self._is_alive.set()
                 if failures:
@@ -226,7 +216,7 @@ class Consumer:
             await asyncio.sleep(BEAT_SECONDS * random.uniform(0.8, 1.2))  # noqa: S311 - jitter
 
     def is_moving(self) -> bool:
-        """Do the loops turn? They do while the database is away; restarting would not bring it back."""
+        """Do the loops turn? They do while the database is away: a restart would not bring it."""
         if not self._tasks:
             return True
         oldest = self._tried_to_beat_at
@@ -242,7 +232,7 @@ class Consumer:
 
     async def recover(self) -> list[str]:
         """Requeue every job whose worker's lease has run out; their keys."""
-        found = await self._queue.pool.fetch(sql.RECOVER, self._queue.name, self._queue.channel)
+        found = await self._queue.fetch(sql.RECOVER, self._queue.name, self._queue.channel)
         for row in found:
             log.warning("took a job from a dead worker", job_key=row["key"], status=row["status"])
         return [row["key"] for row in found]
@@ -251,23 +241,18 @@ class Consumer:
         """The jobs of this worker that somebody wants stopped."""
         if not self._held:
             return []
-        found = await self._queue.pool.fetch(sql.ABORTING, self._queue.name, self._queue.owner)
+        found = await self._queue.fetch(sql.ABORTING, self._queue.name, self._queue.owner)
         return [self._held[row["key"]] for row in found if row["key"] in self._held]
 
     async def prune(self) -> int:
         """Delete ended jobs and history past their time, a thousand rows a statement; how many."""
-        pool, deleted = self._queue.pool, 0
-        for statement, arguments in (
-            (sql.PRUNE_JOBS, (PRUNE_ROWS,)),
-            (sql.PRUNE_HISTORY, (HISTORY_DAYS, PRUNE_ROWS)),
-        ):
+        deleted = 0
+        for statement in (sql.PRUNE_JOBS, sql.PRUNE_HISTORY, sql.PRUNE_WORKERS, sql.PRUNE_STATS):
             while True:
-                rows_deleted = int((await pool.execute(statement, *arguments)).split()[-1])
-                deleted += rows_deleted
-                if rows_deleted < PRUNE_ROWS:
+                gone = len(await self._queue.fetch(statement))
+                deleted += gone
+                if gone < sql.PRUNE_ROWS:
                     break
-        await pool.execute(sql.PRUNE_WORKERS)
-        await pool.execute(sql.PRUNE_STATS)
         return deleted
 
     async def schedule_ticks(self) -> list[str]:
@@ -288,7 +273,6 @@ class Consumer:
                 self._ticks[task.name, schedule.cron] = tick
                 keys.append(job.key)
         return keys
-
 
 
 def _log_failure(what: str, error: Exception, failures: int) -> None:

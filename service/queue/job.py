@@ -5,10 +5,10 @@ enqueue; what changes while the job lives is in columns, and the end of the job 
 blob, so that a stock SAQ client reads the result where it expects it.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import asyncpg
 import msgspec
 from saq import Job, Status
 from saq.utils import now
@@ -70,7 +70,7 @@ def dump_ending(job: Job, status: Status, result: Any, error: str | None) -> byt
     return b"," + msgspec.json.encode(ending)[1:]
 
 
-def load(row: Mapping[str, Any], queue: "Queue") -> LeasedJob:
+def load(row: asyncpg.Record, queue: "Queue") -> LeasedJob:
     """The job of a row. Raises `MalformedJobError` where the blob is not one."""
     try:
         fields = msgspec.json.decode(row["job"])

@@ -90,5 +90,3 @@ class Listener:
     def _ping_channel(connection: asyncpg.Connection) -> str:
         # Of this connection alone: a ping must wake nobody else.
         return f"ping:{connection.get_server_pid()}"
-
-

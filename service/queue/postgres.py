@@ -1,13 +1,12 @@
-"""The queue: SAQ's `Queue` on asyncpg, over SAQ's own tables. `consumer.py` is the worker's side."""
+"""The queue: SAQ's `Queue` on asyncpg and SAQ's tables; `consumer.py` is the worker's side."""
 
 import asyncio
 import json
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Iterable
+from typing import Any
 
 import asyncpg
 import structlog
@@ -17,33 +16,22 @@ from saq.types import CountKind, QueueInfo, WorkerInfo
 from saq.utils import now
 
 from service import contract
-from service.db import CONNECT_TIMEOUT_SECONDS, UNAVAILABLE, backoff, create_pool
+from service.db import CONNECT_TIMEOUT_SECONDS, create_pool
 from service.queue import job as rows
+from service.queue import reading
 from service.queue import statements as sql
 from service.queue.batch import Batch
 from service.queue.consumer import Consumer
 from service.queue.dispatch import check_job, job_from_call
 from service.queue.errors import InvalidOptionError, JobNotFoundError, JobStateError
-from service.queue.job import LeasedJob, MalformedJobError, Settlement
+from service.queue.job import LeasedJob, Settlement
+from service.queue.reading import QueueStats
 from service.queue.registry import Registry
+from service.queue.settle import Settler
 
 STATEMENT_TIMEOUT_SECONDS = 15.0
-PAGE_ROWS = 50  # of each kind of job on the job page
 
-T = TypeVar("T")
 log = structlog.stdlib.get_logger("queue")
-
-
-@dataclass(frozen=True, kw_only=True)
-class QueueStats:
-    """How a queue stands; counts stop at 100,000."""
-
-    queued: int  # due and waiting: the backlog
-    scheduled: int  # waiting for their time
-    active: int
-    failed: int  # and still kept
-    workers: int  # alive
-    oldest_due_seconds: float  # how long the job that has waited longest is due
 
 
 class PostgresQueue(Queue):
@@ -73,7 +61,7 @@ class PostgresQueue(Queue):
         self._pool: asyncpg.Pool | None = None
         self._connecting = asyncio.Lock()
         self._enqueue_batch = Batch(self._insert)
-        self._settle_batch = Batch(self._settle)
+        self._settle = Settler(self).settle
 
     @property
     def pool(self) -> asyncpg.Pool:
@@ -115,7 +103,18 @@ class PostgresQueue(Queue):
         )
         return connection
 
-    async def enqueue(
+    async def fetch(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
+        """Run one statement on a connection of the pool; its rows."""
+        await self.connect()
+        try:
+            found: list[asyncpg.Record] = await self.pool.fetch(statement, *arguments)
+        except asyncpg.ReadOnlySQLTransactionError:
+            # A writer that was demoted keeps its connections and refuses every write on them.
+            await self.pool.expire_connections()
+            raise
+        return found
+
+    async def enqueue(  # type: ignore[override] # positional-only: any name may be a payload field
         self,
         job_or_func: str | Job,
         /,
@@ -152,16 +151,12 @@ class PostgresQueue(Queue):
         job.status = Status.QUEUED
         await self._before_enqueue(job)
         if connection is None:
-            await self.connect()
             is_new = await self._enqueue_batch(job)
         else:
             (is_new,) = await self._insert([job], connection)
         if is_new:
             log.info("enqueued", job_key=job.key, task=job.function)
         return job if is_new else None
-
-    async def _enqueue(self, job: Job) -> Job | None:
-        return job if await self._enqueue_batch(job) else None
 
     async def _insert(
         self, jobs: list[Job], connection: asyncpg.Connection | None = None
@@ -181,7 +176,7 @@ class PostgresQueue(Queue):
             self.channel,
         )
         if connection is None:
-            found = await self._run(lambda pool: pool.fetch(sql.ENQUEUE, *arguments))
+            found = await self.fetch(sql.ENQUEUE, *arguments)
         else:
             found = await connection.fetch(sql.ENQUEUE, *arguments)
         new = {row["key"] for row in found}
@@ -191,17 +186,21 @@ class PostgresQueue(Queue):
         """Put one tick of a schedule in the queue, once, whichever worker comes first."""
         job.queue = self
         job.queued = now()
-        await self._run(
-            lambda pool: pool.execute(
-                sql.ENQUEUE_ONCE,
-                job.key, rows.dump(job), self.name, job.priority, job.scheduled, job.function,
-            )
+        await self.fetch(
+            sql.ENQUEUE_ONCE,
+            job.key, rows.dump(job), self.name, job.priority, job.scheduled, job.function,
         )  # fmt: skip
 
     async def dequeue(self, timeout: float = 0.0, poll_interval: float = 0.0) -> Job | None:  # noqa: ASYNC109
-        """The next due job, held by this process; None after `timeout` seconds (0 waits for ever)."""
+        """The next due job, held by this process; None after `timeout` seconds (0: no limit)."""
         await self.connect()
         return await self.consumer.next_job(timeout)
+
+    async def bury(self, key: str, lease: int, error: str) -> None:
+        """Fail a claimed row from which no job can be read."""
+        job = LeasedJob(function="?", key=key)
+        job.lease = lease
+        await self._settle(Settlement(job=job, status=Status.FAILED, error=error))
 
     async def finish(
         self,
@@ -216,7 +215,7 @@ class PostgresQueue(Queue):
         held = job if isinstance(job, LeasedJob) else await self._held_here(job.key)
         ending = rows.dump_ending(job, status, result, error)
         if held is not None:
-            await self.settle(Settlement(job=held, status=status, error=error, ending=ending))
+            await self._settle(Settlement(job=held, status=status, error=error, ending=ending))
         job.status, job.result, job.error, job.completed = status, result, error, now()
         if status is Status.COMPLETE:
             job.progress = 1.0
@@ -228,14 +227,14 @@ class PostgresQueue(Queue):
         `JobStateError` is raised: running a job twice at once is what a retry must never do.
         """
         if isinstance(job, LeasedJob) and self.consumer.holds(job):
-            await self.settle(
-                Settlement(
-                    job=job, status=Status.QUEUED, error=error, delay=job.next_retry_delay()
-                )
+            await self._settle(
+                Settlement(job=job, status=Status.QUEUED, error=error, delay=job.next_retry_delay())
             )
             self.retried += 1
         else:
-            await self._change_state(sql.RETRY_ENDED, job.key, wanted="only an ended job can be retried")
+            await self._change_state(
+                sql.RETRY_ENDED, job.key, wanted="only an ended job can be retried"
+            )
             await self._notify("saq:enqueue")
         job.status = Status.QUEUED
         job.error, job.completed, job.started, job.progress = error, 0, 0, 0
@@ -244,7 +243,7 @@ class PostgresQueue(Queue):
         """Queue jobs again that were not run, or not to their end, through no fault of theirs."""
         await asyncio.gather(
             *(
-                self.settle(Settlement(job=job, status=Status.QUEUED, error=error, refund=1))
+                self._settle(Settlement(job=job, status=Status.QUEUED, error=error, refund=1))
                 for job in jobs
             )
         )
@@ -264,132 +263,44 @@ class PostgresQueue(Queue):
             await self._notify("saq:abort")
 
     async def _notify(self, message: str) -> None:
-        await self._run(lambda pool: pool.execute("SELECT pg_notify($1, $2)", self.channel, message))
+        await self.fetch("SELECT pg_notify($1, $2)", self.channel, message)
 
     async def _change_state(self, statement: str, key: str, *arguments: Any, wanted: str) -> str:
-        status: str | None = await self._run(
-            lambda pool: pool.fetchval(statement, key, self.name, *arguments)
-        )
-        if status is not None:
-            return status
-        current: str | None = await self._run(
-            lambda pool: pool.fetchval(sql.STATUS, self.name, key)
-        )
-        if current is None:
+        if changed := await self.fetch(statement, key, self.name, *arguments):
+            return str(changed[0]["status"])
+        current = await self.fetch(sql.STATUS, self.name, key)
+        if not current:
             raise JobNotFoundError(key)
-        if current == Status.ABORTING and statement == sql.ABORT:
-            return current  # asked twice
-        raise JobStateError(key, current, wanted)
-
-    async def settle(self, settlement: Settlement) -> bool:
-        """Write what becomes of a held job; False, and a log line, where it is not held any more."""
-        job = settlement.job
-        was_held = await self._settle_surely(settlement)
-        self.consumer.release(job)
-        if not was_held:
-            log.warning(
-                "lease lost; the outcome of this run is dropped",
-                job_key=job.key, task=job.function, outcome=settlement.status.value,
-            )  # fmt: skip
-        elif settlement.status is Status.COMPLETE:
-            self.complete += 1
-        elif settlement.status is Status.FAILED:
-            self.failed += 1
-        elif settlement.status is Status.ABORTED:
-            self.aborted += 1
-        return was_held
-
-    async def _settle_surely(self, settlement: Settlement) -> bool:
-        # Work that is done is not done again because the database is away: it is written when the
-        # database returns, for as long as this process may wait.
-        failures = 0
-        while True:
-            try:
-                return await self._settle_batch(settlement)
-            except UNAVAILABLE as error:
-                failures += 1
-                if failures == 1:
-                    log.warning(
-                        "outcome not written yet; trying until it is",
-                        job_key=settlement.job.key, error=type(error).__name__,
-                    )  # fmt: skip
-                await asyncio.sleep(backoff(failures))
-
-    async def _settle(self, settlements: list[Settlement]) -> list[bool]:
-        arguments = (
-            [settled.job.key for settled in settlements],
-            [settled.job.lease for settled in settlements],
-            [settled.status.value for settled in settlements],
-            [_text(settled.error) for settled in settlements],
-            [settled.ending for settled in settlements],
-            [float(settled.delay) for settled in settlements],
-            [settled.refund for settled in settlements],
-            [settled.job.ttl for settled in settlements],
-        )
-        found = await self._run(lambda pool: pool.fetch(sql.SETTLE, *arguments))
-        held = {row["key"] for row in found}
-        return [settled.job.key in held for settled in settlements]
+        status = str(current[0]["status"])
+        if status == Status.ABORTING and statement == sql.ABORT:
+            return status  # asked twice
+        raise JobStateError(key, status, wanted)
 
     async def _held_here(self, key: str) -> LeasedJob | None:
         job = await self.job(key)
         return job if isinstance(job, LeasedJob) and job.worker_id == self.owner else None
 
-    async def _run(self, statement: Callable[[asyncpg.Pool], Awaitable[T]]) -> T:
-        try:
-            return await statement(self.pool)
-        except asyncpg.ReadOnlySQLTransactionError:
-            # A writer that was demoted keeps its connections and refuses every write on them.
-            await self.pool.expire_connections()
-            raise
-
     async def job(self, job_key: str) -> Job | None:
         """The job of that key, or None."""
-        (job,) = await self.jobs([job_key])
+        (job,) = await reading.get_jobs(self, [job_key])
         return job
 
     async def jobs(self, job_keys: Iterable[str]) -> list[Job | None]:
         """The jobs of these keys in their order, None for each that is not in this queue."""
-        keys = list(job_keys)
-        await self.connect()
-        found = await self._run(lambda pool: pool.fetch(sql.GET, self.name, keys))
-        by_key = {job.key: job for job in self._load_all(found)}
-        return [by_key.get(key) for key in keys]
+        return await reading.get_jobs(self, list(job_keys))
 
-    async def iter_jobs(
-        self, statuses: list[Status] = list(Status), batch_size: int = 100
+    def iter_jobs(
+        self, statuses: Iterable[Status] = tuple(Status), batch_size: int = 100
     ) -> AsyncIterator[Job]:
         """Every job in one of `statuses`, by key, `batch_size` rows at a time."""
-        last_key = ""
-        wanted = [Status(status).value for status in statuses]
-        while True:
-            after = last_key
-            found = await self._run(
-                lambda pool: pool.fetch(sql.ITERATE, self.name, wanted, after, batch_size)  # noqa: B023
-            )
-            if not found:
-                return
-            for job in self._load_all(found):
-                yield job
-            last_key = found[-1]["key"]
-
-    def _load_all(self, found: list[asyncpg.Record]) -> list[LeasedJob]:
-        jobs = []
-        for row in found:
-            try:
-                jobs.append(rows.load(row, self))
-            except MalformedJobError as error:
-                log.warning("malformed job", job_key=row["key"], error=str(error))
-        return jobs
+        return reading.iterate_jobs(self, statuses, batch_size)
 
     async def stats(self) -> QueueStats:
         """How the queue stands now, in one statement."""
-        await self.connect()
-        row = await self._run(lambda pool: pool.fetchrow(sql.STATS, self.name))
-        assert row is not None
-        return QueueStats(**row)
+        return await reading.get_stats(self)
 
     async def count(self, kind: CountKind) -> int:
-        """How many jobs are due ("queued"), running ("active"), or either or later ("incomplete")."""
+        """How many jobs are due ("queued"), running ("active"), or any of both or later."""
         stats = await self.stats()
         if kind == "queued":
             return stats.queued
@@ -397,34 +308,11 @@ class PostgresQueue(Queue):
             return stats.active
         return stats.queued + stats.active + stats.scheduled
 
-    async def info(self, jobs: bool = False, offset: int = 0, limit: int = PAGE_ROWS) -> QueueInfo:
-        """What SAQ's web page shows; with `jobs`, at most `limit` running, waiting and failed each.
-
-        Payloads come as text: the page would build HTML elements from an object's keys.
-        """
-        stats = await self.stats()
-        workers = await self._run(lambda pool: pool.fetch(sql.WORKERS, self.name))
-        page: list[dict[str, Any]] = []
-        if jobs:
-            found = await self._run(
-                lambda pool: pool.fetch(sql.PAGE, self.name, min(limit, PAGE_ROWS), offset)
-            )
-            page = [job.to_dict() | {"kwargs": repr(job.kwargs or {})} for job in self._load_all(found)]
-        return {
-            "workers": {
-                row["worker_id"]: {
-                    "stats": json.loads(row["stats"]),
-                    "metadata": json.loads(row["metadata"] or "null"),
-                    "queue_key": self.name,
-                }
-                for row in workers
-            },
-            "name": self.name,
-            "queued": stats.queued,
-            "active": stats.active,
-            "scheduled": stats.scheduled,
-            "jobs": page,
-        }
+    async def info(
+        self, jobs: bool = False, offset: int = 0, limit: int = reading.PAGE_ROWS
+    ) -> QueueInfo:
+        """What SAQ's web page shows; with `jobs`, at most `limit` of each kind."""
+        return await reading.get_info(self, with_jobs=jobs, offset=offset, limit=limit)
 
     async def schedule(self, _lock: int = 1) -> list[str]:
         """Put the next tick of each schedule in the queue; SAQ's worker calls this every second."""
@@ -438,35 +326,25 @@ class PostgresQueue(Queue):
 
     async def write_worker_info(self, worker_id: str, info: WorkerInfo, ttl: int) -> None:
         """What SAQ's web page shows of a worker, for `ttl` seconds."""
-        await self._run(
-            lambda pool: pool.execute(
-                sql.WRITE_WORKER,
-                worker_id,
-                json.dumps(info["stats"]),
-                self.name,
-                json.dumps(info["metadata"]),
-                ttl,
-            )
-        )
+        stats, metadata = json.dumps(info["stats"]), json.dumps(info["metadata"])
+        await self.fetch(sql.WRITE_WORKER, worker_id, stats, self.name, metadata, ttl)
 
     async def _update(self, job: Job, status: Status | None = None, **kwargs: Any) -> None:
         """A running task's progress or meta, or a waiting job's payload: never its status."""
-        blob = rows.dump(job)
         if isinstance(job, LeasedJob) and self.consumer.holds(job):
-            await self._run(
-                lambda pool: pool.execute(
-                    sql.UPDATE_HELD, job.key, job.lease, job.progress, blob if kwargs else None
-                )
-            )
+            blob = rows.dump(job) if kwargs.keys() - {"progress"} else None
+            await self.fetch(sql.UPDATE_HELD, job.key, job.lease, job.progress, blob)
         else:
-            await self._run(
-                lambda pool: pool.execute(
-                    sql.UPDATE_WAITING, job.key, self.name, blob, int(job.scheduled)
-                )
+            await self.fetch(
+                sql.UPDATE_WAITING, job.key, self.name, rows.dump(job), int(job.scheduled)
             )
 
     def copy(self, job: Job) -> Job:
         return job  # SAQ copies before each write, to rewrite the whole blob; we do not
+
+    # What SAQ's `enqueue`, `retry` and `finish` call; ours do it themselves.
+    async def _enqueue(self, job: Job) -> Job | None:
+        return await self.enqueue(job)
 
     async def _retry(self, job: Job, error: str | None) -> None:
         await self.retry(job, error)
@@ -475,8 +353,3 @@ class PostgresQueue(Queue):
         self, job: Job, status: Status, *, result: Any = None, error: str | None = None
     ) -> None:
         await self.finish(job, status, result=result, error=error)
-
-
-def _text(value: str | None) -> str | None:
-    """Postgres text cannot hold NUL, and an error message may."""
-    return value and value.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()

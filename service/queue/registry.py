@@ -1,4 +1,4 @@
-"""The tasks of this code base: decorating a function under `service/domain/*/jobs/` registers it."""
+"""The tasks of this code base: decorating a function in `service/domain/*/jobs/` registers it."""
 
 import importlib
 import inspect
@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, overload
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -15,6 +15,7 @@ from croniter import croniter
 
 from service import contract
 from service.queue.errors import InvalidPayloadError, PayloadTooLargeError, UnknownTaskError
+from service.queue.payload import SignatureError, payload_type, required_fields
 
 TaskFunction = Callable[..., Any]
 F = TypeVar("F", bound=TaskFunction)
@@ -112,20 +113,38 @@ class Registry:
         except KeyError:
             raise UnknownTaskError(name) from None
 
+    @overload
+    def task(self, function: F) -> F: ...
+
+    @overload
     def task(
         self,
-        function: F | None = None,
         *,
         name: str | None = None,
         aliases: tuple[str, ...] = (),
-        timeout: int = TIMEOUT_SECONDS,  # noqa: ASYNC109 - the job's limit, not this call's
+        timeout: int = TIMEOUT_SECONDS,
         retries: int = ATTEMPTS,
         retry_delay: float = BACKOFF_BASE_SECONDS,
         backoff: bool | float = BACKOFF_MAX_SECONDS,
         ttl: int = TTL_SECONDS,
         priority: int = 0,
         schedules: tuple[Schedule, ...] = (),
-    ) -> Any:
+    ) -> Callable[[F], F]: ...
+
+    def task(
+        self,
+        function: F | None = None,
+        *,
+        name: str | None = None,
+        aliases: tuple[str, ...] = (),
+        timeout: int = TIMEOUT_SECONDS,
+        retries: int = ATTEMPTS,
+        retry_delay: float = BACKOFF_BASE_SECONDS,
+        backoff: bool | float = BACKOFF_MAX_SECONDS,
+        ttl: int = TTL_SECONDS,
+        priority: int = 0,
+        schedules: tuple[Schedule, ...] = (),
+    ) -> F | Callable[[F], F]:
         """Register a function as a task, under its own name unless `name` is given.
 
         The function gets the context and then the payload's fields as keyword arguments, and stays
@@ -169,7 +188,7 @@ class Registry:
         return register if function is None else register(function)
 
     def scheduled_task(self, *, cron: str, tz: str = "UTC", **options: Any) -> Callable[[F], F]:
-        """Register a task that also runs by itself, on a cron line in a time zone (UTC unless given).
+        """Register a task that also runs by itself: a cron line in a time zone, UTC unless given.
 
         Takes the options of `task`. All payload fields need defaults.
 
@@ -191,9 +210,9 @@ class Registry:
                     f"{source}: tz={tz!r} is not a time zone; "
                     "IANA names such as 'Europe/Berlin' or 'UTC' are"
                 ) from None
-            self.task(function, schedules=(Schedule(cron, zone),), **options)
+            self.task(schedules=(Schedule(cron, zone),), **options)(function)
             added = self.get(options.get("name") or function.__name__)
-            if required := _required_fields(added.payload_type):
+            if required := required_fields(added.payload_type):
                 del self.tasks[added.name], self._names[added.name]
                 raise RegistrationError(
                     f"{source}: a scheduled task is called without a payload, "
@@ -286,39 +305,7 @@ def _source(function: TaskFunction) -> str:
 
 
 def _payload_type(function: TaskFunction, name: str, source: str) -> type[msgspec.Struct]:
-    parameters = list(inspect.signature(function).parameters.values())
-    if not parameters or parameters[0].kind is inspect.Parameter.KEYWORD_ONLY:
-        raise RegistrationError(f"{source}: the first parameter of a task is its context")
-    hints = get_type_hints(function, include_extras=True)
-    fields: list[tuple[str, Any] | tuple[str, Any, Any]] = []
-    for parameter in parameters[1:]:
-        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            raise RegistrationError(f"{source}: *{parameter.name}: name each field of the payload")
-        if parameter.kind is parameter.POSITIONAL_ONLY:
-            raise RegistrationError(f"{source}: {parameter.name}: must not be positional-only")
-        if parameter.name not in hints:
-            raise RegistrationError(f"{source}: {parameter.name}: needs a type annotation")
-        kind = hints[parameter.name]
-        if parameter.default is parameter.empty:
-            fields.append((parameter.name, kind))
-        else:
-            fields.append((parameter.name, kind, _default(parameter.default)))
     try:
-        payload_type = msgspec.defstruct(
-            f"{name} payload", fields, forbid_unknown_fields=True, kw_only=True
-        )
-        msgspec.json.Decoder(payload_type)  # refuses a type that has no JSON form
-    except TypeError as error:
+        return payload_type(function, name)
+    except SignatureError as error:
         raise RegistrationError(f"{source}: {error}") from None
-    return payload_type
-
-
-def _default(value: Any) -> Any:
-    """A mutable default as a factory, so that no two jobs share it."""
-    if isinstance(value, list | dict | set):
-        return msgspec.field(default_factory=lambda: type(value)(value))
-    return value
-
-
-def _required_fields(payload_type: type[msgspec.Struct]) -> list[str]:
-    return [found.name for found in msgspec.structs.fields(payload_type) if found.required]

@@ -1,4 +1,4 @@
-"""The engine's SQL. Every change of a job names the state it expects, so a late one changes nothing.
+"""The engine's SQL. Each change of a job names the state it expects: a late one changes nothing.
 
 Due times, leases and expiry are decided by the database's clock alone.
 """
@@ -8,9 +8,12 @@ ENDED = "('complete', 'failed', 'aborted')"
 CRASHES_MAX = 3  # workers a job may kill before it is failed for good
 SETTLE_IN_SECONDS = 12
 KEEP_FAILED_SECONDS = 14 * 24 * 3600  # failed and aborted jobs stay at least this long
+HISTORY_DAYS = 90
+PRUNE_ROWS = 1000
 COUNT_MAX = 100_000  # counting further would cost the database more than the figure is worth
 
-# $1 keys, $2 blobs, $3 priorities, $4 groups, $5 due times (0 = now), $6 tasks, $7 queue, $8 channel.
+# $1 keys, $2 blobs, $3 priorities, $4 groups, $5 due times (0: now), $6 tasks, $7 queue,
+# $8 channel.
 # A key that waits or runs is left alone; one that has ended starts a new job.
 ENQUEUE = f"""
 WITH put AS (
@@ -31,8 +34,8 @@ WITH put AS (
 SELECT key, (SELECT count(*) FROM told) FROM put
 """
 
-# $1 queue, $2 due time in epoch seconds, $3 key, ... : a tick of a schedule, once and for all: an
-# ended tick is not started again by a worker whose clock is behind.
+# $1 key, $2 blob, $3 queue, $4 priority, $5 due time, $6 task: one tick of a schedule, for good:
+# an ended tick is not started again by a worker whose clock is behind.
 ENQUEUE_ONCE = """
 INSERT INTO saq_jobs (key, job, queue, status, priority, scheduled, task)
 VALUES ($1, $2, $3, 'queued', $4, $5, $6)
@@ -61,7 +64,7 @@ RETURNING j.key, j.job, j.status, j.lease, j.attempts, j.crashes, j.progress, j.
 
 # $1 queue; seconds until the next waiting job is due, NULL where none waits
 NEXT_DUE = """
-SELECT min(scheduled) - extract(epoch FROM clock_timestamp())::float8
+SELECT min(scheduled) - extract(epoch FROM clock_timestamp())::float8 AS seconds
 FROM saq_jobs WHERE status = 'queued' AND queue = $1
 """
 
@@ -97,7 +100,7 @@ WHERE j.key = d.key
 RETURNING j.key
 """
 
-# $1 key, $2 queue, $3 error: an operator's decision. A running job is asked to stop; its worker ends it.
+# $1 key, $2 queue, $3 error: an operator's decision. A running job is asked to stop.
 ABORT = f"""
 UPDATE saq_jobs
 SET status = CASE status WHEN 'active' THEN 'aborting' ELSE 'aborted' END,
@@ -159,19 +162,23 @@ WITH lost AS (
 SELECT key, status, (SELECT count(*) FROM told) FROM back
 """
 
-# $1 how many: ended jobs past their time, a few at once so that no statement holds the table
+# What has ended and is past its time, a few rows at once so that no statement holds the table.
 PRUNE_JOBS = f"""
 DELETE FROM saq_jobs WHERE key IN (
     SELECT key FROM saq_jobs WHERE status IN {ENDED} AND expire_at <= {NOW}
-    LIMIT $1 FOR UPDATE SKIP LOCKED)
+    LIMIT {PRUNE_ROWS} FOR UPDATE SKIP LOCKED)
+RETURNING 1
 """
-PRUNE_HISTORY = """
+PRUNE_HISTORY = f"""
 DELETE FROM background_jobs WHERE id IN (
-    SELECT id FROM background_jobs WHERE finished_at < now() - make_interval(days => $1)
-    LIMIT $2 FOR UPDATE SKIP LOCKED)
+    SELECT id FROM background_jobs WHERE finished_at < now() - interval '{HISTORY_DAYS} days'
+    LIMIT {PRUNE_ROWS} FOR UPDATE SKIP LOCKED)
+RETURNING 1
 """
-PRUNE_WORKERS = "DELETE FROM queue_workers WHERE expires_at < clock_timestamp() - interval '1 hour'"
-PRUNE_STATS = f"DELETE FROM saq_stats WHERE expire_at < {NOW}"
+PRUNE_WORKERS = """
+DELETE FROM queue_workers WHERE expires_at < clock_timestamp() - interval '1 hour' RETURNING 1
+"""
+PRUNE_STATS = f"DELETE FROM saq_stats WHERE expire_at < {NOW} RETURNING 1"
 
 JOB_COLUMNS = (
     "key, job, status, lease, attempts, crashes, progress, error, started_at, scheduled, priority,"

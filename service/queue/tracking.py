@@ -1,4 +1,4 @@
-"""The history of every job: `background_jobs`, which the database's triggers keep (0003_track_jobs.sql)."""
+"""The history of every job: `background_jobs`, kept by triggers (0003_track_jobs.sql)."""
 
 from dataclasses import dataclass
 from datetime import datetime

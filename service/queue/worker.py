@@ -1,4 +1,4 @@
-"""The worker: runs jobs in slots, and ends them right. SAQ's `Worker` where it is safe, ours where not."""
+"""The worker: runs jobs in slots and ends them right, whatever happens to it."""
 
 import asyncio
 import contextvars
@@ -18,9 +18,10 @@ from saq.worker import Worker as SaqWorker
 from service.db import create_pool
 from service.queue.context import Context
 from service.queue.dispatch import REQUEST_ID
+from service.queue.invoke import functions, invoke
 from service.queue.job import LeasedJob
 from service.queue.postgres import PostgresQueue
-from service.queue.registry import Registry, Task, TaskFunction, discover
+from service.queue.registry import Registry, TaskFunction, discover
 from service.settings import Settings, load_settings
 
 ABORT_POLL_SECONDS = 1.0  # behind the notification that asks for it
@@ -287,35 +288,6 @@ class Worker(SaqWorker[Any]):
             raise
 
 
-async def invoke(
-    task: Task,
-    context: Context,
-    payload: dict[str, Any],
-    in_thread: Callable[[Callable[[], Any]], Awaitable[Any]],
-) -> Any:
-    """Run a task with a payload as it was queued; what the function returns."""
-    arguments = task.decode(payload)
-    if inspect.iscoroutinefunction(task.function):
-        return await task.function(context, **arguments)
-    return await in_thread(partial(task.function, context, **arguments))
-
-
-def functions(registry: Registry) -> list[tuple[str, TaskFunction]]:
-    """The registry as SAQ's own worker takes it: checked on receipt there too."""
-
-    def runner(task: Task) -> TaskFunction:
-        async def run(context: dict[str, Any], /, **payload: Any) -> Any:
-            return await invoke(task, Context(context), payload, lambda call: asyncio.to_thread(call))
-
-        return run
-
-    return [
-        (name, runner(task))
-        for task in registry.tasks.values()
-        for name in (task.name, *task.aliases)
-    ]
-
-
 def database_hooks(settings: Settings) -> tuple[TaskFunction, TaskFunction]:
     """Start and stop hooks that keep a pool of the application's database in `ctx["pool"]`."""
 
@@ -336,7 +308,7 @@ def database_hooks(settings: Settings) -> tuple[TaskFunction, TaskFunction]:
 
 
 def settings() -> dict[str, Any]:
-    """For plain SAQ: `saq service.queue.worker.settings` and `saq service.queue.worker.settings --web`.
+    """For plain SAQ: `saq service.queue.worker.settings`, with `--web` for its own page.
 
     SAQ's own worker then runs the jobs: leases, recovery, schedules and tracking hold, because they
     are the queue's; SAQ waits for the whole drain time when it stops.
@@ -362,7 +334,7 @@ def settings() -> dict[str, Any]:
 
 
 def _failure(call: asyncio.Task[Any]) -> BaseException | None:
-    """Why an ended call failed. A cancellation that the task itself let through is a failure too."""
+    """Why an ended call failed; a cancellation that the task let through is a failure too."""
     if call.cancelled():
         return asyncio.CancelledError("cancelled")
     return call.exception()

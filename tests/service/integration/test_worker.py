@@ -1,6 +1,7 @@
 """A real worker process: what becomes of its jobs, whatever happens to it."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -9,15 +10,22 @@ import time
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from service.queue.postgres import PostgresQueue
 from service.queue.registry import Registry
-from tests.conftest import ROOT, OwnServer, Processes, until
+from tests.conftest import ROOT, OwnServer, Processes, free_port, until
 from tests.service.integration.conftest import Ledger
 from tests.service.tasks import LEDGER
 
 Worker = subprocess.Popen[bytes]
+
+
+def _get(url: str) -> Any:
+    with contextlib.suppress(httpx.HTTPError):
+        return httpx.get(url).json()
+    return None
 
 
 async def _exit_status(child: Worker, seconds: float) -> int:
@@ -167,7 +175,10 @@ async def test_hooks_run_around_a_job_and_an_error_in_them_has_one_outcome(
     before = await queue.enqueue("hooked", fail="before", retries=2)
     after = await queue.enqueue("hooked", fail="after")
     broken = await queue.enqueue("hooked", fail="run", retries=1)
-    assert fine and before and after and broken
+    assert fine
+    assert before
+    assert after
+    assert broken
     await ledger.until_status(fine.key, "complete")
     await ledger.until_status(after.key, "complete")
     assert "before hook failed" in (await ledger.until_status(before.key, "failed"))["error"]
@@ -181,15 +192,17 @@ async def test_hooks_run_around_a_job_and_an_error_in_them_has_one_outcome(
 async def test_payload_fields_named_like_job_options_reach_the_task(
     queue: PostgresQueue, ledger: Ledger, worker: Worker
 ) -> None:
-    given: dict[str, Any] = {"key": "mine", "timeout": 7, "queue": "other", "status": "new"}
-    job = await queue.enqueue("awkward_names", connection="tcp", **given)
+    given: dict[str, Any] = {
+        "key": "mine", "timeout": 7, "queue": "other", "status": "new", "connection": "tcp",
+    }  # fmt: skip
+    job = await queue.enqueue("awkward_names", **given)
     assert job is not None
     assert job.key != "mine"
     assert job.timeout == 60
     await ledger.until_status(job.key, "complete")
     stored = await queue.job(job.key)
     assert stored is not None
-    assert stored.result == {**given, "connection": "tcp"}
+    assert stored.result == given
 
 
 async def test_jobs_of_a_killed_worker_run_again_within_twenty_seconds_at_no_attempt(
@@ -223,9 +236,7 @@ async def test_late_finish_of_a_frozen_worker_is_refused(
     assert await ledger.tracked(job.key) == first
 
 
-async def test_idle_worker_is_gone_one_second_after_sigterm(
-    ledger: Ledger, worker: Worker
-) -> None:
+async def test_idle_worker_is_gone_one_second_after_sigterm(ledger: Ledger, worker: Worker) -> None:
     worker.send_signal(signal.SIGTERM)
     assert await _exit_status(worker, 1.0) == 0
     assert (await ledger.events())[-1] == "worker stop"
@@ -341,10 +352,10 @@ async def test_health_check_follows_the_heartbeat(worker: Worker, processes: Pro
 async def test_plain_saq_runs_the_settings_object_and_its_web_page(
     queue: PostgresQueue, ledger: Ledger, tmp_path: Path, database: str
 ) -> None:
-    output = tmp_path / "saq.log"
+    output, port = tmp_path / "saq.log", str(free_port())
     with output.open("wb") as log:
         saq = subprocess.Popen(
-            [sys.executable, "-m", "saq", "service.queue.worker.settings", "--web", "--port", "18080"],
+            [sys.executable, "-m", "saq", "service.queue.worker.settings", "--web", "--port", port],
             cwd=ROOT,
             env={
                 "PATH": os.environ["PATH"],  # noqa: TID251
@@ -360,6 +371,8 @@ async def test_plain_saq_runs_the_settings_object_and_its_web_page(
         assert job is not None
         row = await ledger.until_status(job.key, "complete")
         assert row["attempts"] == 1
+        page = await until(lambda: _get(f"http://127.0.0.1:{port}/api/queues/default"))
+        assert page["queue"]["workers"]
     finally:
         saq.terminate()
         saq.wait(30)

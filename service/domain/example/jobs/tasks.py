@@ -11,8 +11,8 @@ async def example_task(ctx: Context, *, message: str) -> dict[str, str]:
     return {"echo": message}
 
 
-@task(timeout=30)
-async def test_task(
+@task(name="test_task", timeout=30)
+async def run_test(
     ctx: Context,
     *,
     message: str,

@@ -1,0 +1,58 @@
+"""A task's payload: the fields of its signature as a checked type."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any, get_type_hints
+
+import msgspec
+
+
+class SignatureError(Exception):
+    """The function's signature cannot be a payload."""
+
+
+def payload_type(function: Callable[..., Any], name: str) -> type[msgspec.Struct]:
+    """The parameters after the context as a struct that refuses unknown fields and wrong types.
+
+    Raises `SignatureError`.
+    """
+    parameters = list(inspect.signature(function).parameters.values())
+    if not parameters or parameters[0].kind not in (
+        inspect.Parameter.POSITIONAL_ONLY,
+        inspect.Parameter.POSITIONAL_OR_KEYWORD,
+    ):
+        raise SignatureError("the first parameter of a task is its context")
+    hints = get_type_hints(function, include_extras=True)
+    fields: list[tuple[str, Any] | tuple[str, Any, Any]] = []
+    for parameter in parameters[1:]:
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            raise SignatureError(f"*{parameter.name}: name each field of the payload")
+        if parameter.kind is parameter.POSITIONAL_ONLY:
+            raise SignatureError(f"{parameter.name}: must not be positional-only")
+        if parameter.name not in hints:
+            raise SignatureError(f"{parameter.name}: needs a type annotation")
+        kind = hints[parameter.name]
+        if parameter.default is parameter.empty:
+            fields.append((parameter.name, kind))
+        else:
+            fields.append((parameter.name, kind, _default(parameter.default)))
+    try:
+        made = msgspec.defstruct(
+            f"{name} payload", fields, forbid_unknown_fields=True, kw_only=True
+        )
+        msgspec.json.Decoder(made)  # refuses a type that has no JSON form
+    except TypeError as error:
+        raise SignatureError(str(error)) from None
+    return made
+
+
+def required_fields(kind: type[msgspec.Struct]) -> list[str]:
+    """The fields without a default."""
+    return [found.name for found in msgspec.structs.fields(kind) if found.required]
+
+
+def _default(value: Any) -> Any:
+    """A mutable default as a factory, so that no two jobs share it."""
+    if isinstance(value, list | dict | set):
+        return msgspec.field(default_factory=lambda: type(value)(value))
+    return value

@@ -1,0 +1,81 @@
+"""Writing what becomes of jobs: many in one statement, each only while its lease holds."""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import structlog
+from saq import Status
+
+from service.db import UNAVAILABLE, backoff
+from service.queue import statements as sql
+from service.queue.batch import Batch
+from service.queue.job import Settlement
+
+if TYPE_CHECKING:
+    from service.queue.postgres import PostgresQueue
+
+log = structlog.stdlib.get_logger("queue")
+
+
+class Settler:
+    """Ends, retries and hands back the jobs that a queue's process holds."""
+
+    def __init__(self, queue: "PostgresQueue") -> None:
+        self._queue = queue
+        self._batch = Batch(self._write)
+
+    async def settle(self, settlement: Settlement) -> bool:
+        """Write an outcome; False, and a log line, where the job is not held any more.
+
+        Work that is done is not done again because the database is away: the outcome is written
+        when the database returns, for as long as the caller waits.
+        """
+        job, queue = settlement.job, self._queue
+        was_held = await self._write_surely(settlement)
+        queue.consumer.release(job)
+        if not was_held:
+            log.warning(
+                "lease lost; the outcome of this run is dropped",
+                job_key=job.key, task=job.function, outcome=settlement.status.value,
+            )  # fmt: skip
+        elif settlement.status is Status.COMPLETE:
+            queue.complete += 1
+        elif settlement.status is Status.FAILED:
+            queue.failed += 1
+        elif settlement.status is Status.ABORTED:
+            queue.aborted += 1
+        return was_held
+
+    async def _write_surely(self, settlement: Settlement) -> bool:
+        failures = 0
+        while True:
+            try:
+                return await self._batch(settlement)
+            except UNAVAILABLE as error:
+                failures += 1
+                if failures == 1:
+                    log.warning(
+                        "outcome not written yet; trying until it is",
+                        job_key=settlement.job.key, error=type(error).__name__,
+                    )  # fmt: skip
+                await asyncio.sleep(backoff(failures))
+
+    async def _write(self, settlements: list[Settlement]) -> list[bool]:
+        found = await self._queue.fetch(
+            sql.SETTLE,
+            [settled.job.key for settled in settlements],
+            [settled.job.lease for settled in settlements],
+            [settled.status.value for settled in settlements],
+            [_text(settled.error) for settled in settlements],
+            [settled.ending for settled in settlements],
+            [float(settled.delay) for settled in settlements],
+            [settled.refund for settled in settlements],
+            [settled.job.ttl for settled in settlements],
+        )
+        held = {row["key"] for row in found}
+        return [settled.job.key in held for settled in settlements]
+
+
+def _text(value: str | None) -> str | None:
+    """Postgres text cannot hold NUL or half a surrogate pair, and an error message may."""
+    return value and value.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()

@@ -1,0 +1,71 @@
+"""The API as a real process on a free port."""
+
+import asyncio
+import socket
+import subprocess
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+
+from tests.conftest import Processes
+
+API_KEY = "a-test-key-of-thirty-two-letters"
+UI_LOGIN = ("operator", "a-test-password-of-some-length")
+
+
+@dataclass(frozen=True)
+class Api:
+    """A running API, and what a test may want to know about it."""
+
+    url: str
+    process: "subprocess.Popen[bytes]"
+    processes: Processes
+
+    @property
+    def port(self) -> int:
+        return httpx.URL(self.url).port or 80
+
+    def client(self, **headers: str) -> httpx.Client:
+        return httpx.Client(base_url=self.url, headers=headers, timeout=20)
+
+    def log(self) -> str:
+        return self.processes.log(self.process)
+
+    def sql(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
+        """The rows of a statement on the API's database."""
+
+        async def run() -> list[asyncpg.Record]:
+            connection = await asyncpg.connect(self.processes.dsn)
+            try:
+                return await connection.fetch(statement, *arguments)
+            finally:
+                await connection.close()
+
+        return asyncio.run(run())
+
+
+def start_api(processes: Processes, **environment: str) -> Api:
+    """An API process that answers; it ends with `processes`."""
+    port = free_port()
+    process = processes.start("api", API_PORT=str(port), LOG_FORMAT="json", **environment)
+    api = Api(f"http://127.0.0.1:{port}", process, processes)
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            httpx.get(f"{api.url}/health/live", timeout=5)
+            return api
+        except httpx.TransportError:
+            if process.poll() is not None or time.monotonic() > deadline:
+                pytest.fail(f"the API did not start:\n{api.log()}")
+            time.sleep(0.05)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
