@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import asyncpg
-from litestar import Litestar
+from litestar import Litestar, Response, Router
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
@@ -21,6 +21,7 @@ from service.api.auth import Gate
 from service.api.body import JsonRequest
 from service.api.envelope import Envelope
 from service.api.errors import EXCEPTION_HANDLERS
+from service.api.problem import problem
 from service.api.ui import JobPages, content_policy, has_pages, saq_plugin
 from service.db import CONNECT_TIMEOUT_SECONDS, create_pool
 from service.queue.postgres import PostgresQueue
@@ -112,6 +113,11 @@ async def _close(pool: asyncpg.Pool) -> None:
         pool.terminate()
 
 
+def _schema_answer(answer: Response[Any]) -> Response[Any]:
+    """Litestar has an HTML page for a path that is not there."""
+    return problem("/schema", 404) if answer.status_code == 404 else answer
+
+
 def _openapi(settings: Settings) -> OpenAPIConfig:
     is_open = settings.api_auth == "off" or (settings.is_local and settings.api_key is None)
     return OpenAPIConfig(
@@ -119,7 +125,9 @@ def _openapi(settings: Settings) -> OpenAPIConfig:
         version="1",
         description="Enqueue tasks, follow their jobs, read how the queue stands. "
         "Errors are RFC 9457 problem+json.",
-        path="/schema",
+        openapi_router=Router(
+            "/schema", route_handlers=[], include_in_schema=False, after_request=_schema_answer
+        ),
         # JSON alone: Litestar's pages for it load their scripts from a CDN.
         render_plugins=[JsonRenderPlugin(path=["/", "/openapi.json"])],
         use_handler_docstrings=True,

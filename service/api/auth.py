@@ -1,10 +1,8 @@
 """Who may ask for what, by path; what is not opened here is closed."""
 
 import base64
-import binascii
 import hashlib
 import hmac
-from urllib.parse import urlsplit
 
 import structlog
 from litestar.datastructures import Headers
@@ -100,8 +98,9 @@ class Gate:
     def _refuse_other_hosts(self, headers: Headers) -> None:
         # A page of any site can reach an open API on this machine by a name of its own that it
         # points at 127.0.0.1; its requests then are of the same origin, but carry that name.
-        host = urlsplit(f"//{headers.get('host', '')}").hostname or ""
-        if host not in self.local_hosts:
+        host = headers.get("host", "").lower()
+        name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+        if name not in self.local_hosts:
             raise Refusal(
                 403,
                 "Without credentials only localhost may change anything. "
@@ -127,31 +126,31 @@ def _route_as_sent(scope: HTTPScope) -> None:
 def _refuse_other_origins(headers: Headers) -> None:
     site = headers.get("sec-fetch-site", "same-origin")
     origin = headers.get("origin")
-    is_ours = origin is None or urlsplit(origin).netloc.lower() == headers.get("host", "").lower()
+    host = headers.get("host", "").lower()
+    is_ours = origin is None or origin.lower().partition("://")[2] == host
     if site not in {"same-origin", "none"} or not is_ours:
         raise Refusal(403, "Requests that change something are refused from other origins.")
 
 
-def _keys(headers: Headers) -> list[str]:
+def _keys(headers: Headers) -> list[bytes]:
     scheme, _, token = headers.get("authorization", "").partition(" ")
     bearer = [token.strip()] if scheme.lower() == "bearer" else []
-    return bearer + headers.getall("x-api-key", [])
+    return [key.encode("latin-1") for key in bearer + headers.getall("x-api-key", [])]
 
 
-def _basic(headers: Headers) -> tuple[str, str] | None:
+def _basic(headers: Headers) -> tuple[bytes, bytes] | None:
     scheme, _, token = headers.get("authorization", "").partition(" ")
     if scheme.lower() != "basic":
         return None
     try:
-        user, colon, password = base64.b64decode(token, validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError, ValueError):
+        user, colon, password = base64.b64decode(token, validate=True).partition(b":")
+    except ValueError:
         return None
     return (user, password) if colon else None
 
 
-def _is_same(given: str, wanted: str) -> bool:
+def _is_same(given: bytes, wanted: str) -> bool:
     """Compare in a time that tells nothing, not even the length."""
     return hmac.compare_digest(
-        hashlib.sha256(given.encode("utf-8", "surrogateescape")).digest(),
-        hashlib.sha256(wanted.encode()).digest(),
+        hashlib.sha256(given).digest(), hashlib.sha256(wanted.encode()).digest()
     )

@@ -9,7 +9,7 @@ ALTER TABLE saq_jobs
     -- workers that died while running it: costs no attempt, but the third ends the job
     ADD COLUMN crashes INT NOT NULL DEFAULT 0,
     ADD COLUMN started_at TIMESTAMPTZ,
-    ADD COLUMN progress REAL NOT NULL DEFAULT 0,
+    ADD COLUMN progress DOUBLE PRECISION NOT NULL DEFAULT 0,
     ADD COLUMN error TEXT;
 
 -- A worker is alive while its lease has not expired, on the database's clock.

@@ -62,6 +62,7 @@ class Consumer:
 
     async def next_job(self, timeout: float = 0.0) -> LeasedJob | None:  # noqa: ASYNC109
         """The next due job; None after `timeout` seconds (0 waits for ever) or once paused."""
+        await self._queue.connect()
         self._start()
         if self._is_paused:
             return None

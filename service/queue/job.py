@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import msgspec
 from saq import Job, Status
+from saq.job import TERMINAL_STATUSES
 from saq.utils import now
 
 if TYPE_CHECKING:
@@ -76,9 +77,13 @@ def load(row: asyncpg.Record, queue: "Queue") -> LeasedJob:
         fields = msgspec.json.decode(row["job"])
         if fields.pop("queue", queue.name) != queue.name:
             raise MalformedJobError("its blob names another queue")
+        status = Status(row["status"])
+        if status not in TERMINAL_STATUSES:
+            for ending in ("result", "error", "completed"):
+                fields.pop(ending, None)  # of an earlier end, before a retry by hand
         fields |= {
             "key": row["key"],
-            "status": Status(row["status"]),
+            "status": status,
             "attempts": row["attempts"] or fields.get("attempts", 0),
             "priority": row["priority"],
             "scheduled": row["scheduled"],

@@ -40,7 +40,7 @@ def payload_type(function: Callable[..., Any], name: str) -> type[msgspec.Struct
         made = msgspec.defstruct(
             f"{name} payload", fields, forbid_unknown_fields=True, kw_only=True
         )
-        msgspec.json.Decoder(made)  # refuses a type that has no JSON form
+        msgspec.json.schema(made)  # refuses a type that has no JSON form
     except TypeError as error:
         raise SignatureError(str(error)) from None
     return made

@@ -193,8 +193,10 @@ class PostgresQueue(Queue):
 
     async def dequeue(self, timeout: float = 0.0, poll_interval: float = 0.0) -> Job | None:  # noqa: ASYNC109
         """The next due job, held by this process; None after `timeout` seconds (0: no limit)."""
-        await self.connect()
-        return await self.consumer.next_job(timeout)
+        job = await self.consumer.next_job(timeout)
+        if job is not None:
+            job.attempts -= 1  # counted with the claim already; SAQ's worker adds it itself
+        return job
 
     async def bury(self, key: str, lease: int, error: str) -> None:
         """Fail a claimed row from which no job can be read."""
@@ -332,7 +334,7 @@ class PostgresQueue(Queue):
     async def _update(self, job: Job, status: Status | None = None, **kwargs: Any) -> None:
         """A running task's progress or meta, or a waiting job's payload: never its status."""
         if isinstance(job, LeasedJob) and self.consumer.holds(job):
-            blob = rows.dump(job) if kwargs.keys() - {"progress"} else None
+            blob = rows.dump(job) if kwargs.keys() - {"progress", "status"} else None
             await self.fetch(sql.UPDATE_HELD, job.key, job.lease, job.progress, blob)
         else:
             await self.fetch(

@@ -80,6 +80,7 @@ SET status = d.final,
     scheduled = CASE WHEN d.final = 'queued' AND d.delay > 0
                      THEN ceil(extract(epoch FROM clock_timestamp()) + d.delay)::bigint
                      ELSE j.scheduled END,
+    progress = CASE d.final WHEN 'complete' THEN 1 ELSE j.progress END,
     attempts = j.attempts - d.refund,
     owner = NULL,
     expire_at = CASE WHEN d.final IN ('failed', 'aborted')

@@ -121,8 +121,8 @@ class Worker(SaqWorker[Any]):
 
     async def _slot(self) -> None:
         while not self.event.is_set():
-            job = await self.queue.dequeue()
-            if isinstance(job, LeasedJob):
+            job = await self.queue.consumer.next_job()
+            if job is not None:
                 try:
                     await self._run_job(job)
                 except Exception as error:  # of ours, not the task's: the slot goes on

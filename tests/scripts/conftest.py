@@ -1,0 +1,168 @@
+"""A folder for the local data, and `make up` on it as an operator runs it: a process of its own."""
+
+import asyncio
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import psutil
+import pytest
+
+from scripts.twin.postgres import Postgres
+
+ROOT = Path(__file__).parents[2]
+UP_SECONDS = 60
+GONE_SECONDS = 30
+
+
+def wait_until(is_true: Callable[[], object], what: str, seconds: float = UP_SECONDS) -> None:
+    """Fails the test with `what` if it is not true in time."""
+    deadline = time.monotonic() + seconds
+    while not is_true():
+        assert time.monotonic() < deadline, f"not in {seconds} s: {what}"
+        time.sleep(0.05)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
+def execute(home: Path, statement: str) -> Any:
+    """One statement on the embedded Postgres of `home`; the first value of its answer."""
+
+    async def ask() -> Any:
+        connection: asyncpg.Connection = await asyncpg.connect(Postgres(home).url)
+        try:
+            return await connection.fetchval(statement)
+        finally:
+            await connection.close()
+
+    return asyncio.run(ask())
+
+
+class Up:
+    """`python -m scripts.up`, leader of its own process group as in a terminal."""
+
+    def __init__(self, home: Path, part: str, output: Path, environment: dict[str, str]) -> None:
+        self.home = home
+        self.port = environment["API_PORT"]
+        self._output = output
+        with output.open("wb") as file:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "scripts.up", part, "--data", str(home)],
+                cwd=ROOT,
+                env={"PATH": os.environ["PATH"], **environment},  # noqa: TID251
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def postmaster_pid(self) -> int:
+        return int((self.home / "postgres" / "postmaster.pid").read_text().split()[0])
+
+    @property
+    def output(self) -> str:
+        return self._output.read_text()
+
+    def prefixes(self) -> list[str]:
+        return [line.partition(" | ")[0].strip() for line in self.output.splitlines()]
+
+    @property
+    def has_ended(self) -> bool:
+        return self._process.poll() is not None
+
+    def await_up(self) -> "Up":
+        wait_until(lambda: "Up in" in self.output or self.has_ended, "up")
+        assert not self.has_ended, self.output
+        return self
+
+    def await_end(self) -> int:
+        return self._process.wait(GONE_SECONDS)
+
+    def signal_group(self, number: signal.Signals) -> None:
+        """As a terminal does it: to everybody in the foreground."""
+        os.killpg(self.pid, number)
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait(GONE_SECONDS)
+
+    def process(self, name: str) -> psutil.Process:
+        """Its child that runs `python -m service name`."""
+        found = [child for child in self.started() if child.cmdline()[-2:] == ["service", name]]
+        assert len(found) == 1, found
+        return found[0]
+
+    def started(self) -> list[psutil.Process]:
+        """Everything that it has running: children, theirs, and Postgres, which is nobody's."""
+        children = psutil.Process(self.pid).children(recursive=True)
+        return [*children, psutil.Process(self.postmaster_pid)]
+
+    def ask(self, method: str, path: str, body: object = None) -> Any:
+        """The API's answer to a request, which must be a good one."""
+        connection = http.client.HTTPConnection("127.0.0.1", int(self.port), timeout=10)
+        try:
+            connection.request(
+                method,
+                path,
+                body=None if body is None else json.dumps(body),
+                headers={"Content-Type": "application/json"},
+            )
+            answer = connection.getresponse()
+            text = answer.read()
+        finally:
+            connection.close()
+        assert answer.status < 300, text
+        return json.loads(text)
+
+
+def are_gone(processes: list[psutil.Process]) -> bool:
+    return not [
+        one for one in processes if one.is_running() and one.status() != psutil.STATUS_ZOMBIE
+    ]
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """A folder for the local data that does not exist yet; nothing runs on it afterwards."""
+    # Not pytest's own: another run may close its folder to the user that Postgres runs as.
+    with tempfile.TemporaryDirectory(prefix="moorage-test-") as folder:
+        home = Path(folder) / "data"
+        yield home
+        Postgres(home).stop()
+
+
+@pytest.fixture
+def up(home: Path, tmp_path: Path) -> Iterator[Callable[..., Up]]:
+    """Starts `make up`, or one part of it, on `home`; what is left is ended after the test."""
+    runs: list[Up] = []
+
+    def start(part: str = "all", **environment: str) -> Up:
+        defaults = {"API_PORT": str(free_port())}
+        output = tmp_path / f"up-{len(runs)}.log"
+        runs.append(Up(home, part, output, defaults | environment))
+        return runs[-1]
+
+    yield start
+    for run in reversed(runs):
+        if not run.has_ended:
+            run.signal_group(signal.SIGTERM)
+            run.await_end()

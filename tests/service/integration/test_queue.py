@@ -1,0 +1,315 @@
+"""The queue itself, on a real Postgres: who gets in, who gets out, and who may change what."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import psycopg_pool
+import pytest
+from saq import Job, Status
+from saq.queue.postgres import PostgresQueue as StockQueue
+
+from service.queue.errors import JobNotFoundError, JobStateError
+from service.queue.job import LeasedJob
+from service.queue.postgres import PostgresQueue
+from service.queue.registry import Registry
+from service.queue.tracking import find_job, list_jobs
+from tests.service.integration.conftest import Ledger
+
+
+@pytest.fixture
+async def other(database: str, registry: Registry) -> AsyncIterator[PostgresQueue]:
+    """The same queue as another process has it."""
+    queue = PostgresQueue(database, registry, poll_seconds=0.2)
+    await queue.connect()
+    yield queue
+    await queue.disconnect()
+
+
+@pytest.fixture
+async def stock(database: str) -> AsyncIterator[StockQueue]:
+    """SAQ's own client on the same tables."""
+    pool = psycopg_pool.AsyncConnectionPool(database, open=False)
+    queue = StockQueue(pool, manage_pool_lifecycle=True, min_size=1, max_size=2)
+    await queue.connect()
+    yield queue
+    await queue.disconnect()
+
+
+async def claim(queue: PostgresQueue) -> LeasedJob:
+    job = await queue.dequeue(timeout=5)
+    assert isinstance(job, LeasedJob)
+    return job
+
+
+async def put(queue: PostgresQueue, **options: Any) -> Job:
+    job = await queue.enqueue("sleep", seconds=0, **options)
+    assert job is not None
+    return job
+
+
+async def test_key_that_waits_or_runs_is_not_enqueued_again(
+    queue: PostgresQueue, ledger: Ledger
+) -> None:
+    await put(queue, key="once")
+    assert await queue.enqueue("sleep", seconds=1, key="once") is None
+    held = await claim(queue)
+    assert await queue.enqueue("sleep", seconds=1, key="once") is None
+    await queue.finish(held, Status.COMPLETE, result="first")
+    await put(queue, key="once")
+    rows = await queue.pool.fetch("SELECT status FROM background_jobs WHERE key = 'once'")
+    assert sorted(row["status"] for row in rows) == ["complete", "queued"], (
+        "two jobs, two histories"
+    )
+
+
+async def test_fifty_enqueues_of_one_key_at_once_make_one_job(queue: PostgresQueue) -> None:
+    answers = await asyncio.gather(
+        *(queue.enqueue("sleep", seconds=0, key="same") for _ in range(50))
+    )
+    assert sum(answer is not None for answer in answers) == 1
+
+
+async def test_cancelled_delayed_job_can_be_enqueued_again_for_now(queue: PostgresQueue) -> None:
+    job = await put(queue, key="later", delay=3600)
+    await queue.abort(job, "not then")
+    await put(queue, key="later")
+    assert (await claim(queue)).key == "later"
+
+
+async def test_job_exists_if_and_only_if_the_callers_transaction_commits(
+    queue: PostgresQueue, database: str
+) -> None:
+    connection = await asyncpg.connect(database)
+    try:
+        transaction = connection.transaction()
+        await transaction.start()
+        rolled_back = await queue.enqueue("sleep", seconds=0, connection=connection)
+        await transaction.rollback()
+        assert rolled_back is not None
+        assert await queue.job(rolled_back.key) is None
+        assert await find_job(queue.pool, queue.name, rolled_back.key) is None
+        async with connection.transaction():
+            committed = await queue.enqueue("sleep", seconds=0, connection=connection)
+        assert committed is not None
+        assert (await claim(queue)).key == committed.key
+    finally:
+        await connection.close()
+
+
+async def test_lower_priority_number_runs_first_and_older_before_newer(
+    queue: PostgresQueue,
+) -> None:
+    for key, priority in (("c", 9), ("a", 0), ("b", 5)):
+        await put(queue, key=key, priority=priority)
+    assert [(await claim(queue)).key for _ in range(3)] == ["a", "b", "c"]
+
+
+async def test_two_workers_never_hold_the_same_job(
+    queue: PostgresQueue, other: PostgresQueue
+) -> None:
+    jobs = [await put(queue) for _ in range(40)]
+    held = await asyncio.gather(*(claim(which) for _ in range(20) for which in (queue, other)))
+    assert {job.key for job in held} == {job.key for job in jobs}
+
+
+async def test_slot_that_gives_up_waiting_loses_no_job(queue: PostgresQueue) -> None:
+    for _ in range(20):
+        waiting = asyncio.create_task(queue.dequeue())
+        await asyncio.sleep(0)
+        enqueued = asyncio.create_task(put(queue))
+        await asyncio.sleep(0.002)
+        waiting.cancel()
+        (job,) = await asyncio.gather(enqueued)
+        taken = await asyncio.gather(waiting, return_exceptions=True)
+        held = taken[0] if isinstance(taken[0], Job) else await claim(queue)
+        assert held.key == job.key
+        await queue.finish(held, Status.COMPLETE)
+
+
+async def test_retry_of_a_running_job_is_refused_and_changes_nothing(
+    queue: PostgresQueue, other: PostgresQueue, ledger: Ledger
+) -> None:
+    job = await put(queue)
+    held = await claim(queue)
+    before = await ledger.tracked(job.key)
+    seen = await other.job(job.key)
+    assert seen is not None
+    for outsider in (other, queue):
+        with pytest.raises(JobStateError, match="is active"):
+            await outsider.retry(seen, "from the page")
+    assert await ledger.tracked(job.key) == before
+    await queue.finish(held, Status.COMPLETE)
+    assert await ledger.status(job.key) == "complete"
+
+
+async def test_ended_job_can_be_retried_with_all_its_attempts(
+    queue: PostgresQueue, ledger: Ledger
+) -> None:
+    job = await put(queue, retries=1)
+    await queue.finish(await claim(queue), Status.FAILED, error="broken")
+    ended = await queue.job(job.key)
+    assert ended is not None
+    assert ended.error == "broken"
+    await queue.retry(ended, "by hand")
+    row = await ledger.tracked(job.key)
+    assert (row["status"], row["attempts"], row["error"]) == ("queued", 0, None)
+    again = await claim(queue)
+    assert again.attempts == 0, "SAQ's worker counts this attempt itself"
+
+
+@pytest.mark.parametrize("status", [Status.COMPLETE, Status.FAILED, Status.ABORTED])
+async def test_cancelling_an_ended_job_is_refused_and_changes_nothing(
+    queue: PostgresQueue, ledger: Ledger, status: Status
+) -> None:
+    job = await put(queue)
+    await queue.finish(await claim(queue), status, error="as it was")
+    before = await ledger.tracked(job.key)
+    with pytest.raises(JobStateError):
+        await queue.abort(job, "too late")
+    assert await ledger.tracked(job.key) == before
+
+
+async def test_unknown_key_is_said_to_be_unknown(queue: PostgresQueue) -> None:
+    nowhere = Job("sleep", key="nowhere", queue=queue)
+    with pytest.raises(JobNotFoundError):
+        await queue.abort(nowhere, "x")
+    with pytest.raises(JobNotFoundError):
+        await queue.retry(nowhere, "x")
+
+
+async def test_jobs_of_another_queue_are_not_seen(
+    queue: PostgresQueue, database: str, registry: Registry
+) -> None:
+    mail = PostgresQueue(database, registry, name="mail")
+    await mail.connect()
+    try:
+        job = await put(mail)
+        assert await queue.job(job.key) is None
+        assert await queue.jobs([job.key]) == [None]
+        assert (await queue.stats()).queued == 0
+        assert await queue.dequeue(timeout=0.3) is None
+    finally:
+        await mail.disconnect()
+
+
+async def test_progress_and_meta_of_a_running_job_are_kept(queue: PostgresQueue) -> None:
+    job = await put(queue)
+    held = await claim(queue)
+    await held.update(progress=0.4)
+    await held.update(meta={"step": "two"})
+    seen = await queue.job(job.key)
+    assert seen is not None
+    assert seen.progress == pytest.approx(0.4)
+    assert seen.meta == {"step": "two"}
+    assert seen.status is Status.ACTIVE
+    await queue.finish(held, Status.COMPLETE, result=[1, 2])
+    seen = await queue.job(job.key)
+    assert seen is not None
+    assert (seen.status, seen.result, seen.progress) == (Status.COMPLETE, [1, 2], 1.0)
+
+
+async def test_page_and_counts_are_bounded_and_show_failed_jobs_too(queue: PostgresQueue) -> None:
+    for _ in range(3):
+        await put(queue)
+    await queue.finish(await claim(queue), Status.FAILED, error="x")
+    await asyncio.gather(*(put(queue) for _ in range(120)))
+    await put(queue, delay=60)
+    info = await queue.info(jobs=True)
+    assert len(info["jobs"]) == 51
+    assert {job["status"] for job in info["jobs"]} == {"queued", "failed"}
+    assert all(isinstance(job["kwargs"], str) for job in info["jobs"]), "never an object: XSS"
+    stats = await queue.stats()
+    assert (stats.queued, stats.scheduled, stats.failed) == (122, 1, 1)
+    assert stats.oldest_due_seconds >= 0
+
+
+async def test_history_is_listed_in_pages_newest_first(queue: PostgresQueue) -> None:
+    jobs = [await put(queue) for _ in range(5)]
+    first = await list_jobs(queue.pool, queue.name, limit=2)
+    second = await list_jobs(queue.pool, queue.name, limit=10, before=first[-1].id)
+    assert [record.key for record in first + second] == [job.key for job in reversed(jobs)]
+    assert await list_jobs(queue.pool, queue.name, status="failed") == []
+    assert len(await list_jobs(queue.pool, queue.name, task="sleep", status="queued")) == 5
+
+
+async def test_expired_jobs_are_pruned_and_their_history_stays(
+    queue: PostgresQueue, ledger: Ledger
+) -> None:
+    done, kept = await put(queue), await put(queue)
+    await queue.finish(await claim(queue), Status.COMPLETE)
+    await queue.pool.execute("UPDATE saq_jobs SET expire_at = 1 WHERE status = 'complete'")
+    await queue.sweep()
+    assert await queue.job(done.key) is None
+    assert await queue.job(kept.key) is not None
+    assert await ledger.status(done.key) == "complete"
+
+
+async def test_failed_job_is_kept_two_weeks_however_short_its_ttl(queue: PostgresQueue) -> None:
+    await put(queue, ttl=1)
+    await queue.finish(await claim(queue), Status.FAILED, error="x")
+    kept = await queue.pool.fetchval("SELECT expire_at - extract(epoch FROM now()) FROM saq_jobs")
+    assert kept > 13 * 86400
+
+
+async def test_schedules_tick_once_however_many_workers_there_are(
+    queue: PostgresQueue, other: PostgresQueue
+) -> None:
+    for _ in range(3):
+        await asyncio.gather(queue.schedule(), other.schedule())
+    rows = await queue.pool.fetch("SELECT key, scheduled FROM saq_jobs WHERE key LIKE 'cron:%'")
+    assert [row["key"] for row in rows] == [f"cron:count_jobs_of_last_day:{rows[0]['scheduled']}"]
+    assert rows[0]["scheduled"] % 3600 == 0
+    # the tick has run, and a worker whose clock is behind comes across it again
+    await queue.pool.execute("UPDATE saq_jobs SET status = 'complete'")
+    late = PostgresQueue("unused", queue.registry)
+    late._pool = queue.pool
+    await late.schedule()
+    assert (await queue.stats()).scheduled == 0
+
+
+async def test_job_of_a_stock_client_is_run_tracked_and_read_back_by_it(
+    queue: PostgresQueue, stock: StockQueue, ledger: Ledger
+) -> None:
+    job = await stock.enqueue("sleep", seconds=0)
+    assert job is not None
+    assert (await ledger.tracked(job.key))["task"] == "sleep"
+    held = await claim(queue)
+    assert held.kwargs == {"seconds": 0}
+    await queue.finish(held, Status.COMPLETE, result={"slept": True})
+    await job.refresh()
+    assert job.status is Status.COMPLETE
+    assert job.result == {"slept": True}
+    assert job.completed >= job.started > 0
+
+
+async def test_stock_client_reads_and_aborts_our_jobs(
+    queue: PostgresQueue, stock: StockQueue, ledger: Ledger
+) -> None:
+    job = await put(queue, key="ours")
+    seen = await stock.job("ours")
+    assert seen is not None
+    assert seen.kwargs == {"seconds": 0.0}
+    await stock.abort(seen, "from stock")
+    assert await ledger.status(job.key) == "aborted"
+    assert await queue.dequeue(timeout=0.3) is None
+    info = await stock.info(jobs=True)
+    assert info["queued"] == 0
+
+
+async def test_failure_seen_by_a_stock_client_carries_the_error(
+    queue: PostgresQueue, stock: StockQueue
+) -> None:
+    job = await stock.enqueue("sleep", seconds=0)
+    assert job is not None
+    await queue.finish(await claim(queue), Status.FAILED, error="it broke")
+    await job.refresh()
+    assert (job.status, job.error) == (Status.FAILED, "it broke")
+
+
+async def test_row_deleted_by_hand_ends_its_history(queue: PostgresQueue, ledger: Ledger) -> None:
+    job = await put(queue)
+    await queue.pool.execute("DELETE FROM saq_jobs")
+    row = await ledger.tracked(job.key)
+    assert (row["status"], row["error"]) == ("aborted", "its row was deleted while it was queued")

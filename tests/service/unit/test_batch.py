@@ -1,0 +1,88 @@
+"""Joining calls into statements without making any of them wait."""
+
+import asyncio
+
+import pytest
+
+from service.queue.batch import Batch
+
+
+class Database:
+    """Answers each statement with its items doubled, when told to."""
+
+    def __init__(self) -> None:
+        self.statements: list[list[int]] = []
+        self.gate = asyncio.Event()
+        self.is_down = False
+
+    async def run(self, items: list[int]) -> list[int]:
+        self.statements.append(items)
+        await self.gate.wait()
+        if self.is_down:
+            raise ConnectionError("away")
+        if 13 in items:
+            raise ValueError("13 cannot be stored")
+        return [2 * item for item in items]
+
+
+async def _settle() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_idle_batch_sends_at_once_and_later_calls_share_the_next_statement() -> None:
+    database = Database()
+    batch = Batch(database.run)
+    calls = [asyncio.create_task(batch(1))]
+    await _settle()
+    assert database.statements == [[1]]
+    calls += [asyncio.create_task(batch(item)) for item in (2, 3, 4)]
+    await _settle()
+    assert database.statements == [[1]], "a statement is in flight: the others wait for it"
+    database.gate.set()
+    assert await asyncio.gather(*calls) == [2, 4, 6, 8]
+    assert database.statements == [[1], [2, 3, 4]]
+
+
+async def test_one_bad_item_fails_alone() -> None:
+    database = Database()
+    database.gate.set()
+    batch = Batch(database.run)
+    calls = [asyncio.create_task(batch(item)) for item in (1, 2, 13, 3)]
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    assert answers[:2] == [2, 4]
+    assert isinstance(answers[2], ValueError)
+    assert answers[3] == 6
+
+
+async def test_absent_database_is_reported_to_every_caller_without_trying_each() -> None:
+    database = Database()
+    database.gate.set()
+    database.is_down = True
+    batch = Batch(database.run)
+    answers = await asyncio.gather(*(batch(item) for item in (1, 2, 3)), return_exceptions=True)
+    assert [type(answer) for answer in answers] == [ConnectionError] * 3
+    assert len(database.statements) <= 2
+    database.is_down = False
+    assert await batch(4) == 8, "and the batch works again afterwards"
+
+
+async def test_caller_that_gives_up_does_not_disturb_the_others() -> None:
+    database = Database()
+    batch = Batch(database.run)
+    impatient, patient = asyncio.create_task(batch(1)), asyncio.create_task(batch(2))
+    await _settle()
+    impatient.cancel()
+    database.gate.set()
+    assert await patient == 4
+    with pytest.raises(asyncio.CancelledError):
+        await impatient
+    assert await batch(3) == 6
+
+
+async def test_statement_is_bounded() -> None:
+    database = Database()
+    database.gate.set()
+    batch = Batch(database.run, max_items=10)
+    await asyncio.gather(*(batch(100 + item) for item in range(35)))
+    assert max(len(items) for items in database.statements) == 10

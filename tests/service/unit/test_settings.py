@@ -1,0 +1,86 @@
+"""What the environment may say, and what is answered when it says something else."""
+
+import pytest
+
+from service.contract import EnvVar
+from service.settings import Settings, SettingsError, load_settings
+
+LOCAL = {"STAGE": "local", "DATABASE_URL": "postgresql://app:hunter2hunter2@db/app"}
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    for name, value in LOCAL.items():
+        monkeypatch.setenv(name, value)
+    return monkeypatch
+
+
+def problems() -> list[str]:
+    with pytest.raises(SettingsError) as raised:
+        load_settings()
+    return raised.value.problems
+
+
+def test_contract_names_exactly_the_variables_that_settings_reads() -> None:
+    assert {name.upper() for name in Settings.model_fields} == set(EnvVar)
+
+
+def test_stage_and_database_are_enough_on_a_laptop(environment: pytest.MonkeyPatch) -> None:
+    settings = load_settings()
+    assert settings.is_local
+    assert settings.queue_url == settings.database_dsn == LOCAL["DATABASE_URL"]
+
+
+def test_queue_may_live_in_another_database(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("QUEUE_DSN", "postgresql://other/queue")
+    assert load_settings().queue_url == "postgresql://other/queue"
+
+
+def test_all_problems_are_reported_at_once_by_the_variables_names(
+    environment: pytest.MonkeyPatch,
+) -> None:
+    environment.delenv("DATABASE_URL")
+    environment.setenv("WORKER_CONCURRENCY", "many")
+    environment.setenv("DRAIN_SECONDS", "119")
+    environment.setenv("LOG_LEVEL", "loud")
+    environment.setenv("STAGE", "prod")
+    found = problems()
+    assert [problem.partition(":")[0] for problem in found] == [
+        "LOG_LEVEL", "DATABASE_URL", "API_KEY", "WORKER_CONCURRENCY", "DRAIN_SECONDS",
+    ]  # fmt: skip
+    assert "DATABASE_URL: missing" in found
+    assert "less than or equal to 110" in found[-1]
+
+
+def test_no_value_appears_in_a_message_or_a_representation(
+    environment: pytest.MonkeyPatch,
+) -> None:
+    assert "hunter2" not in repr(load_settings())
+    environment.setenv("DATABASE_URL", "mysql://app:hunter2hunter2@db/app")
+    environment.setenv("API_KEY", "hunter2")
+    found = problems()
+    assert "DATABASE_URL: must start with postgresql://" in found
+    assert "API_KEY: must have at least 16 characters" in found
+    assert "hunter2" not in "\n".join(found)
+
+
+def test_every_stage_but_local_needs_an_api_key_unless_it_is_turned_off(
+    environment: pytest.MonkeyPatch,
+) -> None:
+    environment.setenv("STAGE", "dev")
+    assert problems()[0].startswith("API_KEY: missing")
+    environment.setenv("API_AUTH", "off")
+    assert load_settings().api_key is None
+    environment.setenv("API_AUTH", "key")
+    environment.setenv("API_KEY", "0123456789abcdef")
+    assert load_settings().api_key is not None
+
+
+def test_job_pages_need_both_credentials_or_none(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("UI_USERNAME", "operator")
+    assert problems()[0].startswith("UI_PASSWORD: UI_USERNAME and UI_PASSWORD go together")
+
+
+def test_unknown_queue_scheme_is_refused(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("QUEUE_DSN", "redis://localhost")
+    assert problems() == ["QUEUE_DSN: must start with postgresql://"]
