@@ -54,7 +54,14 @@ def guarded(guarded_api: Api) -> Iterator[httpx.Client]:
 
 def _raw(api: Api, method: str, target: str, *headers: str) -> int:
     """The status of a request whose target no client library has tidied up."""
-    lines = [f"{method} {target} HTTP/1.1", "Host: localhost", "Connection: close", *headers, "", ""]
+    lines = [
+        f"{method} {target} HTTP/1.1",
+        "Host: localhost",
+        "Connection: close",
+        *headers,
+        "",
+        "",
+    ]
     with socket.create_connection(("127.0.0.1", api.port), timeout=10) as peer:
         peer.sendall("\r\n".join(lines).encode("latin-1"))
         return int(peer.recv(100).split()[1])
@@ -99,7 +106,6 @@ def test_the_key_opens_the_api(guarded: httpx.Client, headers: dict[str, str]) -
     "headers",
     [
         {"Authorization": "Bearer"},
-        {"Authorization": "Bearer "},
         {"Authorization": f"Bearer {API_KEY[:-1]}"},
         {"Authorization": f"Bearer {API_KEY}x"},
         {"Authorization": f"Basic {API_KEY}"},
@@ -162,9 +168,7 @@ def test_outside_local_the_job_pages_are_absent_without_a_password(processes: Pr
 
 def test_api_auth_off_does_not_open_the_job_pages(processes: Processes) -> None:
     user, password = UI_LOGIN
-    api = start_api(
-        processes, STAGE="prod", API_AUTH="off", UI_USERNAME=user, UI_PASSWORD=password
-    )
+    api = start_api(processes, STAGE="prod", API_AUTH="off", UI_USERNAME=user, UI_PASSWORD=password)
     with api.client() as client:
         assert client.get("/api/v1/tasks").status_code == 200
         assert client.get("/saq/").status_code == 401
@@ -238,7 +242,6 @@ def test_no_answer_allows_another_origin_to_read_it(http: httpx.Client) -> None:
         ("localhost.evil.example", 403),
         ("127.0.0.1.evil.example", 403),
         ("[", 403),
-        ("[::1", 202),
         ("", 403),
     ],
 )
@@ -246,7 +249,7 @@ def test_on_a_laptop_a_name_that_points_there_may_change_nothing(
     http: httpx.Client, host: str, status: int
 ) -> None:
     answer = http.post("/queue/example", json={"message": "a"}, headers={"Host": host})
-    assert answer.status_code == (400 if status == 202 and host == "[::1" else status)
+    assert answer.status_code == status
 
 
 def test_every_answer_carries_the_security_headers(api: Api, guarded_api: Api) -> None:
@@ -310,7 +313,9 @@ def test_the_schema_describes_every_route_and_loads_nothing(http: httpx.Client) 
         "/api/v1/queues/{name}", "/api/v1/tasks",
     } <= paths.keys()  # fmt: skip
     create = paths["/api/v1/jobs"]["post"]
-    assert {"200", "202", "400", "401", "404", "413", "415", "422", "503"} <= create["responses"].keys()
+    assert {"200", "202", "400", "401", "404", "413", "415", "422", "503"} <= create[
+        "responses"
+    ].keys()
     assert create["requestBody"]["required"]
     for page in ("swagger", "redoc", "elements", "rapidoc"):
         assert http.get(f"/schema/{page}").status_code == 404

@@ -229,10 +229,8 @@ def test_a_client_that_leaves_in_the_middle_of_its_body_is_no_error_of_ours(api:
 def test_a_head_without_end_is_cut_off(api: Api) -> None:
     with socket.create_connection(("127.0.0.1", api.port), timeout=10) as peer:
         peer.sendall(b"GET / HTTP/1.1\r\nX-Long: ")
-        with pytest.raises(OSError):  # noqa: PT011 - reset or broken pipe, whichever comes first
-            for _ in range(200):
-                peer.sendall(b"x" * HEAD_MAX_BYTES)
-                time.sleep(0.01)
+        with pytest.raises(OSError, match=r"reset|Broken pipe"):
+            peer.sendall(b"x" * HEAD_MAX_BYTES * 200)
 
 
 def test_a_request_after_a_large_one_on_the_same_connection_is_answered(
@@ -271,7 +269,7 @@ METHODS = ["GET", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
 
 
 def test_no_request_is_answered_with_a_500(api: Api) -> None:
-    dice = random.Random(20)  # noqa: S311 - repeatable on purpose
+    dice = random.Random(20)
     statuses: dict[int, int] = {}
     with api.client() as http:
         for number in range(600):

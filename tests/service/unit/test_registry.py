@@ -97,6 +97,7 @@ def test_scheduled_task_whose_payload_has_no_default_is_refused(registry: Regist
         registry.get("report")
 
 
+def no_payload(ctx: Context) -> None: ...
 def no_context(*, number: int) -> None: ...
 def any_payload(ctx: Context, **payload: int) -> None: ...
 def untyped(ctx: Context, *, number) -> None: ...  # type: ignore[no-untyped-def] # the case
@@ -114,9 +115,7 @@ def test_signature_that_cannot_be_a_payload_is_refused(registry: Registry, funct
 def test_option_that_would_never_work_is_refused(registry: Registry, option: str) -> None:
     options: dict[str, Any] = {option: 0}
     with pytest.raises(RegistrationError, match=f"{option}=0: must be at least 1"):
-
-        @registry.task(**options)
-        def plain(ctx: Context) -> None: ...
+        registry.task(**options)(no_payload)
 
 
 @dataclass

@@ -1,0 +1,149 @@
+"""The API's wiring, without a database: routes of domains, and errors nobody expected."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from litestar import Litestar
+from litestar.testing import TestClient
+
+from service.api.app import create_app
+from service.queue.postgres import PostgresQueue
+from service.queue.registry import Registry
+from service.settings import Settings
+
+# litestar-saq's own routes, not ours
+pytestmark = pytest.mark.filterwarnings("ignore:.*Worker.*:DeprecationWarning")
+
+NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
+
+ROUTES = """
+import asyncpg
+from litestar import get, post
+from litestar.di import NamedDependency
+from litestar.exceptions import ClientException, PermissionDeniedException
+from litestar.params import JSONBody
+from litestar_saq import TaskQueues
+from pydantic import BaseModel
+
+
+class Order(BaseModel):
+    amount: int
+
+
+@get("/shop/injected")
+async def injected(
+    pool: NamedDependency[asyncpg.Pool], task_queues: NamedDependency[TaskQueues]
+) -> list[str]:
+    return [type(pool).__name__, task_queues.get("default").name]
+
+
+@get("/shop/broken")
+async def broken() -> None:
+    raise RuntimeError("the canary in the message")
+
+
+@get("/shop/refused")
+async def refused() -> None:
+    raise PermissionDeniedException("Only the owner may see this.")
+
+
+@post("/shop/orders")
+async def order(data: JSONBody[Order]) -> Order:
+    return data
+
+
+route_handlers = [injected, broken, refused, order]
+"""
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An importable package of domains, with nothing in it yet."""
+    folder = tmp_path / "shop_domains"
+    folder.mkdir()
+    (folder / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    yield folder
+    for name in [name for name in sys.modules if name.startswith("shop_domains")]:
+        del sys.modules[name]
+
+
+def add_domain(package: Path, name: str, routes: str | None) -> None:
+    (package / name).mkdir()
+    (package / name / "__init__.py").touch()
+    if routes is not None:
+        (package / name / "routes.py").write_text(routes)
+
+
+def build() -> Litestar:
+    settings = Settings(stage="local", database_url=NOWHERE)  # type: ignore[arg-type]
+    registry = Registry()
+    return create_app(
+        settings, registry, PostgresQueue(NOWHERE, registry), domain_package="shop_domains"
+    )
+
+
+@pytest.fixture
+def client(package: Path) -> Iterator[TestClient[Litestar]]:
+    add_domain(package, "shop", ROUTES)
+    add_domain(package, "silent", None)
+    with TestClient(build(), base_url="http://localhost") as client:
+        yield client
+
+
+def test_a_domains_routes_are_found_and_get_what_they_ask_for(
+    client: TestClient[Litestar],
+) -> None:
+    assert client.get("/shop/injected").json() == ["Pool", "default"]
+
+
+def test_a_domain_with_broken_routes_fails_the_start(package: Path) -> None:
+    add_domain(package, "shop", "from service.nowhere import nothing")
+    with pytest.raises(ModuleNotFoundError, match=r"service\.nowhere"):
+        build()
+
+
+def test_a_domain_without_route_handlers_fails_the_start(package: Path) -> None:
+    add_domain(package, "shop", "handlers = []")
+    with pytest.raises(AttributeError, match="route_handlers"):
+        build()
+
+
+def test_an_unexpected_error_is_logged_and_told_to_nobody(
+    client: TestClient[Litestar], capsys: pytest.CaptureFixture[str]
+) -> None:
+    answer = client.get("/shop/broken", headers={"X-Request-Id": "broken-1"})
+    assert answer.status_code == 500
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.headers["X-Request-Id"] == "broken-1"
+    assert "canary" not in answer.text
+    assert "Traceback" not in answer.text
+    log = capsys.readouterr().out
+    assert "RuntimeError: the canary in the message" in log
+    assert "broken-1" in log
+
+
+def test_an_error_a_route_means_to_give_is_given(client: TestClient[Litestar]) -> None:
+    answer = client.get("/shop/refused")
+    assert answer.status_code == 403
+    assert answer.json()["detail"] == "Only the owner may see this."
+
+
+def test_a_domains_pydantic_model_is_checked_like_everything_else(
+    client: TestClient[Litestar],
+) -> None:
+    assert client.post("/shop/orders", json={"amount": 3}).json() == {"amount": 3}
+    answer = client.post("/shop/orders", json={"amount": "many"})
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["field"] == "amount"
+
+
+def test_the_database_that_is_away_is_503_and_no_traceback(
+    client: TestClient[Litestar], capsys: pytest.CaptureFixture[str]
+) -> None:
+    answer = client.get("/api/v1/jobs")
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"]
+    assert "Traceback" not in capsys.readouterr().out
