@@ -1,0 +1,63 @@
+"""The email domain against Amazon SES, as moto imitates it over HTTP."""
+
+from collections.abc import Iterator
+
+import boto3
+import pytest
+from moto.core import DEFAULT_ACCOUNT_ID
+from moto.server import ThreadedMotoServer
+from moto.ses.models import ses_backends
+
+from service.queue.postgres import PostgresQueue
+from tests.conftest import Processes, free_port
+from tests.service.integration.conftest import Ledger
+
+REGION = "eu-central-1"
+MAIL = {"to": "ada@example.com", "subject": "Grüezi", "body": "It works."}
+
+
+@pytest.fixture
+def environment() -> Iterator[dict[str, str]]:
+    """What sends a process's AWS calls to an imitation where noreply@example.com may send."""
+    port = free_port()
+    server = ThreadedMotoServer("127.0.0.1", port, verbose=False)
+    server.start()
+    environment = {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_REGION": REGION,
+    }
+    client = boto3.client(
+        "ses", region_name=REGION, endpoint_url=environment["AWS_ENDPOINT_URL"],
+        aws_access_key_id="test", aws_secret_access_key="test",
+    )  # fmt: skip
+    client.verify_email_identity(EmailAddress="noreply@example.com")
+    yield environment
+    server.stop()
+
+
+async def test_message_goes_through_ses_where_a_sender_is_configured(
+    queue: PostgresQueue, ledger: Ledger, processes: Processes, environment: dict[str, str]
+) -> None:
+    processes.start("worker", EMAIL_FROM="noreply@example.com", **environment)
+    job = await queue.enqueue("send_email", **MAIL)
+    assert job is not None
+    await ledger.until_status(job.key, "complete")
+    (message,) = ses_backends[DEFAULT_ACCOUNT_ID][REGION].sent_messages
+    assert (message.source, message.subject) == ("noreply@example.com", "Grüezi")
+    assert message.destinations == {"ToAddresses": ["ada@example.com"]}
+    stored = await queue.job(job.key)
+    assert stored is not None
+    assert stored.result == {"status": "sent", "message_id": message.id}
+    assert await ledger.pool.fetch("SELECT 1 FROM email_outbox") == []
+
+
+async def test_refusal_by_ses_fails_the_job_with_its_reason(
+    queue: PostgresQueue, ledger: Ledger, processes: Processes, environment: dict[str, str]
+) -> None:
+    processes.start("worker", EMAIL_FROM="stranger@example.com", **environment)
+    job = await queue.enqueue("send_email", retries=1, **MAIL)
+    assert job is not None
+    row = await ledger.until_status(job.key, "failed")
+    assert "MessageRejected" in row["error"]
