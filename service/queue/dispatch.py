@@ -2,7 +2,9 @@
 
 import dataclasses
 import math
+import secrets
 import time
+import uuid
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
@@ -74,6 +76,7 @@ def build_job(
     }
     request_id = structlog.contextvars.get_contextvars().get(REQUEST_ID)
     return Job(
+        key=given.pop("key", None) or new_key(),
         function=task.name,
         kwargs=task.encode(payload),
         scheduled=options.scheduled,
@@ -88,6 +91,15 @@ def build_job(
         }
         | given,
     )
+
+
+def new_key() -> str:
+    """A UUID of version 7 (RFC 9562): by time, so that new rows go to the end of their index."""
+    milliseconds = time.time_ns() // 1_000_000
+    number = (
+        milliseconds << 80 | 7 << 76 | secrets.randbits(12) << 64 | 2 << 62 | secrets.randbits(62)
+    )
+    return str(uuid.UUID(int=number))
 
 
 def job_from_call(registry: Registry, name: str, arguments: Mapping[str, Any]) -> Job:

@@ -1,6 +1,7 @@
 """From a call to a job: what is payload, what is an option, and what is neither."""
 
 import time
+import uuid
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,7 +9,14 @@ import structlog
 from saq import Job
 
 from service.queue.context import Context
-from service.queue.dispatch import REQUEST_ID, JobOptions, build_job, check_job, job_from_call
+from service.queue.dispatch import (
+    REQUEST_ID,
+    JobOptions,
+    build_job,
+    check_job,
+    job_from_call,
+    new_key,
+)
 from service.queue.errors import InvalidOptionError, InvalidPayloadError
 from service.queue.registry import Registry
 
@@ -88,3 +96,13 @@ def test_request_id_travels_with_the_job(registry: Registry) -> None:
     with structlog.contextvars.bound_contextvars(**{REQUEST_ID: "req-1"}):
         assert build_job(registry, "greet", {}).meta == {REQUEST_ID: "req-1"}
     assert build_job(registry, "greet", {}).meta == {}
+
+
+def test_keys_are_unique_version_7_uuids_in_the_order_of_time() -> None:
+    first = new_key()
+    time.sleep(0.002)
+    later = [new_key() for _ in range(1000)]
+    assert all(uuid.UUID(key).version == 7 for key in later)
+    assert all(uuid.UUID(key).variant == uuid.RFC_4122 for key in later)
+    assert len(set(later)) == 1000
+    assert all(first < key for key in later)
