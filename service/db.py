@@ -12,13 +12,15 @@ UNAVAILABLE: tuple[type[BaseException], ...] = (
     TimeoutError,
     asyncpg.PostgresConnectionError,  # 08*: lost in the middle
     asyncpg.OperatorInterventionError,  # 57*: shutting down, starting up, cancelled by a timeout
-    asyncpg.TooManyConnectionsError,
     asyncpg.ReadOnlySQLTransactionError,  # a writer that was demoted
     asyncpg.InvalidAuthorizationSpecificationError,  # 28*: a password that rotated, or a wrong one
     asyncpg.InvalidCatalogNameError,
     asyncpg.InterfaceError,  # asyncpg's own word for a closed connection or pool
+    asyncpg.InsufficientResourcesError,  # 53*: its disk is full, its memory, its connections
+    asyncpg.LockNotAvailableError,
+    asyncpg.TransactionRollbackError,  # two transactions collided
 )
-"""What a call raises while the database is away: answer 503, or wait and try again."""
+"""What a call raises while the database cannot serve it: answer 503, or wait and try again."""
 
 
 BACKOFF_SECONDS = (0.2, 5.0)  # first and longest wait before the next try

@@ -54,7 +54,9 @@ def create_app(
             stack.push_async_callback(queue.disconnect)
             envelope.ui_policy = await content_policy(app) or envelope.ui_policy
             if settings.worker_mode == "in-process":
-                await stack.enter_async_context(run_in_process(settings, registry, queue))
+                app.state.worker = await stack.enter_async_context(
+                    run_in_process(settings, registry, queue)
+                )
             yield
 
     saq = saq_plugin(settings, queue)

@@ -59,8 +59,8 @@ class Gate:
             is_open = self._authenticate(scope["path"], headers)
             if scope["method"] not in SAFE_METHODS:
                 _refuse_other_origins(headers)
-                if is_open and self.is_local:
-                    self._refuse_other_hosts(headers)
+            if is_open and self.is_local and scope["path"] not in {LIVE_PATH, READY_PATH}:
+                self._refuse_other_hosts(headers)
         except Refusal as refusal:
             answer = problem(scope["path"], refusal.status, refusal.detail, headers=refusal.headers)
             await send_response(answer, scope, receive, send)
@@ -103,8 +103,8 @@ class Gate:
         if name not in self.local_hosts:
             raise Refusal(
                 403,
-                "Without credentials only localhost may change anything. "
-                "Set API_KEY to use another host name.",
+                "Without credentials only localhost is served. "
+                f"Set API_KEY, and for {UI_PATH} its user name and password, to use another name.",
             )
 
 

@@ -41,9 +41,7 @@ class JsonRequest(Request[Any, Any, Any]):
         except SerializationException as error:
             cause = error.__cause__
             if isinstance(cause, msgspec.ValidationError):
-                reason, _, path = str(cause).partition(" - at `")
-                found = field_problem(reason, path.removesuffix("`"))
-                raise InvalidFieldError(found.field, found.message) from None
+                raise _invalid_field(cause) from None
             raise ClientException(f"The body is not JSON: {cause or error}.") from None
         except RecursionError:
             raise ClientException("The body is nested too deeply.") from None
@@ -68,6 +66,15 @@ class JsonRequest(Request[Any, Any, Any]):
                 status_code=415,
                 headers={"Accept-Encoding": "identity"},
             )
+
+
+def _invalid_field(error: msgspec.ValidationError) -> InvalidFieldError:
+    """Name the first field that is wrong, as msgspec reports it too."""
+    if found := getattr(error, "errors", None):  # of a pydantic model
+        return InvalidFieldError(".".join(map(str, found[0]["loc"])) or "body", found[0]["msg"])
+    reason, _, path = str(error).partition(" - at `")
+    field = field_problem(reason, path.removesuffix("`"))
+    return InvalidFieldError(field.field, field.message)
 
 
 def _refuse_unstorable(value: Any, path: str, depth: int) -> None:

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import msgspec
 from litestar import Response, post
+from litestar.di import NamedDependency
 from litestar.openapi.spec import Example
 from litestar.params import Body
 from litestar_saq import TaskQueues
@@ -11,7 +12,9 @@ from msgspec import Meta
 from saq import Job
 
 from service.api.jobs import job_path
+from service.api.problem import documented
 from service.contract import QUEUE_NAME
+from service.queue.dispatch import DELAY_MAX_SECONDS
 
 Text = Annotated[str, Meta(min_length=1, max_length=10_000)]
 # One line each: a line break in a header would start another header.
@@ -30,7 +33,7 @@ class DelayedMessage(msgspec.Struct, forbid_unknown_fields=True):
     """What the example task logs, and how many seconds from now."""
 
     message: Text
-    delay_seconds: Annotated[float, Meta(ge=0, le=366 * 86400)]
+    delay_seconds: Annotated[float, Meta(ge=0, le=DELAY_MAX_SECONDS)]
 
 
 class Email(msgspec.Struct, forbid_unknown_fields=True):
@@ -57,17 +60,31 @@ class Enqueued(msgspec.Struct, frozen=True, kw_only=True):
     message: str
 
 
-@post("/queue/example", status_code=202, operation_id="QueueExample", summary="Log a message")
+@post(
+    "/queue/example",
+    status_code=202,
+    tags=["Examples"],
+    operation_id="QueueExample",
+    summary="Log a message",
+    responses=documented(403, 413, 415, 422),
+)
 async def queue_example(
     data: Annotated[ExampleMessage, Body(examples=[Example(value={"message": "hello"})])],
-    task_queues: TaskQueues,
+    task_queues: NamedDependency[TaskQueues],
 ) -> Response[Enqueued]:
     """Enqueue `example_task`, which logs the message."""
     job = await task_queues.get(QUEUE_NAME).enqueue("example_task", message=data.message)
     return _accepted(job)
 
 
-@post("/queue/email", status_code=202, operation_id="QueueEmail", summary="Send an e-mail")
+@post(
+    "/queue/email",
+    status_code=202,
+    tags=["Examples"],
+    operation_id="QueueEmail",
+    summary="Send an e-mail",
+    responses=documented(403, 413, 415, 422),
+)
 async def queue_email(
     data: Annotated[
         Email,
@@ -83,7 +100,7 @@ async def queue_email(
             ]
         ),
     ],
-    task_queues: TaskQueues,
+    task_queues: NamedDependency[TaskQueues],
 ) -> Response[Enqueued]:
     """Enqueue `send_email`: through SES where it is configured, else into the local outbox."""
     queue = task_queues.get(QUEUE_NAME)
@@ -91,12 +108,19 @@ async def queue_email(
     return _accepted(job)
 
 
-@post("/queue/delayed", status_code=202, operation_id="QueueDelayed", summary="Log it later")
+@post(
+    "/queue/delayed",
+    status_code=202,
+    tags=["Examples"],
+    operation_id="QueueDelayed",
+    summary="Log it later",
+    responses=documented(403, 413, 415, 422),
+)
 async def queue_delayed(
     data: Annotated[
         DelayedMessage, Body(examples=[Example(value={"message": "hello", "delay_seconds": 10})])
     ],
-    task_queues: TaskQueues,
+    task_queues: NamedDependency[TaskQueues],
 ) -> Response[Enqueued]:
     """Enqueue `example_task` for a time in the future."""
     queue = task_queues.get(QUEUE_NAME)
@@ -107,14 +131,16 @@ async def queue_delayed(
 @post(
     "/api/v1/tasks/trigger-test",
     status_code=202,
+    tags=["Examples"],
     operation_id="TriggerTest",
     summary="Prove the way from here to a worker",
+    responses=documented(403, 413, 415, 422),
 )
 async def trigger_test(
     data: Annotated[
         TestTask, Body(examples=[Example(value={"message": "ping", "user_id": 7, "project_id": 1})])
     ],
-    task_queues: TaskQueues,
+    task_queues: NamedDependency[TaskQueues],
 ) -> Response[Enqueued]:
     """Enqueue `test_task`, whose job answers with what it was given."""
     job = await task_queues.get(QUEUE_NAME).enqueue(

@@ -20,14 +20,6 @@ from service.queue.errors import (
 )
 
 RETRY_AFTER_SECONDS = 5
-# Where two transactions collided or a lock was not to be had, the same request may work a moment
-# later, and where the disk is full it may after somebody has helped.
-TRY_AGAIN = (
-    *UNAVAILABLE,
-    asyncpg.LockNotAvailableError,
-    asyncpg.TransactionRollbackError,
-    asyncpg.InsufficientResourcesError,
-)
 
 log = structlog.stdlib.get_logger("api")
 
@@ -125,7 +117,7 @@ EXCEPTION_HANDLERS: dict[int | type[Exception], Callable[..., Response[Problem]]
     UnknownTaskError: _unknown_task,
     JobNotFoundError: _job_not_found,
     JobStateError: _job_state,
-    **dict.fromkeys(TRY_AGAIN, _unavailable),  # type: ignore[arg-type]
+    **dict.fromkeys(UNAVAILABLE, _unavailable),  # type: ignore[arg-type]
     asyncpg.UndefinedTableError: _not_migrated,
     Exception: _unexpected,
 }

@@ -1,12 +1,12 @@
 """Whether this process is up, and whether it can do its work."""
 
 import asyncio
-from typing import Any
 
 import asyncpg
 import msgspec
 import structlog
-from litestar import Request, Response, get
+from litestar import Response, get
+from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 
 from service.api.errors import RETRY_AFTER_SECONDS
@@ -14,6 +14,7 @@ from service.contract import LIVE_PATH, READY_PATH
 from service.migrate import read_migrations
 from service.queue.postgres import PostgresQueue
 
+NEWEST_MIGRATION = len(read_migrations())
 READY_SECONDS = 2.0  # below the load balancer's own limit, so that its log shows our reason
 
 log = structlog.stdlib.get_logger("api")
@@ -32,7 +33,13 @@ class Ready(msgspec.Struct, frozen=True):
     parts: dict[str, str]
 
 
-@get(LIVE_PATH, tags=["Health"], summary="Is the process up?", sync_to_thread=False)
+@get(
+    LIVE_PATH,
+    tags=["Health"],
+    summary="Is the process up?",
+    operation_id="Live",
+    sync_to_thread=False,
+)
 def live() -> Live:
     """Touches nothing: a database that is away is no reason to restart this process."""
     return Live()
@@ -42,11 +49,14 @@ def live() -> Live:
     READY_PATH,
     tags=["Health"],
     summary="Can it do its work?",
+    operation_id="Ready",
     responses={503: ResponseSpec(Ready, description="Something it needs is away")},
 )
-async def ready(request: Request[Any, Any, Any], queue: PostgresQueue) -> Response[Ready]:
+async def ready(
+    pool: NamedDependency[asyncpg.Pool], queue: NamedDependency[PostgresQueue]
+) -> Response[Ready]:
     """Asks the application's database and the queue's, each with a limit of two seconds."""
-    pools = {"database": request.app.state.pool, "queue": queue.pool}
+    pools = {"database": pool, "queue": queue.pool}
     reasons = await asyncio.gather(*(_reason(pool) for pool in pools.values()))
     parts = {name: reason or "ready" for name, reason in zip(pools, reasons, strict=True)}
     if not any(reasons):
@@ -80,6 +90,3 @@ async def _reason(pool: asyncpg.Pool) -> str | None:
     if (row["version"] or 0) < NEWEST_MIGRATION:
         return f"the migrations have not run to number {NEWEST_MIGRATION:04}"
     return None
-
-
-NEWEST_MIGRATION = len(read_migrations())

@@ -2,14 +2,14 @@
 
 import re
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 from urllib.parse import quote, unquote
 
 from litestar import Request, Response, Router, get, post
+from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
-from litestar.params import Body, Parameter
+from litestar.params import Body, FromPath, QueryParameter
 
 from service.api.job_views import (
     JobAccepted,
@@ -31,8 +31,8 @@ JOBS_PATH = "/api/v1/jobs"
 PAGE_MAX_JOBS = 200
 LAST_ID = 2**63 - 1
 
-Cursor = Annotated[str, Parameter(description="`next_cursor` of the page before")]
-Limit = Annotated[int, Parameter(ge=1, le=PAGE_MAX_JOBS)]
+Cursor = Annotated[str | None, QueryParameter(description="`next_cursor` of the page before")]
+Limit = Annotated[int, QueryParameter(ge=1, le=PAGE_MAX_JOBS)]
 
 
 NEW_JOB = Body(
@@ -55,19 +55,19 @@ NEW_JOB = Body(
     status_code=202,
     summary="Enqueue a task",
     operation_id="EnqueueJob",
-    responses=documented(404, 413, 415, 422)
+    responses=documented(403, 404, 413, 415, 422)
     | {200: ResponseSpec(JobAccepted, description="A job with this key is already there")},
 )
 async def create_job(
-    data: Annotated[JobRequest, NEW_JOB], registry: Registry, queue: PostgresQueue
+    data: Annotated[JobRequest, NEW_JOB],
+    registry: NamedDependency[Registry],
+    queue: NamedDependency[PostgresQueue],
 ) -> Response[JobAccepted]:
     """Enqueue one job; its payload is checked against the task's signature.
 
     With a `key`, a second request while the first job waits or runs enqueues nothing and answers
     200 with that job, so that a client may repeat a request whose answer it lost.
     """
-    if data.run_at and data.run_at > datetime.now(UTC) + timedelta(days=366):
-        raise InvalidFieldError("run_at", "must be within 366 days")
     job = build_job(registry, data.task, data.payload, data)
     if await queue.enqueue(job):
         accepted = JobAccepted(job_id=job.key, task=job.function, status="queued", created=True)
@@ -86,10 +86,10 @@ async def create_job(
 async def read_jobs(
     *,
     request: Request[Any, Any, Any],
-    queue: PostgresQueue,
-    status: Annotated[StatusName | None, Parameter(description="Only these")] = None,
-    task: Annotated[str | None, Parameter(description="Only of this task")] = None,
-    cursor: Cursor | None = None,
+    queue: NamedDependency[PostgresQueue],
+    status: Annotated[StatusName | None, QueryParameter(description="Only these")] = None,
+    task: Annotated[str | None, QueryParameter(description="Only of this task")] = None,
+    cursor: Cursor = None,
     limit: Limit = 50,
 ) -> JobPage:
     """Every job this queue had, newest first, ended ones included."""
@@ -112,7 +112,7 @@ async def read_jobs(
 
 
 @get("/{key:str}", summary="One job", operation_id="GetJob", responses=documented(404))
-async def read_job(key: str, queue: PostgresQueue) -> JobDetail:
+async def read_job(key: FromPath[str], queue: NamedDependency[PostgresQueue]) -> JobDetail:
     """The newest job with this key; slashes and the like in a key are percent-encoded."""
     record = await _find(queue, key)
     job = await queue.job(record.key)
@@ -130,9 +130,9 @@ async def read_job(key: str, queue: PostgresQueue) -> JobDetail:
     status_code=202,
     summary="Cancel a job",
     operation_id="CancelJob",
-    responses=documented(404, 409),
+    responses=documented(403, 404, 409),
 )
-async def cancel_job(key: str, queue: PostgresQueue) -> JobChanged:
+async def cancel_job(key: FromPath[str], queue: NamedDependency[PostgresQueue]) -> JobChanged:
     """A waiting job ends at once; a running one is `aborting` until its worker has stopped it."""
     record = await _find(queue, key)
     job = await queue.job(record.key)
@@ -147,9 +147,9 @@ async def cancel_job(key: str, queue: PostgresQueue) -> JobChanged:
     status_code=202,
     summary="Run an ended job again",
     operation_id="RetryJob",
-    responses=documented(404, 409),
+    responses=documented(403, 404, 409),
 )
-async def retry_job(key: str, queue: PostgresQueue) -> JobChanged:
+async def retry_job(key: FromPath[str], queue: NamedDependency[PostgresQueue]) -> JobChanged:
     """The same job with the same payload and all its attempts; 409 unless it has ended."""
     record = await _find(queue, key)
     job = await queue.job(record.key)

@@ -4,7 +4,9 @@ from typing import Any
 
 import msgspec
 from litestar import get
+from litestar.di import NamedDependency
 from litestar.exceptions import NotFoundException
+from litestar.params import FromPath
 
 from service.api.problem import documented
 from service.queue.postgres import PostgresQueue
@@ -65,7 +67,7 @@ class TaskList(msgspec.Struct, frozen=True):
     operation_id="ListQueues",
     responses=documented(),
 )
-async def read_queues(queue: PostgresQueue) -> QueueList:
+async def read_queues(queue: NamedDependency[PostgresQueue]) -> QueueList:
     """How each queue stands now."""
     return QueueList([await _view(queue)])
 
@@ -77,7 +79,7 @@ async def read_queues(queue: PostgresQueue) -> QueueList:
     operation_id="GetQueue",
     responses=documented(404),
 )
-async def read_queue(name: str, queue: PostgresQueue) -> QueueView:
+async def read_queue(name: FromPath[str], queue: NamedDependency[PostgresQueue]) -> QueueView:
     """How the queue stands now: `queued` is its backlog, `scheduled` waits for its time."""
     if name != queue.name:
         raise NotFoundException(f"no queue is named {name!r}.")
@@ -92,7 +94,7 @@ async def read_queue(name: str, queue: PostgresQueue) -> QueueView:
     responses=documented(),
     sync_to_thread=False,
 )
-def read_tasks(registry: Registry) -> TaskList:
+def read_tasks(registry: NamedDependency[Registry]) -> TaskList:
     """What can be enqueued, with the JSON Schema of each payload."""
     return TaskList([_task(task) for _, task in sorted(registry.tasks.items())])
 

@@ -1,10 +1,10 @@
 """`python -m service api`: the API in one process, on uvicorn."""
 
 import signal
-import sys
+from types import FrameType
 
-import structlog
 import uvicorn
+from litestar import Litestar
 
 from service import contract
 from service.api.app import create_app
@@ -14,19 +14,33 @@ from service.settings import Settings
 from service.worker import create_queue
 
 MAX_CONNECTIONS = 1000  # more are answered 503; idle ones that a balancer keeps count too
-IN_PROCESS_REQUEST_SECONDS = 5  # then the drain time belongs to the jobs of the in-process worker
+# For requests in flight, where the drain time is wanted for jobs or is shorter.
+REQUEST_SECONDS = 5
 
-log = structlog.stdlib.get_logger("api")
+
+class Server(uvicorn.Server):
+    """uvicorn's server; a signal also stops the worker inside, which must not start another job."""
+
+    def __init__(self, app: Litestar, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.app = app
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
+        if worker := self.app.state.get("worker"):
+            worker.event.set()
 
 
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; requests in flight are answered, then the process is done."""
     registry = discover()
-    queue = create_queue(settings, registry)
+    app = create_app(settings, registry, create_queue(settings, registry))
     is_alone = settings.worker_mode == "standalone"
-    server = uvicorn.Server(
+    drain_seconds = max(settings.drain_seconds, REQUEST_SECONDS) if is_alone else REQUEST_SECONDS
+    server = Server(
+        app,
         uvicorn.Config(
-            create_app(settings, registry, queue),
+            app,
             host=settings.api_host,
             port=settings.api_port,
             loop="uvloop",
@@ -39,15 +53,11 @@ def run(settings: Settings) -> None:
             proxy_headers=False,
             limit_concurrency=MAX_CONNECTIONS,
             timeout_keep_alive=contract.KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=(
-                settings.drain_seconds if is_alone else IN_PROCESS_REQUEST_SECONDS
-            ),
-        )
+            timeout_graceful_shutdown=drain_seconds,
+        ),
     )
     # uvicorn raises the signal again when it is done; the default handler would then end a clean
     # stop as killed (143). Before it listens, the same handler makes it stop before it starts.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, server.handle_exit)
     server.run()
-    if not server.started and not server.should_exit:
-        sys.exit(1)

@@ -13,7 +13,7 @@ from litestar_saq import SAQConfig, SAQPlugin
 
 from service.api.envelope import STATIC_PATH, send_response
 from service.api.problem import problem
-from service.contract import QUEUE_NAME, UI_PATH
+from service.contract import QUEUE_NAME, READY_PATH, UI_PATH
 from service.queue.postgres import PostgresQueue
 from service.settings import Settings
 
@@ -70,6 +70,9 @@ class JobPages:
             if scope["raw_path"] == UI_PATH.encode() and scope["method"] == "GET":
                 # The script in the page knows itself under /saq/ only, and shows "not found" here.
                 answer = Response(None, status_code=307, headers={"Location": f"{UI_PATH}/"})
+            elif scope["path"] == f"{UI_PATH}/health":
+                # It would answer 500 while the database is away.
+                answer = Response(None, status_code=307, headers={"Location": READY_PATH})
             elif scope["path"].startswith(STATIC_PATH) and scope["path"] not in self.static:
                 # Litestar would ask the file system for any name, and fail on a long one.
                 answer = problem(scope["path"], 404)

@@ -41,11 +41,16 @@ EXCEPTION WHEN others THEN
 END
 $$;
 
+-- A stock client may have written any number; the year 9999 is the last that everybody can read.
+CREATE FUNCTION saq_job_time(scheduled BIGINT) RETURNS TIMESTAMPTZ LANGUAGE sql IMMUTABLE AS $$
+    SELECT to_timestamp(greatest(least(scheduled, 253370764800), 0))
+$$;
+
 CREATE FUNCTION track_new_jobs() RETURNS TRIGGER LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO background_jobs (id, key, queue, task, status, scheduled_at)
     SELECT background_job_id, key, queue, coalesce(task, saq_job_field(job, 'function'), '?'),
-           status, to_timestamp(scheduled)
+           status, saq_job_time(scheduled)
     FROM changed;
     RETURN NULL;
 END
@@ -57,7 +62,7 @@ BEGIN
     INSERT INTO background_jobs (id, key, queue, task, status, scheduled_at)
     SELECT n.background_job_id, n.key, n.queue,
            coalesce(n.task, saq_job_field(n.job, 'function'), '?'),
-           n.status, to_timestamp(n.scheduled)
+           n.status, saq_job_time(n.scheduled)
     FROM changed n JOIN previous o USING (key)
     WHERE n.background_job_id <> o.background_job_id;
 
@@ -68,7 +73,7 @@ BEGIN
         error = CASE WHEN n.error IS NULL AND n.status IN ('failed', 'aborted')
                      THEN saq_job_field(n.job, 'error') ELSE n.error END,
         worker_id = coalesce(n.owner, b.worker_id),
-        scheduled_at = CASE WHEN n.scheduled <> o.scheduled THEN to_timestamp(n.scheduled)
+        scheduled_at = CASE WHEN n.scheduled <> o.scheduled THEN saq_job_time(n.scheduled)
                             ELSE b.scheduled_at END,
         started_at = CASE WHEN n.status = 'active' AND o.status <> 'active'
                           THEN coalesce(n.started_at, now()) ELSE b.started_at END,
@@ -110,5 +115,5 @@ CREATE TRIGGER track_deleted_jobs AFTER DELETE ON saq_jobs
 -- Jobs that a stock client had queued before.
 INSERT INTO background_jobs (id, key, queue, task, status, scheduled_at)
 SELECT background_job_id, key, queue, coalesce(saq_job_field(job, 'function'), '?'), status,
-       to_timestamp(scheduled)
+       saq_job_time(scheduled)
 FROM saq_jobs;

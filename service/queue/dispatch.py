@@ -27,12 +27,15 @@ _QUEUE_FIELDS = {
 _JOB_FIELDS = {found.name for found in dataclasses.fields(Job)} - _QUEUE_FIELDS
 
 
+DELAY_MAX_SECONDS = 3660 * 86400
+
+
 class JobOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How one job runs; what is left out comes from its task."""
 
     key: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
     """Unique among the waiting and running jobs: a second enqueue of it does nothing."""
-    delay: Annotated[float, Meta(ge=0, le=366 * 86400)] | None = None
+    delay: Annotated[float, Meta(ge=0, le=DELAY_MAX_SECONDS)] | None = None
     """Seconds to wait before the job is due."""
     run_at: Annotated[datetime, Meta(tz=True)] | None = None
     """When the job is due, instead of `delay`."""
@@ -52,9 +55,12 @@ class JobOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         """When the job is due, in epoch seconds; 0 for at once."""
         if self.delay is not None and self.run_at is not None:
             raise InvalidOptionError("run_at", "give delay or run_at, not both")
-        if self.run_at is not None:
-            return math.ceil(self.run_at.timestamp())
-        return math.ceil(time.time() + self.delay) if self.delay else 0
+        if self.run_at is None:
+            return math.ceil(time.time() + self.delay) if self.delay else 0
+        scheduled = math.ceil(self.run_at.timestamp())
+        if scheduled > time.time() + DELAY_MAX_SECONDS:
+            raise InvalidOptionError("run_at", "must be within ten years")
+        return scheduled
 
 
 OPTION_NAMES = frozenset(JobOptions.__struct_fields__)

@@ -1,6 +1,7 @@
 """The API as a real process on a free port."""
 
 import asyncio
+import concurrent.futures
 import socket
 import subprocess
 import time
@@ -35,6 +36,15 @@ class Api:
     def log(self) -> str:
         return self.processes.log(self.process)
 
+    def log_with(self, text: str) -> str:
+        """The log once it has `text`, which may come a moment after the answer."""
+        deadline = time.monotonic() + 5
+        while text not in (log := self.log()):
+            if time.monotonic() > deadline:
+                pytest.fail(f"not in the log: {text}\n{log}")
+            time.sleep(0.02)
+        return log
+
     def sql(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
         """The rows of a statement on the API's database."""
 
@@ -45,7 +55,9 @@ class Api:
             finally:
                 await connection.close()
 
-        return asyncio.run(run())
+        # In a thread: the test may have an event loop of its own.
+        with concurrent.futures.ThreadPoolExecutor(1) as thread:
+            return thread.submit(asyncio.run, run()).result()
 
 
 def start_api(processes: Processes, **environment: str) -> Api:

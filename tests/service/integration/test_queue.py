@@ -308,6 +308,16 @@ async def test_failure_seen_by_a_stock_client_carries_the_error(
     assert (job.status, job.error) == (Status.FAILED, "it broke")
 
 
+async def test_time_that_no_calendar_has_does_not_spoil_the_history(queue: PostgresQueue) -> None:
+    await queue.pool.execute(
+        "INSERT INTO saq_jobs (key, job, queue, status, scheduled) VALUES"
+        " ('far', '{}', 'default', 'queued', 9223372036854775807),"
+        " ('past', '{}', 'default', 'failed', -9223372036854775808)"
+    )
+    records = await list_jobs(queue.pool, queue.name)
+    assert [record.scheduled_at.year for record in records] == [1970, 9998]
+
+
 async def test_row_deleted_by_hand_ends_its_history(queue: PostgresQueue, ledger: Ledger) -> None:
     job = await put(queue)
     await queue.pool.execute("DELETE FROM saq_jobs")

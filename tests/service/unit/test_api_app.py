@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
+from pydantic import SecretStr
 
 from service.api.app import create_app
 from service.queue.postgres import PostgresQueue
@@ -78,7 +79,7 @@ def add_domain(package: Path, name: str, routes: str | None) -> None:
 
 
 def build() -> Litestar:
-    settings = Settings(stage="local", database_url=NOWHERE)  # type: ignore[arg-type]
+    settings = Settings(stage="local", database_url=SecretStr(NOWHERE))
     registry = Registry()
     return create_app(
         settings, registry, PostgresQueue(NOWHERE, registry), domain_package="shop_domains"
@@ -89,7 +90,7 @@ def build() -> Litestar:
 def client(package: Path) -> Iterator[TestClient[Litestar]]:
     add_domain(package, "shop", ROUTES)
     add_domain(package, "silent", None)
-    with TestClient(build(), base_url="http://localhost") as client:
+    with TestClient(build(), base_url="http://127.0.0.1") as client:
         yield client
 
 

@@ -8,8 +8,9 @@ from msgspec import Meta
 from service.queue.context import Context
 from service.queue.registry import task
 
-Address = Annotated[str, Meta(pattern=r"^[^@\s\x00]+@[^@\s\x00]+$", max_length=320)]
-Line = Annotated[str, Meta(pattern=r"^[^\r\n\x00]*$", max_length=998)]  # RFC 5322, 2.1.1
+# One line each: a line break in a header would start another header. (A bare `$` lets one through.)
+Address = Annotated[str, Meta(pattern=r"^[^@\s\x00]+@[^@\s\x00]+$(?!\n)", max_length=320)]
+Line = Annotated[str, Meta(pattern=r"^[^\r\n\x00]*$(?!\n)", max_length=998)]  # RFC 5322, 2.1.1
 Text = Annotated[str, Meta(pattern=r"^[^\x00]*$")]
 
 
