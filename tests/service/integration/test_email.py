@@ -1,6 +1,7 @@
 """The email domain against Amazon SES, as moto imitates it over HTTP."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import boto3
 import pytest
@@ -13,7 +14,7 @@ from tests.conftest import Processes, free_port
 from tests.service.integration.conftest import Ledger
 
 REGION = "eu-central-1"
-MAIL = {"to": "ada@example.com", "subject": "Grüezi", "body": "It works."}
+MAIL: dict[str, Any] = {"to": "ada@example.com", "subject": "Grüezi", "body": "It works."}
 
 
 @pytest.fixture
