@@ -82,7 +82,7 @@ async def migrate(dsn: str, folder: Path = MIGRATIONS) -> list[str]:
             )
             missing = _missing(migrations, await _applied(connection))
             for migration in missing:
-                log.info("applying", migration=migration.name)
+                log.debug("applying", migration=migration.name)
                 await connection.execute(migration.sql)
                 await connection.execute(
                     "INSERT INTO schema_migrations (version, name, checksum) VALUES ($1, $2, $3)",

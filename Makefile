@@ -1,0 +1,49 @@
+# The developer's commands; each sets up what it needs by itself. `make` lists them.
+
+UV_VERSION := 0.13.9
+PY := .venv/bin/python
+UV := .venv/bin/uv
+COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-annotate pyproject.toml
+
+.PHONY: help setup up db api worker test check fmt lock browser clean
+.DEFAULT_GOAL := help
+
+help:
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+setup: ## the virtual environment in .venv, as locked (PYTHON=... to choose the interpreter)
+	@sh scripts/setup.sh $(UV_VERSION)
+
+up: setup ## everything, in the foreground: Postgres, migrations, API and worker
+	@$(PY) -m scripts.up
+
+db: setup ## the embedded Postgres alone
+	@$(PY) -m scripts.up db
+
+api: setup ## the API alone, on the Postgres that runs here or its own
+	@$(PY) -m scripts.up api
+
+worker: setup ## a worker alone, on the Postgres that runs here or its own
+	@$(PY) -m scripts.up worker
+
+test: setup browser ## every test (ARGS="-k name" for some of them)
+	@$(PY) -m pytest $(ARGS)
+
+check: setup ## ruff, mypy --strict, import-linter
+	@sh scripts/check.sh
+
+fmt: setup ## write the code as ruff formats it
+	@$(PY) -m ruff format --quiet .
+	@$(PY) -m ruff check --quiet --fix .
+
+lock: setup ## requirements*.lock anew from pyproject.toml (ARGS=--upgrade for newer versions)
+	@$(COMPILE) $(ARGS) --output-file requirements.lock
+	@$(COMPILE) $(ARGS) --output-file requirements-dev.lock --group dev --constraint requirements.lock
+	@sh scripts/setup.sh $(UV_VERSION)
+
+browser:
+	@sh scripts/browser.sh
+
+clean: ## forget the local data: stops what uses it and removes .moorage
+	@$(or $(wildcard $(PY)),python3) -m scripts.clean

@@ -1,0 +1,1 @@
+"""What an operator does. Knows the service by its contract only."""

@@ -1,0 +1,1 @@
+"""The local twin: what stands in for AWS on a laptop."""

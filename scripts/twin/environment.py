@@ -1,0 +1,61 @@
+"""What the operator's environment says, and what the local stage's processes are told."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from scripts.errors import OperatorError
+from scripts.twin.address import Address
+from service.contract import API_PORT, LOCAL_STAGE, EnvVar
+
+DRAIN_SECONDS = 10  # a developer waits for it, so less than in a deployed stage
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Variables as given; a variable that is set to nothing counts as not given."""
+
+    given: Mapping[str, str]
+    home: Path
+
+    @property
+    def database_url(self) -> str | None:
+        return self.given.get(EnvVar.DATABASE_URL) or None
+
+    @property
+    def address(self) -> Address:
+        host = self.given.get(EnvVar.API_HOST) or "127.0.0.1"
+        return Address(host, self._number(EnvVar.API_PORT, API_PORT, at_most=65535))
+
+    @property
+    def drain_seconds(self) -> int:
+        return self._number(EnvVar.DRAIN_SECONDS, DRAIN_SECONDS, at_most=3600)
+
+    @property
+    def heartbeat_file(self) -> Path:
+        name = f"worker-heartbeat-{os.getpid()}"  # several workers may share the folder
+        return Path(self.given.get(EnvVar.WORKER_HEARTBEAT_FILE) or self.home / name)
+
+    @property
+    def is_worker_in_api(self) -> bool:
+        return self.given.get(EnvVar.WORKER_MODE, "").lower() == "in-process"
+
+    def for_service(self, database_url: str) -> dict[str, str]:
+        """The environment of the processes: what was given, and what the local stage adds."""
+        ours = set(EnvVar)
+        return {
+            "PYTHONUNBUFFERED": "1",
+            EnvVar.LOG_FORMAT: "pretty",  # not found out by itself: its output is a pipe here
+            **{name: value for name, value in self.given.items() if value or name not in ours},
+            EnvVar.STAGE: LOCAL_STAGE,
+            EnvVar.DATABASE_URL: database_url,
+            EnvVar.DRAIN_SECONDS: str(self.drain_seconds),
+            EnvVar.WORKER_HEARTBEAT_FILE: str(self.heartbeat_file),
+        }
+
+    def _number(self, name: EnvVar, default: int, *, at_most: int) -> int:
+        value = self.given.get(name) or str(default)
+        if not value.isdecimal() or not 0 <= int(value) <= at_most:
+            raise OperatorError(f"{name}={value} is not a number from 0 to {at_most}")
+        return int(value)

@@ -1,0 +1,50 @@
+"""A lock on a file, which the kernel drops when its holder ends, however it ends."""
+
+import fcntl
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+
+class FileLock:
+    """Shared by many or held by one alone; a `with` block waits for it and holds it alone."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file: int | None = None
+
+    @property
+    def file(self) -> int:
+        """The descriptor: a process that inherits it keeps the lock until it ends too."""
+        if self._file is None:
+            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+        return self._file
+
+    def share(self) -> None:
+        fcntl.flock(self.file, fcntl.LOCK_SH)
+
+    def take(self) -> bool:
+        """Hold it alone if nobody else holds it at all; an own share is given up either way."""
+        try:
+            fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def release(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    def __enter__(self) -> Self:
+        fcntl.flock(self.file, fcntl.LOCK_EX)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.release()

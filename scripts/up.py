@@ -1,0 +1,113 @@
+"""`make up`, `make db`, `make api`, `make worker`: the local stage, in the foreground."""
+
+import argparse
+import os
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+from scripts.errors import OperatorError
+from scripts.render import Screen
+from scripts.twin.environment import Environment
+from scripts.twin.local import Local, Stopped
+from scripts.twin.turn import take_turn
+from service.contract import UI_PATH, ProcessName
+
+PARTS = {
+    "all": [ProcessName.API, ProcessName.WORKER],
+    "db": [],
+    "api": [ProcessName.API],
+    "worker": [ProcessName.WORKER],
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Run until told to stop; 0 if it was, 1 if something failed or ended by itself."""
+    parser = argparse.ArgumentParser(prog="python -m scripts.up", description=__doc__)
+    parser.add_argument("part", nargs="?", choices=PARTS, default="all", help="all of it, or one")
+    parser.add_argument(
+        "--data", type=Path, default=Path(".moorage"), help="folder of the local data (.moorage)"
+    )
+    options = parser.parse_args(arguments)
+    screen = Screen(os.environ)
+    environment = Environment(os.environ, options.data.absolute())
+    try:
+        return run(options.part, environment, screen)
+    except OperatorError as error:
+        screen.fail(error)
+        return error.exit_code
+    except PermissionError as error:
+        screen.fail(
+            OperatorError(
+                f"{error.filename}: {error.strerror}",
+                f"{options.data} may be another user's: root's, after a `sudo make up`.",
+            )
+        )
+        return 1
+
+
+def run(part: str, environment: Environment, screen: Screen) -> int:
+    """Start `part`, say how to use it, stay with it and stop it; the exit status."""
+    started = time.monotonic()
+    names = PARTS[part]
+    if part == "all" and environment.is_worker_in_api:
+        names = PARTS["api"]
+    local = Local(names, environment, screen)
+    if part == "db" and local.postgres is None:
+        raise OperatorError(
+            "DATABASE_URL names another server, so there is none to start here",
+            "Unset it for the embedded Postgres.",
+        )
+    environment.home.mkdir(parents=True, exist_ok=True)
+    local.heed_signals()
+    with ExitStack() as stack:
+        lock = None
+        if part == "all":
+            turn = take_turn(environment.home, screen, local.stop_seconds)
+            stack.callback(turn.release)
+            lock = turn.file
+        if ProcessName.API in names:
+            environment.address.check_free()
+        status = 0
+        try:
+            local.start(lock)
+            show(local, time.monotonic() - started)
+            local.stay()
+        except Stopped:
+            pass
+        except OperatorError as error:
+            screen.fail(error)
+            status = error.exit_code
+        stopping = time.monotonic()
+        screen.say("Stopping; Ctrl-C again kills at once")
+        local.stop()
+        screen.step("Stopped", time.monotonic() - stopping)
+    return status
+
+
+def show(local: Local, seconds: float) -> None:
+    """What is running where, and what to try."""
+    screen, url = local.screen, local.environment.address.url
+    screen.say()
+    screen.title(f"Up in {seconds:.1f} s. Ctrl-C stops it.")
+    if ProcessName.API in local.names:
+        screen.say(f"  API      {url}")
+        screen.say(f"  Schema   {url}/schema")
+        screen.say(f"  Jobs     {url}{UI_PATH}")
+    if local.postgres:
+        if not local.names:
+            screen.say(f"  DATABASE_URL='{local.postgres.url}'")
+        screen.say(f"  psql     {local.postgres.psql}")
+    if ProcessName.API in local.names:
+        screen.title("Try, in another terminal:")
+        screen.say(
+            f"  curl -s {url}/queue/example"
+            """ -H 'content-type: application/json' -d '{"message": "hello"}'"""
+        )
+        screen.say(f"  curl -s {url}/api/v1/jobs/<job_id>")
+    screen.say()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,152 @@
+"""The embedded Postgres: shared, stopped by the last user, and started whatever a crash left."""
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import psutil
+import pytest
+
+from scripts.errors import OperatorError
+from scripts.twin.postgres import Postgres, PostgresError
+from tests.scripts.conftest import are_gone, execute, wait_until
+
+
+def pid_file(home: Path) -> Path:
+    return home / "postgres" / "postmaster.pid"
+
+
+def test_the_last_user_stops_it(home: Path) -> None:
+    one, other = Postgres(home), Postgres(home)
+    one.start()
+    other.start()
+
+    assert not one.stop()
+    assert other.is_running
+    assert other.stop()
+    assert not other.is_running
+
+
+def test_a_path_too_long_for_a_socket_works(home: Path) -> None:
+    deep = home / ("x" * 60) / ("y, z" * 15)
+    server = Postgres(deep)
+    server.start()
+    folder = server.socket_folder
+
+    assert execute(deep, "SELECT 42") == 42
+    assert folder.stat().st_mode & 0o077 == 0
+    assert server.stop()
+    assert not folder.exists()
+
+
+def test_a_number_that_is_another_process_by_now_does_not_stop_the_start(home: Path) -> None:
+    server = Postgres(home)
+    server.start()
+    lines = pid_file(home).read_text().splitlines()
+    server.stop()
+    # As after a power cut, when the number that Postgres had went to a process of the same user.
+    with subprocess.Popen(["sleep", "60"], user=server.data.stat().st_uid) as other:
+        pid_file(home).write_text("\n".join([str(other.pid), *lines[1:]]) + "\n")
+        lock = server.socket_folder / ".s.PGSQL.5432.lock"
+        lock.write_text("\n".join([str(other.pid), *lines[1:5]]) + "\n")
+        for file in (pid_file(home), lock):
+            os.chown(file, server.data.stat().st_uid, server.data.stat().st_gid)
+        try:
+            server.start()
+        finally:
+            other.kill()
+
+    assert execute(home, "SELECT 42") == 42
+
+
+def test_a_pid_file_written_by_half_does_not_stop_the_start(home: Path) -> None:
+    server = Postgres(home)
+    server.start()
+    server.stop()
+    pid_file(home).write_text("")
+
+    server.start()
+
+    assert execute(home, "SELECT 42") == 42
+
+
+def test_a_server_that_was_killed_starts_again_with_its_data(home: Path) -> None:
+    server = Postgres(home)
+    server.start()
+    execute(home, "CREATE TABLE kept AS SELECT 42 AS number")
+    postmaster = psutil.Process(int(pid_file(home).read_text().split()[0]))
+    everything = [postmaster, *postmaster.children()]
+    postmaster.send_signal(signal.SIGKILL)
+    wait_until(lambda: are_gone(everything), "gone", 10)
+
+    server.start()
+
+    assert execute(home, "SELECT number FROM kept") == 42
+
+
+def test_a_first_start_that_was_killed_half_way_leaves_nothing_in_the_way(home: Path) -> None:
+    half = home / "postgres.new"
+    half.mkdir(parents=True)
+    (half / "base").mkdir()
+    server = Postgres(home)
+
+    server.start()
+
+    assert execute(home, "SELECT 42") == 42
+    assert not half.exists()
+
+
+def test_data_of_another_version_is_refused_with_what_to_do(home: Path) -> None:
+    server = Postgres(home)
+    server.start()
+    server.stop()
+    (home / "postgres" / "PG_VERSION").write_text("16\n")
+
+    with pytest.raises(PostgresError, match="made by Postgres 16") as refused:
+        server.start()
+
+    assert "make clean" in refused.value.hint
+
+
+def test_a_server_that_cannot_start_says_why(home: Path) -> None:
+    server = Postgres(home)
+    server.start()
+    server.stop()
+    with (home / "postgres" / "postgresql.conf").open("a") as file:
+        file.write("shared_buffers = -1kB\n")
+
+    with pytest.raises(PostgresError, match="shared_buffers"):
+        server.start()
+
+
+def test_a_socket_folder_of_somebody_else_is_not_used(home: Path) -> None:
+    deep = home / ("x" * 100)
+    server = Postgres(deep)
+    server.socket_folder.mkdir(mode=0o777)
+    server.socket_folder.chmod(0o777)
+
+    try:
+        with pytest.raises(OperatorError, match="but not as a folder of user"):
+            server.start()
+    finally:
+        server.socket_folder.rmdir()
+
+
+def test_nobody_but_its_owner_can_open_the_data(home: Path) -> None:
+    Postgres(home).start()
+
+    assert (home / "postgres").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root alone needs another user for Postgres")
+def test_folders_above_the_data_are_opened_to_pass_through_only(home: Path) -> None:
+    private = home.parent / "private"
+    private.mkdir(mode=0o700)
+    server = Postgres(private / "data")
+
+    opened = server.start()
+    server.stop()
+
+    assert private in opened
+    assert private.stat().st_mode & 0o777 == 0o701
