@@ -8,7 +8,7 @@ import structlog
 from service.settings import Settings
 
 # Libraries that say at info what ours already says, or that may print a job's payload.
-QUIET = {"saq": logging.WARNING, "uvicorn.access": logging.WARNING, "botocore": logging.WARNING}
+QUIET = {"saq": logging.WARNING, "uvicorn": logging.WARNING, "botocore": logging.WARNING}
 
 
 def configure(settings: Settings, process: str) -> None:

@@ -1,8 +1,10 @@
 """`python -m service api`: the API in one process, on uvicorn."""
 
 import signal
+import socket
 from types import FrameType
 
+import structlog
 import uvicorn
 from litestar import Litestar
 
@@ -12,6 +14,8 @@ from service.api.protocol import BoundedProtocol
 from service.queue.registry import discover
 from service.settings import Settings
 from service.worker import create_queue
+
+log = structlog.stdlib.get_logger("api")
 
 MAX_CONNECTIONS = 1000  # more are answered 503; idle ones that a balancer keeps count too
 # For requests in flight, where the drain time is wanted for jobs or is shorter.
@@ -24,6 +28,15 @@ class Server(uvicorn.Server):
     def __init__(self, app: Litestar, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.app = app
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if not self.should_exit:
+            log.info("api started", host=self.config.host, port=self.config.port)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        log.info("api stopped")
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         super().handle_exit(sig, frame)
