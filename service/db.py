@@ -38,6 +38,7 @@ async def create_pool(
     name: str,
     max_size: int,
     statement_timeout_seconds: float = 60,
+    server_settings: dict[str, str] | None = None,
     **options: Any,
 ) -> asyncpg.Pool:
     """A pool that opens its connections when they are first needed, `max_size` at the most.
@@ -58,6 +59,7 @@ async def create_pool(
             "statement_timeout": str(int(statement_timeout_seconds * 1000)),
             "lock_timeout": "10s",
             "idle_in_transaction_session_timeout": "60s",
+            **(server_settings or {}),
         },
         **options,
     )

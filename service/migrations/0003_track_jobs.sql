@@ -14,14 +14,18 @@ CREATE TABLE background_jobs (
     created_at TIMESTAMPTZ NOT NULL DEFAULT now(),
     scheduled_at TIMESTAMPTZ NOT NULL,
     started_at TIMESTAMPTZ,
-    finished_at TIMESTAMPTZ
+    finished_at TIMESTAMPTZ,
+    is_bad BOOLEAN NOT NULL DEFAULT FALSE -- failed or aborted
+) WITH (
+    fillfactor = 70,
+    autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000,
+    autovacuum_analyze_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0
 );
 
+-- No index holds what changes while a job goes well: its updates then touch the row alone (HOT).
 CREATE INDEX background_jobs_key_idx ON background_jobs (key, id DESC);
-CREATE INDEX background_jobs_status_idx ON background_jobs (status, id DESC);
 CREATE INDEX background_jobs_task_idx ON background_jobs (task, id DESC);
-CREATE INDEX background_jobs_finished_at_idx ON background_jobs (finished_at)
-    WHERE finished_at IS NOT NULL;
+CREATE INDEX background_jobs_bad_idx ON background_jobs (id DESC) WHERE is_bad;
 
 ALTER TABLE saq_jobs
     ADD COLUMN task TEXT, -- NULL where a stock client wrote the row: it is inside the blob then
@@ -56,16 +60,10 @@ BEGIN
 END
 $$;
 
+-- Row by row through the primary key, never table against table: the transition table has no index,
+-- and a plan made for one row would be kept for a thousand.
 CREATE FUNCTION track_changed_jobs() RETURNS TRIGGER LANGUAGE plpgsql AS $$
 BEGIN
-    -- An ended key that was enqueued again is a new job with a new id.
-    INSERT INTO background_jobs (id, key, queue, task, status, scheduled_at)
-    SELECT n.background_job_id, n.key, n.queue,
-           coalesce(n.task, saq_job_field(n.job, 'function'), '?'),
-           n.status, saq_job_time(n.scheduled)
-    FROM changed n JOIN previous o USING (key)
-    WHERE n.background_job_id <> o.background_job_id;
-
     UPDATE background_jobs b
     SET status = n.status,
         attempts = n.attempts,
@@ -73,17 +71,24 @@ BEGIN
         error = CASE WHEN n.error IS NULL AND n.status IN ('failed', 'aborted')
                      THEN saq_job_field(n.job, 'error') ELSE n.error END,
         worker_id = coalesce(n.owner, b.worker_id),
-        scheduled_at = CASE WHEN n.scheduled <> o.scheduled THEN saq_job_time(n.scheduled)
-                            ELSE b.scheduled_at END,
-        started_at = CASE WHEN n.status = 'active' AND o.status <> 'active'
-                          THEN coalesce(n.started_at, now()) ELSE b.started_at END,
-        finished_at = CASE WHEN n.status IN ('complete', 'failed', 'aborted')
-                           THEN now() END
-    FROM changed n JOIN previous o USING (key)
+        scheduled_at = saq_job_time(n.scheduled),
+        started_at = CASE WHEN n.owner IS NULL AND n.status = 'active' THEN now() -- a stock worker
+                          ELSE coalesce(n.started_at, b.started_at) END,
+        finished_at = CASE WHEN n.status IN ('complete', 'failed', 'aborted') THEN now() END,
+        is_bad = n.status IN ('failed', 'aborted')
+    FROM changed n
     WHERE b.id = n.background_job_id
-      AND n.background_job_id = o.background_job_id
-      AND (n.status, n.attempts, n.crashes, n.scheduled)
-          IS DISTINCT FROM (o.status, o.attempts, o.crashes, o.scheduled);
+      AND (n.status, n.attempts, n.crashes, saq_job_time(n.scheduled))
+          IS DISTINCT FROM (b.status, b.attempts, b.crashes, b.scheduled_at);
+
+    -- An ended key that was enqueued again is a new job with a new id.
+    INSERT INTO background_jobs (id, key, queue, task, status, scheduled_at)
+    SELECT n.background_job_id, n.key, n.queue,
+           coalesce(n.task, saq_job_field(n.job, 'function'), '?'),
+           n.status, saq_job_time(n.scheduled)
+    FROM changed n
+    WHERE n.status = 'queued'
+      AND NOT EXISTS (SELECT FROM background_jobs b WHERE b.id = n.background_job_id);
     RETURN NULL;
 END
 $$;
@@ -91,7 +96,7 @@ $$;
 CREATE FUNCTION track_deleted_jobs() RETURNS TRIGGER LANGUAGE plpgsql AS $$
 BEGIN
     UPDATE background_jobs b
-    SET status = 'aborted', finished_at = now(),
+    SET status = 'aborted', finished_at = now(), is_bad = TRUE,
         error = 'its row was deleted while it was ' || o.status
     FROM previous o
     WHERE b.id = o.background_job_id
@@ -105,7 +110,7 @@ CREATE TRIGGER track_new_jobs AFTER INSERT ON saq_jobs
     FOR EACH STATEMENT EXECUTE FUNCTION track_new_jobs();
 
 CREATE TRIGGER track_changed_jobs AFTER UPDATE ON saq_jobs
-    REFERENCING OLD TABLE AS previous NEW TABLE AS changed
+    REFERENCING NEW TABLE AS changed
     FOR EACH STATEMENT EXECUTE FUNCTION track_changed_jobs();
 
 CREATE TRIGGER track_deleted_jobs AFTER DELETE ON saq_jobs

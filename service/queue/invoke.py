@@ -1,26 +1,49 @@
 """Calling a task's function with a payload as it was queued."""
 
 import asyncio
-import inspect
-from collections.abc import Awaitable, Callable
+import contextvars
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
+
+from saq import Job
 
 from service.queue.context import Context
 from service.queue.registry import Registry, Task, TaskFunction
 
 
-async def invoke(
-    task: Task,
-    context: Context,
-    payload: dict[str, Any],
-    in_thread: Callable[[Callable[[], Any]], Awaitable[Any]],
-) -> Any:
-    """Run a task with a payload as it was queued; what the function returns."""
-    arguments = task.decode(payload)
-    if inspect.iscoroutinefunction(task.function):
-        return await task.function(context, **arguments)
-    return await in_thread(partial(task.function, context, **arguments))
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A task's function with its checked arguments; only the context is missing."""
+
+    task: Task
+    arguments: dict[str, Any]
+
+    @property
+    def is_async(self) -> bool:
+        return self.task.is_async
+
+    def __call__(self, context: Context) -> Any:
+        return self.task.function(context, **self.arguments)
+
+
+def prepare(registry: Registry, job: Job) -> Call:
+    """The call that a job asks for. Raises `UnknownTaskError`, `InvalidPayloadError`."""
+    task = registry.get(job.function)
+    return Call(task, task.decode(job.kwargs or {}))
+
+
+async def run_in_thread(pool: Executor, function: Callable[[], Any]) -> Any:
+    """Run a plain function in a thread; a cancellation waits for it to end, then counts."""
+    run = partial(contextvars.copy_context().run, function)
+    future = asyncio.get_running_loop().run_in_executor(pool, run)
+    try:
+        return await asyncio.shield(future)
+    except asyncio.CancelledError:
+        await asyncio.wait([future])
+        raise
 
 
 def functions(registry: Registry) -> list[tuple[str, TaskFunction]]:
@@ -28,7 +51,10 @@ def functions(registry: Registry) -> list[tuple[str, TaskFunction]]:
 
     def runner(task: Task) -> TaskFunction:
         async def run(context: dict[str, Any], /, **payload: Any) -> Any:
-            return await invoke(task, Context(context), payload, asyncio.to_thread)
+            call = Call(task, task.decode(payload))
+            if call.is_async:
+                return await call(Context(context))
+            return await asyncio.to_thread(call, Context(context))
 
         return run
 

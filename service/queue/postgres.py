@@ -5,18 +5,19 @@ import json
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any
 
 import asyncpg
 import structlog
+from asyncpg.pool import PoolConnectionProxy
 from saq import Job, Status
 from saq.queue.base import Queue
 from saq.types import CountKind, QueueInfo, WorkerInfo
 from saq.utils import now
 
 from service import contract
-from service.db import CONNECT_TIMEOUT_SECONDS, create_pool
+from service.db import CONNECT_TIMEOUT_SECONDS, UNAVAILABLE, create_pool
 from service.queue import job as rows
 from service.queue import reading
 from service.queue import statements as sql
@@ -28,9 +29,23 @@ from service.queue.job import LeasedJob, Settlement
 from service.queue.reading import QueueStats
 from service.queue.registry import Registry
 from service.queue.settle import Settler
+from service.queue.ticker import Ticker
 
-STATEMENT_TIMEOUT_SECONDS = 15.0
+# The engine's statements take milliseconds. A server that says nothing for so long has gone away,
+# and a job must be with another worker twenty seconds after its own was lost.
+STATEMENT_TIMEOUT_SECONDS = 5.0
+ACQUIRE_TIMEOUT_SECONDS = 10.0
+# Every statement here finds its rows by an index. A plan that was made while the table was empty
+# would read it from end to end, and is kept until the table is next analyzed.
+PLANNING = {
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "jit": "off",
+}
+ENQUEUE_ROWS = 1000
 
+Connection = asyncpg.Connection | PoolConnectionProxy
 log = structlog.stdlib.get_logger("queue")
 
 
@@ -50,6 +65,7 @@ class PostgresQueue(Queue):
         name: str = contract.QUEUE_NAME,
         pool_size: int = 4,
         poll_seconds: float = 5.0,
+        password: Callable[[], str] | Callable[[], Awaitable[str]] | None = None,
     ) -> None:
         super().__init__(name=name, dump=None, load=None)
         self.registry = registry
@@ -57,11 +73,14 @@ class PostgresQueue(Queue):
         self.channel = f"saq:{name}"  # a stock SAQ worker listens to it too
         self.consumer = Consumer(self, poll_seconds=poll_seconds)
         self._dsn = dsn
+        # asyncpg calls it for every new connection, so that a password may rotate
+        self._login: dict[str, Any] = {} if password is None else {"password": password}
         self._pool_size = pool_size
         self._pool: asyncpg.Pool | None = None
         self._connecting = asyncio.Lock()
         self._enqueue_batch = Batch(self._insert)
         self._settle = Settler(self).settle
+        self._ticker = Ticker(self)
 
     @property
     def pool(self) -> asyncpg.Pool:
@@ -79,6 +98,11 @@ class PostgresQueue(Queue):
                     name=f"moorage queue {self.name}",
                     max_size=self._pool_size,
                     statement_timeout_seconds=STATEMENT_TIMEOUT_SECONDS,
+                    server_settings=PLANNING,
+                    # no statement here leaves anything behind in its session, and asyncpg's own
+                    # reset costs a round trip for each
+                    reset=_leave_as_is,
+                    **self._login,
                 )
                 await super().connect()
 
@@ -100,18 +124,29 @@ class PostgresQueue(Queue):
             timeout=CONNECT_TIMEOUT_SECONDS,
             command_timeout=CONNECT_TIMEOUT_SECONDS,
             server_settings={"application_name": f"moorage listen {self.name}"},
+            **self._login,
         )
         return connection
 
-    async def fetch(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
-        """Run one statement on a connection of the pool; its rows."""
+    async def fetch(
+        self, statement: str, *arguments: Any, connection: Connection | None = None
+    ) -> list[asyncpg.Record]:
+        """Run one statement, on a connection of the pool unless one is given; its rows."""
+        found: list[asyncpg.Record]
+        if connection is not None:
+            found = await connection.fetch(statement, *arguments)
+            return found
         await self.connect()
-        try:
-            found: list[asyncpg.Record] = await self.pool.fetch(statement, *arguments)
-        except asyncpg.ReadOnlySQLTransactionError:
-            # A writer that was demoted keeps its connections and refuses every write on them.
-            await self.pool.expire_connections()
-            raise
+        async with self.pool.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS) as pooled:
+            try:
+                found = await pooled.fetch(statement, *arguments)
+            except UNAVAILABLE as error:
+                # Nothing is asked of it again: a socket may be open and dead, and a writer that was
+                # demoted keeps its connections and refuses every write on them.
+                pooled.terminate()
+                if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
+                    await self.pool.expire_connections()
+                raise
         return found
 
     async def enqueue(  # type: ignore[override] # positional-only: any name may be a payload field
@@ -119,7 +154,7 @@ class PostgresQueue(Queue):
         job_or_func: str | Job,
         /,
         *,
-        connection: asyncpg.Connection | None = None,
+        connection: Connection | None = None,
         **kwargs: Any,
     ) -> Job | None:
         """Put a job in the queue; None where one with its key already waits or runs.
@@ -138,18 +173,11 @@ class PostgresQueue(Queue):
                     raise InvalidOptionError(option, "is not a field of a job")
                 setattr(job, option, value)
         else:
-            if connection is not None and not isinstance(
-                connection, asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
-            ):
+            if connection is not None and not isinstance(connection, Connection):
                 kwargs["connection"] = connection  # a task's own field of that name
                 connection = None
             job = job_from_call(self.registry, job_or_func, kwargs)
-        if job.queue is not None and job.queue.name != self.name:
-            raise InvalidOptionError("queue", f"the job belongs to the queue {job.queue.name!r}")
-        job.queue = self
-        job.queued = now()
-        job.status = Status.QUEUED
-        await self._before_enqueue(job)
+        await self._prepare(job)
         if connection is None:
             is_new = await self._enqueue_batch(job)
         else:
@@ -158,14 +186,46 @@ class PostgresQueue(Queue):
             log.info("enqueued", job_key=job.key, task=job.function)
         return job if is_new else None
 
-    async def _insert(
-        self, jobs: list[Job], connection: asyncpg.Connection | None = None
-    ) -> list[bool]:
+    async def enqueue_many(
+        self, jobs: Iterable[Job], *, connection: Connection | None = None
+    ) -> list[Job | None]:
+        """Put jobs in the queue, all of them or none; None for each whose key waits or runs.
+
+            await queue.enqueue_many(Job("invoice.send", kwargs={"id": id}) for id in ids)
+
+        One statement for each thousand, in one transaction (the caller's, with `connection`).
+        """
+        checked = [check_job(self.registry, job) for job in jobs]
+        for job in checked:
+            await self._prepare(job)
+        if connection is not None:
+            return await self._insert_many(checked, connection)
+        await self.connect()
+        async with self.pool.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS) as own, own.transaction():
+            return await self._insert_many(checked, own)
+
+    async def _insert_many(self, jobs: list[Job], connection: Connection) -> list[Job | None]:
+        is_new: list[bool] = []
+        for start in range(0, len(jobs), ENQUEUE_ROWS):
+            is_new += await self._insert(jobs[start : start + ENQUEUE_ROWS], connection)
+        log.info("enqueued many", jobs=sum(is_new))
+        return [job if new else None for job, new in zip(jobs, is_new, strict=True)]
+
+    async def _prepare(self, job: Job) -> None:
+        if job.queue is not None and job.queue.name != self.name:
+            raise InvalidOptionError("queue", f"the job belongs to the queue {job.queue.name!r}")
+        job.queue = self
+        job.queued = now()
+        job.status = Status.QUEUED
+        await self._before_enqueue(job)
+
+    async def _insert(self, jobs: list[Job], connection: Connection | None = None) -> list[bool]:
         # By key: two statements that met the same keys in another order could deadlock. A key that
         # comes twice can be inserted once; the second then finds the first waiting.
         by_key = {job.key: job for job in sorted(reversed(jobs), key=lambda job: job.key)}
         batch = list(by_key.values())
-        arguments = (
+        found = await self.fetch(
+            sql.ENQUEUE,
             list(by_key),
             [rows.dump(job) for job in batch],
             [job.priority for job in batch],
@@ -174,11 +234,9 @@ class PostgresQueue(Queue):
             [job.function for job in batch],
             self.name,
             self.channel,
+            connection is not None,  # until its commit, a worker may begin to wait
+            connection=connection,
         )
-        if connection is None:
-            found = await self.fetch(sql.ENQUEUE, *arguments)
-        else:
-            found = await connection.fetch(sql.ENQUEUE, *arguments)
         new = {row["key"] for row in found}
         return [job.key in new and by_key[job.key] is job for job in jobs]
 
@@ -193,6 +251,7 @@ class PostgresQueue(Queue):
 
     async def dequeue(self, timeout: float = 0.0, poll_interval: float = 0.0) -> Job | None:  # noqa: ASYNC109
         """The next due job, held by this process; None after `timeout` seconds (0: no limit)."""
+        await self.connect()
         job = await self.consumer.next_job(timeout)
         if job is not None:
             job.attempts -= 1  # counted with the claim already; SAQ's worker adds it itself
@@ -241,11 +300,15 @@ class PostgresQueue(Queue):
         job.status = Status.QUEUED
         job.error, job.completed, job.started, job.progress = error, 0, 0, 0
 
-    async def hand_back(self, jobs: list[LeasedJob], error: str | None = None) -> None:
-        """Queue jobs again that were not run, or not to their end, through no fault of theirs."""
+    async def hand_back(
+        self, jobs: list[LeasedJob], error: str | None = None, *, delay: float = 0.0
+    ) -> None:
+        """Queue jobs again in `delay` seconds; the run was cut short and costs no attempt."""
         await asyncio.gather(
             *(
-                self._settle(Settlement(job=job, status=Status.QUEUED, error=error, refund=1))
+                self._settle(
+                    Settlement(job=job, status=Status.QUEUED, error=error, delay=delay, refund=1)
+                )
                 for job in jobs
             )
         )
@@ -318,13 +381,23 @@ class PostgresQueue(Queue):
 
     async def schedule(self, _lock: int = 1) -> list[str]:
         """Put the next tick of each schedule in the queue; SAQ's worker calls this every second."""
-        return await self.consumer.schedule_ticks()
+        return await self._ticker.enqueue_ticks()
 
     async def sweep(self, lock: int = 60, abort: float = 5.0) -> list[str]:
         """Requeue the jobs of dead workers now and delete what has expired; the keys requeued."""
-        swept = await self.consumer.recover()
-        await self.consumer.prune()
+        swept = await self.consumer.lease.beat()
+        await self.prune()
         return swept
+
+    async def prune(self) -> int:
+        """Delete ended jobs and history past their time, a thousand rows a statement; how many."""
+        deleted = 0
+        for statement in (sql.PRUNE_JOBS, sql.PRUNE_HISTORY, sql.PRUNE_WORKERS, sql.PRUNE_STATS):
+            while gone := len(await self.fetch(statement)):
+                deleted += gone
+                if gone < sql.PRUNE_ROWS:
+                    break
+        return deleted
 
     async def write_worker_info(self, worker_id: str, info: WorkerInfo, ttl: int) -> None:
         """What SAQ's web page shows of a worker, for `ttl` seconds."""
@@ -355,3 +428,7 @@ class PostgresQueue(Queue):
         self, job: Job, status: Status, *, result: Any = None, error: str | None = None
     ) -> None:
         await self.finish(job, status, result=result, error=error)
+
+
+async def _leave_as_is(_: asyncpg.Connection) -> None:
+    pass

@@ -56,6 +56,7 @@ class Task:
     priority: int = 0  # lower runs first
     schedules: tuple[Schedule, ...] = ()
     source: str = ""  # file:line
+    is_async: bool = True
 
     def encode(self, payload: Mapping[str, Any]) -> dict[str, Any]:
         """Check `payload` against the function's annotations and make it JSON-safe.
@@ -181,6 +182,7 @@ class Registry:
                     priority=priority,
                     schedules=schedules,
                     source=source,
+                    is_async=inspect.iscoroutinefunction(function),
                 )
             )
             return function

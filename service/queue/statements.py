@@ -6,66 +6,96 @@ Due times, leases and expiry are decided by the database's clock alone.
 NOW = "floor(extract(epoch FROM clock_timestamp()))::bigint"
 ENDED = "('complete', 'failed', 'aborted')"
 CRASHES_MAX = 3  # workers a job may kill before it is failed for good
-SETTLE_IN_SECONDS = 12
+SETTLE_IN_SECONDS = 12  # for every worker to beat again after the database has restarted
 KEEP_FAILED_SECONDS = 14 * 24 * 3600  # failed and aborted jobs stay at least this long
 HISTORY_DAYS = 90
 PRUNE_ROWS = 1000
+PROMOTE_ROWS = 1000
 COUNT_MAX = 100_000  # counting further would cost the database more than the figure is worth
 
+JOB_COLUMNS = (
+    "j.key, j.job, j.status, j.lease, j.attempts, j.crashes, j.progress, j.error, j.started_at,"
+    " j.scheduled, j.priority, j.owner"
+)
+
 # $1 keys, $2 blobs, $3 priorities, $4 groups, $5 due times (0: now), $6 tasks, $7 queue,
-# $8 channel.
+# $8 channel, $9 notify in any case.
 # A key that waits or runs is left alone; one that has ended starts a new job.
 ENQUEUE = f"""
 WITH put AS (
-    INSERT INTO saq_jobs AS j (key, job, queue, status, priority, group_key, scheduled, task)
+    INSERT INTO saq_jobs AS j
+        (key, job, queue, status, priority, group_key, scheduled, is_delayed, task)
     SELECT n.key, n.job, $7, 'queued', n.priority, n.group_key,
-           CASE WHEN n.scheduled = 0 THEN {NOW} ELSE n.scheduled END, n.task
+           CASE WHEN n.scheduled = 0 THEN {NOW} ELSE n.scheduled END, n.scheduled > {NOW}, n.task
     FROM unnest($1::text[], $2::bytea[], $3::smallint[], $4::text[], $5::bigint[], $6::text[])
          AS n (key, job, priority, group_key, scheduled, task)
     ON CONFLICT (key) DO UPDATE
     SET job = excluded.job, status = 'queued', priority = excluded.priority,
-        group_key = excluded.group_key, scheduled = excluded.scheduled, task = excluded.task,
+        group_key = excluded.group_key, scheduled = excluded.scheduled,
+        is_delayed = excluded.is_delayed, task = excluded.task,
         background_job_id = excluded.background_job_id,
         lease = j.lease + 1, owner = NULL, attempts = 0, crashes = 0, started_at = NULL,
         progress = 0, error = NULL, expire_at = NULL
     WHERE j.status IN {ENDED} AND j.queue = excluded.queue
     RETURNING j.key
-), told AS (SELECT pg_notify($8, 'saq:enqueue') WHERE EXISTS (SELECT FROM put))
+), told AS (
+    SELECT pg_notify($8, 'saq:enqueue')
+    WHERE EXISTS (SELECT FROM put)
+      AND ($9 OR EXISTS (SELECT FROM queue_workers WHERE queue = $7 AND is_waiting))
+)
 SELECT key, (SELECT count(*) FROM told) FROM put
 """
 
 # $1 key, $2 blob, $3 queue, $4 priority, $5 due time, $6 task: one tick of a schedule, for good:
 # an ended tick is not started again by a worker whose clock is behind.
 ENQUEUE_ONCE = """
-INSERT INTO saq_jobs (key, job, queue, status, priority, scheduled, task)
-VALUES ($1, $2, $3, 'queued', $4, $5, $6)
+INSERT INTO saq_jobs (key, job, queue, status, priority, scheduled, is_delayed, task)
+VALUES ($1, $2, $3, 'queued', $4, $5, TRUE, $6)
 ON CONFLICT (key) DO NOTHING
 """
 
-# $1 queue, $2 how many, $3 owner
+# $1 queue, $2 how many, $3 owner, $4 whether to be told of new jobs in any case: else only where
+# there is less than was asked for.
 CLAIM = f"""
 WITH due AS MATERIALIZED (
-    SELECT w.key FROM saq_jobs w
-    WHERE w.status = 'queued' AND w.queue = $1 AND w.scheduled <= {NOW}
+    SELECT w.key, w.group_key, w.priority, w.scheduled FROM saq_jobs w
+    WHERE w.status = 'queued' AND NOT w.is_delayed AND w.queue = $1 AND w.scheduled <= {NOW}
       AND (w.group_key IS NULL OR NOT EXISTS (
           SELECT FROM saq_jobs a
           WHERE a.status IN ('active', 'aborting') AND a.queue = $1 AND a.group_key = w.group_key))
     ORDER BY w.priority, w.scheduled
     LIMIT $2
     FOR UPDATE SKIP LOCKED
+), picked AS (
+    SELECT key FROM (
+        SELECT key, group_key, row_number() OVER (PARTITION BY group_key
+                                                  ORDER BY priority, scheduled) AS place
+        FROM due) AS ranked
+    WHERE group_key IS NULL OR place = 1
+), waits AS (
+    UPDATE queue_workers SET is_waiting = $4 OR (SELECT count(*) FROM due) < $2
+    WHERE id = $3 AND is_waiting <> ($4 OR (SELECT count(*) FROM due) < $2)
 )
 UPDATE saq_jobs j
 SET status = 'active', owner = $3, lease = j.lease + 1, attempts = j.attempts + 1,
     started_at = clock_timestamp(), progress = 0
-FROM due WHERE j.key = due.key
-RETURNING j.key, j.job, j.status, j.lease, j.attempts, j.crashes, j.progress, j.error,
-          j.started_at, j.scheduled, j.priority, j.owner
+FROM picked WHERE j.key = picked.key
+RETURNING {JOB_COLUMNS}
 """
 
-# $1 queue; seconds until the next waiting job is due, NULL where none waits
-NEXT_DUE = """
-SELECT min(scheduled) - extract(epoch FROM clock_timestamp())::float8 AS seconds
-FROM saq_jobs WHERE status = 'queued' AND queue = $1
+# $1 queue: what has become due. Answers the seconds until the next one is, NULL where none waits.
+PROMOTE = f"""
+WITH due AS (
+    SELECT key FROM saq_jobs
+    WHERE status = 'queued' AND is_delayed AND queue = $1 AND scheduled <= {NOW}
+    ORDER BY scheduled LIMIT {PROMOTE_ROWS} FOR UPDATE SKIP LOCKED
+), moved AS (
+    UPDATE saq_jobs j SET is_delayed = FALSE FROM due WHERE j.key = due.key RETURNING 1
+)
+SELECT (SELECT count(*) FROM moved) AS moved,
+       (SELECT scheduled - extract(epoch FROM clock_timestamp())::float8 FROM saq_jobs
+        WHERE status = 'queued' AND is_delayed AND queue = $1 AND scheduled > {NOW}
+        ORDER BY scheduled LIMIT 1) AS seconds
 """
 
 # What a worker decides about jobs it holds: finish, queue again, hand back. $1 keys, $2 leases,
@@ -73,31 +103,26 @@ FROM saq_jobs WHERE status = 'queued' AND queue = $1
 # before a retry, $7 attempts to give back, $8 ttls. Answers the keys that were still held.
 SETTLE = f"""
 UPDATE saq_jobs j
-SET status = d.final,
-    error = CASE WHEN d.final = 'aborted' THEN coalesce(j.error, d.error) ELSE d.error END,
+SET status = CASE WHEN d.status = 'queued' AND j.status = 'aborting' THEN 'aborted'
+                  ELSE d.status END,
+    error = CASE WHEN j.status = 'aborting' AND d.status IN ('queued', 'aborted')
+                 THEN coalesce(j.error, d.error) ELSE d.error END,
     job = CASE WHEN d.ending IS NULL THEN j.job
                ELSE substring(j.job FROM 1 FOR octet_length(j.job) - 1) || d.ending END,
-    scheduled = CASE WHEN d.final = 'queued' AND d.delay > 0
+    scheduled = CASE WHEN d.delay > 0
                      THEN ceil(extract(epoch FROM clock_timestamp()) + d.delay)::bigint
                      ELSE j.scheduled END,
-    progress = CASE d.final WHEN 'complete' THEN 1 ELSE j.progress END,
+    is_delayed = d.delay > 0,
+    progress = CASE d.status WHEN 'complete' THEN 1 ELSE j.progress END,
     attempts = j.attempts - d.refund,
     owner = NULL,
-    expire_at = CASE WHEN d.final IN ('failed', 'aborted')
-                     THEN {NOW} + greatest(d.ttl, {KEEP_FAILED_SECONDS})
-                     WHEN d.final = 'complete' THEN {NOW} + d.ttl END
-FROM (
-    SELECT n.*, CASE WHEN n.status = 'queued' AND h.status = 'aborting' THEN 'aborted'
-                     ELSE n.status END AS final
-    FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::bytea[], $6::float8[],
-                $7::int[], $8::bigint[])
-         AS n (key, lease, status, error, ending, delay, refund, ttl)
-    JOIN saq_jobs h USING (key)
-    WHERE h.lease = n.lease AND h.status IN ('active', 'aborting')
-    ORDER BY n.key
-    FOR UPDATE OF h
-) d
-WHERE j.key = d.key
+    expire_at = CASE WHEN d.status = 'complete' THEN {NOW} + d.ttl
+                     WHEN d.status = 'queued' AND j.status = 'active' THEN NULL
+                     ELSE {NOW} + greatest(d.ttl, {KEEP_FAILED_SECONDS}) END
+FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::bytea[], $6::float8[],
+            $7::int[], $8::bigint[])
+     AS d (key, lease, status, error, ending, delay, refund, ttl)
+WHERE j.key = d.key AND j.lease = d.lease AND j.status IN ('active', 'aborting')
 RETURNING j.key
 """
 
@@ -115,7 +140,7 @@ RETURNING status
 RETRY_ENDED = f"""
 UPDATE saq_jobs
 SET status = 'queued', attempts = 0, crashes = 0, error = NULL, owner = NULL, lease = lease + 1,
-    started_at = NULL, progress = 0, expire_at = NULL, scheduled = {NOW}
+    started_at = NULL, progress = 0, expire_at = NULL, scheduled = {NOW}, is_delayed = FALSE
 WHERE key = $1 AND queue = $2 AND status IN {ENDED}
 RETURNING status
 """
@@ -123,25 +148,21 @@ RETURNING status
 # $1 queue, $2 owner: what this worker runs and somebody wants stopped
 ABORTING = "SELECT key FROM saq_jobs WHERE queue = $1 AND owner = $2 AND status = 'aborting'"
 
-# $1 owner, $2 queue, $3 seconds
-BEAT = """
-INSERT INTO queue_workers (id, queue, expires_at)
-VALUES ($1, $2, clock_timestamp() + make_interval(secs => $3))
-ON CONFLICT (id) DO UPDATE SET expires_at = excluded.expires_at
-"""
-
-LEAVE = "DELETE FROM queue_workers WHERE id = $1"
-
-# $1 queue, $2 channel: every job whose worker's lease has run out, in one statement. A crash costs
-# no attempt, so a job that kills its worker is stopped by its crashes.
-RECOVER = f"""
-WITH lost AS (
+# $1 owner, $2 queue, $3 seconds, $4 channel, $5 whether to take over. Renews this worker's lease,
+# and requeues every job whose worker's lease has run out. A crash costs no attempt, so a job that
+# kills its worker is stopped by its crashes.
+BEAT = f"""
+WITH beat AS (
+    INSERT INTO queue_workers AS w (id, queue, expires_at)
+    VALUES ($1, $2, clock_timestamp() + make_interval(secs => $3))
+    ON CONFLICT (id) DO UPDATE SET expires_at = excluded.expires_at
+), lost AS (
     SELECT j.key FROM saq_jobs j
-    WHERE j.queue = $1 AND j.status IN ('active', 'aborting') AND j.owner IS NOT NULL
-      -- after a restart of the database every worker gets time to beat again
-      AND pg_postmaster_start_time() < clock_timestamp() - interval '{SETTLE_IN_SECONDS} s'
+    WHERE $5 AND j.queue = $2 AND j.status IN ('active', 'aborting') AND j.owner <> $1
       AND NOT EXISTS (SELECT FROM queue_workers w
                       WHERE w.id = j.owner AND w.expires_at > clock_timestamp())
+      -- after a restart of the database every worker gets time to beat again
+      AND pg_postmaster_start_time() < clock_timestamp() - interval '{SETTLE_IN_SECONDS} s'
     FOR UPDATE SKIP LOCKED
 ), back AS (
     UPDATE saq_jobs j
@@ -159,9 +180,11 @@ WITH lost AS (
         lease = j.lease + 1
     FROM lost WHERE j.key = lost.key
     RETURNING j.key, j.status
-), told AS (SELECT pg_notify($2, 'saq:enqueue') WHERE EXISTS (SELECT FROM back))
+), told AS (SELECT pg_notify($4, 'saq:enqueue') WHERE EXISTS (SELECT FROM back))
 SELECT key, status, (SELECT count(*) FROM told) FROM back
 """
+
+LEAVE = "DELETE FROM queue_workers WHERE id = $1"
 
 # What has ended and is past its time, a few rows at once so that no statement holds the table.
 PRUNE_JOBS = f"""
@@ -172,8 +195,9 @@ RETURNING 1
 """
 PRUNE_HISTORY = f"""
 DELETE FROM background_jobs WHERE id IN (
-    SELECT id FROM background_jobs WHERE finished_at < now() - interval '{HISTORY_DAYS} days'
-    LIMIT {PRUNE_ROWS} FOR UPDATE SKIP LOCKED)
+    SELECT id FROM (SELECT id, finished_at FROM background_jobs
+                    ORDER BY id LIMIT {PRUNE_ROWS}) AS oldest
+    WHERE finished_at < now() - interval '{HISTORY_DAYS} days')
 RETURNING 1
 """
 PRUNE_WORKERS = """
@@ -181,44 +205,48 @@ DELETE FROM queue_workers WHERE expires_at < clock_timestamp() - interval '1 hou
 """
 PRUNE_STATS = f"DELETE FROM saq_stats WHERE expire_at < {NOW} RETURNING 1"
 
-JOB_COLUMNS = (
-    "key, job, status, lease, attempts, crashes, progress, error, started_at, scheduled, priority,"
-    " owner"
-)
-GET = f"SELECT {JOB_COLUMNS} FROM saq_jobs WHERE queue = $1 AND key = ANY($2::text[])"
+GET = f"SELECT {JOB_COLUMNS} FROM saq_jobs j WHERE queue = $1 AND key = ANY($2::text[])"
 STATUS = "SELECT status FROM saq_jobs WHERE queue = $1 AND key = $2"
 ITERATE = f"""
-SELECT {JOB_COLUMNS} FROM saq_jobs
+SELECT {JOB_COLUMNS} FROM saq_jobs j
 WHERE queue = $1 AND status = ANY($2::text[]) AND key > $3 ORDER BY key LIMIT $4
 """
 
 # The job page: what runs, what is next, what failed last. $1 queue, $2 rows of each, $3 offset.
 PAGE = f"""
-(SELECT {JOB_COLUMNS} FROM saq_jobs WHERE queue = $1 AND status IN ('active', 'aborting')
+(SELECT {JOB_COLUMNS} FROM saq_jobs j WHERE queue = $1 AND status IN ('active', 'aborting')
  ORDER BY key LIMIT $2 OFFSET $3)
 UNION ALL
-(SELECT {JOB_COLUMNS} FROM saq_jobs WHERE queue = $1 AND status = 'queued'
+(SELECT {JOB_COLUMNS} FROM saq_jobs j WHERE queue = $1 AND status = 'queued'
  ORDER BY priority, scheduled LIMIT $2 OFFSET $3)
 UNION ALL
-(SELECT {JOB_COLUMNS} FROM saq_jobs WHERE queue = $1 AND status IN ('failed', 'aborted')
+(SELECT {JOB_COLUMNS} FROM saq_jobs j WHERE queue = $1 AND status IN ('failed', 'aborted')
  ORDER BY expire_at DESC LIMIT $2 OFFSET $3)
 """
 
 STATS = f"""
 SELECT
     (SELECT count(*) FROM (SELECT FROM saq_jobs WHERE status = 'queued' AND queue = $1
-                           AND scheduled <= {NOW} LIMIT {COUNT_MAX}) AS due) AS queued,
+                           AND NOT is_delayed AND scheduled <= {NOW} LIMIT {COUNT_MAX}) AS due)
+    + (SELECT count(*) FROM (SELECT FROM saq_jobs WHERE status = 'queued' AND queue = $1
+                             AND is_delayed AND scheduled <= {NOW} LIMIT {COUNT_MAX}) AS late)
+        AS queued,
     (SELECT count(*) FROM (SELECT FROM saq_jobs WHERE status = 'queued' AND queue = $1
-                           AND scheduled > {NOW} LIMIT {COUNT_MAX}) AS later) AS scheduled,
+                           AND is_delayed AND scheduled > {NOW} LIMIT {COUNT_MAX}) AS later)
+        AS scheduled,
     (SELECT count(*) FROM saq_jobs
      WHERE queue = $1 AND status IN ('active', 'aborting')) AS active,
     (SELECT count(*) FROM (SELECT FROM saq_jobs WHERE queue = $1 AND status = 'failed'
                            LIMIT {COUNT_MAX}) AS bad) AS failed,
     (SELECT count(*) FROM queue_workers
      WHERE queue = $1 AND expires_at > clock_timestamp()) AS workers,
-    coalesce((SELECT greatest(extract(epoch FROM clock_timestamp()) - min(scheduled), 0)
-              FROM saq_jobs WHERE status = 'queued' AND queue = $1), 0)::float8
-        AS oldest_due_seconds
+    coalesce((SELECT greatest(extract(epoch FROM clock_timestamp()) - min(oldest), 0) FROM (
+        SELECT min(scheduled) AS oldest FROM (
+            SELECT scheduled FROM saq_jobs WHERE status = 'queued' AND NOT is_delayed
+            AND queue = $1 LIMIT {COUNT_MAX}) AS waiting
+        UNION ALL
+        SELECT min(scheduled) FROM saq_jobs WHERE status = 'queued' AND is_delayed
+        AND queue = $1) AS both_kinds), 0)::float8 AS oldest_due_seconds
 """
 
 WORKERS = f"""
@@ -237,7 +265,9 @@ UPDATE_HELD = """
 UPDATE saq_jobs SET progress = $3, job = coalesce($4, job)
 WHERE key = $1 AND lease = $2 AND status IN ('active', 'aborting')
 """
-UPDATE_WAITING = """
-UPDATE saq_jobs SET job = $3, scheduled = CASE WHEN $4 = 0 THEN scheduled ELSE $4 END
+UPDATE_WAITING = f"""
+UPDATE saq_jobs
+SET job = $3, scheduled = CASE WHEN $4::bigint = 0 THEN scheduled ELSE $4 END,
+    is_delayed = $4 > {NOW}
 WHERE key = $1 AND queue = $2 AND status = 'queued'
 """

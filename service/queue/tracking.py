@@ -1,12 +1,12 @@
 """The history of every job: `background_jobs`, kept by triggers (0003_track_jobs.sql)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 
 import asyncpg
 
 STATUSES = ("queued", "active", "aborting", "complete", "failed", "aborted")  # SAQ's words
-ENDED = ("complete", "failed", "aborted")
+BAD = ("failed", "aborted")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,10 +28,14 @@ class JobRecord:
     finished_at: datetime | None
 
 
+COLUMNS = ", ".join(found.name for found in fields(JobRecord))
+
+
 async def find_job(pool: asyncpg.Pool, queue: str, key: str) -> JobRecord | None:
     """The newest job with that key, or None."""
     row = await pool.fetchrow(
-        "SELECT * FROM background_jobs WHERE key = $1 AND queue = $2 ORDER BY id DESC LIMIT 1",
+        f"SELECT {COLUMNS} FROM background_jobs WHERE key = $1 AND queue = $2"
+        " ORDER BY id DESC LIMIT 1",
         key,
         queue,
     )
@@ -49,9 +53,11 @@ async def list_jobs(
 ) -> list[JobRecord]:
     """At most `limit` jobs, newest first, older than the job with the id `before`."""
     rows = await pool.fetch(
-        "SELECT * FROM background_jobs WHERE queue = $1"
+        f"SELECT {COLUMNS} FROM background_jobs WHERE queue = $1"
         " AND ($2::text IS NULL OR status = $2) AND ($3::text IS NULL OR task = $3)"
-        " AND ($4::bigint IS NULL OR id < $4) ORDER BY id DESC LIMIT $5",
+        # for the index: what failed is rare, and looked for when it matters
+        f" AND ($4::bigint IS NULL OR id < $4) {'AND is_bad' if status in BAD else ''}"
+        " ORDER BY id DESC LIMIT $5",
         queue,
         status,
         task,

@@ -1,0 +1,163 @@
+"""One run of a job in a slot: from its call to its outcome in the database."""
+
+import asyncio
+import time
+import traceback
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
+
+import structlog
+from saq import Status
+
+from service.queue.context import Context
+from service.queue.dispatch import REQUEST_ID
+from service.queue.errors import InvalidPayloadError, UnknownTaskError
+from service.queue.invoke import prepare, run_in_thread
+from service.queue.job import LeasedJob
+from service.queue.registry import Registry
+
+if TYPE_CHECKING:
+    from service.queue.worker import Worker
+
+ERROR_MAX_CHARACTERS = 16_000
+# How long a job that this release does not know is left to the other one, while a deployment runs.
+DEPLOY_SECONDS = 900
+DEFER_SECONDS = 15.0
+
+Interruption = Literal["timed out", "aborted", "drained"]
+log = structlog.stdlib.get_logger("worker")
+
+
+class Run:
+    """A job being run; `task` ends when its outcome is written."""
+
+    def __init__(self, worker: "Worker", job: LeasedJob, registry: Registry) -> None:
+        self.job = job
+        self.is_calling = True  # the task's code, not ours around it
+        self.interruption: Interruption | None = None
+        self.task: asyncio.Task[None]
+        self._worker = worker
+        self._registry = registry
+        self._started = time.perf_counter()
+
+    def start(self, on_end: Callable[["Run"], None]) -> None:
+        """Begin in a task of its own, whose context variables no other job sees."""
+        self.task = asyncio.create_task(self._run(), name=self.job.key)
+        self.task.add_done_callback(lambda _: on_end(self))
+
+    def interrupt(self, why: Interruption) -> None:
+        """Cancel the task's code, once; what is being written is left alone."""
+        if self.is_calling and (self.interruption is None or why == "drained"):
+            self.interruption = why
+            self.task.cancel()
+
+    async def _run(self) -> None:
+        job, queue = self.job, self._worker.queue
+        structlog.contextvars.bind_contextvars(
+            job_key=job.key, task=job.function, attempt=job.attempts
+        )
+        if request_id := job.meta.get(REQUEST_ID):
+            structlog.contextvars.bind_contextvars(**{REQUEST_ID: request_id})
+        context = Context(self._worker.context, job=job)
+        log.info("job started")
+        try:
+            result, failure = await self._call(context)
+            if failure is not None:
+                context["exception"] = failure
+            await self._record(result, failure)
+        except (UnknownTaskError, InvalidPayloadError) as error:
+            self.is_calling = False
+            await self._defer_or_fail(error)
+        except Exception as error:  # of ours, not the task's: the lease settles it
+            log.error("the outcome could not be recorded", exc_info=error)
+            queue.consumer.release(job)
+        for hook in self._registry.after:
+            try:
+                await self._worker.run_hook(hook, context)
+            except Exception as error:
+                log.error("after_process hook failed", hook=hook.__name__, exc_info=error)
+
+    async def _call(self, context: Context) -> tuple[Any, BaseException | None]:
+        """What the task returned, or why it did not."""
+        call = prepare(self._registry, self.job)
+        timer = None
+        if self.job.timeout:
+            loop = asyncio.get_running_loop()
+            timer = loop.call_later(self.job.timeout, self.interrupt, "timed out")
+        try:
+            for hook in self._registry.before:
+                await self._worker.run_hook(hook, context)
+            if call.is_async:
+                return await call(context), None
+            return await run_in_thread(self._worker.pool, partial(call, context)), None
+        except BaseException as error:  # sys.exit() and a stray cancellation fail the job alone
+            return None, error
+        finally:
+            self.is_calling = False
+            if timer:
+                timer.cancel()
+            task = self.task
+            while task.cancelling():
+                task.uncancel()
+
+    async def _record(self, result: Any, failure: BaseException | None) -> None:
+        job, queue, milliseconds = self.job, self._worker.queue, self._milliseconds
+        if self.interruption == "drained" and failure is not None:
+            log.info("job interrupted by the shutdown; queued again", milliseconds=milliseconds)
+            await queue.hand_back([job], error="interrupted by a shutdown")
+        elif self.interruption == "aborted" and failure is not None:
+            log.info("job aborted", milliseconds=milliseconds)
+            await queue.finish(job, Status.ABORTED, error=job.error or "aborted")
+        elif self.interruption == "timed out":
+            # Even where it ended after all: it has shown that it does not keep its time.
+            late = TimeoutError(f"took longer than its timeout of {job.timeout} s")
+            late.__cause__ = failure
+            await self._record_failure(late)
+        elif failure is not None:
+            await self._record_failure(failure)
+        else:
+            try:
+                await queue.finish(job, Status.COMPLETE, result=result)
+            except (TypeError, ValueError, RecursionError) as error:
+                # The work is done; another run would return the same again.
+                unstorable = f"its result cannot be stored as JSON: {error}"
+                log.error("job failed", reason=unstorable, milliseconds=milliseconds)
+                await queue.finish(job, Status.FAILED, error=unstorable)
+            else:
+                log.info("job complete", milliseconds=milliseconds)
+
+    async def _record_failure(self, error: BaseException) -> None:
+        job, queue = self.job, self._worker.queue
+        text = "".join(traceback.format_exception(error))[-ERROR_MAX_CHARACTERS:]
+        # A message or a frame may hold the payload: at info level the log gets the type and place.
+        facts = {
+            "error": type(error).__name__, "at": _place(error), "milliseconds": self._milliseconds,
+        }  # fmt: skip
+        log.debug("job error", traceback=text)
+        if job.retryable:
+            log.warning("job failed; it will be retried", retries=job.retries, **facts)
+            await queue.retry(job, text)
+        else:
+            log.error("job failed", **facts)
+            await queue.finish(job, Status.FAILED, error=text)
+
+    async def _defer_or_fail(self, error: UnknownTaskError | InvalidPayloadError) -> None:
+        """A job of a newer or an older release waits for a worker that knows it."""
+        job, queue = self.job, self._worker.queue
+        due_at = max(job.queued / 1000, job.scheduled)
+        if time.time() - due_at < DEPLOY_SECONDS:
+            log.warning("not for this release; left to another worker", reason=str(error))
+            await queue.hand_back([job], error=str(error), delay=DEFER_SECONDS)
+        else:
+            log.error("job failed", reason=str(error))
+            await queue.finish(job, Status.FAILED, error=str(error))
+
+    @property
+    def _milliseconds(self) -> int:
+        return round((time.perf_counter() - self._started) * 1000)
+
+
+def _place(error: BaseException) -> str | None:
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else None
