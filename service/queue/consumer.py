@@ -196,7 +196,7 @@ class Consumer:
                     await self._wait_for_news()
             except asyncpg.UniqueViolationError:
                 pass  # another worker has just started a job of the same group
-            except Exception as error:  # whatever it is: a loop that ended would be deaf
+            except Exception as error:  # whatever it is, this loop has to go on
                 failures += 1
                 _log_failure("cannot claim jobs", error, failures)
                 await asyncio.sleep(backoff(failures))
