@@ -162,7 +162,7 @@ class Consumer:
         await self._queue.hand_back(jobs)
 
     def _room(self) -> int:
-        """How many jobs to claim now. Ahead of the slots only by the half, to claim many at once."""
+        """How many jobs to claim now; ahead of the slots only when half of that is used up."""
         ahead = self.prefetch - len(self._ready) if self._is_backlog else 0
         if not self._slots and ahead * 2 < self.prefetch:
             return 0

@@ -1,6 +1,7 @@
 """The queue itself, on a real Postgres: who gets in, who gets out, and who may change what."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -10,7 +11,8 @@ import pytest
 from saq import Job, Status
 from saq.queue.postgres import PostgresQueue as StockQueue
 
-from service.queue.errors import JobNotFoundError, JobStateError
+from service.queue import statements
+from service.queue.errors import InvalidPayloadError, JobNotFoundError, JobStateError
 from service.queue.job import LeasedJob
 from service.queue.postgres import PostgresQueue
 from service.queue.registry import Registry
@@ -323,3 +325,139 @@ async def test_row_deleted_by_hand_ends_its_history(queue: PostgresQueue, ledger
     await queue.pool.execute("DELETE FROM saq_jobs")
     row = await ledger.tracked(job.key)
     assert (row["status"], row["error"]) == ("aborted", "its row was deleted while it was queued")
+
+
+async def test_one_job_of_a_group_at_a_time_and_ungrouped_jobs_never_wait_for_it(
+    queue: PostgresQueue, other: PostgresQueue
+) -> None:
+    for _ in range(6):
+        await put(queue, group_key="tenant-1")
+    free = [await put(queue) for _ in range(4)]
+    held = await asyncio.gather(
+        *(which.dequeue(timeout=1) for _ in range(3) for which in (queue, other))
+    )
+    taken = [job for job in held if job is not None]
+    assert sum(job.group_key == "tenant-1" for job in taken) == 1
+    assert {job.key for job in taken if job.group_key is None} == {job.key for job in free}
+    (first,) = [job for job in taken if job.group_key]
+    await first.finish(Status.COMPLETE)
+    following = await asyncio.gather(queue.dequeue(timeout=2), other.dequeue(timeout=2))
+    assert sum(job is not None for job in following) == 1
+
+
+async def test_many_jobs_are_enqueued_all_or_none(queue: PostgresQueue) -> None:
+    answers = await queue.enqueue_many(
+        Job("sleep", kwargs={"seconds": 0}, key=f"many-{number}") for number in range(2500)
+    )
+    assert all(answers)
+    assert (await queue.stats()).queued == 2500
+    again = [Job("sleep", kwargs={"seconds": 0}, key="many-7"), Job("sleep", kwargs={"seconds": 0})]
+    first, second = await queue.enqueue_many(again)
+    assert first is None
+    assert second is not None
+    wrong = [Job("sleep", kwargs={"seconds": 0}), Job("sleep", kwargs={"seconds": "long"})]
+    with pytest.raises(InvalidPayloadError):
+        await queue.enqueue_many(wrong)
+    assert (await queue.stats()).queued == 2501
+
+
+async def test_nobody_is_notified_while_nobody_waits(
+    queue: PostgresQueue, other: PostgresQueue, database: str
+) -> None:
+    heard: list[str] = []
+    connection = await asyncpg.connect(database)
+    try:
+        await connection.add_listener(queue.channel, lambda *message: heard.append(message[-1]))
+        await put(queue)
+        await asyncio.sleep(0.2)
+        assert heard == []
+        waiting = asyncio.create_task(other.dequeue())
+        await waiting
+        waiting = asyncio.create_task(other.dequeue())
+        await asyncio.sleep(0.5)
+        await put(queue)
+        await asyncio.wait_for(waiting, 2)
+        assert "saq:enqueue" in heard
+    finally:
+        await connection.close()
+
+
+@pytest.mark.parametrize("delay", [0, 2])
+async def test_idle_worker_starts_a_job_at_its_time(
+    queue: PostgresQueue, other: PostgresQueue, delay: int
+) -> None:
+    waiting = asyncio.create_task(other.dequeue())
+    await asyncio.sleep(0.5)
+    job = await put(queue, delay=delay)
+    await asyncio.wait_for(waiting, 5)
+    late = await queue.pool.fetchval(
+        "SELECT extract(epoch FROM started_at) - greatest(scheduled, $2::float8)"
+        " FROM saq_jobs WHERE key = $1",
+        job.key,
+        job.queued / 1000,
+    )
+    assert 0 <= late < 0.25, "50 ms on a quiet machine"
+
+
+async def test_password_is_asked_for_at_every_connect(database: str, registry: Registry) -> None:
+    asked = 0
+
+    def password() -> str:
+        nonlocal asked
+        asked += 1
+        return "of the day"
+
+    queue = PostgresQueue(database, registry, password=password)
+    await queue.connect()
+    try:
+        await put(queue)
+        assert asked == 1
+        await queue.pool.expire_connections()
+        await put(queue)
+        assert asked == 2
+    finally:
+        await queue.disconnect()
+
+
+@pytest.mark.parametrize("statement", ["CLAIM", "PROMOTE", "SETTLE", "BEAT", "ABORTING", "ABORT"])
+async def test_hot_statement_reads_no_table_from_end_to_end(
+    queue: PostgresQueue, statement: str
+) -> None:
+    arguments: dict[str, list[Any]] = {
+        "CLAIM": ["default", 10, "w", False],
+        "PROMOTE": ["default"],
+        "SETTLE": [["k"], [1], ["complete"], [None], [None], [0.0], [0], [60]],
+        "BEAT": ["w", "default", 12.0, "saq:default", True],
+        "ABORTING": ["default", "w"],
+        "ABORT": ["k", "default", "x"],
+    }
+    plan = "\n".join(
+        row[0]
+        for row in await queue.fetch(
+            "EXPLAIN " + getattr(statements, statement), *arguments[statement]
+        )
+    )
+    assert "Seq Scan on saq_jobs" not in plan, plan
+    assert "saq_jobs_" in plan
+
+
+async def test_claim_stays_fast_beside_a_million_other_jobs(queue: PostgresQueue) -> None:
+    rows = 100_000  # a tenth, for the test's time; `make bench` has the million
+    for status, scheduled, is_delayed in (
+        ("queued", "0", "FALSE"), ("queued", "4102444800", "TRUE"), ("complete", "0", "FALSE"),
+    ):  # fmt: skip
+        await queue.pool.execute(
+            "INSERT INTO saq_jobs (key, job, queue, status, scheduled, is_delayed, task, expire_at)"
+            f" SELECT '{status}{is_delayed}' || n, '{{\"function\": \"sleep\"}}', 'default',"
+            f" '{status}', {scheduled}, {is_delayed}, 'sleep', 4102444800"
+            f" FROM generate_series(1, {rows}) AS n",
+            timeout=60,
+        )
+    (row,) = await queue.fetch("SELECT count(*) FROM saq_jobs")
+    assert row["count"] == 3 * rows
+    plan = await queue.pool.fetch(
+        "EXPLAIN (ANALYZE, BUFFERS, FORMAT TEXT) " + statements.CLAIM, "default", 10, "w", False
+    )
+    text = "\n".join(line[0] for line in plan)
+    removed = [int(found) for found in re.findall(r"Rows Removed by Filter: (\d+)", text)]
+    assert sum(removed) < 100, text
