@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import asyncpg
@@ -50,7 +51,9 @@ class Consumer:
         self._task: asyncio.Task[None] | None = None
         self.asked_to_abort = asyncio.Event()
         self.lease = Lease(queue)
-        self.listener = Listener(queue.listening_connection, queue.channel, self._on_message)
+        self.listener = Listener(
+            partial(queue.own_connection, "listen"), queue.channel, self._on_message
+        )
 
     def holds(self, job: LeasedJob) -> bool:
         """Is this very run of the job this process's? Another read of the same key is not."""

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from saq.queue.base import Queue
 
 
+ENDING_MAX_BYTES = 1024 * 1024  # a result, or an error's text
+
+
 class MalformedJobError(Exception):
     """A row that no job can be read from; somebody else wrote it."""
 
@@ -52,7 +55,7 @@ def dump(job: Job) -> bytes:
 def dump_ending(job: Job, status: Status, result: Any, error: str | None) -> bytes:
     """What an ended job adds to its blob: the rest of a JSON object, its closing brace included.
 
-    Raises `TypeError` or `ValueError` where the result has no JSON form.
+    Raises `TypeError` or `ValueError` where the result has no JSON form or is over 1 MiB.
     """
     ending: dict[str, Any] = {
         "status": status.value,
@@ -68,7 +71,13 @@ def dump_ending(job: Job, status: Status, result: Any, error: str | None) -> byt
         ending["error"] = error
     if status is Status.COMPLETE:
         ending["progress"] = 1.0
-    return b"," + msgspec.json.encode(ending)[1:]
+    encoded = msgspec.json.encode(ending)
+    if len(encoded) > ENDING_MAX_BYTES:
+        raise ValueError(
+            f"it has {len(encoded)} bytes, the limit is {ENDING_MAX_BYTES}; "
+            "put large things into S3 and return their key"
+        )
+    return b"," + encoded[1:]
 
 
 def load(row: asyncpg.Record, queue: "Queue") -> LeasedJob:

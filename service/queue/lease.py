@@ -1,9 +1,13 @@
 """This worker's lease on the jobs it holds, and the jobs of workers whose lease has run out."""
 
 import asyncio
+import contextlib
 import random
+import threading
+import time
 from typing import TYPE_CHECKING
 
+import asyncpg
 import structlog
 
 from service.db import UNAVAILABLE, backoff
@@ -14,33 +18,50 @@ if TYPE_CHECKING:
 
 BEAT_SECONDS = 3.0
 LEASE_SECONDS = 12.0  # without a beat for this long, the jobs go to other workers
-MOVING_SECONDS = 30.0  # above a statement's time limit
+BLOCKED_SECONDS = 60.0  # a main loop that stands still for longer counts as dead
+MOVING_SECONDS = 30.0  # above every time limit of a beat
 
 log = structlog.stdlib.get_logger("queue")
 
 
 class Lease:
-    """Renewed every three seconds on the database's clock; each beat also takes over lost jobs."""
+    """Renewed every three seconds on the database's clock; each beat also takes over lost jobs.
+
+    In a thread with a connection of its own: a job that keeps the main loop busy for a while is
+    alive, and must not run a second time elsewhere.
+    """
 
     def __init__(self, queue: "PostgresQueue") -> None:
         self._queue = queue
-        self._task: asyncio.Task[None] | None = None
-        self._beat_at = float("-inf")  # event-loop time of the last beat that was written
+        self._thread: threading.Thread | None = None
+        self._main: asyncio.AbstractEventLoop | None = None
+        self._beats: asyncio.AbstractEventLoop | None = None
+        self._wake = asyncio.Event()
+        self._stopping = threading.Event()
+        # All of time.monotonic().
+        self._beat_at = float("-inf")  # the last beat that was written
         self._tried_at = 0.0
-        self._steady_since = float("-inf")
+        self._main_turned_at = 0.0
         self.is_alive = asyncio.Event()
 
     def start(self) -> None:
-        self._tried_at = _now()
-        self._task = asyncio.create_task(self._beat_forever(), name="queue beat")
+        self._main = asyncio.get_running_loop()
+        self._tried_at = time.monotonic()
+        self._stopping = threading.Event()
+        self._watch_main(self._stopping)
+        self._thread = threading.Thread(target=self._run, daemon=True, name="queue beat")
+        self._thread.start()
 
     async def give_up(self) -> None:
         """Stop beating and let others have at once what is still held."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
-            self._task = None
+        if self._thread is not None:
+            self._stopping.set()
+            if self._beats is not None and not self._beats.is_closed():
+                self._beats.call_soon_threadsafe(self._wake.set)
+            await asyncio.to_thread(self._thread.join, BEAT_SECONDS)
+            self._thread = None
         self.is_alive.clear()
+        self._beat_at = float("-inf")
         try:
             await self._queue.fetch(sql.LEAVE, self._queue.owner)
         except UNAVAILABLE as error:
@@ -48,51 +69,76 @@ class Lease:
 
     async def until_alive(self) -> None:
         """Returns while the lease is fresh; waits for the next beat where it is not."""
-        if _now() - self._beat_at > LEASE_SECONDS - BEAT_SECONDS:
+        if time.monotonic() - self._beat_at > LEASE_SECONDS - BEAT_SECONDS:
             self.is_alive.clear()  # this process was frozen, or the database is away
         await self.is_alive.wait()
 
     def is_moving(self) -> bool:
         return (
-            self._task is not None
-            and not self._task.done()
-            and _now() - self._tried_at < MOVING_SECONDS
+            self._thread is not None
+            and self._thread.is_alive()
+            and time.monotonic() - self._tried_at < MOVING_SECONDS
         )
 
-    async def beat(self, *, take_over: bool = True) -> list[str]:
-        """Renew the lease; the keys of jobs taken from workers whose lease has run out."""
-        queue, sent_at = self._queue, _now()
-        found = await queue.fetch(
-            sql.BEAT, queue.owner, queue.name, LEASE_SECONDS, queue.channel, take_over
-        )
-        self._beat_at = sent_at
-        self.is_alive.set()
-        for row in found:
-            log.warning("took a job from a dead worker", job_key=row["key"], status=row["status"])
-        return [row["key"] for row in found]
+    async def take_over(self) -> list[str]:
+        """Requeue now the jobs of workers whose lease has run out; their keys."""
+        return _report(await self._queue.fetch(sql.BEAT, *self._arguments(take_over=True)))
+
+    def _watch_main(self, stopping: threading.Event) -> None:
+        self._main_turned_at = time.monotonic()
+        if not stopping.is_set():
+            asyncio.get_running_loop().call_later(1.0, self._watch_main, stopping)
+
+    def _run(self) -> None:
+        with asyncio.Runner() as runner:
+            runner.run(self._beat_forever())
 
     async def _beat_forever(self) -> None:
-        failures = 0
-        while True:
-            self._tried_at = _now()
+        connection: asyncpg.Connection | None = None
+        failures, steady_since = 0, float("-inf")
+        self._wake, self._beats = asyncio.Event(), asyncio.get_running_loop()
+        while not self._stopping.is_set():
+            self._tried_at = sent_at = time.monotonic()
+            seconds = BEAT_SECONDS * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
             try:
-                await self.beat(take_over=self._tried_at - self._steady_since > LEASE_SECONDS)
-                if failures:
-                    log.info("the lease is renewed again")
-                failures = 0
-                seconds = BEAT_SECONDS * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
-            except Exception as error:  # whatever it is, a loop that ends would lose every job
+                if sent_at - self._main_turned_at < BLOCKED_SECONDS:
+                    if connection is None:
+                        connection = await self._queue.own_connection("lease")
+                    take_over = sent_at - steady_since > LEASE_SECONDS
+                    found = await connection.fetch(sql.BEAT, *self._arguments(take_over=take_over))
+                    self._note_beat(sent_at)
+                    _report(found)
+                    if failures:
+                        log.info("the lease is renewed again")
+                    failures = 0
+            except Exception as error:  # whatever it is, this loop has to go on
                 failures += 1
-                if failures == 1:
+                if failures == 1 or not isinstance(error, UNAVAILABLE):
                     log.warning("cannot renew the lease", error=type(error).__name__)
-                if not isinstance(error, UNAVAILABLE):
-                    log.error("cannot renew the lease", exc_info=error)
+                if connection is not None:
+                    connection.terminate()
+                    connection = None
                 # The others may be cut off too: when this ends, they get a lease's time to beat
                 # before their jobs are taken.
-                self._steady_since = _now()
+                steady_since = time.monotonic()
                 seconds = min(backoff(failures), BEAT_SECONDS)
-            await asyncio.sleep(seconds)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._wake.wait()
+        if connection is not None:
+            connection.terminate()
+
+    def _note_beat(self, sent_at: float) -> None:
+        self._beat_at = sent_at
+        if self._main is not None and not self._main.is_closed():
+            self._main.call_soon_threadsafe(self.is_alive.set)
+
+    def _arguments(self, *, take_over: bool) -> tuple[str, str, float, str, bool]:
+        queue = self._queue
+        return queue.owner, queue.name, LEASE_SECONDS, queue.channel, take_over
 
 
-def _now() -> float:
-    return asyncio.get_running_loop().time()
+def _report(found: list[asyncpg.Record]) -> list[str]:
+    for row in found:
+        log.warning("took a job from a dead worker", job_key=row["key"], status=row["status"])
+    return [row["key"] for row in found]

@@ -117,13 +117,13 @@ class PostgresQueue(Queue):
             except TimeoutError:
                 pool.terminate()
 
-    async def listening_connection(self) -> asyncpg.Connection:
-        """A connection outside the pool, for LISTEN alone."""
+    async def own_connection(self, purpose: str) -> asyncpg.Connection:
+        """A connection outside the pool, for one purpose: "listen" or "lease"."""
         connection: asyncpg.Connection = await asyncpg.connect(
             self._dsn,
             timeout=CONNECT_TIMEOUT_SECONDS,
             command_timeout=CONNECT_TIMEOUT_SECONDS,
-            server_settings={"application_name": f"moorage listen {self.name}"},
+            server_settings={"application_name": f"moorage {purpose} {self.name}", **PLANNING},
             **self._login,
         )
         return connection
@@ -214,6 +214,7 @@ class PostgresQueue(Queue):
     async def _prepare(self, job: Job) -> None:
         if job.queue is not None and job.queue.name != self.name:
             raise InvalidOptionError("queue", f"the job belongs to the queue {job.queue.name!r}")
+        job.key = self._own_key(job.key)
         job.queue = self
         job.queued = now()
         job.status = Status.QUEUED
@@ -242,6 +243,7 @@ class PostgresQueue(Queue):
 
     async def enqueue_tick(self, job: Job) -> None:
         """Put one tick of a schedule in the queue, once, whichever worker comes first."""
+        job.key = self._own_key(job.key)
         job.queue = self
         job.queued = now()
         await self.fetch(
@@ -347,12 +349,22 @@ class PostgresQueue(Queue):
 
     async def job(self, job_key: str) -> Job | None:
         """The job of that key, or None."""
-        (job,) = await reading.get_jobs(self, [job_key])
+        (job,) = await self.jobs([job_key])
         return job
 
     async def jobs(self, job_keys: Iterable[str]) -> list[Job | None]:
         """The jobs of these keys in their order, None for each that is not in this queue."""
-        return await reading.get_jobs(self, list(job_keys))
+        keys = [(key, self._own_key(key)) for key in job_keys]
+        found = await reading.get_jobs(self, list({name for pair in keys for name in pair}))
+        return [found.get(own) or found.get(key) for key, own in keys]
+
+    def _own_key(self, key: str) -> str:
+        # SAQ's table has one key for all queues, and its clients rely on that. A key is this
+        # queue's alone all the same: in any but the default queue it carries the queue's name.
+        prefix = f"{self.name}:"
+        if self.name == contract.QUEUE_NAME or key.startswith(prefix):
+            return key
+        return prefix + key
 
     def iter_jobs(
         self, statuses: Iterable[Status] = tuple(Status), batch_size: int = 100
@@ -385,7 +397,7 @@ class PostgresQueue(Queue):
 
     async def sweep(self, lock: int = 60, abort: float = 5.0) -> list[str]:
         """Requeue the jobs of dead workers now and delete what has expired; the keys requeued."""
-        swept = await self.consumer.lease.beat()
+        swept = await self.consumer.lease.take_over()
         await self.prune()
         return swept
 

@@ -34,11 +34,10 @@ class QueueStats:
     oldest_due_seconds: float  # how long the job that has waited longest is due
 
 
-async def get_jobs(queue: "PostgresQueue", keys: list[str]) -> list[Job | None]:
-    """The jobs of these keys in their order, None for each that is not in this queue."""
+async def get_jobs(queue: "PostgresQueue", keys: list[str]) -> dict[str, LeasedJob]:
+    """The queue's jobs of these keys, by key."""
     found = await queue.fetch(sql.GET, queue.name, keys)
-    by_key = {job.key: job for job in load_all(queue, found)}
-    return [by_key.get(key) for key in keys]
+    return {job.key: job for job in load_all(queue, found)}
 
 
 async def iterate_jobs(

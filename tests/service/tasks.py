@@ -69,6 +69,15 @@ async def sleep(ctx: Context, *, seconds: float) -> str:
 
 
 @task(retry_delay=0, timeout=60)
+async def block_the_loop(ctx: Context, *, seconds: float) -> None:
+    await note(ctx, "start")
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        pass
+    await note(ctx, "end")
+
+
+@task(retry_delay=0, timeout=60)
 def sleep_in_thread(ctx: Context, *, seconds: float, path: str) -> str:
     with open(path, "a") as ledger:
         ledger.write("start\n")

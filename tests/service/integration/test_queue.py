@@ -187,7 +187,11 @@ async def test_jobs_of_another_queue_are_not_seen(
     mail = PostgresQueue(database, registry, name="mail")
     await mail.connect()
     try:
-        job = await put(mail)
+        job = await put(mail, key="same")
+        here = await put(queue, key="same", delay=60)
+        assert here.key != job.key, "a key is one queue's own"
+        assert await mail.enqueue("sleep", seconds=0, key="same") is None
+        assert await mail.job("same") == job
         assert await queue.job(job.key) is None
         assert await queue.jobs([job.key]) == [None]
         assert (await queue.stats()).queued == 0

@@ -222,6 +222,18 @@ async def test_jobs_of_a_killed_worker_run_again_within_twenty_seconds_at_no_att
     assert await ledger.events(job.key) == ["start", "start", "end"]
 
 
+async def test_job_that_keeps_its_worker_busy_is_not_run_beside_itself(
+    queue: PostgresQueue, ledger: Ledger, processes: Processes, worker: Worker
+) -> None:
+    job = await queue.enqueue("block_the_loop", seconds=17)
+    assert job is not None
+    await ledger.until_event("start")
+    processes.start("worker")
+    row = await ledger.until_status(job.key, "complete", seconds=30)
+    assert (row["attempts"], row["crashes"]) == (1, 0)
+    assert await ledger.events(job.key) == ["start", "end"]
+
+
 async def test_late_finish_of_a_frozen_worker_is_refused(
     queue: PostgresQueue, ledger: Ledger, processes: Processes, worker: Worker
 ) -> None:
@@ -298,7 +310,7 @@ async def test_job_that_kills_three_workers_is_failed_for_good(
         await _exit_status(worker, 10)
         # the next worker would take the job only after the lease: end it now
         await queue.pool.execute("UPDATE queue_workers SET expires_at = now() - interval '1 s'")
-        await queue.consumer.lease.beat()
+        await queue.consumer.lease.take_over()
         assert (await ledger.tracked(job.key))["crashes"] == death
     row = await ledger.tracked(job.key)
     assert row["status"] == "failed"
