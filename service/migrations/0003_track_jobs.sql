@@ -17,7 +17,7 @@ CREATE TABLE background_jobs (
     finished_at TIMESTAMPTZ,
     is_bad BOOLEAN NOT NULL DEFAULT FALSE -- failed or aborted
 ) WITH (
-    fillfactor = 70,
+    fillfactor = 60,
     autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000,
     autovacuum_analyze_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0
 );
