@@ -6,6 +6,8 @@ from typing import Generic, TypeVar
 
 from service.db import UNAVAILABLE
 
+LANE_ITEMS = 4  # fewer are not worth a commit of their own while another is under way
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -14,22 +16,29 @@ class Batch(Generic[T, R]):
     """Runs `statement(items)` for whatever has been handed in since the last one was sent.
 
     An idle batch sends at once, so nothing waits for company; under load each commit carries many
-    items. A call returns after the commit that carried its item, with that item's result.
+    items. A call returns after the commit that carried its item, with that item's result. With more
+    than one lane, so many statements may be in flight, each of them for a few items at least.
     """
 
     def __init__(
-        self, statement: Callable[[list[T]], Awaitable[list[R]]], *, max_items: int = 500
+        self,
+        statement: Callable[[list[T]], Awaitable[list[R]]],
+        *,
+        max_items: int = 500,
+        lanes: int = 1,
     ) -> None:
         self._statement = statement
         self._max_items = max_items
         self._waiting: list[tuple[T, asyncio.Future[R]]] = []
-        self._sender: asyncio.Task[None] | None = None
+        self._lanes = lanes
+        self._senders: set[asyncio.Task[None]] = set()
 
     async def __call__(self, item: T) -> R:
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
-        if self._sender is None:
-            self._sender = asyncio.create_task(self._send())
+        busy = len(self._senders)
+        if not busy or (busy < self._lanes and len(self._waiting) >= LANE_ITEMS):
+            self._senders.add(asyncio.create_task(self._send()))
         return await future
 
     async def _send(self) -> None:
@@ -38,11 +47,10 @@ class Batch(Generic[T, R]):
                 batch = self._waiting[: self._max_items]
                 del self._waiting[: self._max_items]
                 await self._send_one(batch)
-        finally:
-            self._sender = None
-            for _, future in self._waiting:  # only when this task itself was cancelled
-                future.cancel()
-            self._waiting.clear()
+        finally:  # in the same turn: a call that came in between would find a sender and wait
+            sender = asyncio.current_task()
+            assert sender is not None
+            self._senders.discard(sender)
 
     async def _send_one(self, batch: list[tuple[T, "asyncio.Future[R]"]]) -> None:
         try:

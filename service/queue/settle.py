@@ -22,7 +22,8 @@ class Settler:
 
     def __init__(self, queue: "PostgresQueue") -> None:
         self._queue = queue
-        self._batch = Batch(self._write)
+        # Two lanes: while one commit is on its way to the disk, the slots it will free stand idle.
+        self._batch = Batch(self._write, lanes=2)
 
     async def settle(self, settlement: Settlement) -> bool:
         """Write an outcome; False, and a log line, where the job is not held any more.

@@ -86,3 +86,35 @@ async def test_statement_is_bounded() -> None:
     batch = Batch(database.run, max_items=10)
     await asyncio.gather(*(batch(100 + item) for item in range(35)))
     assert max(len(items) for items in database.statements) == 10
+
+
+async def test_second_lane_opens_only_for_company() -> None:
+    database = Database()
+    batch = Batch(database.run, lanes=2)
+    calls = [asyncio.create_task(batch(item)) for item in (1,)]
+    await _settle()
+    calls += [asyncio.create_task(batch(item)) for item in (2, 3)]
+    await _settle()
+    assert database.statements == [[1]]
+    calls += [asyncio.create_task(batch(item)) for item in (4, 5)]
+    await _settle()
+    assert database.statements == [[1], [2, 3, 4, 5]]
+    calls += [asyncio.create_task(batch(item)) for item in range(6, 20)]
+    await _settle()
+    assert len(database.statements) == 2, "no third lane"
+    database.gate.set()
+    assert await asyncio.gather(*calls) == [2 * item for item in range(1, 20)]
+
+
+async def test_call_in_the_turn_in_which_a_statement_ends_is_sent() -> None:
+    database = Database()
+    database.gate.set()
+    batch = Batch(database.run)
+
+    async def one_after_the_other() -> list[int]:
+        return [await batch(item) for item in range(200)]
+
+    answers = await asyncio.wait_for(
+        asyncio.gather(*(one_after_the_other() for _ in range(5))), timeout=10
+    )
+    assert answers == [[2 * item for item in range(200)]] * 5
