@@ -6,7 +6,7 @@ UV := .venv/bin/uv
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate pyproject.toml
 
-.PHONY: help setup up db api worker test check fmt lock browser clean
+.PHONY: help setup up db api worker test faults check fmt lock browser clean
 .DEFAULT_GOAL := help
 
 help:
@@ -29,6 +29,9 @@ worker: setup ## a worker alone, on the Postgres that runs here or its own
 
 test: setup browser ## every test (ARGS="-k name" for some of them)
 	@$(PY) -m pytest $(ARGS)
+
+faults: setup ## the fault list on real processes, half an hour (ARGS="-k F12" for one row)
+	@$(PY) -m tests.faults $(ARGS)
 
 check: setup ## ruff, mypy --strict, import-linter
 	@sh scripts/check.sh

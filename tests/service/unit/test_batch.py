@@ -99,11 +99,11 @@ async def test_second_lane_opens_only_for_company() -> None:
     calls += [asyncio.create_task(batch(item)) for item in (4, 5)]
     await _settle()
     assert database.statements == [[1], [2, 3, 4, 5]]
-    calls += [asyncio.create_task(batch(item)) for item in range(6, 20)]
+    calls += [asyncio.create_task(batch(item)) for item in range(26, 40)]
     await _settle()
     assert len(database.statements) == 2, "no third lane"
     database.gate.set()
-    assert await asyncio.gather(*calls) == [2 * item for item in range(1, 20)]
+    assert await asyncio.gather(*calls) == [2 * item for item in (*range(1, 6), *range(26, 40))]
 
 
 async def test_call_in_the_turn_in_which_a_statement_ends_is_sent() -> None:
@@ -112,9 +112,9 @@ async def test_call_in_the_turn_in_which_a_statement_ends_is_sent() -> None:
     batch = Batch(database.run)
 
     async def one_after_the_other() -> list[int]:
-        return [await batch(item) for item in range(200)]
+        return [await batch(item) for item in range(100, 300)]
 
     answers = await asyncio.wait_for(
         asyncio.gather(*(one_after_the_other() for _ in range(5))), timeout=10
     )
-    assert answers == [[2 * item for item in range(200)]] * 5
+    assert answers == [[2 * item for item in range(100, 300)]] * 5
