@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 import structlog
+from saq import Status
 
 from service.db import UNAVAILABLE, backoff
 from service.queue import job as rows
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 PREFETCH_SECONDS = 1.0  # a claimed job that no slot has taken for so long goes back
 LOOK_AGAIN_SECONDS = 0.05  # after asking to be told, for an enqueue that was under way just then
+PROMOTE_SECONDS = 0.5  # between looks at the delayed jobs while there is a backlog
 MOVING_SECONDS = 90.0  # above the longest poll and every time limit of a statement
 
 Slot = Callable[[LeasedJob | None], None]
@@ -47,6 +49,7 @@ class Consumer:
         self._is_paused = False
         self._has_room = asyncio.Event()
         self._has_news = asyncio.Event()
+        self._promoted_at = 0.0
         self._turned_at = 0.0  # event-loop time of the claim loop's last turn
         self._task: asyncio.Task[None] | None = None
         self.asked_to_abort = asyncio.Event()
@@ -70,11 +73,12 @@ class Consumer:
 
     def wait(self, slot: Slot) -> None:
         """Call `slot(job)` with the next job, at once where one is at hand; None once paused."""
-        if self._task is None:
-            self._start()
         if self._is_paused:
             slot(None)
-        elif self._ready:
+            return
+        if self._task is None:
+            self._start()
+        if self._ready:
             slot(self._ready.popleft())
             self._has_room.set()
         else:
@@ -107,15 +111,19 @@ class Consumer:
 
     async def stop(self) -> None:
         """End the tasks and give up the lease; a job still held goes to another worker."""
+        await self.pause()
         if self._task is None:
             return
-        await self.pause()
         await self.listener.stop()
         self._task.cancel()
         await asyncio.wait([self._task])
         self._task = None
         await self.lease.give_up()
-        self._is_paused = self._is_backlog = self._is_told = False
+        self._is_backlog = self._is_told = False
+
+    def resume(self) -> None:
+        """Claim again, after a `pause` or `stop`."""
+        self._is_paused = False
 
     def is_moving(self) -> bool:
         """Do the loops turn? They do while the database is away: a restart would not bring it."""
@@ -127,11 +135,15 @@ class Consumer:
         return not self._task.done() and self.lease.is_moving()
 
     async def aborting(self) -> list[LeasedJob]:
-        """The jobs of this worker that somebody wants stopped."""
+        """The jobs of this worker that somebody wants stopped; one that no slot has is ended."""
         if not self._held:
             return []
         found = await self._queue.fetch(sql.ABORTING, self._queue.name, self._queue.owner)
-        return [self._held[row["key"]] for row in found if row["key"] in self._held]
+        wanted = [self._held[row["key"]] for row in found if row["key"] in self._held]
+        for job in [job for job in wanted if job in self._ready]:
+            self._ready.remove(job)
+            await self._queue.finish(job, Status.ABORTED, error="aborted before it started")
+        return wanted
 
     def _start(self) -> None:
         self._turned_at = asyncio.get_running_loop().time()
@@ -196,7 +208,9 @@ class Consumer:
                 self._is_backlog = len(claimed) == room
                 self._deliver(claimed)
                 if not self._is_backlog:
-                    await self._wait_for_news()
+                    await self._wait_for_news(await self._promote())
+                elif loop.time() - self._promoted_at > PROMOTE_SECONDS:
+                    await self._promote()
             except asyncpg.UniqueViolationError:
                 pass  # another worker has just started a job of the same group
             except Exception as error:  # whatever it is, this loop has to go on
@@ -218,16 +232,22 @@ class Consumer:
                 claimed.append(job)
         return claimed
 
-    async def _wait_for_news(self) -> None:
-        """Until a job may be due: told so, at the next due time, or at the next poll."""
+    async def _promote(self) -> float | None:
+        """Let delayed jobs that are due be claimed; seconds until the next is, None without any."""
         (row,) = await self._queue.fetch(sql.PROMOTE, self._queue.name)
-        if row["moved"]:
+        self._promoted_at = asyncio.get_running_loop().time()
+        due_in: float | None = 0.0 if row["moved"] else row["seconds"]
+        return due_in
+
+    async def _wait_for_news(self, due_in: float | None) -> None:
+        """Until a job may be due: told so, at the next due time, or at the next poll."""
+        if due_in == 0.0:
             return
         seconds = self._poll_seconds * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
         if not self._is_told:
             self._is_told, seconds = True, LOOK_AGAIN_SECONDS
-        if row["seconds"] is not None:
-            seconds = min(seconds, max(row["seconds"], 0.001))
+        if due_in is not None:
+            seconds = min(seconds, max(due_in, 0.001))
         try:
             async with asyncio.timeout(seconds):
                 await self._has_news.wait()

@@ -42,7 +42,11 @@ async def run_in_thread(pool: Executor, function: Callable[[], Any]) -> Any:
     try:
         return await asyncio.shield(future)
     except asyncio.CancelledError:
-        await asyncio.wait([future])
+        while not future.done():
+            try:
+                await asyncio.wait([future])
+            except asyncio.CancelledError:
+                continue  # asked twice; the thread does not hear it the second time either
         raise
 
 

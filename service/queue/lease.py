@@ -96,8 +96,10 @@ class Lease:
     async def _beat_forever(self) -> None:
         connection: asyncpg.Connection | None = None
         failures, steady_since = 0, float("-inf")
-        self._wake, self._beats = asyncio.Event(), asyncio.get_running_loop()
-        while not self._stopping.is_set():
+        wake = self._wake = asyncio.Event()
+        self._beats = asyncio.get_running_loop()
+        stopping = self._stopping
+        while not stopping.is_set():
             self._tried_at = sent_at = time.monotonic()
             seconds = BEAT_SECONDS * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
             try:
@@ -124,7 +126,7 @@ class Lease:
                 seconds = min(backoff(failures), BEAT_SECONDS)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
-                    await self._wake.wait()
+                    await wake.wait()
         if connection is not None:
             connection.terminate()
 

@@ -104,6 +104,7 @@ class PostgresQueue(Queue):
                     reset=_leave_as_is,
                     **self._login,
                 )
+                self.consumer.resume()
                 await super().connect()
 
     async def disconnect(self) -> None:
@@ -136,7 +137,6 @@ class PostgresQueue(Queue):
         if connection is not None:
             found = await connection.fetch(statement, *arguments)
             return found
-        await self.connect()
         async with self.pool.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS) as pooled:
             try:
                 found = await pooled.fetch(statement, *arguments)
@@ -200,7 +200,6 @@ class PostgresQueue(Queue):
             await self._prepare(job)
         if connection is not None:
             return await self._insert_many(checked, connection)
-        await self.connect()
         async with self.pool.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS) as own, own.transaction():
             return await self._insert_many(checked, own)
 
@@ -253,7 +252,6 @@ class PostgresQueue(Queue):
 
     async def dequeue(self, timeout: float = 0.0, poll_interval: float = 0.0) -> Job | None:  # noqa: ASYNC109
         """The next due job, held by this process; None after `timeout` seconds (0: no limit)."""
-        await self.connect()
         job = await self.consumer.next_job(timeout)
         if job is not None:
             job.attempts -= 1  # counted with the claim already; SAQ's worker adds it itself

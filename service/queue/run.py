@@ -34,7 +34,7 @@ class Run:
 
     def __init__(self, worker: "Worker", job: LeasedJob, registry: Registry) -> None:
         self.job = job
-        self.is_calling = True  # the task's code, not ours around it
+        self.is_calling = False  # the task's code, not ours around it
         self.interruption: Interruption | None = None
         self.task: asyncio.Task[None]
         self._worker = worker
@@ -47,10 +47,11 @@ class Run:
         self.task.add_done_callback(lambda _: on_end(self))
 
     def interrupt(self, why: Interruption) -> None:
-        """Cancel the task's code, once; what is being written is left alone."""
-        if self.is_calling and (self.interruption is None or why == "drained"):
+        """Cancel the task's code, or keep it from starting; what is being written is left alone."""
+        if self.interruption is None or why == "drained":
             self.interruption = why
-            self.task.cancel()
+            if self.is_calling:
+                self.task.cancel()
 
     async def _run(self) -> None:
         job, queue = self.job, self._worker.queue
@@ -67,7 +68,6 @@ class Run:
                 context["exception"] = failure
             await self._record(result, failure)
         except (UnknownTaskError, InvalidPayloadError) as error:
-            self.is_calling = False
             await self._defer_or_fail(error)
         except Exception as error:  # of ours, not the task's: the lease settles it
             log.error("the outcome could not be recorded", exc_info=error)
@@ -81,6 +81,9 @@ class Run:
     async def _call(self, context: Context) -> tuple[Any, BaseException | None]:
         """What the task returned, or why it did not."""
         call = prepare(self._registry, self.job)
+        if self.interruption is not None:
+            return None, asyncio.CancelledError()
+        self.is_calling = True
         timer = None
         if self.job.timeout:
             loop = asyncio.get_running_loop()

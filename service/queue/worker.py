@@ -72,6 +72,7 @@ class Worker(SaqWorker[Any]):
                 asyncio.create_task(self._repeat(self.worker_info, 10.0), name="worker info"),
                 asyncio.create_task(self._repeat(self.queue.prune, PRUNE_SECONDS), name="prune"),
             ]
+            self.queue.consumer.resume()
             self.queue.consumer.prefetch = min(self.concurrency, PREFETCH_MAX_JOBS)
             for _ in range(self.concurrency):
                 self.queue.consumer.wait(self._start_run)

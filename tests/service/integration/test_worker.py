@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+from saq import Job
 
 from service.queue.postgres import PostgresQueue
 from service.queue.registry import Registry
@@ -117,6 +118,20 @@ async def test_running_job_is_cancelled_within_two_seconds(
     assert time.monotonic() - asked < 2
     assert row["error"] == "not wanted any more"
     assert "end" not in await ledger.events(job.key)
+
+
+async def test_delayed_job_is_not_kept_waiting_by_a_backlog(
+    queue: PostgresQueue, ledger: Ledger, processes: Processes
+) -> None:
+    processes.start("worker", WORKER_CONCURRENCY="2")
+    await ledger.until_event("worker start")
+    await queue.enqueue_many(Job("sleep", kwargs={"seconds": 0.1}) for _ in range(300))
+    job = await queue.enqueue("sleep", seconds=0, delay=2, priority=0)
+    assert job is not None
+    await queue.pool.execute("UPDATE saq_jobs SET priority = 5 WHERE NOT is_delayed")
+    row = await ledger.until_status(job.key, "complete")
+    assert (row["started_at"] - row["scheduled_at"]).total_seconds() < 3
+    assert (await queue.stats()).queued > 50, "the backlog was there all the time"
 
 
 async def test_waiting_job_is_cancelled_at_once_and_never_runs(
