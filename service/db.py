@@ -53,7 +53,7 @@ async def create_pool(
         max_size=max_size,
         timeout=CONNECT_TIMEOUT_SECONDS,
         # the client's own limit, for a server that no longer answers at all
-        command_timeout=statement_timeout_seconds + 5,
+        command_timeout=statement_timeout_seconds + 1,
         server_settings={
             "application_name": name,
             "statement_timeout": str(int(statement_timeout_seconds * 1000)),

@@ -44,6 +44,9 @@ CREATE TABLE queue_workers (
     queue TEXT NOT NULL,
     started_at TIMESTAMPTZ NOT NULL DEFAULT now(),
     expires_at TIMESTAMPTZ NOT NULL,
+    -- its lease had run out before this; the others may have been cut off as well, so it takes over
+    -- no jobs until a lease's time later
+    steady_since TIMESTAMPTZ NOT NULL DEFAULT '-infinity',
     -- it found nothing to do and wants to be told; while nobody waits, an enqueue notifies nobody
     is_waiting BOOLEAN NOT NULL DEFAULT FALSE
 ) WITH (fillfactor = 50, autovacuum_vacuum_threshold = 100, autovacuum_vacuum_scale_factor = 0);

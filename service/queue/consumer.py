@@ -47,6 +47,8 @@ class Consumer:
         self._is_backlog = False
         self._is_told = False  # the database knows that this worker waits
         self._is_paused = False
+        self._ready_timer: asyncio.TimerHandle | None = None
+        self._claiming = asyncio.Lock()
         self._has_room = asyncio.Event()
         self._has_news = asyncio.Event()
         self._promoted_at = 0.0
@@ -134,15 +136,23 @@ class Consumer:
             return False
         return not self._task.done() and self.lease.is_moving()
 
-    async def aborting(self) -> list[LeasedJob]:
-        """The jobs of this worker that somebody wants stopped; one that no slot has is ended."""
-        if not self._held:
-            return []
-        found = await self._queue.fetch(sql.ABORTING, self._queue.name, self._queue.owner)
-        wanted = [self._held[row["key"]] for row in found if row["key"] in self._held]
+    async def look_after(self) -> list[LeasedJob]:
+        """The running jobs of this worker that somebody wants stopped.
+
+        What the database says this worker holds and it does not know of goes back: the answer to a
+        claim may be lost with its connection, and a claim may arrive long after it was given up.
+        """
+        queue = self._queue
+        async with self._claiming:
+            known = set(self._held)
+            found = await queue.fetch(sql.OWNED, queue.name, queue.owner)
+        unknown = [row for row in found if row["key"] not in known | self._held.keys()]
+        await queue.hand_back([rows.stand_in(row["key"], row["lease"]) for row in unknown])
+        stop = [row["key"] for row in found if row["status"] == Status.ABORTING]
+        wanted = [self._held[key] for key in stop if key in self._held]
         for job in [job for job in wanted if job in self._ready]:
             self._ready.remove(job)
-            await self._queue.finish(job, Status.ABORTED, error="aborted before it started")
+            await queue.finish(job, Status.ABORTED, error="aborted before it started")
         return wanted
 
     def _start(self) -> None:
@@ -163,14 +173,21 @@ class Consumer:
                 self._slots.popleft()(job)
             else:
                 self._ready.append(job)
-        if self._ready:
-            loop = asyncio.get_running_loop()
-            loop.call_later(PREFETCH_SECONDS, self._return_stale, self._ready[0])
+        self._watch_ready()
 
-    def _return_stale(self, first: LeasedJob) -> None:
-        if self._ready and self._ready[0] is first:  # not one has been taken since
+    def _watch_ready(self) -> None:
+        if self._ready and self._ready_timer is None:
+            loop = asyncio.get_running_loop()
+            self._ready_timer = loop.call_later(PREFETCH_SECONDS / 2, self._return_stale)
+
+    def _return_stale(self) -> None:
+        """Jobs that no slot has taken for a while go back: another worker may be idle."""
+        self._ready_timer = None
+        oldest = asyncio.get_running_loop().time() - PREFETCH_SECONDS
+        if self._ready and self._ready[0].claimed_at < oldest:
             self._is_backlog = False
             self._returning = asyncio.create_task(self._return_ready())
+        self._watch_ready()
 
     async def _return_ready(self) -> None:
         jobs, self._ready = list(self._ready), deque()
@@ -196,7 +213,8 @@ class Consumer:
                 continue
             self._has_news.clear()
             try:
-                claimed = await self._claim(room)
+                async with self._claiming:
+                    claimed, found = await self._claim(room)
                 if self._is_paused:
                     await self._queue.hand_back(claimed)
                     continue
@@ -205,7 +223,7 @@ class Consumer:
                 failures = 0
                 # Full twice in a row is a backlog: then nobody need tell this worker of new jobs.
                 self._is_told = self._is_told and not self._is_backlog
-                self._is_backlog = len(claimed) == room
+                self._is_backlog = found == room
                 self._deliver(claimed)
                 if not self._is_backlog:
                     await self._wait_for_news(await self._promote())
@@ -218,8 +236,9 @@ class Consumer:
                 _log_failure("cannot claim jobs", error, failures)
                 await asyncio.sleep(backoff(failures))
 
-    async def _claim(self, room: int) -> list[LeasedJob]:
-        queue = self._queue
+    async def _claim(self, room: int) -> tuple[list[LeasedJob], int]:
+        """The jobs claimed, and how many rows they were, malformed ones included."""
+        queue, now = self._queue, asyncio.get_running_loop().time()
         found = await queue.fetch(sql.CLAIM, queue.name, room, queue.owner, not self._is_backlog)
         claimed = []
         for row in sorted(found, key=lambda row: (row["priority"], row["scheduled"])):
@@ -228,9 +247,10 @@ class Consumer:
             except MalformedJobError as error:
                 await queue.bury(row["key"], row["lease"], f"malformed job: {error}")
             else:
+                job.claimed_at = now
                 self._held[job.key] = job
                 claimed.append(job)
-        return claimed
+        return claimed, len(found)
 
     async def _promote(self) -> float | None:
         """Let delayed jobs that are due be claimed; seconds until the next is, None without any."""

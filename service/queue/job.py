@@ -30,6 +30,7 @@ class LeasedJob(Job):
 
     lease: int = 0
     crashes: int = 0
+    claimed_at: float = 0.0  # event-loop time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,36 +81,81 @@ def dump_ending(job: Job, status: Status, result: Any, error: str | None) -> byt
     return b"," + encoded[1:]
 
 
+class StoredJob(msgspec.Struct):
+    """What a blob may say, whoever wrote it; SAQ's own defaults for what it leaves out."""
+
+    function: str
+    queue: str | None = None
+    kwargs: dict[str, Any] | None = None
+    timeout: int | float | None = 10
+    heartbeat: int | float = 0
+    retries: int = 1
+    ttl: int = 600
+    retry_delay: float = 0.0
+    retry_backoff: bool | float = False
+    group_key: str | None = None
+    meta: dict[str, Any] = {}
+    queued: int = 0
+    # only in a blob that a stock worker wrote, or of an ended job
+    started: int = 0
+    touched: int = 0
+    completed: int = 0
+    attempts: int = 0
+    progress: float = 0.0
+    worker_id: str | None = None
+    error: str | None = None
+    result: Any = None
+
+
+_decoder = msgspec.json.Decoder(StoredJob)
+
+
 def load(row: asyncpg.Record, queue: "Queue") -> LeasedJob:
     """The job of a row. Raises `MalformedJobError` where the blob is not one."""
     try:
-        fields = msgspec.json.decode(row["job"])
-        if fields.pop("queue", queue.name) != queue.name:
-            raise MalformedJobError("its blob names another queue")
+        stored = _decoder.decode(row["job"])
         status = Status(row["status"])
-        if status not in TERMINAL_STATUSES:
-            for ending in ("result", "error", "completed"):
-                fields.pop(ending, None)  # of an earlier end, before a retry by hand
-        fields |= {
-            "key": row["key"],
-            "status": status,
-            "attempts": row["attempts"] or fields.get("attempts", 0),
-            "priority": row["priority"],
-            "scheduled": row["scheduled"],
-        }
-        if row["owner"]:
-            fields["worker_id"] = row["owner"]
-        if row["started_at"]:
-            fields["started"] = fields["touched"] = int(row["started_at"].timestamp() * 1000)
-        if row["progress"]:
-            fields["progress"] = row["progress"]
-        if row["error"]:
-            fields["error"] = row["error"]
-        job = LeasedJob(**fields, queue=queue)
-        if not isinstance(job.function, str) or not isinstance(job.kwargs or {}, dict):
-            raise MalformedJobError("its function or kwargs are of the wrong type")
-    except (msgspec.DecodeError, AttributeError, KeyError, TypeError, ValueError) as error:
+    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
         raise MalformedJobError(f"{type(error).__name__}: {error}"[:500]) from None
+    if stored.queue not in (None, queue.name):
+        raise MalformedJobError("its blob names another queue")
+    has_ended = status in TERMINAL_STATUSES
+    started_at = row["started_at"]
+    started = int(started_at.timestamp() * 1000) if started_at else stored.started
+    job = LeasedJob(
+        function=stored.function,
+        kwargs=stored.kwargs,
+        queue=queue,
+        key=row["key"],
+        timeout=stored.timeout or 0,  # type: ignore[arg-type] # SAQ says int, takes any number
+        heartbeat=stored.heartbeat,  # type: ignore[arg-type]
+        retries=stored.retries,
+        ttl=stored.ttl,
+        retry_delay=stored.retry_delay,
+        retry_backoff=stored.retry_backoff,
+        scheduled=row["scheduled"],
+        progress=row["progress"] or stored.progress,
+        attempts=row["attempts"] or stored.attempts,
+        # an earlier end, before a retry by hand, is in the blob still
+        completed=stored.completed if has_ended else 0,
+        queued=stored.queued,
+        started=started,
+        touched=started or stored.touched,
+        result=stored.result if has_ended else None,
+        error=row["error"] or (stored.error if has_ended else None),
+        status=status,
+        priority=row["priority"],
+        group_key=stored.group_key,
+        meta=stored.meta,
+        worker_id=row["owner"] or stored.worker_id,
+    )
     job.lease = row["lease"]
     job.crashes = row["crashes"]
+    return job
+
+
+def stand_in(key: str, lease: int) -> LeasedJob:
+    """A job of which only the row is known, to settle that row."""
+    job = LeasedJob(function="?", key=key)
+    job.lease = lease
     return job

@@ -82,7 +82,11 @@ class Lease:
 
     async def take_over(self) -> list[str]:
         """Requeue now the jobs of workers whose lease has run out; their keys."""
-        return _report(await self._queue.fetch(sql.BEAT, *self._arguments(take_over=True)))
+        queue = self._queue
+        await queue.fetch(sql.RENEW, queue.owner, queue.name, LEASE_SECONDS)
+        return _report(
+            await queue.fetch(sql.TAKE_OVER, queue.owner, queue.name, LEASE_SECONDS, queue.channel)
+        )
 
     def _watch_main(self, stopping: threading.Event) -> None:
         self._main_turned_at = time.monotonic()
@@ -95,7 +99,7 @@ class Lease:
 
     async def _beat_forever(self) -> None:
         connection: asyncpg.Connection | None = None
-        failures, steady_since = 0, float("-inf")
+        queue, failures = self._queue, 0
         wake = self._wake = asyncio.Event()
         self._beats = asyncio.get_running_loop()
         stopping = self._stopping
@@ -105,11 +109,11 @@ class Lease:
             try:
                 if sent_at - self._main_turned_at < BLOCKED_SECONDS:
                     if connection is None:
-                        connection = await self._queue.own_connection("lease")
-                    take_over = sent_at - steady_since > LEASE_SECONDS
-                    found = await connection.fetch(sql.BEAT, *self._arguments(take_over=take_over))
+                        connection = await queue.own_connection("lease")
+                    mine = (queue.owner, queue.name, LEASE_SECONDS)
+                    await connection.fetch(sql.RENEW, *mine)
                     self._note_beat(sent_at)
-                    _report(found)
+                    _report(await connection.fetch(sql.TAKE_OVER, *mine, queue.channel))
                     if failures:
                         log.info("the lease is renewed again")
                     failures = 0
@@ -120,9 +124,6 @@ class Lease:
                 if connection is not None:
                     connection.terminate()
                     connection = None
-                # The others may be cut off too: when this ends, they get a lease's time to beat
-                # before their jobs are taken.
-                steady_since = time.monotonic()
                 seconds = min(backoff(failures), BEAT_SECONDS)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
@@ -134,10 +135,6 @@ class Lease:
         self._beat_at = sent_at
         if self._main is not None and not self._main.is_closed():
             self._main.call_soon_threadsafe(self.is_alive.set)
-
-    def _arguments(self, *, take_over: bool) -> tuple[str, str, float, str, bool]:
-        queue = self._queue
-        return queue.owner, queue.name, LEASE_SECONDS, queue.channel, take_over
 
 
 def _report(found: list[asyncpg.Record]) -> list[str]:

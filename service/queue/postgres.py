@@ -124,7 +124,12 @@ class PostgresQueue(Queue):
             self._dsn,
             timeout=CONNECT_TIMEOUT_SECONDS,
             command_timeout=CONNECT_TIMEOUT_SECONDS,
-            server_settings={"application_name": f"moorage {purpose} {self.name}", **PLANNING},
+            server_settings={
+                "application_name": f"moorage {purpose} {self.name}",
+                "statement_timeout": f"{STATEMENT_TIMEOUT_SECONDS:.0f}s",
+                "lock_timeout": "1s",  # what waits for a lock here can be done by the next beat
+                **PLANNING,
+            },
             **self._login,
         )
         return connection
@@ -144,8 +149,8 @@ class PostgresQueue(Queue):
                 # Nothing is asked of it again: a socket may be open and dead, and a writer that was
                 # demoted keeps its connections and refuses every write on them.
                 pooled.terminate()
-                if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
-                    await self.pool.expire_connections()
+                if isinstance(error, asyncpg.ReadOnlySQLTransactionError | TimeoutError):
+                    await self.pool.expire_connections()  # the others are most likely like it
                 raise
         return found
 
@@ -259,8 +264,7 @@ class PostgresQueue(Queue):
 
     async def bury(self, key: str, lease: int, error: str) -> None:
         """Fail a claimed row from which no job can be read."""
-        job = LeasedJob(function="?", key=key)
-        job.lease = lease
+        job = rows.stand_in(key, lease)
         await self._settle(Settlement(job=job, status=Status.FAILED, error=error))
 
     async def finish(

@@ -34,8 +34,8 @@ class Settler:
         job, queue = settlement.job, self._queue
         was_held = await self._write_surely(settlement)
         queue.consumer.release(job)
-        if job.group_key or settlement.status is Status.QUEUED:
-            queue.consumer.look_again()  # the next of its group, or itself at its retry
+        if job.group_key or job.crashes or settlement.status is Status.QUEUED:
+            queue.consumer.look_again()  # the next of its kind, or itself at its retry
         if not was_held:
             log.warning(
                 "lease lost; the outcome of this run is dropped",

@@ -6,7 +6,9 @@ Due times, leases and expiry are decided by the database's clock alone.
 NOW = "floor(extract(epoch FROM clock_timestamp()))::bigint"
 ENDED = "('complete', 'failed', 'aborted')"
 CRASHES_MAX = 3  # workers a job may kill before it is failed for good
-SETTLE_IN_SECONDS = 12  # for every worker to beat again after the database has restarted
+# With so many a worker runs one such job at a time: the next death then has one suspect, and jobs
+# that only ran beside it are not failed with it.
+SUSPECT_CRASHES = CRASHES_MAX - 1
 KEEP_FAILED_SECONDS = 14 * 24 * 3600  # failed and aborted jobs stay at least this long
 HISTORY_DAYS = 90
 PRUNE_ROWS = 1000
@@ -58,20 +60,28 @@ ON CONFLICT (key) DO NOTHING
 # there is less than was asked for.
 CLAIM = f"""
 WITH due AS MATERIALIZED (
-    SELECT w.key, w.group_key, w.priority, w.scheduled FROM saq_jobs w
+    SELECT w.key, w.group_key, w.priority, w.scheduled, w.crashes FROM saq_jobs w
     WHERE w.status = 'queued' AND NOT w.is_delayed AND w.queue = $1 AND w.scheduled <= {NOW}
       AND (w.group_key IS NULL OR NOT EXISTS (
           SELECT FROM saq_jobs a
           WHERE a.status IN ('active', 'aborting') AND a.queue = $1 AND a.group_key = w.group_key))
+      AND (w.crashes < {SUSPECT_CRASHES} OR NOT EXISTS (
+          SELECT FROM saq_jobs a
+          WHERE a.status IN ('active', 'aborting') AND a.queue = $1 AND a.owner = $3
+            AND a.crashes >= {SUSPECT_CRASHES}))
     ORDER BY w.priority, w.scheduled
     LIMIT $2
     FOR UPDATE SKIP LOCKED
 ), picked AS (
     SELECT key FROM (
-        SELECT key, group_key, row_number() OVER (PARTITION BY group_key
-                                                  ORDER BY priority, scheduled) AS place
+        SELECT key, group_key, crashes,
+               row_number() OVER (PARTITION BY group_key ORDER BY priority, scheduled)
+                   AS place_in_group,
+               row_number() OVER (PARTITION BY crashes >= {SUSPECT_CRASHES}
+                                  ORDER BY priority, scheduled) AS place_of_suspects
         FROM due) AS ranked
-    WHERE group_key IS NULL OR place = 1
+    WHERE (group_key IS NULL OR place_in_group = 1)
+      AND (crashes < {SUSPECT_CRASHES} OR place_of_suspects = 1)
 ), waits AS (
     UPDATE queue_workers SET is_waiting = $4 OR (SELECT count(*) FROM due) < $2
     WHERE id = $3 AND is_waiting <> ($4 OR (SELECT count(*) FROM due) < $2)
@@ -145,24 +155,37 @@ WHERE key = $1 AND queue = $2 AND status IN {ENDED}
 RETURNING status
 """
 
-# $1 queue, $2 owner: what this worker runs and somebody wants stopped
-ABORTING = "SELECT key FROM saq_jobs WHERE queue = $1 AND owner = $2 AND status = 'aborting'"
+# $1 queue, $2 owner: what this worker holds, as the database has it
+OWNED = """
+SELECT key, status, lease, error FROM saq_jobs
+WHERE queue = $1 AND owner = $2 AND status IN ('active', 'aborting')
+"""
 
-# $1 owner, $2 queue, $3 seconds, $4 channel, $5 whether to take over. Renews this worker's lease,
-# and requeues every job whose worker's lease has run out. A crash costs no attempt, so a job that
-# kills its worker is stopped by its crashes.
-BEAT = f"""
-WITH beat AS (
-    INSERT INTO queue_workers AS w (id, queue, expires_at)
-    VALUES ($1, $2, clock_timestamp() + make_interval(secs => $3))
-    ON CONFLICT (id) DO UPDATE SET expires_at = excluded.expires_at
-), lost AS (
+# $1 owner, $2 queue, $3 seconds: renews this worker's lease. Touches no job, so that a lock on the
+# jobs cannot keep anybody from renewing.
+RENEW = """
+INSERT INTO queue_workers AS w (id, queue, expires_at)
+VALUES ($1, $2, clock_timestamp() + make_interval(secs => $3))
+ON CONFLICT (id) DO UPDATE
+SET expires_at = excluded.expires_at,
+    steady_since = CASE WHEN w.expires_at < clock_timestamp() THEN clock_timestamp()
+                        ELSE w.steady_since END
+"""
+
+# $1 owner, $2 queue, $3 seconds, $4 channel: requeues every job whose worker's lease has run out. A
+# crash costs no attempt, so a job that kills its worker is stopped by its crashes. Whether this
+# worker may judge is decided here, on the database's clock: the statement may arrive late.
+TAKE_OVER = f"""
+WITH lost AS (
     SELECT j.key FROM saq_jobs j
-    WHERE $5 AND j.queue = $2 AND j.status IN ('active', 'aborting') AND j.owner <> $1
+    WHERE j.queue = $2 AND j.status IN ('active', 'aborting') AND j.owner <> $1
       AND NOT EXISTS (SELECT FROM queue_workers w
                       WHERE w.id = j.owner AND w.expires_at > clock_timestamp())
-      -- after a restart of the database every worker gets time to beat again
-      AND pg_postmaster_start_time() < clock_timestamp() - interval '{SETTLE_IN_SECONDS} s'
+      AND EXISTS (SELECT FROM queue_workers w
+                  WHERE w.id = $1 AND w.expires_at > clock_timestamp()
+                    AND w.steady_since < clock_timestamp() - make_interval(secs => $3))
+      -- after a restart of the database every worker gets time to renew again
+      AND pg_postmaster_start_time() < clock_timestamp() - make_interval(secs => $3)
     FOR UPDATE SKIP LOCKED
 ), back AS (
     UPDATE saq_jobs j

@@ -19,7 +19,7 @@ from service.queue.registry import Registry, TaskFunction, discover
 from service.queue.run import Run
 from service.settings import Settings, load_settings
 
-ABORT_POLL_SECONDS = 1.0  # behind the notification that asks for it
+LOOK_SECONDS = (1.0, 5.0)  # with jobs running, and without; behind the notification of an abort
 CANCEL_SECONDS = 5.0  # for a cancelled job to end
 HOOK_SECONDS = 30.0  # for a start-up or shutdown hook
 PRUNE_SECONDS = 60.0
@@ -152,12 +152,12 @@ class Worker(SaqWorker[Any]):
         """Cancel the running jobs that an operator aborted."""
         asked = self.queue.consumer.asked_to_abort
         try:
-            async with asyncio.timeout(ABORT_POLL_SECONDS):
+            async with asyncio.timeout(LOOK_SECONDS[not self._runs]):
                 await asked.wait()
         except TimeoutError:
             pass
         asked.clear()
-        wanted = await self.queue.consumer.aborting()
+        wanted = await self.queue.consumer.look_after()
         for run in self._runs:
             if any(run.job is job for job in wanted):
                 run.interrupt("aborted")

@@ -423,7 +423,7 @@ async def test_password_is_asked_for_at_every_connect(database: str, registry: R
         await queue.disconnect()
 
 
-@pytest.mark.parametrize("statement", ["CLAIM", "PROMOTE", "SETTLE", "BEAT", "ABORTING", "ABORT"])
+@pytest.mark.parametrize("statement", ["CLAIM", "PROMOTE", "SETTLE", "TAKE_OVER", "OWNED", "ABORT"])
 async def test_hot_statement_reads_no_table_from_end_to_end(
     queue: PostgresQueue, statement: str
 ) -> None:
@@ -431,8 +431,8 @@ async def test_hot_statement_reads_no_table_from_end_to_end(
         "CLAIM": ["default", 10, "w", False],
         "PROMOTE": ["default"],
         "SETTLE": [["k"], [1], ["complete"], [None], [None], [0.0], [0], [60]],
-        "BEAT": ["w", "default", 12.0, "saq:default", True],
-        "ABORTING": ["default", "w"],
+        "TAKE_OVER": ["w", "default", 12.0, "saq:default"],
+        "OWNED": ["default", "w"],
         "ABORT": ["k", "default", "x"],
     }
     plan = "\n".join(
