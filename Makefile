@@ -6,7 +6,7 @@ UV := .venv/bin/uv
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate pyproject.toml
 
-.PHONY: help setup up db api worker test faults check fmt lock browser clean
+.PHONY: help setup up db api worker test faults bench check fmt lock browser clean
 .DEFAULT_GOAL := help
 
 help:
@@ -33,6 +33,11 @@ test: setup browser ## every test (ARGS="-k name" for some of them)
 faults: setup ## the fault list on real processes, half an hour (ARGS="-k F12" for one row)
 	@$(PY) -m tests.faults $(ARGS)
 
+bench: setup ## the queue against its peers, into docs/ (ARGS=--quick for a small run)
+	@$(UV) venv --quiet --allow-existing --python $(PY) .venv-bench
+	@$(UV) pip sync --quiet --require-hashes --python .venv-bench/bin/python requirements-bench.lock
+	@.venv-bench/bin/python -m tests.benchmarks $(ARGS)
+
 check: setup ## ruff, mypy --strict, import-linter
 	@sh scripts/check.sh
 
@@ -43,6 +48,7 @@ fmt: setup ## write the code as ruff formats it
 lock: setup ## requirements*.lock anew from pyproject.toml (ARGS=--upgrade for newer versions)
 	@$(COMPILE) $(ARGS) --output-file requirements.lock
 	@$(COMPILE) $(ARGS) --output-file requirements-dev.lock --group dev --constraint requirements.lock
+	@$(COMPILE) $(ARGS) --output-file requirements-bench.lock --group bench --constraint requirements-dev.lock
 	@sh scripts/setup.sh $(UV_VERSION)
 
 browser:
