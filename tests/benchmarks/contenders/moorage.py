@@ -1,0 +1,112 @@
+"""This project's engine, as the API and the worker of the service use it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, ClassVar
+
+import asyncpg
+from saq import Job
+
+from service import logs
+from service.migrate import migrate
+from service.queue.context import Context
+from service.queue.postgres import PostgresQueue
+from service.queue.registry import Registry
+from service.queue.worker import Worker
+from service.settings import Settings
+from tests.benchmarks.contender import OnJob, PostgresContender
+from tests.benchmarks.contenders import saq_jobs
+
+
+class Producer:
+    """`queue.enqueue`, as a request handler calls it."""
+
+    def __init__(self, queue: PostgresQueue) -> None:
+        self._queue = queue
+
+    async def enqueue(self, sent: int) -> None:
+        await self._queue.enqueue("noop", sent=sent)
+
+    async def enqueue_many(self, count: int) -> None:
+        await self._queue.enqueue_many([Job("noop", kwargs={"sent": 0}) for _ in range(count)])
+
+
+class Moorage(PostgresContender):
+    """With everything on, the history of each job included."""
+
+    name = "moorage"
+    title = "Moorage"
+    packages: ClassVar[tuple[str, ...]] = ("saq", "asyncpg")
+    settings = (
+        "`PostgresQueue` and `Worker` as `python -m service` makes them: a pool of 4, tracking on"
+    )
+    promise = (
+        "Durable: the slot is free after the commit that holds the outcome, and the history"
+        " (`background_jobs`) with it. A dead worker's jobs run again, a late finish is refused"
+    )
+    HAS_UNFINISHED = saq_jobs.HAS_UNFINISHED
+
+    def log_warnings_only(self) -> None:
+        logs.configure(Settings.model_construct(log_level="warning", log_format="json"), "bench")
+
+    async def set_up(self, dsn: str) -> None:
+        await migrate(dsn)
+
+    async def fill(self, dsn: str, jobs: int, delayed: int = 0) -> None:
+        async with self._queue(dsn, lambda sent: None) as queue:
+            await queue.enqueue("noop", sent=0)
+            if delayed:
+                await queue.enqueue("noop", sent=0, delay=saq_jobs.DELAY_SECONDS)
+        await saq_jobs.multiply(dsn, due=jobs, delayed=delayed, key="uuidv7()")
+
+    @asynccontextmanager
+    async def producer(self, dsn: str) -> AsyncIterator[Producer]:
+        async with self._queue(dsn, lambda sent: None) as queue:
+            yield Producer(queue)
+
+    @asynccontextmanager
+    async def worker(self, dsn: str, concurrency: int, on_job: OnJob) -> AsyncIterator[None]:
+        async with self._queue(dsn, on_job) as queue:
+            worker = Worker(queue, queue.registry, concurrency=concurrency, drain_seconds=10)
+            worker.SIGNALS = []
+            running = asyncio.create_task(worker.start())
+            try:
+                yield
+            finally:
+                await worker.stop()
+                await running
+
+    @asynccontextmanager
+    async def _queue(self, dsn: str, on_job: OnJob) -> AsyncIterator[PostgresQueue]:
+        queue = PostgresQueue(dsn, _registry(on_job), name="bench")
+        await queue.connect()
+        try:
+            yield queue
+        finally:
+            await queue.disconnect()
+
+
+class MoorageUntracked(Moorage):
+    """Without the history: what the queue alone costs, as the peers' do."""
+
+    name = "untracked"
+    title = "Moorage, no tracking"
+    settings = "as above, with `ALTER TABLE saq_jobs DISABLE TRIGGER USER`"
+    promise = "As above, without the history"
+
+    async def set_up(self, dsn: str) -> None:
+        await super().set_up(dsn)
+        connection = await asyncpg.connect(dsn)
+        await connection.execute("ALTER TABLE saq_jobs DISABLE TRIGGER USER")
+        await connection.close()
+
+
+def _registry(on_job: OnJob) -> Registry:
+    registry = Registry()
+
+    @registry.task
+    async def noop(ctx: Context, sent: int) -> Any:
+        on_job(sent)
+
+    return registry

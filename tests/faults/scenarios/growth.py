@@ -1,0 +1,51 @@
+"""A table that has seen a million jobs, and no vacuum since."""
+
+import json
+import time
+
+from service.queue import statements as sql
+from tests.faults.arena import Arena
+
+
+async def million_completed(arena: Arena) -> None:
+    """A million ended jobs lie in the table, autovacuum is off, and 5,000 more go through."""
+    await arena.database.execute(
+        "ALTER TABLE saq_jobs SET (autovacuum_enabled = off);"
+        "ALTER TABLE background_jobs SET (autovacuum_enabled = off)"
+    )
+    count = arena.size(full=1_000_000, short=10_000)
+    async with arena.database.acquire() as connection, connection.transaction():
+        await connection.execute("SET LOCAL session_replication_role = replica")  # no triggers
+        await connection.execute(
+            "INSERT INTO saq_jobs (key, job, queue, status, scheduled, expire_at)"
+            " SELECT 'done-' || n, '{}', 'default', 'complete', 0, 32503680000"
+            " FROM generate_series(1, $1::int) AS n",
+            count,
+        )
+    before = await _pages_of_a_claim(arena)
+    await arena.start_workers(concurrency=50)
+    started = time.monotonic()
+    jobs = arena.size(full=5000, short=500)
+    await arena.enqueue(count=jobs)
+    await arena.wait(arena.is_at_rest, "all done", 120)
+    arena.note("jobs_per_s", jobs / (time.monotonic() - started))
+    after = await _pages_of_a_claim(arena)
+    arena.note("pages_before", before)
+    arena.hold("pages_of_a_claim", after)
+    history: int = await arena.database.fetchval("SELECT count(*) FROM background_jobs")
+    assert history
+
+
+async def _pages_of_a_claim(arena: Arena) -> int:
+    """How many pages the statement that claims ten jobs looks at."""
+    async with arena.database.acquire() as connection:
+        transaction = connection.transaction()
+        await transaction.start()
+        try:
+            plan = await connection.fetchval(
+                f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {sql.CLAIM}", "default", 10, "me", False
+            )
+        finally:
+            await transaction.rollback()
+    root = json.loads(plan)[0]["Plan"]
+    return int(root["Shared Hit Blocks"] + root["Shared Read Blocks"])

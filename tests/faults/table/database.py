@@ -1,0 +1,59 @@
+"""Postgres is there and refuses, or is not what it was."""
+
+from tests.faults.row import Row
+from tests.faults.scenarios import clock, growth, outages, passwords, refusals, servers
+
+ROWS = (
+    Row(
+        id="F19",
+        promise="a locked table delays jobs and nothing else",
+        done="ACCESS EXCLUSIVE lock on the jobs' table for 30 s under load",
+        scenario=outages.table_locked,
+        at_most={"goes_on_s": 10, "enqueue_answers_s": 20},
+    ),
+    Row(
+        id="F21",
+        promise="a full disk is said to who enqueues, and work goes on when there is space again",
+        done="fill the tables' disk under load for 15 s",
+        scenario=refusals.disk_full,
+        at_most={"goes_on_s": 10, "enqueue_answers_s": 20, "crashed": 0},
+    ),
+    Row(
+        id="F23",
+        promise="no worker crashes or shouts for lack of connections",
+        done="cut every connection; somebody else takes the 20 that the role may have, for 20 s",
+        scenario=refusals.no_connections,
+        at_most={"goes_on_s": 10, "log_lines_per_s": 10, "crashed": 0},
+    ),
+    Row(
+        id="F24",
+        covers=("L24",),
+        promise="a worker's wrong clock makes no job early, no tick double and no job swept",
+        done="workers an hour ahead, an hour behind and twice as fast beside one that is right",
+        scenario=clock.wrong_clocks,
+        at_most={"early_s": 2, "late_s": 5, "ticks_twice": 0, "ticks_missed": 0},
+    ),
+    Row(
+        id="F31",
+        promise="a claim looks at as few pages after a million jobs as in an empty table",
+        done="1,000,000 ended jobs in the table, autovacuum off, 5,000 more go through",
+        scenario=growth.million_completed,
+        at_most={"pages_of_a_claim": 50},
+    ),
+    Row(
+        id="F37",
+        promise="a rotating password fails no job",
+        done="a new password every 5 s, known 0.1 to 0.5 s late, and every connection ended",
+        scenario=passwords.password_rotates,
+        at_most={"goes_on_s": 10, "failed_jobs": 0, "crashed": 0},
+        stock="asks for it once, when it starts (FACTS 1, row 22)",
+    ),
+    Row(
+        id="F38",
+        promise="no server that cannot prove who it is gets a word, let alone a password",
+        done="plain text, wrong authority, wrong host, expired certificate, TLS 1.1",
+        scenario=servers.wrong_servers,
+        at_most={"accepted": 0, "spoke_before_trust": 0},
+        is_short=True,
+    ),
+)

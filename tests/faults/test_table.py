@@ -1,0 +1,29 @@
+"""The list is whole: every fault is a row, is proven elsewhere, or has a reason why not."""
+
+import ast
+
+from tests.conftest import ROOT
+from tests.faults.table import ROWS
+from tests.faults.table.others import ELSEWHERE, NOT_COVERED, WANTED
+
+
+def test_every_fault_is_accounted_for() -> None:
+    rows = {id for row in ROWS for id in (row.id, *row.covers)}
+    assert sorted(set(WANTED) - rows - set(ELSEWHERE) - set(NOT_COVERED)) == []
+
+
+def test_no_two_rows_share_an_id() -> None:
+    ids = [row.id for row in ROWS]
+    assert sorted(ids) == sorted(set(ids))
+
+
+def test_tests_that_prove_a_fault_elsewhere_exist() -> None:
+    for place in ELSEWHERE.values():
+        path, _, name = place.partition("::")
+        tree = ast.parse((ROOT / path).read_text())
+        assert name in {getattr(node, "name", None) for node in tree.body}, place
+
+
+def test_every_row_says_how_stock_saq_does_or_is_not_about_it() -> None:
+    unknown = [row.id for row in ROWS if row.stock_breaks and row.stock]
+    assert unknown == [], "measured or quoted, not both"

@@ -1,0 +1,10 @@
+"""A schedule, for the rows that are about time; FAULT_TICKS makes a worker have it."""
+
+from service.queue.context import Context
+from service.queue.registry import scheduled_task
+from tests.faults.tasks import LEDGER, TICK_SECONDS
+
+
+@scheduled_task(cron=f"* * * * * */{TICK_SECONDS}")  # the sixth field is of seconds
+async def tick(ctx: Context) -> None:
+    LEDGER.write("tick", key=ctx["job"].key)
