@@ -81,7 +81,8 @@ def kept(case: str) -> Figure:
     return figure
 
 
-def goals() -> Iterator[Goal]:
+def goals(results: Results) -> Iterator[Goal]:
+    backlog = f"{results.sizes['backlog']:,}"
     for peer in ("saq", "procrastinate"):
         yield Goal(f"Drain at 100 against {TITLES[peer]}", 20, "×", ratio("drain", "100", peer))
     yield Goal("Drain at 10 against PgQueuer", 1.5, "×", ratio("drain", "10", "pgqueuer"))
@@ -101,8 +102,8 @@ def goals() -> Iterator[Goal]:
             f"Pick-up p99 at 20 jobs/s, {case} worker{'s' if case != '1' else ''}", 10, " ms",
             pickup_p99(case), is_most=True,
         )  # fmt: skip
-    yield Goal("Rate with 1,000,000 waiting", 90, " %", kept("waiting"))
-    yield Goal("Rate with 1,000,000 delayed", 90, " %", kept("delayed"))
+    yield Goal(f"Rate with {backlog} waiting", 90, " %", kept("waiting"))
+    yield Goal(f"Rate with {backlog} delayed", 90, " %", kept("delayed"))
     yield Goal(
         "Statements of an idle worker", 1, "/s",
         value("idle", "worker", "statements_per_second"), is_most=True,
@@ -118,6 +119,6 @@ def goals_table(results: Results) -> str:
     rows = [
         [goal.what, goal.wanted]
         + [goal.verdict(goal.figure(results, ours)) for ours in ("untracked", "moorage")]
-        for goal in goals()
+        for goal in goals(results)
     ]
     return table(["Goal", "Wanted", "No tracking", "Tracking on"], rows)

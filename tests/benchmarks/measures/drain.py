@@ -12,4 +12,10 @@ async def run(stand: Stand, name: str, case: str, sizes: Sizes) -> Values:
     )
 
 
-MEASURE = Measure(name="drain", cases=("1", "10", "100"), contenders=contenders.NAMES, run=run)
+MEASURE = Measure(
+    name="drain",
+    cases=("1", "10", "100"),
+    quick_cases=("10", "100"),
+    contenders=contenders.NAMES,
+    run=run,
+)

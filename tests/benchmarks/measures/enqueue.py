@@ -25,4 +25,10 @@ async def run(stand: Stand, name: str, case: str, sizes: Sizes) -> Values:
     return {**found, "rate": found["jobs"] / found["seconds"]}
 
 
-MEASURE = Measure(name="enqueue", cases=("1", "100", "bulk"), contenders=contenders.NAMES, run=run)
+MEASURE = Measure(
+    name="enqueue",
+    cases=("1", "100", "bulk"),
+    quick_cases=("100", "bulk"),
+    contenders=contenders.NAMES,
+    run=run,
+)
