@@ -93,7 +93,7 @@ async def _recurse() -> None:
 
 
 @task(retry_delay=0, retries=3)
-async def fail(ctx: Context) -> None:
+async def fail_always(ctx: Context) -> None:
     """Fail every time."""
     LEDGER.start(ctx["job"].key, ctx["job"].attempts)
     raise ValueError("as asked")
