@@ -15,7 +15,8 @@ UNAVAILABLE: tuple[type[BaseException], ...] = (
     asyncpg.ReadOnlySQLTransactionError,  # a writer that was demoted
     asyncpg.InvalidAuthorizationSpecificationError,  # 28*: a password that rotated, or a wrong one
     asyncpg.InvalidCatalogNameError,
-    asyncpg.InterfaceError,  # asyncpg's own word for a closed connection or pool
+    asyncpg.InterfaceError,  # asyncpg's own words for a closed connection or pool,
+    asyncpg.InternalClientError,  # and for one that was cut in the middle of a statement
     asyncpg.InsufficientResourcesError,  # 53*: its disk is full, its memory, its connections
     asyncpg.LockNotAvailableError,
     asyncpg.TransactionRollbackError,  # two transactions collided

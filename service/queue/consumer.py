@@ -26,7 +26,7 @@ LOOK_AGAIN_SECONDS = 0.05  # after asking to be told, for an enqueue that was un
 PROMOTE_SECONDS = 0.5  # between looks at the delayed jobs while there is a backlog
 MOVING_SECONDS = 90.0  # above the longest poll and every time limit of a statement
 
-Slot = Callable[[LeasedJob | None], None]
+Slot = Callable[[LeasedJob | None], bool]  # False: it has gone away, the job is for another
 log = structlog.stdlib.get_logger("queue")
 
 
@@ -90,7 +90,13 @@ class Consumer:
     async def next_job(self, timeout: float = 0.0) -> LeasedJob | None:  # noqa: ASYNC109
         """The next due job; None after `timeout` seconds (0: no limit) or once paused."""
         future: asyncio.Future[LeasedJob | None] = asyncio.get_running_loop().create_future()
-        slot = future.set_result
+
+        def slot(job: LeasedJob | None) -> bool:
+            if future.done():  # cancelled in this very turn
+                return False
+            future.set_result(job)
+            return True
+
         self.wait(slot)
         try:
             async with asyncio.timeout(timeout or None):
@@ -169,8 +175,9 @@ class Consumer:
 
     def _deliver(self, jobs: list[LeasedJob]) -> None:
         for job in jobs:
-            if self._slots:
-                self._slots.popleft()(job)
+            while self._slots:
+                if self._slots.popleft()(job):
+                    break
             else:
                 self._ready.append(job)
         self._watch_ready()

@@ -37,7 +37,7 @@ def prepare(registry: Registry, job: Job) -> Call:
 
 async def run_in_thread(pool: Executor, function: Callable[[], Any]) -> Any:
     """Run a plain function in a thread; a cancellation waits for it to end, then counts."""
-    run = partial(contextvars.copy_context().run, function)
+    run = partial(contextvars.copy_context().run, _without_stop_iteration, function)
     future = asyncio.get_running_loop().run_in_executor(pool, run)
     try:
         return await asyncio.shield(future)
@@ -48,6 +48,13 @@ async def run_in_thread(pool: Executor, function: Callable[[], Any]) -> Any:
             except asyncio.CancelledError:
                 continue  # asked twice; the thread does not hear it the second time either
         raise
+
+
+def _without_stop_iteration(function: Callable[[], Any]) -> Any:
+    try:
+        return function()
+    except StopIteration as error:  # no future can carry it
+        raise RuntimeError("the task raised StopIteration") from error
 
 
 def functions(registry: Registry) -> list[tuple[str, TaskFunction]]:

@@ -63,7 +63,7 @@ class Lease:
         self.is_alive.clear()
         self._beat_at = float("-inf")
         try:
-            await self._queue.fetch(sql.LEAVE, self._queue.owner)
+            await self._queue.fetch(sql.LEAVE, self._queue.owner, self._queue.name)
         except UNAVAILABLE as error:
             log.warning("could not give up the lease; it runs out", error=type(error).__name__)
 

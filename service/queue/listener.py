@@ -7,7 +7,7 @@ from typing import Any
 import asyncpg
 import structlog
 
-from service.db import UNAVAILABLE, backoff
+from service.db import backoff
 
 PING_SECONDS = 10.0
 PING_TIMEOUT_SECONDS = 5.0
@@ -60,7 +60,7 @@ class Listener:
                 while True:
                     await self._ping(connection)
                     await asyncio.sleep(PING_SECONDS)
-            except UNAVAILABLE as error:
+            except Exception as error:  # whatever it is, this loop has to go on
                 failures += 1
                 if failures == 1:
                     log.warning("cannot listen; polling meanwhile", error=type(error).__name__)

@@ -22,6 +22,10 @@ def payload_type(function: Callable[..., Any], name: str) -> type[msgspec.Struct
         inspect.Parameter.POSITIONAL_OR_KEYWORD,
     ):
         raise SignatureError("the first parameter of a task is its context")
+    if parameters[0].name.lstrip("_") not in ("ctx", "context", ""):
+        raise SignatureError(
+            f"{parameters[0].name}: the first parameter of a task is its context: name it ctx"
+        )
     hints = get_type_hints(function, include_extras=True)
     fields: list[tuple[str, Any] | tuple[str, Any, Any]] = []
     for parameter in parameters[1:]:

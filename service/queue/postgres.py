@@ -28,7 +28,7 @@ from service.queue.errors import InvalidOptionError, JobNotFoundError, JobStateE
 from service.queue.job import LeasedJob, Settlement
 from service.queue.reading import QueueStats
 from service.queue.registry import Registry
-from service.queue.settle import Settler
+from service.queue.settle import Settler, storable
 from service.queue.ticker import Ticker
 
 # The engine's statements take milliseconds. A server that says nothing for so long has gone away,
@@ -42,6 +42,8 @@ PLANNING = {
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
     "jit": "off",
+    # planning takes longer than running: once for a connection is enough
+    "plan_cache_mode": "force_generic_plan",
 }
 ENQUEUE_ROWS = 1000
 
@@ -277,6 +279,7 @@ class PostgresQueue(Queue):
         **kwargs: Any,
     ) -> None:
         """End a job. Refused, with a log line, where this process no longer holds it."""
+        error = storable(error)
         held = job if isinstance(job, LeasedJob) else await self._held_here(job.key)
         ending = rows.dump_ending(job, status, result, error)
         if held is not None:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, overload
 from zoneinfo import ZoneInfo
 
 import msgspec
-from croniter import croniter
+from croniter import CroniterError, croniter
 
 from service import contract
 from service.queue.errors import InvalidPayloadError, PayloadTooLargeError, UnknownTaskError
@@ -200,9 +200,9 @@ class Registry:
 
         def register(function: F) -> F:
             source = _source(function)
-            if not croniter.is_valid(cron):
+            if not _is_cron(cron):
                 raise RegistrationError(
-                    f"{source}: cron={cron!r} is not a cron line; five fields are wanted: "
+                    f"{source}: cron={cron!r} is not a cron line that ever comes; five fields: "
                     "minute hour day-of-month month day-of-week"
                 )
             try:
@@ -296,6 +296,17 @@ def domains(package_name: str = "service.domain") -> list[ModuleType]:
 
 def _exists(package: ModuleType, name: str) -> bool:
     return any(found.name == name for found in pkgutil.iter_modules(package.__path__))
+
+
+def _is_cron(line: str) -> bool:
+    """Five fields, and a time that will come: 30 February is a cron line that never does."""
+    if len(line.split()) != 5 or not croniter.is_valid(line):
+        return False
+    try:
+        croniter(line).get_next()
+    except CroniterError:
+        return False
+    return True
 
 
 def _source(function: TaskFunction) -> str:

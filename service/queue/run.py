@@ -69,9 +69,10 @@ class Run:
             await self._record(result, failure)
         except (UnknownTaskError, InvalidPayloadError) as error:
             await self._defer_or_fail(error)
-        except Exception as error:  # of ours, not the task's: the lease settles it
+        except Exception as error:  # of ours, not the task's: the job must not stay active
             log.error("the outcome could not be recorded", exc_info=error)
-            queue.consumer.release(job)
+            reason = f"its outcome could not be recorded: {type(error).__name__}"
+            await queue.finish(job, Status.FAILED, error=reason)
         for hook in self._registry.after:
             try:
                 await self._worker.run_hook(hook, context)

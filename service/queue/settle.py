@@ -69,7 +69,7 @@ class Settler:
             [settled.job.key for settled in settlements],
             [settled.job.lease for settled in settlements],
             [settled.status.value for settled in settlements],
-            [_text(settled.error) for settled in settlements],
+            [storable(settled.error) for settled in settlements],
             [settled.ending for settled in settlements],
             [float(settled.delay) for settled in settlements],
             [settled.refund for settled in settlements],
@@ -79,6 +79,6 @@ class Settler:
         return [settled.job.key in held for settled in settlements]
 
 
-def _text(value: str | None) -> str | None:
+def storable(value: str | None) -> str | None:
     """Postgres text cannot hold NUL or half a surrogate pair, and an error message may."""
     return value and value.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()

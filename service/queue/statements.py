@@ -3,7 +3,8 @@
 Due times, leases and expiry are decided by the database's clock alone.
 """
 
-NOW = "floor(extract(epoch FROM clock_timestamp()))::bigint"
+# Not clock_timestamp(): it may change within a statement, so no index could be searched for it.
+NOW = "floor(extract(epoch FROM statement_timestamp()))::bigint"
 ENDED = "('complete', 'failed', 'aborted')"
 CRASHES_MAX = 3  # workers a job may kill before it is failed for good
 # With so many a worker runs one such job at a time: the next death then has one suspect, and jobs
@@ -132,7 +133,9 @@ SET status = CASE WHEN d.status = 'queued' AND j.status = 'aborting' THEN 'abort
 FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::bytea[], $6::float8[],
             $7::int[], $8::bigint[])
      AS d (key, lease, status, error, ending, delay, refund, ttl)
-WHERE j.key = d.key AND j.lease = d.lease AND j.status IN ('active', 'aborting')
+WHERE j.key = d.key AND j.lease = d.lease AND j.owner IS NOT NULL
+  -- by what it is not: by what it is, the planner would go through the index of all held jobs
+  AND j.status NOT IN ('queued', 'complete', 'failed', 'aborted')
 RETURNING j.key
 """
 
@@ -207,7 +210,15 @@ WITH lost AS (
 SELECT key, status, (SELECT count(*) FROM told) FROM back
 """
 
-LEAVE = "DELETE FROM queue_workers WHERE id = $1"
+# $1 owner: gives up the lease, and whatever a claim that was cut off has left behind
+LEAVE = """
+WITH left_behind AS (
+    UPDATE saq_jobs
+    SET status = 'queued', owner = NULL, lease = lease + 1, attempts = greatest(attempts - 1, 0)
+    WHERE owner = $1 AND status = 'active' AND queue = $2
+)
+DELETE FROM queue_workers WHERE id = $1
+"""
 
 # What has ended and is past its time, a few rows at once so that no statement holds the table.
 PRUNE_JOBS = f"""

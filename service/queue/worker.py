@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import random
 from collections.abc import Awaitable, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -47,6 +48,8 @@ class Worker(SaqWorker[Any]):
     ) -> None:
         super().__init__(queue, functions(registry), id=queue.owner, concurrency=concurrency)
         self.queue: PostgresQueue = queue
+        # a plain function's time runs from its start: each slot has a thread, hooks a few more
+        self.pool = ThreadPoolExecutor(concurrency + 2, thread_name_prefix="job")
         self._registry = registry
         self._drain_seconds = drain_seconds
         self._on_startup = [*startup, *registry.startup]
@@ -110,11 +113,12 @@ class Worker(SaqWorker[Any]):
             else:
                 await run_in_thread(self.pool, partial(hook, context))
 
-    def _start_run(self, job: LeasedJob | None) -> None:
+    def _start_run(self, job: LeasedJob | None) -> bool:
         if job is not None:
             run = Run(self, job, self._registry)
             self._runs.add(run)
             run.start(self._end_run)
+        return True
 
     def _end_run(self, run: Run) -> None:
         self._runs.discard(run)

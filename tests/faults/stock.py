@@ -17,7 +17,7 @@ def settings() -> dict[str, Any]:
     environment = os.environ  # noqa: TID251 - a process of its own
     return {
         "queue": PostgresQueue.from_url(environment["DATABASE_URL"]),
-        "functions": [tasks.work, tasks.block, tasks.ignore_cancel, tasks.poison, tasks.fail_always],
+        "functions": [tasks.work, tasks.block, tasks.ignore_cancel, tasks.poison],
         "concurrency": int(environment["WORKER_CONCURRENCY"]),
         "timers": {"sweep": int(environment.get("STOCK_SWEEP_SECONDS", "60"))},
         "startup": [tasks.ready],

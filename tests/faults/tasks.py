@@ -90,10 +90,3 @@ async def poison(ctx: Context, *, how: str, seconds: float = 0.0) -> None:
 
 async def _recurse() -> None:
     await _recurse()
-
-
-@task(retry_delay=0, retries=3)
-async def fail_always(ctx: Context) -> None:
-    """Fail every time."""
-    LEDGER.start(ctx["job"].key, ctx["job"].attempts)
-    raise ValueError("as asked")

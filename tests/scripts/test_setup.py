@@ -60,7 +60,8 @@ def test_make_alone_lists_every_command() -> None:
 
     named = set(re.findall(r"^  make (\S+)", listed, re.MULTILINE))
     assert named == {
-        *("setup", "up", "db", "api", "worker", "test", "check", "fmt", "lock", "clean"),
+        *("setup", "up", "db", "api", "worker", "test", "faults", "bench", "check", "fmt", "lock"),
+        "clean",
     }
 
 
@@ -97,7 +98,7 @@ def test_every_locked_package_has_a_hash(lock: str) -> None:
 
 
 def test_what_is_declared_is_locked_to_a_version_it_allows() -> None:
-    locked = pins("requirements-dev.lock")
+    locked = pins("requirements-bench.lock") | pins("requirements-dev.lock")
 
     for requirement in declared():
         for pin in locked[canonicalize_name(requirement.name)]:

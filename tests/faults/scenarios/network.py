@@ -37,10 +37,10 @@ async def half_open_idle_ten(arena: Arena) -> None:
 
 
 async def half_open_busy(arena: Arena) -> None:
-    """Every connection of two workers under load goes half-open, three times."""
+    """Every connection of two workers under load goes half-open, twice."""
     await arena.start_workers(2)
     async with steady_load(arena, jobs_per_second=20, seconds_max=1.0):
-        for _ in range(3):
+        for _ in range(2):
             await asyncio.sleep(5)
             arena.proxy.freeze()
             frozen_at = time.monotonic()
@@ -56,10 +56,10 @@ async def half_open_busy(arena: Arena) -> None:
 async def black_hole(arena: Arena) -> None:
     """Every packet is dropped for 45 s, of old connections and of new ones, then all is healed."""
     await arena.start_workers(2)
-    await arena.enqueue(count=10, seconds=arena.size(full=40, short=3), timeout=600)
+    await arena.enqueue(count=10, seconds=arena.size(full=25, short=3), timeout=600)
     await arena.wait(lambda: len(arena.ledger.runs()) == 10, "jobs run")
     arena.proxy.black_hole()
-    await asyncio.sleep(arena.size(full=45, short=5))
+    await asyncio.sleep(arena.size(full=30, short=5))
     waiting = await arena.enqueue(count=10)
     arena.proxy.heal()
     healed = time.monotonic()

@@ -24,7 +24,7 @@ ROWS = (
     Row(
         id="F12 busy",
         promise="so do two workers under load, and no job runs to its end twice",
-        done="freeze every connection of two busy workers, three times",
+        done="freeze every connection of two busy workers, twice",
         scenario=network.half_open_busy,
         at_most={"picked_up_s": 20},
     ),
@@ -71,7 +71,7 @@ ROWS = (
     Row(
         id="F13",
         promise="when dropped packets pass again, work goes on and nothing has run twice",
-        done="drop every packet of old and new connections for 45 s, then heal",
+        done="drop every packet of old and new connections for 30 s, then heal",
         scenario=network.black_hole,
         at_most={"goes_on_s": 20, "run_again": 0},
     ),

@@ -199,6 +199,7 @@ async def test_hooks_run_around_a_job_and_an_error_in_them_has_one_outcome(
     assert "before hook failed" in (await ledger.until_status(before.key, "failed"))["error"]
     await ledger.until_status(broken.key, "failed")
     await ledger.until_event("after RuntimeError", count=3)
+    await ledger.until_event("after NoneType", count=2)
     assert await ledger.events(fine.key) == ["before", "run", "after NoneType"]
     # the outcome is written first, so a retry may begin beside the hook of the run before
     assert sorted(await ledger.events(before.key)) == sorted(["before", "after RuntimeError"] * 2)

@@ -71,6 +71,8 @@ def test_renamed_task_still_takes_jobs_of_its_old_name(registry: Registry) -> No
     [
         ("every tuesday", "UTC", "is not a cron line"),
         ("61 * * * *", "UTC", "is not a cron line"),
+        ("0 0 30 2 *", "UTC", "is not a cron line"),
+        ("* * * * * *", "UTC", "is not a cron line"),
         ("0 2 * * *", "Europe/Atlantis", "is not a time zone"),
         ("0 2 * * *", "../../etc/passwd", "is not a time zone"),
     ],
@@ -99,12 +101,13 @@ def test_scheduled_task_whose_payload_has_no_default_is_refused(registry: Regist
 
 def no_payload(ctx: Context) -> None: ...
 def no_context(*, number: int) -> None: ...
+def other_first(number: int) -> None: ...
 def any_payload(ctx: Context, **payload: int) -> None: ...
 def untyped(ctx: Context, *, number) -> None: ...  # type: ignore[no-untyped-def] # the case
 def no_json_form(ctx: Context, *, file: Registry) -> None: ...
 
 
-@pytest.mark.parametrize("function", [no_context, any_payload, untyped, no_json_form])
+@pytest.mark.parametrize("function", [no_context, other_first, any_payload, untyped, no_json_form])
 def test_signature_that_cannot_be_a_payload_is_refused(registry: Registry, function: Any) -> None:
     with pytest.raises(RegistrationError) as raised:
         registry.task(function)
