@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
+import asyncpg
+
 from service.db import UNAVAILABLE
 
 LANE_ITEMS = 4  # fewer are not worth a commit of their own while another is under way
@@ -60,8 +62,8 @@ class Batch(Generic[T, R]):
                 future.cancel()
             raise
         except Exception as error:
-            if len(batch) > 1 and not isinstance(error, UNAVAILABLE):
-                # One item may have spoiled the statement for all: each is tried by itself.
+            if len(batch) > 1 and _is_spoiled(error):
+                # by one item for all: each is tried by itself
                 for pair in batch:
                     await self._send_one([pair])
                 return
@@ -72,3 +74,12 @@ class Batch(Generic[T, R]):
             for (_, future), result in zip(batch, results, strict=True):
                 if not future.done():  # its caller was cancelled meanwhile
                     future.set_result(result)
+
+
+def _is_spoiled(error: Exception) -> bool:
+    """Did the statement do nothing, for a reason that its other items need not share?
+
+    What means a lost connection says nothing of what was committed, and is not tried again here.
+    """
+    # somebody's open transaction holds one row
+    return isinstance(error, asyncpg.LockNotAvailableError) or not isinstance(error, UNAVAILABLE)

@@ -64,6 +64,10 @@ class Consumer:
         """Is this very run of the job this process's? Another read of the same key is not."""
         return self._held.get(job.key) is job
 
+    def held(self, key: str) -> LeasedJob | None:
+        """The job of that key that this process has claimed, or None."""
+        return self._held.get(key)
+
     def release(self, job: LeasedJob) -> None:
         """Forget a job whose outcome has been written."""
         if self.holds(job):

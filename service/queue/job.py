@@ -5,6 +5,7 @@ enqueue; what changes while the job lives is in columns, and the end of the job 
 blob, so that a stock SAQ client reads the result where it expects it.
 """
 
+import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -152,6 +153,20 @@ def load(row: asyncpg.Record, queue: "Queue") -> LeasedJob:
     job.lease = row["lease"]
     job.crashes = row["crashes"]
     return job
+
+
+def retry_delay(job: Job) -> float:
+    """Seconds before the next attempt: doubling with each, less up to half of it by chance.
+
+    SAQ's own may be any part of it, none included: what failed at once would be tried at once.
+    """
+    delay = job.retry_delay
+    if job.retry_backoff is not False:
+        delay *= 2.0 ** min(max(job.attempts - 1, 0), 30)
+        if job.retry_backoff is not True:
+            delay = min(delay, job.retry_backoff)
+        delay *= random.uniform(0.5, 1.0)  # noqa: S311 - jitter
+    return delay
 
 
 def stand_in(key: str, lease: int) -> LeasedJob:

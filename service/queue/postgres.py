@@ -37,13 +37,15 @@ STATEMENT_TIMEOUT_SECONDS = 5.0
 ACQUIRE_TIMEOUT_SECONDS = 10.0
 # Every statement here finds its rows by an index. A plan that was made while the table was empty
 # would read it from end to end, and is kept until the table is next analyzed.
-PLANNING = {
+SESSION = {
     "enable_seqscan": "off",
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
     "jit": "off",
     # planning takes longer than running: once for a connection is enough
     "plan_cache_mode": "force_generic_plan",
+    # Somebody's open transaction on one job must not keep the others of its batch for long.
+    "lock_timeout": "1s",
 }
 ENQUEUE_ROWS = 1000
 
@@ -100,7 +102,7 @@ class PostgresQueue(Queue):
                     name=f"moorage queue {self.name}",
                     max_size=self._pool_size,
                     statement_timeout_seconds=STATEMENT_TIMEOUT_SECONDS,
-                    server_settings=PLANNING,
+                    server_settings=SESSION,
                     # no statement here leaves anything behind in its session, and asyncpg's own
                     # reset costs a round trip for each
                     reset=_leave_as_is,
@@ -110,15 +112,20 @@ class PostgresQueue(Queue):
                 await super().connect()
 
     async def disconnect(self) -> None:
-        """Hand back what is claimed and not started, then close every connection."""
-        await self.consumer.stop()
-        pool, self._pool = self._pool, None
-        if pool is not None:
-            try:
-                async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
-                    await pool.close()
-            except TimeoutError:
-                pool.terminate()
+        """Hand back what is claimed and not started, then close every connection.
+
+        Takes five seconds at the most: while the database does not answer, leases run out instead.
+        """
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
+                await self.consumer.stop()
+                if self._pool is not None:
+                    await self._pool.close()
+        except TimeoutError:
+            log.error("the database did not answer; what is still claimed waits for its lease")
+            if self._pool is not None:
+                self._pool.terminate()
+        self._pool = None
 
     async def own_connection(self, purpose: str) -> asyncpg.Connection:
         """A connection outside the pool, for one purpose: "listen" or "lease"."""
@@ -129,8 +136,7 @@ class PostgresQueue(Queue):
             server_settings={
                 "application_name": f"moorage {purpose} {self.name}",
                 "statement_timeout": f"{STATEMENT_TIMEOUT_SECONDS:.0f}s",
-                "lock_timeout": "1s",  # what waits for a lock here can be done by the next beat
-                **PLANNING,
+                **SESSION,
             },
             **self._login,
         )
@@ -280,10 +286,15 @@ class PostgresQueue(Queue):
     ) -> None:
         """End a job. Refused, with a log line, where this process no longer holds it."""
         error = storable(error)
-        held = job if isinstance(job, LeasedJob) else await self._held_here(job.key)
         ending = rows.dump_ending(job, status, result, error)
-        if held is not None:
+        # A job that was only read has the lease of whoever runs it.
+        is_claimed = isinstance(job, LeasedJob) and job.claimed_at
+        held = job if is_claimed else self.consumer.held(job.key)
+        if isinstance(held, LeasedJob):
             await self._settle(Settlement(job=held, status=status, error=error, ending=ending))
+        else:
+            log.warning("not held here; its outcome is dropped", job_key=job.key)
+            return
         job.status, job.result, job.error, job.completed = status, result, error, now()
         if status is Status.COMPLETE:
             job.progress = 1.0
@@ -296,13 +307,18 @@ class PostgresQueue(Queue):
         """
         if isinstance(job, LeasedJob) and self.consumer.holds(job):
             await self._settle(
-                Settlement(job=job, status=Status.QUEUED, error=error, delay=job.next_retry_delay())
+                Settlement(job=job, status=Status.QUEUED, error=error, delay=rows.retry_delay(job))
             )
             self.retried += 1
         else:
+            stored = await self.job(job.key)
+            if stored is None:
+                raise JobNotFoundError(job.key)
+            stored.result, stored.completed = None, 0  # of the run that has ended
             await self._change_state(
-                sql.RETRY_ENDED, job.key, wanted="only an ended job can be retried"
-            )
+                sql.RETRY_ENDED, stored.key, rows.dump(stored),
+                wanted="only an ended job can be retried",
+            )  # fmt: skip
             await self._notify("saq:enqueue")
         job.status = Status.QUEUED
         job.error, job.completed, job.started, job.progress = error, 0, 0, 0
@@ -311,6 +327,8 @@ class PostgresQueue(Queue):
         self, jobs: list[LeasedJob], error: str | None = None, *, delay: float = 0.0
     ) -> None:
         """Queue jobs again in `delay` seconds; the run was cut short and costs no attempt."""
+        if not jobs:
+            return
         await asyncio.gather(
             *(
                 self._settle(
@@ -319,6 +337,8 @@ class PostgresQueue(Queue):
                 for job in jobs
             )
         )
+        if not delay:
+            await self._notify("saq:enqueue")  # another worker may be idle
 
     async def abort(self, job: Job, error: str, ttl: float = 5) -> None:
         """Cancel a job: at once while it waits, by its worker while it runs.
@@ -347,10 +367,6 @@ class PostgresQueue(Queue):
         if status == Status.ABORTING and statement == sql.ABORT:
             return status  # asked twice
         raise JobStateError(key, status, wanted)
-
-    async def _held_here(self, key: str) -> LeasedJob | None:
-        job = await self.job(key)
-        return job if isinstance(job, LeasedJob) and job.worker_id == self.owner else None
 
     async def job(self, job_key: str) -> Job | None:
         """The job of that key, or None."""
@@ -401,13 +417,19 @@ class PostgresQueue(Queue):
         return await self._ticker.enqueue_ticks()
 
     async def sweep(self, lock: int = 60, abort: float = 5.0) -> list[str]:
-        """Requeue the jobs of dead workers now and delete what has expired; the keys requeued."""
+        """Requeue the jobs of dead workers and delete what has expired; the keys requeued.
+
+        A process that has just started, or was cut off, requeues nothing for some seconds: others
+        may have been cut off as well and are about to return.
+        """
         swept = await self.consumer.lease.take_over()
         await self.prune()
         return swept
 
     async def prune(self) -> int:
         """Delete ended jobs and history past their time, a thousand rows a statement; how many."""
+        for row in await self.fetch(sql.RECOVER_FROM_STOCK, self.name):
+            log.warning("took a job from a dead SAQ worker", job_key=row["key"])
         deleted = 0
         for statement in (sql.PRUNE_JOBS, sql.PRUNE_HISTORY, sql.PRUNE_WORKERS, sql.PRUNE_STATS):
             while gone := len(await self.fetch(statement)):

@@ -230,7 +230,10 @@ class Registry:
         return function
 
     def on_shutdown(self, function: F) -> F:
-        """Run `function(ctx)` once when a worker stops, after its last job."""
+        """Run `function(ctx)` once when a worker stops, after its last job.
+
+        All of these have five seconds together.
+        """
         self.shutdown.append(function)
         return function
 

@@ -10,6 +10,7 @@ CRASHES_MAX = 3  # workers a job may kill before it is failed for good
 # With so many a worker runs one such job at a time: the next death then has one suspect, and jobs
 # that only ran beside it are not failed with it.
 SUSPECT_CRASHES = CRASHES_MAX - 1
+NEWCOMER_SECONDS = 8.0
 KEEP_FAILED_SECONDS = 14 * 24 * 3600  # failed and aborted jobs stay at least this long
 HISTORY_DAYS = 90
 PRUNE_ROWS = 1000
@@ -127,7 +128,7 @@ SET status = CASE WHEN d.status = 'queued' AND j.status = 'aborting' THEN 'abort
     progress = CASE d.status WHEN 'complete' THEN 1 ELSE j.progress END,
     attempts = j.attempts - d.refund,
     owner = NULL,
-    expire_at = CASE WHEN d.status = 'complete' THEN {NOW} + d.ttl
+    expire_at = CASE WHEN d.status = 'complete' THEN {NOW} + nullif(d.ttl, 0) -- 0: for ever
                      WHEN d.status = 'queued' AND j.status = 'active' THEN NULL
                      ELSE {NOW} + greatest(d.ttl, {KEEP_FAILED_SECONDS}) END
 FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::bytea[], $6::float8[],
@@ -149,11 +150,13 @@ WHERE key = $1 AND queue = $2 AND status IN ('new', 'queued', 'active')
 RETURNING status
 """
 
-# $1 key, $2 queue: ended jobs only, with all their attempts again
+# $1 key, $2 queue, $3 blob without the end of the last run: ended jobs only, with all their
+# attempts again
 RETRY_ENDED = f"""
 UPDATE saq_jobs
-SET status = 'queued', attempts = 0, crashes = 0, error = NULL, owner = NULL, lease = lease + 1,
-    started_at = NULL, progress = 0, expire_at = NULL, scheduled = {NOW}, is_delayed = FALSE
+SET job = $3, status = 'queued', attempts = 0, crashes = 0, error = NULL, owner = NULL,
+    lease = lease + 1, started_at = NULL, progress = 0, expire_at = NULL, scheduled = {NOW},
+    is_delayed = FALSE
 WHERE key = $1 AND queue = $2 AND status IN {ENDED}
 RETURNING status
 """
@@ -165,10 +168,13 @@ WHERE queue = $1 AND owner = $2 AND status IN ('active', 'aborting')
 """
 
 # $1 owner, $2 queue, $3 seconds: renews this worker's lease. Touches no job, so that a lock on the
-# jobs cannot keep anybody from renewing.
-RENEW = """
-INSERT INTO queue_workers AS w (id, queue, expires_at)
-VALUES ($1, $2, clock_timestamp() + make_interval(secs => $3))
+# jobs cannot keep anybody from renewing. A worker whose lease had run out judges nobody for a
+# lease's time: the others may have been cut off as well. A new one waits for as long as they need
+# to come back from that: a time-out, a wait and a beat.
+RENEW = f"""
+INSERT INTO queue_workers AS w (id, queue, expires_at, steady_since)
+VALUES ($1, $2, clock_timestamp() + make_interval(secs => $3),
+        clock_timestamp() - make_interval(secs => $3 - {NEWCOMER_SECONDS}))
 ON CONFLICT (id) DO UPDATE
 SET expires_at = excluded.expires_at,
     steady_since = CASE WHEN w.expires_at < clock_timestamp() THEN clock_timestamp()
@@ -218,6 +224,23 @@ WITH left_behind AS (
     WHERE owner = $1 AND status = 'active' AND queue = $2
 )
 DELETE FROM queue_workers WHERE id = $1
+"""
+
+# Jobs that a stock SAQ worker has left running for a minute longer than they may: with the last of
+# these workers gone nobody else would. One without a timeout may still run; nobody can know.
+RECOVER_FROM_STOCK = f"""
+WITH stuck AS (
+    SELECT key FROM saq_jobs
+    WHERE queue = $1 AND owner IS NULL AND status IN ('active', 'aborting')
+      AND saq_job_deadline(job) < {NOW} - 60
+    LIMIT {PRUNE_ROWS} FOR UPDATE SKIP LOCKED
+)
+UPDATE saq_jobs j
+SET status = CASE j.status WHEN 'aborting' THEN 'aborted' ELSE 'queued' END,
+    error = coalesce(j.error, 'its worker died while running it'), lease = j.lease + 1,
+    expire_at = CASE j.status WHEN 'aborting' THEN {NOW} + {KEEP_FAILED_SECONDS} END
+FROM stuck WHERE j.key = stuck.key
+RETURNING j.key, j.status
 """
 
 # What has ended and is past its time, a few rows at once so that no statement holds the table.

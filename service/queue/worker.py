@@ -22,7 +22,7 @@ from service.settings import Settings, load_settings
 
 LOOK_SECONDS = (1.0, 5.0)  # with jobs running, and without; behind the notification of an abort
 CANCEL_SECONDS = 5.0  # for a cancelled job to end
-HOOK_SECONDS = 30.0  # for a start-up or shutdown hook
+HOOK_SECONDS = 30.0  # for a hook; the shutdown hooks have CANCEL_SECONDS together
 PRUNE_SECONDS = 60.0
 PREFETCH_MAX_JOBS = 100
 
@@ -55,6 +55,7 @@ class Worker(SaqWorker[Any]):
         self._on_startup = [*startup, *registry.startup]
         self._on_shutdown = [*registry.shutdown, *shutdown]
         self._runs: set[Run] = set()  # a retry may start before its last run has left
+        self._is_hook_stuck = False
         self.context = Context(worker=self, queue=queue)
 
     async def start(self) -> None:
@@ -66,8 +67,8 @@ class Worker(SaqWorker[Any]):
         upkeep: list[asyncio.Task[None]] = []
         try:
             await self.queue.connect()
-            for hook in self._on_startup:
-                await self.run_hook(hook, self.context)
+            if not await self._prepared():
+                return
             log.info("worker started", worker_id=self.id, concurrency=self.concurrency)
             upkeep = [
                 asyncio.create_task(self._repeat(self._abort_asked, 0.0), name="abort"),
@@ -85,16 +86,47 @@ class Worker(SaqWorker[Any]):
             for task in upkeep:
                 task.cancel()
             if upkeep:
-                await asyncio.wait(upkeep)
+                await asyncio.wait(upkeep, timeout=CANCEL_SECONDS)
+            await self._run_shutdown_hooks()
+            for signum in self.SIGNALS:
+                loop.remove_signal_handler(signum)
+            self.pool.shutdown(wait=False, cancel_futures=True)
+            log.info("worker stopped", worker_id=self.id, unfinished=len(self._runs))
+
+    async def _prepared(self) -> bool:
+        """Run the start-up hooks; False where a signal came first. Raises what a hook raises."""
+
+        async def run_hooks() -> None:
+            for hook in self._on_startup:
+                await self.run_hook(hook, self.context)
+
+        hooks = asyncio.create_task(run_hooks(), name="start-up hooks")
+        stop = asyncio.create_task(self.event.wait())
+        await asyncio.wait([hooks, stop], return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        if not hooks.done():
+            hooks.cancel()
+            await asyncio.wait([hooks], timeout=CANCEL_SECONDS)
+            self._is_hook_stuck = not hooks.done()
+            return False
+        hooks.result()
+        return not self.event.is_set()
+
+    async def _run_shutdown_hooks(self) -> None:
+        async def run_hooks() -> None:
             for hook in self._on_shutdown:
                 try:
                     await self.run_hook(hook, self.context)
                 except Exception as error:
                     log.error("shutdown hook failed", hook=hook.__name__, exc_info=error)
-            for signum in self.SIGNALS:
-                loop.remove_signal_handler(signum)
-            self.pool.shutdown(wait=False, cancel_futures=True)
-            log.info("worker stopped", worker_id=self.id, unfinished=len(self._runs))
+
+        hooks = asyncio.create_task(run_hooks(), name="shutdown hooks")
+        await asyncio.wait([hooks], timeout=CANCEL_SECONDS)
+        if not hooks.done():
+            log.error("the shutdown hooks took too long", seconds=CANCEL_SECONDS)
+            hooks.cancel()
+            await asyncio.wait([hooks], timeout=1.0)
+            self._is_hook_stuck = self._is_hook_stuck or not hooks.done()
 
     async def stop(self) -> None:
         """Ask `start` to drain and return."""
@@ -102,8 +134,8 @@ class Worker(SaqWorker[Any]):
 
     @property
     def is_stuck(self) -> bool:
-        """After `start`: does a job that would not end still occupy this process?"""
-        return bool(self._runs)
+        """After `start`: does a job or hook that would not end still occupy this process?"""
+        return bool(self._runs) or self._is_hook_stuck
 
     async def run_hook(self, hook: TaskFunction, context: Context) -> None:
         """Call a hook of the domain's, in a thread where it is a plain function."""

@@ -131,3 +131,15 @@ async def awkward_names(
     return {
         "key": key, "timeout": timeout, "connection": connection, "queue": queue, "status": status,
     }  # fmt: skip
+
+
+@on_startup
+def hang(ctx: Context) -> None:
+    if seconds := os.environ.get("HANG_AT_START"):  # noqa: TID251
+        time.sleep(float(seconds))
+
+
+@on_shutdown
+def hang_at_stop(ctx: Context) -> None:
+    if seconds := os.environ.get("HANG_AT_STOP"):  # noqa: TID251
+        time.sleep(float(seconds))

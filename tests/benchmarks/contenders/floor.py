@@ -13,7 +13,7 @@ import asyncpg
 
 from service.queue import statements as sql
 from service.queue.dispatch import new_key
-from service.queue.postgres import PLANNING
+from service.queue.postgres import SESSION
 from tests.benchmarks.contender import OnJob
 from tests.benchmarks.contenders.moorage import MoorageUntracked
 
@@ -55,7 +55,7 @@ class Floor(MoorageUntracked):
 
     @asynccontextmanager
     async def producer(self, dsn: str) -> AsyncIterator[Producer]:  # type: ignore[override]
-        connection = await asyncpg.connect(dsn, server_settings=PLANNING)
+        connection = await asyncpg.connect(dsn, server_settings=SESSION)
         try:
             yield Producer(connection)
         finally:
@@ -63,7 +63,7 @@ class Floor(MoorageUntracked):
 
     @asynccontextmanager
     async def worker(self, dsn: str, concurrency: int, on_job: OnJob) -> AsyncIterator[None]:
-        connection = await asyncpg.connect(dsn, server_settings=PLANNING)
+        connection = await asyncpg.connect(dsn, server_settings=SESSION)
         running = asyncio.create_task(_work(connection, concurrency, on_job))
         try:
             yield

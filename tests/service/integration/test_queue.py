@@ -465,3 +465,97 @@ async def test_claim_stays_fast_beside_a_million_other_jobs(queue: PostgresQueue
     text = "\n".join(line[0] for line in plan)
     removed = [int(found) for found in re.findall(r"Rows Removed by Filter: (\d+)", text)]
     assert sum(removed) < 100, text
+
+
+async def test_finish_by_a_process_that_does_not_hold_the_job_is_refused(
+    queue: PostgresQueue, other: PostgresQueue, ledger: Ledger
+) -> None:
+    job = await put(queue)
+    held = await claim(queue)
+    seen = await other.job(job.key)
+    assert seen is not None
+    await other.finish(seen, Status.COMPLETE, result="not mine to say")
+    assert await ledger.status(job.key) == "active"
+    seen_here = await queue.job(job.key)
+    assert seen_here is not None
+    await queue.finish(seen_here, Status.COMPLETE, result="mine")
+    assert await ledger.status(job.key) == "complete"
+    await queue.finish(held, Status.FAILED, error="twice")
+    assert await ledger.status(job.key) == "complete"
+
+
+async def test_retry_by_hand_leaves_nothing_of_the_last_run(queue: PostgresQueue) -> None:
+    job = await put(queue, key="again")
+    size = "SELECT octet_length(job) FROM saq_jobs WHERE key = 'again'"
+    sizes = set()
+    for _ in range(3):
+        await queue.finish(await claim(queue), Status.FAILED, result="old", error="old")
+        ended = await queue.job(job.key)
+        assert ended is not None
+        await queue.retry(ended, "by hand")
+        sizes.add(await queue.pool.fetchval(size))
+    assert len(sizes) == 1, "it does not grow"
+    await queue.finish(await claim(queue), Status.COMPLETE)
+    seen = await queue.job(job.key)
+    assert seen is not None
+    assert (seen.result, seen.error, seen.kwargs) == (None, None, job.kwargs)
+
+
+async def test_open_transaction_on_one_key_keeps_no_other_job_waiting_for_long(
+    queue: PostgresQueue, database: str
+) -> None:
+    connection = await asyncpg.connect(database)
+    try:
+        async with connection.transaction():
+            await queue.enqueue("sleep", seconds=0, key="theirs", connection=connection)
+            async with asyncio.timeout(4):
+                answers = await asyncio.gather(
+                    *(put(queue) for _ in range(5)),
+                    queue.enqueue("sleep", seconds=0, key="theirs"),
+                    *(put(queue) for _ in range(5)),
+                    return_exceptions=True,
+                )
+            failed = [answer for answer in answers if isinstance(answer, BaseException)]
+            assert [type(error) for error in failed] == [asyncpg.LockNotAvailableError]
+    finally:
+        await connection.close()
+
+
+async def test_locked_row_keeps_no_other_outcome_from_being_written(
+    queue: PostgresQueue, database: str, ledger: Ledger
+) -> None:
+    jobs = [await put(queue) for _ in range(8)]
+    held = [await claim(queue) for _ in jobs]
+    connection = await asyncpg.connect(database)
+    try:
+        async with connection.transaction():
+            await connection.execute("SELECT FROM saq_jobs WHERE key = $1 FOR UPDATE", held[0].key)
+            outcomes = [
+                asyncio.create_task(queue.finish(job, Status.COMPLETE, result=None)) for job in held
+            ]
+            async with asyncio.timeout(4):
+                await asyncio.gather(*outcomes[1:])
+            assert not outcomes[0].done()
+        await outcomes[0]
+        assert await ledger.status(held[0].key) == "complete"
+    finally:
+        await connection.close()
+
+
+async def test_worker_that_has_just_started_takes_over_nothing_yet(
+    queue: PostgresQueue, other: PostgresQueue, ledger: Ledger
+) -> None:
+    await put(queue, key="theirs")
+    await claim(queue)
+    await queue.consumer.lease.give_up()  # its lease is gone, as after a network outage
+    await queue.pool.execute("UPDATE saq_jobs SET status = 'active', owner = $1", queue.owner)
+    assert await other.sweep() == []
+    assert await ledger.status("theirs") == "active"
+
+
+async def test_ended_job_with_a_ttl_of_zero_is_kept_for_ever(queue: PostgresQueue) -> None:
+    stored = Job("sleep", kwargs={"seconds": 0}, key="kept", ttl=0)
+    await queue.enqueue(stored)
+    await queue.finish(await claim(queue), Status.COMPLETE)
+    await queue.prune()
+    assert await queue.job("kept") is not None

@@ -273,6 +273,17 @@ async def test_idle_worker_is_gone_one_second_after_sigterm(ledger: Ledger, work
     assert rows == []
 
 
+@pytest.mark.parametrize("variable", ["HANG_AT_START", "HANG_AT_STOP"])
+async def test_hook_that_hangs_does_not_keep_the_process_after_sigterm(
+    ledger: Ledger, processes: Processes, variable: str
+) -> None:
+    child = processes.start("worker", **{variable: "60"})
+    await ledger.until_event("worker start")  # written by the hook before
+    child.send_signal(signal.SIGTERM)
+    assert await _exit_status(child, 15) == 0
+    assert "worker stopped" in processes.log(child)
+
+
 async def test_sigterm_lets_the_running_job_finish_and_starts_no_other(
     queue: PostgresQueue, ledger: Ledger, worker: Worker
 ) -> None:
