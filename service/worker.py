@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 import sys
 from collections.abc import AsyncIterator
@@ -44,7 +45,12 @@ def create_worker(settings: Settings, registry: Registry, queue: PostgresQueue) 
 
 def run(settings: Settings) -> None:
     """Work until SIGTERM or SIGINT. Raises what stops it from starting."""
-    asyncio.run(_work(settings, discover()))
+    registry = discover()
+    # A job leaves hundreds of small objects and hardly a cycle: collecting every 700 of them, and
+    # all modules with them now and then, costs more time than an empty job (measured).
+    gc.freeze()
+    gc.set_threshold(10_000, 10, 10)
+    asyncio.run(_work(settings, registry))
 
 
 async def _work(settings: Settings, registry: Registry) -> None:

@@ -123,7 +123,7 @@ def job_from_call(registry: Registry, name: str, arguments: Mapping[str, Any]) -
     job_fields = {key: others.pop(key) for key in _JOB_FIELDS & others.keys()}
     payload |= others  # unknown to both: the payload's check names it
     job = build_job(registry, name, payload, _options(options))
-    return dataclasses.replace(job, **job_fields)
+    return dataclasses.replace(job, **job_fields) if job_fields else job
 
 
 def check_job(registry: Registry, job: Job) -> Job:

@@ -46,12 +46,47 @@ class Settlement:
     refund: int = 0  # attempts that did not count
 
 
+class WrittenJob(msgspec.Struct, omit_defaults=True):
+    """A blob as SAQ writes it, without what the columns say better; SAQ's own defaults."""
+
+    function: str
+    key: str
+    queue: str
+    kwargs: dict[str, Any] | None = None
+    timeout: int | float | None = 10
+    heartbeat: int | float = 0
+    retries: int = 1
+    ttl: int = 600
+    retry_delay: float = 0.0
+    retry_backoff: bool | float = False
+    scheduled: int = 0
+    queued: int = 0
+    priority: int = 0
+    group_key: str | None = None
+    meta: dict[Any, Any] = {}
+
+
 def dump(job: Job) -> bytes:
-    """The blob as SAQ writes it, without what the columns say better."""
-    fields = job.to_dict()
-    for column in ("status", "attempts", "started", "touched", "worker_id", "progress", "error"):
-        fields.pop(column, None)
-    return msgspec.json.encode(fields)
+    """The blob of a job that has not ended."""
+    return msgspec.json.encode(
+        WrittenJob(
+            function=job.function,
+            key=job.key,
+            queue=job.get_queue().name,
+            kwargs=job.kwargs,
+            timeout=job.timeout,
+            heartbeat=job.heartbeat,
+            retries=job.retries,
+            ttl=job.ttl,
+            retry_delay=job.retry_delay,
+            retry_backoff=job.retry_backoff,
+            scheduled=job.scheduled,
+            queued=job.queued,
+            priority=job.priority,
+            group_key=job.group_key,
+            meta=job.meta,
+        )
+    )
 
 
 def dump_ending(job: Job, status: Status, result: Any, error: str | None) -> bytes:

@@ -116,16 +116,23 @@ class PostgresQueue(Queue):
 
         Takes five seconds at the most: while the database does not answer, leases run out instead.
         """
-        try:
-            async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
-                await self.consumer.stop()
-                if self._pool is not None:
-                    await self._pool.close()
-        except TimeoutError:
-            log.error("the database did not answer; what is still claimed waits for its lease")
+        closing = asyncio.create_task(self._close())
+        await asyncio.wait([closing], timeout=CONNECT_TIMEOUT_SECONDS)
+        if not closing.done():
+            log.error("the database does not answer; what is still claimed waits for its lease")
             if self._pool is not None:
                 self._pool.terminate()
+            await asyncio.wait([closing], timeout=1.0)
+            closing.cancel()
+            await asyncio.wait([closing], timeout=1.0)
+        elif error := closing.exception():
+            raise error
         self._pool = None
+
+    async def _close(self) -> None:
+        await self.consumer.stop()
+        if self._pool is not None:
+            await self._pool.close()
 
     async def own_connection(self, purpose: str) -> asyncpg.Connection:
         """A connection outside the pool, for one purpose: "listen" or "lease"."""
@@ -314,7 +321,6 @@ class PostgresQueue(Queue):
             stored = await self.job(job.key)
             if stored is None:
                 raise JobNotFoundError(job.key)
-            stored.result, stored.completed = None, 0  # of the run that has ended
             await self._change_state(
                 sql.RETRY_ENDED, stored.key, rows.dump(stored),
                 wanted="only an ended job can be retried",

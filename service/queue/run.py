@@ -55,11 +55,10 @@ class Run:
 
     async def _run(self) -> None:
         job, queue = self.job, self._worker.queue
-        structlog.contextvars.bind_contextvars(
-            job_key=job.key, task=job.function, attempt=job.attempts
-        )
+        known = {"job_key": job.key, "task": job.function, "attempt": job.attempts}
         if request_id := job.meta.get(REQUEST_ID):
-            structlog.contextvars.bind_contextvars(**{REQUEST_ID: request_id})
+            known[REQUEST_ID] = request_id
+        structlog.contextvars.bind_contextvars(**known)
         context = Context(self._worker.context, job=job)
         log.info("job started")
         try:

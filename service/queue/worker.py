@@ -226,7 +226,7 @@ def database_hooks(settings: Settings) -> tuple[TaskFunction, TaskFunction]:
 
     async def close_pool(context: dict[str, Any]) -> None:
         try:
-            async with asyncio.timeout(CANCEL_SECONDS):
+            async with asyncio.timeout(CANCEL_SECONDS / 2):
                 await context["pool"].close()
         except TimeoutError:
             context["pool"].terminate()
