@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator
 
 import structlog
+import uvloop
 
 from service import healthcheck
 from service.queue.postgres import PostgresQueue
@@ -46,11 +47,18 @@ def create_worker(settings: Settings, registry: Registry, queue: PostgresQueue) 
 def run(settings: Settings) -> None:
     """Work until SIGTERM or SIGINT. Raises what stops it from starting."""
     registry = discover()
-    # A job leaves hundreds of small objects and hardly a cycle: collecting every 700 of them, and
-    # all modules with them now and then, costs more time than an empty job (measured).
+    collect_less_often()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_work(settings, registry))
+
+
+def collect_less_often() -> None:
+    """Let the garbage collector look for cycles every 10,000 objects, and at no module again.
+
+    A job leaves many small objects and hardly a cycle; the default costs it 5 to 11 microseconds.
+    """
     gc.freeze()
     gc.set_threshold(10_000, 10, 10)
-    asyncio.run(_work(settings, registry))
 
 
 async def _work(settings: Settings, registry: Registry) -> None:

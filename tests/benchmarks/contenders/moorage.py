@@ -15,6 +15,7 @@ from service.queue.postgres import PostgresQueue
 from service.queue.registry import Registry
 from service.queue.worker import Worker
 from service.settings import Settings
+from service.worker import collect_less_often
 from tests.benchmarks.contender import OnJob, PostgresContender
 from tests.benchmarks.contenders import saq_jobs
 
@@ -67,6 +68,7 @@ class Moorage(PostgresContender):
 
     @asynccontextmanager
     async def worker(self, dsn: str, concurrency: int, on_job: OnJob) -> AsyncIterator[None]:
+        collect_less_often()
         async with self._queue(dsn, on_job) as queue:
             worker = Worker(queue, queue.registry, concurrency=concurrency, drain_seconds=10)
             worker.SIGNALS = []
@@ -92,13 +94,14 @@ class MoorageUntracked(Moorage):
 
     name = "untracked"
     title = "Moorage, no tracking"
-    settings = "as above, with `ALTER TABLE saq_jobs DISABLE TRIGGER USER`"
+    settings = "as above, with the tracking triggers of `saq_jobs` disabled"
     promise = "As above, without the history"
 
     async def set_up(self, dsn: str) -> None:
         await super().set_up(dsn)
         connection = await asyncpg.connect(dsn)
-        await connection.execute("ALTER TABLE saq_jobs DISABLE TRIGGER USER")
+        for trigger in ("track_new_jobs", "track_changed_jobs", "track_deleted_jobs"):
+            await connection.execute(f"ALTER TABLE saq_jobs DISABLE TRIGGER {trigger}")
         await connection.close()
 
 
