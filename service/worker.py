@@ -32,7 +32,14 @@ def create_queue(settings: Settings, registry: Registry) -> PostgresQueue:
 
 
 def create_worker(settings: Settings, registry: Registry, queue: PostgresQueue) -> Worker:
-    """A worker with the application's pool in `ctx["pool"]`."""
+    """A worker with the application's pool in `ctx["pool"]`; its log says what it can run."""
+    tasks = sorted(registry.tasks)
+    schedules = [name for name in tasks if registry.tasks[name].schedules]
+    log.info(
+        f"{_count(tasks, 'task')}, {_count(schedules, 'schedule')}",
+        tasks=tasks,
+        schedules=schedules,
+    )
     open_pool, close_pool = database_hooks(settings)
     return Worker(
         queue,
@@ -42,6 +49,10 @@ def create_worker(settings: Settings, registry: Registry, queue: PostgresQueue) 
         startup=[open_pool],
         shutdown=[close_pool],
     )
+
+
+def _count(names: list[str], word: str) -> str:
+    return f"{len(names)} {word}{'' if len(names) == 1 else 's'}"
 
 
 def run(settings: Settings) -> None:

@@ -3,7 +3,8 @@
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -29,7 +30,7 @@ JOB_MODULES = ("tasks", "scheduled", "startup", "shutdown")
 
 
 class RegistrationError(Exception):
-    """A task, schedule or hook is declared wrongly; the message starts with its file and line."""
+    """A task, schedule or hook is declared wrongly; the message starts with where that is."""
 
 
 @dataclass(frozen=True)
@@ -274,31 +275,61 @@ after_process = registry.after_process
 def discover(package_name: str = "service.domain") -> Registry:
     """Import `jobs/{tasks,scheduled,startup,shutdown}.py` of each domain; the filled registry.
 
-    Raises what a module raises on import, `RegistrationError` among it: a worker with half of its
-    tasks would fail jobs that are right.
+    Raises what a module raises on import, and `RegistrationError` for a module that would not be
+    found: a worker with half of its tasks would fail jobs that are right.
     """
     for domain in domains(package_name):
         jobs = f"{domain.__name__}.jobs"
-        if _exists(domain, "jobs"):
-            package = importlib.import_module(jobs)
-            for module in JOB_MODULES:
-                if _exists(package, module):
-                    importlib.import_module(f"{jobs}.{module}")
+        if (is_folder := _inside(domain, {"jobs"}).get("jobs")) is None:
+            continue
+        if not is_folder:
+            raise RegistrationError(
+                f"{_file(domain, 'jobs.py')}: jobs is a folder; move this to jobs/tasks.py, "
+                "beside an empty jobs/__init__.py"
+            )
+        package = importlib.import_module(jobs)
+        names = _inside(package, JOB_MODULES)
+        for name in JOB_MODULES:
+            if name in names:
+                importlib.import_module(f"{jobs}.{name}")
+        for name, is_folder in names.items():
+            # what the modules above import is a helper of theirs
+            if not name.startswith("_") and f"{jobs}.{name}" not in sys.modules:
+                raise RegistrationError(
+                    f"{_file(package, name if is_folder else f'{name}.py')}: jobs are found in "
+                    f"{', '.join(f'{known}.py' for known in JOB_MODULES)} alone; "
+                    "rename this, or import it in one of them"
+                )
     return registry
 
 
 def domains(package_name: str = "service.domain") -> list[ModuleType]:
-    """The domain packages, by name."""
-    package = importlib.import_module(package_name)
+    """The domain packages, by name. Raises `RegistrationError` for a folder that is none."""
     return [
-        importlib.import_module(f"{package_name}.{found.name}")
-        for found in sorted(pkgutil.iter_modules(package.__path__), key=lambda found: found.name)
-        if found.ispkg
+        importlib.import_module(f"{package_name}.{name}")
+        for name, is_folder in _inside(importlib.import_module(package_name)).items()
+        if is_folder
     ]
 
 
-def _exists(package: ModuleType, name: str) -> bool:
-    return any(found.name == name for found in pkgutil.iter_modules(package.__path__))
+def _inside(package: ModuleType, wanted: Collection[str] = ()) -> dict[str, bool]:
+    """The modules in `package` by name: is it a folder?
+
+    Raises `RegistrationError` for a folder without `__init__.py`: one of `wanted`, if given.
+    """
+    found = {one.name: one.ispkg for one in pkgutil.iter_modules(package.__path__)}
+    for folder in (each for place in package.__path__ for each in Path(place).iterdir()):
+        is_hidden = folder.name.startswith((".", "_")) or (wanted and folder.name not in wanted)
+        if folder.name not in found and not is_hidden and any(folder.rglob("*.py")):
+            raise RegistrationError(
+                f"{_shown(folder)}: has no __init__.py, so nothing in it is found; "
+                "add an empty one there"
+            )
+    return dict(sorted(found.items()))
+
+
+def _file(package: ModuleType, name: str) -> str:
+    return _shown(Path(package.__path__[0]) / name)
 
 
 def _is_cron(line: str) -> bool:
@@ -314,10 +345,12 @@ def _is_cron(line: str) -> bool:
 
 def _source(function: TaskFunction) -> str:
     code = inspect.unwrap(function).__code__
-    path = Path(code.co_filename)
+    return f"{_shown(Path(code.co_filename))}:{code.co_firstlineno}"
+
+
+def _shown(path: Path) -> str:
     root = Path.cwd()
-    shown = path.relative_to(root) if path.is_relative_to(root) else path
-    return f"{shown}:{code.co_firstlineno}"
+    return str(path.relative_to(root) if path.is_relative_to(root) else path)
 
 
 def _payload_type(function: TaskFunction, name: str, source: str) -> type[msgspec.Struct]:

@@ -185,32 +185,88 @@ def test_domains_are_found_by_themselves() -> None:
     assert tasks["count_jobs_of_last_day"].schedules
 
 
-def test_new_domain_is_found_and_a_broken_one_stops_the_start(tmp_path: Path) -> None:
-    def write(name: str, text: str) -> None:
-        path = tmp_path / name
+@dataclass
+class Shop:
+    """A package of domains, discovered by a process of its own."""
+
+    folder: Path
+
+    def write(self, name: str, text: str = "") -> None:
+        path = self.folder / "shop" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
 
-    def start() -> "subprocess.CompletedProcess[str]":
+    def start(self) -> "subprocess.CompletedProcess[str]":
         code = "from service.queue.registry import discover; print(*discover('shop').tasks)"
         return subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, check=False,
-            env={"PYTHONPATH": f"{tmp_path}:{Path.cwd()}"},
+            env={"PYTHONPATH": f"{self.folder}:{Path.cwd()}"},
         )  # fmt: skip
 
-    write("shop/__init__.py", "")
-    write("shop/orders/__init__.py", "")
-    write("shop/orders/jobs/__init__.py", "")
-    write(
-        "shop/orders/jobs/tasks.py",
-        "from service.queue.registry import task\n@task\ndef bill(ctx): ...\n",
-    )
-    assert start().stdout.split() == ["bill"]
-    write(
-        "shop/orders/jobs/scheduled.py",
+    def refusal(self) -> str:
+        """The last line of a start that fails."""
+        failed = self.start()
+        assert failed.returncode == 1
+        return failed.stderr.splitlines()[-1].partition("RegistrationError: ")[2]
+
+
+TASK = "from service.queue.registry import task\n@task\ndef bill(ctx): ...\n"
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    """One domain, orders, with nothing in it yet."""
+    shop = Shop(tmp_path)
+    shop.write("__init__.py")
+    shop.write("orders/__init__.py")
+    return shop
+
+
+def test_new_domain_is_found_and_a_broken_one_stops_the_start(shop: Shop) -> None:
+    shop.write("orders/jobs/__init__.py")
+    shop.write("orders/jobs/tasks.py", TASK)
+    assert shop.start().stdout.split() == ["bill"]
+    shop.write(
+        "orders/jobs/scheduled.py",
         "from service.queue.registry import scheduled_task\n"
         "@scheduled_task(cron='never')\ndef remind(ctx): ...\n",
     )
-    failed = start()
-    assert failed.returncode == 1
-    assert "shop/orders/jobs/scheduled.py:2: cron='never' is not a cron line" in failed.stderr
+    assert "shop/orders/jobs/scheduled.py:2: cron='never' is not a cron line" in shop.refusal()
+
+
+@pytest.mark.parametrize("folder", ["orders/jobs", "billing"])
+def test_folder_without_init_is_refused_with_its_path(shop: Shop, folder: str) -> None:
+    shop.write(f"{folder}/tasks.py", TASK)
+    assert shop.refusal() == (
+        f"{shop.folder}/shop/{folder}: has no __init__.py, so nothing in it is found; "
+        "add an empty one there"
+    )
+
+
+@pytest.mark.parametrize(
+    ("module", "hint"),
+    [
+        ("orders/jobs/task.py", "tasks.py, scheduled.py, startup.py, shutdown.py"),
+        ("orders/jobs.py", "jobs/tasks.py"),
+    ],
+)
+def test_module_that_would_not_be_found_is_refused_with_its_path(
+    shop: Shop, module: str, hint: str
+) -> None:
+    if "/jobs/" in module:
+        shop.write("orders/jobs/__init__.py")
+    shop.write(module, TASK)
+    refusal = shop.refusal()
+    assert refusal.startswith(f"{shop.folder}/shop/{module}: ")
+    assert hint in refusal
+
+
+def test_helpers_and_leftovers_beside_the_job_modules_are_left_alone(shop: Shop) -> None:
+    shop.write("orders/jobs/__init__.py")
+    shop.write("orders/jobs/tasks.py", "from shop.orders.jobs import prices\n" + TASK)
+    shop.write("orders/jobs/prices.py")
+    shop.write("orders/jobs/_later.py", "1 / 0")
+    shop.write("orders/texts/bill.py")
+    shop.write("mail_templates/bill.txt")
+    shop.write("removed/__pycache__/tasks.cpython-311.pyc")
+    assert shop.start().stdout.split() == ["bill"]
