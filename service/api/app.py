@@ -66,7 +66,7 @@ def create_app(
             health.ready,
             jobs.router,
             *queues.route_handlers,
-            *demo.route_handlers,
+            demo.router,
             *domain_routes(domain_package),
         ],
         dependencies={

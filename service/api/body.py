@@ -8,6 +8,7 @@ from litestar.exceptions import ClientException, HTTPException, SerializationExc
 from litestar.serialization import decode_json
 
 from service.api.problem import InvalidFieldError, field_problem
+from service.queue.reason import explain
 
 MAX_DEPTH = 64  # far from Python's own limit, wherever in the stack a job is read again
 
@@ -41,7 +42,7 @@ class JsonRequest(Request[Any, Any, Any]):
         except SerializationException as error:
             cause = error.__cause__
             if isinstance(cause, msgspec.ValidationError):
-                raise _invalid_field(cause) from None
+                raise _invalid_field(cause, wanted.annotation if wanted else Any) from None
             raise ClientException(f"The body is not JSON: {cause or error}.") from None
         except RecursionError:
             raise ClientException("The body is nested too deeply.") from None
@@ -68,12 +69,13 @@ class JsonRequest(Request[Any, Any, Any]):
             )
 
 
-def _invalid_field(error: msgspec.ValidationError) -> InvalidFieldError:
+def _invalid_field(error: msgspec.ValidationError, kind: Any) -> InvalidFieldError:
     """Name the first field that is wrong, as msgspec reports it too."""
     if found := getattr(error, "errors", None):  # of a pydantic model
         return InvalidFieldError(".".join(map(str, found[0]["loc"])) or "body", found[0]["msg"])
     reason, _, path = str(error).partition(" - at `")
-    field = field_problem(reason, path.removesuffix("`"))
+    path = path.removesuffix("`").removeprefix("$").removeprefix(".")
+    field = field_problem(explain(reason, path, kind), path)
     return InvalidFieldError(field.field, field.message)
 
 

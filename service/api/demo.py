@@ -3,7 +3,7 @@
 from typing import Annotated
 
 import msgspec
-from litestar import Response, post
+from litestar import Response, Router, post
 from litestar.di import NamedDependency
 from litestar.openapi.spec import Example
 from litestar.params import Body
@@ -11,6 +11,7 @@ from litestar_saq import TaskQueues
 from msgspec import Meta
 from saq import Job
 
+from service.api.errors import ENQUEUE_HANDLERS
 from service.api.jobs import job_path
 from service.api.problem import documented
 from service.contract import QUEUE_NAME
@@ -18,8 +19,17 @@ from service.queue.dispatch import DELAY_MAX_SECONDS
 
 Text = Annotated[str, Meta(min_length=1, max_length=10_000)]
 # One line each: a line break in a header would start another header.
-Address = Annotated[str, Meta(pattern=r"^[^@\s]+@[^@\s]+$(?!\n)", max_length=320)]
-Subject = Annotated[str, Meta(pattern=r"^[^\r\n]+$(?!\n)", max_length=998)]
+Address = Annotated[
+    str,
+    Meta(
+        pattern=r"^[^@\s]+@[^@\s]+$(?!\n)",
+        max_length=320,
+        description="an e-mail address, such as ada@example.com",
+    ),
+]
+Subject = Annotated[
+    str, Meta(pattern=r"^[^\r\n]+$(?!\n)", max_length=998, description="one line of text")
+]
 Id = int | str | None
 
 
@@ -157,4 +167,8 @@ def _accepted(job: Job | None) -> Response[Enqueued]:
     )
 
 
-route_handlers = [queue_example, queue_email, queue_delayed, trigger_test]
+router = Router(
+    "/",
+    route_handlers=[queue_example, queue_email, queue_delayed, trigger_test],
+    exception_handlers=ENQUEUE_HANDLERS,
+)

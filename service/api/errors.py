@@ -1,5 +1,6 @@
 """From what went wrong to the answer: nothing internal in it, and no 500 for a client's mistake."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -18,27 +19,41 @@ from service.queue.errors import (
     PayloadTooLargeError,
     UnknownTaskError,
 )
+from service.queue.reason import explain
 
 RETRY_AFTER_SECONDS = 5
+# Litestar's own words, where it has no class or field for it.
+LEFT = "client disconnected prematurely"
+MISSING = re.compile(r"Missing required \w+ parameter '(.+?)' for path ")
 
 log = structlog.stdlib.get_logger("api")
 
 
 def _http(request: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
-    if isinstance(error, InternalServerException):
-        if error.detail == "client disconnected prematurely":
-            return _answer(request, 400, "The body did not arrive.")
+    if isinstance(error, InternalServerException) and error.detail == LEFT:
+        return _answer(request, 400, "The body did not arrive.")
+    if error.status_code == 500:
         return _unexpected(request, error)
-    found = error.extra if isinstance(error.extra, list) else []
-    errors = [
-        FieldProblem(str(each.get("key", "")), str(each.get("message", "")))
-        for each in found
-        if isinstance(each, dict)
-    ]
+    errors = _field_problems(request, error)
     if isinstance(error, ValidationException) and errors:
         detail = f"{errors[0].field}: {errors[0].message}"
         return _answer(request, 422, detail, errors=errors)
     return _answer(request, error.status_code, error.detail, errors=errors, headers=error.headers)
+
+
+def _field_problems(request: Request[Any, Any, Any], error: HTTPException) -> list[FieldProblem]:
+    """What Litestar says of the parameters; that one is missing it says in its sentence alone."""
+    if isinstance(error, ValidationException) and (missing := MISSING.match(error.detail)):
+        return [FieldProblem(missing[1], "is missing")]
+    problems = []
+    for each in error.extra if isinstance(error.extra, list) else []:
+        if isinstance(each, dict):
+            field, message = str(each.get("key", "")), str(each.get("message", ""))
+            name, _, path = field.partition(".")
+            if parameter := request.route_handler.parsed_fn_signature.parameters.get(name):
+                message = explain(message, path, parameter.annotation)
+            problems.append(FieldProblem(field, message))
+    return problems
 
 
 def _invalid_field(request: Request[Any, Any, Any], error: InvalidFieldError) -> Response[Problem]:
@@ -109,12 +124,11 @@ def _answer(
     return problem(request.scope["path"], status, detail, errors=errors, headers=headers)
 
 
-EXCEPTION_HANDLERS: dict[int | type[Exception], Callable[..., Response[Problem]]] = {
+Handlers = dict[int | type[Exception], Callable[..., Response[Problem]]]
+
+EXCEPTION_HANDLERS: Handlers = {
     HTTPException: _http,
     InvalidFieldError: _invalid_field,
-    InvalidPayloadError: _invalid_payload,
-    InvalidOptionError: _invalid_option,
-    UnknownTaskError: _unknown_task,
     JobNotFoundError: _job_not_found,
     JobStateError: _job_state,
     **dict.fromkeys(UNAVAILABLE, _unavailable),  # type: ignore[arg-type]
@@ -122,3 +136,11 @@ EXCEPTION_HANDLERS: dict[int | type[Exception], Callable[..., Response[Problem]]
     Exception: _unexpected,
 }
 """For `Litestar(exception_handlers=…)`; the closest base class of an error decides."""
+
+ENQUEUE_HANDLERS: Handlers = {
+    InvalidPayloadError: _invalid_payload,
+    InvalidOptionError: _invalid_option,
+    UnknownTaskError: _unknown_task,
+}
+"""For routes that enqueue just what their caller sent: there, and nowhere else, a job that cannot
+be is the caller's mistake. In any other route it is a mistake in the route: 500, and logged."""

@@ -11,6 +11,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
 from litestar.params import Body, FromPath, QueryParameter
 
+from service.api.errors import ENQUEUE_HANDLERS
 from service.api.job_views import (
     JobAccepted,
     JobChanged,
@@ -192,4 +193,5 @@ router = Router(
     JOBS_PATH,
     route_handlers=[create_job, read_jobs, read_job, cancel_job, retry_job],
     tags=["Jobs"],
+    exception_handlers=ENQUEUE_HANDLERS,
 )

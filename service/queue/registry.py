@@ -17,6 +17,7 @@ from croniter import CroniterError, croniter
 from service import contract
 from service.queue.errors import InvalidPayloadError, PayloadTooLargeError, UnknownTaskError
 from service.queue.payload import SignatureError, payload_type, required_fields
+from service.queue.reason import explain
 
 TaskFunction = Callable[..., Any]
 F = TypeVar("F", bound=TaskFunction)
@@ -88,8 +89,11 @@ class Task:
             return msgspec.convert(payload, self.payload_type)
         except msgspec.ValidationError as error:
             reason, _, path = str(error).partition(" - at `$.")
+            path = path.rstrip("`")
             raise InvalidPayloadError(
-                self.name, "payload" + (f".{path.rstrip('`')}" if path else ""), reason
+                self.name,
+                f"payload.{path}" if path else "payload",
+                explain(reason, path, self.payload_type),
             ) from None
 
 

@@ -91,6 +91,43 @@ def test_a_wrong_body_is_refused_with_the_name_of_its_field(
 
 
 @pytest.mark.parametrize(
+    ("path", "body", "message"),
+    [
+        (
+            "/queue/email",
+            {"to": "nobody", "subject": "s", "email_body": "b"},
+            "Expected an e-mail address, such as ada@example.com",
+        ),
+        (
+            "/api/v1/jobs",
+            {"task": "send_email", "payload": {"to": "nobody", "subject": "s", "body": "b"}},
+            "Expected an e-mail address, such as ada@example.com",
+        ),
+        (
+            "/queue/email",
+            {"to": "a@b", "subject": "s\nBcc: c", "email_body": "b"},
+            "Expected one line of text",
+        ),
+    ],
+)
+def test_a_value_of_the_wrong_form_is_told_the_right_one_in_words(
+    http: httpx.Client, path: str, body: Any, message: str
+) -> None:
+    assert http.post(path, json=body).json()["errors"][0]["message"] == message
+
+
+def test_a_status_that_is_none_is_told_which_there_are(http: httpx.Client) -> None:
+    (error,) = http.get("/api/v1/jobs?status=done").json()["errors"]
+    for status in ("queued", "active", "aborting", "complete", "failed", "aborted"):
+        assert repr(status) in error["message"]
+
+
+def test_an_email_too_large_for_a_job_is_refused(http: httpx.Client) -> None:
+    mail = {"to": "a@b", "subject": "s", "email_body": "\x01" * 20_000}
+    assert http.post("/queue/email", json=mail).status_code == 413
+
+
+@pytest.mark.parametrize(
     "body",
     [
         b"",

@@ -21,12 +21,21 @@ NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
 
 ROUTES = """
 import asyncpg
+from enum import StrEnum
+
 from litestar import get, post
 from litestar.di import NamedDependency
 from litestar.exceptions import ClientException, PermissionDeniedException
-from litestar.params import JSONBody
+from litestar.params import FromPath, FromQuery, JSONBody
 from litestar_saq import TaskQueues
 from pydantic import BaseModel
+
+from service.queue.errors import InvalidOptionError, InvalidPayloadError, UnknownTaskError
+
+
+class Size(StrEnum):
+    SMALL = "small"
+    LARGE = "large"
 
 
 class Order(BaseModel):
@@ -50,12 +59,31 @@ async def refused() -> None:
     raise PermissionDeniedException("Only the owner may see this.")
 
 
+@get("/shop/no-queue")
+async def no_queue(task_queues: NamedDependency[TaskQueues]) -> None:
+    task_queues.get("unknown")
+
+
+@get("/shop/no-task/{kind:str}")
+async def no_task(kind: FromPath[str]) -> None:
+    raise {
+        "task": UnknownTaskError("reminder"),
+        "payload": InvalidPayloadError("remind", "payload.day", "Expected `int`"),
+        "option": InvalidOptionError("delay", "must be positive"),
+    }[kind]
+
+
+@get("/shop/shirts")
+async def shirts(size: FromQuery[Size], owner: FromQuery[int]) -> list[str]:
+    return [size, str(owner)]
+
+
 @post("/shop/orders")
 async def order(data: JSONBody[Order]) -> Order:
     return data
 
 
-route_handlers = [injected, broken, refused, order]
+route_handlers = [injected, broken, refused, no_queue, no_task, shirts, order]
 """
 
 
@@ -124,6 +152,45 @@ def test_an_unexpected_error_is_logged_and_told_to_nobody(
     log = capsys.readouterr().out
     assert "RuntimeError: the canary in the message" in log
     assert "broken-1" in log
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("no-queue", "ImproperlyConfiguredException"),
+        ("no-task/task", "no task is named 'reminder'"),
+        ("no-task/payload", "task 'remind': payload.day: Expected `int`"),
+        ("no-task/option", "delay: must be positive"),
+    ],
+)
+def test_a_mistake_in_a_domains_route_is_500_with_its_traceback_in_the_log(
+    client: TestClient[Litestar], capsys: pytest.CaptureFixture[str], path: str, said: str
+) -> None:
+    answer = client.get(f"/shop/{path}")
+    assert answer.status_code == 500
+    assert said not in answer.text
+    assert "errors" not in answer.json()
+    log = capsys.readouterr().out
+    assert "Traceback" in log
+    assert said in log
+
+
+@pytest.mark.parametrize(
+    ("query", "field", "message"),
+    [
+        ("size=small", "owner", "is missing"),
+        ("owner=1", "size", "is missing"),
+        ("size=small&owner=me", "owner", "Expected `int`, got `str`"),
+        ("size=xl&owner=1", "size", "Invalid enum value 'xl'; allowed: 'small', 'large'"),
+    ],
+)
+def test_a_wrong_parameter_and_a_missing_one_are_refused_in_the_same_shape(
+    client: TestClient[Litestar], query: str, field: str, message: str
+) -> None:
+    answer = client.get(f"/shop/shirts?{query}")
+    assert answer.status_code == 422
+    assert answer.json()["errors"] == [{"field": field, "message": message}]
+    assert answer.json()["detail"] == f"{field}: {message}"
 
 
 def test_an_error_a_route_means_to_give_is_given(client: TestClient[Litestar]) -> None:

@@ -9,9 +9,23 @@ from service.queue.context import Context
 from service.queue.registry import task
 
 # One line each: a line break in a header would start another header. (A bare `$` lets one through.)
-Address = Annotated[str, Meta(pattern=r"^[^@\s\x00]+@[^@\s\x00]+$(?!\n)", max_length=320)]
-Line = Annotated[str, Meta(pattern=r"^[^\r\n\x00]*$(?!\n)", max_length=998)]  # RFC 5322, 2.1.1
-Text = Annotated[str, Meta(pattern=r"^[^\x00]*$")]
+Address = Annotated[
+    str,
+    Meta(
+        pattern=r"^[^@\s\x00]+@[^@\s\x00]+$(?!\n)",
+        max_length=320,
+        description="an e-mail address, such as ada@example.com",
+    ),
+]
+Line = Annotated[
+    str,
+    Meta(
+        pattern=r"^[^\r\n\x00]*$(?!\n)",
+        max_length=998,  # RFC 5322, 2.1.1
+        description="one line of text",
+    ),
+]
+Text = Annotated[str, Meta(pattern=r"^[^\x00]*$", description="text without the character U+0000")]
 
 
 @task(timeout=60, retries=5)

@@ -1,0 +1,66 @@
+"""Why a value does not fit its type, in words for whoever sent it."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from msgspec import inspect
+
+STEP = re.compile(r"\.([^.\[\]]+)|\[[^\]]*\]")  # of msgspec's paths, such as `lines[0].price`
+
+
+def explain(reason: str, path: str, kind: Any) -> str:
+    """msgspec's `reason` for the value at `path` in a `kind`, completed from the type there.
+
+    Where the value is none of a few, these are named. In place of a pattern stands what the type
+    says it is for: `Annotated[str, Meta(pattern=…, description="a colour such as #ff8800")]`.
+    """
+    is_choice = reason.startswith("Invalid enum value")
+    if not is_choice and " matching regex " not in reason:
+        return reason
+    try:
+        found = [inspect.type_info(kind)]
+    except TypeError:  # Litestar and pydantic have types that msgspec alone has not
+        return reason
+    for name in STEP.findall(f".{path}" if path else ""):
+        found = [inner for outer in found for inner in _inner(outer, name)]
+    alternatives = [each for one in found for each in _alternatives(one)]
+    if is_choice:
+        choices = ", ".join(repr(value) for each in alternatives for value in _choices(each))
+        return f"{reason}; allowed: {choices}" if choices else reason
+    for each in alternatives:
+        if isinstance(each, inspect.Metadata) and getattr(each.type, "pattern", None):
+            description = (each.extra_json_schema or {}).get("description")
+            return f"Expected {description}" if description else reason
+    return reason
+
+
+def _alternatives(kind: inspect.Type) -> Iterator[inspect.Type]:
+    """The type itself and, of an annotated one or a union, those within."""
+    yield kind
+    if isinstance(kind, inspect.Metadata):
+        yield from _alternatives(kind.type)
+    elif isinstance(kind, inspect.UnionType):
+        for each in kind.types:
+            yield from _alternatives(each)
+
+
+def _inner(kind: inspect.Type, name: str) -> Iterator[inspect.Type]:
+    """What the field `name` is in a type that has fields; without a name, what each item is."""
+    for each in _alternatives(kind):
+        if name:
+            fields = getattr(each, "fields", ())
+            yield from (found.type for found in fields if found.encode_name == name)
+        else:
+            yield from getattr(each, "item_types", ())
+            yield from (
+                getattr(each, items)
+                for items in ("item_type", "value_type")
+                if hasattr(each, items)
+            )
+
+
+def _choices(kind: inspect.Type) -> list[Any]:
+    if isinstance(kind, inspect.EnumType):
+        return [member.value for member in kind.cls]
+    return list(kind.values) if isinstance(kind, inspect.LiteralType) else []
