@@ -12,7 +12,7 @@ from scripts.render import Screen
 from scripts.twin.environment import Environment
 from scripts.twin.local import Local, Stopped
 from scripts.twin.turn import take_turn
-from service.contract import UI_PATH, ProcessName
+from service.contract import UI_PATH, EnvVar, ProcessName
 
 PARTS = {
     "all": [ProcessName.API, ProcessName.WORKER],
@@ -88,7 +88,8 @@ def run(part: str, environment: Environment, screen: Screen) -> int:
 
 def show(local: Local, seconds: float) -> None:
     """What is running where, and what to try."""
-    screen, url = local.screen, local.environment.address.url
+    screen, environment = local.screen, local.environment
+    url = environment.address.url
     screen.say()
     screen.title(f"Up in {seconds:.1f} s. Ctrl-C stops it.")
     if ProcessName.API in local.names:
@@ -100,12 +101,16 @@ def show(local: Local, seconds: float) -> None:
             screen.say(f"  DATABASE_URL='{local.postgres.url}'")
         screen.say(f"  psql     {local.postgres.psql}")
     if ProcessName.API in local.names:
-        screen.title("Try, in another terminal:")
+        if ProcessName.WORKER not in local.names and not environment.is_worker_in_api:
+            screen.say("This starts no worker, and jobs wait for one: `make worker` starts it.")
+        # The key itself is never shown; where the commands are run, the variable must be set too.
+        key = f' -H "X-API-Key: ${EnvVar.API_KEY}"' if environment.needs_key else ""
+        screen.title(f"Try, in another terminal{f' with {EnvVar.API_KEY} set' if key else ''}:")
         screen.say(
-            f"  curl -s {url}/queue/example"
+            f"  curl -s {url}/queue/example{key}"
             """ -H 'content-type: application/json' -d '{"message": "hello"}'"""
         )
-        screen.say(f"  curl -s {url}/api/v1/jobs/<job_id>")
+        screen.say(f"  curl -s {url}/api/v1/jobs/<job_id>{key}")
     screen.say()
 
 

@@ -1,15 +1,19 @@
 """What the operator's environment says, and what the local stage's processes are told."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
 
 from scripts.errors import OperatorError
 from scripts.twin.address import Address
 from service.contract import API_PORT, LOCAL_STAGE, EnvVar
 
 DRAIN_SECONDS = 10  # a developer waits for it, so less than in a deployed stage
+UNCLEAR = "the database"
+SERVER = re.compile(r"(?:/.+|[\w.-]+|\[[\da-f:.]+\])(:\d+)?")  # as in an address
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,26 @@ class Environment:
         return self.given.get(EnvVar.DATABASE_URL) or None
 
     @property
+    def database(self) -> str:
+        """The database of DATABASE_URL and its server in words, never a user or password."""
+        try:
+            parts = urlsplit(self.database_url or "")
+        except ValueError:
+            return UNCLEAR
+        options = dict(parse_qsl(parts.query))
+        servers = (parts.netloc.rpartition("@")[2] or options.get("host", "")).split(",")
+        found = [SERVER.fullmatch(server) for server in servers]
+        # Where a password is not percent-encoded as it should be, its rest is in one of these.
+        if "@" in parts.path + parts.query + parts.fragment or not all(found):
+            return UNCLEAR
+        port = options.get("port", "5432")
+        shown = [
+            one[0] if one[1] or one[0][0] == "/" else f"{one[0]}:{port}" for one in found if one
+        ]
+        name = parts.path.removeprefix("/") or options.get("dbname") or options.get("database")
+        return f"{f'database {name}' if name else 'the default database'} on {','.join(shown)}"
+
+    @property
     def address(self) -> Address:
         host = self.given.get(EnvVar.API_HOST) or "127.0.0.1"
         return Address(host, self._number(EnvVar.API_PORT, API_PORT, at_most=65535))
@@ -36,6 +60,12 @@ class Environment:
     def heartbeat_file(self) -> Path:
         name = f"worker-heartbeat-{os.getpid()}"  # several workers may share the folder
         return Path(self.given.get(EnvVar.WORKER_HEARTBEAT_FILE) or self.home / name)
+
+    @property
+    def needs_key(self) -> bool:
+        """Does the API ask for API_KEY?"""
+        is_off = self.given.get(EnvVar.API_AUTH, "").lower() == "off"
+        return bool(self.given.get(EnvVar.API_KEY)) and not is_off
 
     @property
     def is_worker_in_api(self) -> bool:

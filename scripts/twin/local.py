@@ -85,7 +85,7 @@ class Local:
 
     def _start_postgres(self) -> None:
         if self.postgres is None:
-            self.screen.say("Using the database that DATABASE_URL names")
+            self.screen.say(f"Using {self.environment.database}, as DATABASE_URL says")
             return
         started = time.monotonic()
         if not self.postgres.exists:

@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from scripts.twin.environment import Environment
 from tests.scripts.conftest import Up, are_gone, execute, free_port, wait_until
 
 StartUp = Callable[..., Up]
@@ -214,6 +215,55 @@ def test_database_url_is_used_instead_of_the_embedded_server(
 
     assert "applied 0001" in run.output
     assert not (home / "postgres").exists()
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("postgresql://me:s3cret@db.example.com/shop", "database shop on db.example.com:5432"),
+        ("postgresql://me:s3cret@[::1]:6000/shop", "database shop on [::1]:6000"),
+        ("postgresql://me:s3cret@a,b:6000/shop?sslmode=prefer", "database shop on a:5432,b:6000"),
+        ("postgresql://me:s3cret@localhost", "the default database on localhost:5432"),
+        ("postgresql://me@/shop?host=/run/pg&password=s3cret", "database shop on /run/pg"),
+        ("postgresql://me:s3cret/1@localhost/shop", "the database"),
+        ("postgresql://me:1#s3cret@localhost/shop", "the database"),
+        ("postgresql://me:1?s3cret@localhost/shop", "the database"),
+        ("postgresql://me:s3cret", "the database"),
+        ("postgresql://me:[s3cret@localhost/shop", "the database"),
+    ],
+)
+def test_the_database_that_is_used_is_named_without_its_password(url: str, words: str) -> None:
+    assert Environment({"DATABASE_URL": url}, Path()).database == words
+
+
+def test_up_says_which_database_it_uses(up: StartUp) -> None:
+    port = free_port()
+    run = up(DATABASE_URL=f"postgresql://me:s3cret@127.0.0.1:{port}/none")
+
+    run.await_end()
+    assert f"Using database none on 127.0.0.1:{port}, as DATABASE_URL says" in run.output
+
+
+def test_the_commands_to_try_carry_the_key_where_one_is_asked_for(up: StartUp) -> None:
+    key = "a-key-of-more-than-sixteen-letters"
+    run = up("api", API_KEY=key).await_up()
+
+    wait_until(lambda: "<job_id>" in run.output, "the last line to try")
+    commands = [line for line in run.output.splitlines() if "curl" in line]
+    assert len(commands) == 2
+    assert all('-H "X-API-Key: $API_KEY"' in command for command in commands)
+    assert key not in run.output
+
+
+def test_an_api_without_a_worker_says_so(up: StartUp) -> None:
+    run = up("api").await_up()
+    wait_until(lambda: "<job_id>" in run.output, "the last line to try")
+    assert "starts no worker" in run.output
+    assert "`make worker`" in run.output
+
+    both = up("api", WORKER_MODE="in-process").await_up()
+    wait_until(lambda: "<job_id>" in both.output, "the last line to try")
+    assert "starts no worker" not in both.output
 
 
 def test_a_database_out_of_reach_is_the_step_that_failed(up: StartUp) -> None:
