@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator
 
@@ -106,12 +107,23 @@ async def _beat(path: str, queue: PostgresQueue) -> None:
 async def run_in_process(
     settings: Settings, registry: Registry, queue: PostgresQueue
 ) -> AsyncIterator[Worker]:
-    """A worker inside the API's process (WORKER_MODE=in-process), drained when the block ends."""
+    """A worker inside the API's process (WORKER_MODE=in-process), drained when the block ends.
+
+    If it cannot start, the process gets SIGTERM, and the end of the block raises the reason: an
+    API that looks well while nothing runs its jobs would be found out late.
+    """
     worker = create_worker(settings, registry, queue)
     worker.SIGNALS = []  # the server owns the signals
     running = asyncio.create_task(worker.start(), name="worker")
+    running.add_done_callback(_end_with_worker)
     try:
         yield worker
     finally:
         await worker.stop()
         await running
+
+
+def _end_with_worker(running: asyncio.Task[None]) -> None:
+    if not running.cancelled() and (error := running.exception()):
+        log.error("the worker cannot start; the API ends with it", error=repr(error))
+        signal.raise_signal(signal.SIGTERM)

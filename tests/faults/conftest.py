@@ -5,7 +5,6 @@ import contextlib
 import json
 import os
 import secrets
-import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
@@ -20,6 +19,7 @@ from tests.faults.engines import Engine, Ours
 from tests.faults.report import RESULTS
 from tests.faults.row import Row
 from tests.faults.server import TcpServer, tcp_server
+from tests.scratch import scratch_folder
 
 EnterArena = Callable[[Row, type[Engine], bool], AbstractAsyncContextManager[Arena]]
 
@@ -27,10 +27,7 @@ EnterArena = Callable[[Row, type[Engine], bool], AbstractAsyncContextManager[Are
 @pytest.fixture(scope="session")
 def tcp_postgres() -> Iterator[TcpServer]:
     """The Postgres of the fault list."""
-    with (
-        tempfile.TemporaryDirectory(prefix="moorage-faults-") as folder,
-        tcp_server(Path(folder) / "pg") as server,
-    ):
+    with scratch_folder("moorage-faults-") as folder, tcp_server(folder / "pg") as server:
         asyncio.run(migrate(server.dsn("template1")))
         yield server
 

@@ -141,10 +141,10 @@ def are_gone(processes: list[psutil.Process]) -> bool:
 
 
 @pytest.fixture
-def home() -> Iterator[Path]:
+def home(scratch: Path) -> Iterator[Path]:
     """A folder for the local data that does not exist yet; nothing runs on it afterwards."""
     # Not pytest's own: another run may close its folder to the user that Postgres runs as.
-    with tempfile.TemporaryDirectory(prefix="moorage-test-") as folder:
+    with tempfile.TemporaryDirectory(dir=scratch) as folder:
         home = Path(folder) / "data"
         yield home
         Postgres(home).stop()

@@ -129,6 +129,27 @@ async def test_worker_inside_the_api_process_runs_jobs_and_drains(
         assert await ledger.status(slow_key) == "complete"
 
 
+async def test_api_ends_with_a_worker_inside_it_that_cannot_start(processes: Processes) -> None:
+    child = processes.start(
+        "api", API_PORT=str(free_port()), WORKER_MODE="in-process", START_HOOK="fails"
+    )
+    await until(lambda: child.poll() is not None, what="the API has given up")
+    assert child.returncode == 1
+    assert "the start-up hook is broken" in processes.log(child)
+
+
+async def test_worker_says_at_its_start_what_it_can_run(
+    processes: Processes, ledger: Ledger
+) -> None:
+    worker = processes.start("worker")
+    await ledger.until_event("worker start")
+    lines = [json.loads(line) for line in processes.log(worker).splitlines()]
+    (line,) = [line for line in lines if "schedules" in line]
+    assert line["event"] == f"{len(line['tasks'])} tasks, 1 schedule"
+    assert {"example_task", "send_email", "sleep"} <= set(line["tasks"])
+    assert line["schedules"] == ["count_jobs_of_last_day"]
+
+
 async def test_wrong_environment_stops_the_start_with_every_problem(processes: Processes) -> None:
     child = processes.start("api", STAGE="prod", WORKER_CONCURRENCY="0", LOG_LEVEL="loud")
     await until(lambda: child.poll() is not None, what="the API has given up")

@@ -1,0 +1,69 @@
+"""A folder for test servers that goes, and takes them with it, however pytest ends.
+
+A small process watches over it: it reads a pipe that only pytest holds, and the pipe closes with
+its holder, on SIGHUP and SIGKILL too.
+"""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+STOP_SECONDS = 20  # what a `make up` may need; Postgres needs less
+
+
+@contextlib.contextmanager
+def scratch_folder(prefix: str) -> Iterator[Path]:
+    """A folder that is removed afterwards; what runs with its path as an argument is ended."""
+    folder = Path(tempfile.mkdtemp(prefix=prefix)).resolve()
+    watch = subprocess.Popen(
+        [sys.executable, "-m", "tests.scratch", str(folder)],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,  # away from the terminal, whose end is not the watch's
+    )
+    try:
+        yield folder
+    finally:
+        watch.communicate()
+
+
+def clear(folder: str) -> None:
+    """End every process that has `folder` in its command line, then remove the folder."""
+    import psutil  # only now: the watch starts quickly and mostly waits
+
+    told: set[int] = set()
+    deadline = time.monotonic() + STOP_SECONDS
+    # Again and again, as what is being ended may just have started another.
+    while time.monotonic() < deadline + STOP_SECONDS:
+        left = [
+            process
+            for process in psutil.process_iter(["cmdline"])
+            if any(folder in word for word in process.info["cmdline"] or [])
+            and process.pid != os.getpid()
+        ]
+        if not left:
+            break
+        for process in left:
+            with contextlib.suppress(psutil.Error):
+                if time.monotonic() > deadline:
+                    process.kill()
+                elif process.pid not in told:
+                    told.add(process.pid)
+                    process.send_signal(signal.SIGINT)  # to Postgres: without waiting for clients
+        time.sleep(0.1)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    sys.stdin.read()
+    clear(sys.argv[1])
