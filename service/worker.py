@@ -83,9 +83,16 @@ async def _work(settings: Settings, registry: Registry) -> None:
     finally:
         beats.cancel()
         await queue.disconnect()
+    end_if_stuck(worker)
+
+
+def end_if_stuck(worker: Worker) -> None:
+    """End the process at once where something of the stopped `worker` would not end.
+
+    A job that would not is back in the queue, but asyncio and the interpreter would both wait for
+    it, until the container is killed.
+    """
     if worker.is_stuck:
-        # A job that would not end is back in the queue, but asyncio and the interpreter would both
-        # wait for it here, until the container is killed.
         sys.stdout.flush()
         os._exit(0)
 

@@ -14,7 +14,7 @@ from service.api.app import create_app
 from service.api.protocol import BoundedProtocol
 from service.queue.registry import discover
 from service.settings import Settings
-from service.worker import create_queue
+from service.worker import create_queue, end_if_stuck
 
 log = structlog.stdlib.get_logger("api")
 
@@ -38,6 +38,8 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await super().shutdown(sockets)
         log.info("api stopped")
+        if worker := self.app.state.get("worker"):
+            end_if_stuck(worker)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         super().handle_exit(sig, frame)

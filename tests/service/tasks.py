@@ -28,11 +28,8 @@ async def note(ctx: Context, event: str) -> None:
 
 @on_startup
 async def start(ctx: Context) -> None:
-    match os.environ.get("START_HOOK"):  # noqa: TID251
-        case "fails":
-            raise RuntimeError("the start-up hook is broken")
-        case "hangs":
-            await asyncio.sleep(600)
+    if os.environ.get("FAIL_AT_START"):  # noqa: TID251
+        raise RuntimeError("the start-up hook is broken")
     await ctx.pool.execute(LEDGER)
     await note(ctx, "worker start")
 

@@ -131,11 +131,23 @@ async def test_worker_inside_the_api_process_runs_jobs_and_drains(
 
 async def test_api_ends_with_a_worker_inside_it_that_cannot_start(processes: Processes) -> None:
     child = processes.start(
-        "api", API_PORT=str(free_port()), WORKER_MODE="in-process", START_HOOK="fails"
+        "api", API_PORT=str(free_port()), WORKER_MODE="in-process", FAIL_AT_START="1"
     )
     await until(lambda: child.poll() is not None, what="the API has given up")
     assert child.returncode == 1
     assert "the start-up hook is broken" in processes.log(child)
+
+
+async def test_hook_that_hangs_does_not_keep_the_api_after_sigterm(
+    processes: Processes, ledger: Ledger
+) -> None:
+    with _start_api(processes, WORKER_MODE="in-process", HANG_AT_START="60"):
+        await ledger.until_event("worker start")  # written by the hook before
+        (child,) = processes.started
+        child.send_signal(signal.SIGTERM)
+        await until(lambda: child.poll() is not None, what="the process has ended")
+        assert child.returncode == 0
+        assert "api stopped" in processes.log(child)
 
 
 async def test_worker_says_at_its_start_what_it_can_run(
