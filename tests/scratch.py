@@ -21,7 +21,7 @@ STOP_SECONDS = 20  # what a `make up` may need; Postgres needs less
 
 @contextlib.contextmanager
 def scratch_folder(prefix: str) -> Iterator[Path]:
-    """A folder that is removed afterwards; what runs with its path as an argument is ended."""
+    """A folder that is removed afterwards; what runs on it then is ended."""
     folder = Path(tempfile.mkdtemp(prefix=prefix)).resolve()
     watch = subprocess.Popen(
         [sys.executable, "-m", "tests.scratch", str(folder)],
@@ -38,7 +38,7 @@ def scratch_folder(prefix: str) -> Iterator[Path]:
 
 
 def clear(folder: str) -> None:
-    """End every process that has `folder` in its command line, then remove the folder."""
+    """End every process with `folder` in its command line or DATABASE_URL, then remove it."""
     import psutil  # only now: the watch starts quickly and mostly waits
 
     told: set[int] = set()
@@ -47,9 +47,11 @@ def clear(folder: str) -> None:
     while time.monotonic() < deadline + STOP_SECONDS:
         left = [
             process
-            for process in psutil.process_iter(["cmdline"])
-            if any(folder in word for word in process.info["cmdline"] or [])
-            and process.pid != os.getpid()
+            for process in psutil.process_iter(["cmdline", "environ"])
+            if process.pid != os.getpid()
+            and folder
+            in " ".join(process.info["cmdline"] or [])
+            + (process.info["environ"] or {}).get("DATABASE_URL", "")
         ]
         if not left:
             break

@@ -9,18 +9,19 @@ import psutil
 import pytest
 
 from tests.conftest import ROOT, until
+from tests.scripts.conftest import are_gone
 
 SLEEPER = """
 import time
 
-def test_that_does_not_end(postgres: str) -> None:
-    print(postgres, flush=True)
+def test_that_does_not_end(postgres, processes):
+    print("started", processes.start("worker").pid, postgres, flush=True)
     time.sleep(600)
 """
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGKILL], ids=lambda number: number.name)
-async def test_the_test_server_ends_with_a_pytest_that_is_killed(
+async def test_server_and_processes_end_with_a_pytest_that_is_killed(
     number: signal.Signals, tmp_path: Path
 ) -> None:
     (tmp_path / "test_sleeper.py").write_text(SLEEPER)
@@ -30,14 +31,15 @@ async def test_the_test_server_ends_with_a_pytest_that_is_killed(
          str(tmp_path)],
         cwd=ROOT, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
-    assert inner.stdout is not None
-    with inner.stdout:
-        address = next(line for line in inner.stdout if "postgresql://" in line)
-    folder = Path(address.strip().partition("?host=")[2])
-    server = psutil.Process(int((folder / "postmaster.pid").read_text().split()[0]))
-
-    inner.send_signal(number)
-
-    inner.wait(10)
-    await until(lambda: not server.is_running(), seconds=20, what="the server is gone")
-    await until(lambda: not folder.parent.exists(), what="its folder is gone")
+    try:
+        assert inner.stdout is not None
+        with inner.stdout:
+            _, pid, address = next(line for line in inner.stdout if "started" in line).split()
+        folder = Path(address.partition("?host=")[2])
+        server = psutil.Process(int((folder / "postmaster.pid").read_text().split()[0]))
+        worker = psutil.Process(int(pid))
+    finally:
+        inner.send_signal(number)
+        inner.wait(10)
+    await until(lambda: not folder.parent.exists(), seconds=40, what="its folder is gone")
+    await until(lambda: are_gone([server, worker]), what="server and worker are gone")
