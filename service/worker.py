@@ -86,7 +86,7 @@ async def _work(settings: Settings, registry: Registry) -> None:
     end_if_stuck(worker)
 
 
-def end_if_stuck(worker: Worker) -> None:
+def end_if_stuck(worker: Worker, status: int = 0) -> None:
     """End the process at once where something of the stopped `worker` would not end.
 
     A job that would not is back in the queue, but asyncio and the interpreter would both wait for
@@ -94,7 +94,7 @@ def end_if_stuck(worker: Worker) -> None:
     """
     if worker.is_stuck:
         sys.stdout.flush()
-        os._exit(0)
+        os._exit(status)
 
 
 async def _beat(path: str, queue: PostgresQueue) -> None:

@@ -39,7 +39,7 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
         log.info("api stopped")
         if worker := self.app.state.get("worker"):
-            end_if_stuck(worker)
+            end_if_stuck(worker, int(self.lifespan.should_exit))
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         super().handle_exit(sig, frame)
