@@ -27,8 +27,8 @@ api: setup ## the API alone, on the Postgres that runs here or its own
 worker: setup ## a worker alone, on the Postgres that runs here or its own
 	@$(PY) -m scripts.up worker
 
-test: setup browser ## every test (ARGS="-k name" for some of them)
-	@$(PY) -m pytest $(ARGS)
+test: setup browser ## every test, three files at a time (ARGS="-k name" for some of them)
+	@$(PY) -m pytest -n 3 --dist loadfile $(ARGS)
 
 faults: setup ## the fault list on real processes, half an hour (ARGS="-k F12" for one row)
 	@$(PY) -m tests.faults $(ARGS)
