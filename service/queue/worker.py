@@ -102,15 +102,17 @@ class Worker(SaqWorker[Any]):
 
         hooks = asyncio.create_task(run_hooks(), name="start-up hooks")
         stop = asyncio.create_task(self.event.wait())
-        await asyncio.wait([hooks, stop], return_when=asyncio.FIRST_COMPLETED)
-        stop.cancel()
-        if not hooks.done():
-            hooks.cancel()
-            await asyncio.wait([hooks], timeout=CANCEL_SECONDS)
-            self._is_hook_stuck = not hooks.done()
-            return False
-        hooks.result()
-        return not self.event.is_set()
+        try:
+            await asyncio.wait([hooks, stop], return_when=asyncio.FIRST_COMPLETED)
+            if hooks.done():
+                hooks.result()
+            return not self.event.is_set()
+        finally:
+            stop.cancel()
+            if not hooks.done():
+                hooks.cancel()
+                await asyncio.wait([hooks], timeout=CANCEL_SECONDS)
+                self._is_hook_stuck = not hooks.done()
 
     async def _run_shutdown_hooks(self) -> None:
         async def run_hooks() -> None:
