@@ -224,11 +224,15 @@ class PostgresQueue(Queue):
             return await self._insert_many(checked, own)
 
     async def _insert_many(self, jobs: list[Job], connection: Connection) -> list[Job | None]:
-        is_new: list[bool] = []
-        for start in range(0, len(jobs), ENQUEUE_ROWS):
-            is_new += await self._insert(jobs[start : start + ENQUEUE_ROWS], connection)
-        log.info("enqueued many", jobs=sum(is_new))
-        return [job if new else None for job, new in zip(jobs, is_new, strict=True)]
+        # By key, as each statement is: the first of them holds its rows until the last has run.
+        in_order = sorted(jobs, key=lambda job: job.key)
+        new: set[int] = set()
+        for start in range(0, len(in_order), ENQUEUE_ROWS):
+            part = in_order[start : start + ENQUEUE_ROWS]
+            is_new = await self._insert(part, connection)
+            new.update(id(job) for job, put in zip(part, is_new, strict=True) if put)
+        log.info("enqueued many", jobs=len(new))
+        return [job if id(job) in new else None for job in jobs]
 
     async def _prepare(self, job: Job) -> None:
         if job.queue is not None and job.queue.name != self.name:

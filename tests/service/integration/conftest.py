@@ -5,9 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
+import psycopg_pool
 import pytest
+from saq import Job
+from saq.queue.postgres import PostgresQueue as StockQueue
 
 import tests.service.tasks
+from service.queue.job import LeasedJob
 from service.queue.postgres import PostgresQueue
 from service.queue.registry import Registry, discover
 from tests.conftest import Processes, until
@@ -27,6 +31,76 @@ async def queue(database: str, registry: Registry) -> AsyncIterator[PostgresQueu
     await queue.pool.execute(tests.service.tasks.LEDGER)
     yield queue
     await queue.disconnect()
+
+
+@pytest.fixture
+async def other(database: str, registry: Registry) -> AsyncIterator[PostgresQueue]:
+    """The same queue as another process has it."""
+    queue = PostgresQueue(database, registry, poll_seconds=0.2)
+    await queue.connect()
+    yield queue
+    await queue.disconnect()
+
+
+@pytest.fixture
+async def stock(database: str) -> AsyncIterator[StockQueue]:
+    """SAQ's own client on the same tables."""
+    pool = psycopg_pool.AsyncConnectionPool(database, open=False)
+    queue = StockQueue(pool, manage_pool_lifecycle=True, min_size=1, max_size=2)
+    await queue.connect()
+    yield queue
+    await queue.disconnect()
+
+
+async def put(queue: PostgresQueue, **options: Any) -> Job:
+    """A new job that would do nothing."""
+    job = await queue.enqueue("sleep", seconds=0, **options)
+    assert job is not None
+    return job
+
+
+async def claim(queue: PostgresQueue) -> LeasedJob:
+    """The next job, held by that queue's process."""
+    job = await queue.dequeue(timeout=10)
+    assert isinstance(job, LeasedJob)
+    return job
+
+
+async def stored(queue: PostgresQueue, key: str) -> dict[str, Any]:
+    """The job's row as the database has it."""
+    row = await queue.pool.fetchrow("SELECT * FROM saq_jobs WHERE key = $1", key)
+    assert row is not None, f"{key} has no row"
+    return dict(row)
+
+
+async def let_judge(queue: PostgresQueue) -> None:
+    """This process has been there long enough to say of others that they are dead."""
+
+    async def is_old_enough() -> bool:
+        seconds = "SELECT extract(epoch FROM clock_timestamp() - pg_postmaster_start_time())"
+        return bool(await queue.pool.fetchval(seconds) > 12)
+
+    await until(is_old_enough, what="the server has been up for long enough")
+    await queue.sweep()
+    await queue.pool.execute(
+        "UPDATE queue_workers SET steady_since = '-infinity' WHERE id = $1", queue.owner
+    )
+
+
+async def take_over(job: LeasedJob, by: PostgresQueue) -> None:
+    """The lease of the job's worker runs out, and `by` finds that."""
+    await let_judge(by)
+
+    async def is_taken() -> bool:
+        # again and again, for the worker's own beat may come between
+        await by.pool.execute(
+            "UPDATE queue_workers SET expires_at = now() - interval '1 s' WHERE id = $1",
+            job.worker_id,
+        )
+        await by.sweep()
+        return bool((await stored(by, job.key))["lease"] != job.lease)
+
+    await until(is_taken, what=f"{job.key} is taken over")
 
 
 @dataclass

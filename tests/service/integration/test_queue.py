@@ -2,53 +2,19 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
-import psycopg_pool
 import pytest
 from saq import Job, Status
 from saq.queue.postgres import PostgresQueue as StockQueue
 
 from service.queue import statements
 from service.queue.errors import InvalidPayloadError, JobNotFoundError, JobStateError
-from service.queue.job import LeasedJob
 from service.queue.postgres import PostgresQueue
 from service.queue.registry import Registry
 from service.queue.tracking import find_job, list_jobs
-from tests.service.integration.conftest import Ledger
-
-
-@pytest.fixture
-async def other(database: str, registry: Registry) -> AsyncIterator[PostgresQueue]:
-    """The same queue as another process has it."""
-    queue = PostgresQueue(database, registry, poll_seconds=0.2)
-    await queue.connect()
-    yield queue
-    await queue.disconnect()
-
-
-@pytest.fixture
-async def stock(database: str) -> AsyncIterator[StockQueue]:
-    """SAQ's own client on the same tables."""
-    pool = psycopg_pool.AsyncConnectionPool(database, open=False)
-    queue = StockQueue(pool, manage_pool_lifecycle=True, min_size=1, max_size=2)
-    await queue.connect()
-    yield queue
-    await queue.disconnect()
-
-
-async def claim(queue: PostgresQueue) -> LeasedJob:
-    job = await queue.dequeue(timeout=5)
-    assert isinstance(job, LeasedJob)
-    return job
-
-
-async def put(queue: PostgresQueue, **options: Any) -> Job:
-    job = await queue.enqueue("sleep", seconds=0, **options)
-    assert job is not None
-    return job
+from tests.service.integration.conftest import Ledger, claim, put
 
 
 async def test_key_that_waits_or_runs_is_not_enqueued_again(

@@ -1,26 +1,13 @@
 """A stock SAQ worker or client on our tables: neither side takes or loses a job of the other."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
-import psycopg_pool
-import pytest
 from saq import Job, Status
 from saq.queue.postgres import PostgresQueue as StockQueue
 
 from service.queue.job import LeasedJob
 from service.queue.postgres import PostgresQueue
 from tests.service.integration.conftest import Ledger
-
-
-@pytest.fixture
-async def stock(database: str) -> AsyncIterator[StockQueue]:
-    """The queue as a process with stock SAQ has it."""
-    pool = psycopg_pool.AsyncConnectionPool(database, open=False)
-    queue = StockQueue(pool, manage_pool_lifecycle=True, min_size=1, max_size=2)
-    await queue.connect()
-    yield queue
-    await queue.disconnect()
 
 
 async def held(queue: PostgresQueue, **options: Any) -> LeasedJob:
