@@ -120,7 +120,11 @@ def job_from_call(registry: Registry, name: str, arguments: Mapping[str, Any]) -
     payload = {key: value for key, value in arguments.items() if key in fields}
     others = {key: value for key, value in arguments.items() if key not in fields}
     options = {key: others.pop(key) for key in OPTION_NAMES & others.keys()}
+    if isinstance(seconds := options.get("timeout"), float) and math.isfinite(seconds):
+        options["timeout"] = math.ceil(seconds)  # SAQ's `apply` hands on how long its caller waits
     job_fields = {key: others.pop(key) for key in _JOB_FIELDS & others.keys()}
+    if isinstance(others.get("kwargs"), Mapping):
+        payload |= others.pop("kwargs")  # the payload in one piece, as SAQ's cron jobs give it
     payload |= others  # unknown to both: the payload's check names it
     job = build_job(registry, name, payload, _options(options))
     return dataclasses.replace(job, **job_fields) if job_fields else job

@@ -187,11 +187,12 @@ class PostgresQueue(Queue):
         was enqueued.
         """
         if isinstance(job_or_func, Job):
-            job = check_job(self.registry, job_or_func)
+            payload = {name: kwargs.pop(name) for name in kwargs.keys() - Job.__dataclass_fields__}
+            if payload:
+                kwargs["kwargs"] = payload  # as with SAQ, instead of the job's own
             for option, value in kwargs.items():
-                if option not in Job.__dataclass_fields__:
-                    raise InvalidOptionError(option, "is not a field of a job")
-                setattr(job, option, value)
+                setattr(job_or_func, option, value)
+            job = check_job(self.registry, job_or_func)
         else:
             if connection is not None and not isinstance(connection, Connection):
                 kwargs["connection"] = connection  # a task's own field of that name
