@@ -31,7 +31,7 @@ class _Link:
 class Proxy:
     """Listens on a port of its own and passes bytes to `upstream`, until told otherwise."""
 
-    def __init__(self, upstream: tuple[str, int]) -> None:
+    def __init__(self, upstream: tuple[str, int] | str) -> None:  # or the path of a Unix socket
         self.upstream = upstream
         self.delay_seconds = 0.0  # for each piece of data, in each direction
         self.is_silent = False  # new connections are accepted and hear nothing
@@ -95,7 +95,7 @@ class Proxy:
             await link.moving.wait()
             if writer.is_closing():
                 return
-            back, link.server = await asyncio.open_connection(*self.upstream)
+            back, link.server = await self._connect()
             pumps = [
                 asyncio.ensure_future(self._pump(link, reader, link.server)),
                 asyncio.ensure_future(self._pump(link, back, writer)),
@@ -109,6 +109,11 @@ class Proxy:
         finally:
             link.reset()
             self._links.discard(link)
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if isinstance(self.upstream, str):
+            return await asyncio.open_unix_connection(self.upstream)
+        return await asyncio.open_connection(*self.upstream)
 
     async def _pump(
         self, link: _Link, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
