@@ -105,23 +105,20 @@ async def test_two_statements_with_the_same_keys_in_opposite_order_both_succeed(
     assert sum(answer is not None for answer in answers) == len(keys)
 
 
-@pytest.mark.parametrize("whose", ["the queue's transaction", "the caller's transaction"])
 async def test_bulk_enqueues_of_the_same_keys_in_opposite_order_both_succeed(
-    queue: PostgresQueue, other: PostgresQueue, database: str, whose: str
+    queue: PostgresQueue, other: PostgresQueue, database: str
 ) -> None:
     await _ended(queue, KEYS)
 
     async def enqueue(which: PostgresQueue, keys: list[str]) -> int:
         jobs = [Job("sleep", kwargs={"seconds": 0}, key=key) for key in keys]
-        if whose == "the queue's transaction":
-            answers = await which.enqueue_many(jobs)
-        else:
-            connection = await asyncpg.connect(database)
-            try:
-                async with connection.transaction():
-                    answers = await which.enqueue_many(jobs, connection=connection)
-            finally:
-                await connection.close()
+        # a connection of the caller's, on which no time limit for locks ends the wait
+        connection = await asyncpg.connect(database)
+        try:
+            async with connection.transaction():
+                answers = await which.enqueue_many(jobs, connection=connection)
+        finally:
+            await connection.close()
         assert [job.key for job in answers if job] in (keys, []), "in the order of the call"
         return len([job for job in answers if job])
 
