@@ -92,6 +92,12 @@ async def test_jobs_come_out_in_the_order_in_which_they_went_in(queue: PostgresQ
         assert await counts(queue) == (3 - number, number, 3)
 
 
+async def test_priority_counts_more_than_age(queue: PostgresQueue) -> None:
+    old = await enqueue(queue, priority=9, scheduled=int(time.time()) - 100)
+    young = await enqueue(queue, priority=1)
+    assert [await claim(queue), await claim(queue)] == [young, old]
+
+
 async def test_dequeue_waits_for_a_job_or_for_its_timeout(queue: PostgresQueue) -> None:
     assert await queue.dequeue(timeout=0.2) is None
     waiting = asyncio.create_task(queue.dequeue())
