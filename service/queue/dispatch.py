@@ -133,6 +133,8 @@ def job_from_call(registry: Registry, name: str, arguments: Mapping[str, Any]) -
 def check_job(registry: Registry, job: Job) -> Job:
     """The same job with its payload checked and made JSON-safe; its name is the task's own."""
     task = registry.get(job.function)
+    if not 0 <= job.priority <= 32767:
+        raise InvalidOptionError("priority", "must be 0 to 32767")
     job.function = task.name
     job.kwargs = task.encode(job.kwargs or {})
     return job

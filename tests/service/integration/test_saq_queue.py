@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from saq import Job, Status
 
-from service.queue.errors import InvalidPayloadError
+from service.queue.errors import InvalidOptionError, InvalidPayloadError
 from service.queue.postgres import PostgresQueue
 from service.queue.registry import Registry
 from tests.service.integration.conftest import claim
@@ -267,16 +267,13 @@ async def test_job_scheduled_for_the_next_second_does_not_start_in_this_one(
     assert started.timestamp() >= due
 
 
-@pytest.mark.xfail(
-    reason="a claim takes any priority; SAQ's workers take 0 to 32767 unless told otherwise"
-)
-async def test_job_of_a_negative_priority_is_kept_from_the_workers(queue: PostgresQueue) -> None:
-    parked = await enqueue(queue, Job("echo", priority=-1))
-    job = await enqueue(queue, Job("echo", priority=0))
-    assert await claim(queue) == job
-    assert await queue.dequeue(timeout=0.2) is None
-    await parked.refresh()
-    assert parked.status is Status.QUEUED
+@pytest.mark.parametrize("priority", [-1, 32768])
+async def test_priority_that_no_worker_takes_is_refused(
+    queue: PostgresQueue, priority: int
+) -> None:
+    with pytest.raises(InvalidOptionError, match="priority: must be 0 to 32767"):
+        await enqueue(queue, Job("echo", priority=priority))
+    assert await counts(queue) == (0, 0, 0)
 
 
 async def test_connecting_and_disconnecting_twice_is_harmless(queue: PostgresQueue) -> None:
