@@ -13,6 +13,7 @@ from stacks.node import use_own_node
 use_own_node()
 
 from aws_cdk import App  # noqa: E402 - Node is chosen first
+from aws_cdk.cx_api import CloudAssembly  # noqa: E402
 
 from stacks.build import build_stage  # noqa: E402
 from stacks.checks import check_stage  # noqa: E402
@@ -41,6 +42,17 @@ def chosen_stage(given: dict[str, object]) -> Stage:
     return stage
 
 
+def synthesize(
+    stage: Stage, given: dict[str, object], *, folder: str | None = None
+) -> CloudAssembly:
+    """The stage's templates and assets, in `folder` or where the CDK's command line wants them."""
+    # The CDK's own validation is off: cfn-lint checks more in the tests, and this one is half of
+    # the time of a synthesis. cdk-nag runs all the same.
+    app = App(context=given, outdir=folder, builtin_cloud_formation_validation=False)
+    build_stage(app, stage)
+    return app.synth()
+
+
 def main() -> int:
     """Synthesize; 1 and the reasons where the configuration cannot be deployed."""
     given = context()
@@ -49,9 +61,7 @@ def main() -> int:
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    app = App(context=given)
-    build_stage(app, stage)
-    app.synth()
+    synthesize(stage, given)
     return 0
 
 

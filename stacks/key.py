@@ -39,11 +39,19 @@ class EncryptionKey(kms.Key):
             iam.PolicyStatement(
                 principals=[
                     iam.ServicePrincipal("cloudwatch.amazonaws.com"),
-                    iam.ServicePrincipal("events.amazonaws.com"),
                     iam.ServicePrincipal("events.rds.amazonaws.com"),
                 ],
                 actions=["kms:Decrypt", "kms:GenerateDataKey*"],
                 resources=["*"],  # in a key's own policy this means the key
                 conditions={"StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID}},
+            )
+        )
+        self.add_to_resource_policy(
+            iam.PolicyStatement(
+                # Without a condition, as in AWS's own example: EventBridge names no account to SNS.
+                # https://repost.aws/knowledge-center/sns-not-getting-eventbridge-notification
+                principals=[iam.ServicePrincipal("events.amazonaws.com")],
+                actions=["kms:Decrypt", "kms:GenerateDataKey*"],
+                resources=["*"],  # in a key's own policy this means the key
             )
         )

@@ -1,5 +1,6 @@
 """The VPC: a new one, or one that is there already."""
 
+from aws_cdk import Aws
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
@@ -28,7 +29,7 @@ class Network(Construct):
 
     def __init__(self, scope: StageStack, id: str, *, stage: Stage, key: kms.IKey) -> None:
         super().__init__(scope, id)
-        self.endpoints: list[ec2.InterfaceVpcEndpoint] = []
+        self.endpoints_group: ec2.SecurityGroup | None = None  # with egress "endpoints"
         if stage.vpc_id:
             self.vpc = self._imported(stage)
         else:
@@ -90,7 +91,11 @@ class Network(Construct):
     def _log_flows(self, vpc: ec2.Vpc, stage: Stage, key: kms.IKey) -> None:
         group = log_group(self, "FlowLogs", stage=stage, key=key)
         role = iam.Role(
-            self, "FlowLogsRole", assumed_by=iam.ServicePrincipal("vpc-flow-logs.amazonaws.com")
+            self,
+            "FlowLogsRole",
+            assumed_by=iam.ServicePrincipal("vpc-flow-logs.amazonaws.com").with_conditions(
+                {"StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID}}
+            ),
         )
         iam.ManagedPolicy(
             self,
@@ -127,23 +132,21 @@ class Network(Construct):
             services["Kms"] = ec2.InterfaceVpcEndpointAwsService.KMS
         if stage.email_from:
             services["Email"] = ec2.InterfaceVpcEndpointAwsService.EMAIL
-        group = ec2.SecurityGroup(
+        self.endpoints_group = ec2.SecurityGroup(
             self,
             "EndpointsSecurityGroup",
             vpc=vpc,
             description="The way to AWS services; each ECS service adds its own rule",
             allow_all_outbound=False,
         )
-        self.endpoints = [
+        for name, service in services.items():
             vpc.add_interface_endpoint(
                 f"{name}Endpoint",
                 service=service,
                 subnets=ec2.SubnetSelection(subnet_group_name=PRIVATE),
-                security_groups=[group],
+                security_groups=[self.endpoints_group],
                 open=False,
             )
-            for name, service in services.items()
-        ]
 
     def _selections(self, stage: Stage) -> tuple[ec2.SubnetSelection, ec2.SubnetSelection]:
         tasks = ec2.SubnetSelection(subnet_type=ec2.SubnetType.PUBLIC)

@@ -44,7 +44,7 @@ class Process(Construct):
     ) -> None:
         super().__init__(scope, id)
         self.process, self.stage, self.image, self.data = process, stage, image, data
-        self.log_group = log_group
+        self.log_group, self.roles = log_group, roles
         self.task_definition = ecs.FargateTaskDefinition(
             self,
             "TaskDefinition",

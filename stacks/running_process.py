@@ -1,9 +1,11 @@
 """A process that ECS keeps running."""
 
+from aws_cdk import Duration
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
 from constructs import Construct
 
+from service.contract import ProcessName
 from stacks import database
 from stacks.checks import MAXIMUM_PERCENT
 from stacks.config import Stage
@@ -11,6 +13,8 @@ from stacks.data_stack import DataStack
 from stacks.network import Network
 from stacks.process import Process
 
+# From its start an ECS task of the API has so long for migrations before the balancer judges it.
+GRACE_SECONDS = 120
 HTTPS = ec2.Port.tcp(443)
 
 
@@ -45,6 +49,8 @@ class RunningProcess(Construct):
             description=f"ECS tasks of {stage.names.service(name)}",
             allow_all_outbound=False,
         )
+        is_api = name is ProcessName.API
+        grace = Duration.seconds(GRACE_SECONDS) if is_api else None
         self.service = ecs.FargateService(
             self,
             "Service",
@@ -64,6 +70,7 @@ class RunningProcess(Construct):
             availability_zone_rebalancing=ecs.AvailabilityZoneRebalancing.ENABLED,
             propagate_tags=ecs.PropagatedTagSource.SERVICE,
             enable_ecs_managed_tags=True,
+            health_check_grace_period=grace,
             capacity_provider_strategies=_capacity(spot_percent, min_count),
         )
         if is_done_when_healthy:
@@ -73,6 +80,8 @@ class RunningProcess(Construct):
                 {"Enable": True, "HealthyPercent": 100, "SourceServiceRevisionCleanup": "DEFERRED"},
             )
         self._open_ways(network, data)
+        # The first ECS task needs its rights and its ways when it starts.
+        self.service.node.add_dependency(process.roles, self.security_group)
 
     def _open_ways(self, network: Network, data: DataStack) -> None:
         # From here towards the database: the other direction would make the data stack depend on
@@ -82,8 +91,10 @@ class RunningProcess(Construct):
         )
         # AWS's addresses are many and change. A job that needs another port gets its line here.
         self.security_group.add_egress_rule(ec2.Peer.any_ipv4(), HTTPS, "to AWS and other HTTPS")
-        for endpoint in network.endpoints:
-            endpoint.connections.allow_from(self.security_group, HTTPS, "ECS tasks")
+        if network.endpoints_group:
+            self.security_group.connections.allow_to(
+                network.endpoints_group, HTTPS, "to the endpoints of AWS services"
+            )
 
 
 def _capacity(spot_percent: int, min_count: int) -> list[ecs.CapacityProviderStrategy] | None:

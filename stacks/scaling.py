@@ -1,10 +1,11 @@
 """How many ECS tasks run: the API by requests and CPU, the worker by its queue."""
 
-from aws_cdk import Duration
+from aws_cdk import Duration, Stack
 from aws_cdk import aws_applicationautoscaling as autoscaling
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from service.contract import Metric, ProcessName
@@ -59,12 +60,24 @@ class WorkerScaling(Construct):
         self, scope: Construct, id: str, *, stage: Stage, worker: ecs.FargateService
     ) -> None:
         super().__init__(scope, id)
+        # The role that ECS's own scaling has anyway; CDK would make another.
+        role = iam.Role.from_role_arn(
+            self,
+            "Role",
+            Stack.of(self).format_arn(
+                service="iam",
+                region="",
+                resource="role/aws-service-role/ecs.application-autoscaling.amazonaws.com",
+                resource_name="AWSServiceRoleForApplicationAutoScaling_ECSService",
+            ),
+        )
         self.target = autoscaling.ScalableTarget(
             self,
             "Count",
             service_namespace=autoscaling.ServiceNamespace.ECS,
             resource_id=f"service/{stage.names.cluster}/{stage.names.service(ProcessName.WORKER)}",
             scalable_dimension="ecs:service:DesiredCount",
+            role=role,
             min_capacity=stage.worker_min_count,
             max_capacity=stage.worker_max_count,
         )

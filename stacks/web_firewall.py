@@ -1,5 +1,6 @@
 """AWS WAF before the balancer."""
 
+from aws_cdk import ArnFormat, Stack
 from aws_cdk import aws_elasticloadbalancingv2 as elb
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_wafv2 as waf
@@ -42,6 +43,7 @@ class WebFirewall(Construct):
         acl = waf.CfnWebACL(
             self,
             "Acl",
+            name=self.name,  # its metrics are found by it
             scope="REGIONAL",
             default_action=waf.CfnWebACL.DefaultActionProperty(allow={}),
             visibility_config=_visible(self.name),
@@ -55,7 +57,15 @@ class WebFirewall(Construct):
             self,
             "Logging",
             resource_arn=acl.attr_arn,
-            log_destination_configs=[logs.log_group_ref.log_group_arn],
+            # The group's own attribute ends in :*, which the firewall refuses.
+            log_destination_configs=[
+                Stack.of(self).format_arn(
+                    service="logs",
+                    resource="log-group",
+                    resource_name=logs.log_group_name,
+                    arn_format=ArnFormat.COLON_RESOURCE_NAME,
+                )
+            ],
             redacted_fields=[
                 waf.CfnLoggingConfiguration.FieldToMatchProperty(single_header={"Name": header})
                 for header in HIDDEN_HEADERS
