@@ -29,8 +29,13 @@ def context() -> dict[str, object]:
     if given := os.environ.get(CONTEXT_VARIABLE):
         found: dict[str, object] = json.loads(given)
         return found
-    flags: dict[str, object] = json.loads(CDK_JSON.read_text("utf-8"))["context"]
-    return flags
+    return flags()
+
+
+def flags() -> dict[str, object]:
+    """The feature flags of cdk.json, which decide about logical ids and defaults."""
+    found: dict[str, object] = json.loads(CDK_JSON.read_text("utf-8"))["context"]
+    return found
 
 
 def chosen_stage(given: dict[str, object]) -> Stage:
