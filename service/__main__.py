@@ -2,8 +2,12 @@
 
 import os
 import sys
+from typing import TYPE_CHECKING
 
 from service.contract import HEARTBEAT_FILE, EnvVar, ProcessName
+
+if TYPE_CHECKING:  # the health check must not pay for it
+    from service.settings import Settings
 
 USAGE = f"usage: python -m service {'|'.join(ProcessName)}"
 
@@ -23,12 +27,12 @@ def main(arguments: list[str]) -> int:
     from service.settings import SettingsError, load_settings  # noqa: PLC0415
 
     try:
-        settings = load_settings()
+        settings = load_settings(process)
     except SettingsError as error:
         return _say(f"{process} cannot start: {error}", 2)
     logs.configure(settings, process)
     if process is ProcessName.MIGRATE:
-        return _migrate(settings.database_dsn, settings.queue_url)
+        return _migrate(settings)
     if process is ProcessName.WORKER:
         from service.worker import run  # noqa: PLC0415
     else:
@@ -42,15 +46,18 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _migrate(*dsns: str) -> int:
+def _migrate(settings: "Settings") -> int:
     import asyncio  # noqa: PLC0415
 
+    from service.aws import database_password  # noqa: PLC0415
     from service.db import UNAVAILABLE  # noqa: PLC0415
     from service.migrate import MigrationError, migrate  # noqa: PLC0415
 
+    databases = {settings.database_dsn: database_password(settings)}
+    databases.setdefault(settings.queue_url, None)  # the queue's may be another one
     try:
-        for dsn in dict.fromkeys(dsns):  # the queue's database may be another one
-            for name in asyncio.run(migrate(dsn)):
+        for dsn, password in databases.items():
+            for name in asyncio.run(migrate(dsn, password=password)):
                 _say(f"applied {name}", 0)
     except MigrationError as error:
         return _say(f"migrate failed: {error}", 1)

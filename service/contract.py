@@ -19,10 +19,12 @@ class ProcessName(StrEnum):
 class EnvVar(StrEnum):
     """Every environment variable the service reads, and nothing else reads."""
 
+    APP_NAME = "APP_NAME"
     STAGE = "STAGE"
     LOG_LEVEL = "LOG_LEVEL"
     LOG_FORMAT = "LOG_FORMAT"
     DATABASE_URL = "DATABASE_URL"
+    DATABASE_SECRET_ARN = "DATABASE_SECRET_ARN"  # noqa: S105 - where the password is, not it
     DATABASE_POOL_SIZE = "DATABASE_POOL_SIZE"
     QUEUE_DSN = "QUEUE_DSN"
     QUEUE_POOL_SIZE = "QUEUE_POOL_SIZE"
@@ -37,10 +39,59 @@ class EnvVar(StrEnum):
     WORKER_POLL_SECONDS = "WORKER_POLL_SECONDS"
     WORKER_HEARTBEAT_FILE = "WORKER_HEARTBEAT_FILE"
     DRAIN_SECONDS = "DRAIN_SECONDS"
+    BUCKET = "BUCKET"
     EMAIL_FROM = "EMAIL_FROM"
     AWS_REGION = "AWS_REGION"
 
 
+class DatabaseSecretField(StrEnum):
+    """Keys of the JSON that RDS keeps in Secrets Manager; the names are RDS's."""
+
+    USERNAME = "username"
+    PASSWORD = "password"  # noqa: S105 - the field's name, not a password
+
+
+class UiSecretField(StrEnum):
+    """Keys of the JSON with the credentials of the job pages."""
+
+    USERNAME = "username"
+    PASSWORD = "password"  # noqa: S105 - the field's name, not a password
+
+
+class Metric(StrEnum):
+    """What one process of a stage, API or worker, writes to its log once a minute for its queue.
+
+    It goes on while no worker runs, or nothing would wake one. A metric without a unit in its name
+    is a count.
+    """
+
+    BACKLOG = "Backlog"  # jobs that are due and wait
+    OLDEST_JOB_AGE_SECONDS = "OldestJobAgeSeconds"  # how long the oldest of them has been due; or 0
+    WORKERS_ALIVE = "WorkersAlive"  # with a lease that has not run out; 0 is written too
+    # Waiting and running jobs for each live worker, or for one where there is none. It holds the
+    # running ones so that a worker with work is never in excess.
+    JOBS_PER_WORKER = "JobsPerWorker"
+    JOBS_STARTED = "JobsStarted"  # this and the following: since the last time
+    JOBS_FINISHED = "JobsFinished"
+    JOBS_FAILED = "JobsFailed"  # for good: no attempt is left
+    JOBS_RETRIED = "JobsRetried"
+    DEAD_LETTERS = "DeadLetters"  # jobs that killed their workers or cannot be read
+    LISTEN_AGE_SECONDS = "ListenAgeSeconds"  # the longest silence of a live worker's LISTEN
+
+
+class MetricDimension(StrEnum):
+    """Every metric has these three, in this order, and no other."""
+
+    APP = "App"
+    STAGE = "Stage"
+    QUEUE = "Queue"
+
+
+METRIC_NAMESPACE = "Moorage"
+METRIC_SECONDS = 60  # between two writings
+
+DEFAULT_APP_NAME = "moorage"
+APP_NAME_PATTERN = r"^[a-z][a-z0-9-]{0,19}$"
 LOCAL_STAGE = "local"  # the only stage where the API and the job pages may be open
 
 API_PORT = 8000
@@ -49,10 +100,26 @@ READY_PATH = "/health/ready"
 UI_PATH = "/saq"
 QUEUE_NAME = "default"
 
+WRONG_CREDENTIALS_EVENT = "wrong credentials"  # in the API's log, for each refused request
+
+# Connections of one process beside its pools: one that listens, one that holds the lease.
+OWN_CONNECTIONS = 2
+MIGRATE_CONNECTIONS = 1
+
+# Where each process may keep objects: the API writes uploads, the worker results, both read both.
+UPLOADS_PREFIX = "uploads/"
+RESULTS_PREFIX = "results/"
+
+RDS_CA_FILE = "/etc/ssl/rds-global-bundle.pem"  # in the image: RDS's roots are in no system's store
+USER = "10001:10001"  # uid and gid of every container
+WRITABLE_PATH = "/tmp"  # noqa: S108 - an empty volume in the ECS task; everything else is read-only
+
 STOP_TIMEOUT_SECONDS = 120  # the most Fargate allows between SIGTERM and SIGKILL
 DRAIN_SECONDS = (
     100  # for running jobs after SIGTERM; the rest covers cancelling, recording, closing
 )
+STOP_MARGIN_SECONDS = 10  # between drain and SIGKILL, for cancelling, recording and closing pools
+DRAIN_MAX_SECONDS = STOP_TIMEOUT_SECONDS - STOP_MARGIN_SECONDS
 KEEP_ALIVE_SECONDS = 75  # above the load balancer's 60 s idle timeout, or it sees random 502s
 
 HEARTBEAT_FILE = "/tmp/moorage-worker-heartbeat"  # noqa: S108 - an empty volume in the ECS task

@@ -1,11 +1,15 @@
 """Connections to Postgres: bounded in number and in time, and named in pg_stat_activity."""
 
 import random
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import asyncpg
 
 CONNECT_TIMEOUT_SECONDS = 5.0
+
+Password = Callable[[], str] | Callable[[], Awaitable[str]]
+"""Asked for every new connection, so that a password may rotate."""
 
 UNAVAILABLE: tuple[type[BaseException], ...] = (
     OSError,  # refused, reset, unknown host, no socket file

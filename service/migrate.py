@@ -12,7 +12,7 @@ from pathlib import Path
 import asyncpg
 import structlog
 
-from service.db import CONNECT_TIMEOUT_SECONDS
+from service.db import CONNECT_TIMEOUT_SECONDS, Password
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 LOCK_KEY = 0x6D6F6F72  # "moor": any constant of ours
@@ -52,7 +52,9 @@ def read_migrations(folder: Path = MIGRATIONS) -> list[Migration]:
     return found
 
 
-async def migrate(dsn: str, folder: Path = MIGRATIONS) -> list[str]:
+async def migrate(
+    dsn: str, folder: Path = MIGRATIONS, *, password: Password | None = None
+) -> list[str]:
     """Apply what is missing, all of it or nothing; the names of what was applied.
 
     A database that is newer than the files is left alone: an older image runs beside a newer one
@@ -61,6 +63,7 @@ async def migrate(dsn: str, folder: Path = MIGRATIONS) -> list[str]:
     migrations = read_migrations(folder)
     connection: asyncpg.Connection = await asyncpg.connect(
         dsn,
+        password=password,
         timeout=CONNECT_TIMEOUT_SECONDS,
         server_settings={
             "application_name": "migrate",

@@ -28,11 +28,13 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
+    app_name: Annotated[str, Field(pattern=contract.APP_NAME_PATTERN)] = contract.DEFAULT_APP_NAME
     stage: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,15}$")]
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "pretty"] = "auto"
 
     database_url: SecretStr
+    database_secret_arn: str | None = None
     database_pool_size: Annotated[int, Field(ge=1, le=100)] = 10
     queue_dsn: SecretStr | None = None
     queue_pool_size: Annotated[int, Field(ge=2, le=100)] = 4
@@ -40,7 +42,7 @@ class Settings(BaseSettings):
     api_host: str = "127.0.0.1"
     api_port: Annotated[int, Field(ge=1, le=65535)] = contract.API_PORT
     api_auth: Literal["key", "off"] = "key"
-    api_key: Annotated[SecretStr | None, Field(validate_default=True)] = None
+    api_key: SecretStr | None = None
     ui_username: str | None = None
     ui_password: Annotated[SecretStr | None, Field(validate_default=True)] = None
 
@@ -48,10 +50,11 @@ class Settings(BaseSettings):
     worker_concurrency: Annotated[int, Field(ge=1, le=1000)] = 10
     worker_poll_seconds: Annotated[float, Field(ge=0.1, le=60)] = 5.0
     worker_heartbeat_file: str = contract.HEARTBEAT_FILE
-    drain_seconds: Annotated[int, Field(ge=0, le=contract.STOP_TIMEOUT_SECONDS - 10)] = (
+    drain_seconds: Annotated[int, Field(ge=0, le=contract.DRAIN_MAX_SECONDS)] = (
         contract.DRAIN_SECONDS
     )
 
+    bucket: str | None = None
     email_from: str | None = None
     aws_region: str | None = None
 
@@ -71,15 +74,8 @@ class Settings(BaseSettings):
     # the reader would meet these problems one run later.
     @field_validator("api_key")
     @classmethod
-    def _is_key_given(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        if value is not None:
-            return _long_enough(value)
-        if info.data.get("stage") != contract.LOCAL_STAGE and info.data.get("api_auth") == "key":
-            raise ValueError(
-                "missing; every stage but local needs one "
-                "(API_AUTH=off leaves authentication to what stands in front of the API)"
-            )
-        return None
+    def _is_key_long(cls, value: SecretStr | None) -> SecretStr | None:
+        return value if value is None else _long_enough(value)
 
     @field_validator("ui_password")
     @classmethod
@@ -103,19 +99,41 @@ class Settings(BaseSettings):
         return (self.queue_dsn or self.database_url).get_secret_value()
 
 
+class ApiSettings(Settings):
+    """What the API asks beyond the others: the worker and the migrations see no API key."""
+
+    api_key: Annotated[SecretStr | None, Field(validate_default=True)] = None
+
+    @field_validator("api_key")
+    @classmethod
+    def _is_key_given(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        stage, auth = info.data.get("stage"), info.data.get("api_auth")
+        if value is None and stage != contract.LOCAL_STAGE and auth == "key":
+            raise ValueError(
+                "missing; every stage but local needs one "
+                "(API_AUTH=off leaves authentication to what stands in front of the API)"
+            )
+        return value
+
+
+def settings_of(process: contract.ProcessName) -> type[Settings]:
+    """The settings that `process` reads."""
+    return ApiSettings if process is contract.ProcessName.API else Settings
+
+
 def _long_enough(secret: SecretStr) -> SecretStr:
     if len(secret.get_secret_value()) < SECRET_MIN_CHARACTERS:
         raise ValueError(f"must have at least {SECRET_MIN_CHARACTERS} characters")
     return secret
 
 
-def load_settings() -> Settings:
-    """Read the environment once.
+def load_settings(process: contract.ProcessName) -> Settings:
+    """Read the environment once, for `process`.
 
     Raises `SettingsError` naming every missing or wrong variable at once; no value is repeated.
     """
     try:
-        return Settings()
+        return settings_of(process)()
     except ValidationError as error:
         raise SettingsError([_problem(dict(found)) for found in error.errors()]) from None
 

@@ -12,6 +12,7 @@ import structlog
 import uvloop
 
 from service import healthcheck
+from service.aws import queue_password
 from service.queue.postgres import PostgresQueue
 from service.queue.registry import Registry, discover
 from service.queue.worker import Worker, database_hooks
@@ -29,6 +30,7 @@ def create_queue(settings: Settings, registry: Registry) -> PostgresQueue:
         registry,
         pool_size=settings.queue_pool_size,
         poll_seconds=settings.worker_poll_seconds,
+        password=queue_password(settings),
     )
 
 

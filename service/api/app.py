@@ -23,6 +23,7 @@ from service.api.envelope import Envelope
 from service.api.errors import EXCEPTION_HANDLERS
 from service.api.problem import problem
 from service.api.ui import JobPages, content_policy, has_pages, saq_plugin
+from service.aws import database_password
 from service.db import CONNECT_TIMEOUT_SECONDS, create_pool
 from service.queue.postgres import PostgresQueue
 from service.queue.registry import Registry, domains
@@ -47,7 +48,10 @@ def create_app(
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             app.state.pool = await create_pool(
-                settings.database_dsn, name="moorage api", max_size=settings.database_pool_size
+                settings.database_dsn,
+                name="moorage api",
+                max_size=settings.database_pool_size,
+                password=database_password(settings),
             )
             stack.push_async_callback(_close, app.state.pool)
             await queue.connect()

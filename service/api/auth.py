@@ -12,7 +12,7 @@ from litestar.utils import normalize_path
 
 from service.api.envelope import send_response
 from service.api.problem import problem
-from service.contract import LIVE_PATH, READY_PATH, UI_PATH
+from service.contract import LIVE_PATH, READY_PATH, UI_PATH, WRONG_CREDENTIALS_EVENT
 from service.settings import Settings
 
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
@@ -87,7 +87,7 @@ class Gate:
                 return False
             challenge = 'Bearer realm="Moorage"'
         if headers.get("authorization") or headers.get("x-api-key"):
-            log.warning("wrong credentials", scheme=challenge.split(" ", maxsplit=1)[0])
+            log.warning(WRONG_CREDENTIALS_EVENT, scheme=challenge.split(" ", maxsplit=1)[0])
         raise Refusal(
             401,
             "This needs valid credentials: the API key as Authorization: Bearer or X-API-Key, "

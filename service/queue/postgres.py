@@ -5,7 +5,7 @@ import json
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 import asyncpg
@@ -17,7 +17,7 @@ from saq.types import CountKind, QueueInfo, WorkerInfo
 from saq.utils import now
 
 from service import contract
-from service.db import CONNECT_TIMEOUT_SECONDS, UNAVAILABLE, create_pool
+from service.db import CONNECT_TIMEOUT_SECONDS, UNAVAILABLE, Password, create_pool
 from service.queue import job as rows
 from service.queue import reading
 from service.queue import statements as sql
@@ -69,7 +69,7 @@ class PostgresQueue(Queue):
         name: str = contract.QUEUE_NAME,
         pool_size: int = 4,
         poll_seconds: float = 5.0,
-        password: Callable[[], str] | Callable[[], Awaitable[str]] | None = None,
+        password: Password | None = None,
     ) -> None:
         super().__init__(name=name, dump=None, load=None)
         self.registry = registry
@@ -77,8 +77,7 @@ class PostgresQueue(Queue):
         self.channel = f"saq:{name}"  # a stock SAQ worker listens to it too
         self.consumer = Consumer(self, poll_seconds=poll_seconds)
         self._dsn = dsn
-        # asyncpg calls it for every new connection, so that a password may rotate
-        self._login: dict[str, Any] = {} if password is None else {"password": password}
+        self._password = password
         self._pool_size = pool_size
         self._pool: asyncpg.Pool | None = None
         self._connecting = asyncio.Lock()
@@ -106,7 +105,7 @@ class PostgresQueue(Queue):
                     # no statement here leaves anything behind in its session, and asyncpg's own
                     # reset costs a round trip for each
                     reset=_leave_as_is,
-                    **self._login,
+                    password=self._password,
                 )
                 self.consumer.resume()
                 await super().connect()
@@ -145,7 +144,7 @@ class PostgresQueue(Queue):
                 "statement_timeout": f"{STATEMENT_TIMEOUT_SECONDS:.0f}s",
                 **SESSION,
             },
-            **self._login,
+            password=self._password,
         )
         return connection
 

@@ -11,6 +11,8 @@ from typing import Any
 import structlog
 from saq.worker import Worker as SaqWorker
 
+from service.aws import database_password, queue_password
+from service.contract import ProcessName
 from service.db import create_pool
 from service.queue.context import Context
 from service.queue.invoke import functions, run_in_thread
@@ -223,7 +225,10 @@ def database_hooks(settings: Settings) -> tuple[TaskFunction, TaskFunction]:
     async def open_pool(context: dict[str, Any]) -> None:
         context["settings"] = settings
         context["pool"] = await create_pool(
-            settings.database_dsn, name="moorage worker", max_size=settings.database_pool_size
+            settings.database_dsn,
+            name="moorage worker",
+            max_size=settings.database_pool_size,
+            password=database_password(settings),
         )
 
     async def close_pool(context: dict[str, Any]) -> None:
@@ -242,7 +247,7 @@ def settings() -> dict[str, Any]:
     SAQ's own worker then runs the jobs: leases, recovery, schedules and tracking hold, because they
     are the queue's; SAQ waits for the whole drain time when it stops.
     """
-    given = load_settings()
+    given = load_settings(ProcessName.WORKER)
     registry = discover()
     open_pool, close_pool = database_hooks(given)
     return {
@@ -251,6 +256,7 @@ def settings() -> dict[str, Any]:
             registry,
             pool_size=given.queue_pool_size,
             poll_seconds=given.worker_poll_seconds,
+            password=queue_password(given),
         ),
         "functions": functions(registry),
         "concurrency": given.worker_concurrency,

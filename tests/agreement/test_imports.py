@@ -24,6 +24,9 @@ VIOLATIONS = {
         "service/queue/errors.py",
         "import scripts.errors",
     ),
+    "Stacks see of the service only its contract": ("stacks/process.py", "import service.settings"),
+    "Names and configuration need no CDK": ("stacks/checks.py", "import constructs"),
+    "Operator commands never synthesize": ("scripts/errors.py", "import stacks.key"),
     "Operator commands see of the service only its contract": (
         "scripts/errors.py",
         "import service.settings",
@@ -49,7 +52,7 @@ def broken(output: str) -> set[str]:
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    for package in ("service", "scripts"):
+    for package in ("service", "scripts", "stacks"):
         shutil.copytree(
             ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__")
         )
@@ -84,7 +87,7 @@ def test_a_roundabout_import_is_found_too(copy: Path) -> None:
     assert "Operator commands see of the service only its contract" in broken(result.stdout)
 
 
-@pytest.mark.parametrize("module", ["service.contract", "scripts.clean"])
+@pytest.mark.parametrize("module", ["service.contract", "scripts.clean", "stacks.checks"])
 def test_the_standard_library_is_enough_for(module: str) -> None:
     alone = subprocess.run(
         [sys.executable, "-S", "-c", f"import {module}"],  # -S: without the installed packages

@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 import tests.faults.tasks  # noqa: F401 - registers
+from service.contract import ProcessName
 from service.queue.postgres import PostgresQueue
 from service.queue.registry import discover
 from service.settings import load_settings
@@ -16,7 +17,7 @@ from service.worker import create_worker
 
 async def main() -> None:
     password = Path(os.environ["FAULT_PASSWORD"])  # noqa: TID251 - no setting of the service
-    settings, registry = load_settings(), discover()
+    settings, registry = load_settings(ProcessName.WORKER), discover()
     queue = PostgresQueue(settings.queue_url, registry, password=password.read_text)
     await create_worker(settings, registry, queue).start()
     await queue.disconnect()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.contract import EnvVar
+from service.contract import EnvVar, ProcessName
 from service.settings import Settings, SettingsError, load_settings
 
 LOCAL = {"STAGE": "local", "DATABASE_URL": "postgresql://app:hunter2hunter2@db/app"}
@@ -17,7 +17,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 def problems() -> list[str]:
     with pytest.raises(SettingsError) as raised:
-        load_settings()
+        load_settings(ProcessName.API)
     return raised.value.problems
 
 
@@ -26,14 +26,14 @@ def test_contract_names_exactly_the_variables_that_settings_reads() -> None:
 
 
 def test_stage_and_database_are_enough_on_a_laptop(environment: pytest.MonkeyPatch) -> None:
-    settings = load_settings()
+    settings = load_settings(ProcessName.API)
     assert settings.is_local
     assert settings.queue_url == settings.database_dsn == LOCAL["DATABASE_URL"]
 
 
 def test_queue_may_live_in_another_database(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("QUEUE_DSN", "postgresql://other/queue")
-    assert load_settings().queue_url == "postgresql://other/queue"
+    assert load_settings(ProcessName.API).queue_url == "postgresql://other/queue"
 
 
 def test_all_problems_are_reported_at_once_by_the_variables_names(
@@ -55,7 +55,7 @@ def test_all_problems_are_reported_at_once_by_the_variables_names(
 def test_no_value_appears_in_a_message_or_a_representation(
     environment: pytest.MonkeyPatch,
 ) -> None:
-    assert "hunter2" not in repr(load_settings())
+    assert "hunter2" not in repr(load_settings(ProcessName.API))
     environment.setenv("DATABASE_URL", "mysql://app:hunter2hunter2@db/app")
     environment.setenv("API_KEY", "hunter2")
     found = problems()
@@ -70,10 +70,18 @@ def test_every_stage_but_local_needs_an_api_key_unless_it_is_turned_off(
     environment.setenv("STAGE", "dev")
     assert problems()[0].startswith("API_KEY: missing")
     environment.setenv("API_AUTH", "off")
-    assert load_settings().api_key is None
+    assert load_settings(ProcessName.API).api_key is None
     environment.setenv("API_AUTH", "key")
     environment.setenv("API_KEY", "0123456789abcdef")
-    assert load_settings().api_key is not None
+    assert load_settings(ProcessName.API).api_key is not None
+
+
+@pytest.mark.parametrize("process", [ProcessName.WORKER, ProcessName.MIGRATE])
+def test_only_the_api_needs_the_api_key(
+    process: ProcessName, environment: pytest.MonkeyPatch
+) -> None:
+    environment.setenv("STAGE", "prod")
+    assert load_settings(process).api_key is None
 
 
 def test_job_pages_need_both_credentials_or_none(environment: pytest.MonkeyPatch) -> None:

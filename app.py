@@ -1,0 +1,74 @@
+"""The CDK app of one stage: `cdk deploy --all -c stage=dev -c worker_desired_count=3`.
+
+The only reader of CDK context: `stage`, and any key of `stacks/config.py`.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from stacks.node import use_own_node
+
+use_own_node()
+
+from aws_cdk import App  # noqa: E402 - Node is chosen first
+from aws_cdk.cx_api import CloudAssembly  # noqa: E402
+
+from stacks.build import build_stage  # noqa: E402
+from stacks.checks import check_stage  # noqa: E402
+from stacks.config import Stage, read_stage  # noqa: E402
+from stacks.values import ConfigError  # noqa: E402
+
+CDK_JSON = Path(__file__).parent / "cdk.json"
+CONTEXT_VARIABLE = "CDK_CONTEXT_JSON"  # set by the CDK's command line
+
+
+def context() -> dict[str, object]:
+    """The context as `cdk` hands it over; for plain `python app.py` the flags of cdk.json."""
+    if given := os.environ.get(CONTEXT_VARIABLE):
+        found: dict[str, object] = json.loads(given)
+        return found
+    return flags()
+
+
+def flags() -> dict[str, object]:
+    """The feature flags of cdk.json, which decide about logical ids and defaults."""
+    found: dict[str, object] = json.loads(CDK_JSON.read_text("utf-8"))["context"]
+    return found
+
+
+def chosen_stage(given: dict[str, object]) -> Stage:
+    """The stage that the context asks for, checked. Raises `ConfigError`."""
+    # The CDK's own keys are feature flags (@aws-cdk/…) and remembered look-ups (kind:account=…).
+    ours = {key: value for key, value in given.items() if not set(key) & set("@:/")}
+    stage = read_stage(str(ours.pop("stage", "dev")), ours)
+    check_stage(stage)
+    return stage
+
+
+def synthesize(
+    stage: Stage, given: dict[str, object], *, folder: str | None = None
+) -> CloudAssembly:
+    """The stage's templates and assets, in `folder` or where the CDK's command line wants them."""
+    # The CDK's own validation is off: cfn-lint checks more in the tests, and this one is half of
+    # the time of a synthesis. cdk-nag runs all the same.
+    app = App(context=given, outdir=folder, builtin_cloud_formation_validation=False)
+    build_stage(app, stage)
+    return app.synth()
+
+
+def main() -> int:
+    """Synthesize; 1 and the reasons where the configuration cannot be deployed."""
+    given = context()
+    try:
+        stage = chosen_stage(given)
+    except ConfigError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    synthesize(stage, given)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,37 @@
+"""Where alarms and events go: an SNS topic, and from it an e-mail address if there is one."""
+
+from aws_cdk import Aws
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sns_subscriptions as subscriptions
+from constructs import Construct
+
+from stacks.config import Stage
+
+
+class AlarmTopic(sns.Topic):
+    """Encrypted, TLS only; the AWS services that tell of trouble in this account may publish."""
+
+    def __init__(self, scope: Construct, id: str, *, stage: Stage, key: kms.IKey) -> None:
+        super().__init__(
+            scope,
+            id,
+            display_name=f"{stage.names.prefix} alarms",
+            master_key=key,
+            enforce_ssl=True,
+        )
+        self.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid="Alarms",
+                principals=[
+                    iam.ServicePrincipal("cloudwatch.amazonaws.com"),
+                    iam.ServicePrincipal("events.rds.amazonaws.com"),
+                ],
+                actions=["sns:Publish"],
+                resources=[self.topic_arn],
+                conditions={"StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID}},
+            )
+        )
+        if stage.alarm_email:
+            self.add_subscription(subscriptions.EmailSubscription(stage.alarm_email))

@@ -1,0 +1,27 @@
+"""The three stacks of a stage, in the order they are deployed."""
+
+from dataclasses import dataclass
+
+from aws_cdk import App, Validations
+from cdk_nag import AwsSolutionsChecks, NIST80053R5Checks
+
+from stacks.config import Stage
+from stacks.data_stack import DataStack
+from stacks.network_stack import NetworkStack
+from stacks.service_stack import ServiceStack
+
+
+@dataclass(frozen=True)
+class StageStacks:
+    network: NetworkStack
+    data: DataStack
+    service: ServiceStack
+
+
+def build_stage(app: App, stage: Stage) -> StageStacks:
+    """Adds the stage's stacks to `app`; a finding of cdk-nag without a reason stops synthesis."""
+    Validations.of(app).add_plugins(AwsSolutionsChecks(app), NIST80053R5Checks(app))
+    network = NetworkStack(app, stage)
+    data = DataStack(app, stage, network=network.network, key=network.key)
+    service = ServiceStack(app, stage, network=network.network, key=network.key, data=data)
+    return StageStacks(network, data, service)

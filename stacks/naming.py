@@ -1,0 +1,107 @@
+"""Every name that people type, every stack and output, spelled once. Standard library only."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from service.contract import ProcessName
+
+
+class Output(StrEnum):
+    """Keys of a stage's stack outputs; operator commands find everything by them."""
+
+    URL = "Url"
+    CLUSTER = "Cluster"
+    API_SERVICE = "ApiService"
+    WORKER_SERVICE = "WorkerService"
+    API_LOG_GROUP = "ApiLogGroup"
+    WORKER_LOG_GROUP = "WorkerLogGroup"
+    API_TASK_DEFINITION = "ApiTaskDefinition"
+    WORKER_TASK_DEFINITION = "WorkerTaskDefinition"
+    DATABASE_ENDPOINT = "DatabaseEndpoint"
+    DATABASE_SECRET = "DatabaseSecret"  # noqa: S105 - an output's key
+    BUCKET = "Bucket"
+    API_KEY_SECRET = "ApiKeySecret"  # noqa: S105 - an output's key
+    UI_SECRET = "UiSecret"  # noqa: S105 - an output's key
+    ALARM_TOPIC = "AlarmTopic"
+    DASHBOARD = "Dashboard"
+    TRANSPORT = "Transport"
+    SCALE_COMMAND = "ScaleCommand"
+    LOGS_COMMAND = "LogsCommand"
+    EXEC_COMMAND = "ExecCommand"
+
+
+@dataclass(frozen=True)
+class Names:
+    """The names of one deployed stage.
+
+    Only these are physical, because people type them into `aws ecs` and `aws logs` (`database.py`
+    says why the database has one). CloudFormation cannot replace a named resource in place, so
+    everything else keeps its generated name and is found by `Output`.
+    """
+
+    app: str
+    stage: str
+
+    @property
+    def prefix(self) -> str:
+        return f"{self.app}-{self.stage}"
+
+    @property
+    def network_stack(self) -> str:
+        return f"{self.prefix}-network"
+
+    @property
+    def data_stack(self) -> str:
+        return f"{self.prefix}-data"
+
+    @property
+    def service_stack(self) -> str:
+        return f"{self.prefix}-service"
+
+    @property
+    def cluster(self) -> str:
+        return f"{self.prefix}-cluster"
+
+    @property
+    def database(self) -> str:
+        return self.prefix
+
+    @property
+    def database_log_group(self) -> str:
+        """The name is RDS's choice."""
+        return f"/aws/rds/cluster/{self.database}/postgresql"
+
+    @property
+    def dashboard(self) -> str:
+        return self.prefix
+
+    @property
+    def exec_log_group(self) -> str:
+        """Where the sessions of `aws ecs execute-command` are written down."""
+        return f"/ecs/{self.prefix}-exec"
+
+    def service(self, process: ProcessName) -> str:
+        return f"{self.prefix}-{process}-service"
+
+    def log_group(self, process: ProcessName) -> str:
+        """`migrate` has none: it writes to its host's group under its own stream prefix."""
+        return f"/ecs/{self.prefix}-{process}"
+
+    def scale_command(self, process: ProcessName) -> str:
+        return (
+            f"aws ecs update-service --cluster {self.cluster} --service {self.service(process)} "
+            "--desired-count 3"
+        )
+
+    def logs_command(self, process: ProcessName) -> str:
+        return f"aws logs tail {self.log_group(process)} --follow"
+
+    def exec_command(self, process: ProcessName) -> str:
+        newest = (
+            f"$(aws ecs list-tasks --cluster {self.cluster} --service-name {self.service(process)} "
+            "--query 'taskArns[0]' --output text)"
+        )
+        return (
+            f"aws ecs execute-command --cluster {self.cluster} --task {newest} "
+            f"--container {process} --interactive --command /bin/sh"
+        )

@@ -1,0 +1,235 @@
+"""What each ECS task may do, statement by statement."""
+
+from aws_cdk import Aws, Stack
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from service.contract import RESULTS_PREFIX, UPLOADS_PREFIX, ProcessName
+from stacks.acknowledge import acknowledge
+from stacks.config import Stage
+from stacks.data_stack import DataStack, bucket_export
+from stacks.image import Image
+
+
+class TaskRoles(Construct):
+    """`execution` starts the ECS task: image, log, secrets. `task` is what the code in it may do.
+
+    The rights stand in one managed policy for each role, written here and nowhere else: nothing
+    that CDK would grant on the way is added.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        stage: Stage,
+        process: ProcessName,
+        image: Image,
+        data: DataStack,
+        key: kms.IKey,
+        log_group: logs.ILogGroup,
+        exec_log_group: logs.ILogGroup,
+    ) -> None:
+        super().__init__(scope, id)
+        self.execution, self.execution_policy = self._role(
+            "Execution", _execution_statements(process, image, data, key, log_group)
+        )
+        statements = [
+            *_database_statements(data, key),
+            *_bucket_statements(process, data, key),
+        ]
+        if process is ProcessName.WORKER:
+            statements += [_protection_statement(self, stage)]
+            if stage.email_from:
+                statements += [_email_statement(self, stage)]
+        if stage.enable_exec:
+            statements += _exec_statements(key, exec_log_group)
+        self.task, self.task_policy = self._role("Task", statements)
+        self._acknowledge(process, stage, image)
+
+    def _acknowledge(self, process: ProcessName, stage: Stage, image: Image) -> None:
+        for prefix in (UPLOADS_PREFIX, RESULTS_PREFIX):
+            acknowledge(
+                self.task_policy,
+                "The objects under one prefix of the stage's bucket.",
+                f"AwsSolutions-IAM5[Resource::{bucket_export(stage)}/{prefix}*]",
+            )
+        if process is ProcessName.WORKER:
+            acknowledge(
+                self.task_policy,
+                "An ECS task's id is made when it starts; the right ends at this cluster.",
+                "AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:ecs:<AWS::Region>:"
+                f"<AWS::AccountId>:task/{stage.names.cluster}/*]",
+            )
+        if process is ProcessName.WORKER and stage.email_from:
+            acknowledge(
+                self.task_policy,
+                "The identity may be the address or its domain; a condition holds the sender.",
+                "AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:ses:<AWS::Region>:"
+                "<AWS::AccountId>:identity/*]",
+            )
+        if stage.enable_exec:
+            acknowledge(
+                self.task_policy,
+                "ssmmessages and logs:DescribeLogGroups know no resource.",
+                "AwsSolutions-IAM5[Resource::*]",
+            )
+        if image.repository_arn:
+            acknowledge(
+                self.execution_policy,
+                "ecr:GetAuthorizationToken knows no resource.",
+                "AwsSolutions-IAM5[Resource::*]",
+            )
+
+    def _role(
+        self, id: str, statements: list[iam.PolicyStatement]
+    ) -> tuple[iam.IRole, iam.ManagedPolicy]:
+        here = Stack.of(self)
+        role = iam.Role(
+            self,
+            id,
+            # Only ECS of this account and region, or another's could lend itself our rights.
+            assumed_by=iam.ServicePrincipal("ecs-tasks.amazonaws.com").with_conditions(
+                {
+                    "StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID},
+                    "ArnLike": {"aws:SourceArn": here.format_arn(service="ecs", resource="*")},
+                }
+            ),
+        )
+        policy = iam.ManagedPolicy(self, f"{id}Policy", roles=[role], statements=statements)
+        return role.without_policy_updates(), policy
+
+
+def _execution_statements(
+    process: ProcessName,
+    image: Image,
+    data: DataStack,
+    key: kms.IKey,
+    log_group: logs.ILogGroup,
+) -> list[iam.PolicyStatement]:
+    statements = [
+        iam.PolicyStatement(
+            sid="WriteLog",
+            actions=["logs:CreateLogStream", "logs:PutLogEvents"],
+            resources=[log_group.log_group_arn],  # ends in :*, its streams
+        )
+    ]
+    if image.repository_arn:
+        statements += [
+            iam.PolicyStatement(
+                sid="SignInToRegistry",
+                actions=["ecr:GetAuthorizationToken"],
+                resources=["*"],  # the call knows no resource
+            ),
+            iam.PolicyStatement(
+                sid="PullImage",
+                actions=[
+                    "ecr:BatchCheckLayerAvailability",
+                    "ecr:BatchGetImage",
+                    "ecr:GetDownloadUrlForLayer",
+                ],
+                resources=[image.repository_arn],
+            ),
+        ]
+    if process is ProcessName.API:
+        statements += [
+            iam.PolicyStatement(
+                sid="ReadSecrets",
+                actions=["secretsmanager:GetSecretValue"],
+                resources=[data.secrets.api_key.secret_arn, data.secrets.ui.secret_arn],
+            ),
+            _key_statement(key, "DecryptSecrets", "secretsmanager", ["kms:Decrypt"]),
+        ]
+    return statements
+
+
+def _database_statements(data: DataStack, key: kms.IKey) -> list[iam.PolicyStatement]:
+    return [
+        iam.PolicyStatement(
+            sid="AskForPassword",
+            actions=["secretsmanager:GetSecretValue"],
+            resources=[data.database.secret_arn],
+        ),
+        _key_statement(key, "DecryptPassword", "secretsmanager", ["kms:Decrypt"]),
+    ]
+
+
+def _bucket_statements(
+    process: ProcessName, data: DataStack, key: kms.IKey
+) -> list[iam.PolicyStatement]:
+    own = UPLOADS_PREFIX if process is ProcessName.API else RESULTS_PREFIX
+    both = [f"{data.bucket_arn}/{name}*" for name in (UPLOADS_PREFIX, RESULTS_PREFIX)]
+    return [
+        iam.PolicyStatement(sid="ReadObjects", actions=["s3:GetObject"], resources=both),
+        iam.PolicyStatement(
+            sid="WriteObjects",
+            actions=["s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"],
+            resources=[f"{data.bucket_arn}/{own}*"],
+        ),
+        _key_statement(key, "UseBucketKey", "s3", ["kms:Decrypt", "kms:GenerateDataKey"]),
+    ]
+
+
+def _key_statement(
+    key: kms.IKey, sid: str, service: str, actions: list[str]
+) -> iam.PolicyStatement:
+    """The key, for what `service` keeps and through that service only."""
+    return iam.PolicyStatement(
+        sid=sid,
+        actions=actions,
+        resources=[key.key_arn],
+        conditions={"StringEquals": {"kms:ViaService": f"{service}.{Aws.REGION}.{Aws.URL_SUFFIX}"}},
+    )
+
+
+def _protection_statement(scope: Construct, stage: Stage) -> iam.PolicyStatement:
+    return iam.PolicyStatement(
+        sid="ProtectItselfFromScaleIn",
+        actions=["ecs:GetTaskProtection", "ecs:UpdateTaskProtection"],
+        # an ECS task's id is made when it starts: the tasks of this cluster
+        resources=[
+            Stack.of(scope).format_arn(
+                service="ecs", resource="task", resource_name=f"{stage.names.cluster}/*"
+            )
+        ],
+    )
+
+
+def _email_statement(scope: Construct, stage: Stage) -> iam.PolicyStatement:
+    return iam.PolicyStatement(
+        sid="SendEmail",
+        actions=["ses:SendEmail"],
+        # the identity may be the address or its domain; the sender is held by the condition
+        resources=[Stack.of(scope).format_arn(service="ses", resource="identity/*")],
+        conditions={"StringEquals": {"ses:FromAddress": stage.email_from}},
+    )
+
+
+def _exec_statements(key: kms.IKey, log_group: logs.ILogGroup) -> list[iam.PolicyStatement]:
+    # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-exec.html
+    return [
+        iam.PolicyStatement(
+            sid="OpenShell",
+            actions=[
+                "ssmmessages:CreateControlChannel",
+                "ssmmessages:CreateDataChannel",
+                "ssmmessages:OpenControlChannel",
+                "ssmmessages:OpenDataChannel",
+            ],
+            resources=["*"],  # the calls know no resource
+        ),
+        iam.PolicyStatement(
+            sid="FindSessionLog",
+            actions=["logs:DescribeLogGroups"],
+            resources=["*"],  # the call knows no resource
+        ),
+        iam.PolicyStatement(
+            sid="WriteSessionLog",
+            actions=["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
+            resources=[log_group.log_group_arn],  # ends in :*, its streams
+        ),
+        iam.PolicyStatement(sid="DecryptSession", actions=["kms:Decrypt"], resources=[key.key_arn]),
+    ]

@@ -1,0 +1,108 @@
+"""A process that ECS keeps running."""
+
+from aws_cdk import Duration
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_ecs as ecs
+from constructs import Construct
+
+from service.contract import ProcessName
+from stacks import database
+from stacks.checks import MAXIMUM_PERCENT
+from stacks.config import Stage
+from stacks.data_stack import DataStack
+from stacks.network import Network
+from stacks.process import Process
+
+# From its start an ECS task of the API has so long for migrations before the balancer judges it.
+GRACE_SECONDS = 120
+HTTPS = ec2.Port.tcp(443)
+
+
+class RunningProcess(Construct):
+    """An ECS service that is replaced without downtime and rolled back when a deployment fails.
+
+    Without a `desired_count` the count is the autoscaler's: a deploy changes the bounds and never
+    the count, so a release in a busy hour does not shrink the fleet.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        process: Process,
+        stage: Stage,
+        cluster: ecs.ICluster,
+        network: Network,
+        data: DataStack,
+        desired_count: int | None,
+        min_count: int,
+        spot_percent: int = 0,
+        is_done_when_healthy: bool = False,
+    ) -> None:
+        super().__init__(scope, id)
+        name = process.process
+        self.security_group = ec2.SecurityGroup(
+            self,
+            "SecurityGroup",
+            vpc=network.vpc,
+            description=f"ECS tasks of {stage.names.service(name)}",
+            allow_all_outbound=False,
+        )
+        is_api = name is ProcessName.API
+        grace = Duration.seconds(GRACE_SECONDS) if is_api else None
+        self.service = ecs.FargateService(
+            self,
+            "Service",
+            service_name=stage.names.service(name),
+            cluster=cluster,
+            task_definition=process.task_definition,
+            desired_count=desired_count,
+            min_healthy_percent=100,
+            max_healthy_percent=MAXIMUM_PERCENT,
+            circuit_breaker=ecs.DeploymentCircuitBreaker(enable=True, rollback=True),
+            vpc_subnets=network.task_subnets,
+            # The way out where there is no gateway; nothing comes in by it.
+            assign_public_ip=stage.egress == "public",
+            security_groups=[self.security_group],
+            enable_execute_command=stage.enable_exec,
+            platform_version=ecs.FargatePlatformVersion.LATEST,
+            availability_zone_rebalancing=ecs.AvailabilityZoneRebalancing.ENABLED,
+            propagate_tags=ecs.PropagatedTagSource.SERVICE,
+            enable_ecs_managed_tags=True,
+            health_check_grace_period=grace,
+            capacity_provider_strategies=_capacity(spot_percent, min_count),
+        )
+        if is_done_when_healthy:
+            # The deploy does not wait for old workers that drain; they do so in the background.
+            self.service.node.default_child.add_property_override(  # type: ignore[union-attr]
+                "DeploymentConfiguration.EarlySuccessCriteria",
+                {"Enable": True, "HealthyPercent": 100, "SourceServiceRevisionCleanup": "DEFERRED"},
+            )
+        self._open_ways(network, data)
+        # The first ECS task needs its rights and its ways when it starts.
+        self.service.node.add_dependency(process.roles, self.security_group)
+
+    def _open_ways(self, network: Network, data: DataStack) -> None:
+        # From here towards the database: the other direction would make the data stack depend on
+        # this one. The port is literal, or the checks of security groups cannot read it.
+        self.security_group.connections.allow_to(
+            data.database.security_group, ec2.Port.tcp(database.PORT), "to the database"
+        )
+        # AWS's addresses are many and change. A job that needs another port gets its line here.
+        self.security_group.add_egress_rule(ec2.Peer.any_ipv4(), HTTPS, "to AWS and other HTTPS")
+        if network.endpoints_group:
+            self.security_group.connections.allow_to(
+                network.endpoints_group, HTTPS, "to the endpoints of AWS services"
+            )
+
+
+def _capacity(spot_percent: int, min_count: int) -> list[ecs.CapacityProviderStrategy] | None:
+    if not spot_percent:
+        return None
+    return [
+        ecs.CapacityProviderStrategy(
+            capacity_provider="FARGATE", base=max(min_count, 1), weight=100 - spot_percent
+        ),
+        ecs.CapacityProviderStrategy(capacity_provider="FARGATE_SPOT", weight=spot_percent),
+    ]

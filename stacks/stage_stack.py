@@ -1,0 +1,93 @@
+"""What the three stacks of a stage have in common."""
+
+from aws_cdk import Aws, CfnOutput, Environment, Fn, RemovalPolicy, Stack, Tags
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from stacks.config import RETENTION_DAYS, Stage
+from stacks.naming import Output
+
+RETENTION = dict(
+    zip(
+        RETENTION_DAYS,
+        (
+            logs.RetentionDays.ONE_DAY,
+            logs.RetentionDays.THREE_DAYS,
+            logs.RetentionDays.FIVE_DAYS,
+            logs.RetentionDays.ONE_WEEK,
+            logs.RetentionDays.TWO_WEEKS,
+            logs.RetentionDays.ONE_MONTH,
+            logs.RetentionDays.TWO_MONTHS,
+            logs.RetentionDays.THREE_MONTHS,
+            logs.RetentionDays.FOUR_MONTHS,
+            logs.RetentionDays.FIVE_MONTHS,
+            logs.RetentionDays.SIX_MONTHS,
+            logs.RetentionDays.ONE_YEAR,
+            logs.RetentionDays.THIRTEEN_MONTHS,
+            logs.RetentionDays.EIGHTEEN_MONTHS,
+            logs.RetentionDays.TWO_YEARS,
+            logs.RetentionDays.THREE_YEARS,
+            logs.RetentionDays.FIVE_YEARS,
+            logs.RetentionDays.TEN_YEARS,
+        ),
+        strict=True,
+    )
+)
+
+
+class StageStack(Stack):
+    """A stack of one stage, protected against deletion where the stage is."""
+
+    def __init__(self, scope: Construct, name: str, stage: Stage, *, description: str) -> None:
+        self.stage = stage
+        super().__init__(
+            scope,
+            name,
+            stack_name=name,
+            description=description,
+            env=Environment(account=stage.account or None, region=stage.region or None),
+            termination_protection=stage.is_protected,
+        )
+        self._outputs = Construct(self, "Outputs")
+        Tags.of(self).add("app", stage.app_name)
+        Tags.of(self).add("stage", stage.stage)
+
+    @property
+    def availability_zones(self) -> list[str]:
+        """By position, at deploy: an explicit region would otherwise ask AWS during synth."""
+        zones = Fn.get_azs(Aws.REGION)
+        return [Fn.select(index, zones) for index in range(self.stage.availability_zones)]
+
+    def output(self, key: Output, value: str, description: str) -> None:
+        """Something that people or operator commands look up."""
+        CfnOutput(self._outputs, key, value=value, description=description).override_logical_id(key)
+
+
+def removal_policy(stage: Stage) -> RemovalPolicy:
+    """Of what holds data: kept where the stage is protected, but for a first deploy that failed."""
+    if stage.is_protected:
+        return RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE
+    return RemovalPolicy.DESTROY
+
+
+def known_key(scope: StageStack, key: kms.IKey) -> kms.IKey:
+    """The network stack's key for use in a later stack, whose grants cannot change its policy.
+
+    They would name a later stack's roles there, and the stacks would depend on each other.
+    """
+    return kms.Key.from_key_arn(scope, "Key", key.key_arn)
+
+
+def log_group(
+    scope: Construct, id: str, *, stage: Stage, key: kms.IKey, name: str | None = None
+) -> logs.LogGroup:
+    """An encrypted log group that forgets after the stage's number of days."""
+    return logs.LogGroup(
+        scope,
+        id,
+        log_group_name=name,
+        encryption_key=key,
+        retention=RETENTION[stage.log_retention_days],
+        removal_policy=removal_policy(stage),
+    )

@@ -1,0 +1,184 @@
+"""Alarms on the balancer, the firewall and the ECS services, and events of deployments."""
+
+from typing import Any
+
+from aws_cdk import Aws, Duration, Stack
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_elasticloadbalancingv2 as elb
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_sns as sns
+from constructs import Construct
+
+from service.contract import ProcessName
+from stacks.alarms import Alarms, Missing, section
+from stacks.config import Stage
+from stacks.load_balancer import LoadBalancer
+from stacks.metrics import AVERAGE, SUM, aws_metric, math
+
+SLOW_SECONDS = 1.0
+
+
+class TrafficAlarms(Alarms):
+    """Do callers get answers, do the ECS tasks run, did the deployment succeed?"""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        stage: Stage,
+        topic: sns.ITopic,
+        door: LoadBalancer,
+        cluster: ecs.ICluster,
+        firewall_name: str | None,
+    ) -> None:
+        super().__init__(scope, id, stage=stage, topic=topic)
+        self._watch_balancer(door)
+        for process in (ProcessName.API, ProcessName.WORKER):
+            self._watch_count(process)
+        if firewall_name:
+            self.add(
+                "FirewallBlocks",
+                "The firewall refuses many requests.",
+                aws_metric(
+                    "AWS/WAFV2",
+                    "BlockedRequests",
+                    SUM,
+                    {"WebACL": firewall_name, "Region": Aws.REGION, "Rule": "ALL"},
+                ),
+                above=1000,
+                minutes=5,
+                missing=Missing.IS_FINE,
+            )
+        self._tell_of_events(cluster, topic)
+
+    def _watch_balancer(self, door: LoadBalancer) -> None:
+        balancer, group = door.balancer.metrics, door.target_group.metrics
+
+        def minute(metric: cloudwatch.Metric, statistic: str) -> cloudwatch.Metric:
+            return metric.with_(statistic=statistic, period=Duration.minutes(1))
+
+        self.add(
+            "BalancerErrors",
+            "The balancer answers 5xx by itself: nobody behind it takes the request.",
+            minute(balancer.http_code_elb(elb.HttpCodeElb.ELB_5XX_COUNT), SUM),
+            above=5,
+            minutes=3,
+            of=5,
+            missing=Missing.IS_FINE,
+        )
+        self.add(
+            "ApiErrors",
+            "The API answers 5xx.",
+            minute(group.http_code_target(elb.HttpCodeTarget.TARGET_5XX_COUNT), SUM),
+            above=5,
+            minutes=3,
+            of=5,
+            missing=Missing.IS_FINE,
+        )
+        self.add(
+            "ApiLatency",
+            "One request in a hundred takes longer than a second.",
+            minute(group.target_response_time(), "p99"),
+            above=SLOW_SECONDS,
+            minutes=5,
+            missing=Missing.IS_FINE,
+        )
+        self.add(
+            "RejectedConnections",
+            "The balancer is full and turns callers away.",
+            minute(balancer.rejected_connection_count(), SUM),
+            above=0,
+            missing=Missing.IS_FINE,
+        )
+        self.add(
+            "UnhealthyApi",
+            "ECS tasks of the API do not answer the balancer.",
+            minute(group.unhealthy_host_count(), "Maximum"),
+            above=0,
+            minutes=5,
+            missing=Missing.IS_FINE,
+        )
+
+    def _watch_count(self, process: ProcessName) -> None:
+        names = self.stage.names
+
+        def count(name: str) -> cloudwatch.Metric:
+            return aws_metric(
+                "ECS/ContainerInsights",
+                name,
+                AVERAGE,
+                {"ClusterName": names.cluster, "ServiceName": names.service(process)},
+            )
+
+        self.add(
+            f"{process.capitalize()}TasksMissing",
+            f"Fewer ECS tasks of {names.service(process)} run than are wanted.",
+            math(
+                "desired - running",
+                {"desired": count("DesiredTaskCount"), "running": count("RunningTaskCount")},
+                "Missing ECS tasks",
+            ),
+            above=0,
+            minutes=5,
+            missing=Missing.IS_TROUBLE,  # both are written every minute as long as the cluster is
+        )
+
+    def _tell_of_events(self, cluster: ecs.ICluster, topic: sns.ITopic) -> None:
+        services = [
+            self.stage.names.service(name) for name in (ProcessName.API, ProcessName.WORKER)
+        ]
+        here = Stack.of(self)
+        self._event(
+            "DeploymentFailed",
+            topic,
+            detail_type="ECS Deployment State Change",
+            detail={"eventName": ["SERVICE_DEPLOYMENT_FAILED"]},
+            resources=[
+                here.format_arn(
+                    service="ecs",
+                    resource="service",
+                    resource_name=f"{self.stage.names.cluster}/{service}",
+                )
+                for service in services
+            ],
+        )
+        self._event(
+            "OutOfMemory",
+            topic,
+            detail_type="ECS Task State Change",
+            detail={
+                "clusterArn": [cluster.cluster_arn],
+                "lastStatus": ["STOPPED"],
+                "containers": {"reason": [{"prefix": "OutOfMemoryError"}]},
+            },
+        )
+
+    def _event(
+        self,
+        id: str,
+        topic: sns.ITopic,
+        *,
+        detail_type: str,
+        detail: dict[str, Any],
+        resources: list[str] | None = None,
+    ) -> None:
+        says = f"{self.stage.names.prefix}: {detail_type}. {self.stage.runbook_url}#{section(id)}"
+        events.Rule(
+            self,
+            id,
+            description=says,
+            event_pattern=events.EventPattern(
+                source=["aws.ecs"], detail_type=[detail_type], detail=detail, resources=resources
+            ),
+            targets=[
+                targets.SnsTopic(
+                    topic,
+                    message=events.RuleTargetInput.from_object(
+                        {"says": says, "event": events.EventField.from_path("$.detail")}
+                    ),
+                )
+            ],
+        )

@@ -1,0 +1,134 @@
+"""The kinds of value that a configuration key may have. Standard library only."""
+
+import dataclasses
+import difflib
+import re
+from collections.abc import Iterable
+from typing import Any
+
+TRUE, FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
+
+
+class ConfigError(Exception):
+    """The configuration cannot be deployed; `problems` has one line for each reason."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        lines = "\n".join(f"  {problem}" for problem in problems)
+        super().__init__(f"the configuration has {len(problems)} problem(s):\n{lines}")
+
+
+def text(pattern: str, default: str) -> Any:
+    """Text that matches `pattern` as a whole; an empty default may also be given as ""."""
+    return _field(default, kind="text", pattern=pattern)
+
+
+def names(pattern: str) -> Any:
+    """A list of texts, by default empty; on the command line with commas between them."""
+    return _field((), kind="names", pattern=pattern)
+
+
+def number(least: float, most: float, default: float) -> Any:
+    """A number from `least` to `most`; whole where the default is."""
+    return _field(default, kind="number", least=least, most=most)
+
+
+def count(most: int) -> Any:
+    """A whole number from 0 to `most`, or nothing."""
+    return _field(None, kind="number", least=0, most=most)
+
+
+def choice(options: tuple[Any, ...], default: Any) -> Any:
+    """One of a few."""
+    return _field(default, kind="choice", options=options)
+
+
+def flag(default: bool) -> Any:
+    """True or false."""
+    return _field(default, kind="flag")
+
+
+def _field(default: object, **rule: object) -> Any:
+    return dataclasses.field(default=default, metadata=rule)
+
+
+def allowed(field: dataclasses.Field[Any]) -> str:
+    """What may stand for this key, in words."""
+    rule = field.metadata
+    match rule["kind"]:
+        case "flag":
+            return "true or false"
+        case "choice":
+            return "one of " + ", ".join(str(option) for option in rule["options"])
+        case "number":
+            whole = "a number" if "float" in str(field.type) else "a whole number"
+            return f"{whole} from {rule['least']:g} to {rule['most']:g}"
+        case "names":
+            return f"a list of text like {rule['pattern']}"
+        case _:
+            return f"text like {rule['pattern']}"
+
+
+def check(field: dataclasses.Field[Any], value: object) -> Any:
+    """`value` as this key's kind. Raises ValueError with the key, the value and what is allowed."""
+    try:
+        return _read(field, value)
+    except (TypeError, ValueError, KeyError):
+        raise ValueError(f"{field.name} = {value!r}: allowed is {allowed(field)}") from None
+
+
+def _read(field: dataclasses.Field[Any], value: object) -> Any:
+    rule = field.metadata
+    match rule["kind"]:
+        case "flag":
+            return _flag(value)
+        case "choice":
+            return {str(option): option for option in rule["options"]}[_plain(value)]
+        case "number":
+            return _number(field, value)
+        case "names":
+            items = value if isinstance(value, list | tuple) else _plain(value).split(",")
+            return tuple(_match(rule["pattern"], _plain(item).strip()) for item in items if item)
+        case _:
+            given = _plain(value)
+            return given if given == field.default else _match(rule["pattern"], given)
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise TypeError(value)
+    return str(value)
+
+
+def _flag(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    if not isinstance(value, str) or value.lower() not in TRUE + FALSE:
+        raise ValueError(value)
+    return value.lower() in TRUE
+
+
+def _number(field: dataclasses.Field[Any], value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise TypeError(value)
+    given = float(value)
+    if not field.metadata["least"] <= given <= field.metadata["most"]:
+        raise ValueError(value)
+    if "float" in str(field.type):
+        return given
+    if given != int(given):
+        raise ValueError(value)
+    return int(given)
+
+
+def _match(pattern: str, given: str) -> str:
+    if not re.fullmatch(pattern, given):
+        raise ValueError(given)
+    return given
+
+
+def unknown(key: str, known: Iterable[str]) -> str:
+    """What to say of a key that does not exist."""
+    near = difflib.get_close_matches(key, list(known), n=1)
+    hint = f"did you mean {near[0]}?" if near else f"allowed are {', '.join(sorted(known))}"
+    return f"{key}: no such key; {hint}"

@@ -1,0 +1,115 @@
+"""AWS WAF before the balancer."""
+
+from aws_cdk import ArnFormat, Stack
+from aws_cdk import aws_elasticloadbalancingv2 as elb
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_wafv2 as waf
+from constructs import Construct
+
+from stacks.config import Stage
+from stacks.stage_stack import log_group
+
+# https://docs.aws.amazon.com/waf/latest/developerguide/aws-managed-rule-groups-list.html
+MANAGED_RULES = (
+    "AWSManagedRulesAmazonIpReputationList",
+    "AWSManagedRulesKnownBadInputsRuleSet",
+    "AWSManagedRulesCommonRuleSet",
+)
+# Payloads may hold any text, up to BODY_MAX_BYTES; the API checks them itself.
+COUNTED = {
+    "AWSManagedRulesCommonRuleSet": ("SizeRestrictions_BODY", "CrossSiteScripting_BODY"),
+}
+REQUESTS_IN_FIVE_MINUTES = 2000  # from one address
+HIDDEN_HEADERS = ("authorization", "cookie", "x-api-key")
+
+
+class WebFirewall(Construct):
+    """AWS's managed rules and a limit for each address; credentials are left out of its log."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        stage: Stage,
+        key: kms.IKey,
+        balancer: elb.IApplicationLoadBalancer,
+    ) -> None:
+        super().__init__(scope, id)
+        self.name = stage.names.prefix
+        rules = [
+            _managed_rule(name, priority) for priority, name in enumerate(MANAGED_RULES, start=1)
+        ]
+        acl = waf.CfnWebACL(
+            self,
+            "Acl",
+            name=self.name,  # its metrics are found by it
+            scope="REGIONAL",
+            default_action=waf.CfnWebACL.DefaultActionProperty(allow={}),
+            visibility_config=_visible(self.name),
+            rules=[_rate_rule(), *rules],
+        )
+        waf.CfnWebACLAssociation(
+            self, "Door", resource_arn=balancer.load_balancer_arn, web_acl_arn=acl.attr_arn
+        )
+        logs = log_group(self, "Log", stage=stage, key=key, name=f"aws-waf-logs-{self.name}")
+        waf.CfnLoggingConfiguration(
+            self,
+            "Logging",
+            resource_arn=acl.attr_arn,
+            # The group's own attribute ends in :*, which the firewall refuses.
+            log_destination_configs=[
+                Stack.of(self).format_arn(
+                    service="logs",
+                    resource="log-group",
+                    resource_name=logs.log_group_name,
+                    arn_format=ArnFormat.COLON_RESOURCE_NAME,
+                )
+            ],
+            redacted_fields=[
+                waf.CfnLoggingConfiguration.FieldToMatchProperty(single_header={"Name": header})
+                for header in HIDDEN_HEADERS
+            ],
+        )
+
+
+def _managed_rule(name: str, priority: int) -> waf.CfnWebACL.RuleProperty:
+    return waf.CfnWebACL.RuleProperty(
+        name=name,
+        priority=priority,
+        override_action=waf.CfnWebACL.OverrideActionProperty(none={}),
+        visibility_config=_visible(name),
+        statement=waf.CfnWebACL.StatementProperty(
+            managed_rule_group_statement=waf.CfnWebACL.ManagedRuleGroupStatementProperty(
+                vendor_name="AWS",
+                name=name,
+                rule_action_overrides=[
+                    waf.CfnWebACL.RuleActionOverrideProperty(
+                        name=rule, action_to_use=waf.CfnWebACL.RuleActionProperty(count={})
+                    )
+                    for rule in COUNTED.get(name, ())
+                ]
+                or None,
+            )
+        ),
+    )
+
+
+def _rate_rule() -> waf.CfnWebACL.RuleProperty:
+    return waf.CfnWebACL.RuleProperty(
+        name="Rate",
+        priority=0,
+        action=waf.CfnWebACL.RuleActionProperty(block={}),
+        visibility_config=_visible("Rate"),
+        statement=waf.CfnWebACL.StatementProperty(
+            rate_based_statement=waf.CfnWebACL.RateBasedStatementProperty(
+                limit=REQUESTS_IN_FIVE_MINUTES, aggregate_key_type="IP"
+            )
+        ),
+    )
+
+
+def _visible(name: str) -> waf.CfnWebACL.VisibilityConfigProperty:
+    return waf.CfnWebACL.VisibilityConfigProperty(
+        cloud_watch_metrics_enabled=True, metric_name=name, sampled_requests_enabled=True
+    )

@@ -1,0 +1,85 @@
+"""Physical names, outputs and commands are those that operators type and commands look up."""
+
+import shlex
+
+import pytest
+
+from service.contract import ProcessName
+from stacks.config import STAGES
+from stacks.naming import Names, Output
+from tests.stacks.templates import of_stage, synthesize
+
+PHYSICAL = {
+    "AWS::ECS::Cluster": "ClusterName",
+    "AWS::ECS::Service": "ServiceName",
+    "AWS::Logs::LogGroup": "LogGroupName",
+    "AWS::ECS::TaskDefinition": "Family",
+    "AWS::RDS::DBCluster": "DBClusterIdentifier",
+    "AWS::CloudWatch::Dashboard": "DashboardName",
+    "AWS::WAFv2::WebACL": "Name",
+}
+# Properties that give other resources a physical name; none of ours may have one.
+NAMING = {"BucketName", "TopicName", "RoleName", "GroupName", "AlarmName", "AliasName",
+          "ManagedPolicyName", "FunctionName", "DBInstanceIdentifier"}  # fmt: skip
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_physical_names_are_those_of_naming(stage: str) -> None:
+    templates = of_stage(stage)
+    names = templates.stage.names
+    wanted = {
+        names.cluster, names.database, names.dashboard, names.exec_log_group,
+        names.database_log_group, None,  # the flow log's group has none
+        *(names.service(process) for process in (ProcessName.API, ProcessName.WORKER)),
+        *(names.log_group(process) for process in (ProcessName.API, ProcessName.WORKER)),
+        *(f"{names.prefix}-{process}" for process in (ProcessName.API, ProcessName.WORKER)),
+    }  # fmt: skip
+    if templates.stage.web_firewall:
+        wanted |= {f"aws-waf-logs-{names.prefix}", names.prefix}
+    found = {each.get(PHYSICAL[each.type]) for each in templates if each.type in PHYSICAL}
+    assert found == wanted
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_everything_else_is_named_by_cloudformation(stage: str) -> None:
+    named = [
+        (each.id, property)
+        for each in of_stage(stage)
+        for property in each.properties
+        if property in NAMING and not each.type.startswith("Custom::")
+    ]
+    assert named == []
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_outputs_are_those_that_commands_look_up(stage: str) -> None:
+    templates = of_stage(stage)
+    absent = set() if templates.stage.enable_exec else {Output.EXEC_COMMAND}
+    assert set(templates.outputs()) == set(Output) - absent
+
+
+def test_another_app_name_names_everything_anew() -> None:
+    templates = synthesize("dev", app_name="shop")
+    assert templates.one("AWS::ECS::Cluster").get("ClusterName") == "shop-dev-cluster"
+    assert "moorage-dev" not in str(templates.stacks)
+
+
+def test_names_are_as_documented() -> None:
+    names = Names("moorage", "prod")
+    assert names.cluster == "moorage-prod-cluster"
+    assert names.service(ProcessName.WORKER) == "moorage-prod-worker-service"
+    assert names.log_group(ProcessName.API) == "/ecs/moorage-prod-api"
+    assert names.service_stack == "moorage-prod-service"
+
+
+@pytest.mark.parametrize("key", [Output.SCALE_COMMAND, Output.LOGS_COMMAND, Output.EXEC_COMMAND])
+def test_commands_in_the_outputs_name_what_was_deployed(key: Output) -> None:
+    templates = of_stage("dev")
+    command = templates.outputs()[key]["Value"]
+    words = shlex.split(command.replace("$(", "").replace(")", ""))
+    assert words[0] == "aws"
+    deployed = {str(each.get(PHYSICAL[each.type])) for each in templates if each.type in PHYSICAL}
+    assert [word for word in words if "moorage" in word]
+    assert {word for word in words if "moorage" in word} <= deployed
+    if key is Output.EXEC_COMMAND:
+        assert words[words.index("--container") + 1] == ProcessName.WORKER

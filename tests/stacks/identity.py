@@ -1,0 +1,50 @@
+"""What a review looks at first: what holds data, under which logical id, and who may do what.
+
+`python -m tests.stacks.identity` writes identity.json anew.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from stacks.config import STAGES
+from tests.stacks.templates import Templates, of_stage
+
+FILE = Path(__file__).with_name("identity.json")
+
+# CloudFormation replaces these, or loses them, when their logical id changes.
+STATEFUL = {
+    "AWS::EC2::VPC", "AWS::EC2::Subnet", "AWS::KMS::Key", "AWS::Logs::LogGroup",
+    "AWS::RDS::DBCluster", "AWS::RDS::DBInstance", "AWS::RDS::DBSubnetGroup", "AWS::S3::Bucket",
+    "AWS::SecretsManager::Secret", "AWS::ElasticLoadBalancingV2::LoadBalancer",
+    "AWS::ECS::Cluster", "AWS::ECS::Service", "AWS::SNS::Topic",
+}  # fmt: skip
+DOCUMENTS = ("PolicyDocument", "AssumeRolePolicyDocument", "KeyPolicy")
+
+
+def identity(templates: Templates) -> dict[str, Any]:
+    """Logical ids and types of what holds data; every statement of every policy."""
+    stateful = {
+        f"{each.stack}/{each.id}": each.type for each in templates if each.type in STATEFUL
+    }
+    policies: dict[str, Any] = {}
+    for each in templates:
+        for name in DOCUMENTS:
+            if document := each.properties.get(name):
+                policies[f"{each.stack}/{each.id}"] = document["Statement"]
+        for inline in each.properties.get("Policies", []):
+            key = f"{each.stack}/{each.id}/{inline['PolicyName']}"
+            policies[key] = inline["PolicyDocument"]["Statement"]
+        if managed := each.properties.get("ManagedPolicyArns"):
+            policies[f"{each.stack}/{each.id}/managed"] = managed
+        if roles := each.properties.get("Roles"):
+            policies[f"{each.stack}/{each.id}/roles"] = roles
+    return {"stateful": stateful, "policies": policies}
+
+
+def all_stages() -> dict[str, Any]:
+    return {stage: identity(of_stage(stage)) for stage in STAGES}
+
+
+if __name__ == "__main__":
+    FILE.write_text(json.dumps(all_stages(), indent=1, sort_keys=True) + "\n")

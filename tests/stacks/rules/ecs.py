@@ -1,0 +1,279 @@
+"""Containers, task definitions and ECS services."""
+
+from typing import Any
+
+from service import contract
+from service.contract import EnvVar, ProcessName
+from tests.stacks.templates import Resource, Templates
+
+TASK, SERVICE, CLUSTER = "AWS::ECS::TaskDefinition", "AWS::ECS::Service", "AWS::ECS::Cluster"
+EXEC_LOG = "ExecLog"
+
+
+def containers(templates: Templates) -> list[dict[str, Any]]:
+    return [
+        container
+        for definition in templates.all(TASK)
+        for container in definition.get("ContainerDefinitions")
+    ]
+
+
+def main_container(definition: Resource) -> dict[str, Any]:
+    (found,) = (each for each in definition.get("ContainerDefinitions") if each["Essential"])
+    assert isinstance(found, dict)
+    return found
+
+
+def service(templates: Templates, process: ProcessName) -> Resource:
+    return templates.one(SERVICE, process.capitalize())
+
+
+def every_container_runs_as_a_user_without_rights(templates: Templates) -> None:
+    """ECS.20, CKV_AWS_334: the uid is set, and nothing is privileged."""
+    for container in containers(templates):
+        assert container["User"] == contract.USER
+        assert container["Privileged"] is False
+
+
+def root_is_read_only_unless_exec_is_on(templates: Templates) -> None:
+    """ECS.5, CKV_AWS_336: AWS does not support exec on a read-only root."""
+    for container in containers(templates):
+        assert container["ReadonlyRootFilesystem"] is not templates.stage.enable_exec
+        assert container["MountPoints"] == [
+            {"ContainerPath": "/tmp", "ReadOnly": False, "SourceVolume": "writable"}
+        ]
+    for definition in templates.all(TASK):
+        assert definition.get("Volumes") == [{"Name": "writable"}]
+
+
+def exec_is_on_where_configured_and_then_with_an_init_process(templates: Templates) -> None:
+    """CKV_AWS_223, doctor 4: exec, its init process and its rights come together."""
+    for each in templates.all(SERVICE):
+        assert each.get("EnableExecuteCommand") is templates.stage.enable_exec
+    for container in containers(templates):
+        parameters = container.get("LinuxParameters", {})
+        assert parameters.get("InitProcessEnabled", False) is templates.stage.enable_exec
+    text = str([each.properties for each in templates.all("AWS::IAM::ManagedPolicy")])
+    assert ("ssmmessages:OpenDataChannel" in text) is templates.stage.enable_exec
+
+
+def sessions_are_logged_and_encrypted(templates: Templates) -> None:
+    """CKV_AWS_223, CKV_AWS_224, ECS exec logging."""
+    found = templates.one(CLUSTER).get("Configuration.ExecuteCommandConfiguration")
+    assert found["Logging"] == "OVERRIDE"
+    assert found["LogConfiguration"]["CloudWatchEncryptionEnabled"] is True
+    group = found["LogConfiguration"]["CloudWatchLogGroupName"]["Ref"]
+    assert group.startswith(EXEC_LOG)
+    assert "Key961B73FD" in str(found["KmsKeyId"])
+
+
+def containers_are_insulated(templates: Templates) -> None:
+    """ECS.3, CKV_AWS_335: no shared process or network namespace of a host."""
+    for definition in templates.all(TASK):
+        assert definition.get("NetworkMode") == "awsvpc"
+        assert definition.get("PidMode") is None
+        assert definition.get("RequiresCompatibilities") == ["FARGATE"]
+
+
+def roles_of_ecs_tasks_are_apart(templates: Templates) -> None:
+    """CKV_AWS_249: starting an ECS task and being one are two roles, for each process its own."""
+    roles = [
+        str(definition.get(kind))
+        for definition in templates.all(TASK)
+        for kind in ("ExecutionRoleArn", "TaskRoleArn")
+    ]
+    assert len(set(roles)) == 4
+    assert "None" not in roles
+
+
+def only_secrets_carry_credentials(templates: Templates) -> None:
+    """ECS.8 and beyond: credentials come from Secrets Manager, and only the API gets any."""
+    secret = {EnvVar.API_KEY, EnvVar.UI_USERNAME, EnvVar.UI_PASSWORD}
+    for container in containers(templates):
+        plain = {each["Name"] for each in container["Environment"]}
+        hidden = {each["Name"] for each in container.get("Secrets", [])}
+        assert not plain & secret
+        assert hidden == (secret if container["Name"] == ProcessName.API else set())
+        for each in container["Environment"]:
+            if each["Name"] == EnvVar.DATABASE_URL:
+                address = str(each["Value"])
+                assert "postgresql://moorage@" in address  # no colon: no password
+            elif each["Name"] != EnvVar.DATABASE_SECRET_ARN:
+                assert "secret" not in str(each).lower()
+
+
+def database_is_reached_over_verified_tls(templates: Templates) -> None:
+    """Doctor 27: the host's name and RDS's own roots, in every container."""
+    mode = "verify-full" if templates.stage.database_tls else "prefer"
+    for container in containers(templates):
+        values = {each["Name"]: str(each["Value"]) for each in container["Environment"]}
+        assert f"sslmode={mode}" in values[EnvVar.DATABASE_URL]
+        if templates.stage.database_tls:
+            assert f"sslrootcert={contract.RDS_CA_FILE}" in values[EnvVar.DATABASE_URL]
+        assert "MasterUserSecret" in values[EnvVar.DATABASE_SECRET_ARN]
+
+
+def no_log_line_is_dropped(templates: Templates) -> None:
+    """ECS.9, doctor 18: awslogs in blocking mode, into the host's group, by process."""
+    for definition in templates.all(TASK):
+        host = main_container(definition)["Name"].capitalize()
+        for container in definition.get("ContainerDefinitions"):
+            log = container["LogConfiguration"]
+            assert log["LogDriver"] == "awslogs"
+            assert log["Options"]["mode"] == "blocking"
+            assert log["Options"]["awslogs-stream-prefix"] == container["Name"]
+            assert log["Options"]["awslogs-group"]["Ref"].startswith(f"{host}Log")
+
+
+def migrations_come_first(templates: Templates) -> None:
+    """FACTS 5: `migrate` succeeds before the process starts, and its end does not stop the task."""
+    for definition in templates.all(TASK):
+        migrate, main = definition.get("ContainerDefinitions")
+        assert migrate["Name"] == migrate["Command"][0] == ProcessName.MIGRATE
+        assert migrate["Essential"] is False
+        assert main["Essential"] is True
+        assert main["DependsOn"] == [{"Condition": "SUCCESS", "ContainerName": ProcessName.MIGRATE}]
+        assert main["Command"] == [main["Name"]]
+
+
+def there_is_time_to_drain(templates: Templates) -> None:
+    """FACTS 2.4: stopTimeout is what the contract says, and the drain ends before it."""
+    for container in containers(templates):
+        assert container["StopTimeout"] == contract.STOP_TIMEOUT_SECONDS <= 120
+        values = {each["Name"]: each["Value"] for each in container["Environment"]}
+        if container["Name"] != ProcessName.MIGRATE:
+            drain = int(values[EnvVar.DRAIN_SECONDS])
+            assert 0 < drain + contract.STOP_MARGIN_SECONDS <= contract.STOP_TIMEOUT_SECONDS
+
+
+def worker_shows_that_it_lives(templates: Templates) -> None:
+    """FACTS 2.6: the container health check reads the heartbeat file that the worker writes."""
+    check = main_container(templates.one(TASK, "Worker"))["HealthCheck"]
+    assert check["Command"] == ["CMD", "python", "-m", "service", ProcessName.HEALTHCHECK]
+    assert check["Interval"] * check["Retries"] <= 60
+    assert 0 < check["Timeout"] < check["Interval"]
+    assert 30 <= check["StartPeriod"] <= 300
+
+
+def one_image_runs_everywhere(templates: Templates) -> None:
+    """Doctor 20: one image, and ECS looks for the architecture it was built for."""
+    assert len({str(container["Image"]) for container in containers(templates)}) == 1
+    wanted = {"arm64": "ARM64", "x86_64": "X86_64"}[templates.stage.cpu_architecture]
+    for definition in templates.all(TASK):
+        assert definition.get("RuntimePlatform") == {
+            "CpuArchitecture": wanted,
+            "OperatingSystemFamily": "LINUX",
+        }
+
+
+def sizes_are_as_configured(templates: Templates) -> None:
+    """S0.8: 256 CPU units and 512 MiB for a worker unless configured."""
+    stage = templates.stage
+    api, worker = templates.one(TASK, "Api"), templates.one(TASK, "Worker")
+    assert (api.get("Cpu"), api.get("Memory")) == (str(stage.api_cpu), str(stage.api_memory_mib))
+    assert (worker.get("Cpu"), worker.get("Memory")) == (
+        str(stage.worker_cpu),
+        str(stage.worker_memory_mib),
+    )
+
+
+def old_revisions_stay(templates: Templates) -> None:
+    """FACTS 4: a rollback needs the task definition before."""
+    for definition in templates.all(TASK):
+        assert definition.body["DeletionPolicy"] == "Retain"
+        assert definition.body["UpdateReplacePolicy"] == "Retain"
+
+
+def failed_deployments_roll_back(templates: Templates) -> None:
+    """Doctor 15, 16: circuit breaker with rollback, and never fewer ECS tasks than wanted."""
+    for each in templates.all(SERVICE):
+        found = each.get("DeploymentConfiguration")
+        assert found["DeploymentCircuitBreaker"] == {"Enable": True, "Rollback": True}
+        assert found["MinimumHealthyPercent"] == 100
+        assert found["MaximumPercent"] == 200
+
+
+def deploys_do_not_wait_for_draining_workers(templates: Templates) -> None:
+    """FACTS 2.5: deferred clean-up for the worker, and for it alone."""
+    path = "DeploymentConfiguration.EarlySuccessCriteria"
+    assert service(templates, ProcessName.WORKER).get(path) == {
+        "Enable": True,
+        "HealthyPercent": 100,
+        "SourceServiceRevisionCleanup": "DEFERRED",
+    }
+    assert service(templates, ProcessName.API).get(path) is None
+
+
+def worker_is_deployed_before_the_api(templates: Templates) -> None:
+    """DESIGN: new jobs never meet an old worker."""
+    worker = service(templates, ProcessName.WORKER)
+    assert worker.id in service(templates, ProcessName.API).body["DependsOn"]
+
+
+def rights_and_ways_are_there_before_the_first_ecs_task(templates: Templates) -> None:
+    """Else the first ECS task of a stage starts without a policy or a way to the database."""
+    for process in (ProcessName.API, ProcessName.WORKER):
+        needed = [
+            each.id
+            for each in templates
+            if each.stack == "service"
+            and each.id.startswith(process.capitalize())
+            and (
+                each.type == "AWS::IAM::ManagedPolicy"
+                or each.type.startswith("AWS::EC2::SecurityGroup")
+            )
+        ]
+        assert len(needed) >= 5
+        assert set(needed) <= set(service(templates, process).body["DependsOn"])
+
+
+def count_is_the_autoscalers_unless_given(templates: Templates) -> None:
+    """FACTS 2.7: a desired count in the template would undo what the autoscaler did."""
+    stage = templates.stage
+    for process, wanted in {
+        ProcessName.API: stage.api_desired_count,
+        ProcessName.WORKER: stage.worker_desired_count,
+    }.items():
+        assert service(templates, process).get("DesiredCount") == wanted
+
+
+def only_the_worker_may_run_on_spot(templates: Templates) -> None:
+    """Doctor 32: an API on Spot drops requests."""
+    assert service(templates, ProcessName.API).get("CapacityProviderStrategy") is None
+    strategy = service(templates, ProcessName.WORKER).get("CapacityProviderStrategy") or []
+    weights = {each["CapacityProvider"]: each["Weight"] for each in strategy}
+    assert weights.get("FARGATE_SPOT", 0) == templates.stage.worker_spot_percent
+
+
+def ecs_services_are_spread_and_current(templates: Templates) -> None:
+    """ECS.10, CKV_AWS_332: the newest platform, zones kept even, tags passed on."""
+    for each in templates.all(SERVICE):
+        assert each.get("PlatformVersion") == "LATEST"
+        assert each.get("AvailabilityZoneRebalancing") == "ENABLED"
+        assert each.get("PropagateTags") == "SERVICE"
+        assert each.get("EnableECSManagedTags") is True
+        assert len(each.get("NetworkConfiguration.AwsvpcConfiguration.Subnets")) >= 2
+
+
+def ecs_tasks_have_an_address_only_where_there_is_no_other_way_out(templates: Templates) -> None:
+    """ECS.2, CKV_AWS_333."""
+    wanted = "ENABLED" if templates.stage.egress == "public" else "DISABLED"
+    for each in templates.all(SERVICE):
+        found = each.get("NetworkConfiguration.AwsvpcConfiguration")
+        assert found["AssignPublicIp"] == wanted
+        assert len(found["SecurityGroups"]) == 1
+
+
+def cluster_reports_on_itself(templates: Templates) -> None:
+    """ECS.12: Container Insights, which the alarms on missing ECS tasks read."""
+    settings = templates.one(CLUSTER).get("ClusterSettings")
+    assert settings == [{"Name": "containerInsights", "Value": "enabled"}]
+
+
+def api_has_time_for_migrations_before_it_is_judged(templates: Templates) -> None:
+    """Doctor 13: the grace period covers the start."""
+    api = service(templates, ProcessName.API)
+    assert api.get("HealthCheckGracePeriodSeconds") >= 60
+    (target,) = api.get("LoadBalancers")
+    assert target["ContainerName"] == ProcessName.API
+    assert target["ContainerPort"] == contract.API_PORT

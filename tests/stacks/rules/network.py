@@ -1,0 +1,247 @@
+"""VPC, security groups, the balancer and its firewall."""
+
+from typing import Any
+
+from service import contract
+from stacks.load_balancer import DEREGISTRATION_SECONDS, IDLE_SECONDS
+from tests.stacks.templates import Templates
+
+GROUP = "AWS::EC2::SecurityGroup"
+INGRESS, EGRESS = "AWS::EC2::SecurityGroupIngress", "AWS::EC2::SecurityGroupEgress"
+BALANCER = "AWS::ElasticLoadBalancingV2::LoadBalancer"
+LISTENER = "AWS::ElasticLoadBalancingV2::Listener"
+TARGETS = "AWS::ElasticLoadBalancingV2::TargetGroup"
+ACL = "AWS::WAFv2::WebACL"
+NOBODY = {"255.255.255.255/32"}
+DATABASE_PORT = 5433
+
+
+def attributes(templates: Templates, kind: str, property: str) -> dict[str, Any]:
+    return {each["Key"]: each["Value"] for each in templates.one(kind).get(property)}
+
+
+def open_ports(templates: Templates) -> dict[int, str]:
+    """Ports that an address range may come in by, and whose they are."""
+    found = {}
+    for group in templates.all(GROUP):
+        for rule in group.get("SecurityGroupIngress") or []:
+            assert rule["IpProtocol"] == "tcp"
+            assert rule["FromPort"] == rule["ToPort"]
+            found[rule["FromPort"]] = group.id
+    return found
+
+
+def nothing_is_open_but_the_balancer(templates: Templates) -> None:
+    """EC2.18, EC2.19, CKV2_AWS_5: 80 and 443 of the balancer, and no other address range."""
+    wanted = {80, 443} if templates.stage.is_https else {80}
+    found = open_ports(templates)
+    assert set(found) == wanted
+    assert all(group.startswith("Door") for group in found.values())
+    for rule in templates.all(INGRESS):
+        assert rule.get("CidrIp") is None
+        assert rule.get("CidrIpv6") is None
+
+
+def ways_are_named_at_both_ends(templates: Templates) -> None:
+    """EC2.2, EC2.21: each way between our parts is a rule out and a rule in, for one port."""
+    ways = {("Door", "ApiService", contract.API_PORT)}
+    ways |= {(who, "Database", DATABASE_PORT) for who in ("ApiService", "WorkerService")}
+    incoming = {
+        (name(rule.get("SourceSecurityGroupId")), name(rule.get("GroupId")), port(rule.properties))
+        for rule in templates.all(INGRESS)
+    }
+    outgoing = {
+        (
+            name(rule.get("GroupId")),
+            name(rule.get("DestinationSecurityGroupId")),
+            port(rule.properties),
+        )
+        for rule in templates.all(EGRESS)
+    }
+    if templates.stage.egress == "endpoints":
+        ways |= {(who, "Endpoints", 443) for who in ("ApiService", "WorkerService")}
+    assert incoming == ways
+    assert outgoing == ways
+
+
+def name(group: Any) -> str:
+    text = str(group)
+    (found,) = (
+        each
+        for each in ("ApiService", "WorkerService", "Database", "Door", "Endpoints")
+        if f"{each}SecurityGroup" in text
+    )
+    return found
+
+
+def port(rule: dict[str, Any]) -> int:
+    assert rule["IpProtocol"] == "tcp"
+    assert rule["FromPort"] == rule["ToPort"]
+    return int(rule["FromPort"])
+
+
+def ecs_tasks_talk_https_only_to_the_world(templates: Templates) -> None:
+    """CKV_AWS_382: what leaves by address range is HTTPS, from ECS tasks alone."""
+    for group in templates.all(GROUP):
+        for rule in group.get("SecurityGroupEgress") or []:
+            if rule["CidrIp"] in NOBODY:
+                continue
+            assert group.id.startswith(("ApiService", "WorkerService"))
+            assert port(rule) == 443
+
+
+def no_group_lets_everything_out(templates: Templates) -> None:
+    """A group without a rule for what leaves would let everything leave."""
+    for group in templates.all(GROUP):
+        separate = [each for each in templates.all(EGRESS) if group.id in str(each.get("GroupId"))]
+        assert group.get("SecurityGroupEgress") or separate, group.id
+
+
+def subnets_give_no_addresses(templates: Templates) -> None:
+    """EC2.15, CKV_AWS_130."""
+    for subnet in templates.all("AWS::EC2::Subnet"):
+        assert subnet.get("MapPublicIpOnLaunch") in (None, False)
+        assert "AWS::Region" in str(subnet.get("AvailabilityZone"))
+
+
+def default_group_is_closed(templates: Templates) -> None:
+    """EC2.2, CKV2_AWS_12."""
+    found = templates.one("Custom::VpcRestrictDefaultSG")
+    assert "DefaultSecurityGroup" in str(found.get("DefaultSecurityGroupId"))
+
+
+def traffic_is_logged(templates: Templates) -> None:
+    """EC2.6, CKV2_AWS_11: all of it, accepted and rejected."""
+    log = templates.one("AWS::EC2::FlowLog")
+    assert log.get("TrafficType") == "ALL"
+    assert log.get("ResourceType") == "VPC"
+    assert log.get("LogDestinationType") == "cloud-watch-logs"
+    assert "FlowLogs" in str(log.get("LogGroupName"))
+
+
+def objects_are_reached_without_the_internet(templates: Templates) -> None:
+    """EC2.10: S3 by a gateway endpoint, from every subnet; it costs nothing."""
+    (gateway,) = (
+        each
+        for each in templates.all("AWS::EC2::VPCEndpoint")
+        if each.get("VpcEndpointType") == "Gateway"
+    )
+    assert len(gateway.get("RouteTableIds")) == len(templates.all("AWS::EC2::RouteTable"))
+
+
+def gateways_are_as_configured(templates: Templates) -> None:
+    """Doctor 33: with "nat" one in each zone, else none."""
+    stage = templates.stage
+    found = [each for each in templates if each.type == "AWS::EC2::NatGateway"]
+    assert len(found) == (stage.availability_zones if stage.egress == "nat" else 0)
+
+
+def database_subnets_lead_nowhere(templates: Templates) -> None:
+    """RDS.46: no route from an isolated subnet to a gateway."""
+    for route in templates.all("AWS::EC2::Route"):
+        assert "Isolated" not in str(route.get("RouteTableId"))
+
+
+def balancer_is_strict_and_logs(templates: Templates) -> None:
+    """ELB.4, ELB.5, ELB.6, ELB.12, CKV_AWS_91, CKV_AWS_131, CKV_AWS_150, CKV_AWS_328."""
+    found = attributes(templates, BALANCER, "LoadBalancerAttributes")
+    assert found["routing.http.drop_invalid_header_fields.enabled"] == "true"
+    assert found["routing.http.desync_mitigation_mode"] in {"defensive", "strictest"}
+    assert found["access_logs.s3.enabled"] == "true"
+    assert "LogBucket" in str(found["access_logs.s3.bucket"])
+    assert found["access_logs.s3.prefix"] == "balancer"
+    is_protected = str(templates.stage.is_protected).lower()
+    assert found["deletion_protection.enabled"] == is_protected
+
+
+def balancer_spans_zones_behind_its_own_group(templates: Templates) -> None:
+    """ELB.13, ELB.10."""
+    balancer = templates.one(BALANCER)
+    assert len(balancer.get("Subnets")) >= 2
+    assert all("PublicSubnet" in str(subnet) for subnet in balancer.get("Subnets"))
+    (group,) = balancer.get("SecurityGroups")
+    assert group["Fn::GetAtt"][0].startswith("DoorSecurityGroup")
+
+
+def timeouts_fit_together(templates: Templates) -> None:
+    """FACTS 2.3: the server keeps connections longer than the balancer, which waits for less than
+    the time an ECS task has to stop."""
+    found = attributes(templates, BALANCER, "LoadBalancerAttributes")
+    idle = int(found["idle_timeout.timeout_seconds"])
+    assert idle == IDLE_SECONDS < contract.KEEP_ALIVE_SECONDS
+    targets = attributes(templates, TARGETS, "TargetGroupAttributes")
+    delay = int(targets["deregistration_delay.timeout_seconds"])
+    assert delay == DEREGISTRATION_SECONDS <= templates.stage.drain_seconds
+
+
+def balancer_asks_what_touches_nothing(templates: Templates) -> None:
+    """FACTS 2.6: a check that asks the database would replace every ECS task in a failover."""
+    group = templates.one(TARGETS)
+    assert group.get("HealthCheckPath") == contract.LIVE_PATH
+    assert group.get("Matcher.HttpCode") == "200"
+    assert group.get("TargetType") == "ip"
+    assert group.get("Port") == contract.API_PORT
+    assert group.get("HealthCheckIntervalSeconds") * group.get("UnhealthyThresholdCount") <= 60
+    assert group.get("HealthCheckTimeoutSeconds") < group.get("HealthCheckIntervalSeconds")
+    assert group.get("HealthyThresholdCount") == 2
+
+
+def callers_get_https_where_it_is_configured(templates: Templates) -> None:
+    """ELB.1, ELB.17, ELB.18, CKV_AWS_2, CKV_AWS_103: a modern policy, and HTTP only to redirect."""
+    listeners = {each.get("Protocol"): each for each in templates.all(LISTENER)}
+    if not templates.stage.is_https:
+        assert set(listeners) == {"HTTP"}
+        transport = templates.outputs()["Transport"]["Value"]
+        assert "in the clear" in transport  # and it says so
+        assert listeners["HTTP"].get("Port") == 80
+        return
+    assert set(listeners) == {"HTTP", "HTTPS"}
+    https = listeners["HTTPS"]
+    assert https.get("SslPolicy") == "ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09"
+    assert https.get("Port") == 443
+    assert len(https.get("Certificates")) == 1
+    (forward,) = https.get("DefaultActions")
+    assert forward["Type"] == "forward"
+    (redirect,) = listeners["HTTP"].get("DefaultActions")
+    assert redirect["Type"] == "redirect"
+    assert redirect["RedirectConfig"] == {
+        "Port": "443",
+        "Protocol": "HTTPS",
+        "StatusCode": "HTTP_301",
+    }
+
+
+def firewall_stands_before_the_door_where_configured(templates: Templates) -> None:
+    """ELB.16, WAF.10, WAF.12: managed rules that act, a limit for each address, metrics."""
+    if not templates.stage.web_firewall:
+        assert [each for each in templates if each.type == ACL] == []
+        return
+    acl = templates.one(ACL)
+    assert acl.get("Scope") == "REGIONAL"
+    assert acl.get("DefaultAction") == {"Allow": {}}
+    rules = {rule["Name"]: rule for rule in acl.get("Rules")}
+    assert rules["Rate"]["Action"] == {"Block": {}}
+    rate = rules.pop("Rate")["Statement"]["RateBasedStatement"]
+    assert rate["AggregateKeyType"] == "IP"
+    assert rate["Limit"] <= 5000
+    assert set(rules) == {
+        "AWSManagedRulesAmazonIpReputationList",
+        "AWSManagedRulesKnownBadInputsRuleSet",
+        "AWSManagedRulesCommonRuleSet",
+    }
+    for rule in rules.values():
+        assert rule["OverrideAction"] == {"None": {}}  # as AWS made them: they block
+        assert rule["VisibilityConfig"]["CloudWatchMetricsEnabled"] is True
+    association = templates.one("AWS::WAFv2::WebACLAssociation")
+    assert "DoorBalancer" in str(association.get("ResourceArn"))
+    assert acl.id in str(association.get("WebACLArn"))
+
+
+def firewall_log_holds_no_credentials(templates: Templates) -> None:
+    """WAF.11 and FACTS 6: logged, without keys and cookies."""
+    if not templates.stage.web_firewall:
+        return
+    logging = templates.one("AWS::WAFv2::LoggingConfiguration")
+    hidden = {field["SingleHeader"]["Name"] for field in logging.get("RedactedFields")}
+    assert hidden == {"authorization", "cookie", "x-api-key"}
+    assert "FirewallLog" in str(logging.get("LogDestinationConfigs"))

@@ -1,0 +1,130 @@
+"""Synthesized templates, to be asked and to be mutated."""
+
+import copy
+import functools
+import json
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import app
+from stacks.checks import check_stage
+from stacks.config import Stage, read_stage
+
+CERTIFICATE = (
+    "arn:aws:acm:eu-central-1:123456789012:certificate/00000000-0000-0000-0000-000000000000"
+)
+# `prod` as it comes asks for a certificate before anything else.
+GIVEN: dict[str, dict[str, object]] = {"prod": {"certificate_arn": CERTIFICATE}}
+PACKS = ("AwsSolutions", "NIST.800.53.R5")
+
+
+@dataclass(frozen=True)
+class Resource:
+    """One resource of a stage, whichever stack it is in."""
+
+    stack: str  # network, data or service
+    id: str
+    body: dict[str, Any]
+
+    @property
+    def type(self) -> str:
+        return str(self.body["Type"])
+
+    @property
+    def properties(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.body.get("Properties", {})
+        return found
+
+    def get(self, path: str) -> Any:
+        """The property at a dotted path; None where there is none."""
+        found: Any = self.properties
+        for name in path.split("."):
+            if not isinstance(found, dict) or name not in found:
+                return None
+            found = found[name]
+        return found
+
+
+@dataclass(frozen=True)
+class Templates:
+    """The three templates of one stage."""
+
+    stage: Stage
+    stacks: dict[str, dict[str, Any]]
+    folder: Path
+
+    def __iter__(self) -> Iterator[Resource]:
+        for stack, template in self.stacks.items():
+            for id, body in template["Resources"].items():
+                yield Resource(stack, id, body)
+
+    def all(self, type: str, prefix: str = "") -> list[Resource]:
+        """The resources of a type, of which there is at least one."""
+        found = [each for each in self if each.type == type and each.id.startswith(prefix)]
+        assert found, f"no {type} {prefix}"
+        return found
+
+    def one(self, type: str, prefix: str = "") -> Resource:
+        """The only resource of a type whose logical id starts with `prefix`."""
+        (found,) = self.all(type, prefix)
+        return found
+
+    def outputs(self) -> dict[str, Any]:
+        """Every output that people look up, by key; without CDK's own exports."""
+        return {
+            key: output
+            for template in self.stacks.values()
+            for key, output in template.get("Outputs", {}).items()
+            if not key.startswith("Exports") and "Export" not in output
+        }
+
+    def paths(self) -> list[str]:
+        """The template files."""
+        return [str(path) for path in sorted(self.folder.glob("*.template.json"))]
+
+    def acknowledged(self) -> list[tuple[str, str, str]]:
+        """Rule, construct path and reason of each finding of cdk-nag that stands."""
+        return [
+            (rule.partition("::")[2], path.removeprefix("/"), reason)
+            for file in sorted(self.folder.glob("*.metadata.json"))
+            for path, entries in json.loads(file.read_text()).items()
+            for entry in entries
+            if entry["type"] == "aws:cdk:acknowledged-rules"
+            for rule, reason in entry["data"].items()
+            if rule.partition("::")[2].startswith(PACKS)  # CDK acknowledges some of its own
+        ]
+
+    def copy(self) -> "Templates":
+        return Templates(self.stage, copy.deepcopy(self.stacks), self.folder)
+
+
+@functools.cache
+def _root() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="moorage-templates-")
+
+
+def synthesize(stage: str, **settings: object) -> Templates:
+    """A stage's templates with some settings changed, checked as `cdk deploy` would."""
+    chosen = read_stage(stage, GIVEN.get(stage, {}) | settings)
+    check_stage(chosen)
+    folder = Path(tempfile.mkdtemp(dir=_root().name))
+    app.synthesize(chosen, app.flags(), folder=str(folder))
+    names = chosen.names
+    stacks = {
+        kind: json.loads((folder / f"{name}.template.json").read_text())
+        for kind, name in {
+            "network": names.network_stack,
+            "data": names.data_stack,
+            "service": names.service_stack,
+        }.items()
+    }
+    return Templates(chosen, stacks, folder)
+
+
+@functools.cache
+def of_stage(stage: str) -> Templates:
+    """A stage as it comes; synthesized once."""
+    return synthesize(stage)
