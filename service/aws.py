@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -39,20 +40,23 @@ class DatabasePassword:
     def __init__(self, secret_arn: str, region: str | None) -> None:
         self._arn = secret_arn
         self._client = boto3.client("secretsmanager", region_name=region, config=PASSWORD_CONFIG)
-        self._turn = asyncio.Lock()
+        self._turn = threading.Lock()  # not asyncio's: the lease has an event loop of its own
         self._known: str | None = None
         self._asked_at = 0.0
 
     async def __call__(self) -> str:
-        async with self._turn:
+        return await asyncio.to_thread(self._give)
+
+    def _give(self) -> str:
+        with self._turn:
             if self._known is None or time.monotonic() - self._asked_at > PASSWORD_FRESH_SECONDS:
-                self._known = await self._ask()
+                self._known = self._ask()
                 self._asked_at = time.monotonic()
             return self._known
 
-    async def _ask(self) -> str:
+    def _ask(self) -> str:
         try:
-            answer = await asyncio.to_thread(self._client.get_secret_value, SecretId=self._arn)
+            answer = self._client.get_secret_value(SecretId=self._arn)
             password: str = json.loads(answer["SecretString"])[DatabaseSecretField.PASSWORD]
         except (BotoCoreError, ClientError, LookupError, ValueError) as error:
             reason = type(error).__name__

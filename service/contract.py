@@ -42,6 +42,7 @@ class EnvVar(StrEnum):
     BUCKET = "BUCKET"
     EMAIL_FROM = "EMAIL_FROM"
     AWS_REGION = "AWS_REGION"
+    ECS_AGENT_URI = "ECS_AGENT_URI"  # set by ECS itself
 
 
 class DatabaseSecretField(StrEnum):
@@ -59,10 +60,11 @@ class UiSecretField(StrEnum):
 
 
 class Metric(StrEnum):
-    """What one process of a stage, API or worker, writes to its log once a minute for its queue.
+    """What the processes of a stage write to their logs once a minute.
 
-    It goes on while no worker runs, or nothing would wake one. A metric without a unit in its name
-    is a count.
+    Of the queue one process writes, API or worker: it goes on while no worker runs, or nothing
+    would wake one. What a worker has done it writes itself. A metric without a unit in its name is
+    a count.
     """
 
     BACKLOG = "Backlog"  # jobs that are due and wait
@@ -71,12 +73,12 @@ class Metric(StrEnum):
     # Waiting and running jobs for each live worker, or for one where there is none. It holds the
     # running ones so that a worker with work is never in excess.
     JOBS_PER_WORKER = "JobsPerWorker"
-    JOBS_STARTED = "JobsStarted"  # this and the following: since the last time
+    JOBS_STARTED = "JobsStarted"  # this and the following: of one worker, since the last time
     JOBS_FINISHED = "JobsFinished"
     JOBS_FAILED = "JobsFailed"  # for good: no attempt is left
     JOBS_RETRIED = "JobsRetried"
     DEAD_LETTERS = "DeadLetters"  # jobs that killed their workers or cannot be read
-    LISTEN_AGE_SECONDS = "ListenAgeSeconds"  # the longest silence of a live worker's LISTEN
+    LISTEN_AGE_SECONDS = "ListenAgeSeconds"  # how long a worker's LISTEN has proved nothing
 
 
 class MetricDimension(StrEnum):

@@ -5,6 +5,7 @@ import sys
 
 import structlog
 
+from service import metrics
 from service.settings import Settings
 
 # Libraries that say at info what ours already says, or that may print a job's payload.
@@ -49,6 +50,11 @@ def configure(settings: Settings, process: str) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
         )
     )
+    bare = logging.StreamHandler(sys.stdout)
+    bare.setFormatter(logging.Formatter("%(message)s"))
+    values = logging.getLogger(metrics.LOGGER)
+    values.handlers, values.propagate, values.disabled = [bare], False, is_pretty
+    values.setLevel(logging.INFO)
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)

@@ -57,6 +57,7 @@ class Settings(BaseSettings):
     bucket: str | None = None
     email_from: str | None = None
     aws_region: str | None = None
+    ecs_agent_uri: str | None = None  # on ECS alone
 
     @field_validator("log_level", "log_format", "api_auth", "worker_mode", mode="before")
     @classmethod

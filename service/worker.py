@@ -13,7 +13,9 @@ import uvloop
 
 from service import healthcheck
 from service.aws import queue_password
+from service.protection import TaskProtection
 from service.queue.postgres import PostgresQueue
+from service.queue.reporter import Reporter
 from service.queue.registry import Registry, discover
 from service.queue.worker import Worker, database_hooks
 from service.settings import Settings
@@ -79,11 +81,19 @@ async def _work(settings: Settings, registry: Registry) -> None:
     queue = create_queue(settings, registry)
     await queue.connect()
     worker = create_worker(settings, registry, queue)
-    beats = asyncio.create_task(_beat(settings.worker_heartbeat_file, queue))
+    watches = [_beat(settings.worker_heartbeat_file, queue), Reporter(queue, settings).run()]
+    if settings.ecs_agent_uri:
+        watches.append(
+            TaskProtection(
+                worker, agent_uri=settings.ecs_agent_uri, drain_seconds=settings.drain_seconds
+            ).run()
+        )
+    running = [asyncio.create_task(watch) for watch in watches]
     try:
         await worker.start()
     finally:
-        beats.cancel()
+        for watch in running:
+            watch.cancel()
         await queue.disconnect()
     end_if_stuck(worker)
 

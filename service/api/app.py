@@ -26,6 +26,7 @@ from service.api.ui import JobPages, content_policy, has_pages, saq_plugin
 from service.aws import database_password
 from service.db import CONNECT_TIMEOUT_SECONDS, create_pool
 from service.queue.postgres import PostgresQueue
+from service.queue.reporter import Reporter
 from service.queue.registry import Registry, domains
 from service.settings import Settings
 from service.worker import run_in_process
@@ -56,6 +57,8 @@ def create_app(
             stack.push_async_callback(_close, app.state.pool)
             await queue.connect()
             stack.push_async_callback(queue.disconnect)
+            reports = asyncio.create_task(Reporter(queue, settings).run(), name="reports")
+            stack.callback(reports.cancel)
             envelope.ui_policy = await content_policy(app) or envelope.ui_policy
             if settings.worker_mode == "in-process":
                 app.state.worker = await stack.enter_async_context(

@@ -73,6 +73,11 @@ class Consumer:
         if self.holds(job):
             del self._held[job.key]
 
+    @property
+    def is_started(self) -> bool:
+        """Does this process take jobs?"""
+        return self._task is not None
+
     def look_again(self) -> None:
         """Something this process did may have made a job due."""
         self._has_news.set()

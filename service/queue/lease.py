@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 import structlog
+from saq import Status
 
 from service.db import UNAVAILABLE, backoff
 from service.queue import statements as sql
@@ -84,7 +85,7 @@ class Lease:
         """Requeue now the jobs of workers whose lease has run out; their keys."""
         queue = self._queue
         await queue.fetch(sql.RENEW, queue.owner, queue.name, LEASE_SECONDS)
-        return _report(
+        return self._report(
             await queue.fetch(sql.TAKE_OVER, queue.owner, queue.name, LEASE_SECONDS, queue.channel)
         )
 
@@ -113,7 +114,7 @@ class Lease:
                     mine = (queue.owner, queue.name, LEASE_SECONDS)
                     await connection.fetch(sql.RENEW, *mine)
                     self._note_beat(sent_at)
-                    _report(await connection.fetch(sql.TAKE_OVER, *mine, queue.channel))
+                    self._report(await connection.fetch(sql.TAKE_OVER, *mine, queue.channel))
                     if failures:
                         log.info("the lease is renewed again")
                     failures = 0
@@ -136,8 +137,8 @@ class Lease:
         if self._main is not None and not self._main.is_closed():
             self._main.call_soon_threadsafe(self.is_alive.set)
 
-
-def _report(found: list[asyncpg.Record]) -> list[str]:
-    for row in found:
-        log.warning("took a job from a dead worker", job_key=row["key"], status=row["status"])
-    return [row["key"] for row in found]
+    def _report(self, found: list[asyncpg.Record]) -> list[str]:
+        for row in found:
+            log.warning("took a job from a dead worker", job_key=row["key"], status=row["status"])
+            self._queue.dead_letters += row["status"] == Status.FAILED
+        return [row["key"] for row in found]

@@ -1,6 +1,7 @@
 """LISTEN on a connection of its own, which proves to itself that it still hears."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -34,11 +35,16 @@ class Listener:
         self._on_message = on_message
         self._task: asyncio.Task[None] | None = None
         self._heard = asyncio.Event()
-        self.heard_at: float | None = None  # event-loop time of the last ping that came back
+        self._heard_at = time.monotonic()  # the last ping that came back
 
     def start(self) -> None:
         if self._task is None:
+            self._heard_at = time.monotonic()
             self._task = asyncio.create_task(self._run(), name="queue listener")
+
+    def seconds_since_heard(self) -> float:
+        """How long this connection has proved nothing; about ten seconds while all is well."""
+        return time.monotonic() - self._heard_at
 
     async def stop(self) -> None:
         if self._task is not None:
@@ -84,7 +90,7 @@ class Listener:
         async with asyncio.timeout(PING_TIMEOUT_SECONDS):
             await connection.execute(f'NOTIFY "{self._ping_channel(connection)}"')
             await self._heard.wait()
-        self.heard_at = asyncio.get_running_loop().time()
+        self._heard_at = time.monotonic()
 
     @staticmethod
     def _ping_channel(connection: asyncpg.Connection) -> str:

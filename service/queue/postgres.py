@@ -84,6 +84,9 @@ class PostgresQueue(Queue):
         self._enqueue_batch = Batch(self._insert)
         self._settle = Settler(self).settle
         self._ticker = Ticker(self)
+        # Beside SAQ's own counts of this process (complete, failed, retried, aborted):
+        self.started = 0
+        self.dead_letters = 0  # jobs that killed their workers or cannot be read
 
     @property
     def pool(self) -> asyncpg.Pool:
@@ -283,6 +286,7 @@ class PostgresQueue(Queue):
 
     async def bury(self, key: str, lease: int, error: str) -> None:
         """Fail a claimed row from which no job can be read."""
+        self.dead_letters += 1
         job = rows.stand_in(key, lease)
         await self._settle(Settlement(job=job, status=Status.FAILED, error=error))
 

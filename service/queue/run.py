@@ -39,7 +39,7 @@ class Run:
         self.task: asyncio.Task[None]
         self._worker = worker
         self._registry = registry
-        self._started = time.perf_counter()
+        self.started_at = time.monotonic()
 
     def start(self, on_end: Callable[["Run"], None]) -> None:
         """Begin in a task of its own, whose context variables no other job sees."""
@@ -158,7 +158,7 @@ class Run:
 
     @property
     def _milliseconds(self) -> int:
-        return round((time.perf_counter() - self._started) * 1000)
+        return round((time.monotonic() - self.started_at) * 1000)
 
 
 def _place(error: BaseException) -> str | None:

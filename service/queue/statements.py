@@ -306,6 +306,14 @@ SELECT
         AND queue = $1) AS both_kinds), 0)::float8 AS oldest_due_seconds
 """
 
+# $1 queue, $2 seconds: a row where the last report on the queue is older; it is this one's turn.
+TAKE_TURN = """
+INSERT INTO queue_reports AS r (queue, reported_at) VALUES ($1, clock_timestamp())
+ON CONFLICT (queue) DO UPDATE SET reported_at = excluded.reported_at
+WHERE r.reported_at < clock_timestamp() - make_interval(secs => $2)
+RETURNING 1
+"""
+
 WORKERS = f"""
 SELECT worker_id, stats, metadata FROM saq_stats WHERE queue_key = $1 AND expire_at >= {NOW}
 """

@@ -27,6 +27,7 @@ CANCEL_SECONDS = 5.0  # for a cancelled job to end
 HOOK_SECONDS = 30.0  # for a hook; the shutdown hooks have CANCEL_SECONDS together
 PRUNE_SECONDS = 60.0
 PREFETCH_MAX_JOBS = 100
+DAY_SECONDS = 24 * 3600
 
 log = structlog.stdlib.get_logger("worker")
 
@@ -141,6 +142,19 @@ class Worker(SaqWorker[Any]):
         """After `start`: does a job or hook that would not end still occupy this process?"""
         return bool(self._runs) or self._is_hook_stuck
 
+    @property
+    def is_idle(self) -> bool:
+        """Does no job run?"""
+        return not self._runs
+
+    def busy_until(self, *, beyond_seconds: float) -> float | None:
+        """When the running jobs that may take longer than that are over; of time.monotonic().
+
+        None without such a job. One without a time limit counts as a day.
+        """
+        limits = [(run.started_at, run.job.timeout or DAY_SECONDS) for run in self._runs]
+        return max((at + limit for at, limit in limits if limit > beyond_seconds), default=None)
+
     async def run_hook(self, hook: TaskFunction, context: Context) -> None:
         """Call a hook of the domain's, in a thread where it is a plain function."""
         async with asyncio.timeout(HOOK_SECONDS):
@@ -153,6 +167,7 @@ class Worker(SaqWorker[Any]):
         if job is not None:
             run = Run(self, job, self._registry)
             self._runs.add(run)
+            self.queue.started += 1
             run.start(self._end_run)
         return True
 

@@ -1,0 +1,87 @@
+"""What a queue and its workers say of themselves in metrics, once a minute."""
+
+import asyncio
+import random
+import time
+
+import structlog
+
+from service import metrics
+from service.contract import METRIC_SECONDS, Metric, MetricDimension
+from service.queue import reading
+from service.queue import statements as sql
+from service.queue.postgres import PostgresQueue
+from service.settings import Settings
+
+# Between two looks for whether a report is due: often enough that one process takes the turn of
+# another that has died within the period of the metrics.
+LOOK_SECONDS = 15.0
+EARLY_SECONDS = 5.0  # a report may come so much early; none at all in a minute looks like trouble
+
+log = structlog.stdlib.get_logger("queue")
+
+
+class Reporter:
+    """Writes metrics of the queue, in turns with the other processes, and of this one's worker.
+
+    Every process with a queue has one, so that a queue nobody works on is reported on as well:
+    nothing else could wake the first worker.
+    """
+
+    def __init__(self, queue: PostgresQueue, settings: Settings) -> None:
+        self._queue = queue
+        self._dimensions = {
+            MetricDimension.APP: settings.app_name,
+            MetricDimension.STAGE: settings.stage,
+            MetricDimension.QUEUE: queue.name,
+        }
+        self._counted = dict.fromkeys(self._counts(), 0)
+        self._counted_at = time.monotonic()
+
+    async def run(self) -> None:
+        """Report until cancelled; while the database is away there is nothing to say."""
+        while True:
+            try:
+                if await self.is_due():
+                    metrics.write(self._dimensions, await self.measure())
+            except Exception as error:  # whatever it is, the next report has to come
+                log.debug("no report on the queue", error=type(error).__name__)
+            if (
+                self._queue.consumer.is_started
+                and time.monotonic() - self._counted_at > METRIC_SECONDS - EARLY_SECONDS
+            ):
+                metrics.write(self._dimensions, self.count())
+            await asyncio.sleep(LOOK_SECONDS * random.uniform(0.9, 1.1))  # noqa: S311 - jitter
+
+    async def is_due(self) -> bool:
+        """Is it this process's turn? Then the next one is a minute away, whoever takes it."""
+        seconds = METRIC_SECONDS - EARLY_SECONDS
+        return bool(await self._queue.fetch(sql.TAKE_TURN, self._queue.name, seconds))
+
+    async def measure(self) -> dict[Metric, float]:
+        """How the queue stands."""
+        stats = await reading.get_stats(self._queue)
+        return {
+            Metric.BACKLOG: stats.queued,
+            Metric.OLDEST_JOB_AGE_SECONDS: round(stats.oldest_due_seconds, 1),
+            Metric.WORKERS_ALIVE: stats.workers,
+            Metric.JOBS_PER_WORKER: (stats.queued + stats.active) / max(stats.workers, 1),
+        }
+
+    def count(self) -> dict[Metric, float]:
+        """What this process has done since the last time."""
+        now = self._counts()
+        since = {metric: now[metric] - self._counted[metric] for metric in now}
+        self._counted, self._counted_at = now, time.monotonic()
+        age = self._queue.consumer.listener.seconds_since_heard()
+        return {**since, Metric.LISTEN_AGE_SECONDS: round(age, 1)}
+
+    def _counts(self) -> dict[Metric, float]:
+        queue = self._queue
+        return {
+            Metric.JOBS_STARTED: queue.started,
+            Metric.JOBS_FINISHED: queue.complete,
+            Metric.JOBS_FAILED: queue.failed,
+            Metric.JOBS_RETRIED: queue.retried,
+            Metric.DEAD_LETTERS: queue.dead_letters,
+        }

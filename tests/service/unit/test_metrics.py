@@ -1,0 +1,53 @@
+"""The lines that CloudWatch reads metrics from."""
+
+import json
+
+import pytest
+
+from service import logs, metrics
+from service.contract import METRIC_NAMESPACE, Metric, MetricDimension
+from service.settings import Settings
+
+DIMENSIONS = {
+    MetricDimension.APP: "shop",
+    MetricDimension.STAGE: "dev",
+    MetricDimension.QUEUE: "default",
+}
+
+
+def test_line_is_what_the_embedded_metric_format_asks_for() -> None:
+    line = metrics.render(
+        DIMENSIONS, {Metric.BACKLOG: 3, Metric.OLDEST_JOB_AGE_SECONDS: 1.5}, milliseconds=1000
+    )
+    assert json.loads(line) == {
+        "_aws": {
+            "Timestamp": 1000,
+            "CloudWatchMetrics": [
+                {
+                    "Namespace": METRIC_NAMESPACE,
+                    "Dimensions": [["App", "Stage", "Queue"]],
+                    "Metrics": [
+                        {"Name": "Backlog", "Unit": "Count"},
+                        {"Name": "OldestJobAgeSeconds", "Unit": "Seconds"},
+                    ],
+                }
+            ],
+        },
+        "App": "shop",
+        "Stage": "dev",
+        "Queue": "default",
+        "Backlog": 3,
+        "OldestJobAgeSeconds": 1.5,
+    }
+    assert "\n" not in line
+
+
+@pytest.mark.parametrize(("log_format", "lines"), [("json", 1), ("pretty", 0)])
+def test_line_stands_alone_at_any_log_level_and_not_among_lines_for_people(
+    capsys: pytest.CaptureFixture[str], log_format: str, lines: int
+) -> None:
+    logs.configure(Settings.model_construct(log_level="error", log_format=log_format), "worker")
+    metrics.write(DIMENSIONS, {Metric.BACKLOG: 0})
+    found = capsys.readouterr().out.splitlines()
+    assert len(found) == lines
+    assert all("_aws" in json.loads(line) for line in found)
