@@ -218,6 +218,7 @@ class Consumer:
 
     async def _claim_forever(self) -> None:
         loop, failures = asyncio.get_running_loop(), 0
+        await self._queue.warm_up()
         while True:
             await self._has_room.wait()
             # Jobs claimed without a live lease would be taken away at once.
