@@ -51,7 +51,9 @@ class Consumer:
         self._claiming = asyncio.Lock()
         self._has_room = asyncio.Event()
         self._has_news = asyncio.Event()
-        self._promoted_at = 0.0
+        # Event-loop times: of the last look at the delayed jobs, and until when it need not be
+        # repeated: else every job that comes would make all idle workers look.
+        self._promoted_at = self._promote_at = 0.0
         self._turned_at = 0.0  # event-loop time of the claim loop's last turn
         self._task: asyncio.Task[None] | None = None
         self.asked_to_abort = asyncio.Event()
@@ -79,7 +81,8 @@ class Consumer:
         return self._task is not None
 
     def look_again(self) -> None:
-        """Something this process did may have made a job due."""
+        """Something this process did may have made a job due, now or at some time."""
+        self._promote_at = 0.0
         self._has_news.set()
 
     def wait(self, slot: Slot) -> None:
@@ -177,7 +180,9 @@ class Consumer:
         self.listener.start()
 
     def _on_message(self, payload: str) -> None:
-        if payload in ("saq:enqueue", ""):
+        if payload in ("saq:delayed", ""):
+            self.look_again()
+        if payload == "saq:enqueue":
             self._has_news.set()
         if payload in ("saq:abort", ""):
             self.asked_to_abort.set()
@@ -218,6 +223,7 @@ class Consumer:
 
     async def _claim_forever(self) -> None:
         loop, failures = asyncio.get_running_loop(), 0
+        await self._queue.warm_up()
         while True:
             await self._has_room.wait()
             # Jobs claimed without a live lease would be taken away at once.
@@ -244,11 +250,15 @@ class Consumer:
                 if not self._is_backlog:
                     await self._wait_for_news(await self._promote())
                 elif loop.time() - self._promoted_at > PROMOTE_SECONDS:
+                    self._promote_at = (
+                        0.0  # under a backlog nobody tells this worker of delayed jobs
+                    )
                     await self._promote()
             except asyncpg.UniqueViolationError:
                 pass  # another worker has just started a job of the same group
             except Exception as error:  # whatever it is, this loop has to go on
                 failures += 1
+                self._promote_at = 0.0
                 _log_failure("cannot claim jobs", error, failures)
                 await asyncio.sleep(backoff(failures))
 
@@ -269,10 +279,15 @@ class Consumer:
         return claimed, len(found)
 
     async def _promote(self) -> float | None:
-        """Let delayed jobs that are due be claimed; seconds until the next is, None without any."""
+        """Let delayed jobs that are due be claimed; seconds until the next may be, if any."""
+        now = asyncio.get_running_loop().time()
+        if now < self._promote_at:
+            return self._promote_at - now
+        self._promoted_at, self._promote_at = now, now + self._poll_seconds
         (row,) = await self._queue.fetch(sql.PROMOTE, self._queue.name)
-        self._promoted_at = asyncio.get_running_loop().time()
         due_in: float | None = 0.0 if row["moved"] else row["seconds"]
+        if due_in is not None:
+            self._promote_at = min(self._promote_at, now + due_in)
         return due_in
 
     async def _wait_for_news(self, due_in: float | None) -> None:
@@ -281,7 +296,7 @@ class Consumer:
             return
         seconds = self._poll_seconds * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
         if not self._is_told:
-            self._is_told, seconds = True, LOOK_AGAIN_SECONDS
+            self._is_told, self._promote_at, seconds = True, 0.0, LOOK_AGAIN_SECONDS
         if due_in is not None:
             seconds = min(seconds, max(due_in, 0.001))
         try:

@@ -82,7 +82,8 @@ class PostgresQueue(Queue):
         self._pool: asyncpg.Pool | None = None
         self._connecting = asyncio.Lock()
         self._enqueue_batch = Batch(self._insert)
-        self._settle = Settler(self).settle
+        settler = Settler(self)
+        self._settle, self.warm_up = settler.settle, settler.warm_up
         self._ticker = Ticker(self)
         # Beside SAQ's own counts of this process (complete, failed, retried, aborted):
         self.started = 0

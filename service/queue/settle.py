@@ -1,6 +1,7 @@
 """Writing what becomes of jobs: many in one statement, each only while its lease holds."""
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING
 
 import structlog
@@ -14,6 +15,9 @@ from service.queue.job import Settlement
 if TYPE_CHECKING:
     from service.queue.postgres import PostgresQueue
 
+# While one commit is on its way to the disk, the slots it will free stand idle.
+LANES = 2
+
 log = structlog.stdlib.get_logger("queue")
 
 
@@ -22,8 +26,7 @@ class Settler:
 
     def __init__(self, queue: "PostgresQueue") -> None:
         self._queue = queue
-        # Two lanes: while one commit is on its way to the disk, the slots it will free stand idle.
-        self._batch = Batch(self._write, lanes=2)
+        self._batch = Batch(self._write, lanes=LANES)
 
     async def settle(self, settlement: Settlement) -> bool:
         """Write an outcome; False, and a log line, where the job is not held any more.
@@ -48,6 +51,11 @@ class Settler:
         elif settlement.status is Status.ABORTED:
             queue.aborted += 1
         return was_held
+
+    async def warm_up(self) -> None:
+        """Open connections and plan the statement before the first job needs them."""
+        with contextlib.suppress(Exception):  # the first claim will say it
+            await asyncio.gather(*(self._write([]) for _ in range(LANES)))
 
     async def _write_surely(self, settlement: Settlement) -> bool:
         failures = 0

@@ -41,11 +41,11 @@ WITH put AS (
         lease = j.lease + 1, owner = NULL, attempts = 0, crashes = 0, started_at = NULL,
         progress = 0, error = NULL, expire_at = NULL
     WHERE j.status IN {ENDED} AND j.queue = excluded.queue
-    RETURNING j.key
+    RETURNING j.key, j.is_delayed
 ), told AS (
-    SELECT pg_notify($8, 'saq:enqueue')
-    WHERE EXISTS (SELECT FROM put)
-      AND ($9 OR EXISTS (SELECT FROM queue_workers WHERE queue = $7 AND is_waiting))
+    SELECT pg_notify($8, CASE WHEN kind.is_delayed THEN 'saq:delayed' ELSE 'saq:enqueue' END)
+    FROM (SELECT DISTINCT is_delayed FROM put) AS kind
+    WHERE ($9 OR EXISTS (SELECT FROM queue_workers WHERE queue = $7 AND is_waiting))
 )
 SELECT key, (SELECT count(*) FROM told) FROM put
 """

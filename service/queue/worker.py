@@ -26,7 +26,7 @@ LOOK_SECONDS = (1.0, 5.0)  # with jobs running, and without; behind the notifica
 CANCEL_SECONDS = 5.0  # for a cancelled job to end
 HOOK_SECONDS = 30.0  # for a hook; the shutdown hooks have CANCEL_SECONDS together
 PRUNE_SECONDS = 60.0
-PREFETCH_MAX_JOBS = 100
+PREFETCH_MAX_JOBS = 200
 DAY_SECONDS = 24 * 3600
 
 log = structlog.stdlib.get_logger("worker")
@@ -80,7 +80,7 @@ class Worker(SaqWorker[Any]):
                 asyncio.create_task(self._repeat(self.queue.prune, PRUNE_SECONDS), name="prune"),
             ]
             self.queue.consumer.resume()
-            self.queue.consumer.prefetch = min(self.concurrency, PREFETCH_MAX_JOBS)
+            self.queue.consumer.prefetch = min(2 * self.concurrency, PREFETCH_MAX_JOBS)
             for _ in range(self.concurrency):
                 self.queue.consumer.wait(self._start_run)
             await self.event.wait()
