@@ -283,7 +283,7 @@ class Consumer:
         now = asyncio.get_running_loop().time()
         if now < self._promote_at:
             return self._promote_at - now
-        self._promoted_at, self._promote_at = now, now + self._poll_seconds
+        self._promoted_at, self._promote_at = now, now + 2 * self._poll_seconds
         (row,) = await self._queue.fetch(sql.PROMOTE, self._queue.name)
         due_in: float | None = 0.0 if row["moved"] else row["seconds"]
         if due_in is not None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 BEAT_SECONDS = 3.0
 LEASE_SECONDS = 12.0  # without a beat for this long, the jobs go to other workers
+LOOK_SECONDS = 14.0  # between looks for jobs whose worker is not even known
 BLOCKED_SECONDS = 60.0  # a main loop that stands still for longer counts as dead
 MOVING_SECONDS = 30.0  # above every time limit of a beat
 
@@ -26,7 +27,7 @@ log = structlog.stdlib.get_logger("queue")
 
 
 class Lease:
-    """Renewed every three seconds on the database's clock; each beat also takes over lost jobs.
+    """Renewed every three seconds on the database's clock; a beat also takes over lost jobs.
 
     In a thread with a connection of its own: a job that keeps the main loop busy for a while is
     alive, and must not run a second time elsewhere.
@@ -100,7 +101,7 @@ class Lease:
 
     async def _beat_forever(self) -> None:
         connection: asyncpg.Connection | None = None
-        queue, failures = self._queue, 0
+        queue, failures, looked_at = self._queue, 0, 0.0
         wake = self._wake = asyncio.Event()
         self._beats = asyncio.get_running_loop()
         stopping = self._stopping
@@ -112,9 +113,11 @@ class Lease:
                     if connection is None:
                         connection = await queue.own_connection("lease")
                     mine = (queue.owner, queue.name, LEASE_SECONDS)
-                    await connection.fetch(sql.RENEW, *mine)
+                    somebody_died = await connection.fetchval(sql.RENEW, *mine)
                     self._note_beat(sent_at)
-                    self._report(await connection.fetch(sql.TAKE_OVER, *mine, queue.channel))
+                    if somebody_died or sent_at - looked_at > LOOK_SECONDS:
+                        looked_at = sent_at
+                        self._report(await connection.fetch(sql.TAKE_OVER, *mine, queue.channel))
                     if failures:
                         log.info("the lease is renewed again")
                     failures = 0

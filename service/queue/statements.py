@@ -179,6 +179,8 @@ ON CONFLICT (id) DO UPDATE
 SET expires_at = excluded.expires_at,
     steady_since = CASE WHEN w.expires_at < clock_timestamp() THEN clock_timestamp()
                         ELSE w.steady_since END
+RETURNING EXISTS (SELECT FROM queue_workers d
+                  WHERE d.queue = $2 AND d.expires_at < clock_timestamp()) AS somebody_died
 """
 
 # $1 owner, $2 queue, $3 seconds, $4 channel: requeues every job whose worker's lease has run out. A

@@ -22,10 +22,11 @@ from service.queue.registry import Registry, TaskFunction, discover
 from service.queue.run import Run
 from service.settings import Settings, load_settings
 
-LOOK_SECONDS = (1.0, 5.0)  # with jobs running, and without; behind the notification of an abort
+LOOK_SECONDS = (1.0, 10.0)  # with jobs running, and without; behind the notification of an abort
 CANCEL_SECONDS = 5.0  # for a cancelled job to end
 HOOK_SECONDS = 30.0  # for a hook; the shutdown hooks have CANCEL_SECONDS together
 PRUNE_SECONDS = 60.0
+INFO_SECONDS = 20.0  # between what SAQ's page is told of the worker, which it shows for a minute
 PREFETCH_MAX_JOBS = 200
 DAY_SECONDS = 24 * 3600
 
@@ -76,7 +77,9 @@ class Worker(SaqWorker[Any]):
             upkeep = [
                 asyncio.create_task(self._repeat(self._abort_asked, 0.0), name="abort"),
                 asyncio.create_task(self._repeat(self.queue.schedule, 1.0), name="schedule"),
-                asyncio.create_task(self._repeat(self.worker_info, 10.0), name="worker info"),
+                asyncio.create_task(
+                    self._repeat(self.worker_info, INFO_SECONDS), name="worker info"
+                ),
                 asyncio.create_task(self._repeat(self.queue.prune, PRUNE_SECONDS), name="prune"),
             ]
             self.queue.consumer.resume()
