@@ -16,7 +16,7 @@ UV := .venv/bin/uv
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate pyproject.toml
 
-.PHONY: help setup up db api worker test synth diff checkov faults bench check fmt lock browser cdk clean
+.PHONY: help setup up db api worker test synth diff faults bench check fmt lock browser cdk clean
 .DEFAULT_GOAL := help
 
 help:
@@ -51,11 +51,6 @@ synth: setup cdk ## the templates of every stage, into cdk.out; no network, no c
 diff: setup cdk ## what a deploy would change: make diff STAGE=prod (needs credentials)
 	@$(CDK) diff --all --no-notices --method=template -c stage=$(STAGE) $(ARGS)
 
-checkov: synth ## checkov on the templates, in an environment of its own
-	@$(UV) venv --quiet --allow-existing --python $(PY) .venv-checkov
-	@$(UV) pip sync --quiet --require-hashes --python .venv-checkov/bin/python requirements-checkov.lock
-	@.venv-checkov/bin/checkov --config-file .checkov.yaml
-
 faults: setup ## the fault list on real processes, half an hour (ARGS="-k F12" for one row)
 	@$(PY) -m tests.faults $(ARGS)
 
@@ -75,8 +70,6 @@ lock: setup ## requirements*.lock anew from pyproject.toml (ARGS=--upgrade for n
 	@$(COMPILE) $(ARGS) --output-file requirements.lock
 	@$(COMPILE) $(ARGS) --output-file requirements-dev.lock --group dev --constraint requirements.lock
 	@$(COMPILE) $(ARGS) --output-file requirements-bench.lock --group bench --constraint requirements-dev.lock
-	@echo checkov | $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-		--no-header --no-annotate $(ARGS) --output-file requirements-checkov.lock -
 	@$(NODE_PATHS) npm update --silent --package-lock-only --no-fund --no-audit
 	@sh scripts/setup.sh $(UV_VERSION)
 

@@ -114,7 +114,7 @@ def subnets_give_no_addresses(templates: Templates) -> None:
     """EC2.15, CKV_AWS_130."""
     for subnet in templates.all("AWS::EC2::Subnet"):
         assert subnet.get("MapPublicIpOnLaunch") in (None, False)
-        assert "AWS::Region" in str(subnet.get("AvailabilityZone"))
+        assert "Fn::GetAZs" in str(subnet.get("AvailabilityZone"))
 
 
 def default_group_is_closed(templates: Templates) -> None:
