@@ -2,11 +2,21 @@
 
 UV_VERSION := 0.13.9
 PY := .venv/bin/python
+# The CDK's command line, on the Node of the virtual environment.
+NODE_PATHS := PATH="$(CURDIR)/.venv/bin:$$PATH"
+CDK := $(NODE_PATHS) CDK_DISABLE_CLI_TELEMETRY=true node_modules/.bin/cdk
+STAGE ?= dev
+# Without bytecode every import of aws_cdk compiles it anew, for five seconds.
+unexport PYTHONDONTWRITEBYTECODE
+# `prod` refuses to go without HTTPS. To look at its templates, a certificate that does not exist does.
+EXAMPLE_CERTIFICATE := arn:aws:acm:eu-central-1:123456789012:certificate/00000000-0000-0000-0000-000000000000
+NEEDS_CERTIFICATE := $(if $(shell grep -E '^(certificate_arn|domain_name)' stages.toml),,\
+	-c certificate_arn=$(EXAMPLE_CERTIFICATE))
 UV := .venv/bin/uv
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate pyproject.toml
 
-.PHONY: help setup up db api worker test faults bench check fmt lock browser clean
+.PHONY: help setup up db api worker test synth diff faults bench check fmt lock browser cdk clean
 .DEFAULT_GOAL := help
 
 help:
@@ -27,8 +37,19 @@ api: setup ## the API alone, on the Postgres that runs here or its own
 worker: setup ## a worker alone, on the Postgres that runs here or its own
 	@$(PY) -m scripts.up worker
 
-test: setup browser ## every test, three files at a time (ARGS="-k name" for some of them)
+test: setup browser cdk ## every test, three files at a time (ARGS="-k name" for some of them)
 	@$(PY) -m pytest -n 3 --dist loadfile $(ARGS)
+
+synth: setup cdk ## the templates of every stage, into cdk.out; no network, no credentials
+	@for stage in dev prod local; do \
+		[ $$stage = prod ] && certificate="$(NEEDS_CERTIFICATE)" || certificate=; \
+		$(CDK) synth --quiet --no-notices --output cdk.out/$$stage -c stage=$$stage $$certificate $(ARGS) \
+			>/dev/null || exit 1; \
+		echo "$$stage: cdk.out/$$stage"; \
+	done
+
+diff: setup cdk ## what a deploy would change: make diff STAGE=prod (needs credentials)
+	@$(CDK) diff --all --no-notices --method=template -c stage=$(STAGE) $(ARGS)
 
 faults: setup ## the fault list on real processes, half an hour (ARGS="-k F12" for one row)
 	@$(PY) -m tests.faults $(ARGS)
@@ -49,7 +70,14 @@ lock: setup ## requirements*.lock anew from pyproject.toml (ARGS=--upgrade for n
 	@$(COMPILE) $(ARGS) --output-file requirements.lock
 	@$(COMPILE) $(ARGS) --output-file requirements-dev.lock --group dev --constraint requirements.lock
 	@$(COMPILE) $(ARGS) --output-file requirements-bench.lock --group bench --constraint requirements-dev.lock
+	@$(NODE_PATHS) npm update --silent --package-lock-only --no-fund --no-audit
 	@sh scripts/setup.sh $(UV_VERSION)
+
+cdk: node_modules/.package-lock.json
+
+node_modules/.package-lock.json: package-lock.json
+	@$(NODE_PATHS) npm ci --silent --no-fund --no-audit
+	@touch $@
 
 browser:
 	@sh scripts/browser.sh

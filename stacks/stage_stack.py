@@ -1,6 +1,6 @@
 """What the three stacks of a stage have in common."""
 
-from aws_cdk import Aws, CfnOutput, Environment, Fn, RemovalPolicy, Stack, Tags
+from aws_cdk import CfnOutput, Environment, Fn, RemovalPolicy, Stack, Tags
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from constructs import Construct
@@ -56,7 +56,7 @@ class StageStack(Stack):
     @property
     def availability_zones(self) -> list[str]:
         """By position, at deploy: an explicit region would otherwise ask AWS during synth."""
-        zones = Fn.get_azs(Aws.REGION)
+        zones = Fn.get_azs()
         return [Fn.select(index, zones) for index in range(self.stage.availability_zones)]
 
     def output(self, key: Output, value: str, description: str) -> None:

@@ -24,22 +24,27 @@ DOCUMENTS = ("PolicyDocument", "AssumeRolePolicyDocument", "KeyPolicy")
 
 def identity(templates: Templates) -> dict[str, Any]:
     """Logical ids and types of what holds data; every statement of every policy."""
-    stateful = {
-        f"{each.stack}/{each.id}": each.type for each in templates if each.type in STATEFUL
-    }
+    stateful = {f"{each.stack}/{each.id}": each.type for each in templates if each.type in STATEFUL}
     policies: dict[str, Any] = {}
     for each in templates:
         for name in DOCUMENTS:
             if document := each.properties.get(name):
-                policies[f"{each.stack}/{each.id}"] = document["Statement"]
+                policies[f"{each.stack}/{each.id}"] = _lines(
+                    [document["Version"], *document["Statement"]]
+                )
         for inline in each.properties.get("Policies", []):
             key = f"{each.stack}/{each.id}/{inline['PolicyName']}"
-            policies[key] = inline["PolicyDocument"]["Statement"]
-        if managed := each.properties.get("ManagedPolicyArns"):
-            policies[f"{each.stack}/{each.id}/managed"] = managed
-        if roles := each.properties.get("Roles"):
-            policies[f"{each.stack}/{each.id}/roles"] = roles
+            document = inline["PolicyDocument"]
+            policies[key] = _lines([document["Version"], *document["Statement"]])
+        for name in ("ManagedPolicyArns", "Roles"):
+            if attached := each.properties.get(name):
+                policies[f"{each.stack}/{each.id}/{name}"] = _lines(attached)
     return {"stateful": stateful, "policies": policies}
+
+
+def _lines(items: list[Any]) -> list[str]:
+    """One line each, so that a difference is read at a glance."""
+    return [json.dumps(item, sort_keys=True) for item in items]
 
 
 def all_stages() -> dict[str, Any]:

@@ -5,7 +5,7 @@ from types import ModuleType
 
 import pytest
 
-from tests.stacks.rules import data, ecs, network, watch
+from tests.stacks.rules import data, ecs, network, watch, wiring
 from tests.stacks.templates import Templates, synthesize
 
 Rule = Callable[[Templates], None]
@@ -22,7 +22,7 @@ def rules_of(module: ModuleType) -> list[Rule]:
     ]
 
 
-RULES = [rule for module in (ecs, data, network, watch) for rule in rules_of(module)]
+RULES = [rule for module in (ecs, data, network, watch, wiring) for rule in rules_of(module)]
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)

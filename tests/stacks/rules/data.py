@@ -1,7 +1,9 @@
 """Database, buckets, secrets and the encryption key."""
 
+import json
 from typing import Any
 
+from service.contract import UiSecretField
 from tests.stacks.templates import Resource, Templates
 
 CLUSTER, INSTANCE = "AWS::RDS::DBCluster", "AWS::RDS::DBInstance"
@@ -104,6 +106,7 @@ def database_instances_are_watched_and_patched(templates: Templates) -> None:
         assert instance.get("MonitoringInterval") == 60
         assert "MonitoringRole" in str(instance.get("MonitoringRoleArn"))
         assert instance.get("EnablePerformanceInsights") is True
+        assert instance.get("PerformanceInsightsRetentionPeriod") == 7  # days, without a price
 
 
 def database_has_the_configured_capacity(templates: Templates) -> None:
@@ -184,10 +187,13 @@ def application_secrets_are_strong_and_encrypted(templates: Templates) -> None:
     """SecretsManager.3, CKV_AWS_149: generated, long enough for Settings, with our key."""
     for secret in templates.all(SECRET):
         generated = secret.get("GenerateSecretString")
-        assert generated["PasswordLength"] >= 32
+        assert 32 <= generated["PasswordLength"] <= 100
         assert generated["ExcludePunctuation"] is True  # it travels in headers and shells
         assert secret.get("SecretString") is None
         assert is_the_key(secret.get("KmsKeyId"))
+    pages = templates.one(SECRET, "SecretsUi").get("GenerateSecretString")
+    assert pages["GenerateStringKey"] == UiSecretField.PASSWORD
+    assert json.loads(pages["SecretStringTemplate"]) == {UiSecretField.USERNAME: "operator"}
 
 
 def the_key_rotates(templates: Templates) -> None:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from service import contract
-from service.contract import EnvVar, ProcessName
+from service.contract import EnvVar, ProcessName, UiSecretField
 from tests.stacks.templates import Resource, Templates
 
 TASK, SERVICE, CLUSTER = "AWS::ECS::TaskDefinition", "AWS::ECS::Service", "AWS::ECS::Cluster"
@@ -121,6 +121,7 @@ def no_log_line_is_dropped(templates: Templates) -> None:
             log = container["LogConfiguration"]
             assert log["LogDriver"] == "awslogs"
             assert log["Options"]["mode"] == "blocking"
+            assert log["Options"]["awslogs-region"] == {"Ref": "AWS::Region"}
             assert log["Options"]["awslogs-stream-prefix"] == container["Name"]
             assert log["Options"]["awslogs-group"]["Ref"].startswith(f"{host}Log")
 
@@ -150,7 +151,7 @@ def worker_shows_that_it_lives(templates: Templates) -> None:
     """FACTS 2.6: the container health check reads the heartbeat file that the worker writes."""
     check = main_container(templates.one(TASK, "Worker"))["HealthCheck"]
     assert check["Command"] == ["CMD", "python", "-m", "service", ProcessName.HEALTHCHECK]
-    assert check["Interval"] * check["Retries"] <= 60
+    assert 30 <= check["Interval"] * check["Retries"] <= 60
     assert 0 < check["Timeout"] < check["Interval"]
     assert 30 <= check["StartPeriod"] <= 300
 
@@ -242,7 +243,15 @@ def only_the_worker_may_run_on_spot(templates: Templates) -> None:
     assert service(templates, ProcessName.API).get("CapacityProviderStrategy") is None
     strategy = service(templates, ProcessName.WORKER).get("CapacityProviderStrategy") or []
     weights = {each["CapacityProvider"]: each["Weight"] for each in strategy}
-    assert weights.get("FARGATE_SPOT", 0) == templates.stage.worker_spot_percent
+    spot = templates.stage.worker_spot_percent
+    wanted = {"FARGATE": 100 - spot, "FARGATE_SPOT": spot} if spot else {}
+    assert weights == wanted
+    for each in strategy:
+        least = max(templates.stage.worker_min_count, 1)  # these run whatever Spot has to give
+        assert each.get("Base") == (least if each["CapacityProvider"] == "FARGATE" else None)
+    offered = templates.one("AWS::ECS::ClusterCapacityProviderAssociations")
+    assert offered.get("CapacityProviders") == ["FARGATE", "FARGATE_SPOT"]
+    assert service(templates, ProcessName.API).get("LaunchType") == "FARGATE"
 
 
 def ecs_services_are_spread_and_current(templates: Templates) -> None:
@@ -273,7 +282,56 @@ def cluster_reports_on_itself(templates: Templates) -> None:
 def api_has_time_for_migrations_before_it_is_judged(templates: Templates) -> None:
     """Doctor 13: the grace period covers the start."""
     api = service(templates, ProcessName.API)
-    assert api.get("HealthCheckGracePeriodSeconds") >= 60
+    assert 60 <= api.get("HealthCheckGracePeriodSeconds") <= 600
     (target,) = api.get("LoadBalancers")
     assert target["ContainerName"] == ProcessName.API
     assert target["ContainerPort"] == contract.API_PORT
+    (mapping,) = main_container(templates.one(TASK, "Api"))["PortMappings"]
+    assert mapping == {"ContainerPort": contract.API_PORT, "Name": "api", "Protocol": "tcp"}
+
+
+def every_container_is_told_what_it_needs(templates: Templates) -> None:
+    """The values themselves; that `Settings` reads them is for the agreement tests."""
+    stage = templates.stage
+    common = {
+        EnvVar.APP_NAME: stage.app_name,
+        EnvVar.STAGE: stage.stage,
+        EnvVar.LOG_FORMAT: "json",
+    }
+    drain = {EnvVar.DRAIN_SECONDS: str(stage.drain_seconds)}
+    api = {
+        EnvVar.API_HOST: "0.0.0.0",
+        EnvVar.API_PORT: str(contract.API_PORT),
+        EnvVar.DATABASE_POOL_SIZE: str(stage.api_pool_size),
+        EnvVar.QUEUE_POOL_SIZE: str(stage.api_queue_pool_size),
+    }
+    worker = {
+        EnvVar.WORKER_CONCURRENCY: str(stage.worker_concurrency),
+        EnvVar.WORKER_HEARTBEAT_FILE: contract.HEARTBEAT_FILE,
+        EnvVar.DATABASE_POOL_SIZE: str(stage.worker_pool_size),
+        EnvVar.QUEUE_POOL_SIZE: str(stage.worker_queue_pool_size),
+    }
+    if stage.email_from:
+        worker[EnvVar.EMAIL_FROM] = stage.email_from
+    wanted = {"migrate": common, "api": common | drain | api, "worker": common | drain | worker}
+    for container in containers(templates):
+        values = {each["Name"]: each["Value"] for each in container["Environment"]}
+        assert {EnvVar.DATABASE_URL, EnvVar.DATABASE_SECRET_ARN} <= set(values)
+        values = {name: value for name, value in values.items() if "DATABASE_" not in name[:9]
+                  or name == EnvVar.DATABASE_POOL_SIZE}  # fmt: skip
+        if container["Name"] != ProcessName.MIGRATE:
+            assert "Bucket" in str(values.pop(EnvVar.BUCKET))
+        assert values == wanted[container["Name"]]
+
+
+def secrets_are_read_where_they_are_kept(templates: Templates) -> None:
+    """Each secret variable from its own secret, and the fields of the pages' by their names."""
+    (api,) = (each for each in containers(templates) if each["Name"] == ProcessName.API)
+    found = {each["Name"]: str(each["ValueFrom"]) for each in api["Secrets"]}
+    assert "SecretsApiKey" in found[EnvVar.API_KEY]
+    for name, field in (
+        (EnvVar.UI_USERNAME, UiSecretField.USERNAME),
+        (EnvVar.UI_PASSWORD, UiSecretField.PASSWORD),
+    ):
+        assert "SecretsUi" in found[name]
+        assert f":{field}::" in found[name]

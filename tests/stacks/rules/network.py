@@ -12,7 +12,15 @@ BALANCER = "AWS::ElasticLoadBalancingV2::LoadBalancer"
 LISTENER = "AWS::ElasticLoadBalancingV2::Listener"
 TARGETS = "AWS::ElasticLoadBalancingV2::TargetGroup"
 ACL = "AWS::WAFv2::WebACL"
-NOBODY = {"255.255.255.255/32"}
+# How CDK writes down that nothing may leave; without any rule everything may.
+NOBODY = {
+    "CidrIp": "255.255.255.255/32",
+    "Description": "Disallow all traffic",
+    "FromPort": 252,
+    "IpProtocol": "icmp",
+    "ToPort": 86,
+}
+ANYBODY = "0.0.0.0/0"
 DATABASE_PORT = 5433
 
 
@@ -27,6 +35,7 @@ def open_ports(templates: Templates) -> dict[int, str]:
         for rule in group.get("SecurityGroupIngress") or []:
             assert rule["IpProtocol"] == "tcp"
             assert rule["FromPort"] == rule["ToPort"]
+            assert rule["CidrIp"] == ANYBODY
             found[rule["FromPort"]] = group.id
     return found
 
@@ -84,10 +93,14 @@ def ecs_tasks_talk_https_only_to_the_world(templates: Templates) -> None:
     """CKV_AWS_382: what leaves by address range is HTTPS, from ECS tasks alone."""
     for group in templates.all(GROUP):
         for rule in group.get("SecurityGroupEgress") or []:
-            if rule["CidrIp"] in NOBODY:
-                continue
-            assert group.id.startswith(("ApiService", "WorkerService"))
-            assert port(rule) == 443
+            if group.id.startswith(("ApiService", "WorkerService")):
+                assert rule["CidrIp"] == ANYBODY
+                assert port(rule) == 443
+            else:
+                assert rule == NOBODY
+    for prefix in ("ApiService", "WorkerService"):
+        assert len(templates.one(GROUP, prefix).get("SecurityGroupEgress")) == 1
+    assert templates.one(GROUP, "Database").get("SecurityGroupEgress") == [NOBODY]
 
 
 def no_group_lets_everything_out(templates: Templates) -> None:
@@ -101,7 +114,7 @@ def subnets_give_no_addresses(templates: Templates) -> None:
     """EC2.15, CKV_AWS_130."""
     for subnet in templates.all("AWS::EC2::Subnet"):
         assert subnet.get("MapPublicIpOnLaunch") in (None, False)
-        assert "AWS::Region" in str(subnet.get("AvailabilityZone"))
+        assert "Fn::GetAZs" in str(subnet.get("AvailabilityZone"))
 
 
 def default_group_is_closed(templates: Templates) -> None:
@@ -159,6 +172,8 @@ def balancer_spans_zones_behind_its_own_group(templates: Templates) -> None:
     balancer = templates.one(BALANCER)
     assert len(balancer.get("Subnets")) >= 2
     assert all("PublicSubnet" in str(subnet) for subnet in balancer.get("Subnets"))
+    assert balancer.get("Scheme") == "internet-facing"
+    assert balancer.get("Type") == "application"
     (group,) = balancer.get("SecurityGroups")
     assert group["Fn::GetAtt"][0].startswith("DoorSecurityGroup")
 
@@ -170,6 +185,7 @@ def timeouts_fit_together(templates: Templates) -> None:
     idle = int(found["idle_timeout.timeout_seconds"])
     assert idle == IDLE_SECONDS < contract.KEEP_ALIVE_SECONDS
     targets = attributes(templates, TARGETS, "TargetGroupAttributes")
+    assert targets["stickiness.enabled"] == "false"  # any ECS task may answer
     delay = int(targets["deregistration_delay.timeout_seconds"])
     assert delay == DEREGISTRATION_SECONDS <= templates.stage.drain_seconds
 
@@ -181,8 +197,10 @@ def balancer_asks_what_touches_nothing(templates: Templates) -> None:
     assert group.get("Matcher.HttpCode") == "200"
     assert group.get("TargetType") == "ip"
     assert group.get("Port") == contract.API_PORT
-    assert group.get("HealthCheckIntervalSeconds") * group.get("UnhealthyThresholdCount") <= 60
-    assert group.get("HealthCheckTimeoutSeconds") < group.get("HealthCheckIntervalSeconds")
+    assert group.get("Protocol") == "HTTP"
+    patience = group.get("HealthCheckIntervalSeconds") * group.get("UnhealthyThresholdCount")
+    assert 20 <= patience <= 60
+    assert 0 < group.get("HealthCheckTimeoutSeconds") < group.get("HealthCheckIntervalSeconds")
     assert group.get("HealthyThresholdCount") == 2
 
 
@@ -202,6 +220,7 @@ def callers_get_https_where_it_is_configured(templates: Templates) -> None:
     assert len(https.get("Certificates")) == 1
     (forward,) = https.get("DefaultActions")
     assert forward["Type"] == "forward"
+    assert listeners["HTTP"].get("Port") == 80
     (redirect,) = listeners["HTTP"].get("DefaultActions")
     assert redirect["Type"] == "redirect"
     assert redirect["RedirectConfig"] == {
@@ -223,15 +242,36 @@ def firewall_stands_before_the_door_where_configured(templates: Templates) -> No
     assert rules["Rate"]["Action"] == {"Block": {}}
     rate = rules.pop("Rate")["Statement"]["RateBasedStatement"]
     assert rate["AggregateKeyType"] == "IP"
-    assert rate["Limit"] <= 5000
+    assert 100 <= rate["Limit"] <= 5000
     assert set(rules) == {
         "AWSManagedRulesAmazonIpReputationList",
         "AWSManagedRulesKnownBadInputsRuleSet",
         "AWSManagedRulesCommonRuleSet",
     }
-    for rule in rules.values():
+    for name, rule in rules.items():
         assert rule["OverrideAction"] == {"None": {}}  # as AWS made them: they block
-        assert rule["VisibilityConfig"]["CloudWatchMetricsEnabled"] is True
+        group = rule["Statement"]["ManagedRuleGroupStatement"]
+        assert (group["VendorName"], group["Name"]) == ("AWS", name)
+        # what a payload may hold is counted, all else is refused
+        counted = {
+            each["Name"]: each["ActionToUse"] for each in group.get("RuleActionOverrides", [])
+        }
+        assert counted == (
+            {"SizeRestrictions_BODY": {"Count": {}}, "CrossSiteScripting_BODY": {"Count": {}}}
+            if name == "AWSManagedRulesCommonRuleSet"
+            else {}
+        )
+    assert [rule["Priority"] for rule in acl.get("Rules")] == [0, 1, 2, 3]
+    for name, each in [
+        ("Rate", acl.get("Rules")[0]),
+        *rules.items(),
+        (acl.get("Name"), acl.properties),
+    ]:
+        assert each["VisibilityConfig"] == {
+            "CloudWatchMetricsEnabled": True,
+            "MetricName": name,  # alarms and dashboards find it by that
+            "SampledRequestsEnabled": True,
+        }
     association = templates.one("AWS::WAFv2::WebACLAssociation")
     assert "DoorBalancer" in str(association.get("ResourceArn"))
     assert acl.id in str(association.get("WebACLArn"))
@@ -245,3 +285,4 @@ def firewall_log_holds_no_credentials(templates: Templates) -> None:
     hidden = {field["SingleHeader"]["Name"] for field in logging.get("RedactedFields")}
     assert hidden == {"authorization", "cookie", "x-api-key"}
     assert "FirewallLog" in str(logging.get("LogDestinationConfigs"))
+    assert "FirewallAcl" in str(logging.get("ResourceArn"))

@@ -1,6 +1,7 @@
 """Logs, alarms, events and scaling."""
 
 import re
+from typing import Any
 
 from service.contract import METRIC_NAMESPACE, QUEUE_NAME, Metric, MetricDimension, ProcessName
 from stacks.checks import CONNECTION_SHARE, max_connections
@@ -13,30 +14,114 @@ TARGET = "AWS::ApplicationAutoScaling::ScalableTarget"
 POLICY = "AWS::ApplicationAutoScaling::ScalingPolicy"
 SCALING_ALARMS = ("WorkerScaling",)
 
-# What each alarm watches: threshold, minutes, out of how many, and what silence means.
+BALANCER, TARGETS = "LoadBalancer", "LoadBalancer,TargetGroup"
+OURS = "App,Queue,Stage"
+
+# What each alarm watches, the threshold, minutes, out of how many, and what silence means.
 ALARMS = {
-    "QueueOldestJobAge": (300, 5, 5, "notBreaching"),
-    "QueueNoWorker": (0, 5, 5, "notBreaching"),
-    "QueueNoMetrics": (0, 5, 5, "breaching"),
-    "QueueDeadLetters": (0, 1, 1, "notBreaching"),
-    "QueueFailedJobs": (10, 3, 5, "notBreaching"),
-    "QueueRetriedJobs": (50, 5, 5, "notBreaching"),
-    "QueueListenAge": (60, 3, 3, "notBreaching"),
-    "QueueWrongCredentials": (100, 5, 5, "notBreaching"),
-    "TrafficBalancerErrors": (5, 3, 5, "notBreaching"),
-    "TrafficApiErrors": (5, 3, 5, "notBreaching"),
-    "TrafficApiLatency": (1, 5, 5, "notBreaching"),
-    "TrafficRejectedConnections": (0, 1, 1, "notBreaching"),
-    "TrafficUnhealthyApi": (0, 5, 5, "notBreaching"),
-    "TrafficApiTasksMissing": (0, 5, 5, "breaching"),
-    "TrafficWorkerTasksMissing": (0, 5, 5, "breaching"),
-    "TrafficFirewallBlocks": (1000, 5, 5, "notBreaching"),
-    "DatabaseDatabaseCapacity": (90, 10, 10, "notBreaching"),
-    "DatabaseDatabaseConnections": (None, 5, 5, "notBreaching"),
-    "DatabaseDatabaseDeadlocks": (0, 3, 5, "notBreaching"),
-    "DatabaseDatabaseTransactionAge": (1_000_000_000, 5, 5, "notBreaching"),
-    "DatabaseDatabaseReplicaLag": (1000, 5, 5, "breaching"),
+    "QueueOldestJobAge": (
+        f"Moorage OldestJobAgeSeconds Maximum {OURS}", None, 5, 5, "notBreaching",
+    ),
+    "QueueNoWorker": (
+        f"IF(alive < 1, backlog, 0); alive=Moorage WorkersAlive Maximum {OURS};"
+        f" backlog=Moorage Backlog Maximum {OURS}", 0, 5, 5, "notBreaching",
+    ),
+    "QueueNoMetrics": (f"Moorage WorkersAlive Maximum {OURS}", 0, 5, 5, "breaching"),
+    "QueueDeadLetters": (f"Moorage DeadLetters Sum {OURS}", 0, 1, 1, "notBreaching"),
+    "QueueFailedJobs": (
+        "IF(failed + finished >= 10, 100 * failed / (failed + finished), 0);"
+        f" failed=Moorage JobsFailed Sum {OURS}; finished=Moorage JobsFinished Sum {OURS}",
+        10, 3, 5, "notBreaching",
+    ),
+    "QueueRetriedJobs": (
+        f"IF(started >= 10, 100 * retried / started, 0); retried=Moorage JobsRetried Sum {OURS};"
+        f" started=Moorage JobsStarted Sum {OURS}", 50, 5, 5, "notBreaching",
+    ),
+    "QueueListenAge": (f"Moorage ListenAgeSeconds Maximum {OURS}", 60, 3, 3, "notBreaching"),
+    "QueueWrongCredentials": ("Moorage WrongCredentials-{prefix} Sum ", 100, 5, 5, "notBreaching"),
+    "TrafficBalancerErrors": (
+        f"AWS/ApplicationELB HTTPCode_ELB_5XX_Count Sum {BALANCER}", 5, 3, 5, "notBreaching",
+    ),
+    "TrafficApiErrors": (
+        f"AWS/ApplicationELB HTTPCode_Target_5XX_Count Sum {TARGETS}", 5, 3, 5, "notBreaching",
+    ),
+    "TrafficApiLatency": (
+        f"AWS/ApplicationELB TargetResponseTime p99 {TARGETS}", 1, 5, 5, "notBreaching",
+    ),
+    "TrafficRejectedConnections": (
+        f"AWS/ApplicationELB RejectedConnectionCount Sum {BALANCER}", 0, 1, 1, "notBreaching",
+    ),
+    "TrafficUnhealthyApi": (
+        f"AWS/ApplicationELB UnHealthyHostCount Maximum {TARGETS}", 0, 5, 5, "notBreaching",
+    ),
+    **{
+        f"Traffic{process.capitalize()}TasksMissing": (
+            "desired - running;"
+            " desired=ECS/ContainerInsights DesiredTaskCount Average ClusterName,ServiceName;"
+            " running=ECS/ContainerInsights RunningTaskCount Average ClusterName,ServiceName",
+            0, 5, 5, "breaching",
+        )
+        for process in (ProcessName.API, ProcessName.WORKER)
+    },
+    "TrafficFirewallBlocks": (
+        "AWS/WAFV2 BlockedRequests Sum Region,Rule,WebACL", 1000, 5, 5, "notBreaching",
+    ),
+    "DatabaseDatabaseCapacity": (
+        "AWS/RDS ACUUtilization Maximum DBClusterIdentifier,Role", 90, 10, 10, "notBreaching",
+    ),
+    "DatabaseDatabaseConnections": (
+        "AWS/RDS DatabaseConnections Maximum DBClusterIdentifier,Role", None, 5, 5, "notBreaching",
+    ),
+    "DatabaseDatabaseDeadlocks": (
+        "AWS/RDS Deadlocks Sum DBClusterIdentifier,Role", 0, 3, 5, "notBreaching",
+    ),
+    "DatabaseDatabaseTransactionAge": (
+        "AWS/RDS MaximumUsedTransactionIDs Maximum DBClusterIdentifier,Role",
+        1_000_000_000, 5, 5, "notBreaching",
+    ),
+    "DatabaseDatabaseReplicaLag": (
+        "AWS/RDS AuroraReplicaLagMaximum Maximum DBClusterIdentifier", 1000, 5, 5, "breaching",
+    ),
+}  # fmt: skip
+
+# Whose figures they are: what a dimension's value refers to.
+DIMENSIONS = {
+    "LoadBalancer": "DoorBalancer",
+    "TargetGroup": "DoorApi",
+    "DBClusterIdentifier": "DatabaseCluster",
+    "Role": "WRITER",
+    "Rule": "ALL",
+    "Region": "AWS::Region",
+    "ClusterName": "-cluster",
+    "ServiceName": "-service",
+    "WebACL": "-",
 }
+
+
+def source(alarm: Resource) -> str:
+    """What an alarm watches, in one line: namespace, metric, statistic and dimensions."""
+    if not alarm.get("Metrics"):
+        statistic = alarm.get("Statistic") or alarm.get("ExtendedStatistic")
+        return _metric(alarm.properties, statistic)
+    found: list[str] = []
+    for each in alarm.get("Metrics"):
+        assert each.get("ReturnData", True) is ("Expression" in each)
+        assert each["Id"]
+        if "Expression" in each:
+            found.insert(0, each["Expression"])
+        else:
+            stat = each["MetricStat"]
+            assert stat["Period"] == 60
+            found.append(f"{each['Id']}={_metric(stat['Metric'], stat['Stat'])}")
+    return "; ".join([found[0], *sorted(found[1:])])
+
+
+def _metric(given: dict[str, Any], statistic: str) -> str:
+    dimensions = given.get("Dimensions", [])
+    for each in dimensions:
+        assert DIMENSIONS.get(each["Name"], "") in str(each["Value"])
+    names = ",".join(each["Name"] for each in dimensions)
+    return f"{given['Namespace']} {given['MetricName']} {statistic} {names}"
 
 
 def name(resource: Resource) -> str:
@@ -61,10 +146,15 @@ def every_alarm_is_there_and_as_sharp_as_written(templates: Templates) -> None:
     """FACTS 7: thresholds, times and the meaning of silence."""
     found = {name(each): each for each in alarms(templates)}
     assert set(found) == wanted_alarms(templates)
+    configured = {
+        "QueueOldestJobAge": 5 * templates.stage.worker_age_target_seconds,
+        "DatabaseDatabaseConnections": int(CONNECTION_SHARE * max_connections(templates.stage)),
+    }
     for id, alarm in found.items():
-        threshold, minutes, of, missing = ALARMS[id]
+        watched, threshold, minutes, of, missing = ALARMS[id]
+        assert source(alarm) == watched.format(prefix=templates.stage.names.prefix), id
         if threshold is None:
-            threshold = int(CONNECTION_SHARE * max_connections(templates.stage))
+            threshold = configured[id]
         assert alarm.get("Threshold") == threshold, id
         assert alarm.get("DatapointsToAlarm") == minutes, id
         assert alarm.get("EvaluationPeriods") == of, id
@@ -140,15 +230,30 @@ def trouble_without_a_metric_is_told_too(templates: Templates) -> None:
         assert rule.get("State") == "ENABLED"
         assert [target["Arn"] for target in rule.get("Targets")] == [topic]
         assert rule.get("EventPattern.source") == ["aws.ecs"]
+        told = rule.get("Targets")[0]["InputTransformer"]
+        assert told["InputPathsMap"] == {"detail": "$.detail"}
+        assert "<detail>" in told["InputTemplate"]
+        assert rule.get("Description") in told["InputTemplate"]
+        assert rule.get("Targets")[0]["Id"]
     failed = rules["TrafficDeploymentFailed"].get("EventPattern")
     assert failed["detail"] == {"eventName": ["SERVICE_DEPLOYMENT_FAILED"]}
-    assert len(failed["resources"]) == 2
+    assert failed["detail-type"] == ["ECS Deployment State Change"]
+    names = templates.stage.names
+    for service, arn in zip(
+        (ProcessName.API, ProcessName.WORKER), failed["resources"], strict=True
+    ):
+        assert f":service/{names.cluster}/{names.service(service)}" in str(arn)
+    assert rules["TrafficOutOfMemory"].get("EventPattern")["detail-type"] == [
+        "ECS Task State Change"
+    ]
     memory = rules["TrafficOutOfMemory"].get("EventPattern.detail")
+    assert memory["lastStatus"] == ["STOPPED"]
+    assert ["Cluster" in str(each) for each in memory["clusterArn"]] == [True]
     assert memory["containers"] == {"reason": [{"prefix": "OutOfMemoryError"}]}
     events = templates.one("AWS::RDS::EventSubscription")
     assert events.get("SnsTopicArn") == topic
     assert events.get("SourceType") == "db-cluster"
-    assert {"failover", "failure"} <= set(events.get("EventCategories"))
+    assert events.get("EventCategories") == ["failover", "failure", "maintenance", "notification"]
     assert events.get("Enabled") is not False
 
 
@@ -199,7 +304,10 @@ def api_scales_by_requests_and_cpu(templates: Templates) -> None:
     assert targets["ECSServiceAverageCPUUtilization"] == stage.api_cpu_target_percent
     for each in found.values():
         assert 0 < each.get(f"{TRACKING}.ScaleOutCooldown") <= 60
-        assert each.get(f"{TRACKING}.ScaleInCooldown") >= 300
+        assert 300 <= each.get(f"{TRACKING}.ScaleInCooldown") <= 1800
+        assert each.get("PolicyType") == "TargetTrackingScaling"
+    label = f"{TRACKING}.PredefinedMetricSpecification.ResourceLabel"
+    assert "DoorApi" in str(found["ALBRequestCountPerTarget"].get(label))
 
 
 TRACKING = "TargetTrackingScalingPolicyConfiguration"
@@ -214,11 +322,21 @@ def worker_scales_by_its_queue_and_never_by_cpu(templates: Templates) -> None:
     metric = tracking.get(f"{TRACKING}.CustomizedMetricSpecification")
     assert metric["MetricName"] == Metric.JOBS_PER_WORKER
     assert metric["Namespace"] == METRIC_NAMESPACE
-    assert {each["Name"] for each in metric["Dimensions"]} == set(MetricDimension)
+    assert metric["Statistic"] == "Maximum"
+    assert {each["Name"]: each["Value"] for each in metric["Dimensions"]} == {
+        MetricDimension.APP: templates.stage.app_name,
+        MetricDimension.QUEUE: QUEUE_NAME,
+        MetricDimension.STAGE: templates.stage.stage,
+    }
     assert tracking.get(f"{TRACKING}.TargetValue") == templates.stage.worker_jobs_target
     assert tracking.get(f"{TRACKING}.DisableScaleIn") is None
     assert 0 < tracking.get(f"{TRACKING}.ScaleOutCooldown") <= 60
-    assert tracking.get(f"{TRACKING}.ScaleInCooldown") >= 300
+    assert 300 <= tracking.get(f"{TRACKING}.ScaleInCooldown") <= 1800
+    for each in policies:
+        if each is not tracking:
+            assert each.get("PolicyType") == "StepScaling"
+            assert each.get(f"{STEPS}.MetricAggregationType") == "Maximum"
+            assert 0 < each.get(f"{STEPS}.Cooldown") <= 60
 
 
 def old_jobs_call_for_more_workers(templates: Templates) -> None:
@@ -230,10 +348,9 @@ def old_jobs_call_for_more_workers(templates: Templates) -> None:
         {"MetricIntervalLowerBound": 0, "MetricIntervalUpperBound": limit, "ScalingAdjustment": 1},
         {"MetricIntervalLowerBound": limit, "ScalingAdjustment": 3},
     ]
-    assert action.get(f"{STEPS}.Cooldown") <= 60
     alarm = templates.one(ALARM, "WorkerScalingOldJobs")
     assert alarm.get("AlarmActions") == [{"Ref": action.id}]
-    assert alarm.get("MetricName") == Metric.OLDEST_JOB_AGE_SECONDS
+    assert source(alarm) == ALARMS["QueueOldestJobAge"][0]
     assert alarm.get("Threshold") == limit
     assert alarm.get("ComparisonOperator") == "GreaterThanThreshold"
     assert alarm.get("EvaluationPeriods") == 1
@@ -257,5 +374,5 @@ def one_job_wakes_a_worker_from_zero(templates: Templates) -> None:
     assert alarm.get("Threshold") == 1
     assert alarm.get("ComparisonOperator") == "GreaterThanOrEqualToThreshold"
     assert alarm.get("EvaluationPeriods") == 1
-    (expression,) = (each["Expression"] for each in alarm.get("Metrics") if "Expression" in each)
-    assert expression == "IF(alive < 1, backlog, 0)"
+    assert alarm.get("TreatMissingData") == "notBreaching"
+    assert source(alarm) == ALARMS["QueueNoWorker"][0]

@@ -1,0 +1,128 @@
+"""Where moto's CloudFormation is wrong about what these stacks ask of it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import boto3
+from moto.cloudformation import parsing
+from moto.cloudformation.models import CloudFormationBackend, Stack
+from moto.elbv2.models import FakeLoadBalancer, FakeTargetGroup
+from moto.iam.access_control import PermissionResult
+from moto.iam.models import ManagedPolicy
+from moto.s3.models import FakeBucket
+
+
+def apply() -> None:
+    """Mend moto in this process."""
+    _custom_resources_are_looked_up()
+    _names_of_the_balancer_are_known()
+    _unchangeable_resources_stay()
+    _services_follow_their_task_definition()
+    _exports_follow_an_update()
+    _defaults_count_as_previous_values()
+    _conditions_of_bucket_policies_hold()
+    _policies_leave_their_roles()
+
+
+def _custom_resources_are_looked_up() -> None:
+    """moto would run their Lambda in a container, and wait for its answer for ever."""
+
+    def by_type(resource_type: str) -> Any:
+        return parsing.get_model_map().get(resource_type)
+
+    parsing.resource_class_from_type = by_type
+
+
+def _names_of_the_balancer_are_known() -> None:
+    _extend(FakeLoadBalancer, "LoadBalancerFullName", lambda arn: arn.split(":loadbalancer/")[1])
+    _extend(FakeTargetGroup, "TargetGroupFullName", lambda arn: arn.split(":")[-1])
+
+
+def _extend(kind: Any, name: str, value: Callable[[str], str]) -> None:
+    known = getattr(kind, "get_cfn_attribute", None)
+    has = kind.has_cfn_attr
+
+    def get(self: Any, attribute_name: str) -> Any:
+        if attribute_name == name:
+            return value(self.arn)
+        assert known is not None, attribute_name
+        return known(self, attribute_name)
+
+    kind.get_cfn_attribute = get
+    kind.has_cfn_attr = classmethod(lambda _cls, attr: attr == name or has(attr))
+
+
+def _unchangeable_resources_stay() -> None:
+    """moto forgets a resource that changed and that it cannot change."""
+    update = parsing.parse_and_update_resource
+
+    def keep(logical_id: str, body: Any, resources: Any, account_id: str, region_name: str) -> Any:
+        changed = update(logical_id, body, resources, account_id, region_name)
+        return resources[logical_id] if changed is None else changed
+
+    parsing.parse_and_update_resource = keep  # type: ignore[assignment]
+
+
+def _services_follow_their_task_definition() -> None:
+    """A changed task definition is a new revision, and what refers to it changes with it."""
+    difference = parsing.ResourceMap.build_resource_diff
+
+    def with_services(self: Any, other: dict[str, Any], parameters: Any = None) -> Any:
+        found = difference(self, other, parameters)
+        resources = other["Resources"]
+        for name in list(found["Modify"]):
+            if resources[name]["Type"] == "AWS::ECS::TaskDefinition":
+                found["Modify"] += [
+                    service
+                    for service, body in resources.items()
+                    if body["Type"] == "AWS::ECS::Service"
+                    and f"'{name}'" in str(body["Properties"])
+                    and service not in found["Modify"]
+                ]
+        return found
+
+    parsing.ResourceMap.build_resource_diff = with_services  # type: ignore[assignment,method-assign]
+
+
+def _exports_follow_an_update() -> None:
+    update = CloudFormationBackend.update_stack
+
+    def and_export(self: Any, *arguments: Any, **named: Any) -> Stack:
+        stack = update(self, *arguments, **named)
+        for export in stack.exports:
+            self.exports[export.name] = export
+        return stack
+
+    CloudFormationBackend.update_stack = and_export  # type: ignore[method-assign]
+
+
+def _defaults_count_as_previous_values() -> None:
+    """moto looks for the previous value of a parameter that nobody ever gave."""
+    resolve = CloudFormationBackend._resolve_update_parameters
+
+    def without_defaults(self: Any, instance: Any, incoming_params: list[dict[str, Any]]) -> Any:
+        known = [
+            each
+            for each in incoming_params
+            if not each.get("UsePreviousValue") or each["ParameterKey"] in instance.parameters
+        ]
+        return resolve(self, instance, known)
+
+    CloudFormationBackend._resolve_update_parameters = without_defaults  # type: ignore[method-assign]
+
+
+def _conditions_of_bucket_policies_hold() -> None:
+    """moto reads "deny unless TLS" as "deny", and would lock everybody out."""
+    FakeBucket.get_permission = lambda *_: PermissionResult.NEUTRAL  # type: ignore[method-assign]
+
+
+def _policies_leave_their_roles() -> None:
+    """CloudFormation detaches a policy that it deletes; else its role cannot be deleted."""
+
+    def delete(self: Any, _account_id: str, _region_name: str) -> None:
+        iam = boto3.client("iam")
+        for role in iam.list_entities_for_policy(PolicyArn=self.arn)["PolicyRoles"]:
+            iam.detach_role_policy(RoleName=role["RoleName"], PolicyArn=self.arn)
+        iam.delete_policy(PolicyArn=self.arn)
+
+    ManagedPolicy.delete = delete  # type: ignore[attr-defined]

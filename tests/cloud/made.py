@@ -1,0 +1,147 @@
+"""A resource of a stack that is made by a call of AWS's own API, as CloudFormation does it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import boto3
+from botocore.model import Shape
+from moto.core.common_models import CloudFormationModel
+
+Properties = dict[str, Any]
+
+
+@dataclass
+class Answer:
+    """What came of a call: what Ref gives, and what GetAtt gives."""
+
+    ref: str
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+
+Make = Callable[[str, Properties], Answer]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a kind of resource is made, changed and removed.
+
+    Without `change` a changed resource keeps what it was, without `remove` nothing is left behind
+    that anybody would ask for.
+    """
+
+    kind: str
+    make: Make
+    change: Callable[[Answer, Properties], Answer] | None = None
+    remove: Callable[[str, Properties], None] | None = None
+
+
+class Made(CloudFormationModel):
+    """The base of one class for each recipe."""
+
+    recipe: ClassVar[Recipe]
+
+    def __init__(self, answer: Answer, given: Properties) -> None:
+        self.answer, self.given = answer, given
+
+    @property
+    def physical_resource_id(self) -> str:
+        return self.answer.ref
+
+    @staticmethod
+    def cloudformation_name_type() -> str:
+        return ""
+
+    @classmethod
+    def has_cfn_attr(cls, attr: str) -> bool:
+        return True
+
+    def get_cfn_attribute(self, attribute_name: str) -> Any:
+        return self.answer.attributes[attribute_name]
+
+    @classmethod
+    def create_from_cloudformation_json(
+        cls,
+        resource_name: str,
+        cloudformation_json: Any,
+        account_id: str,
+        region_name: str,
+        **_kwargs: Any,
+    ) -> "Made":
+        given = cloudformation_json["Properties"]
+        return cls(cls.recipe.make(resource_name, given), given)
+
+    @classmethod
+    def update_from_cloudformation_json(
+        cls,
+        original_resource: Any,
+        new_resource_name: str,
+        cloudformation_json: Any,
+        account_id: str,
+        region_name: str,
+    ) -> "Made":
+        if cls.recipe.change is None:
+            return original_resource  # type: ignore[no-any-return]
+        given = cloudformation_json["Properties"]
+        return cls(cls.recipe.change(original_resource.answer, given), given)
+
+    @classmethod
+    def delete_from_cloudformation_json(
+        cls, resource_name: str, cloudformation_json: Any, account_id: str, region_name: str
+    ) -> None:
+        """Never reached: `delete` comes first, and knows the properties with their values."""
+
+    def delete(self, account_id: str, region_name: str) -> None:
+        if self.recipe.remove is not None:
+            self.recipe.remove(self.answer.ref, self.given)
+
+
+def made_by(kind_recipe: Recipe) -> type[Made]:
+    """The class that CloudFormation's imitation looks up by its type."""
+
+    class OfKind(Made):
+        recipe = kind_recipe
+
+        @staticmethod
+        def cloudformation_type() -> str:
+            return kind_recipe.kind
+
+    return OfKind
+
+
+def call(service: str, operation: str, given: Properties, *, camel: bool = False) -> dict[str, Any]:
+    """One call; what the operation does not know of the properties is left out."""
+    client = boto3.client(service)  # type: ignore[call-overload]
+    name = client.meta.method_to_api_mapping[operation]
+    shape = client.meta.service_model.operation_model(name).input_shape
+    answer: dict[str, Any] = getattr(client, operation)(**fit(given, shape, camel))
+    return answer
+
+
+def fit(value: Any, shape: Shape, camel: bool) -> Any:  # noqa: PLR0911 - a table
+    """A property of CloudFormation as the API wants it: types, and in ECS the first letters."""
+    match shape.type_name:
+        case "structure":
+            members = shape.members  # type: ignore[attr-defined]
+            found = {_first(key) if camel else key: each for key, each in value.items()}
+            return {
+                key: fit(each, members[key], camel) for key, each in found.items() if key in members
+            }
+        case "list":
+            return [fit(each, shape.member, camel) for each in value]  # type: ignore[attr-defined]
+        case "map":
+            if isinstance(value, list):  # tags, in some services
+                return {each["Key"]: str(each["Value"]) for each in value}
+            return {key: str(each) for key, each in value.items()}
+        case "boolean":
+            return str(value).lower() == "true"
+        case "integer" | "long":
+            return int(value)
+        case "float" | "double":
+            return float(value)
+        case _:
+            return str(value)
+
+
+def _first(key: str) -> str:
+    return key[0].lower() + key[1:]

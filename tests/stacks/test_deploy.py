@@ -1,0 +1,236 @@
+"""A real `cdk bootstrap`, `deploy` and second `deploy`, against an imitation of AWS.
+
+The exit status alone proves little there, so what was made is looked up through the APIs.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from service.contract import EnvVar, ProcessName, UiSecretField
+from stacks.config import read_stage
+from stacks.naming import Output
+from tests.conftest import ROOT, free_port
+
+ACCOUNT, REGION = "123456789012", "us-east-1"
+STAGE = read_stage("local")
+NAMES = STAGE.names
+CDK = ROOT / "node_modules/.bin/cdk"
+
+
+@dataclass
+class Cloud:
+    """The imitation, and the CDK's command line pointed at it."""
+
+    port: int
+    folder: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        kept = {"HOME", "TMPDIR", "LANG"}
+        given = {name: value for name, value in os.environ.items() if name in kept}  # noqa: TID251
+        return {
+            **given,
+            # the Node of the virtual environment, and its Python for app.py
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",  # noqa: TID251
+            # by name: moto takes the first part of an address for the name of a bucket
+            "AWS_ENDPOINT_URL": f"http://localhost:{self.port}",
+            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_SECRET_ACCESS_KEY": "testing",
+            "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "CDK_DISABLE_CLI_TELEMETRY": "true",
+        }
+
+    def cdk(self, *arguments: str, **settings: object) -> str:
+        """What the command printed; fails where it does."""
+        context = [f"--context={key}={value}" for key, value in settings.items()]
+        result = subprocess.run(
+            [CDK, *arguments, "--no-notices", "--context=stage=local", *context,
+             f"--output={self.folder / 'cdk.out'}"],
+            cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False,
+            timeout=300,
+        )  # fmt: skip
+        assert result.returncode == 0, result.stdout + result.stderr
+        return result.stdout
+
+    def deploy(self, **settings: object) -> dict[str, str]:
+        """Deploys all stacks; the outputs by key, as the command wrote them down."""
+        file = self.folder / "outputs.json"
+        self.cdk(
+            "deploy", "--all", "--require-approval=never", "--method=direct",
+            f"--outputs-file={file}", **settings,
+        )  # fmt: skip
+        found: dict[str, dict[str, str]] = json.loads(file.read_text())
+        return {key: value for stack in found.values() for key, value in stack.items()}
+
+    def client(self, service: str) -> Any:
+        return boto3.client(
+            service,  # type: ignore[call-overload]
+            endpoint_url=f"http://localhost:{self.port}",
+            region_name=REGION,
+            aws_access_key_id="testing",
+            aws_secret_access_key="testing",
+        )
+
+    def service(self, process: ProcessName) -> dict[str, Any]:
+        """An ECS service, as it is now."""
+        (found,) = self.client("ecs").describe_services(
+            cluster=NAMES.cluster, services=[NAMES.service(process)]
+        )["services"]
+        assert isinstance(found, dict)
+        return found
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    """The imitation, bootstrapped."""
+    folder = tmp_path_factory.mktemp("cloud")
+    made = Cloud(free_port(), folder)
+    with (folder / "server.log").open("wb") as log:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "tests.cloud", str(made.port)],
+            cwd=ROOT, env=made.environment, stdout=log, stderr=log,
+        )  # fmt: skip
+    try:
+        deadline = time.monotonic() + 30
+        while True:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", made.port)) == 0:
+                    break
+            assert time.monotonic() < deadline, (folder / "server.log").read_text()
+            time.sleep(0.1)
+        made.cdk("bootstrap", f"aws://{ACCOUNT}/{REGION}")
+        yield made
+    finally:
+        server.send_signal(signal.SIGTERM)
+        server.wait(10)
+
+
+@pytest.fixture(scope="module")
+def outputs(cloud: Cloud) -> dict[str, str]:
+    """What the first deployment told."""
+    return cloud.deploy()
+
+
+def test_three_stacks_are_deployed(cloud: Cloud, outputs: dict[str, str]) -> None:
+    stacks = cloud.client("cloudformation").describe_stacks()["Stacks"]
+    found = {each["StackName"]: each for each in stacks}
+    for name in (NAMES.network_stack, NAMES.data_stack, NAMES.service_stack):
+        assert found[name]["StackStatus"] == "CREATE_COMPLETE"
+    assert set(Output) - {Output.EXEC_COMMAND} <= set(outputs)
+
+
+def test_both_ecs_services_run_what_was_synthesized(cloud: Cloud, outputs: dict[str, str]) -> None:
+    for process in (ProcessName.API, ProcessName.WORKER):
+        service = cloud.service(process)
+        assert service["desiredCount"] == 1
+        assert service["launchType"] == "FARGATE"
+        network = service["networkConfiguration"]["awsvpcConfiguration"]
+        assert len(network["subnets"]) == 2
+        definition = cloud.client("ecs").describe_task_definition(
+            taskDefinition=service["taskDefinition"]
+        )["taskDefinition"]
+        migrate, main = definition["containerDefinitions"]
+        assert migrate["name"] == ProcessName.MIGRATE
+        assert main["name"] == process
+        assert main["stopTimeout"] == 120
+        told = {each["name"]: each["value"] for each in main["environment"]}
+        assert told[EnvVar.STAGE] == "local"
+        assert outputs[Output.DATABASE_ENDPOINT] in told[EnvVar.DATABASE_URL]
+        assert told[EnvVar.DATABASE_SECRET_ARN] == outputs[Output.DATABASE_SECRET]
+        assert told[EnvVar.BUCKET] == outputs[Output.BUCKET]
+    (target,) = cloud.service(ProcessName.API)["loadBalancers"]
+    groups = cloud.client("elbv2").describe_target_groups()["TargetGroups"]
+    assert target["targetGroupArn"] in {group["TargetGroupArn"] for group in groups}
+
+
+def test_credentials_are_where_the_containers_look(cloud: Cloud, outputs: dict[str, str]) -> None:
+    def secret(arn: str) -> str:
+        text = cloud.client("secretsmanager").get_secret_value(SecretId=arn)["SecretString"]
+        assert isinstance(text, str)
+        return text
+
+    assert len(secret(outputs[Output.API_KEY_SECRET])) == 40
+    pages = json.loads(secret(outputs[Output.UI_SECRET]))
+    assert pages[UiSecretField.USERNAME] == "operator"
+    assert len(pages[UiSecretField.PASSWORD]) == 40
+    database = json.loads(secret(outputs[Output.DATABASE_SECRET]))
+    assert database["password"]
+
+
+def test_database_bucket_and_logs_are_as_synthesized(cloud: Cloud, outputs: dict[str, str]) -> None:
+    (cluster,) = cloud.client("rds").describe_db_clusters()["DBClusters"]
+    assert cluster["DBClusterIdentifier"] == NAMES.database
+    assert cluster["StorageEncrypted"] is True
+    assert cluster["ServerlessV2ScalingConfiguration"] == {"MinCapacity": 0.5, "MaxCapacity": 2}
+    policy = cloud.client("s3").get_bucket_policy(Bucket=outputs[Output.BUCKET])["Policy"]
+    assert "aws:SecureTransport" in policy
+    groups = {
+        each["logGroupName"]: each.get("retentionInDays")
+        for each in cloud.client("logs").describe_log_groups()["logGroups"]
+    }
+    for process in (ProcessName.API, ProcessName.WORKER):
+        assert groups[NAMES.log_group(process)] == STAGE.log_retention_days
+
+
+def test_alarms_and_scaling_are_there(cloud: Cloud, outputs: dict[str, str]) -> None:
+    alarms = cloud.client("cloudwatch").describe_alarms()["MetricAlarms"]
+    told = [each for each in alarms if each["AlarmActions"] == [outputs[Output.ALARM_TOPIC]]]
+    assert len(told) == 19
+    assert all("docs/runbook.md#" in each["AlarmDescription"] for each in told)
+    targets = cloud.client("application-autoscaling").describe_scalable_targets(
+        ServiceNamespace="ecs"
+    )["ScalableTargets"]
+    assert {(each["MinCapacity"], each["MaxCapacity"]) for each in targets} == {(1, 4)}
+    assert len(targets) == 2
+
+
+def test_commands_in_the_outputs_answer(cloud: Cloud, outputs: dict[str, str]) -> None:
+    ecs = cloud.client("ecs")
+    ecs.update_service(
+        cluster=outputs[Output.CLUSTER], service=outputs[Output.WORKER_SERVICE], desiredCount=2
+    )
+    assert cloud.service(ProcessName.WORKER)["desiredCount"] == 2
+    assert (
+        cloud.client("logs").describe_log_streams(logGroupName=outputs[Output.WORKER_LOG_GROUP])[
+            "logStreams"
+        ]
+        == []
+    )
+
+
+@pytest.fixture(scope="module")
+def deployed_again(cloud: Cloud, outputs: dict[str, str]) -> dict[str, str]:
+    """A second deployment, with another number of workers and another image."""
+    return cloud.deploy(worker_desired_count=3, image="moorage:next")
+
+
+def test_a_second_deploy_changes_the_count_and_moves_the_services(
+    cloud: Cloud, outputs: dict[str, str], deployed_again: dict[str, str]
+) -> None:
+    assert cloud.service(ProcessName.WORKER)["desiredCount"] == 3
+    assert cloud.service(ProcessName.API)["desiredCount"] == 1
+    for process, key in (
+        (ProcessName.API, Output.API_TASK_DEFINITION),
+        (ProcessName.WORKER, Output.WORKER_TASK_DEFINITION),
+    ):
+        arn = cloud.service(process)["taskDefinition"]
+        assert arn == deployed_again[key] != outputs[key]
+        definition = cloud.client("ecs").describe_task_definition(taskDefinition=arn)
+        images = {each["image"] for each in definition["taskDefinition"]["containerDefinitions"]}
+        assert images == {"moorage:next"}
+    for key in (Output.BUCKET, Output.DATABASE_ENDPOINT, Output.API_KEY_SECRET):
+        assert deployed_again[key] == outputs[key]  # what holds data stays
