@@ -49,6 +49,10 @@ READY_PATH = "/health/ready"
 UI_PATH = "/saq"
 QUEUE_NAME = "default"
 
+RDS_CA_FILE = "/etc/ssl/rds-global-bundle.pem"  # in the image: RDS's roots are in no system's store
+USER = "10001:10001"  # uid and gid of every container
+WRITABLE_PATH = "/tmp"  # noqa: S108 - an empty volume in the ECS task; everything else is read-only
+
 STOP_TIMEOUT_SECONDS = 120  # the most Fargate allows between SIGTERM and SIGKILL
 DRAIN_SECONDS = (
     100  # for running jobs after SIGTERM; the rest covers cancelling, recording, closing
