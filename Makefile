@@ -16,11 +16,12 @@ UV := .venv/bin/uv
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate pyproject.toml
 
-.PHONY: help setup up db api worker test synth diff faults bench check fmt lock browser cdk clean
+.PHONY: help setup up db api worker test synth diff faults bench check fmt image image-check rds-ca \
+	lock browser cdk clean
 .DEFAULT_GOAL := help
 
 help:
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 setup: ## the virtual environment in .venv, as locked (PYTHON=... to choose the interpreter)
 	@sh scripts/setup.sh $(UV_VERSION)
@@ -65,6 +66,15 @@ check: setup ## ruff, mypy --strict, import-linter
 fmt: setup ## write the code as ruff formats it
 	@$(PY) -m ruff format --quiet .
 	@$(PY) -m ruff check --quiet --fix .
+
+image: ## the container image moorage:local (ARGS="--platform linux/arm64")
+	@sh scripts/image.sh $(ARGS)
+
+image-check: setup ## build the image and run it hardened, on a Debian 12 without a Docker daemon
+	@sh scripts/image_check.sh
+
+rds-ca: setup ## the root certificates of Amazon RDS anew, from AWS (ARGS=file:///... from elsewhere)
+	@$(PY) -m scripts.rds_ca $(ARGS)
 
 lock: setup ## requirements*.lock anew from pyproject.toml (ARGS=--upgrade for newer versions)
 	@$(COMPILE) $(ARGS) --output-file requirements.lock

@@ -1,0 +1,16 @@
+# make image: with docker, podman or finch, whichever works here. Arguments go to its `build`.
+set -eu
+
+for tool in docker podman finch; do
+    # `info` asks the daemon: a client alone cannot build.
+    "$tool" info >/dev/null 2>&1 || continue
+    echo "Building moorage:local with $tool"
+    started=$(date +%s)
+    "$tool" build -f service/Dockerfile -t moorage:local "$@" .
+    bytes=$("$tool" image inspect --format '{{.Size}}' moorage:local)
+    echo "Built moorage:local in $(($(date +%s) - started)) s: $((bytes / 1000000)) MB uncompressed"
+    exit
+done
+printf 'error: %s\n  %s\n' 'none of docker, podman and finch works here.' \
+    'Install one, or start its daemon (`docker info` says what is wrong).' >&2
+exit 1

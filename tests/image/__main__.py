@@ -1,0 +1,175 @@
+"""Run the built image as ECS does, or stricter: `python -m tests.image IMAGE FOLDER`.
+
+Against a real Postgres that speaks TLS only, with a password: migrate, api and worker, read-only,
+without capabilities, one job through HTTP, SIGTERM.
+"""
+
+import json
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from scripts.errors import OperatorError
+from scripts.render import Screen
+from service import contract
+from tests.benchmarks.ports import free_port
+from tests.faults.tls import Authority
+from tests.image.containers import Containers
+from tests.image.postgres import Server
+
+START_SECONDS = 30
+JOB_SECONDS = 15
+DRAIN_SECONDS = 20
+STOP_SECONDS = 5  # of an idle process, with what podman takes
+MAX_MEGABYTES = 60  # compressed, on this base
+KEY = "a-key-of-this-check-alone"
+
+# Run inside: what the kernel says about this process, and what the image lets it do.
+LOOK_INSIDE = """
+import boto3, importlib.util, json, os, pathlib, botocore.session
+status = dict(line.split(":", 1) for line in open("/proc/self/status") if ":" in line)
+def writable(folder):
+    try:
+        pathlib.Path(folder, "x").touch()
+    except OSError:
+        return False
+    return True
+known = botocore.session.Session().get_available_services()
+for name in known:
+    boto3.client(name, region_name="eu-west-1")
+print(json.dumps({
+    "user": f"{os.getuid()}:{os.getgid()}",
+    "capabilities": int(status["CapEff"], 16) | int(status["CapBnd"], 16),
+    "no new privileges": status["NoNewPrivs"].strip(),
+    "writable": [f for f in ("/", "/app", "/opt/venv", "/tmp", "/var/tmp") if writable(f)],
+    "not for it": [m for m in ("pip", "pytest", "faker", "moto") if importlib.util.find_spec(m)],
+    "compiled": importlib.util.find_spec("service.worker").cached is not None
+        and os.path.exists(importlib.util.find_spec("service.worker").cached),
+}))
+"""
+INSIDE = {
+    "user": contract.USER,
+    "capabilities": 0,
+    "no new privileges": "1",
+    "writable": [contract.WRITABLE_PATH],
+    "not for it": [],
+    "compiled": True,
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Check the image, its logs into the folder; the exit status."""
+    image, folder = arguments
+    screen = Screen(os.environ)  # noqa: TID251
+    with tempfile.TemporaryDirectory() as work:
+        containers = Containers(image, Path(folder))
+        server = Server(Path(work))
+        try:
+            check(containers, server, screen)
+        except OperatorError as error:
+            screen.fail(error)
+            return 1
+        finally:
+            containers.remove()
+            server.stop()
+    return 0
+
+
+def check(containers: Containers, server: Server, screen: Screen) -> None:
+    """Raises `OperatorError` at the first promise that is broken."""
+    base, *ours = containers.compressed_megabytes()
+    total = base + sum(ours)
+    screen.say(f"compressed: {total:.1f} MB, {base:.1f} of the base and {sum(ours):.1f} of ours")
+    expect(total < MAX_MEGABYTES, f"that is more than {MAX_MEGABYTES} MB")
+
+    authority = Authority(server.folder, "authority")
+    address = server.start(authority.certificate("localhost"))
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    containers.environment = {
+        "STAGE": "check",
+        "LOG_FORMAT": "json",
+        "DATABASE_URL": f"{address}?sslmode=verify-full&sslrootcert={contract.RDS_CA_FILE}",
+        "API_KEY": KEY,
+        "API_PORT": str(port),
+        "DRAIN_SECONDS": str(DRAIN_SECONDS),
+    }
+
+    status = containers.run("migrate", mounts={})
+    refused = "certificate verify failed" in containers.log("migrate")
+    expect(
+        status == 1 and refused, "a server that no root of RDS vouches for was trusted", "migrate"
+    )
+    screen.say("migrate refuses a server that no root of RDS vouches for")
+
+    trusted = {authority.file: contract.RDS_CA_FILE}
+    began = time.monotonic()
+    status = containers.run("migrate", mounts=trusted)
+    expect(status == 0, f"migrate ended with status {status}", "migrate")
+    screen.step("migrate is done, over TLS with the server's name checked", elapsed(began))
+
+    began = time.monotonic()
+    for process in ("api", "worker"):
+        containers.start(process, mounts=trusted)
+    with httpx.Client(base_url=url, headers={"X-API-Key": KEY}) as client:
+        wait_until_ready(client, containers)
+        screen.step("the API is ready", elapsed(began))
+        run_job(client, screen)
+        expect(client.get("/schema/openapi.json").status_code == 200, "no schema", "api")
+
+    for process in ("api", "worker"):
+        found = json.loads(containers.execute(process, "python", "-c", LOOK_INSIDE))
+        expect(found == INSIDE, f"inside the {process}: {found}, expected {INSIDE}")
+    containers.execute("worker", "python", "-m", "service", "healthcheck")
+    screen.say(f"inside: {INSIDE}")
+
+    for process in ("api", "worker"):
+        status, seconds = containers.stop(process)
+        expect(status == 0, f"the {process} ended with status {status} after SIGTERM", process)
+        expect(seconds < STOP_SECONDS, f"the {process} took {seconds:.1f} s to stop", process)
+        screen.step(f"{process}: SIGTERM, exit 0", seconds)
+
+
+def wait_until_ready(client: httpx.Client, containers: Containers) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            if client.get(contract.READY_PATH).status_code == 200:
+                return
+        except httpx.TransportError:
+            time.sleep(0.05)
+        expect(containers.is_running("api"), "the API ended by itself", "api")
+        expect(time.monotonic() < deadline, f"the API was not ready in {START_SECONDS} s", "api")
+
+
+def run_job(client: httpx.Client, screen: Screen) -> None:
+    began = time.monotonic()
+    queued = client.post("/queue/example", json={"message": "hello"}).raise_for_status().json()
+    while (job := read(client, queued["job_id"]))["status"] != "complete":
+        expect(elapsed(began) < JOB_SECONDS, f"the job did not end: {job}", "worker")
+        time.sleep(0.02)
+    expect(job["result"] == {"echo": "hello"}, f"another result: {job}")
+    screen.step("a job came back with its result", elapsed(began))
+
+
+def read(client: httpx.Client, key: str) -> dict[str, Any]:
+    found: dict[str, Any] = client.get(f"/api/v1/jobs/{key}").raise_for_status().json()
+    return found
+
+
+def elapsed(began: float) -> float:
+    return time.monotonic() - began
+
+
+def expect(is_so: bool, otherwise: str, process: str = "") -> None:
+    if not is_so:
+        raise OperatorError(otherwise, f"See .moorage/image/{process}.log" if process else "")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
