@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import asyncpg
 
 from service.db import UNAVAILABLE
 
+LOCKED_MAX = 2  # items that wait for a lock in vain: more of them, and it is the table's
 LANE_ITEMS = 4  # fewer are not worth a commit of their own while another is under way
 
 T = TypeVar("T")
@@ -54,7 +55,7 @@ class Batch(Generic[T, R]):
             assert sender is not None
             self._senders.discard(sender)
 
-    async def _send_one(self, batch: list[tuple[T, "asyncio.Future[R]"]]) -> None:
+    async def _send_one(self, batch: list[tuple[T, "asyncio.Future[R]"]]) -> Exception | None:
         try:
             results = await self._statement([item for item, _ in batch])
         except asyncio.CancelledError:
@@ -63,17 +64,30 @@ class Batch(Generic[T, R]):
             raise
         except Exception as error:
             if len(batch) > 1 and _is_spoiled(error):
-                # by one item for all: each is tried by itself
-                for pair in batch:
-                    await self._send_one([pair])
-                return
-            for _, future in batch:
-                if not future.done():
-                    future.set_exception(error)
-        else:
-            for (_, future), result in zip(batch, results, strict=True):
-                if not future.done():  # its caller was cancelled meanwhile
-                    future.set_result(result)
+                await self._send_singly(batch)
+            else:
+                _fail(batch, error)
+            return error
+        for (_, future), result in zip(batch, results, strict=True):
+            if not future.done():  # its caller was cancelled meanwhile
+                future.set_result(result)
+        return None
+
+    async def _send_singly(self, batch: list[tuple[T, "asyncio.Future[R]"]]) -> None:
+        """Each item by itself, as one has spoiled the statement for all."""
+        locked = 0
+        for place, pair in enumerate(batch, start=1):
+            error = await self._send_one([pair])
+            locked += isinstance(error, asyncpg.LockNotAvailableError)
+            if error is not None and locked == LOCKED_MAX:
+                _fail(batch[place:], error)
+                break
+
+
+def _fail(batch: list[tuple[Any, "asyncio.Future[Any]"]], error: Exception) -> None:
+    for _, future in batch:
+        if not future.done():
+            future.set_exception(error)
 
 
 def _is_spoiled(error: Exception) -> bool:

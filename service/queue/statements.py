@@ -264,6 +264,7 @@ DELETE FROM queue_workers WHERE expires_at < clock_timestamp() - interval '1 hou
 """
 PRUNE_STATS = f"DELETE FROM saq_stats WHERE expire_at < {NOW} RETURNING 1"
 
+CLOCK = "SELECT extract(epoch FROM clock_timestamp())::float8 AS now"
 GET = f"SELECT {JOB_COLUMNS} FROM saq_jobs j WHERE queue = $1 AND key = ANY($2::text[])"
 STATUS = "SELECT status FROM saq_jobs WHERE queue = $1 AND key = $2"
 ITERATE = f"""
