@@ -11,6 +11,7 @@ import ssl
 import sys
 import time
 from pathlib import Path
+from typing import cast
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -32,9 +33,10 @@ def roots(bundle: str) -> dict[str, str]:
         store = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         store.load_verify_locations(cadata=certificate)
         for root in store.get_ca_certs():  # none if it is not an authority's
-            subject = {key: value for pairs in root["subject"] for key, value in pairs}
-            name = subject.get("commonName", "")
-            if NAME.fullmatch(name) and ssl.cert_time_to_seconds(root["notAfter"]) > time.time():
+            parts = cast("tuple[tuple[tuple[str, str], ...], ...]", root["subject"])
+            name = dict(pair for pairs in parts for pair in pairs).get("commonName", "")
+            ends_at = ssl.cert_time_to_seconds(str(root["notAfter"]))
+            if NAME.fullmatch(name) and ends_at > time.time():
                 found[name] = certificate
     return found
 

@@ -1,4 +1,4 @@
-"""Metrics as log lines: CloudWatch reads them from the log, so no process needs a right to put them.
+"""Metrics as log lines: CloudWatch reads them there, so no process needs a right to put them.
 
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 """

@@ -15,8 +15,8 @@ from service import healthcheck
 from service.aws import queue_password
 from service.protection import TaskProtection
 from service.queue.postgres import PostgresQueue
-from service.queue.reporter import Reporter
 from service.queue.registry import Registry, discover
+from service.queue.reporter import Reporter
 from service.queue.worker import Worker, database_hooks
 from service.settings import Settings
 

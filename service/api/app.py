@@ -26,8 +26,8 @@ from service.api.ui import JobPages, content_policy, has_pages, saq_plugin
 from service.aws import database_password
 from service.db import CONNECT_TIMEOUT_SECONDS, create_pool
 from service.queue.postgres import PostgresQueue
-from service.queue.reporter import Reporter
 from service.queue.registry import Registry, domains
+from service.queue.reporter import Reporter
 from service.settings import Settings
 from service.worker import run_in_process
 

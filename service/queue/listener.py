@@ -35,16 +35,17 @@ class Listener:
         self._on_message = on_message
         self._task: asyncio.Task[None] | None = None
         self._heard = asyncio.Event()
-        self._heard_at = time.monotonic()  # the last ping that came back
+        self._started_at = 0.0
+        self.heard_at: float | None = None  # time.monotonic() of the last ping that came back
 
     def start(self) -> None:
         if self._task is None:
-            self._heard_at = time.monotonic()
+            self._started_at = time.monotonic()
             self._task = asyncio.create_task(self._run(), name="queue listener")
 
     def seconds_since_heard(self) -> float:
         """How long this connection has proved nothing; about ten seconds while all is well."""
-        return time.monotonic() - self._heard_at
+        return time.monotonic() - (self.heard_at or self._started_at)
 
     async def stop(self) -> None:
         if self._task is not None:
@@ -90,7 +91,7 @@ class Listener:
         async with asyncio.timeout(PING_TIMEOUT_SECONDS):
             await connection.execute(f'NOTIFY "{self._ping_channel(connection)}"')
             await self._heard.wait()
-        self._heard_at = time.monotonic()
+        self.heard_at = time.monotonic()
 
     @staticmethod
     def _ping_channel(connection: asyncpg.Connection) -> str:

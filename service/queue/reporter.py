@@ -35,7 +35,7 @@ class Reporter:
             MetricDimension.STAGE: settings.stage,
             MetricDimension.QUEUE: queue.name,
         }
-        self._counted = dict.fromkeys(self._counts(), 0)
+        self._counted: dict[Metric, float] = dict.fromkeys(self._counts(), 0)
         self._counted_at = time.monotonic()
 
     async def run(self) -> None:

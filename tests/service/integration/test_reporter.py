@@ -11,7 +11,7 @@ from service.contract import Metric, MetricDimension
 from service.queue.postgres import PostgresQueue
 from service.queue.reporter import Reporter
 from service.settings import Settings
-from tests.conftest import Processes, until
+from tests.conftest import Processes, free_port, until
 from tests.service.integration.conftest import Ledger, claim, put
 
 SETTINGS = Settings.model_construct(app_name="shop", stage="dev")
@@ -75,7 +75,7 @@ async def test_counts_are_of_this_process_since_the_last_time(queue: PostgresQue
 
 
 async def test_api_reports_while_no_worker_runs(ledger: Ledger, processes: Processes) -> None:
-    api = processes.start("api", LOG_FORMAT="json", API_PORT="0", LOG_LEVEL="error")
+    api = processes.start("api", LOG_FORMAT="json", API_PORT=str(free_port()), LOG_LEVEL="error")
     await until(lambda: reported(processes.log(api)), seconds=20, what="a report")
     (line,) = reported(processes.log(api))
     assert line[Metric.WORKERS_ALIVE] == 0

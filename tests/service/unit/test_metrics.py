@@ -1,6 +1,7 @@
 """The lines that CloudWatch reads metrics from."""
 
 import json
+from typing import Literal
 
 import pytest
 
@@ -44,7 +45,7 @@ def test_line_is_what_the_embedded_metric_format_asks_for() -> None:
 
 @pytest.mark.parametrize(("log_format", "lines"), [("json", 1), ("pretty", 0)])
 def test_line_stands_alone_at_any_log_level_and_not_among_lines_for_people(
-    capsys: pytest.CaptureFixture[str], log_format: str, lines: int
+    capsys: pytest.CaptureFixture[str], log_format: Literal["json", "pretty"], lines: int
 ) -> None:
     logs.configure(Settings.model_construct(log_level="error", log_format=log_format), "worker")
     metrics.write(DIMENSIONS, {Metric.BACKLOG: 0})
