@@ -28,7 +28,7 @@ UNAVAILABLE: tuple[type[BaseException], ...] = (
 """What a call raises while the database cannot serve it: answer 503, or wait and try again."""
 
 
-BACKOFF_SECONDS = (0.2, 5.0)  # first and longest wait before the next try
+BACKOFF_SECONDS = (0.2, 3.0)  # first and longest wait before the next try
 
 
 def backoff(failures: int) -> float:
