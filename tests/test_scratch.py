@@ -30,6 +30,8 @@ async def test_server_and_processes_end_with_a_pytest_that_is_killed(
          "-p", "no:cacheprovider", f"--rootdir={ROOT}", f"--config-file={ROOT}/pyproject.toml",
          str(tmp_path)],
         cwd=ROOT, stdout=subprocess.PIPE, text=True,
+        # under nohup the signal is ignored, and a child inherits that
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # noqa: PLW1509
     )  # fmt: skip
     try:
         assert inner.stdout is not None

@@ -6,8 +6,12 @@
 CREATE FUNCTION guard_from_stock_workers() RETURNS TRIGGER LANGUAGE plpgsql AS $$
 BEGIN
     IF old.status IN ('complete', 'failed', 'aborted') THEN
-        IF new.status NOT IN ('new', 'queued') THEN
-            RETURN NULL; -- an abort of what has ended
+        -- An abort of what has ended; or the last step of a sweep, which began while the job ran.
+        -- (A job that a sweep itself has aborted while it waited does come back by that step.)
+        IF new.status NOT IN ('new', 'queued')
+           OR (saq_job_field(new.job, 'error') = 'swept'
+               AND saq_job_field(old.job, 'error') IS DISTINCT FROM 'swept') THEN
+            RETURN NULL;
         END IF;
         -- A key that is enqueued or retried again: a new job, with all its attempts and a history.
         new.background_job_id := nextval('background_jobs_id_seq');
@@ -41,9 +45,13 @@ CREATE TRIGGER guard_from_stock_workers BEFORE UPDATE OF job ON saq_jobs FOR EAC
 -- does not say.
 CREATE FUNCTION saq_job_deadline(job BYTEA) RETURNS BIGINT LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
-    started BIGINT := saq_job_field(job, 'started')::NUMERIC;
-    timeout BIGINT := coalesce(saq_job_field(job, 'timeout')::NUMERIC, 10); -- SAQ's default
+    started BIGINT;
+    timeout BIGINT := 10; -- SAQ's default; null is no limit
 BEGIN
+    started := saq_job_field(job, 'started')::NUMERIC;
+    IF convert_from(job, 'UTF8')::JSONB ? 'timeout' THEN
+        timeout := saq_job_field(job, 'timeout')::NUMERIC;
+    END IF;
     RETURN CASE WHEN timeout > 0 THEN started / 1000 + timeout END;
 EXCEPTION WHEN others THEN
     RETURN NULL;

@@ -79,7 +79,8 @@ class Batch(Generic[T, R]):
         for place, pair in enumerate(batch, start=1):
             error = await self._send_one([pair])
             locked += isinstance(error, asyncpg.LockNotAvailableError)
-            if error is not None and locked == LOCKED_MAX:
+            is_away = isinstance(error, UNAVAILABLE) and not _is_spoiled(error)
+            if error is not None and (is_away or locked == LOCKED_MAX):
                 _fail(batch[place:], error)
                 break
 

@@ -56,6 +56,7 @@ class Consumer:
         self._promoted_at = self._promote_at = 0.0
         self._turned_at = 0.0  # event-loop time of the claim loop's last turn
         self._task: asyncio.Task[None] | None = None
+        self._left_alone: dict[str, float] = {}  # tasks, and until which event-loop time
         self.asked_to_abort = asyncio.Event()
         self.lease = Lease(queue)
         self.listener = Listener(
@@ -79,6 +80,12 @@ class Consumer:
     def is_started(self) -> bool:
         """Does this process take jobs?"""
         return self._task is not None
+
+    def leave_alone(self, task: str, seconds: float) -> None:
+        """Claim no job of that task for so long: another worker may know what to do with it."""
+        now = asyncio.get_running_loop().time()
+        self._left_alone = {each: until for each, until in self._left_alone.items() if until > now}
+        self._left_alone[task] = now + seconds
 
     def look_again(self) -> None:
         """Something this process did may have made a job due, now or at some time."""
@@ -265,7 +272,10 @@ class Consumer:
     async def _claim(self, room: int) -> tuple[list[LeasedJob], int]:
         """The jobs claimed, and how many rows they were, malformed ones included."""
         queue, now = self._queue, asyncio.get_running_loop().time()
-        found = await queue.fetch(sql.CLAIM, queue.name, room, queue.owner, not self._is_backlog)
+        left = [task for task, until in self._left_alone.items() if until > now]
+        found = await queue.fetch(
+            sql.CLAIM, queue.name, room, queue.owner, not self._is_backlog, left
+        )
         claimed = []
         for row in sorted(found, key=lambda row: (row["priority"], row["scheduled"])):
             try:

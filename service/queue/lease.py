@@ -116,8 +116,8 @@ class Lease:
                     somebody_died = await connection.fetchval(sql.RENEW, *mine)
                     self._note_beat(sent_at)
                     if somebody_died or sent_at - looked_at > LOOK_SECONDS:
-                        looked_at = sent_at
                         self._report(await connection.fetch(sql.TAKE_OVER, *mine, queue.channel))
+                        looked_at = sent_at
                     if failures:
                         log.info("the lease is renewed again")
                     failures = 0

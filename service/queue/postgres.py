@@ -1,6 +1,7 @@
 """The queue: SAQ's `Queue` on asyncpg and SAQ's tables; `consumer.py` is the worker's side."""
 
 import asyncio
+import contextlib
 import json
 import os
 import secrets
@@ -277,6 +278,7 @@ class PostgresQueue(Queue):
             sql.ENQUEUE_ONCE,
             job.key, rows.dump(job), self.name, job.priority, job.scheduled, job.function,
         )  # fmt: skip
+        self.consumer.look_again()
 
     async def dequeue(self, timeout: float = 0.0, poll_interval: float = 0.0) -> Job | None:  # noqa: ASYNC109
         """The next due job, held by this process; None after `timeout` seconds (0: no limit)."""
@@ -321,7 +323,7 @@ class PostgresQueue(Queue):
         A job this process runs goes back with its retry delay. Any other has to have ended, or
         `JobStateError` is raised: running a job twice at once is what a retry must never do.
         """
-        if isinstance(job, LeasedJob) and self.consumer.holds(job):
+        if isinstance(job, LeasedJob) and job.claimed_at:
             await self._settle(
                 Settlement(job=job, status=Status.QUEUED, error=error, delay=rows.retry_delay(job))
             )
@@ -353,7 +355,8 @@ class PostgresQueue(Queue):
             )
         )
         if not delay:
-            await self._notify("saq:enqueue")  # another worker may be idle
+            with contextlib.suppress(*UNAVAILABLE):  # a hint that another worker may be idle
+                await self._notify("saq:enqueue")
 
     async def abort(self, job: Job, error: str, ttl: float = 5) -> None:
         """Cancel a job: at once while it waits, by its worker while it runs.

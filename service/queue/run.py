@@ -151,6 +151,9 @@ class Run:
         due_at = max(job.queued / 1000, job.scheduled)
         if time.time() - due_at < DEPLOY_SECONDS:
             log.warning("not for this release; left to another worker", reason=str(error))
+            if isinstance(error, UnknownTaskError):
+                # When it is due again, those who have not had it come first.
+                queue.consumer.leave_alone(job.function, 2 * DEFER_SECONDS)
             await queue.hand_back([job], error=str(error), delay=DEFER_SECONDS)
         else:
             log.error("job failed", reason=str(error))

@@ -59,7 +59,7 @@ ON CONFLICT (key) DO NOTHING
 """
 
 # $1 queue, $2 how many, $3 owner, $4 whether to be told of new jobs in any case: else only where
-# there is less than was asked for.
+# there is less than was asked for. $5 tasks that are left to other workers.
 CLAIM = f"""
 WITH due AS MATERIALIZED (
     SELECT w.key, w.group_key, w.priority, w.scheduled, w.crashes FROM saq_jobs w
@@ -67,6 +67,7 @@ WITH due AS MATERIALIZED (
       AND (w.group_key IS NULL OR NOT EXISTS (
           SELECT FROM saq_jobs a
           WHERE a.status IN ('active', 'aborting') AND a.queue = $1 AND a.group_key = w.group_key))
+      AND (w.task IS NULL OR w.task <> ALL ($5::text[]))
       AND (w.crashes < {SUSPECT_CRASHES} OR NOT EXISTS (
           SELECT FROM saq_jobs a
           WHERE a.status IN ('active', 'aborting') AND a.queue = $1 AND a.owner = $3

@@ -75,7 +75,7 @@ class Floor(MoorageUntracked):
 
 async def _work(connection: asyncpg.Connection, count: int, on_job: OnJob) -> None:
     while True:
-        claimed = await connection.fetch(sql.CLAIM, "bench", count, "floor", False)
+        claimed = await connection.fetch(sql.CLAIM, "bench", count, "floor", False, [])
         for _ in claimed:
             on_job(0)
         if not claimed:

@@ -43,7 +43,12 @@ async def _pages_of_a_claim(arena: Arena) -> int:
         await transaction.start()
         try:
             plan = await connection.fetchval(
-                f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {sql.CLAIM}", "default", 10, "me", False
+                f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {sql.CLAIM}",
+                "default",
+                10,
+                "me",
+                False,
+                [],
             )
         finally:
             await transaction.rollback()

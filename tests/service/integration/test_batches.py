@@ -139,7 +139,7 @@ async def test_bulk_enqueue_that_fails_in_a_later_statement_enqueues_nothing(
     queue: PostgresQueue,
 ) -> None:
     jobs = [Job("sleep", kwargs={"seconds": 0}, key=key) for key in KEYS[:1500]]
-    jobs[-1].priority = 10**6
+    jobs[-1].group_key = "no \x00 in Postgres text"
     with pytest.raises(asyncpg.DataError):
         await queue.enqueue_many(jobs)
     assert (await queue.stats()).queued == 0

@@ -89,8 +89,8 @@ async def test_worker_runs_one_suspect_at_a_time_and_all_others_beside_it(
 async def test_thousand_jobs_of_a_dead_worker_are_back_at_once(queue: PostgresQueue) -> None:
     await let_judge(queue)
     await queue.pool.execute(
-        "INSERT INTO saq_jobs (key, job, queue, status, owner, lease, attempts)"
-        """ SELECT 'job' || n, '{"function": "sleep"}', 'default', 'active', 'gone', 1, 1"""
+        "INSERT INTO saq_jobs (key, job, queue, status, owner, lease, attempts, scheduled)"
+        """ SELECT 'job' || n, '{"function": "sleep"}', 'default', 'active', 'gone', 1, 1, 1"""
         " FROM generate_series(1, 1000) AS n"
     )
     swept = await queue.sweep()

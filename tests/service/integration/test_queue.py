@@ -394,7 +394,7 @@ async def test_hot_statement_reads_no_table_from_end_to_end(
     queue: PostgresQueue, statement: str
 ) -> None:
     arguments: dict[str, list[Any]] = {
-        "CLAIM": ["default", 10, "w", False],
+        "CLAIM": ["default", 10, "w", False, []],
         "PROMOTE": ["default"],
         "SETTLE": [["k"], [1], ["complete"], [None], [None], [0.0], [0], [60]],
         "TAKE_OVER": ["w", "default", 12.0, "saq:default"],
@@ -426,7 +426,7 @@ async def test_claim_stays_fast_beside_a_million_other_jobs(queue: PostgresQueue
     (row,) = await queue.fetch("SELECT count(*) FROM saq_jobs")
     assert row["count"] == 3 * rows
     plan = await queue.pool.fetch(
-        "EXPLAIN (ANALYZE, BUFFERS, FORMAT TEXT) " + statements.CLAIM, "default", 10, "w", False
+        "EXPLAIN (ANALYZE, BUFFERS, FORMAT TEXT) " + statements.CLAIM, "default", 10, "w", False, []
     )
     text = "\n".join(line[0] for line in plan)
     removed = [int(found) for found in re.findall(r"Rows Removed by Filter: (\d+)", text)]

@@ -84,7 +84,7 @@ async def test_ended_key_that_a_stock_client_enqueues_again_is_a_new_job(
 async def test_job_that_a_dead_stock_worker_left_running_is_queued_again(
     queue: PostgresQueue, stock: StockQueue, ledger: Ledger
 ) -> None:
-    for key, timeout in (("left", 5), ("may still run", 3600), ("endless", 0)):
+    for key, timeout in (("left", 5), ("may still run", 3600), ("endless", 0), ("null", None)):
         await stock.enqueue("sleep", key=key, timeout=timeout, seconds=0)
         job = await stock.dequeue(timeout=5)
         assert job is not None
@@ -94,3 +94,23 @@ async def test_job_that_a_dead_stock_worker_left_running_is_queued_again(
     assert await ledger.status("left") == "queued"
     assert await ledger.status("may still run") == "active"
     assert await ledger.status("endless") == "active"
+    assert await ledger.status("null") == "active"
+
+
+async def test_unreadable_blob_of_a_dead_stock_worker_stops_no_pruning(
+    queue: PostgresQueue,
+) -> None:
+    for blob in ("no json", '{"started": "x"}', '{"started": 1, "timeout": "y"}'):
+        await queue.pool.execute(
+            "INSERT INTO saq_jobs (key, job, queue, status) VALUES ($1, $2, $3, 'active')",
+            blob, blob.encode(), queue.name,
+        )  # fmt: skip
+    await queue.prune()
+
+
+async def test_sweep_that_began_while_a_job_ran_does_not_run_it_again_when_it_is_complete(
+    queue: PostgresQueue, stock: StockQueue, ledger: Ledger
+) -> None:
+    await queue.finish(await held(queue, key="done"), Status.COMPLETE, result=1)
+    await stock.retry(await read(stock, "done"), error=stock.swept_error_message)
+    assert await ledger.status("done") == "complete"
