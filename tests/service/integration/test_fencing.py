@@ -96,3 +96,30 @@ async def test_job_handed_back_and_run_by_another_is_not_ended_by_its_first_work
     assert (await stored(queue, job.key))["status"] == "active"
     await stock.finish(theirs, Status.COMPLETE)
     assert (await stored(queue, job.key))["status"] == "complete"
+
+
+async def test_late_retry_of_a_run_that_was_taken_over_does_not_queue_the_ended_job_again(
+    queue: PostgresQueue,
+) -> None:
+    job = await put(queue)
+    late = await claim(queue)
+    await queue.pool.execute(
+        "UPDATE saq_jobs SET status = 'queued', owner = NULL, lease = lease + 1"
+    )
+    await queue.finish(await claim(queue), Status.COMPLETE)
+    await queue.retry(late, "too late")
+    assert (await stored(queue, job.key))["status"] == "complete"
+
+
+async def test_task_that_a_worker_does_not_know_is_left_to_the_others_when_it_is_due_again(
+    queue: PostgresQueue, other: PostgresQueue
+) -> None:
+    await claim_nothing(queue)
+    queue.consumer.leave_alone("sleep", 60)
+    job = await put(other)
+    await claim_nothing(queue)
+    assert (await claim(other)).key == job.key
+
+
+async def claim_nothing(queue: PostgresQueue) -> None:
+    assert await queue.dequeue(timeout=0.3) is None
