@@ -60,8 +60,8 @@ def test_make_alone_lists_every_command() -> None:
 
     named = set(re.findall(r"^  make (\S+)", listed, re.MULTILINE))
     assert named == {
-        *("setup", "up", "db", "api", "worker", "test", "faults", "bench", "check", "fmt", "lock"),
-        "clean",
+        *("setup", "up", "db", "api", "worker", "test", "synth", "diff", "faults", "bench"),
+        *("check", "fmt", "image", "image-check", "rds-ca", "lock", "clean"),
     }
 
 
