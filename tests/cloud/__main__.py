@@ -4,9 +4,10 @@ import sys
 
 from moto.server import main
 
-from tests.cloud import fixes, recipes
+from tests.cloud import fixes, recipes, removal
 
 if __name__ == "__main__":
     fixes.apply()
+    removal.apply()
     recipes.register()
     main(["-H", "localhost", "-p", sys.argv[1]])
