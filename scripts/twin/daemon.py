@@ -18,6 +18,7 @@ from scripts.twin.pids import birth
 from scripts.twin.postgres import Postgres
 from scripts.twin.settings import ACCOUNT, REGION, Twin, folder, state_file
 from scripts.twin.shell import write_docker, write_env
+from scripts.twin.turn import Turn
 from service.contract import API_PORT, STOP_TIMEOUT_SECONDS
 
 log = logging.getLogger("twin")
@@ -41,26 +42,32 @@ class Part(Protocol):
 
 
 class Daemon:
-    """The twin of one checkout; its data is in `home`."""
+    """The twin of one checkout; its data is in `home`, its balancer at `port` or the next free."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, port: int = API_PORT) -> None:
         self.home = home
+        self._wanted_port = port
         self._postgres = Postgres(home)
+        self._turn = Turn(home, "twin")
         self._guard: Guard | None = None
         self._parts: list[Part] = []
 
     def start(self) -> None:
         """Everything runs, and is written down, when this returns."""
         folder(self.home).mkdir(parents=True, exist_ok=True)
-        self._guard = Guard(self.home, seconds=STOP_TIMEOUT_SECONDS, lock=None)
+        if not self._turn.take():
+            raise OperatorError(f"another twin runs in {self.home} (process {self._turn.holder})")
+        state_file(self.home).unlink(missing_ok=True)  # a killed one's
+        self._guard = Guard(self.home, seconds=STOP_TIMEOUT_SECONDS, lock=self._turn.file)
         self._postgres.start()
-        cloud = Cloud(database=self._postgres)
+        url = f"http://localhost:{first_free_port(self._wanted_port)}"
+        cloud = Cloud(database=self._postgres, balancer=url.removeprefix("http://"))
         twin = Twin(
             home=self.home,
             account=ACCOUNT,
             region=REGION,
             endpoint=cloud.endpoint,
-            url=f"http://localhost:{first_free_port(API_PORT)}",
+            url=url,
             agent_url=f"http://{HOST}:{free_port()}",
             images=folder(self.home) / "images",
             python=Path(sys.executable),
@@ -90,9 +97,9 @@ class Daemon:
                 part.stop()
             except Exception:
                 log.exception("%s did not stop", type(part).__name__)
-        state_file(self.home).unlink(missing_ok=True)
-        self._postgres.stop()
         if self._guard:
+            state_file(self.home).unlink(missing_ok=True)
+            self._postgres.stop()
             self._guard.dismiss()
         log.info("stopped")
 

@@ -50,15 +50,17 @@ def write_docker(home: Path) -> None:
     _write(docker_file(home), text, mode=0o700)
 
 
-def environment(twin: Twin, given: Mapping[str, str]) -> dict[str, str]:
-    """`given` as it is after `. .moorage/twin/env`."""
+def environment(twin: Twin | None, given: Mapping[str, str]) -> dict[str, str]:
+    """`given` as it is after `. .moorage/twin/env`; without a twin, with nothing of AWS."""
     kept = {
         name: value
         for name, value in given.items()
-        if name not in UNSET and not name.startswith("AWS_ENDPOINT_URL_")
+        # Without bytecode every import of aws_cdk compiles it anew, for five seconds.
+        if name not in {*UNSET, "PYTHONDONTWRITEBYTECODE"}
+        and not name.startswith("AWS_ENDPOINT_URL_")
     }
     path = f"{ROOT}/node_modules/.bin:{Path(sys.executable).parent}:{given.get('PATH', '')}"
-    return {**kept, **twin.environment, "PATH": path}
+    return {**kept, **(twin.environment if twin else {}), "PATH": path}
 
 
 def _write(file: Path, text: str, *, mode: int) -> None:
