@@ -1,11 +1,14 @@
 """An event loop in a thread of its own, for the parts of the twin that serve many at once."""
 
 import asyncio
+import logging
 import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+log = logging.getLogger("twin")
 
 
 class Loop:
@@ -31,6 +34,14 @@ class Loop:
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         self._loop.run_forever()
+
+
+async def logged(work: Coroutine[Any, Any, None]) -> None:
+    """Do it; what goes wrong is in the log and nowhere else."""
+    try:
+        await work
+    except Exception:
+        log.exception("a part of the twin has ended")
 
 
 async def _cancel_all() -> None:

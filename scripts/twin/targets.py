@@ -19,12 +19,10 @@ HEALTHY, UNHEALTHY, INITIAL, DRAINING = "healthy", "unhealthy", "initial", "drai
 REGISTERING = ("Elb.RegistrationInProgress", "Target registration is in progress")
 CHECKING = ("Elb.InitialHealthChecking", "Initial health checks in progress")
 LEAVING = ("Target.DeregistrationInProgress", "Target deregistration is in progress")
-UNUSED = ("Target.NotInUse", "Target group is not configured to receive traffic from the load "
-          "balancer")  # fmt: skip
 ABSENT = ("Target.NotRegistered", "Target is not registered to the target group")
 
 
-@dataclass
+@dataclass(eq=False)  # two are the same only if they are one
 class Target:
     """One registered target; `reason` and `description` are empty while it is healthy."""
 
@@ -51,7 +49,7 @@ def apply() -> None:
     """Mend moto in this process; a second time changes nothing."""
     FakeTargetGroup.register = _register  # type: ignore[method-assign]
     FakeTargetGroup.deregister = _deregister  # type: ignore[method-assign]
-    FakeTargetGroup.health_for = _health_for  # type: ignore[method-assign]
+    FakeTargetGroup.health_for = _health_for  # type: ignore[method-assign,assignment]
     ELBv2Backend.describe_target_health = _describe  # type: ignore[method-assign]
 
 
