@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from moto.applicationautoscaling.models import FakeApplicationAutoscalingPolicy, FakeScalableTarget
+from moto.cloudwatch.models import Alarm
 from moto.ecs.models import Service
 
 from scripts.twin import activities, alarms, tracking
@@ -70,7 +71,7 @@ class Scaling:
             if self._bounds.get(target.resource_id) == bounds or None in bounds:
                 continue
             self._bounds[target.resource_id] = bounds
-            lowest, highest = map(int, bounds)
+            lowest, highest = int(bounds[0] or 0), int(bounds[1] or 0)
             if service.desired_count < lowest:
                 self._set(target, lowest, f"minimum capacity was set to {lowest}")
             elif service.desired_count > highest:
@@ -142,17 +143,12 @@ class Scaling:
             if not alarm.actions_enabled:
                 continue
 
-            def counted(
-                start: int, value: float = verdict.value, limit: float = alarm.threshold
-            ) -> int:
-                if policy.policy_type == "StepScaling":
-                    return by_steps(config, value - float(limit), start)
-                return by_target(config, value, start)
-
-            if (more := counted(base)) > current:
+            if (more := _counted(policy, verdict.value, alarm, base)) > current:
                 out = Wish(more, policy.policy_name, alarm.name, base)
-            elif (fewer := counted(current)) < current and now >= past.in_at + rests.into:
-                into = Wish(fewer, policy.policy_name, alarm.name, current)
+            elif now >= past.in_at + rests.into:
+                fewer = _counted(policy, verdict.value, alarm, current)
+                if fewer < current:
+                    into = Wish(fewer, policy.policy_name, alarm.name, current)
         return out, into
 
     def _set(self, target: FakeScalableTarget, count: int, cause: str) -> None:
@@ -177,6 +173,14 @@ class Scaling:
                 service = self._backends.ecs.services.get(f"{cluster}:{name}")
                 if service is not None and service.status == "ACTIVE":
                     yield target, service
+
+
+def _counted(policy: Policy, value: float, alarm: Alarm, start: int) -> int:
+    """What a policy makes of `start` ECS tasks."""
+    config: Mapping[str, Any] = policy._policy_body
+    if policy.policy_type == "StepScaling":
+        return by_steps(config, value - float(alarm.threshold), start)
+    return by_target(config, value, start)
 
 
 def _is_suspended(target: FakeScalableTarget, direction: str) -> bool:

@@ -13,7 +13,7 @@ Key = tuple[str, str, frozenset[tuple[str, str]]]  # namespace, name, dimensions
 
 
 class Series:
-    """The points from `since` (seconds since 1970), looked up by metric; one reading of the store."""
+    """The points from `since` (seconds since 1970) on, looked up by metric; read once."""
 
     def __init__(self, cloudwatch: CloudWatchBackend, since: float) -> None:
         self._points: dict[Key, list[tuple[float, float]]] = defaultdict(list)

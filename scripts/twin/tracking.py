@@ -71,7 +71,7 @@ def _alarms(self: FakeApplicationAutoscalingPolicy) -> list[Alarm]:
             evaluation_periods=periods,
             period=60,
             threshold=threshold,
-            description=f"DO NOT EDIT OR DELETE. For TargetTrackingScaling policy {self.policy_arn}.",
+            description=f"DO NOT EDIT OR DELETE. For TargetTrackingScaling {self.policy_arn}.",
             alarm_actions=[self.policy_arn],
             **metric_of(config, self.resource_id),
         )
