@@ -1,0 +1,48 @@
+"""`python -m tests.scripts.twin.ecs_stand HOME`: moto, the agent and the balancer, without Postgres.
+
+It writes down where it is as the twin does, and stops at SIGTERM.
+"""
+
+import os
+import signal
+import sys
+from pathlib import Path
+from queue import SimpleQueue
+
+from scripts.twin.agent import Agent
+from scripts.twin.balancer import Balancer
+from scripts.twin.cloud.backends import Backends
+from scripts.twin.cloud.server import Cloud
+from scripts.twin.guard import Guard
+from scripts.twin.settings import ACCOUNT, REGION, Twin, folder, started_at
+from tests.scripts.conftest import free_port
+
+
+def main(home: Path) -> None:
+    """Run until SIGTERM."""
+    images = folder(home) / "images"
+    images.mkdir(parents=True, exist_ok=True)
+    guard = Guard(home, seconds=2, lock=None)
+    cloud = Cloud()
+    twin = Twin(
+        home=home, account=ACCOUNT, region=REGION, endpoint=cloud.endpoint,
+        url=f"http://localhost:{free_port()}", agent_url="http://127.0.0.1:1", images=images,
+        python=Path(sys.executable), postgres_host="", postgres_port=0, pid=os.getpid(),
+        started=started_at(os.getpid()) or 0.0,
+    )  # fmt: skip
+    os.environ.update(twin.environment)  # noqa: TID251 - as the daemon does
+    backends = Backends(ACCOUNT, REGION)
+    parts = [cloud, Balancer(backends, twin, guard), Agent(backends, twin, guard)]
+    for part in parts:
+        part.start()
+    told: SimpleQueue[int] = SimpleQueue()
+    signal.signal(signal.SIGTERM, lambda number, _: told.put(number))
+    twin.save()
+    told.get()
+    for part in reversed(parts):
+        part.stop()
+    guard.dismiss()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
