@@ -13,8 +13,10 @@ from scripts.twin.agent import Agent
 from scripts.twin.balancer import Balancer
 from scripts.twin.cloud.backends import Backends
 from scripts.twin.cloud.server import Cloud
+from scripts.twin.daemon import Part
 from scripts.twin.guard import Guard
-from scripts.twin.settings import ACCOUNT, REGION, Twin, folder, started_at
+from scripts.twin.pids import birth
+from scripts.twin.settings import ACCOUNT, REGION, Twin, folder
 from tests.scripts.conftest import free_port
 
 
@@ -27,12 +29,12 @@ def main(home: Path) -> None:
     twin = Twin(
         home=home, account=ACCOUNT, region=REGION, endpoint=cloud.endpoint,
         url=f"http://localhost:{free_port()}", agent_url="http://127.0.0.1:1", images=images,
-        python=Path(sys.executable), postgres_host="", postgres_port=0, pid=os.getpid(),
-        started=started_at(os.getpid()) or 0.0,
+        python=Path(sys.executable), postgres_port=0, pid=os.getpid(),
+        started=birth(os.getpid()) or "",
     )  # fmt: skip
     os.environ.update(twin.environment)  # noqa: TID251 - as the daemon does
     backends = Backends(ACCOUNT, REGION)
-    parts = [cloud, Balancer(backends, twin, guard), Agent(backends, twin, guard)]
+    parts: list[Part] = [cloud, Balancer(backends, twin, guard), Agent(backends, twin, guard)]
     for part in parts:
         part.start()
     told: SimpleQueue[int] = SimpleQueue()
