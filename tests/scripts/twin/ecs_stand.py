@@ -1,4 +1,4 @@
-"""`python -m tests.scripts.twin.ecs_stand HOME`: moto, the agent and the balancer, without Postgres.
+"""The agent with moto and the balancer, for the tests: `python -m … HOME`, until SIGTERM."""
 
 It writes down where it is as the twin does, and stops at SIGTERM.
 """
