@@ -1,6 +1,7 @@
 """`moor up`: the whole local stage on this machine, deployed by the real CDK to the local twin."""
 
 import os
+import signal
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -43,6 +44,7 @@ def up(home: HomeOption = HOME) -> None:
     home = home.absolute()
     began = time.monotonic()
     turn = take_turn(home)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends what it has running, too
     try:
         twin = bring_up(home, os.environ, screen)
     except KeyboardInterrupt:

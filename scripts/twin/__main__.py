@@ -15,6 +15,7 @@ from scripts.twin.daemon import Daemon
 def main(home: Path, port: int) -> None:
     """Run until told to stop."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    logging.getLogger("botocore").setLevel(logging.WARNING)
     # Simple, because a signal handler puts into it whatever its thread is doing. Not blocked
     # signals and sigwait: every process started from here would inherit the block.
     told: SimpleQueue[int] = SimpleQueue()

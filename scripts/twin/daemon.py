@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from scripts.errors import OperatorError
+from scripts.twin.address import Address
 from scripts.twin.cloud.backends import Backends
 from scripts.twin.cloud.server import HOST, Cloud
 from scripts.twin.guard import Guard
@@ -114,8 +115,8 @@ def first_free_port(port: int) -> int:
     """`port`, or the next that nobody listens on. Raises `OperatorError` where none is."""
     for candidate in range(port, port + PORTS_TRIED):
         try:
-            socket.create_server((HOST, candidate)).close()
-        except OSError:
+            Address(HOST, candidate).check_free()
+        except OperatorError:
             continue
         return candidate
     raise OperatorError(f"no port from {port} to {port + PORTS_TRIED - 1} is free")
