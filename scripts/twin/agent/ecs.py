@@ -23,6 +23,8 @@ NEEDS_DEPLOYMENT = [
 class EcsBackend(EC2ContainerServiceBackend):
     """moto's state of ECS in one region; `lock` guards it, `asked` says that it was changed."""
 
+    __module__ = models.__name__  # moto looks for the paths of its answers beside it
+
     def __init__(self, region_name: str, account_id: str) -> None:
         super().__init__(region_name, account_id)
         self.lock = threading.RLock()
@@ -116,7 +118,7 @@ class EcsBackend(EC2ContainerServiceBackend):
             cluster=cluster,
             task_definition=definition,
             container_instance_arn=None,
-            resource_requirements=self._calculate_task_resource_requirements(definition),
+            resource_requirements=None,
             backend=self,
             group=f"service:{service.name}",
             launch_type="FARGATE",
@@ -167,6 +169,11 @@ class EcsBackend(EC2ContainerServiceBackend):
                 and (not service or task.group == f"service:{service.name}")
                 and not container_instance
             ]
+
+    @staticmethod
+    def _calculate_task_resource_requirements(task_definition: Any) -> dict[str, Any]:
+        """Fargate places every ECS task; moto stumbles where a container reserves no memory."""
+        return {}
 
     def find_task(self, cluster_str: str, task: str) -> Task | None:
         """By its ARN or its id."""
