@@ -74,8 +74,9 @@ class Daemon:
             pid=os.getpid(),
             started=birth(os.getpid()) or "",
         )
-        # AWS's state begins anew, and with it which images there are.
-        shutil.rmtree(twin.images, ignore_errors=True)
+        # AWS's state begins anew, and with it which images and ECS tasks there are.
+        for left in (twin.images, folder(self.home) / "tasks"):
+            shutil.rmtree(left, ignore_errors=True)
         twin.images.mkdir()
         write_docker(self.home)
         write_plugin(self.home)

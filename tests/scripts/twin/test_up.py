@@ -21,7 +21,7 @@ import pytest
 
 from scripts.aws import Aws
 from scripts.target import find_target
-from scripts.twin.launch import end, launch
+from scripts.twin.launch import end
 from scripts.twin.settings import Twin
 from scripts.twin.turn import take_turn
 from service.contract import READY_PATH
@@ -211,13 +211,20 @@ def test_two_ups_at_once_are_one_too_many(up: Stage) -> None:
 
 def test_another_checkout_gets_the_next_free_port(up: Stage, scratch: Path) -> None:
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
-        other = launch(Path(folder), {**os.environ, "API_PORT": str(up.port)}, print)  # noqa: TID251
-        try:
-            assert other.url != up.twin.url
-            assert other.endpoint != up.twin.endpoint
-            assert other.postgres_port != up.twin.postgres_port
-        finally:
-            end(Path(folder), print)
+        home = Path(folder)
+        with subprocess.Popen(
+            [sys.executable, "-m", "scripts.twin", folder, str(up.port)], cwd=ROOT
+        ) as daemon:
+            try:
+                wait_until(lambda: Twin.load(home) or daemon.poll() is not None, "the twin is up")
+                other = Twin.load(home)
+            finally:
+                daemon.terminate()
+
+    assert other is not None
+    assert other.url != up.twin.url
+    assert other.endpoint != up.twin.endpoint
+    assert other.postgres_port != up.twin.postgres_port
 
 
 def test_a_step_that_fails_is_named_with_its_reason_and_its_log(up: Stage) -> None:
@@ -234,6 +241,18 @@ def test_a_step_that_fails_is_named_with_its_reason_and_its_log(up: Stage) -> No
     assert f"{up.home}/twin/deploy.log" in done.stderr
 
 
+def test_a_killed_twin_leaves_no_process_and_the_next_has_its_data(up: Stage) -> None:
+    job_key = up.ask("/queue/example", {"message": "hello"})["job_id"]
+    processes = up.processes()
+
+    os.kill(up.twin.pid, signal.SIGKILL)
+    wait_until(lambda: are_gone(processes), "all gone")
+    again = up.moor("up")
+
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert up.ask(f"/api/v1/jobs/{job_key}")["job_id"] == job_key
+
+
 def test_down_leaves_no_process_and_says_so(up: Stage) -> None:
     processes = up.processes()
 
@@ -244,14 +263,3 @@ def test_down_leaves_no_process_and_says_so(up: Stage) -> None:
     assert are_gone(processes)
     assert Twin.load(up.home) is None
     assert "No twin runs here" in up.moor("down").stdout
-
-
-def test_a_killed_twin_leaves_nothing_behind_and_the_next_starts(up: Stage) -> None:
-    twin = launch(up.home, os.environ, print)  # noqa: TID251
-    processes = up.processes()
-
-    os.kill(twin.pid, signal.SIGKILL)
-
-    wait_until(lambda: are_gone(processes), "all gone")
-    assert Twin.load(up.home) is None
-    assert launch(up.home, os.environ, print).pid != twin.pid  # noqa: TID251
