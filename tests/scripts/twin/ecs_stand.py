@@ -1,4 +1,4 @@
-"""`python -m tests.scripts.twin.ecs_stand HOME`: moto, the agent and the balancer, without Postgres.
+"""`python -m tests.scripts.twin.ecs_stand HOME`: moto, agent and balancer, without Postgres.
 
 It writes down where it is as the twin does, and stops at SIGTERM.
 """
@@ -13,6 +13,7 @@ from scripts.twin.agent import Agent
 from scripts.twin.balancer import Balancer
 from scripts.twin.cloud.backends import Backends
 from scripts.twin.cloud.server import Cloud
+from scripts.twin.daemon import Part
 from scripts.twin.guard import Guard
 from scripts.twin.settings import ACCOUNT, REGION, Twin, folder, started_at
 from tests.scripts.conftest import free_port
@@ -32,7 +33,7 @@ def main(home: Path) -> None:
     )  # fmt: skip
     os.environ.update(twin.environment)  # noqa: TID251 - as the daemon does
     backends = Backends(ACCOUNT, REGION)
-    parts = [cloud, Balancer(backends, twin, guard), Agent(backends, twin, guard)]
+    parts: list[Part] = [cloud, Balancer(backends, twin, guard), Agent(backends, twin, guard)]
     for part in parts:
         part.start()
     told: SimpleQueue[int] = SimpleQueue()
