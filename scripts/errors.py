@@ -1,4 +1,19 @@
-"""What stops an operator's command. The message says what happened and why, `hint` what to do."""
+"""What stops an operator's command, one exit code for each kind.
+
+    0    done
+    1    OperatorError       it failed; a remote command's own exit code is passed on instead
+    2    (usage)             an unknown option or a wrong value
+    3    NotDeployedError    the stage, or the part of it that is asked for, is not there
+    4    CredentialsError    no AWS credentials, or expired ones
+    5    DeniedError         the credentials may not do this
+    6    UnreachableError    AWS, the API or the local twin does not answer, or asks to slow down
+    7    NotFoundError       no such job, ECS task or deployment
+    8    RefusedError        production without --yes, or something would be lost
+    9    OverdueError        what was asked for did not come about in time; it may yet
+    130  (Ctrl-C)
+
+The message says what happened and why, `hint` what to do.
+"""
 
 
 class OperatorError(Exception):
@@ -9,3 +24,45 @@ class OperatorError(Exception):
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
         self.hint = hint
+
+
+class NotDeployedError(OperatorError):
+    """The stage is not there."""
+
+    exit_code = 3
+
+
+class CredentialsError(OperatorError):
+    """AWS does not know who asks."""
+
+    exit_code = 4
+
+
+class DeniedError(OperatorError):
+    """AWS knows who asks, and refuses."""
+
+    exit_code = 5
+
+
+class UnreachableError(OperatorError):
+    """Nobody answers, or not in time."""
+
+    exit_code = 6
+
+
+class NotFoundError(OperatorError):
+    """What was named does not exist."""
+
+    exit_code = 7
+
+
+class RefusedError(OperatorError):
+    """It could be done and is not, for safety."""
+
+    exit_code = 8
+
+
+class OverdueError(OperatorError):
+    """It was begun and is not there in time."""
+
+    exit_code = 9

@@ -22,7 +22,7 @@ find_python() {
 }
 
 # The folder is part of it, because a virtual environment that was moved does not work.
-wanted="$(cksum <"$lock") uv $uv_version $PWD ${PYTHON:-}"
+wanted="$(cksum <"$lock") $(cksum <"$0") uv $uv_version $PWD ${PYTHON:-}"
 if [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] && .venv/bin/python -c '' 2>/dev/null; then
     exit 0
 fi
@@ -51,5 +51,19 @@ echo "Installing what $lock says into .venv"
 .venv/bin/uv pip sync --quiet --require-hashes --python .venv/bin/python "$lock" ||
     give_up 'uv could not install the locked packages, see above.' \
         'Is the package index within reach?'
+# The first lines are shell, so that a folder with a space in its name works; Python takes them
+# for a string.
+cat >.venv/bin/moor <<SCRIPT
+#!/bin/sh
+'''exec' "$PWD/.venv/bin/python" "\$0" "\$@"
+' '''
+import sys
+
+sys.path[0] = "$PWD"
+from scripts.cli import main
+
+sys.exit(main())
+SCRIPT
+chmod +x .venv/bin/moor
 echo "$wanted" >"$stamp"
 echo "Set up in $(($(date +%s) - started)) s"

@@ -15,7 +15,8 @@ from scripts.twin.cloud.backends import Backends
 from scripts.twin.cloud.server import Cloud
 from scripts.twin.daemon import Part
 from scripts.twin.guard import Guard
-from scripts.twin.settings import ACCOUNT, REGION, Twin, folder, started_at
+from scripts.twin.pids import birth
+from scripts.twin.settings import ACCOUNT, REGION, Twin, folder
 from tests.scripts.conftest import free_port
 
 
@@ -28,8 +29,8 @@ def main(home: Path) -> None:
     twin = Twin(
         home=home, account=ACCOUNT, region=REGION, endpoint=cloud.endpoint,
         url=f"http://localhost:{free_port()}", agent_url="http://127.0.0.1:1", images=images,
-        python=Path(sys.executable), postgres_host="", postgres_port=0, pid=os.getpid(),
-        started=started_at(os.getpid()) or 0.0,
+        python=Path(sys.executable), postgres_port=0, pid=os.getpid(),
+        started=birth(os.getpid()) or "",
     )  # fmt: skip
     os.environ.update(twin.environment)  # noqa: TID251 - as the daemon does
     backends = Backends(ACCOUNT, REGION)

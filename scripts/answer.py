@@ -1,0 +1,55 @@
+"""What a reading command answers: one value with two faces, a table for people and JSON."""
+
+import dataclasses
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from enum import Enum
+from typing import Any
+
+DASH = "-"  # in a table, for what there is nothing to say about
+
+
+def print_json(value: Any) -> None:
+    """Dataclasses as objects, times as ISO 8601, to standard output."""
+    print(json.dumps(value, default=_plain, indent=2, ensure_ascii=False))
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Aligned columns to standard output; no frames, so that it can be cut and pasted."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        # Text, because what comes from outside is never markup
+        table.add_row(*(Text(DASH if cell in (None, "") else str(cell)) for cell in row))
+    # A pipe has no width: nothing is folded there.
+    width = None if sys.stdout.isatty() else 10_000
+    Console(width=width, highlight=False).print(table, soft_wrap=width is not None)
+
+
+def say(text: str) -> None:
+    """To the operator, on standard error: what is being done, and what to do next."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case datetime():
+            return value.isoformat()
+        case Enum():
+            return value.value
+        case set() | frozenset():
+            return sorted(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {
+            field.name: getattr(value, field.name)
+            for field in dataclasses.fields(value)
+            if not field.name.startswith("_")
+        }
+    raise TypeError(f"{type(value).__name__} has no JSON face")

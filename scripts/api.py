@@ -1,0 +1,80 @@
+"""The stage's own API, with its key out of Secrets Manager."""
+
+from typing import Any
+from urllib.parse import quote
+
+from scripts.aws import Aws
+from scripts.errors import DeniedError, NotFoundError, OperatorError, UnreachableError
+from stacks.naming import Output
+
+SECONDS = 20
+NOT_FOUND, REFUSED, THROTTLED, BROKEN = 404, (401, 403), 429, 500
+
+
+class Api:
+    """Calls of `/api/v1/…`; every failure is an `OperatorError`."""
+
+    def __init__(self, aws: Aws) -> None:
+        import httpx
+
+        self.url = aws.output(Output.URL).rstrip("/")
+        secret = aws.call(
+            "secretsmanager", "get_secret_value", SecretId=aws.output(Output.API_KEY_SECRET)
+        )
+        self._client = httpx.Client(
+            base_url=f"{self.url}/api/v1",
+            headers={"X-API-Key": secret["SecretString"]},
+            timeout=SECONDS,
+        )
+
+    def get(self, *path: str, **query: Any) -> Any:
+        """The JSON under that path; each part of it is escaped. `None` in a query is left out."""
+        return self._ask("GET", path, params={k: v for k, v in query.items() if v is not None})
+
+    def post(self, *path: str, **body: Any) -> Any:
+        """The JSON that it answers."""
+        return self._ask("POST", path, json=body)
+
+    def delete(self, *path: str, **query: Any) -> Any:
+        """The JSON that it answers, None where there is none."""
+        return self._ask("DELETE", path, params=query)
+
+    def _ask(self, method: str, path: tuple[str, ...], **given: Any) -> Any:
+        import httpx
+
+        try:
+            answer = self._client.request(
+                method, "/".join(quote(part, safe="") for part in path), **given
+            )
+        except httpx.TransportError as error:
+            raise UnreachableError(
+                f"{self.url} does not answer: {error}",
+                "Is the API up? `moor status` and `moor logs api` tell.",
+            ) from error
+        if answer.is_success:
+            return answer.json() if answer.content else None
+        raise explain(answer.status_code, _detail(answer), self.url)
+
+
+def explain(status: int, detail: str, url: str) -> OperatorError:
+    """The error for an answer that is not a success."""
+    if status in REFUSED:
+        return DeniedError(
+            f"the API refuses this: {detail}", "Has the key changed since it started?"
+        )
+    if status == NOT_FOUND:
+        return NotFoundError(detail)
+    if status == THROTTLED or status > BROKEN:
+        return UnreachableError(
+            f"{url} answers {status}: {detail}", "`moor status` shows its state."
+        )
+    return OperatorError(detail)
+
+
+def _detail(answer: Any) -> str:
+    """What a problem document says (RFC 9457), or the beginning of whatever came."""
+    try:
+        problem = answer.json()
+        return str(problem["detail"])
+    except (ValueError, KeyError, TypeError):
+        return str(answer.text[:200].strip() or answer.reason_phrase)

@@ -1,0 +1,203 @@
+"""AWS, or the local twin in its place: the only door to boto3 for operator commands."""
+
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any
+
+from scripts.errors import (
+    CredentialsError,
+    DeniedError,
+    NotDeployedError,
+    NotFoundError,
+    OperatorError,
+    UnreachableError,
+)
+from scripts.target import Target, find_target
+from stacks.naming import Names, Output
+
+CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 5, 20, 5
+# The twin takes any; these keep a real profile's keys from being sent to it.
+TWIN_KEY = "local"
+
+Answer = dict[str, Any]
+
+
+class Aws:
+    """Calls for one stage, with time-outs and retries; every failure is an `OperatorError`."""
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+
+    @property
+    def names(self) -> Names:
+        return self.target.names
+
+    def call(self, service: str, operation: str, **given: Any) -> Answer:
+        """One call, as boto3 names it: `call("ecs", "describe_clusters", clusters=[…])`."""
+        with _explained(self.target):
+            answer: Answer = getattr(self._client(service), operation)(**given)
+        return answer
+
+    def pages(self, service: str, operation: str, key: str, **given: Any) -> Iterator[Any]:
+        """Every item under `key`, over all pages."""
+        with _explained(self.target):
+            for page in self._client(service).get_paginator(operation).paginate(**given):
+                yield from page[key]
+
+    def together(self, *calls: tuple[str, str, Mapping[str, Any]]) -> list[Answer]:
+        """Several calls at a time; the answers in their order."""
+        for service in {service for service, *_ in calls}:
+            self._client(service)  # boto3 makes clients in one thread only
+        with ThreadPoolExecutor(len(calls)) as pool:
+            return list(pool.map(lambda each: self.call(each[0], each[1], **each[2]), calls))
+
+    @cached_property
+    def outputs(self) -> dict[str, str]:
+        """Of the stage's stacks, by `Output`. Raises `NotDeployedError` without them."""
+        found: dict[str, str] = {}
+        names = self.target.names
+        for stack in (names.data_stack, names.service_stack):
+            try:
+                answer = self.call("cloudformation", "describe_stacks", StackName=stack)
+            except NotFoundError:
+                raise self._not_deployed(f"there is no stack {stack}") from None
+            (only,) = answer["Stacks"]
+            found |= {each["OutputKey"]: each["OutputValue"] for each in only.get("Outputs", [])}
+        return found
+
+    def output(self, key: Output) -> str:
+        """One of them."""
+        if key not in self.outputs:
+            raise self._not_deployed(f"its stacks have no output {key}")
+        return self.outputs[key]
+
+    def _not_deployed(self, why: str) -> NotDeployedError:
+        stage = self.target.stage.stage
+        command = "moor up" if self.target.is_local else f"npx cdk deploy --all -c stage={stage}"
+        region = self._session.region_name
+        return NotDeployedError(
+            f"{self.target} is not deployed here: {why} in {region}",
+            f"`{command}` deploys it; another region is chosen by AWS_REGION, another account "
+            "by AWS_PROFILE.",
+        )
+
+    def _client(self, service: str) -> Any:
+        if service not in self._clients:
+            with _explained(self.target):
+                self._clients[service] = self._session.client(
+                    service, endpoint_url=self.target.endpoint, config=self._config
+                )
+        return self._clients[service]
+
+    @cached_property
+    def _clients(self) -> dict[str, Any]:
+        return {}
+
+    @cached_property
+    def _config(self) -> Any:
+        from botocore.config import Config
+
+        return Config(
+            connect_timeout=CONNECT_SECONDS,
+            read_timeout=READ_SECONDS,
+            retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+        )
+
+    @cached_property
+    def _session(self) -> Any:
+        import boto3  # a quarter of a second, which `moor --help` does not wait for
+
+        if self.target.is_local:
+            return boto3.Session(
+                aws_access_key_id=TWIN_KEY,
+                aws_secret_access_key=TWIN_KEY,
+                region_name=self.target.region,
+            )
+        with _explained(self.target):
+            return boto3.Session(region_name=self.target.region)
+
+
+def connect(stage: str) -> Aws:
+    """The stage by name."""
+    return Aws(find_target(stage))
+
+
+@contextmanager
+def _explained(target: Target) -> Iterator[None]:
+    """Turns what botocore raises into one sentence and what to do."""
+    try:
+        yield
+    except OperatorError:
+        raise
+    except Exception as error:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        if not isinstance(error, ClientError | BotoCoreError):
+            raise
+        raise explain(error, target) from error
+
+
+WHO = "`aws sts get-caller-identity` shows who you are; AWS_PROFILE chooses another."
+EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
+UNKNOWN_CALLER = {
+    "InvalidClientTokenId", "UnrecognizedClientException", "AuthFailure", "SignatureDoesNotMatch",
+}  # fmt: skip
+DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"}
+THROTTLED = {
+    "Throttling", "ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded",
+}  # fmt: skip
+ABSENT = {
+    "ClusterNotFoundException", "ServiceNotFoundException", "ResourceNotFoundException",
+    "ServiceNotActiveException",
+}  # fmt: skip
+
+
+def explain(error: Exception, target: Target) -> OperatorError:
+    """The `OperatorError` for what botocore raised; its kind decides the exit code."""
+    from botocore import exceptions as boto
+
+    match error:
+        case boto.ClientError():
+            return _explain_answer(error, target)
+        case boto.NoCredentialsError() | boto.PartialCredentialsError():
+            found: OperatorError = CredentialsError(
+                "there are no AWS credentials here", f"`aws login`. {WHO}"
+            )
+        case boto.ProfileNotFound():
+            found = CredentialsError(str(error), "`aws configure list-profiles` lists them.")
+        case boto.NoRegionError():
+            hint = "Set AWS_REGION, or `region` in stages.toml."
+            found = CredentialsError("no AWS region is chosen", hint)
+        case (
+            boto.TokenRetrievalError() | boto.SSOTokenLoadError() | boto.UnauthorizedSSOTokenError()
+        ):
+            found = CredentialsError(f"the AWS session has ended: {error}", "`aws sso login`.")
+        case boto.EndpointConnectionError() | boto.HTTPClientError() if target.is_local:
+            hint = "`moor down` and `moor up` start it anew; .moorage/twin/twin.log says more."
+            found = UnreachableError("the local twin does not answer", hint)
+        case boto.EndpointConnectionError() | boto.HTTPClientError():
+            hint = "Is the network there, and the region right?"
+            found = UnreachableError(f"AWS does not answer: {error}", hint)
+        case _:
+            found = OperatorError(f"AWS could not be asked: {error}")
+    return found
+
+
+def _explain_answer(error: Any, target: Target) -> OperatorError:
+    code, said = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
+    call = error.operation_name
+    if code in EXPIRED:
+        return CredentialsError("the AWS session has expired", f"`aws sso login`. {WHO}")
+    if code in UNKNOWN_CALLER:
+        return CredentialsError(f"AWS does not know these credentials ({code})", WHO)
+    if code in DENIED:
+        return DeniedError(f"these credentials may not call {call}: {said}", WHO)
+    if code in THROTTLED:
+        return UnreachableError(
+            f"AWS asks to slow down ({call}, after {ATTEMPTS} attempts)", "Try again in a minute."
+        )
+    if code in ABSENT or (code == "ValidationError" and "does not exist" in said):
+        return NotFoundError(f"{call}: {said}", f"Is {target} deployed in this account and region?")
+    return OperatorError(f"{call} failed: {said or code}")

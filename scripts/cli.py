@@ -1,0 +1,65 @@
+"""The `moor` command: operate a stage, on AWS or on this machine, with the same words."""
+
+import os
+import sys
+from collections.abc import Sequence
+
+import typer
+from typer.exceptions import Abort, TyperException
+
+from scripts import down, queues, up
+from scripts.answer import say
+from scripts.errors import OperatorError
+
+HELP = """
+Operate a stage of Moorage: the local twin (--stage local, the default), dev or prod.
+
+Examples: `moor up`, `moor status`, `moor scale worker 3`, `moor logs worker --follow`,
+`moor exec worker`, each with --stage dev for AWS.
+"""
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="moor",
+    help=HELP,
+    no_args_is_help=True,
+    rich_markup_mode=None,  # rich would double the time of `moor --help`
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def moor() -> None:
+    """Without a command: the help."""
+
+
+app.command()(up.up)
+app.command()(down.down)
+app.command()(queues.queues)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; its exit code, as `scripts.errors` lists them."""
+    try:
+        code = app(arguments, prog_name="moor", standalone_mode=False)
+    except OperatorError as error:
+        say(f"error: {error}")
+        if error.hint:
+            say(f"  {error.hint}")
+        return error.exit_code
+    except TyperException as error:
+        say(f"error: {error.format_message()}")
+        say("  `moor --help` and `moor COMMAND --help` show what there is.")
+        return error.exit_code
+    except (Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except BrokenPipeError:
+        # `moor logs | head`: the reader has enough. Python would complain again at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code if isinstance(code, int) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

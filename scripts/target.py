@@ -1,0 +1,49 @@
+"""Which stage a command works on, and where it is."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from scripts.errors import NotDeployedError, OperatorError
+from service.contract import LOCAL_STAGE
+from stacks.config import Stage, read_stage
+from stacks.naming import Names
+from stacks.values import ConfigError
+
+HOME = Path(__file__).parent.parent / ".moorage"  # the local data
+
+
+@dataclass(frozen=True)
+class Target:
+    """A stage, as configured; `endpoint` is the local twin's, None on AWS."""
+
+    stage: Stage
+    endpoint: str | None = None
+    region: str | None = None  # None: that of the credentials
+
+    @property
+    def names(self) -> Names:
+        return self.stage.names
+
+    @property
+    def is_local(self) -> bool:
+        return self.endpoint is not None
+
+    def __str__(self) -> str:
+        return f"stage {self.stage.stage}"
+
+
+def find_target(stage: str, *, home: Path = HOME) -> Target:
+    """The stage by name. Raises `OperatorError` for a wrong name or configuration, and
+    `NotDeployedError` where the local twin does not run."""
+    try:
+        found = read_stage(stage)
+    except ConfigError as error:
+        raise OperatorError(str(error), "`stages.toml` and `--stage` decide this.") from None
+    if stage != LOCAL_STAGE:
+        return Target(found, region=found.region or None)
+    from scripts.twin.settings import Twin
+
+    twin = Twin.load(home)
+    if twin is None:
+        raise NotDeployedError("the local twin does not run", "`moor up` starts it.")
+    return Target(found, endpoint=twin.endpoint, region=twin.region)

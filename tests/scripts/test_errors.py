@@ -1,0 +1,92 @@
+"""Every kind of failure has an exit code of its own, and AWS's own errors become one sentence."""
+
+import pytest
+from botocore.exceptions import (
+    ClientError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    NoRegionError,
+    ProfileNotFound,
+    UnauthorizedSSOTokenError,
+)
+
+from scripts import errors
+from scripts.aws import explain
+from scripts.target import Target
+from stacks.config import read_stage
+
+ON_AWS = Target(read_stage("dev"))
+TWIN = Target(read_stage("local"), endpoint="http://localhost:5000", region="us-east-1")
+
+
+def answered(code: str, message: str) -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": message}}, "DescribeServices")
+
+
+def test_each_kind_of_failure_has_its_own_exit_code() -> None:
+    kinds = [
+        kind
+        for kind in vars(errors).values()
+        if isinstance(kind, type) and issubclass(kind, errors.OperatorError)
+    ]
+    codes = [kind.exit_code for kind in kinds]
+    assert len(codes) == len(set(codes))
+    assert all(f"    {kind.exit_code}    {kind.__name__} " in str(errors.__doc__) for kind in kinds)
+
+
+# The codes and words are those that AWS answers with (botocore's own tests and AWS's pages).
+@pytest.mark.parametrize(
+    ("error", "kind", "says"),
+    [
+        (NoCredentialsError(), errors.CredentialsError, "no AWS credentials"),
+        (NoRegionError(), errors.CredentialsError, "no AWS region"),
+        (ProfileNotFound(profile="x"), errors.CredentialsError, "(x) could not be found"),
+        (UnauthorizedSSOTokenError(), errors.CredentialsError, "session has ended"),
+        (answered("ExpiredToken", "expired"), errors.CredentialsError, "expired"),
+        (
+            answered("UnrecognizedClientException", "The security token is invalid."),
+            errors.CredentialsError,
+            "does not know",
+        ),
+        (
+            answered("AccessDeniedException", "User: x is not authorized to perform: ecs:…"),
+            errors.DeniedError,
+            "may not call DescribeServices: User: x is not authorized",
+        ),
+        (answered("ThrottlingException", "Rate exceeded"), errors.UnreachableError, "slow down"),
+        (
+            answered("ClusterNotFoundException", "Cluster not found."),
+            errors.NotFoundError,
+            "Cluster not found.",
+        ),
+        (
+            answered("ValidationError", "Stack with id x does not exist"),
+            errors.NotFoundError,
+            "x does not exist",
+        ),
+        (
+            answered("InvalidParameterException", "Wrong."),
+            errors.OperatorError,
+            "DescribeServices failed: Wrong.",
+        ),
+        (
+            EndpointConnectionError(endpoint_url="https://ecs.nowhere.amazonaws.com"),
+            errors.UnreachableError,
+            "ecs.nowhere.amazonaws.com",
+        ),
+    ],
+)
+def test_what_aws_raises_becomes_one_sentence(
+    error: Exception, kind: type[errors.OperatorError], says: str
+) -> None:
+    found = explain(error, ON_AWS)
+    assert type(found) is kind
+    assert says in str(found)
+    assert "\n" not in str(found)
+
+
+def test_a_twin_that_is_gone_is_named() -> None:
+    found = explain(EndpointConnectionError(endpoint_url="http://localhost:5000"), TWIN)
+    assert isinstance(found, errors.UnreachableError)
+    assert str(found) == "the local twin does not answer"
+    assert "moor up" in found.hint
