@@ -18,7 +18,7 @@ from scripts.twin.guard import Guard
 from scripts.twin.pids import birth
 from scripts.twin.postgres import Postgres
 from scripts.twin.settings import ACCOUNT, REGION, Twin, folder, state_file
-from scripts.twin.shell import write_docker, write_env
+from scripts.twin.shell import write_docker, write_env, write_plugin
 from scripts.twin.turn import Turn
 from service.contract import API_PORT, STOP_TIMEOUT_SECONDS
 
@@ -31,6 +31,7 @@ PARTS = {
     "scripts.twin.metadata": "Metadata",
     "scripts.twin.agent": "Agent",
     "scripts.twin.metrics": "Metrics",
+    "scripts.twin.scaling": "Scaling",
 }
 
 
@@ -80,6 +81,7 @@ class Daemon:
         shutil.rmtree(twin.images, ignore_errors=True)
         twin.images.mkdir()
         write_docker(self.home)
+        write_plugin(self.home)
         write_env(twin)
         os.environ.update(twin.environment)
         self._run(cloud)

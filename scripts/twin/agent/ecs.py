@@ -11,7 +11,7 @@ from moto.moto_api import state_manager
 
 from scripts.twin.agent import calls
 from scripts.twin.agent.deployment import Deployment, begin
-from scripts.twin.agent.record import ask_to_stop, furnish, has_ended
+from scripts.twin.agent.record import ask_to_stop, enable_exec, furnish, has_ended
 
 NEVER = 10**9
 # Of UpdateService: what takes effect in new ECS tasks only.
@@ -128,7 +128,7 @@ class EcsBackend(EC2ContainerServiceBackend):
             capacity_provider_name=strategy[0]["capacityProvider"] if strategy else None,
         )
         furnish(task, definition)
-        task.enable_execute_command = getattr(service, "enable_execute_command", False)  # type: ignore[attr-defined]
+        enable_exec(task, is_enabled=bool(getattr(service, "enable_execute_command", False)))
         self.tasks.setdefault(cluster.name, {})[task.task_arn] = task
         return task
 
