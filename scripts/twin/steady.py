@@ -118,7 +118,13 @@ def _stopped(aws: Aws) -> list[Stopped]:
     if not arns:
         return []
     tasks = aws.call("ecs", "describe_tasks", cluster=cluster, tasks=arns[-100:])["tasks"]
-    return [Stopped.of(each) for each in tasks]
+    # Those that were replaced or are too many have not failed.
+    return [Stopped.of(each) for each in tasks if not is_planned(each)]
+
+
+def is_planned(task: Mapping[str, Any]) -> bool:
+    """Did ECS stop it because fewer, or others, are wanted?"""
+    return str(task.get("stoppedReason", "")).startswith("Scaling activity initiated by")
 
 
 def _last_lines(aws: Aws, stopped: Stopped) -> list[str]:

@@ -211,9 +211,9 @@ def usual(**given: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def ecs(scratch: Path) -> Iterator[Ecs]:
-    """One for all tests of a module: each makes its own ECS services."""
+    """One for all tests: each makes its own ECS services."""
     with tempfile.TemporaryDirectory(dir=scratch, ignore_cleanup_errors=True) as folder:
         running = Ecs(Path(folder))
         try:

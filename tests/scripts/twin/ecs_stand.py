@@ -13,6 +13,7 @@ from scripts.twin.agent import Agent
 from scripts.twin.balancer import Balancer
 from scripts.twin.cloud.backends import Backends
 from scripts.twin.cloud.server import Cloud
+from scripts.twin.daemon import Part
 from scripts.twin.guard import Guard
 from scripts.twin.metadata import Metadata
 from scripts.twin.metrics import Metrics
@@ -36,7 +37,7 @@ def main(home: Path) -> None:
     )  # fmt: skip
     os.environ.update(twin.environment)  # noqa: TID251 - as the daemon does
     backends = Backends(ACCOUNT, REGION)
-    parts = [
+    parts: list[Part] = [
         cloud,
         *(kind(backends, twin, guard) for kind in (Balancer, Metadata, Agent, Metrics, Scaling)),
     ]

@@ -5,6 +5,7 @@ import signal
 import time
 import urllib.request
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 from tests.scripts.conftest import are_gone, wait_until
@@ -163,7 +164,7 @@ def test_service_that_cannot_start_is_tried_ever_more_slowly(ecs: Ecs) -> None:
     tasks = sorted(ecs.tasks(name, "STOPPED"), key=lambda task: task["createdAt"])
     waits = [
         (after["createdAt"] - before["stoppingAt"]).total_seconds()
-        for before, after in zip(tasks, tasks[1:4], strict=False)
+        for before, after in pairwise(tasks[:4])
     ]
     assert all(wait >= least for wait, least in zip(waits, (0.5, 1, 2), strict=True)), waits
     assert ecs.service(name)["deployments"][0]["rolloutState"] == "IN_PROGRESS"
