@@ -5,18 +5,21 @@ import os
 import shutil
 import socket
 import sys
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
 from scripts.errors import OperatorError
 from scripts.twin.address import Address
+from scripts.twin.agent import Agent
+from scripts.twin.balancer import Balancer
 from scripts.twin.cloud.backends import Backends
 from scripts.twin.cloud.server import HOST, Cloud
 from scripts.twin.guard import Guard
+from scripts.twin.metadata import Metadata
+from scripts.twin.metrics import Metrics
 from scripts.twin.pids import birth
 from scripts.twin.postgres import Postgres
+from scripts.twin.scaling import Scaling
 from scripts.twin.settings import ACCOUNT, REGION, Twin, folder, state_file
 from scripts.twin.shell import write_docker, write_env, write_plugin
 from scripts.twin.turn import Turn
@@ -26,13 +29,7 @@ log = logging.getLogger("twin")
 
 PORTS_TRIED = 100
 # In the order in which they start; they stop the other way round.
-PARTS = {
-    "scripts.twin.balancer": "Balancer",
-    "scripts.twin.metadata": "Metadata",
-    "scripts.twin.agent": "Agent",
-    "scripts.twin.metrics": "Metrics",
-    "scripts.twin.scaling": "Scaling",
-}
+PARTS = (Balancer, Metadata, Agent, Metrics, Scaling)
 
 
 class Part(Protocol):
@@ -77,18 +74,17 @@ class Daemon:
             pid=os.getpid(),
             started=birth(os.getpid()) or "",
         )
-        # AWS's state begins anew, and with it which images there are.
-        shutil.rmtree(twin.images, ignore_errors=True)
+        # AWS's state begins anew, and with it which images and ECS tasks there are.
+        for left in (twin.images, folder(self.home) / "tasks"):
+            shutil.rmtree(left, ignore_errors=True)
         twin.images.mkdir()
         write_docker(self.home)
         write_plugin(self.home)
         write_env(twin)
         os.environ.update(twin.environment)
         self._run(cloud)
-        for module, name in PARTS.items():
-            if find_spec(module):
-                kind = getattr(import_module(module), name)
-                self._run(kind(Backends(ACCOUNT, REGION), twin, self._guard))
+        for kind in PARTS:
+            self._run(kind(Backends(ACCOUNT, REGION), twin, self._guard))
         twin.save()
         log.info("up: AWS at %s, the load balancer at %s", twin.endpoint, twin.url)
 

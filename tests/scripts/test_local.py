@@ -1,4 +1,4 @@
-"""`make db`, `make api`, `make worker` as their user meets them: processes, signals, the port, data."""
+"""`make db`, `make api`, `make worker`, as their user meets them: processes, signals, the port."""
 
 import os
 import signal

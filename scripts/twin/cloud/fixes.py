@@ -139,4 +139,4 @@ def _policies_leave_their_roles() -> None:
 
 def _network_interfaces_have_names() -> None:
     """moto forgets the name in a VPC without DNS host names, and an ECS task asks for it."""
-    NetworkInterface.private_dns_name = ""  # type: ignore[attr-defined]
+    NetworkInterface.private_dns_name = ""
