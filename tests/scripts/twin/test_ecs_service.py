@@ -156,6 +156,24 @@ def test_circuit_breaker_rolls_back_to_what_ran(ecs: Ecs) -> None:
     assert revision["taskDefinition"] == bad
 
 
+def test_first_deployment_that_fails_is_given_up(ecs: Ecs) -> None:
+    bad = ecs.define({"image": "registry.example/test:bad"})
+    name = ecs.serve(bad, deploymentConfiguration=BREAKER)
+
+    def deployment() -> dict[str, Any]:
+        return dict(ecs.service(name)["deployments"][0])
+
+    wait_until(lambda: deployment()["rolloutState"] == "FAILED", "given up")
+    assert "tasks failed to start" in deployment()["rolloutStateReason"]
+    assert deployment()["failedTasks"] == 3
+    listed = ecs.client.list_service_deployments(cluster="test", service=name)
+    assert [each["status"] for each in listed["serviceDeployments"]] == ["STOPPED"]
+    good = ecs.define({"command": ["wait"]})
+    ecs.client.update_service(cluster="test", service=name, taskDefinition=good)
+    ecs.await_steady(name)
+    assert len(ecs.tasks(name, "STOPPED")) == 3
+
+
 def test_service_that_cannot_start_is_tried_ever_more_slowly(ecs: Ecs) -> None:
     name = ecs.serve(ecs.define({"image": "registry.example/test:bad"}))
     words = "is unable to consistently start tasks successfully."
