@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import typer
 from typer.exceptions import Abort, TyperException
 
-from scripts import queues
+from scripts import down, queues, up
 from scripts.answer import say
 from scripts.errors import OperatorError
 
@@ -34,6 +34,8 @@ def moor() -> None:
     """Without a command: the help."""
 
 
+app.command()(up.up)
+app.command()(down.down)
 app.command()(queues.queues)
 
 

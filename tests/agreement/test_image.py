@@ -103,7 +103,7 @@ def test_no_package_of_the_development_groups_is_in_the_lock() -> None:
         return {canonicalize_name(Requirement(line).name) for line in lines if type(line) is str}
 
     others = {name for group in PROJECT["dependency-groups"] for name in named(group)}
-    # these are both: the dependencies of SAQ and Litestar bring them, and the tests or moor use them
+    # both: SAQ's and Litestar's own dependencies bring them, the tests and `moor` use them
     assert others & locked <= wanted | {"httpx", "rich"}
 
 

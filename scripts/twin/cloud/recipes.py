@@ -6,7 +6,7 @@ from typing import Any
 import boto3
 from moto.cloudformation import parsing
 
-from tests.cloud.made import Answer, Properties, Recipe, call, made_by
+from scripts.twin.cloud.made import Answer, Properties, Recipe, call, made_by
 
 
 def _cluster(name: str, given: Properties) -> Answer:
@@ -35,27 +35,6 @@ def _change_service(before: Answer, given: Properties) -> Answer:
 
 def _remove_service(ref: str, given: Properties) -> None:
     boto3.client("ecs").delete_service(cluster=given["Cluster"], service=ref, force=True)
-
-
-def _database_cluster(name: str, given: Properties) -> Answer:
-    secret = given.get("MasterUserSecret", {})
-    wanted = {**given, "MasterUserSecretKmsKeyId": secret.get("KmsKeyId", "")}
-    made = call("rds", "create_db_cluster", wanted)["DBCluster"]
-    return Answer(
-        made["DBClusterIdentifier"],
-        {
-            "Endpoint.Address": made["Endpoint"],
-            "Endpoint.Port": str(made["Port"]),
-            "ReadEndpoint.Address": made["ReaderEndpoint"],
-            "MasterUserSecret.SecretArn": made["MasterUserSecret"]["SecretArn"],
-        },
-    )
-
-
-def _remove_database_cluster(ref: str, _given: Properties) -> None:
-    client = boto3.client("rds")
-    client.modify_db_cluster(DBClusterIdentifier=ref, DeletionProtection=False)
-    client.delete_db_cluster(DBClusterIdentifier=ref, SkipFinalSnapshot=True)
 
 
 def _database_instance(name: str, given: Properties) -> Answer:
@@ -235,7 +214,6 @@ RECIPES = [
            lambda _, given: _task_definition("", given)),
     Recipe("AWS::ECS::Service", _service, _change_service, _remove_service),
     Recipe("AWS::ECS::ClusterCapacityProviderAssociations", _noted),
-    Recipe("AWS::RDS::DBCluster", _database_cluster, None, _remove_database_cluster),
     Recipe("AWS::RDS::DBInstance", _database_instance, None, _remove_database_instance),
     Recipe("AWS::RDS::DBClusterParameterGroup", _parameter_group, None, _remove_parameter_group),
     Recipe("AWS::RDS::EventSubscription", _event_subscription, None, _remove_event_subscription),

@@ -1,1 +1,0 @@
-"""An imitation of AWS that `cdk deploy` can deploy to: moto, and what it lacks for these stacks."""
