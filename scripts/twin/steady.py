@@ -58,8 +58,11 @@ def why_not_steady(service: Service, task_definition: str) -> str | None:
     deployments = {each["taskDefinition"]: each for each in service["deployments"]}
     ours = deployments.get(task_definition, {})
     if service["taskDefinition"] != task_definition or ours.get("rolloutState") == "FAILED":
-        said = ours.get("rolloutStateReason") or "it runs another task definition again"
-        raise RolledBackError(f"the deployment of {name} failed: {said}")
+        said = ours.get("rolloutStateReason") or "ECS went back to the task definition before"
+        raise RolledBackError(
+            f"the deployment of {name} failed: {said}",
+            "What ran before goes on. Mend the code and `moor up` again; `moor logs` says more.",
+        )
     if len(deployments) > 1:
         return f"{name}: the ECS tasks of the deployment before are stopping"
     running, wanted = service["runningCount"], service["desiredCount"]
