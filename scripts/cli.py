@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import typer
 from typer.exceptions import Abort, TyperException
 
-from scripts import queues
+from scripts import queues, restart, scale, sleep
 from scripts.answer import say
 from scripts.errors import OperatorError
 
@@ -34,7 +34,8 @@ def moor() -> None:
     """Without a command: the help."""
 
 
-app.command()(queues.queues)
+for command in (scale.scale, restart.restart, sleep.sleep, sleep.wake, queues.queues):
+    app.command()(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
