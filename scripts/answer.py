@@ -18,7 +18,11 @@ def print_json(value: Any) -> None:
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Aligned columns to standard output; no frames, so that it can be cut and pasted."""
-    from rich.console import Console
+    print_screen(make_table(columns, rows))
+
+
+def make_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Any:
+    """The table alone, to be part of a screen."""
     from rich.table import Table
     from rich.text import Text
 
@@ -28,9 +32,16 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
     for row in rows:
         # Text, because what comes from outside is never markup
         table.add_row(*(Text(DASH if cell in (None, "") else str(cell)) for cell in row))
+    return table
+
+
+def print_screen(screen: Any) -> None:
+    """Anything that Rich can show, to standard output."""
+    from rich.console import Console
+
     # A pipe has no width: nothing is folded there.
     width = None if sys.stdout.isatty() else 10_000
-    Console(width=width, highlight=False).print(table, soft_wrap=width is not None)
+    Console(width=width, highlight=False).print(screen, soft_wrap=width is not None)
 
 
 def say(text: str) -> None:

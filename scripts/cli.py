@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import typer
 from typer.exceptions import Abort, TyperException
 
-from scripts import queues, restart, scale, sleep
+from scripts import queues, restart, scale, sleep, status
 from scripts.answer import say
 from scripts.errors import OperatorError
 
@@ -34,7 +34,14 @@ def moor() -> None:
     """Without a command: the help."""
 
 
-for command in (scale.scale, restart.restart, sleep.sleep, sleep.wake, queues.queues):
+for command in (
+    status.status,
+    scale.scale,
+    restart.restart,
+    sleep.sleep,
+    sleep.wake,
+    queues.queues,
+):
     app.command()(command)
 
 

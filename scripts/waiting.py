@@ -48,7 +48,7 @@ def count_missing(allowed: Bounds, service: Service, tasks: Callable[[], list[Ta
     wanted = allowed.clamp(service.desired)
     if running == wanted == service.desired and not pending:
         return None
-    return f"{running} of {wanted} running{_details(tasks())}"
+    return f"{running} of {wanted} running{details(tasks())}"
 
 
 def rollout_missing(
@@ -68,7 +68,7 @@ def rollout_missing(
     return (
         f"{found.running} of {found.desired} of this deployment running"
         f"{f', {found.failed} failed' if found.failed else ''}"
-        f"{_details(each for each in tasks() if each.started_by == found.id)}"
+        f"{details(each for each in tasks() if each.started_by == found.id)}"
     )
 
 
@@ -79,7 +79,7 @@ def _failed(service: Service, why: str) -> OperatorError:
     )
 
 
-def _details(tasks: Iterable[Task]) -> str:
+def details(tasks: Iterable[Task]) -> str:
     """How many ECS tasks are in which other state, and why."""
     states = Counter(
         f"{task.status or 'PENDING'} ({meaning})"
