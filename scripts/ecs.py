@@ -216,8 +216,6 @@ def find_tasks(aws: Aws, service: Service) -> list[Task]:
 
 def describe_tasks(aws: Aws, arns: Sequence[str]) -> list[Task]:
     """However many; what is gone meanwhile is left out."""
-    if not arns:
-        return []
     answers = aws.together(
         *(
             ("ecs", "describe_tasks", {"cluster": aws.names.cluster, "tasks": part})
@@ -229,8 +227,6 @@ def describe_tasks(aws: Aws, arns: Sequence[str]) -> list[Task]:
 
 def find_protected(aws: Aws, arns: Sequence[str]) -> list[tuple[str, datetime | None]]:
     """Those that neither scale-in nor a deployment may stop: ARN, and until when."""
-    if not arns:
-        return []
     answers = aws.together(
         *(
             ("ecs", "get_task_protection", {"cluster": aws.names.cluster, "tasks": part})

@@ -177,7 +177,7 @@ def _targets(aws: Aws, api: Service) -> list[TargetHealth]:
     calls = [
         ("elbv2", "describe_target_health", {"TargetGroupArn": arn}) for arn in api.target_groups
     ]
-    return read_targets(aws.together(*calls)) if calls else []
+    return read_targets(aws.together(*calls))
 
 
 def _ask_api(aws: Aws, api: Service) -> QueueHealth | None:
