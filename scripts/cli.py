@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import typer
 from typer.exceptions import Abort, TyperException
 
-from scripts import queues, restart, scale, sleep, status
+from scripts import deployments, queues, restart, rollback, scale, sleep, status
 from scripts.answer import say
 from scripts.errors import OperatorError
 
@@ -38,6 +38,8 @@ for command in (
     status.status,
     scale.scale,
     restart.restart,
+    deployments.deployments,
+    rollback.rollback,
     sleep.sleep,
     sleep.wake,
     queues.queues,

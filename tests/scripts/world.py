@@ -92,6 +92,10 @@ class World:
         primary.desired_count = service.desired_count
         for task in mine:
             self._move(task, primary)
+        if primary.failed_tasks >= FAILURES and primary.rollout_state != FAILED:
+            primary.turn(FAILED, "ECS deployment circuit breaker: tasks failed to start.")
+            roll_back(service, primary)
+            primary = service.deployments[0]
         current = [each for each in mine if each.started_by == primary.id and is_wanted(each)]
         for task in current[service.desired_count :]:
             ask_to_stop(task, "ServiceSchedulerInitiated", "Scaling activity initiated by …")
@@ -109,9 +113,6 @@ class World:
                 if task.started_by != primary.id:
                     ask_to_stop(task, "ServiceSchedulerInitiated", "Deployment")
             service.deployments = [primary]
-        elif primary.failed_tasks >= FAILURES and primary.rollout_state != FAILED:
-            primary.turn(FAILED, "ECS deployment circuit breaker: tasks failed to start.")
-            roll_back(service, primary)
         service.running_count = sum(each.running_count for each in service.deployments)
         service.pending_count = sum(each.pending_count for each in service.deployments)
 
