@@ -6,6 +6,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
 
 from scripts.aws import ATTEMPTS, Aws
 from scripts.bounds import Bounds
@@ -38,7 +39,9 @@ def throttle(aws: Aws, operation: str, times: int) -> list[int]:
 
     def answer(**_given: Any) -> AWSResponse | None:
         asked.append(1)
-        return AWSResponse("https://ecs", 400, {}, Body()) if len(asked) <= times else None
+        return (
+            AWSResponse("https://ecs", 400, HTTPHeaders(), Body()) if len(asked) <= times else None
+        )
 
     # The waits between attempts are random, up to so many seconds.
     events = aws._client("ecs").meta.events

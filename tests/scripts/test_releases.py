@@ -126,7 +126,7 @@ def test_the_newest_deployment_of_a_revision_is_its_state() -> None:
 
 
 def test_deployments_are_read_with_their_task_definitions() -> None:
-    listed = [
+    listed: list[dict[str, object]] = [
         {"targetServiceRevisionArn": "r2", "status": "SUCCESSFUL", "finishedAt": AT},
         {"targetServiceRevisionArn": "gone", "status": "SUCCESSFUL"},
         {"targetServiceRevisionArn": "r1", "status": "STOPPED", "statusReason": "Why."},

@@ -9,6 +9,7 @@ import pytest
 from scripts import scale
 from scripts.aws import Aws
 from scripts.bounds import Autoscaling, Bounds, Revert
+from scripts.ecs import Service
 from scripts.errors import NotFoundError, RefusedError
 from scripts.memory import NOTHING, TAG, Memory, is_asleep, recall, to_remember
 from scripts.scale import Wanted
@@ -63,7 +64,7 @@ def test_the_steps_to_sleep_begin_with_the_memory() -> None:
     ids=["after the memory", "after the bounds", "after the count"],
 )
 def test_a_sleep_that_was_interrupted_goes_on_where_it_was(
-    service: scale.Service, scaling: Autoscaling, steps: Steps
+    service: Service, scaling: Autoscaling, steps: Steps
 ) -> None:
     assert steps_to_sleep(service, scaling) == steps
 
@@ -79,7 +80,7 @@ def test_a_sleep_that_was_interrupted_goes_on_where_it_was(
     ids=["asleep", "after the bounds", "after the count", "awake"],
 )
 def test_a_wake_that_was_interrupted_goes_on_where_it_was(
-    service: scale.Service, scaling: Autoscaling, steps: Steps
+    service: Service, scaling: Autoscaling, steps: Steps
 ) -> None:
     assert steps_to_wake(service, scaling) == steps
 

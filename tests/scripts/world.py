@@ -73,7 +73,10 @@ class World:
 
     def reverts(self) -> list[dict[str, Any]]:
         client = boto3.client("application-autoscaling")
-        return client.describe_scheduled_actions(ServiceNamespace=NAMESPACE)["ScheduledActions"]  # type: ignore[return-value]
+        found: list[Any] = list(
+            client.describe_scheduled_actions(ServiceNamespace=NAMESPACE)["ScheduledActions"]
+        )
+        return found
 
     def settle(self) -> None:
         """Until ECS has nothing to do."""
