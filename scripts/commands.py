@@ -13,6 +13,8 @@ from typer.main import get_command
 
 # Name, where it is (a function, or a Typer with commands of its own), and what it does.
 COMMANDS = {
+    "up": ("scripts.up:up", "The local stage: start it, or bring it up to date."),
+    "down": ("scripts.down:down", "End the local stage's processes; its data stays."),
     "status": ("scripts.status:status", "How a stage is, on one screen."),
     "scale": ("scripts.scale:scale", "Another number of API or worker, which stays."),
     "restart": ("scripts.restart:restart", "The same release anew, without an interruption."),

@@ -101,10 +101,14 @@ class Agent:
         def start(deployment: Deployment) -> EcsTask:
             return self._start(backend, backend.run_for(service, deployment))
 
+        look = Look(service, tasks, self._backends.elbv2, start)
         try:
-            Look(service, tasks, self._backends.elbv2, start).act()
-        except (HTTPException, ServiceException):  # its subnet, say, is gone
-            log.exception("ECS service %s", service.name)
+            look.act()
+        except (HTTPException, ServiceException) as error:  # its subnet, say, is gone
+            look.say_once(f"was unable to place a task. Reason: {error}.")
+        except Exception as error:
+            if look.say_once(f"The local twin failed: {error!r}"):
+                log.exception("ECS service %s", service.name)
 
     def _start(self, backend: EcsBackend, record: Any) -> EcsTask:
         place = Place(backend, self._backends, self._twin, self._guard, self._lines)

@@ -8,6 +8,7 @@ from moto.ecs.exceptions import ECSException
 from moto.ecs.responses import EC2ContainerServiceResponse
 
 from scripts.twin.agent import protection, service_deployments
+from scripts.twin.agent.record import enable_exec
 
 PAGE = 100  # of ListTasks and ListServices, and their most
 PAGE_OF_SERVICES = 10  # ECS's own, where nothing is asked for
@@ -69,7 +70,7 @@ def _run_task(known: Call) -> Call:
         with self.ecs_backend.lock:
             answer = known(self)
             for task in answer.result["tasks"]:  # type: ignore[index]
-                task.enable_execute_command = bool(self._get_param("enableExecuteCommand"))
+                enable_exec(task, is_enabled=bool(self._get_param("enableExecuteCommand")))
             return answer
 
     return run_task

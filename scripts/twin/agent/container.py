@@ -47,6 +47,7 @@ class Container:
         self.last_status = PENDING
         self.exit_code: int | None = None
         self.reason: str | None = None
+        self.has_agent = False  # of ExecuteCommand
         self.environment: dict[str, str] = {}  # with the secrets: for a session, never for a log
         self.folder = Path()
         check = definition.get("healthCheck")
@@ -58,6 +59,12 @@ class Container:
     @property
     def health_status(self) -> str:
         return self.health.status if self.health else "UNKNOWN"
+
+    @property
+    def managed_agents(self) -> list[dict[str, str]]:
+        """As DescribeTasks shows them: where this one runs, a session can be opened."""
+        state = {"name": "ExecuteCommandAgent", "lastStatus": self.last_status}
+        return [state] if self.has_agent else []
 
     @property
     def is_essential(self) -> bool:

@@ -11,7 +11,7 @@ from moto.moto_api import state_manager
 
 from scripts.twin.agent import calls
 from scripts.twin.agent.deployment import Deployment, begin
-from scripts.twin.agent.record import ask_to_stop, furnish, has_ended, now
+from scripts.twin.agent.record import ask_to_stop, enable_exec, furnish, has_ended, now
 
 NEVER = 10**9
 # Of UpdateService: what takes effect in new ECS tasks only.
@@ -23,7 +23,7 @@ NEEDS_DEPLOYMENT = [
 class EcsBackend(EC2ContainerServiceBackend):
     """moto's state of ECS in one region; `lock` guards it, `asked` says that it was changed."""
 
-    __module__ = "moto.ecs.models"  # beside it moto looks for the addresses of the calls
+    __module__ = models.__name__  # moto looks for the paths of its answers beside it
 
     def __init__(self, region_name: str, account_id: str) -> None:
         super().__init__(region_name, account_id)
@@ -123,7 +123,7 @@ class EcsBackend(EC2ContainerServiceBackend):
             cluster=cluster,
             task_definition=definition,
             container_instance_arn=None,
-            resource_requirements=self._calculate_task_resource_requirements(definition),
+            resource_requirements=None,
             backend=self,
             group=f"service:{service.name}",
             launch_type="FARGATE",
@@ -133,7 +133,7 @@ class EcsBackend(EC2ContainerServiceBackend):
             capacity_provider_name=strategy[0]["capacityProvider"] if strategy else None,
         )
         furnish(task, definition)
-        task.enable_execute_command = getattr(service, "enable_execute_command", False)  # type: ignore[attr-defined]
+        enable_exec(task, is_enabled=bool(getattr(service, "enable_execute_command", False)))
         self.tasks.setdefault(cluster.name, {})[task.task_arn] = task
         return task
 
@@ -174,6 +174,11 @@ class EcsBackend(EC2ContainerServiceBackend):
                 and (not service or task.group == f"service:{service.name}")
                 and not container_instance
             ]
+
+    @staticmethod
+    def _calculate_task_resource_requirements(task_definition: Any) -> dict[str, Any]:
+        """Fargate places every ECS task; moto stumbles where a container reserves no memory."""
+        return {}
 
     def find_task(self, cluster_str: str, task: str) -> Task | None:
         """By its ARN or its id."""

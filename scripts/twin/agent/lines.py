@@ -7,6 +7,8 @@ from collections.abc import Callable
 from queue import Empty, Queue
 from typing import Any
 
+from moto.logs.models import LogStream
+
 from scripts.twin.agent.container import CannotStartError, Container
 from scripts.twin.cloud.backends import Backends
 
@@ -76,12 +78,15 @@ class Lines:
                 "been retried 1 times: failed to create Cloudwatch log stream: "
                 "ResourceNotFoundException: The specified log group does not exist. : exit status 1"
             )
-        if stream not in logs.groups[group].streams:
-            logs.create_log_stream(group, stream)
+        found = logs.groups[group]
+        if stream not in found.streams:
+            # A new dict: moto may be looking through the old one for somebody's call.
+            found.streams = {**found.streams, stream: LogStream(found, stream)}
 
     def _ship(self) -> None:
         while not (self._is_stopping.is_set() and self._waiting.empty()):
-            self._is_stopping.wait(BATCH_SECONDS)
+            if self._waiting.qsize() < BATCH_LINES:
+                self._is_stopping.wait(BATCH_SECONDS)
             batches: dict[tuple[str, str], list[dict[str, Any]]] = {}
             try:
                 for _ in range(BATCH_LINES):
@@ -105,8 +110,11 @@ class Lines:
         if len(kept.events) > STREAM_EVENTS_MAX:
             kept.events = kept.events[-STREAM_EVENTS_MAX:]
         held = sum(len(each.events) for each in found.streams.values())
-        for name, each in list(found.streams.items()):  # the oldest first
+        left = dict(found.streams)
+        for name, each in found.streams.items():  # the oldest first
             if held <= GROUP_EVENTS_MAX or each is kept:
                 break
             held -= len(each.events)
-            del found.streams[name]
+            del left[name]
+        if len(left) < len(found.streams):
+            found.streams = left

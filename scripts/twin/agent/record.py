@@ -37,6 +37,13 @@ def furnish(task: Any, definition: TaskDefinition) -> None:
     task.protection_enabled, task.protection_expires = False, None
 
 
+def enable_exec(task: Any, *, is_enabled: bool) -> None:
+    """May sessions be opened in it? That is settled when it starts."""
+    task.enable_execute_command = is_enabled
+    for container in task.containers:
+        container.has_agent = is_enabled
+
+
 def ask_to_stop(task: Any, code: str, reason: str) -> bool:
     """From now on it shall stop, for this reason; False if it already shall, for another."""
     if task.desired_status == STOPPED:

@@ -109,6 +109,7 @@ class Look:
             if task.record.health_status == UNHEALTHY:
                 self._say(f"(task {task.record.id}) failed container health checks.")
                 self._replace(task, "Task failed container health checks")
+            # The grace period is for the start: what was well has started, and is not waited for.
             elif (
                 task.registration
                 and task.registration.is_unhealthy
@@ -225,6 +226,14 @@ class Look:
             deployment.desired_count = self.service.desired_count if is_primary else wanted
         self.service.running_count = _count(self.tasks, {"RUNNING"})
         self.service.pending_count = _count(self.tasks, NOT_YET)
+
+    def say_once(self, words: str) -> bool:
+        """An event, unless the last one said the same."""
+        last = next(iter(self.service.events), {"message": ""})["message"]
+        if last.endswith(words):
+            return False
+        self._say(words)
+        return True
 
     def _deployment_of(self, task: EcsTask) -> Deployment | None:
         found: list[Deployment] = self.service.deployments

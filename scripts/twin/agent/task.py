@@ -177,7 +177,8 @@ class EcsTask:
         except CannotStartError as error:
             container.reason = str(error)
             raise
-        place.guard.watch(container.pid)
+        with place.ecs.lock:  # one line at a time into the guard's pipe
+            place.guard.watch(container.pid)
 
     def _health(self) -> str:
         checked = [
@@ -223,7 +224,8 @@ class EcsTask:
         was_running = container.is_running
         container.look()
         if was_running and not container.is_running:
-            self._place.guard.forget(container.pid)
+            with self._place.ecs.lock:
+                self._place.guard.forget(container.pid)
 
     def _folder(self, container: Container) -> Any:
         return self._place.twin.images / container.image.rpartition(":")[2]

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,10 +41,9 @@ def a_twin(home: Path) -> Twin:
         agent_url=f"http://127.0.0.1:{free_port()}",
         images=home / "images",
         python=Path("python"),
-        postgres_host="",
         postgres_port=0,
         pid=os.getpid(),
-        started=time.time(),
+        started="",
     )
 
 
