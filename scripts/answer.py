@@ -39,9 +39,14 @@ def print_screen(screen: Any) -> None:
     """Anything that Rich can show, to standard output."""
     from rich.console import Console
 
-    # A pipe has no width: nothing is folded there.
-    width = None if sys.stdout.isatty() else 10_000
-    Console(width=width, highlight=False).print(screen, soft_wrap=width is not None)
+    if sys.stdout.isatty():
+        Console(highlight=False).print(screen)
+        return
+    # A pipe has no width: nothing is folded there, and nothing is filled up with blanks.
+    console = Console(width=10_000, highlight=False)
+    with console.capture() as captured:
+        console.print(screen, soft_wrap=True)
+    print("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
 def say(text: str) -> None:

@@ -131,13 +131,14 @@ def _warnings(target: Target, service: ServiceHealth) -> Iterable[str]:
         yield f"{name}: the deployment failed: {service.reason}"
     if service.is_asleep:
         yield f"{name} sleeps; `{target.command('wake')}` wakes it"
-    elif service.bounds not in (None, service.configured_bounds):
+        return
+    if service.bounds not in (None, service.configured_bounds):
         until = f" until {service.bounds_until:%Y-%m-%d %H:%M} UTC" if service.bounds_until else ""
         yield (
             f"{name} has the bounds {service.bounds}{until}, stages.toml says "
             f"{service.configured_bounds}: `moor scale` was used, or a deploy is due"
         )
-    elif service.bounds and service.bounds.clamp(service.desired) != service.desired:
+    if service.bounds and service.bounds.clamp(service.desired) != service.desired:
         yield f"{name}: {service.desired} are wanted, which is outside its bounds {service.bounds}"
 
 

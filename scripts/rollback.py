@@ -77,6 +77,7 @@ def afterwards(aws: Aws, goal: Release, template: Mapping[ProcessName, str]) -> 
     says = " and ".join(f"{process} {revision(arn)}" for process, arn in template.items())
     return [
         f"{aws.target} runs release {goal.name}; the stack's template still says {says}.",
-        "A `cdk deploy` that changes the ECS services or brings new code moves both on to its own "
-        "revisions; one of the same code sees no difference and leaves this as it is.",
+        f"A `{aws.target.deploy_command}` that changes the ECS services or brings new code moves "
+        "both on to its own revisions; one of the same code sees no difference and leaves this as "
+        "it is.",
     ]

@@ -237,12 +237,11 @@ def afterwards(
         if given is not None
         else "leaves the count alone"
     )
+    lines = [f"The next `{target.deploy_command}` {count}."]
     if goal.bounds is None or scaling is None:
-        return [f"The next `cdk deploy` {count}."]
+        return lines
     config = configured(stage, process)
-    lines = [f"The next `cdk deploy` {count}, and the bounds too unless stages.toml changes them."]
-    if given is not None:
-        lines = [f"The next `cdk deploy` {count}; bounds stay unless stages.toml changes them."]
+    lines[0] += " The bounds stay until stages.toml changes them."
     if goal.bounds == config:
         return lines
     if not is_temporary:

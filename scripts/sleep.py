@@ -78,9 +78,14 @@ def run_sleep(aws: Aws, clock: Clock, *, yes: bool = False) -> None:
             steps = steps_to_sleep(services[process], scalings.get(process))
             _do(aws, services[process], steps, progress)
         wait(aws, dict.fromkeys(TO_SLEEP, partial(count_missing, NOTHING)), clock)
-    say(f"{aws.target} sleeps. {database_rests(aws.target.stage)}")
+    say(f"{aws.target} sleeps.")
+    if not aws.target.is_local:
+        say(database_rests(aws.target.stage))
     if given := _given(aws.target.stage):
-        say(f"A `cdk deploy` that brings a new revision wakes it by half: {given} in stages.toml.")
+        say(
+            f"A `{aws.target.deploy_command}` with new code starts some of it again: {given} in "
+            "stages.toml."
+        )
     say(f"`{aws.target.command('wake')}` wakes it.")
 
 

@@ -66,7 +66,7 @@ def rollout_missing(
     if found.state == ROLLOUT_FAILED or not found.is_primary:
         raise _failed(service, found.reason)
     return (
-        f"{found.running} of {found.desired} of this deployment running"
+        f"{found.running} of {found.desired} new ECS tasks running"
         f"{f', {found.failed} failed' if found.failed else ''}"
         f"{details(each for each in tasks() if each.started_by == found.id)}"
     )

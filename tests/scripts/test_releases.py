@@ -236,7 +236,7 @@ def test_restart_replaces_every_ecs_task_the_worker_first(
     assert not old & new
     said = capsys.readouterr().err
     assert said.index("restarting the worker") < said.index("restarting the api")
-    assert "of this deployment running" in said
+    assert "new ECS tasks running" in said
 
 
 def test_restart_of_one_leaves_the_other(world: World) -> None:

@@ -115,7 +115,7 @@ def test_wake_brings_back_what_sleep_took(world: World, capsys: pytest.CaptureFi
         assert world.service(process).desired_count == 0
         assert world.bounds(process) == NOTHING
     said = capsys.readouterr().err
-    assert "stage dev sleeps. The database stays at 0.5 ACU" in said
+    assert "stage dev sleeps.\nThe database stays at 0.5 ACU" in said
     assert "`moor wake --stage dev` wakes it" in said
     run_sleep(world.aws, world.clock)  # again: nothing is forgotten
     run_wake(world.aws, world.clock)

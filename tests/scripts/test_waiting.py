@@ -74,7 +74,7 @@ def test_only_the_ecs_tasks_of_the_rollout_are_counted() -> None:
     others = [replace(PENDING, started_by="ecs-svc/0"), PENDING]
     found = rollout_missing(ROLLOUT, replace(SERVICE, rollouts=(rollout,)), lambda: others)
     assert found == (
-        "1 of 2 of this deployment running, 2 failed: 1 PENDING (waiting for its containers)"
+        "1 of 2 new ECS tasks running, 2 failed: 1 PENDING (waiting for its containers)"
     )
 
 
