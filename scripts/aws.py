@@ -34,13 +34,13 @@ class Aws:
     def names(self) -> Names:
         return self.target.names
 
-    def call(self, service: str, operation: str, **given: Any) -> Answer:
+    def call(self, service: str, operation: str, /, **given: Any) -> Answer:
         """One call, as boto3 names it: `call("ecs", "describe_clusters", clusters=[…])`."""
         with _explained(self.target):
             answer: Answer = getattr(self._client(service), operation)(**given)
         return answer
 
-    def pages(self, service: str, operation: str, key: str, **given: Any) -> Iterator[Any]:
+    def pages(self, service: str, operation: str, key: str, /, **given: Any) -> Iterator[Any]:
         """Every item under `key`, over all pages."""
         with _explained(self.target):
             for page in self._client(service).get_paginator(operation).paginate(**given):
@@ -48,6 +48,8 @@ class Aws:
 
     def together(self, *calls: tuple[str, str, Mapping[str, Any]]) -> list[Answer]:
         """Several calls at a time; the answers in their order."""
+        if not calls:
+            return []
         for service in {service for service, *_ in calls}:
             self._client(service)  # boto3 makes clients in one thread only
         with ThreadPoolExecutor(len(calls)) as pool:
@@ -62,7 +64,7 @@ class Aws:
             try:
                 answer = self.call("cloudformation", "describe_stacks", StackName=stack)
             except NotFoundError:
-                raise self._not_deployed(f"there is no stack {stack}") from None
+                raise self.not_deployed(f"there is no stack {stack}") from None
             (only,) = answer["Stacks"]
             found |= {each["OutputKey"]: each["OutputValue"] for each in only.get("Outputs", [])}
         return found
@@ -70,10 +72,11 @@ class Aws:
     def output(self, key: Output) -> str:
         """One of them."""
         if key not in self.outputs:
-            raise self._not_deployed(f"its stacks have no output {key}")
+            raise self.not_deployed(f"its stacks have no output {key}")
         return self.outputs[key]
 
-    def _not_deployed(self, why: str) -> NotDeployedError:
+    def not_deployed(self, why: str) -> NotDeployedError:
+        """The error for a stage, or a part of it, that is missing because of `why`."""
         stage = self.target.stage.stage
         command = "moor up" if self.target.is_local else f"npx cdk deploy --all -c stage={stage}"
         region = self._session.region_name
@@ -150,7 +153,7 @@ THROTTLED = {
 }  # fmt: skip
 ABSENT = {
     "ClusterNotFoundException", "ServiceNotFoundException", "ResourceNotFoundException",
-    "ServiceNotActiveException",
+    "ServiceNotActiveException", "ObjectNotFoundException", "TargetGroupNotFound",
 }  # fmt: skip
 
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import typer
 from typer.exceptions import Abort, TyperException
 
-from scripts import down, queues, up
 from scripts.answer import say
+from scripts.commands import Commands
 from scripts.errors import OperatorError
 
 HELP = """
@@ -21,6 +21,7 @@ INTERRUPTED = 130
 
 app = typer.Typer(
     name="moor",
+    cls=Commands,
     help=HELP,
     no_args_is_help=True,
     rich_markup_mode=None,  # rich would double the time of `moor --help`
@@ -32,11 +33,6 @@ app = typer.Typer(
 @app.callback()
 def moor() -> None:
     """Without a command: the help."""
-
-
-app.command()(up.up)
-app.command()(down.down)
-app.command()(queues.queues)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
