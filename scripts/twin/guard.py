@@ -34,7 +34,12 @@ class Guard:
         )
 
     def watch(self, pid: int) -> None:
+        """Stop it if this process is killed."""
         self._tell(str(pid))
+
+    def forget(self, pid: int) -> None:
+        """It has ended; its number may soon be another's."""
+        self._tell(f"-{pid}")
 
     def dismiss(self) -> None:
         """Everything has been stopped in good order."""
@@ -57,13 +62,24 @@ def stand_guard(home: Path, seconds: float) -> None:
     words = sys.stdin.read().split()
     if FAREWELL in words:
         return
-    pids = [int(word) for word in words]
+    pids = watched(words)
     _send(signal.SIGTERM, pids)
     deadline = time.monotonic() + seconds
     while any(map(command_line, pids)) and time.monotonic() < deadline:
         time.sleep(0.05)
     _send(signal.SIGKILL, pids)
     Postgres(home).stop()
+
+
+def watched(words: list[str]) -> list[int]:
+    """The processes that were named and not forgotten since."""
+    found: dict[int, None] = {}
+    for number in map(int, words):
+        if number > 0:
+            found[number] = None
+        else:
+            found.pop(-number, None)
+    return list(found)
 
 
 def _send(number: signal.Signals, pids: list[int]) -> None:

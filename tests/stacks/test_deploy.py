@@ -101,7 +101,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     made = Cloud(free_port(), folder)
     with (folder / "server.log").open("wb") as log:
         server = subprocess.Popen(
-            [sys.executable, "-m", "tests.cloud", str(made.port)],
+            [sys.executable, "-m", "scripts.twin.cloud", str(made.port)],
             cwd=ROOT, env=made.environment, stdout=log, stderr=log,
         )  # fmt: skip
     try:

@@ -6,7 +6,7 @@ from typing import Any
 import boto3
 from moto.cloudformation import parsing
 
-from tests.cloud.made import Answer, Properties, Recipe, call, made_by
+from scripts.twin.cloud.made import Answer, Properties, Recipe, call, made_by
 
 
 def _cluster(name: str, given: Properties) -> Answer:

@@ -1,0 +1,32 @@
+"""`python -m scripts.twin HOME`: the local twin, until SIGTERM.
+
+`moor up` starts it, away from the terminal, and `moor down` ends it.
+"""
+
+import logging
+import signal
+import sys
+from pathlib import Path
+from queue import SimpleQueue
+
+from scripts.twin.daemon import Daemon
+
+
+def main(home: Path) -> None:
+    """Run until told to stop."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    # Simple, because a signal handler puts into it whatever its thread is doing. Not blocked
+    # signals and sigwait: every process started from here would inherit the block.
+    told: SimpleQueue[int] = SimpleQueue()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _: told.put(number))
+    daemon = Daemon(home)
+    try:
+        daemon.start()
+        told.get()
+    finally:
+        daemon.stop()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]).absolute())

@@ -1,0 +1,46 @@
+"""moto with our additions as a server in this process, which can then reach into its state."""
+
+import logging
+import os
+import threading
+from collections.abc import MutableMapping
+
+from moto.moto_server.werkzeug_app import (
+    DomainDispatcherApplication,
+    MotoRequestHandler,
+    create_backend_app,
+)
+from werkzeug.serving import make_server
+
+from scripts.twin.cloud import fixes, recipes
+
+HOST = "127.0.0.1"  # nobody else's machine may deploy here
+
+
+class Cloud:
+    """AWS's APIs on a port of this machine (0: any that is free).
+
+    Our additions call these APIs as anybody does, so the process itself is pointed at them.
+    """
+
+    def __init__(self, port: int = 0, environment: MutableMapping[str, str] = os.environ) -> None:
+        fixes.apply()
+        recipes.register()
+        logging.getLogger("werkzeug").setLevel(logging.WARNING)  # not a line for each request
+        application = DomainDispatcherApplication(create_backend_app)
+        self._server = make_server(
+            HOST, port, application, threaded=True, request_handler=MotoRequestHandler
+        )
+        # by name: moto takes the first part of an address for the name of a bucket
+        self.endpoint = f"http://localhost:{self._server.server_port}"
+        environment["AWS_ENDPOINT_URL"] = self.endpoint
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, name="cloud", daemon=True
+        )
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._thread.join()
