@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 import socket
 import sys
 from importlib import import_module
@@ -13,8 +14,10 @@ from scripts.errors import OperatorError
 from scripts.twin.cloud.backends import Backends
 from scripts.twin.cloud.server import HOST, Cloud
 from scripts.twin.guard import Guard
+from scripts.twin.pids import birth
 from scripts.twin.postgres import Postgres
-from scripts.twin.settings import ACCOUNT, REGION, Twin, folder, started_at, state_file
+from scripts.twin.settings import ACCOUNT, REGION, Twin, folder, state_file
+from scripts.twin.shell import write_docker, write_env
 from service.contract import API_PORT, STOP_TIMEOUT_SECONDS
 
 log = logging.getLogger("twin")
@@ -51,7 +54,7 @@ class Daemon:
         folder(self.home).mkdir(parents=True, exist_ok=True)
         self._guard = Guard(self.home, seconds=STOP_TIMEOUT_SECONDS, lock=None)
         self._postgres.start()
-        cloud = Cloud()
+        cloud = Cloud(database=self._postgres)
         twin = Twin(
             home=self.home,
             account=ACCOUNT,
@@ -61,12 +64,15 @@ class Daemon:
             agent_url=f"http://{HOST}:{free_port()}",
             images=folder(self.home) / "images",
             python=Path(sys.executable),
-            postgres_host="",
-            postgres_port=0,
+            postgres_port=self._postgres.port,
             pid=os.getpid(),
-            started=started_at(os.getpid()) or 0.0,
+            started=birth(os.getpid()) or "",
         )
-        twin.images.mkdir(exist_ok=True)
+        # AWS's state begins anew, and with it which images there are.
+        shutil.rmtree(twin.images, ignore_errors=True)
+        twin.images.mkdir()
+        write_docker(self.home)
+        write_env(twin)
         os.environ.update(twin.environment)
         self._run(cloud)
         for module, name in PARTS.items():

@@ -9,6 +9,7 @@ a reboot; and as root it opens every folder above the data for everybody to read
 import os
 import shlex
 import signal
+import socket
 import subprocess
 import time
 from contextlib import suppress
@@ -25,7 +26,21 @@ from scripts.twin.programs import MAJOR_VERSION, programs
 START_SECONDS = 60  # long enough to recover a large database after a crash
 STOP_SECONDS = 30
 SOCKET_PATH_MAX_BYTES = 100  # macOS takes 104 for the whole path, Linux 108
-SOCKET_NAME = ".s.PGSQL.5432"
+SOCKET_NAME = ".s.PGSQL."  # and the port
+HOST = "127.0.0.1"
+MAX_CONNECTIONS = 400  # the most ECS tasks of both services, with their pools
+ACCESS = f"""\
+# The folder of the socket is its owner's alone; everybody on this machine may reach the port.
+local all all trust
+host all all {HOST}/32 scram-sha-256
+"""
+LET_IN = """\
+SELECT format('CREATE ROLE %I', :'user')
+    WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = :'user') \\gexec
+ALTER ROLE :"user" LOGIN CREATEDB CREATEROLE PASSWORD :'password';
+SELECT format('CREATE DATABASE %I OWNER %I', :'database', :'user')
+    WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = :'database') \\gexec
+"""
 NO_PID = 2**31 - 1  # no system counts so far
 
 
@@ -34,20 +49,34 @@ class PostgresError(OperatorError):
 
 
 class Postgres:
-    """The server whose data is in `home`/postgres; it listens on a Unix socket only."""
+    """The server whose data is in `home`/postgres.
+
+    It listens on a Unix socket, where its owner needs no password, and on a port of this machine,
+    where everybody does: that is the twin's Aurora.
+    """
 
     def __init__(self, home: Path) -> None:
         self.home = home.absolute()
         self.data = self.home / "postgres"
         self.log = self.data / "server.log"
         self._pid_file = self.data / "postmaster.pid"
+        self._port_file = self.home / "postgres.port"
         self._owner = Owner.of(self.data)
         self._turn = self.home / "postgres.lock"
         self._users = FileLock(self.home / "postgres.users")
 
     @property
     def url(self) -> str:
-        return f"postgresql://postgres:@/postgres?host={quote(str(self.socket_folder))}"
+        folder = quote(str(self.socket_folder))
+        return f"postgresql://postgres:@/postgres?host={folder}&port={self.port}"
+
+    @property
+    def port(self) -> int:
+        """Of the last start, and of the next one if it is free then; 0 before the first."""
+        try:
+            return int(self._port_file.read_text())
+        except (FileNotFoundError, ValueError):
+            return 0
 
     @property
     def psql(self) -> str:
@@ -70,7 +99,10 @@ class Postgres:
     def socket_folder(self) -> Path:
         """The data folder, or a short private one where the path is too long for a socket."""
         path = os.fsencode(self.data)
-        if len(path) + len(SOCKET_NAME) < SOCKET_PATH_MAX_BYTES and b"," not in path:
+        if (
+            len(path) + len(SOCKET_NAME) + len("/65535") < SOCKET_PATH_MAX_BYTES
+            and b"," not in path
+        ):
             return self.data
         name = f"moorage-{self._owner.uid}-{sha256(path).hexdigest()[:12]}"
         return Path("/tmp") / name  # noqa: S108 - checked to be the owner's alone before use
@@ -101,6 +133,21 @@ class Postgres:
                 self._users.release()
         return True
 
+    def let_in(self, user: str, password: str, database: str) -> None:
+        """Have `database`, and `user` as its owner with this password, as Aurora's master user."""
+        values = {"user": user, "password": password, "database": database}
+        done = subprocess.run(
+            [programs() / "psql", "--no-psqlrc", "--quiet", self.url],
+            input="".join(f"\\set {name} {_quoted(value)}\n" for name, value in values.items())
+            + "\\set ON_ERROR_STOP on\n"
+            + LET_IN,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise PostgresError(f"database {database} could not be made: {done.stderr.strip()}")
+
     def _create(self) -> None:
         # Under another name until it is whole: a start that was killed half-way leaves no half.
         new = self.home / "postgres.new"
@@ -129,6 +176,9 @@ class Postgres:
         self._disown_pid()
         if self.socket_folder != self.data:
             self._owner.make_folder(self.socket_folder)
+        (self.data / "pg_hba.conf").write_text(ACCESS)
+        port = _free_port(self.port)
+        self._port_file.write_text(f"{port}\n")
         self._run(
             "pg_ctl",
             "start",
@@ -137,12 +187,19 @@ class Postgres:
             f"--pgdata={self.data}",
             f"--log={self.log}",
             "--options",
-            f"-h '' -k {shlex.quote(str(self.socket_folder))}",
+            f"-h {HOST} -p {port} -k {shlex.quote(str(self.socket_folder))} "
+            f"-c max_connections={MAX_CONNECTIONS}",
         )
 
     def _answers(self) -> bool:
         ready = subprocess.run(
-            [programs() / "pg_isready", "--quiet", f"--host={self.socket_folder}"], check=False
+            [
+                programs() / "pg_isready",
+                "--quiet",
+                f"--host={self.socket_folder}",
+                f"--port={self.port}",
+            ],
+            check=False,
         )
         return ready.returncode == 0
 
@@ -164,7 +221,7 @@ class Postgres:
             self._pid_file.write_text("\n".join([str(NO_PID), *rest]) + "\n")
         else:  # written half
             self._pid_file.unlink()
-        (self.socket_folder / f"{SOCKET_NAME}.lock").unlink(missing_ok=True)
+        (self.socket_folder / f"{SOCKET_NAME}{self.port}.lock").unlink(missing_ok=True)
 
     def _shut_down(self) -> None:
         if (pid := self._pid()) is not None:
@@ -192,3 +249,21 @@ class Postgres:
                 f"{program} failed:\n    " + "\n    ".join("\n".join(said).splitlines()),
                 "If the data itself is broken, `make clean` forgets it.",
             ) from error
+
+
+def _free_port(wanted: int) -> int:
+    """`wanted` if nobody listens there, or any other."""
+    for port in (wanted, 0):
+        try:
+            with socket.create_server((HOST, port)) as server:
+                found: int = server.getsockname()[1]
+                return found
+        except OSError:
+            continue
+    raise PostgresError(f"no port of {HOST} is free")
+
+
+def _quoted(value: str) -> str:
+    """As psql's \\set reads it."""
+    escaped = value.replace("\\", "\\\\").replace("'", "''")
+    return f"'{escaped}'"

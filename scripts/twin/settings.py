@@ -4,14 +4,14 @@ import json
 import os
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
-import psutil
+from scripts.twin.pids import birth
 
 ACCOUNT = "123456789012"
 REGION = "us-east-1"
 # One minute of CloudWatch: metrics, alarms and scaling are twelve times as quick as on AWS.
 MINUTE_SECONDS = 5
-CLOCK_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -26,24 +26,23 @@ class Twin:
     agent_url: str  # of the ECS agent: metadata of ECS tasks and their protection
     images: Path  # one folder for each image, named by its tag
     python: Path  # what a container's `python` is
-    postgres_host: str
-    postgres_port: int
+    postgres_port: int  # on this machine; the master user's password is in Secrets Manager
     pid: int
-    started: float  # when the process was created: a number alone may be another's by now
+    started: str  # what tells it from another process that has its number later
 
     @classmethod
     def load(cls, home: Path) -> "Twin | None":
         """The twin whose data is in `home`, or None where no daemon runs."""
         try:
             found = json.loads(state_file(home).read_text("utf-8"))
-            values = {
+            values: dict[str, Any] = {
                 field.name: Path(found[field.name]) if field.type is Path else found[field.name]
                 for field in fields(cls)
             }
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
         twin = cls(**values)
-        return twin if was_started(twin.pid, twin.started) else None
+        return twin if birth(twin.pid) == twin.started else None
 
     def save(self) -> None:
         """Write it down for the commands; all of it at once or nothing."""
@@ -69,7 +68,7 @@ class Twin:
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
             "AWS_EC2_METADATA_DISABLED": "true",
-            "CDK_DOCKER": str(folder(self.home) / "docker"),
+            "CDK_DOCKER": str(docker_file(self.home)),
             "CDK_DISABLE_CLI_TELEMETRY": "true",
             "NO_PROXY": "localhost,127.0.0.1",
             "no_proxy": "localhost,127.0.0.1",
@@ -85,19 +84,6 @@ def state_file(home: Path) -> Path:
     return folder(home) / "state.json"
 
 
-def was_started(pid: int, at: float) -> bool:
-    """Does process `pid` run, and is it the one that was created then?"""
-    found = started_at(pid)
-    # The system derives the time from a clock that may be set meanwhile.
-    return found is not None and abs(found - at) < CLOCK_SECONDS
-
-
-def started_at(pid: int) -> float | None:
-    """When process `pid` was created, in seconds since 1970; None if there is none."""
-    try:
-        process = psutil.Process(pid)
-        if process.status() == psutil.STATUS_ZOMBIE:
-            return None
-        return process.create_time()
-    except psutil.NoSuchProcess:
-        return None
+def docker_file(home: Path) -> Path:
+    """What the CDK takes for `docker`."""
+    return folder(home) / "docker"

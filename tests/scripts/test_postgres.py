@@ -1,10 +1,14 @@
 """The embedded Postgres: shared, stopped by the last user, and started whatever a crash left."""
 
+import asyncio
 import os
 import signal
+import socket
 import subprocess
 from pathlib import Path
+from typing import Any
 
+import asyncpg
 import psutil
 import pytest
 
@@ -48,7 +52,7 @@ def test_a_number_that_is_another_process_by_now_does_not_stop_the_start(home: P
     # As after a power cut, when the number that Postgres had went to a process of the same user.
     with subprocess.Popen(["sleep", "60"], user=server.data.stat().st_uid) as other:
         pid_file(home).write_text("\n".join([str(other.pid), *lines[1:]]) + "\n")
-        lock = server.socket_folder / ".s.PGSQL.5432.lock"
+        lock = server.socket_folder / f".s.PGSQL.{server.port}.lock"
         lock.write_text("\n".join([str(other.pid), *lines[1:5]]) + "\n")
         for file in (pid_file(home), lock):
             os.chown(file, server.data.stat().st_uid, server.data.stat().st_gid)
@@ -118,6 +122,70 @@ def test_a_server_that_cannot_start_says_why(home: Path) -> None:
 
     with pytest.raises(PostgresError, match="shared_buffers"):
         server.start()
+
+
+def connect(home: Path, user: str, password: str, database: str) -> Any:
+    """The name of whoever is let in by the port."""
+
+    async def ask() -> Any:
+        connection: asyncpg.Connection = await asyncpg.connect(
+            host="127.0.0.1",
+            port=Postgres(home).port,
+            user=user,
+            password=password,
+            database=database,
+        )
+        try:
+            return await connection.fetchval("SELECT current_user")
+        finally:
+            await connection.close()
+
+    return asyncio.run(ask())
+
+
+def test_nobody_comes_in_by_the_port_without_the_password(home: Path) -> None:
+    password = 'it\'s a \\ "hard" one'
+    server = Postgres(home)
+    server.start()
+    server.let_in("moorage", password, "moorage")
+
+    assert connect(home, "moorage", password, "moorage") == "moorage"
+    for user, wrong in (("moorage", ""), ("moorage", "other"), ("postgres", "")):
+        with pytest.raises(asyncpg.InvalidPasswordError):
+            connect(home, user, wrong, "postgres")
+
+
+def test_the_port_listens_on_this_machine_alone(home: Path) -> None:
+    Postgres(home).start()
+
+    assert execute(home, "SHOW listen_addresses") == "127.0.0.1"
+
+
+def test_a_new_password_takes_the_place_of_the_old_and_the_data_stays(home: Path) -> None:
+    server = Postgres(home)
+    server.start()
+    server.let_in("moorage", "first", "moorage")
+    port = server.port
+    server.stop()
+    server.start()
+    server.let_in("moorage", "second", "moorage")
+
+    assert server.port == port
+    assert connect(home, "moorage", "second", "moorage") == "moorage"
+    with pytest.raises(asyncpg.InvalidPasswordError):
+        connect(home, "moorage", "first", "moorage")
+
+
+def test_a_port_that_is_taken_is_another_one(home: Path) -> None:
+    server = Postgres(home)
+    server.start()
+    server.stop()
+    taken = server.port
+    with socket.create_server(("127.0.0.1", taken)):
+        server.start()
+
+    assert server.port != taken
+    assert execute(home, "SELECT 42") == 42
 
 
 def test_a_socket_folder_of_somebody_else_is_not_used(home: Path) -> None:

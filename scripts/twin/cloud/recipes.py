@@ -37,27 +37,6 @@ def _remove_service(ref: str, given: Properties) -> None:
     boto3.client("ecs").delete_service(cluster=given["Cluster"], service=ref, force=True)
 
 
-def _database_cluster(name: str, given: Properties) -> Answer:
-    secret = given.get("MasterUserSecret", {})
-    wanted = {**given, "MasterUserSecretKmsKeyId": secret.get("KmsKeyId", "")}
-    made = call("rds", "create_db_cluster", wanted)["DBCluster"]
-    return Answer(
-        made["DBClusterIdentifier"],
-        {
-            "Endpoint.Address": made["Endpoint"],
-            "Endpoint.Port": str(made["Port"]),
-            "ReadEndpoint.Address": made["ReaderEndpoint"],
-            "MasterUserSecret.SecretArn": made["MasterUserSecret"]["SecretArn"],
-        },
-    )
-
-
-def _remove_database_cluster(ref: str, _given: Properties) -> None:
-    client = boto3.client("rds")
-    client.modify_db_cluster(DBClusterIdentifier=ref, DeletionProtection=False)
-    client.delete_db_cluster(DBClusterIdentifier=ref, SkipFinalSnapshot=True)
-
-
 def _database_instance(name: str, given: Properties) -> Answer:
     identifier = name.lower()[:60]
     call("rds", "create_db_instance", {**given, "DBInstanceIdentifier": identifier})
@@ -219,7 +198,6 @@ RECIPES = [
            lambda _, given: _task_definition("", given)),
     Recipe("AWS::ECS::Service", _service, _change_service, _remove_service),
     Recipe("AWS::ECS::ClusterCapacityProviderAssociations", _noted),
-    Recipe("AWS::RDS::DBCluster", _database_cluster, None, _remove_database_cluster),
     Recipe("AWS::RDS::DBInstance", _database_instance, None, _remove_database_instance),
     Recipe("AWS::RDS::DBClusterParameterGroup", _parameter_group),
     Recipe("AWS::RDS::EventSubscription", _event_subscription),

@@ -3,7 +3,6 @@
 import logging
 import os
 import threading
-from collections.abc import MutableMapping
 
 from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
@@ -12,7 +11,8 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.serving import make_server
 
-from scripts.twin.cloud import fixes, recipes
+from scripts.twin.cloud import aurora, fixes, recipes
+from scripts.twin.cloud.aurora import Server
 
 HOST = "127.0.0.1"  # nobody else's machine may deploy here
 
@@ -20,12 +20,14 @@ HOST = "127.0.0.1"  # nobody else's machine may deploy here
 class Cloud:
     """AWS's APIs on a port of this machine (0: any that is free).
 
-    Our additions call these APIs as anybody does, so the process itself is pointed at them.
+    `database` stands behind the cluster of a template; without one its address leads nowhere. Our
+    additions call these APIs as anybody does, so the process itself is pointed at them.
     """
 
-    def __init__(self, port: int = 0, environment: MutableMapping[str, str] = os.environ) -> None:
+    def __init__(self, port: int = 0, *, database: Server | None = None) -> None:
         fixes.apply()
         recipes.register()
+        aurora.register(database)
         logging.getLogger("werkzeug").setLevel(logging.WARNING)  # not a line for each request
         application = DomainDispatcherApplication(create_backend_app)
         self._server = make_server(
@@ -33,7 +35,7 @@ class Cloud:
         )
         # by name: moto takes the first part of an address for the name of a bucket
         self.endpoint = f"http://localhost:{self._server.server_port}"
-        environment["AWS_ENDPOINT_URL"] = self.endpoint
+        os.environ["AWS_ENDPOINT_URL"] = self.endpoint
         self._thread = threading.Thread(
             target=self._server.serve_forever, name="cloud", daemon=True
         )
