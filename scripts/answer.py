@@ -33,6 +33,11 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
     Console(width=width, highlight=False).print(table, soft_wrap=width is not None)
 
 
+def print_line(text: str) -> None:
+    """One line of a stream to standard output, at once."""
+    print(text, flush=True)
+
+
 def say(text: str) -> None:
     """To the operator, on standard error: what is being done, and what to do next."""
     print(text, file=sys.stderr, flush=True)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import typer
 from typer.exceptions import Abort, TyperException
 
-from scripts import queues
+from scripts import logs, queues
 from scripts.answer import say
 from scripts.errors import OperatorError
 
@@ -35,6 +35,7 @@ def moor() -> None:
 
 
 app.command()(queues.queues)
+app.command()(logs.logs)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,0 +1,35 @@
+"""Durations as operators write them, and as they read them."""
+
+import re
+from datetime import timedelta
+
+UNITS = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
+FORM = re.compile("".join(rf"(?:(?P<{unit}>\d+){unit})?" for unit in UNITS))
+
+
+def parse_duration(text: str) -> timedelta:
+    """`90s`, `15m`, `2h`, `1d`, `1h30m`. Raises `ValueError` for anything else, and for none."""
+    found = FORM.fullmatch(text.strip().lower())
+    parts = {UNITS[unit]: int(n) for unit, n in (found.groupdict() if found else {}).items() if n}
+    try:
+        duration = timedelta(**parts)
+    except OverflowError:
+        duration = timedelta()
+    if not duration:
+        raise ValueError(f"{text!r} is no duration: 90s, 15m, 2h, 1d or 1h30m")
+    return duration
+
+
+def in_words(duration: timedelta) -> str:
+    """The two greatest units of it: `1 h 30 min`, `45 s`."""
+    seconds = max(int(duration.total_seconds()), 0)
+    minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86400
+    if days:
+        parts = ((days, "d"), (hours % 24, "h"))
+    elif hours:
+        parts = ((hours, "h"), (minutes % 60, "min"))
+    elif minutes:
+        parts = ((minutes, "min"), (seconds % 60, "s"))
+    else:
+        return f"{seconds} s"
+    return " ".join(f"{number} {unit}" for number, unit in parts if number)
