@@ -1,5 +1,6 @@
 """AWS, or the local twin in its place: the only door to boto3 for operator commands."""
 
+import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -34,13 +35,29 @@ class Aws:
     def names(self) -> Names:
         return self.target.names
 
-    def call(self, service: str, operation: str, **given: Any) -> Answer:
+    @property
+    def region(self) -> str:
+        found: str = self._session.region_name or ""
+        return found
+
+    @property
+    def profile(self) -> str:
+        """The one that is chosen by name; empty for the usual one, and in the twin."""
+        found: str = "" if self.target.is_local else self._session.profile_name
+        return "" if found == "default" else found
+
+    def endpoint(self, service: str) -> str:
+        """Where the service's API answers."""
+        found: str = self._client(service).meta.endpoint_url
+        return found
+
+    def call(self, service: str, operation: str, /, **given: Any) -> Answer:
         """One call, as boto3 names it: `call("ecs", "describe_clusters", clusters=[…])`."""
         with _explained(self.target):
             answer: Answer = getattr(self._client(service), operation)(**given)
         return answer
 
-    def pages(self, service: str, operation: str, key: str, **given: Any) -> Iterator[Any]:
+    def pages(self, service: str, operation: str, key: str, /, **given: Any) -> Iterator[Any]:
         """Every item under `key`, over all pages."""
         with _explained(self.target):
             for page in self._client(service).get_paginator(operation).paginate(**given):
@@ -62,7 +79,7 @@ class Aws:
             try:
                 answer = self.call("cloudformation", "describe_stacks", StackName=stack)
             except NotFoundError:
-                raise self._not_deployed(f"there is no stack {stack}") from None
+                raise self.not_deployed(f"there is no stack {stack}") from None
             (only,) = answer["Stacks"]
             found |= {each["OutputKey"]: each["OutputValue"] for each in only.get("Outputs", [])}
         return found
@@ -70,10 +87,11 @@ class Aws:
     def output(self, key: Output) -> str:
         """One of them."""
         if key not in self.outputs:
-            raise self._not_deployed(f"its stacks have no output {key}")
+            raise self.not_deployed(f"its stacks have no output {key}")
         return self.outputs[key]
 
-    def _not_deployed(self, why: str) -> NotDeployedError:
+    def not_deployed(self, why: str) -> NotDeployedError:
+        """The error for a stage, or a part of it, that is missing because of `why`."""
         stage = self.target.stage.stage
         command = "moor up" if self.target.is_local else f"npx cdk deploy --all -c stage={stage}"
         region = self._session.region_name
@@ -115,8 +133,10 @@ class Aws:
                 aws_secret_access_key=TWIN_KEY,
                 region_name=self.target.region,
             )
+        # AWS's command line reads this variable, boto3 only AWS_DEFAULT_REGION.
+        region = self.target.region or os.environ.get("AWS_REGION")
         with _explained(self.target):
-            return boto3.Session(region_name=self.target.region)
+            return boto3.Session(region_name=region)
 
 
 def connect(stage: str) -> Aws:
@@ -150,7 +170,7 @@ THROTTLED = {
 }  # fmt: skip
 ABSENT = {
     "ClusterNotFoundException", "ServiceNotFoundException", "ResourceNotFoundException",
-    "ServiceNotActiveException",
+    "ServiceNotActiveException", "ObjectNotFoundException", "TargetGroupNotFound",
 }  # fmt: skip
 
 

@@ -28,6 +28,11 @@ class Target:
     def is_local(self) -> bool:
         return self.endpoint is not None
 
+    def command(self, words: str) -> str:
+        """How an operator types it for this stage."""
+        stage = self.stage.stage
+        return f"moor {words}" + ("" if stage == LOCAL_STAGE else f" --stage {stage}")
+
     def __str__(self) -> str:
         return f"stage {self.stage.stage}"
 
