@@ -38,6 +38,12 @@ def print_line(text: str) -> None:
     print(text, flush=True)
 
 
+def write(data: bytes) -> None:
+    """Part of a stream to standard output as it is, at once."""
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
+
+
 def say(text: str) -> None:
     """To the operator, on standard error: what is being done, and what to do next."""
     print(text, file=sys.stderr, flush=True)

@@ -12,7 +12,7 @@ from scripts.target import Target
 from service.contract import ProcessName
 from stacks.config import read_stage
 
-REGION = "us-east-1"
+ACCOUNT, REGION = "123456789012", "us-east-1"  # moto's own
 STAGE = read_stage("dev")
 NAMES = STAGE.names
 
