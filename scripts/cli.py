@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import typer
 from typer.exceptions import Abort, TyperException
 
-from scripts import logs, queues
+from scripts import debug, logs, psql, queues, run, tunnel
+from scripts import exec as exec_
 from scripts.answer import say
 from scripts.errors import OperatorError
 
@@ -36,6 +37,11 @@ def moor() -> None:
 
 app.command()(queues.queues)
 app.command()(logs.logs)
+app.command("exec")(exec_.exec_)
+app.command()(run.run)
+app.command()(debug.debug)
+app.command()(psql.psql)
+app.command("tunnel")(tunnel.open_tunnel)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
