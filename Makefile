@@ -26,17 +26,17 @@ help:
 setup: ## the virtual environment in .venv, as locked (PYTHON=... to choose the interpreter)
 	@sh scripts/setup.sh $(UV_VERSION)
 
-up: setup ## everything, in the foreground: Postgres, migrations, API and worker
-	@$(PY) -m scripts.up
+up: setup cdk ## the local stage, deployed by the CDK to the local twin (`moor down` ends it)
+	@$(PY) -m scripts.cli up
 
-db: setup ## the embedded Postgres alone
-	@$(PY) -m scripts.up db
+db: setup ## the embedded Postgres alone, in the foreground
+	@$(PY) -m scripts.local db
 
 api: setup ## the API alone, on the Postgres that runs here or its own
-	@$(PY) -m scripts.up api
+	@$(PY) -m scripts.local api
 
 worker: setup ## a worker alone, on the Postgres that runs here or its own
-	@$(PY) -m scripts.up worker
+	@$(PY) -m scripts.local worker
 
 test: setup browser cdk ## every test, three files at a time (ARGS="-k name" for some of them)
 	@$(PY) -m pytest -n 3 --dist loadfile $(ARGS)
@@ -92,5 +92,5 @@ node_modules/.package-lock.json: package-lock.json
 browser:
 	@sh scripts/browser.sh
 
-clean: ## forget the local data: stops what uses it and removes .moorage
+clean: ## forget the local data: ends the local twin and removes .moorage
 	@$(or $(wildcard $(PY)),python3) -m scripts.clean

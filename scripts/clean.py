@@ -7,6 +7,7 @@ from pathlib import Path
 
 from scripts.errors import OperatorError
 from scripts.render import Screen
+from scripts.twin.launch import end
 from scripts.twin.lock import FileLock
 from scripts.twin.postgres import Postgres
 
@@ -15,7 +16,7 @@ HOME = Path(__file__).parents[1] / ".moorage"
 
 
 def clean(home: Path, screen: Screen) -> None:
-    """Stop the embedded Postgres and remove `home`. Raises `OperatorError` while it is in use."""
+    """End the twin and remove `home`. Raises `OperatorError` while something else uses it."""
     if home.is_symlink():
         home.unlink()
         screen.say(f"Removed the link {home}; what it points to is as it was")
@@ -23,11 +24,13 @@ def clean(home: Path, screen: Screen) -> None:
     if not home.exists():
         screen.say(f"Nothing to remove: there is no {home}")
         return
+    if end(home, screen.say):
+        screen.say("The local twin is down")
     turn = FileLock(home / "up.lock")
     try:
         if not turn.take() or not Postgres(home).stop():
             raise OperatorError(
-                f"{home} is in use by `make up`, `make db`, `make api` or `make worker`",
+                f"{home} is in use by `moor up`, `make db`, `make api` or `make worker`",
                 "Stop that first: Ctrl-C in its terminal.",
             )
         shutil.rmtree(home)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import typer
 from typer.exceptions import Abort, TyperException
 
-from scripts import debug, logs, psql, queues, run, tunnel
+from scripts import debug, down, logs, psql, queues, run, tunnel, up
 from scripts import exec as exec_
 from scripts.answer import say
 from scripts.errors import OperatorError
@@ -35,6 +35,8 @@ def moor() -> None:
     """Without a command: the help."""
 
 
+app.command()(up.up)
+app.command()(down.down)
 app.command()(queues.queues)
 app.command()(logs.logs)
 app.command("exec")(exec_.exec_)

@@ -59,6 +59,6 @@ class Screen:
             try:
                 print(text, flush=True)
             except OSError:
-                # The reader is gone (`make up | head`, a closed terminal): stop as if told to.
+                # The reader is gone (`make worker | head`, a closed terminal): stop as if told to.
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                 os.kill(os.getpid(), signal.SIGTERM)

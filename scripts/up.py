@@ -1,118 +1,180 @@
-"""`make up`, `make db`, `make api`, `make worker`: the local stage, in the foreground."""
+"""`moor up`: the whole local stage on this machine, deployed by the real CDK to the local twin."""
 
-import argparse
 import os
-import sys
+import signal
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
 
-from scripts.errors import OperatorError
+import typer
+
+from scripts.aws import Aws
+from scripts.errors import NotFoundError, OperatorError, OverdueError
 from scripts.render import Screen
+from scripts.target import HOME, find_target
+from scripts.twin.address import Address
+from scripts.twin.deploy import Cdk
 from scripts.twin.environment import Environment
-from scripts.twin.local import Local, Stopped
+from scripts.twin.launch import launch
+from scripts.twin.settings import Twin
+from scripts.twin.shell import env_file, write_env
+from scripts.twin.steady import await_steady
 from scripts.twin.turn import take_turn
-from service.contract import UI_PATH, EnvVar, ProcessName
+from service.contract import LOCAL_STAGE, UI_PATH, EnvVar
+from stacks.naming import Output
 
-PARTS = {
-    "all": [ProcessName.API, ProcessName.WORKER],
-    "db": [],
-    "api": [ProcessName.API],
-    "worker": [ProcessName.WORKER],
-}
+READY_SECONDS = 60
+POLL_SECONDS = 0.1
+TOOLKIT = "CDKToolkit"
 
 
-def main(arguments: list[str]) -> int:
-    """Run until told to stop; 0 if it was, 1 if something failed or ended by itself."""
-    parser = argparse.ArgumentParser(prog="python -m scripts.up", description=__doc__)
-    parser.add_argument("part", nargs="?", choices=PARTS, default="all", help="all of it, or one")
-    parser.add_argument(
-        "--data", type=Path, default=Path(".moorage"), help="folder of the local data (.moorage)"
-    )
-    options = parser.parse_args(arguments)
+HomeOption = Annotated[Path, typer.Option("--home", hidden=True)]  # of another checkout's data
+
+
+def up(home: HomeOption = HOME) -> None:
+    """Start the local twin, or bring the one that runs to the code as it is now.
+
+    The twin plays AWS on this machine: moto, an embedded Postgres and local processes. `cdk deploy`
+    of stage local goes there; nothing leaves the machine and nothing costs money.
+    """
     screen = Screen(os.environ)
-    environment = Environment(os.environ, options.data.absolute())
+    home = home.absolute()
+    began = time.monotonic()
+    turn = take_turn(home)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends what it has running, too
     try:
-        return run(options.part, environment, screen)
-    except OperatorError as error:
-        screen.fail(error)
-        return error.exit_code
-    except PermissionError as error:
-        screen.fail(
-            OperatorError(
-                f"{error.filename}: {error.strerror}",
-                f"{options.data} may be another user's: root's, after a `sudo make up`.",
-            )
-        )
-        return 1
-
-
-def run(part: str, environment: Environment, screen: Screen) -> int:
-    """Start `part`, say how to use it, stay with it and stop it; the exit status."""
-    started = time.monotonic()
-    names = PARTS[part]
-    if part == "all" and environment.is_worker_in_api:
-        names = PARTS["api"]
-    local = Local(names, environment, screen)
-    if part == "db" and local.postgres is None:
-        raise OperatorError(
-            "DATABASE_URL names another server, so there is none to start here",
-            "Unset it for the embedded Postgres.",
-        )
-    environment.home.mkdir(parents=True, exist_ok=True)
-    local.heed_signals()
-    with ExitStack() as stack:
-        lock = None
-        if part == "all":
-            turn = take_turn(environment.home, screen, local.stop_seconds)
-            stack.callback(turn.release)
-            lock = turn.file
-        if ProcessName.API in names:
-            environment.address.check_free()
-        status = 0
-        try:
-            local.start(lock)
-            show(local, time.monotonic() - started)
-            local.stay()
-        except Stopped:
-            pass
-        except OperatorError as error:
-            screen.fail(error)
-            status = error.exit_code
-        stopping = time.monotonic()
-        screen.say("Stopping; Ctrl-C again kills at once")
-        local.stop()
-        screen.step("Stopped", time.monotonic() - stopping)
-    return status
-
-
-def show(local: Local, seconds: float) -> None:
-    """What is running where, and what to try."""
-    screen, environment = local.screen, local.environment
-    url = environment.address.url
-    screen.say()
-    screen.title(f"Up in {seconds:.1f} s. Ctrl-C stops it.")
-    if ProcessName.API in local.names:
-        screen.say(f"  API      {url}")
-        screen.say(f"  Schema   {url}/schema")
-        screen.say(f"  Jobs     {url}{UI_PATH}")
-    if local.postgres:
-        if not local.names:
-            screen.say(f"  DATABASE_URL='{local.postgres.url}'")
-        screen.say(f"  psql     {local.postgres.psql}")
-    if ProcessName.API in local.names:
-        if ProcessName.WORKER not in local.names and not environment.is_worker_in_api:
-            screen.say("This starts no worker, and jobs wait for one: `make worker` starts it.")
-        # The key itself is never shown; where the commands are run, the variable must be set too.
-        key = f' -H "X-API-Key: ${EnvVar.API_KEY}"' if environment.needs_key else ""
-        screen.title(f"Try, in another terminal{f' with {EnvVar.API_KEY} set' if key else ''}:")
+        twin = bring_up(home, os.environ, screen)
+    except KeyboardInterrupt:
+        running = Twin.load(home) is not None
+        screen.say()
         screen.say(
-            f"  curl -s {url}/queue/example{key}"
-            """ -H 'content-type: application/json' -d '{"message": "hello"}'"""
+            "Interrupted. The twin runs on: `moor up` goes on from here, `moor down` ends it."
+            if running
+            else "Interrupted. `moor down` ends what has been started."
         )
-        screen.say(f"  curl -s {url}/api/v1/jobs/<job_id>{key}")
+        raise
+    finally:
+        turn.release()
+    show(twin, screen, time.monotonic() - began)
+
+
+def bring_up(home: Path, environment: Mapping[str, str], screen: Screen) -> Twin:
+    """Every step, timed on `screen`. Raises `OperatorError` that names the step that failed."""
+    cdk = Cdk(home, environment)
+    pool = ThreadPoolExecutor(1)
+    synthesis = pool.submit(_timed_synthesis, cdk)
+    try:
+        was_running = Twin.load(home) is not None
+        with step(screen, "start the local twin") as done:
+            twin = launch(home, environment, screen.say)
+            done(f"The twin {'runs already' if was_running else 'runs'}: AWS at {twin.endpoint}")
+        door = Address("localhost", urlsplit(twin.url).port or 0)
+        if not was_running and door.port != (wanted := Environment(environment, home).address.port):
+            screen.say(f"Port {wanted} is taken, so the load balancer is at {twin.url}")
+        aws = Aws(find_target(LOCAL_STAGE, home=home))
+        if not _is_bootstrapped(aws):
+            with step(screen, "bootstrap") as done:
+                cdk.bootstrap(twin)
+                done("Bootstrapped")
+        with step(screen, "synthesize stage local"):
+            _report(screen, synthesis)
+    finally:
+        synthesis.cancel()
+        pool.shutdown()
+    with step(screen, "deploy") as done:
+        cdk.deploy(twin)
+        done("Deployed the stacks of stage local")
+    aws = Aws(find_target(LOCAL_STAGE, home=home))  # with the outputs as they are now
+    with step(screen, "wait for the ECS services") as done:
+        await_steady(aws, screen.say)
+        done("The ECS services are steady")
+    with step(screen, "wait for the API") as done:
+        _await_ready(door, twin)
+        done(f"The API is healthy at {twin.url}")
+    key = aws.call("secretsmanager", "get_secret_value", SecretId=aws.output(Output.API_KEY_SECRET))
+    write_env(twin, {EnvVar.API_KEY: key["SecretString"]})
+    return twin
+
+
+def show(twin: Twin, screen: Screen, seconds: float) -> None:
+    """Where everything is, and what to try next."""
+    file = env_file(twin.home)
+    if file.is_relative_to(Path.cwd()):
+        file = file.relative_to(Path.cwd())
     screen.say()
+    screen.title(f"Up in {seconds:.1f} s. `moor down` ends it.")
+    screen.say(f"  API      {twin.url}")
+    screen.say(f"  Schema   {twin.url}/schema")
+    screen.say(f"  Jobs     {twin.url}{UI_PATH}")
+    screen.title("Try:")
+    for command, what in (
+        (f". {file}", "moor, aws and cdk in this terminal, for the twin; $API_KEY"),
+        (
+            f'curl -s {twin.url}/queue/example -H "X-API-Key: ${EnvVar.API_KEY}"'
+            """ -H 'content-type: application/json' -d '{"message": "hello"}'""",
+            "",
+        ),
+        ("moor status", ""),
+        ("moor logs worker --follow", ""),
+        ("moor scale worker 3", ""),
+        ("moor exec worker", ""),
+        ("moor up", "deploys the code as it is then"),
+        ("moor down", ""),
+    ):
+        screen.say(f"  {command}{f'   # {what}' if what else ''}")
 
 
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+@contextmanager
+def step(screen: Screen, name: str) -> Iterator["Done"]:
+    """One step: told with its seconds when it is done, named in the error when it is not."""
+    done = Done(screen)
+    try:
+        yield done
+    except OperatorError as error:
+        raise type(error)(f"could not {name}: {error}", error.hint) from error
+
+
+class Done:
+    """Says that a step is done, and how long it took."""
+
+    def __init__(self, screen: Screen) -> None:
+        self._screen, self._began = screen, time.monotonic()
+
+    def __call__(self, text: str) -> None:
+        self._screen.step(text, time.monotonic() - self._began)
+
+
+def _timed_synthesis(cdk: Cdk) -> tuple[bool, float]:
+    began = time.monotonic()
+    return cdk.synthesize(), time.monotonic() - began
+
+
+def _report(screen: Screen, synthesis: "Future[tuple[bool, float]]") -> None:
+    was_done, seconds = synthesis.result()
+    if was_done:
+        screen.step("Synthesized stage local, meanwhile", seconds)
+    else:
+        screen.step("Nothing to synthesize: the code is as the last time", seconds)
+
+
+def _is_bootstrapped(aws: Aws) -> bool:
+    try:
+        aws.call("cloudformation", "describe_stacks", StackName=TOOLKIT)
+    except NotFoundError:
+        return False
+    return True
+
+
+def _await_ready(address: Address, twin: Twin) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    while (reason := address.why_not_ready()) is not None:
+        if time.monotonic() > deadline:
+            raise OverdueError(
+                f"{twin.url} is not ready after {READY_SECONDS} s: {reason}",
+                f"`moor logs api` shows what it says, {twin.log} what the twin says.",
+            )
+        time.sleep(POLL_SECONDS)

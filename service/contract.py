@@ -44,6 +44,7 @@ class EnvVar(StrEnum):
     WORKER_POLL_SECONDS = "WORKER_POLL_SECONDS"
     WORKER_HEARTBEAT_FILE = "WORKER_HEARTBEAT_FILE"
     DRAIN_SECONDS = "DRAIN_SECONDS"
+    METRIC_SECONDS = "METRIC_SECONDS"
     BUCKET = "BUCKET"
     EMAIL_FROM = "EMAIL_FROM"
     AWS_REGION = "AWS_REGION"
@@ -95,7 +96,7 @@ class MetricDimension(StrEnum):
 
 
 METRIC_NAMESPACE = "Moorage"
-METRIC_SECONDS = 60  # between two writings
+METRIC_SECONDS = 60  # between two writings, unless the environment says otherwise
 
 DEFAULT_APP_NAME = "moorage"
 APP_NAME_PATTERN = r"^[a-z][a-z0-9-]{0,19}$"

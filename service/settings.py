@@ -53,6 +53,10 @@ class Settings(BaseSettings):
     drain_seconds: Annotated[int, Field(ge=0, le=contract.DRAIN_MAX_SECONDS)] = (
         contract.DRAIN_SECONDS
     )
+    # At most a minute: the alarms look at every single one.
+    metric_seconds: Annotated[int, Field(ge=1, le=contract.METRIC_SECONDS)] = (
+        contract.METRIC_SECONDS
+    )
 
     bucket: str | None = None
     email_from: str | None = None

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-STOP_SECONDS = 20  # what a `make up` may need; Postgres needs less
+STOP_SECONDS = 20  # what a `make worker` may need; Postgres needs less
 
 
 @contextlib.contextmanager

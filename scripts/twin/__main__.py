@@ -1,4 +1,4 @@
-"""`python -m scripts.twin HOME`: the local twin, until SIGTERM.
+"""`python -m scripts.twin HOME PORT`: the local twin, until SIGTERM.
 
 `moor up` starts it, away from the terminal, and `moor down` ends it.
 """
@@ -12,15 +12,16 @@ from queue import SimpleQueue
 from scripts.twin.daemon import Daemon
 
 
-def main(home: Path) -> None:
+def main(home: Path, port: int) -> None:
     """Run until told to stop."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    logging.getLogger("botocore").setLevel(logging.WARNING)
     # Simple, because a signal handler puts into it whatever its thread is doing. Not blocked
     # signals and sigwait: every process started from here would inherit the block.
     told: SimpleQueue[int] = SimpleQueue()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: told.put(number))
-    daemon = Daemon(home)
+    daemon = Daemon(home, port)
     try:
         daemon.start()
         told.get()
@@ -29,4 +30,4 @@ def main(home: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]).absolute())
+    main(Path(sys.argv[1]).absolute(), int(sys.argv[2]))

@@ -5,31 +5,31 @@ import os
 import shutil
 import socket
 import sys
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
 from scripts.errors import OperatorError
+from scripts.twin.address import Address
+from scripts.twin.agent import Agent
+from scripts.twin.balancer import Balancer
 from scripts.twin.cloud.backends import Backends
 from scripts.twin.cloud.server import HOST, Cloud
 from scripts.twin.guard import Guard
+from scripts.twin.metadata import Metadata
+from scripts.twin.metrics import Metrics
 from scripts.twin.pids import birth
 from scripts.twin.postgres import Postgres
+from scripts.twin.scaling import Scaling
 from scripts.twin.settings import ACCOUNT, REGION, Twin, folder, state_file
-from scripts.twin.shell import write_docker, write_env
+from scripts.twin.shell import write_docker, write_env, write_plugin
+from scripts.twin.turn import Turn
 from service.contract import API_PORT, STOP_TIMEOUT_SECONDS
 
 log = logging.getLogger("twin")
 
 PORTS_TRIED = 100
 # In the order in which they start; they stop the other way round.
-PARTS = {
-    "scripts.twin.balancer": "Balancer",
-    "scripts.twin.metadata": "Metadata",
-    "scripts.twin.agent": "Agent",
-    "scripts.twin.metrics": "Metrics",
-}
+PARTS = (Balancer, Metadata, Agent, Metrics, Scaling)
 
 
 class Part(Protocol):
@@ -41,26 +41,32 @@ class Part(Protocol):
 
 
 class Daemon:
-    """The twin of one checkout; its data is in `home`."""
+    """The twin of one checkout; its data is in `home`, its balancer at `port` or the next free."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, port: int = API_PORT) -> None:
         self.home = home
+        self._wanted_port = port
         self._postgres = Postgres(home)
+        self._turn = Turn(home, "twin")
         self._guard: Guard | None = None
         self._parts: list[Part] = []
 
     def start(self) -> None:
         """Everything runs, and is written down, when this returns."""
         folder(self.home).mkdir(parents=True, exist_ok=True)
-        self._guard = Guard(self.home, seconds=STOP_TIMEOUT_SECONDS, lock=None)
+        if not self._turn.take():
+            raise OperatorError(f"another twin runs in {self.home} (process {self._turn.holder})")
+        state_file(self.home).unlink(missing_ok=True)  # a killed one's
+        self._guard = Guard(self.home, seconds=STOP_TIMEOUT_SECONDS, lock=self._turn.file)
         self._postgres.start()
-        cloud = Cloud(database=self._postgres)
+        url = f"http://localhost:{first_free_port(self._wanted_port)}"
+        cloud = Cloud(database=self._postgres, balancer=url.removeprefix("http://"))
         twin = Twin(
             home=self.home,
             account=ACCOUNT,
             region=REGION,
             endpoint=cloud.endpoint,
-            url=f"http://localhost:{first_free_port(API_PORT)}",
+            url=url,
             agent_url=f"http://{HOST}:{free_port()}",
             images=folder(self.home) / "images",
             python=Path(sys.executable),
@@ -68,17 +74,17 @@ class Daemon:
             pid=os.getpid(),
             started=birth(os.getpid()) or "",
         )
-        # AWS's state begins anew, and with it which images there are.
-        shutil.rmtree(twin.images, ignore_errors=True)
+        # AWS's state begins anew, and with it which images and ECS tasks there are.
+        for left in (twin.images, folder(self.home) / "tasks"):
+            shutil.rmtree(left, ignore_errors=True)
         twin.images.mkdir()
         write_docker(self.home)
+        write_plugin(self.home)
         write_env(twin)
         os.environ.update(twin.environment)
         self._run(cloud)
-        for module, name in PARTS.items():
-            if find_spec(module):
-                kind = getattr(import_module(module), name)
-                self._run(kind(Backends(ACCOUNT, REGION), twin, self._guard))
+        for kind in PARTS:
+            self._run(kind(Backends(ACCOUNT, REGION), twin, self._guard))
         twin.save()
         log.info("up: AWS at %s, the load balancer at %s", twin.endpoint, twin.url)
 
@@ -90,9 +96,9 @@ class Daemon:
                 part.stop()
             except Exception:
                 log.exception("%s did not stop", type(part).__name__)
-        state_file(self.home).unlink(missing_ok=True)
-        self._postgres.stop()
         if self._guard:
+            state_file(self.home).unlink(missing_ok=True)
+            self._postgres.stop()
             self._guard.dismiss()
         log.info("stopped")
 
@@ -105,8 +111,8 @@ def first_free_port(port: int) -> int:
     """`port`, or the next that nobody listens on. Raises `OperatorError` where none is."""
     for candidate in range(port, port + PORTS_TRIED):
         try:
-            socket.create_server((HOST, candidate)).close()
-        except OSError:
+            Address(HOST, candidate).check_free()
+        except OperatorError:
             continue
         return candidate
     raise OperatorError(f"no port from {port} to {port + PORTS_TRIED - 1} is free")

@@ -1,4 +1,5 @@
-"""Cleans up behind a `make up` that was killed: a small process that outlives it.
+"""Cleans up behind a twin, or a `make api` and its like, that was killed: a small process that
+outlives it.
 
 It reads what it has to watch from a pipe that only the operator's process holds. When the pipe
 closes without a word of farewell, that process was killed, and what it started is stopped.

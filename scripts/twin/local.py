@@ -46,9 +46,9 @@ class Local:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._on_signal)
 
-    def start(self, lock: int | None) -> None:
-        """Raises `OperatorError` with the step that failed. `lock` is held until all is stopped."""
-        self._guard = Guard(self.environment.home, seconds=self.stop_seconds, lock=lock)
+    def start(self) -> None:
+        """Raises `OperatorError` with the step that failed."""
+        self._guard = Guard(self.environment.home, seconds=self.stop_seconds, lock=None)
         self._start_postgres()
         if self.names:
             self._migrate()

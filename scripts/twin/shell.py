@@ -30,7 +30,7 @@ def env_file(home: Path) -> Path:
 
 def write_env(twin: Twin, more: Mapping[str, str] | None = None) -> None:
     """Have `. .moorage/twin/env` set the twin's variables and `more`; others may not read it."""
-    path = f'{shlex.quote(f"{ROOT}/node_modules/.bin:{Path(sys.executable).parent}")}:"$PATH"'
+    path = f'{shlex.quote(_programs(twin.home))}:"$PATH"'
     lines = [
         "# Written by `moor up`: points this terminal's aws, cdk and boto3 at the local twin.",
         *(f"unset {name}" for name in UNSET),
@@ -50,15 +50,31 @@ def write_docker(home: Path) -> None:
     _write(docker_file(home), text, mode=0o700)
 
 
-def environment(twin: Twin, given: Mapping[str, str]) -> dict[str, str]:
-    """`given` as it is after `. .moorage/twin/env`."""
+def write_plugin(home: Path) -> None:
+    """The program that `aws ecs execute-command` needs on PATH."""
+    file = folder(home) / "bin" / "session-manager-plugin"
+    file.parent.mkdir(exist_ok=True)
+    command = shlex.join([sys.executable, "-m", "scripts.twin.session"])
+    text = f'#!/bin/sh\nPYTHONPATH={shlex.quote(str(ROOT))} exec {command} "$@"\n'
+    _write(file, text, mode=0o700)
+
+
+def environment(twin: Twin | None, given: Mapping[str, str]) -> dict[str, str]:
+    """`given` as it is after `. .moorage/twin/env`; without a twin, with nothing of AWS."""
     kept = {
         name: value
         for name, value in given.items()
-        if name not in UNSET and not name.startswith("AWS_ENDPOINT_URL_")
+        # Without bytecode every import of aws_cdk compiles it anew, for five seconds.
+        if name not in {*UNSET, "PYTHONDONTWRITEBYTECODE"}
+        and not name.startswith("AWS_ENDPOINT_URL_")
     }
-    path = f"{ROOT}/node_modules/.bin:{Path(sys.executable).parent}:{given.get('PATH', '')}"
-    return {**kept, **twin.environment, "PATH": path}
+    path = f"{_programs(twin.home if twin else None)}:{given.get('PATH', '')}"
+    return {**kept, **(twin.environment if twin else {}), "PATH": path}
+
+
+def _programs(home: Path | None) -> str:
+    folders = [f"{ROOT}/node_modules/.bin", str(Path(sys.executable).parent)]
+    return ":".join([*folders, *([str(folder(home) / "bin")] if home else [])])
 
 
 def _write(file: Path, text: str, *, mode: int) -> None:

@@ -1,51 +1,57 @@
-"""One `make up` at a time in one folder."""
+"""One `moor up` at a time in one folder, and one twin."""
 
 import os
-import time
 from pathlib import Path
 
 from scripts.errors import OperatorError
-from scripts.render import Screen
 from scripts.twin.lock import FileLock
-from scripts.twin.pids import command_line
 
-POLL_SECONDS = 0.1
+
+class Turn:
+    """A lock with its holder's number in it.
+
+    `up` is held by a `moor up` while it works; `twin` by the twin's daemon and by its guard, so it
+    is free when nothing of the twin is left.
+    """
+
+    def __init__(self, home: Path, name: str) -> None:
+        self._lock = FileLock(home / f"{name}.lock")
+
+    @property
+    def file(self) -> int:
+        """The descriptor: a process that inherits it has the turn until it ends too."""
+        return self._lock.file
+
+    def take(self) -> bool:
+        """False where another process has it."""
+        if not self._lock.take():
+            return False
+        self._lock.path.write_text(f"{os.getpid()}\n")
+        return True
+
+    def release(self) -> None:
+        self._lock.release()
+
+    @property
+    def holder(self) -> int | None:
+        """Who took it last; None if it has only just been taken."""
+        try:
+            return int(self._lock.path.read_text())
+        except (FileNotFoundError, ValueError):
+            return None
 
 
 class AlreadyUpError(OperatorError):
-    """Another `make up` has the folder."""
+    """Another `moor up` has the folder."""
 
 
-def take_turn(home: Path, screen: Screen, seconds: float) -> FileLock:
-    """The folder's lock, with this process's number in it.
-
-    Where the last holder was killed, waits up to `seconds` for its guard to clean up behind it.
-    """
-    lock = FileLock(home / "up.lock")
-    deadline = time.monotonic() + seconds
-    is_told = False
-    while not lock.take():
-        if (pid := _holder(lock.path)) is not None:
-            raise AlreadyUpError(
-                f"`make up` runs here already (process {pid})",
-                f"Use that one, or stop it: Ctrl-C in its terminal, or `kill {pid}`.",
-            )
-        if time.monotonic() > deadline:
-            raise AlreadyUpError(
-                "the last `make up` was killed, and what it started does not stop",
-                f"`lsof {lock.path}` names the process that is left.",
-            )
-        if not is_told:
-            screen.say("The last `make up` was killed; waiting for what it started to stop")
-            is_told = True
-        time.sleep(POLL_SECONDS)
-    lock.path.write_text(f"{os.getpid()}\n")
-    return lock
-
-
-def _holder(path: Path) -> int | None:
-    try:
-        pid = int(path.read_text())
-    except ValueError:  # it has only just taken the lock
-        return None
-    return pid if "scripts.up" in command_line(pid) else None
+def take_turn(home: Path) -> Turn:
+    """Be the only `moor up` here. Raises `AlreadyUpError` where there is another."""
+    home.mkdir(parents=True, exist_ok=True)
+    turn = Turn(home, "up")
+    if not turn.take():
+        raise AlreadyUpError(
+            f"another `moor up` works here (process {turn.holder})",
+            "Let it end, or end it by Ctrl-C in its terminal.",
+        )
+    return turn

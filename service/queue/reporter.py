@@ -1,4 +1,4 @@
-"""What a queue and its workers say of themselves in metrics, once a minute."""
+"""What a queue and its workers say of themselves in metrics, once a minute or more often."""
 
 import asyncio
 import random
@@ -7,16 +7,17 @@ import time
 import structlog
 
 from service import metrics
-from service.contract import METRIC_SECONDS, Metric, MetricDimension
+from service.contract import Metric, MetricDimension
 from service.queue import reading
 from service.queue import statements as sql
 from service.queue.postgres import PostgresQueue
 from service.settings import Settings
 
-# Between two looks for whether a report is due: often enough that one process takes the turn of
+# Looks for whether a report is due in each period: often enough that one process takes the turn of
 # another that has died within the period of the metrics.
-LOOK_SECONDS = 15.0
-EARLY_SECONDS = 5.0  # a report may come so much early; none at all in a minute looks like trouble
+LOOKS = 4
+# A report may come so much of a period early; none at all in a minute looks like trouble.
+EARLY = 1 / 12
 
 log = structlog.stdlib.get_logger("queue")
 
@@ -30,6 +31,8 @@ class Reporter:
 
     def __init__(self, queue: PostgresQueue, settings: Settings) -> None:
         self._queue = queue
+        self._due_seconds = settings.metric_seconds * (1 - EARLY)
+        self._look_seconds = settings.metric_seconds / LOOKS
         self._dimensions = {
             MetricDimension.APP: settings.app_name,
             MetricDimension.STAGE: settings.stage,
@@ -48,15 +51,16 @@ class Reporter:
                 log.debug("no report on the queue", error=type(error).__name__)
             if (
                 self._queue.consumer.is_started
-                and time.monotonic() - self._counted_at > METRIC_SECONDS - EARLY_SECONDS
+                and time.monotonic() - self._counted_at > self._due_seconds
             ):
                 metrics.write(self._dimensions, self.count())
-            await asyncio.sleep(LOOK_SECONDS * random.uniform(0.9, 1.1))  # noqa: S311 - jitter
+            jitter = random.uniform(0.9, 1.1)  # noqa: S311 - not a secret
+            await asyncio.sleep(self._look_seconds * jitter)
 
     async def is_due(self) -> bool:
-        """Is it this process's turn? Then the next one is a minute away, whoever takes it."""
-        seconds = METRIC_SECONDS - EARLY_SECONDS
-        return bool(await self._queue.fetch(sql.TAKE_TURN, self._queue.name, seconds))
+        """Is it this process's turn? Then the next one is a period away, whoever takes it."""
+        taken = await self._queue.fetch(sql.TAKE_TURN, self._queue.name, self._due_seconds)
+        return bool(taken)
 
     async def measure(self) -> dict[Metric, float]:
         """How the queue stands."""

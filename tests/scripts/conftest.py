@@ -1,4 +1,4 @@
-"""A folder for the local data, and `make up` on it as an operator runs it: a process of its own."""
+"""A folder for the local data, and `make api` and its like on it: a process of their own."""
 
 import asyncio
 import http.client
@@ -53,7 +53,7 @@ def execute(home: Path, statement: str) -> Any:
 
 
 class Up:
-    """`python -m scripts.up`, leader of its own process group as in a terminal."""
+    """`python -m scripts.local`, leader of its own process group as in a terminal."""
 
     def __init__(self, home: Path, part: str, output: Path, environment: dict[str, str]) -> None:
         self.home = home
@@ -61,7 +61,7 @@ class Up:
         self._output = output
         with output.open("wb") as file:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "scripts.up", part, "--data", str(home)],
+                [sys.executable, "-m", "scripts.local", part, "--data", str(home)],
                 cwd=ROOT,
                 env={"PATH": os.environ["PATH"], **environment},  # noqa: TID251
                 stdin=subprocess.DEVNULL,
@@ -152,10 +152,10 @@ def home(scratch: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def up(home: Path, tmp_path: Path) -> Iterator[Callable[..., Up]]:
-    """Starts `make up`, or one part of it, on `home`; what is left is ended after the test."""
+    """Starts one part of the service on `home`; what is left is ended after the test."""
     runs: list[Up] = []
 
-    def start(part: str = "all", **environment: str) -> Up:
+    def start(part: str, **environment: str) -> Up:
         defaults = {"API_PORT": str(free_port())}
         output = tmp_path / f"up-{len(runs)}.log"
         runs.append(Up(home, part, output, defaults | environment))

@@ -52,6 +52,7 @@ class Cloud:
             "AWS_DEFAULT_REGION": REGION,
             "AWS_EC2_METADATA_DISABLED": "true",
             "CDK_DISABLE_CLI_TELEMETRY": "true",
+            "CDK_DOCKER": "false",  # an image that is named is not built
         }
 
     def cdk(self, *arguments: str, **settings: object) -> str:
@@ -66,12 +67,12 @@ class Cloud:
         assert result.returncode == 0, result.stdout + result.stderr
         return result.stdout
 
-    def deploy(self, **settings: object) -> dict[str, str]:
+    def deploy(self, image: str = "moorage:first", **settings: object) -> dict[str, str]:
         """Deploys all stacks; the outputs by key, as the command wrote them down."""
         file = self.folder / "outputs.json"
         self.cdk(
             "deploy", "--all", "--require-approval=never", "--method=direct",
-            f"--outputs-file={file}", **settings,
+            f"--outputs-file={file}", image=image, **settings,
         )  # fmt: skip
         found: dict[str, dict[str, str]] = json.loads(file.read_text())
         return {key: value for stack in found.values() for key, value in stack.items()}

@@ -6,6 +6,7 @@ from typing import Any
 import boto3
 from moto.cloudformation import parsing
 from moto.cloudformation.models import CloudFormationBackend, Stack
+from moto.ec2.models.elastic_network_interfaces import NetworkInterface
 from moto.elbv2.models import FakeLoadBalancer, FakeTargetGroup
 from moto.iam.access_control import PermissionResult
 from moto.iam.models import ManagedPolicy
@@ -22,6 +23,14 @@ def apply() -> None:
     _defaults_count_as_previous_values()
     _conditions_of_bucket_policies_hold()
     _policies_leave_their_roles()
+    _network_interfaces_have_names()
+
+
+def balancers_are_at(address: str) -> None:
+    """Let every load balancer have this name, where one of this machine answers."""
+    FakeLoadBalancer.dns_name = property(  # type: ignore[assignment]
+        lambda _: address, lambda _, name: None
+    )
 
 
 def _custom_resources_are_looked_up() -> None:
@@ -126,3 +135,8 @@ def _policies_leave_their_roles() -> None:
         iam.delete_policy(PolicyArn=self.arn)
 
     ManagedPolicy.delete = delete  # type: ignore[attr-defined]
+
+
+def _network_interfaces_have_names() -> None:
+    """moto forgets the name in a VPC without DNS host names, and an ECS task asks for it."""
+    NetworkInterface.private_dns_name = ""

@@ -20,12 +20,17 @@ HOST = "127.0.0.1"  # nobody else's machine may deploy here
 class Cloud:
     """AWS's APIs on a port of this machine (0: any that is free).
 
-    `database` stands behind the cluster of a template; without one its address leads nowhere. Our
-    additions call these APIs as anybody does, so the process itself is pointed at them.
+    `database` stands behind the cluster of a template; without one its address leads nowhere. So
+    does that of load balancers without `balancer` (host:port). Our additions call these APIs as
+    anybody does, so the process itself is pointed at them.
     """
 
-    def __init__(self, port: int = 0, *, database: Server | None = None) -> None:
+    def __init__(
+        self, port: int = 0, *, database: Server | None = None, balancer: str | None = None
+    ) -> None:
         fixes.apply()
+        if balancer:
+            fixes.balancers_are_at(balancer)
         recipes.register()
         aurora.register(database)
         logging.getLogger("werkzeug").setLevel(logging.WARNING)  # not a line for each request

@@ -86,3 +86,16 @@ async def test_worker_reports_the_queue(
     ledger: Ledger, processes: Processes, worker: "subprocess.Popen[bytes]"
 ) -> None:
     await until(lambda: reported(processes.log(worker)), seconds=20, what="a report")
+
+
+async def test_reports_come_as_often_as_the_process_is_told(
+    ledger: Ledger, processes: Processes
+) -> None:
+    worker = processes.start("worker", LOG_FORMAT="json", METRIC_SECONDS="1")
+    # with one report a minute there would be two of each kind
+    await until(lambda: len(reported(processes.log(worker))) > 2, seconds=30, what="three reports")
+    await until(
+        lambda: processes.log(worker).count(f'"{Metric.JOBS_STARTED}": 0') > 2,
+        seconds=30,
+        what="three counts",
+    )

@@ -1,4 +1,4 @@
-"""`make up`, as its user meets it: processes, signals, the port, and the data of yesterday."""
+"""`make db`, `make api`, `make worker`, as their user meets them: processes, signals, the port."""
 
 import os
 import signal
@@ -15,18 +15,18 @@ from tests.scripts.conftest import Up, are_gone, execute, free_port, wait_until
 StartUp = Callable[..., Up]
 
 
-def test_up_takes_a_job_from_its_request_to_its_end(up: StartUp) -> None:
-    run = up().await_up()
+def test_api_and_worker_take_a_job_from_its_request_to_its_end(up: StartUp) -> None:
+    run, worker = up("api").await_up(), up("worker").await_up()
 
     job_key = run.ask("POST", "/queue/example", {"message": "hello"})["job_id"]
 
     path = f"/api/v1/jobs/{job_key}"
     wait_until(lambda: run.ask("GET", path)["status"] == "complete", "complete", 10)
-    wait_until(lambda: {"api", "worker"} <= set(run.prefixes()), "the lines of both")
+    wait_until(lambda: "worker" in worker.prefixes(), "its lines")
 
 
-def test_up_prints_the_addresses_and_what_to_try(up: StartUp) -> None:
-    run = up().await_up()
+def test_the_api_prints_the_addresses_and_what_to_try(up: StartUp) -> None:
+    run = up("api").await_up()
 
     url = f"http://localhost:{run.port}"
     wait_until(lambda: "<job_id>" in run.output, "the last line to try")
@@ -48,18 +48,18 @@ def test_output_that_is_no_terminal_has_no_colours(up: StartUp) -> None:
     "number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name
 )
 def test_no_process_is_left_after(number: signal.Signals, up: StartUp) -> None:
-    run = up().await_up()
+    run = up("api").await_up()
     started = run.started()
 
     run.signal_group(number)
 
     assert run.await_end() == 0
-    assert len(started) >= 4  # API, worker, guard, Postgres
+    assert len(started) >= 3  # API, guard, Postgres
     assert are_gone(started)
 
 
 def test_ctrl_c_is_heeded_while_the_parts_start(up: StartUp) -> None:
-    run = up()
+    run = up("api")
     wait_until(lambda: "Postgres is running" in run.output, "Postgres is running")
     started = run.started()
 
@@ -71,11 +71,11 @@ def test_ctrl_c_is_heeded_while_the_parts_start(up: StartUp) -> None:
 
 
 def test_the_terminals_ctrl_c_reaches_no_other_process(up: StartUp) -> None:
-    run = up().await_up()
+    run = up("api").await_up()
 
     groups = {os.getpgid(process.pid) for process in run.started()}
 
-    assert len(groups) >= 4
+    assert len(groups) >= 3
     assert run.pid not in groups
 
 
@@ -92,13 +92,12 @@ def test_data_is_still_there_after_a_second_start(up: StartUp, home: Path) -> No
 
 
 def test_a_busy_process_is_waited_for(up: StartUp) -> None:
-    run = up().await_up()
+    run = up("worker").await_up()
     worker = run.process("worker")
-    api = run.process("api")
     worker.suspend()
 
     run.signal_group(signal.SIGINT)
-    wait_until(lambda: are_gone([api]), "the API is gone")
+    wait_until(lambda: "Stopping" in run.output, "stopping")
     assert not run.has_ended
     worker.resume()
 
@@ -131,8 +130,8 @@ def test_a_second_ctrl_c_does_not_wait(up: StartUp) -> None:
     wait_until(lambda: are_gone(started), "all gone", 10)
 
 
-def test_a_process_that_dies_is_named_and_ends_the_others(up: StartUp) -> None:
-    run = up().await_up()
+def test_a_process_that_dies_is_named_and_ends_the_rest(up: StartUp) -> None:
+    run = up("worker").await_up()
     started = run.started()
 
     run.process("worker").kill()
@@ -151,8 +150,8 @@ def test_a_postgres_that_dies_is_reported(up: StartUp) -> None:
     assert "Postgres is gone" in run.output
 
 
-def test_a_killed_up_takes_what_it_started_with_it(up: StartUp) -> None:
-    run = up().await_up()
+def test_a_killed_command_takes_what_it_started_with_it(up: StartUp) -> None:
+    run = up("api").await_up()
     started = run.started()
 
     run.kill()
@@ -160,13 +159,12 @@ def test_a_killed_up_takes_what_it_started_with_it(up: StartUp) -> None:
     wait_until(lambda: are_gone(started), "all gone")
 
 
-def test_up_starts_again_at_once_after_it_was_killed(up: StartUp, home: Path) -> None:
-    port = str(free_port())
-    first = up(API_PORT=port).await_up()
+def test_a_part_starts_again_at_once_after_it_was_killed(up: StartUp, home: Path) -> None:
+    first = up("worker").await_up()
     execute(home, "CREATE TABLE yesterday AS SELECT 42 AS number")
     first.kill()
 
-    up(API_PORT=port).await_up()
+    up("worker").await_up()
 
     assert execute(home, "SELECT number FROM yesterday") == 42
 
@@ -174,23 +172,13 @@ def test_up_starts_again_at_once_after_it_was_killed(up: StartUp, home: Path) ->
 def test_a_port_that_is_taken_is_named_before_anything_is_started(up: StartUp, home: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        run = up(API_PORT=str(port))
+        run = up("api", API_PORT=str(port))
         status = run.await_end()
 
     assert status == 1
     assert f"cannot listen on 127.0.0.1:{port}" in run.output
     assert f"API_PORT={port + 1}" in run.output
     assert not (home / "postgres").exists()
-
-
-def test_a_second_up_names_the_first_and_leaves_it_alone(up: StartUp) -> None:
-    first = up().await_up()
-
-    second = up()
-
-    assert second.await_end() == 1
-    assert f"`make up` runs here already (process {first.pid})" in second.output
-    assert first.ask("GET", "/health/ready")
 
 
 def test_postgres_stays_for_as_long_as_one_uses_it(up: StartUp, home: Path) -> None:
@@ -236,9 +224,9 @@ def test_the_database_that_is_used_is_named_without_its_password(url: str, words
     assert Environment({"DATABASE_URL": url}, Path()).database == words
 
 
-def test_up_says_which_database_it_uses(up: StartUp) -> None:
+def test_a_part_says_which_database_it_uses(up: StartUp) -> None:
     port = free_port()
-    run = up(DATABASE_URL=f"postgresql://me:s3cret@127.0.0.1:{port}/none")
+    run = up("worker", DATABASE_URL=f"postgresql://me:s3cret@127.0.0.1:{port}/none")
 
     run.await_end()
     assert f"Using database none on 127.0.0.1:{port}, as DATABASE_URL says" in run.output
@@ -267,7 +255,7 @@ def test_an_api_without_a_worker_says_so(up: StartUp) -> None:
 
 
 def test_a_database_out_of_reach_is_the_step_that_failed(up: StartUp) -> None:
-    run = up(DATABASE_URL=f"postgresql://me:s3cret@127.0.0.1:{free_port()}/none")
+    run = up("worker", DATABASE_URL=f"postgresql://me:s3cret@127.0.0.1:{free_port()}/none")
 
     assert run.await_end() == 1
     assert "the database could not be migrated" in run.output
@@ -275,7 +263,7 @@ def test_a_database_out_of_reach_is_the_step_that_failed(up: StartUp) -> None:
 
 
 def test_a_port_that_is_no_number_is_refused(up: StartUp) -> None:
-    run = up(API_PORT="eight")
+    run = up("api", API_PORT="eight")
 
     assert run.await_end() == 1
     assert "API_PORT=eight" in run.output

@@ -1,0 +1,22 @@
+"""`moor down`: end the local twin and every process it started."""
+
+import os
+import time
+
+from scripts.render import Screen
+from scripts.target import HOME
+from scripts.twin.launch import end
+from scripts.up import HomeOption
+
+
+def down(home: HomeOption = HOME) -> None:
+    """End the local twin: its ECS tasks finish their jobs, then no process is left.
+
+    The database's rows stay for the next `moor up`; `make clean` forgets them.
+    """
+    screen = Screen(os.environ)
+    began = time.monotonic()
+    if end(home.absolute(), screen.say):
+        screen.step("Down", time.monotonic() - began)
+    else:
+        screen.say("No twin runs here")

@@ -1,0 +1,126 @@
+"""The twin's daemon as a process: started away from the terminal, and ended by its number."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from scripts.errors import OperatorError, OverdueError
+from scripts.twin.environment import Environment
+from scripts.twin.pids import command_line
+from scripts.twin.settings import Twin, folder
+from scripts.twin.shell import ROOT, UNSET
+from scripts.twin.turn import Turn
+from service.contract import STOP_TIMEOUT_SECONDS, EnvVar
+
+START_SECONDS = 90  # Postgres alone may take 60, after a crash
+STOP_SECONDS = STOP_TIMEOUT_SECONDS + 30
+POLL_SECONDS = 0.05
+LAST_LINES = 15
+
+Say = Callable[[str], None]
+
+
+def launch(home: Path, environment: Mapping[str, str], say: Say) -> Twin:
+    """The twin that runs in `home`, started if none does. Raises `OperatorError`.
+
+    API_PORT in `environment` is where its load balancer shall be.
+    """
+    if (twin := Twin.load(home)) is not None:
+        return twin
+    port = Environment(environment, home).address.port
+    _await_turn(home, say)
+    folder(home).mkdir(exist_ok=True)
+    log = folder(home) / "twin.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "scripts.twin", str(home), str(port)],
+            cwd=ROOT,
+            env=_clean(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    deadline = time.monotonic() + START_SECONDS
+    while (twin := Twin.load(home)) is None:
+        if process.poll() is not None:
+            raise OperatorError(
+                f"the twin ended with exit code {process.returncode} while it started:\n"
+                f"{last_lines(log)}",
+                f"Its log is {log}.",
+            )
+        if time.monotonic() > deadline:
+            raise OverdueError(
+                f"the twin did not start in {START_SECONDS} s:\n{last_lines(log)}",
+                f"`moor down` ends it. Its log is {log}.",
+            )
+        time.sleep(POLL_SECONDS)
+    return twin
+
+
+def end(home: Path, say: Say) -> bool:
+    """End the twin in `home` and wait until nothing of it is left. False if none ran.
+
+    The daemon has its ECS tasks finish their jobs. What does not end in time is killed; the guard
+    then ends what the daemon had started.
+    """
+    turn = Turn(home, "twin")
+    if not home.is_dir() or turn.take():
+        turn.release()
+        return False
+    say("Stopping: the ECS tasks finish what they do")
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        _send(turn.holder, number)
+        if _is_taken(turn, STOP_SECONDS):
+            turn.release()
+            return True
+        say(f"The twin was not gone after {STOP_SECONDS} s: killing it")
+    raise OperatorError(
+        "the twin does not end", f"`lsof {home / 'twin.lock'}` names what is left of it."
+    )
+
+
+def last_lines(log: Path) -> str:
+    """The end of a log, indented."""
+    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+    return "\n".join(f"    {line}" for line in lines[-LAST_LINES:])
+
+
+def _await_turn(home: Path, say: Say) -> None:
+    """Where the last daemon was killed, until its guard has cleaned up behind it."""
+    turn = Turn(home, "twin")
+    if not turn.take():
+        say("The last twin was killed or is stopping; waiting for what it started to end")
+        if not _is_taken(turn, STOP_SECONDS):
+            raise OperatorError(
+                f"the last twin (process {turn.holder}) does not end",
+                "`moor down` ends it, by force if need be.",
+            )
+    turn.release()
+
+
+def _is_taken(turn: Turn, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while not turn.take():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(POLL_SECONDS)
+    return True
+
+
+def _send(pid: int | None, number: signal.Signals) -> None:
+    # The turn may be the guard's by now, and the number another process's.
+    if pid is not None and "scripts.twin" in command_line(pid):
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
+def _clean(environment: Mapping[str, str]) -> dict[str, str]:
+    """Nothing that is meant for AWS, or for a service that is started by hand."""
+    ours = {*EnvVar, *UNSET}
+    return {name: value for name, value in environment.items() if name not in ours}

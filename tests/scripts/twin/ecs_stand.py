@@ -1,0 +1,56 @@
+"""`python -m tests.scripts.twin.ecs_stand HOME`: moto and the twin's parts, without Postgres.
+
+It writes down where it is as the twin does, and stops at SIGTERM.
+"""
+
+import os
+import signal
+import sys
+from pathlib import Path
+from queue import SimpleQueue
+
+from scripts.twin.agent import Agent
+from scripts.twin.balancer import Balancer
+from scripts.twin.cloud.backends import Backends
+from scripts.twin.cloud.server import Cloud
+from scripts.twin.daemon import Part
+from scripts.twin.guard import Guard
+from scripts.twin.metadata import Metadata
+from scripts.twin.metrics import Metrics
+from scripts.twin.pids import birth
+from scripts.twin.scaling import Scaling
+from scripts.twin.settings import ACCOUNT, REGION, Twin, folder
+from tests.scripts.conftest import free_port
+
+
+def main(home: Path) -> None:
+    """Run until SIGTERM."""
+    images = folder(home) / "images"
+    images.mkdir(parents=True, exist_ok=True)
+    guard = Guard(home, seconds=2, lock=None)
+    cloud = Cloud()
+    twin = Twin(
+        home=home, account=ACCOUNT, region=REGION, endpoint=cloud.endpoint,
+        url=f"http://localhost:{free_port()}", agent_url=f"http://127.0.0.1:{free_port()}",
+        images=images, python=Path(sys.executable), postgres_port=0, pid=os.getpid(),
+        started=birth(os.getpid()) or "",
+    )  # fmt: skip
+    os.environ.update(twin.environment)  # noqa: TID251 - as the daemon does
+    backends = Backends(ACCOUNT, REGION)
+    parts: list[Part] = [
+        cloud,
+        *(kind(backends, twin, guard) for kind in (Balancer, Metadata, Agent, Metrics, Scaling)),
+    ]
+    for part in parts:
+        part.start()
+    told: SimpleQueue[int] = SimpleQueue()
+    signal.signal(signal.SIGTERM, lambda number, _: told.put(number))
+    twin.save()
+    told.get()
+    for part in reversed(parts):
+        part.stop()
+    guard.dismiss()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
