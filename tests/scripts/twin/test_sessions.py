@@ -1,5 +1,6 @@
 """Sessions in ECS tasks: ExecuteCommand, and the stand-in for session-manager-plugin."""
 
+import asyncio
 import fcntl
 import json
 import os
@@ -12,13 +13,17 @@ import subprocess
 import sys
 import termios
 import time
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
 import pytest
+from aiohttp import ClientSession, web
 from botocore.exceptions import ClientError
 
-from tests.scripts.conftest import ROOT, wait_until
+from scripts.twin.sessions import Sessions
+from tests.scripts.conftest import ROOT, free_port, wait_until
 from tests.scripts.twin.conftest import Ecs
 
 
@@ -240,6 +245,27 @@ def test_what_ecs_would_refuse_is_refused(ecs: Ecs, task: str) -> None:
     assert "stopped" in refused(ecs, closed)
     shown = ecs.task(task)["containers"][0]["managedAgents"]
     assert shown == [{"name": "ExecuteCommandAgent", "lastStatus": "RUNNING"}]
+
+
+def test_session_in_which_nothing_happens_ends(tmp_path: Path) -> None:
+    container = SimpleNamespace(environment={"PATH": os.defpath}, folder=tmp_path, is_running=True)
+    port = free_port()
+    sessions = Sessions(f"http://127.0.0.1:{port}", None, idle_seconds=1)
+    session = sessions.open(container, "cat")
+
+    async def join() -> str:
+        application = web.Application()
+        application.router.add_get(sessions.path, sessions.serve)
+        runner = web.AppRunner(application)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", port).start()
+        async with ClientSession() as http, http.ws_connect(sessions.url_of(session)) as socket:
+            await socket.send_json({"token": session.token})
+            said = await socket.receive_json(timeout=30)
+        await runner.cleanup()
+        return str(said["over"])
+
+    assert asyncio.run(join()).startswith("nothing happened for")
 
 
 def test_plugin_says_that_it_is_installed() -> None:
