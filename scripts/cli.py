@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import typer
 from typer.exceptions import Abort, TyperException
 
-from scripts import down, queues, up
+from scripts import down, jobs, queues, up
 from scripts.answer import say
 from scripts.errors import OperatorError
 
@@ -37,6 +37,8 @@ def moor() -> None:
 app.command()(up.up)
 app.command()(down.down)
 app.command()(queues.queues)
+app.command()(jobs.tasks)
+app.add_typer(jobs.app)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
