@@ -9,6 +9,7 @@ from typer.exceptions import Abort, TyperException
 
 from scripts import down, jobs, queues, up
 from scripts.answer import say
+from scripts.cost.command import cost
 from scripts.errors import OperatorError
 
 HELP = """
@@ -38,6 +39,7 @@ app.command()(up.up)
 app.command()(down.down)
 app.command()(queues.queues)
 app.command()(jobs.tasks)
+app.command()(cost)
 app.add_typer(jobs.app)
 
 
