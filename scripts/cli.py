@@ -10,6 +10,7 @@ from typer.exceptions import Abort, TyperException
 from scripts import down, jobs, queues, up
 from scripts.answer import say
 from scripts.cost.command import cost
+from scripts.doctor.command import doctor
 from scripts.errors import OperatorError
 
 HELP = """
@@ -40,6 +41,7 @@ app.command()(down.down)
 app.command()(queues.queues)
 app.command()(jobs.tasks)
 app.command()(cost)
+app.command()(doctor)
 app.add_typer(jobs.app)
 
 

@@ -50,12 +50,11 @@ class Job:
 
 def read_job(item: dict[str, Any]) -> Job:
     """Out of an item of `GET /api/v1/jobs`."""
-    return Job(
-        **{
-            field.name: _time(item[field.name]) if field.name.endswith("_at") else item[field.name]
-            for field in fields(Job)
-        }
-    )
+    values: dict[str, Any] = {
+        field.name: _time(item[field.name]) if field.name.endswith("_at") else item[field.name]
+        for field in fields(Job)
+    }
+    return Job(**values)
 
 
 def read_payload(words: list[str]) -> dict[str, Any]:
