@@ -34,6 +34,10 @@ class Aws:
     def names(self) -> Names:
         return self.target.names
 
+    @property
+    def region(self) -> str:
+        return str(self._session.region_name)
+
     def call(self, service: str, operation: str, **given: Any) -> Answer:
         """One call, as boto3 names it: `call("ecs", "describe_clusters", clusters=[…])`."""
         with _explained(self.target):
@@ -76,9 +80,8 @@ class Aws:
     def _not_deployed(self, why: str) -> NotDeployedError:
         stage = self.target.stage.stage
         command = "moor up" if self.target.is_local else f"npx cdk deploy --all -c stage={stage}"
-        region = self._session.region_name
         return NotDeployedError(
-            f"{self.target} is not deployed here: {why} in {region}",
+            f"{self.target} is not deployed here: {why} in {self.region}",
             f"`{command}` deploys it; another region is chosen by AWS_REGION, another account "
             "by AWS_PROFILE.",
         )
@@ -133,8 +136,9 @@ def _explained(target: Target) -> Iterator[None]:
         raise
     except Exception as error:
         from botocore.exceptions import BotoCoreError, ClientError
+        from botocore.parsers import ResponseParserError  # a proxy's page, or the twin's, not AWS's
 
-        if not isinstance(error, ClientError | BotoCoreError):
+        if not isinstance(error, ClientError | BotoCoreError | ResponseParserError):
             raise
         raise explain(error, target) from error
 
@@ -181,7 +185,7 @@ def explain(error: Exception, target: Target) -> OperatorError:
             hint = "Is the network there, and the region right?"
             found = UnreachableError(f"AWS does not answer: {error}", hint)
         case _:
-            found = OperatorError(f"AWS could not be asked: {error}")
+            found = OperatorError(f"AWS could not be asked: {str(error).splitlines()[0]}")
     return found
 
 

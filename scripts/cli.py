@@ -12,6 +12,7 @@ from scripts.answer import say
 from scripts.cost.command import cost
 from scripts.doctor.command import doctor
 from scripts.errors import OperatorError
+from scripts.open import open_
 
 HELP = """
 Operate a stage of Moorage: the local twin (--stage local, the default), dev or prod.
@@ -42,6 +43,7 @@ app.command()(queues.queues)
 app.command()(jobs.tasks)
 app.command()(cost)
 app.command()(doctor)
+app.command("open")(open_)
 app.add_typer(jobs.app)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from scripts.aws import Aws
 from scripts.doctor.model import Role, Statement
 from scripts.doctor.policy import read_statements
+from scripts.errors import OperatorError
 
 # On any ECS task, and on any key.
 ASKED = ("ssm:StartSession", "kms:GenerateDataKey")
@@ -32,6 +33,8 @@ def _documents(aws: Aws, role: str) -> Iterator[Mapping[str, Any]]:
 
 def read_caller(aws: Aws) -> dict[str, bool]:
     """May whoever asks do these? By IAM's simulation, which needs a permission of its own."""
+    if aws.target.is_local:
+        raise OperatorError("the local twin refuses nobody anything")
     arn = aws.call("sts", "get_caller_identity")["Arn"]
     found = aws.call(
         "iam", "simulate_principal_policy", PolicySourceArn=_source(arn), ActionNames=list(ASKED)

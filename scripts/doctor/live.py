@@ -70,7 +70,7 @@ def look_at(aws: Aws, *, now: datetime, ca_ends: Mapping[str, datetime] | None) 
         queue=look.at("queue", lambda: read_queue(aws)),
         listen_age_seconds=look.at("listen_age_seconds", lambda: _listen_age(aws, now)),
         stopped=look.at("stopped", lambda: tuple(_stopped(aws))),
-        rollouts=tuple(_rollout(answer) for answer in answers if answer.get("deployments")),
+        rollouts=tuple(read_rollout(answer) for answer in answers if answer.get("deployments")),
         unseen=look.unseen,
     )
 
@@ -106,8 +106,8 @@ def _service(look: Look, answer: Answer) -> Service:
         desired=answer["desiredCount"],
         running=answer["runningCount"],
         policies=policies,
-        is_exec_on=bool(answer.get("enableExecuteCommand")),
-        has_breaker=bool(deployment.get("deploymentCircuitBreaker", {}).get("enable")),
+        is_exec_on=answer.get("enableExecuteCommand"),
+        has_breaker=deployment.get("deploymentCircuitBreaker", {}).get("enable"),
         least_healthy_percent=deployment.get("minimumHealthyPercent", 100),
         most_percent=deployment.get("maximumPercent", 200),
         health_grace_seconds=answer.get("healthCheckGracePeriodSeconds"),
@@ -258,23 +258,28 @@ def _stopped(aws: Aws) -> Iterator[StoppedTask]:
     )
     for start in range(0, len(arns), 100):
         answer = aws.call("ecs", "describe_tasks", cluster=cluster, tasks=arns[start : start + 100])
-        for task in answer["tasks"]:
-            yield StoppedTask(
-                task=task["taskArn"].rpartition("/")[2],
-                service=task.get("group", "").removeprefix("service:"),
-                reason=task.get("stoppedReason", ""),
-                exit_codes={
-                    container["name"]: container["exitCode"]
-                    for container in task.get("containers", ())
-                    if "exitCode" in container
-                },
-            )
+        yield from (read_stopped(task) for task in answer["tasks"])
 
 
-def _rollout(answer: Answer) -> Rollout:
-    newest = answer["deployments"][0]
+def read_stopped(task: Answer) -> StoppedTask:
+    """Out of an item of `describe_tasks`."""
+    return StoppedTask(
+        task=task["taskArn"].rpartition("/")[2],
+        service=task.get("group", "").removeprefix("service:"),
+        reason=task.get("stoppedReason", ""),
+        exit_codes={
+            container["name"]: container["exitCode"]
+            for container in task.get("containers", ())
+            if "exitCode" in container
+        },
+    )
+
+
+def read_rollout(service: Answer) -> Rollout:
+    """Out of an item of `describe_services`: its newest deployment."""
+    newest = service["deployments"][0]
     return Rollout(
-        service=answer["serviceName"],
+        service=service["serviceName"],
         state=newest.get("rolloutState", "COMPLETED"),
         reason=newest.get("rolloutStateReason", ""),
     )

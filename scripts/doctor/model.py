@@ -82,11 +82,11 @@ class Service:
     desired: int | None = None
     running: int | None = None  # live
     policies: tuple[Policy, ...] = ()
-    is_exec_on: bool = False
-    has_breaker: bool = False
+    is_exec_on: bool | None = False  # None, here and below: the answer does not say
+    has_breaker: bool | None = False
     least_healthy_percent: int = 100
     most_percent: int = 200
-    health_grace_seconds: int | None = None
+    health_grace_seconds: int | None = None  # in a template None is 0
     has_balancer: bool = False
     has_public_address: bool = False
     uses_spot: bool = False

@@ -3,8 +3,6 @@
 A test module names this file in `pytest_plugins`.
 """
 
-import gc
-import warnings
 from collections.abc import Iterator
 
 import httpx
@@ -12,7 +10,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from scripts.cli import main
-from tests.scripts.deployed import Moor, deploy
+from tests.scripts.deployed import Moor, deploy, one_command
 from tests.service.integration.api_process import API_KEY, Api
 
 REGION = "us-east-1"
@@ -52,11 +50,7 @@ def moor() -> Moor:
     """Runs `moor` with these words; its exit code."""
 
     def run(*words: object) -> int:
-        with warnings.catch_warnings():
-            # A command leaves its connections to the end of its process; here that is now.
-            warnings.simplefilter("ignore", ResourceWarning)
-            code = main([str(word) for word in words])
-            gc.collect()
-        return code
+        with one_command():
+            return main([str(word) for word in words])
 
     return run

@@ -1,14 +1,27 @@
 """A deployed stage as CloudFormation and Secrets Manager show it."""
 
+import gc
 import json
-from collections.abc import Callable
-from contextlib import closing
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 
 import boto3
 
 from stacks.naming import Output
 
 Moor = Callable[..., int]
+
+
+@contextmanager
+def one_command() -> Iterator[None]:
+    """A command leaves its connections to the end of its process; here that is the block's end."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        try:
+            yield
+        finally:
+            gc.collect()
 
 
 def deploy(stage: str, url: str, key: str) -> None:

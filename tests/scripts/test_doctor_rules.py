@@ -193,7 +193,8 @@ SICK: list[tuple[str, Change, str]] = [
     ("balancer-asks-database", of_part("target_group", health_path="/health/ready"), "failover"),
     ("balancer-asks-database", of_part("target_group", health_path="/"), "nobody knows"),
     ("health-grace-short", of_service("api", health_grace_seconds=29), "29 s to start"),
-    ("health-grace-short", of_service("api", health_grace_seconds=None), "0 s to start"),
+    ("health-grace-short", both(
+        whole(is_live=False), of_service("api", health_grace_seconds=None)), "0 s to start"),
     ("deregistration-slow", of_part("target_group", deregistration_seconds=300), "waits 300 s"),
     ("breaker-off", of_service("worker", has_breaker=False), "for three hours"),
     ("api-least-healthy", of_service("api", least_healthy_percent=50), "only 50 %"),

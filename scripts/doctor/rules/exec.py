@@ -23,7 +23,9 @@ STATIC_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"
 
 
 def _open(system: System) -> tuple[Service, ...]:
-    return tuple(service for service in services(system) if service.is_exec_on)
+    return tuple(
+        service for service in services(system) if seen(system, "is_exec_on", service.is_exec_on)
+    )
 
 
 @rule(

@@ -79,8 +79,12 @@ def balancer_asks_database(system: System) -> Iterator[str]:
 )  # fmt: skip
 def health_grace_short(system: System) -> Iterator[str]:
     for service in services(system):
-        seconds = service.health_grace_seconds or 0
-        if service.has_balancer and seconds < STARTUP_SECONDS:
+        if not service.has_balancer:
+            continue
+        seconds = service.health_grace_seconds
+        if seconds is None and not system.is_live:
+            seconds = 0  # ECS's default
+        if (seconds := seen(system, "health_grace_seconds", seconds)) < STARTUP_SECONDS:
             yield f"{service.name}: it has {seconds} s to start; migrations and start take longer"
 
 
@@ -108,7 +112,7 @@ def deregistration_slow(system: System) -> Iterator[str]:
 )  # fmt: skip
 def breaker_off(system: System) -> Iterator[str]:
     for service in services(system):
-        if not service.has_breaker:
+        if not seen(system, "has_breaker", service.has_breaker):
             yield f"{service.name}: a release that does not start is tried for three hours"
 
 
