@@ -122,7 +122,7 @@ def test_a_deployed_stage_has_the_normal_form_of_its_template(live: System) -> N
     assert live.target_group.health_path == template.target_group.health_path
     assert live.database is not None
     assert template.database is not None
-    unlike = {"master_secret": "", "force_ssl": "", "has_proxy": False}
+    unlike: dict[str, Any] = {"master_secret": "", "force_ssl": "", "has_proxy": False}
     assert replace(live.database, **unlike) == replace(template.database, **unlike)
     assert live.network is not None
     assert template.network is not None

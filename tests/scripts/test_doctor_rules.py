@@ -304,7 +304,8 @@ PARTS = (
 
 @pytest.mark.parametrize("part", PARTS)
 def test_a_part_that_cannot_be_seen_is_not_passed_over(part: str) -> None:
-    blind = replace(HEALTHY, **{part: None}, unseen={part: "these credentials may not"})
+    nothing: dict[str, Any] = {part: None, "unseen": {part: "these credentials may not"}}
+    blind = replace(HEALTHY, **nothing)
     report = judge(RULES, blind)
     assert "these credentials may not" in report.not_checked.values()
     before = judge(RULES, HEALTHY)
