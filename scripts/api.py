@@ -72,9 +72,14 @@ def explain(status: int, detail: str, url: str) -> OperatorError:
 
 
 def _detail(answer: Any) -> str:
-    """What a problem document says (RFC 9457), or the beginning of whatever came."""
+    """What a problem document says (RFC 9457), with its fields, or the beginning of what came."""
     try:
         problem = answer.json()
-        return str(problem["detail"])
+        detail, errors = str(problem["detail"]), problem.get("errors", [])
+        if len(errors) > 1:
+            return "; ".join(f"{each['field']}: {each['message']}" for each in errors)
+        if errors and errors[0]["field"] not in detail:
+            return f"{errors[0]['field']}: {detail}"
+        return detail
     except (ValueError, KeyError, TypeError):
         return str(answer.text[:200].strip() or answer.reason_phrase)

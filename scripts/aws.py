@@ -96,9 +96,8 @@ class Aws:
         """The error for a stage, or a part of it, that is missing because of `why`."""
         stage = self.target.stage.stage
         command = "moor up" if self.target.is_local else f"npx cdk deploy --all -c stage={stage}"
-        region = self._session.region_name
         return NotDeployedError(
-            f"{self.target} is not deployed here: {why} in {region}",
+            f"{self.target} is not deployed here: {why} in {self.region}",
             f"`{command}` deploys it; another region is chosen by AWS_REGION, another account "
             "by AWS_PROFILE.",
         )
@@ -155,8 +154,9 @@ def _explained(target: Target) -> Iterator[None]:
         raise
     except Exception as error:
         from botocore.exceptions import BotoCoreError, ClientError
+        from botocore.parsers import ResponseParserError  # a proxy's page, or the twin's, not AWS's
 
-        if not isinstance(error, ClientError | BotoCoreError):
+        if not isinstance(error, ClientError | BotoCoreError | ResponseParserError):
             raise
         raise explain(error, target) from error
 
@@ -203,7 +203,7 @@ def explain(error: Exception, target: Target) -> OperatorError:
             hint = "Is the network there, and the region right?"
             found = UnreachableError(f"AWS does not answer: {error}", hint)
         case _:
-            found = OperatorError(f"AWS could not be asked: {error}")
+            found = OperatorError(f"AWS could not be asked: {str(error).splitlines()[0]}")
     return found
 
 

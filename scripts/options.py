@@ -15,7 +15,14 @@ from stacks.config import STAGES
 SERVICES = (ProcessName.API, ProcessName.WORKER)
 
 StageOption = Annotated[
-    str, typer.Option("--stage", "-s", help=f"Which stage: {', '.join(STAGES)}.", metavar="STAGE")
+    str,
+    typer.Option(
+        "--stage",
+        "-s",
+        help=f"Which stage: {', '.join(STAGES)}.",
+        metavar="STAGE",
+        autocompletion=lambda: STAGES,
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do it in a protected stage too.")]
@@ -42,5 +49,10 @@ def process_name(value: str) -> ProcessName:
 
 ProcessArgument = Annotated[
     ProcessName,
-    typer.Argument(parser=process_name, metavar="api|worker", help="Which ECS service."),
+    typer.Argument(
+        parser=process_name,
+        metavar="api|worker",
+        help="Which ECS service.",
+        autocompletion=lambda: [str(name) for name in SERVICES],
+    ),
 ]

@@ -42,13 +42,18 @@ class Target:
         return f"stage {self.stage.stage}"
 
 
+def find_stage(stage: str) -> Stage:
+    """A stage's settings by name. Raises `OperatorError` for a wrong name or configuration."""
+    try:
+        return read_stage(stage)
+    except ConfigError as error:
+        raise OperatorError(str(error), "`stages.toml` and `--stage` decide this.") from None
+
+
 def find_target(stage: str, *, home: Path = HOME) -> Target:
     """The stage by name. Raises `OperatorError` for a wrong name or configuration, and
     `NotDeployedError` where the local twin does not run."""
-    try:
-        found = read_stage(stage)
-    except ConfigError as error:
-        raise OperatorError(str(error), "`stages.toml` and `--stage` decide this.") from None
+    found = find_stage(stage)
     if stage != LOCAL_STAGE:
         return Target(found, region=found.region or None)
     from scripts.twin.settings import Twin

@@ -9,6 +9,8 @@ from service.queue.dispatch import JobOptions
 
 StatusName = Literal["queued", "active", "aborting", "complete", "failed", "aborted"]
 
+BadStatusName = Literal["failed", "aborted"]
+
 
 class JobRequest(JobOptions, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A task, its payload, and how this one job runs where it differs from its task."""
@@ -64,3 +66,10 @@ class JobPage(msgspec.Struct, frozen=True):
 
     items: list[JobSummary]
     next_cursor: str | None
+
+
+class JobsCleared(msgspec.Struct, frozen=True):
+    """How many jobs were removed; where `is_more`, the same request removes further ones."""
+
+    cleared: int
+    is_more: bool

@@ -5,19 +5,22 @@ from dataclasses import asdict
 from typing import Annotated, Any
 from urllib.parse import quote, unquote
 
-from litestar import Request, Response, Router, get, post
+from litestar import Request, Response, Router, delete, get, post
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
 from litestar.params import Body, FromPath, QueryParameter
+from saq import Status
 
 from service.api.errors import ENQUEUE_HANDLERS
 from service.api.job_views import (
+    BadStatusName,
     JobAccepted,
     JobChanged,
     JobDetail,
     JobPage,
     JobRequest,
+    JobsCleared,
     JobSummary,
     StatusName,
 )
@@ -26,6 +29,7 @@ from service.queue.dispatch import build_job
 from service.queue.errors import JobNotFoundError, JobStateError
 from service.queue.postgres import PostgresQueue
 from service.queue.registry import Registry
+from service.queue.statements import PRUNE_ROWS
 from service.queue.tracking import JobRecord, find_job, list_jobs
 
 JOBS_PATH = "/api/v1/jobs"
@@ -98,9 +102,7 @@ async def read_jobs(
     limit: Limit = 50,
 ) -> JobPage:
     """Every job this queue had, newest first, ended ones included."""
-    for name in request.query_params:
-        if name not in {"status", "task", "cursor", "limit"}:
-            raise InvalidFieldError(name, "is not a parameter of this list")
+    _refuse_others(request, {"status", "task", "cursor", "limit"})
     found = await list_jobs(
         queue.pool,
         queue.name,
@@ -114,6 +116,28 @@ async def read_jobs(
         items=[JobSummary(**_summary(record)) for record in page],
         next_cursor=str(page[-1].id) if len(found) > limit else None,
     )
+
+
+@delete(
+    "/",
+    status_code=200,
+    summary="Clear failed jobs",
+    operation_id="ClearJobs",
+    responses=documented(403, 422),
+)
+async def clear_jobs(
+    *,
+    request: Request[Any, Any, Any],
+    queue: NamedDependency[PostgresQueue],
+    status: Annotated[BadStatusName, QueryParameter(description="Which of them")],
+) -> JobsCleared:
+    """Remove jobs that failed or were cancelled from the queue, a thousand at most.
+
+    Their history stays and they are listed as before, without payload: they cannot be retried.
+    """
+    _refuse_others(request, {"status"})
+    cleared = await queue.clear(Status(status))
+    return JobsCleared(cleared, is_more=cleared == PRUNE_ROWS)
 
 
 @get("/{key:str}", summary="One job", operation_id="GetJob", responses=documented(404))
@@ -179,6 +203,12 @@ async def _find(queue: PostgresQueue, sent_key: str) -> JobRecord:
     return record
 
 
+def _refuse_others(request: Request[Any, Any, Any], known: set[str]) -> None:
+    for name in request.query_params:
+        if name not in known:
+            raise InvalidFieldError(name, "is not a parameter of this")
+
+
 def _position(cursor: str | None) -> int | None:
     if cursor is None:
         return None
@@ -195,7 +225,7 @@ def _summary(record: JobRecord) -> dict[str, Any]:
 
 router = Router(
     JOBS_PATH,
-    route_handlers=[create_job, read_jobs, read_job, cancel_job, retry_job],
+    route_handlers=[create_job, read_jobs, clear_jobs, read_job, cancel_job, retry_job],
     tags=["Jobs"],
     exception_handlers=ENQUEUE_HANDLERS,
 )

@@ -456,6 +456,13 @@ class PostgresQueue(Queue):
                     break
         return deleted
 
+    async def clear(self, status: Status) -> int:
+        """Delete a thousand jobs that ended so, or fewer if there are no more; how many.
+
+        Their history stays; they can no longer be retried.
+        """
+        return len(await self.fetch(sql.CLEAR, self.name, status.value))
+
     async def write_worker_info(self, worker_id: str, info: WorkerInfo, ttl: int) -> None:
         """What SAQ's web page shows of a worker, for `ttl` seconds."""
         stats, metadata = json.dumps(info["stats"]), json.dumps(info["metadata"])

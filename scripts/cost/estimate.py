@@ -1,0 +1,168 @@
+"""From a synthesized stage to what it costs in a month: a pure function."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from scripts.cost.prices import Prices
+from scripts.cost.running import Fleet, fleets
+from scripts.cost.usage import FREE, usage_notes
+from scripts.template import Template
+from service.contract import Metric
+
+# Each policy of target tracking keeps an alarm on either side.
+# https://docs.aws.amazon.com/autoscaling/application/userguide/application-auto-scaling-target-tracking.html
+TRACKING_ALARMS = 2
+
+
+@dataclass(frozen=True)
+class Item:
+    """What one kind of thing costs in a month, USD: at rest, and at its maximum all the time."""
+
+    what: str
+    at_rest: float
+    at_most: float
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A month of a stage, the dearest first; what `by_use` names depends on traffic, on top."""
+
+    region: str
+    checked: str
+    items: tuple[Item, ...]
+    by_use: tuple[str, ...]
+    unknown: tuple[str, ...]  # types of resources that this estimate has no price for
+    unchecked: tuple[str, ...]  # prices without a source
+
+    @property
+    def at_rest(self) -> float:
+        return sum(item.at_rest for item in self.items)
+
+    @property
+    def at_most(self) -> float:
+        return sum(item.at_most for item in self.items)
+
+
+def estimate(template: Template, prices: Prices) -> Estimate:
+    """What the template's resources cost at these prices."""
+    items = [item for part in PARTS for item in part(template, prices)]
+    found = {resource.type for resource in template.resources}
+    return Estimate(
+        region=prices.region,
+        checked=prices.checked,
+        items=tuple(sorted(items, key=lambda item: (-item.at_rest, -item.at_most))),
+        by_use=tuple(usage_notes(template, prices)),
+        unknown=tuple(
+            sorted(
+                type
+                for type in found
+                if type not in PRICED and type not in FREE and not type.startswith("Custom::")
+            )
+        ),
+        unchecked=tuple(key for key, price in prices.by_key.items() if not price.read_at),
+    )
+
+
+def _fargate(template: Template, prices: Prices) -> Iterator[Item]:
+    address = prices["public_ipv4"].monthly
+    for fleet in fleets(template):
+        yield Item(
+            str(fleet), _running(fleet, fleet.least, prices), _running(fleet, fleet.most, prices)
+        )
+        if fleet.has_public_address:
+            what = f"public addresses of {fleet.name}"
+            yield Item(what, fleet.least * address, fleet.most * address)
+
+
+def _running(fleet: Fleet, count: int, prices: Prices) -> float:
+    each = (
+        fleet.vcpu * prices[f"fargate_{fleet.architecture}_vcpu"].monthly
+        + fleet.gb * prices[f"fargate_{fleet.architecture}_gb"].monthly
+    )
+    on_spot = fleet.on_spot(count)
+    return each * (count - on_spot + on_spot * prices["fargate_spot_share"].usd)
+
+
+def _database(template: Template, prices: Prices) -> Iterator[Item]:
+    acu = prices["aurora_acu"].monthly
+    for cluster in template.all("AWS::RDS::DBCluster"):
+        scaling = cluster.properties.get("ServerlessV2ScalingConfiguration")
+        instances = [
+            instance
+            for instance in template.all("AWS::RDS::DBInstance")
+            if instance.properties.get("DBClusterIdentifier") == cluster.name
+            and instance.properties.get("DBInstanceClass") == "db.serverless"
+        ]
+        if scaling is None:
+            continue
+        least, most = scaling["MinCapacity"], scaling["MaxCapacity"]
+        count = len(instances)
+        yield Item(
+            f"Aurora, {count} × {least:g} to {most:g} ACU", count * least * acu, count * most * acu
+        )
+
+
+def _network(template: Template, prices: Prices) -> Iterator[Item]:
+    for balancer in template.all("AWS::ElasticLoadBalancingV2::LoadBalancer"):
+        monthly = prices["load_balancer"].monthly
+        zones = len(balancer.properties.get("Subnets", ()))
+        if balancer.properties.get("Scheme") == "internet-facing":
+            monthly += zones * prices["public_ipv4"].monthly
+        yield Item(f"load balancer with its address in {zones} zones", monthly, monthly)
+    zones = sum(
+        len(endpoint.properties.get("SubnetIds", ()))
+        for endpoint in template.all("AWS::EC2::VPCEndpoint")
+        if endpoint.properties.get("VpcEndpointType") == "Interface"
+    )
+    yield from _counted("interface endpoint in a zone", zones, prices["interface_endpoint"].monthly)
+    gateways = len(template.all("AWS::EC2::NatGateway"))
+    yield from _counted("NAT gateway", gateways, prices["nat_gateway"].monthly)
+    addresses = len(template.all("AWS::EC2::EIP"))
+    yield from _counted("elastic address", addresses, prices["public_ipv4"].monthly)
+    for firewall in template.all("AWS::WAFv2::WebACL"):
+        rules = len(firewall.properties.get("Rules", ()))
+        monthly = prices["firewall_acl"].monthly + rules * prices["firewall_rule"].monthly
+        yield Item(f"web firewall with {rules} rules", monthly, monthly)
+
+
+def _keys(template: Template, prices: Prices) -> Iterator[Item]:
+    keys = len(template.all("AWS::KMS::Key"))
+    yield from _counted("encryption key", keys, prices["kms_key"].monthly)
+    secrets = len(template.all("AWS::SecretsManager::Secret")) + sum(
+        bool(cluster.properties.get("ManageMasterUserPassword"))  # a secret that RDS makes
+        for cluster in template.all("AWS::RDS::DBCluster")
+    )
+    yield from _counted("secret", secrets, prices["secret"].monthly)
+
+
+def _watching(template: Template, prices: Prices) -> Iterator[Item]:
+    alarms = sum(
+        # an alarm on an expression is charged for each metric in it
+        sum("MetricStat" in metric for metric in alarm.properties.get("Metrics", ())) or 1
+        for alarm in template.all("AWS::CloudWatch::Alarm")
+    ) + TRACKING_ALARMS * sum(
+        policy.properties.get("PolicyType") == "TargetTrackingScaling"
+        for policy in template.all("AWS::ApplicationAutoScaling::ScalingPolicy")
+    )
+    yield from _counted("metric with an alarm", alarms, prices["alarm"].monthly)
+    dashboards = len(template.all("AWS::CloudWatch::Dashboard"))
+    yield from _counted("dashboard", dashboards, prices["dashboard"].monthly)
+    metrics = len(template.all("AWS::Logs::MetricFilter"))
+    if template.all("AWS::ECS::Service"):
+        metrics += len(Metric)  # of the one queue
+    yield from _counted("metric of our own", metrics, prices["metric"].monthly)
+
+
+def _counted(what: str, count: int, monthly: float) -> Iterator[Item]:
+    if count:
+        yield Item(f"{count} × {what}", count * monthly, count * monthly)
+
+
+PARTS = (_fargate, _database, _network, _keys, _watching)
+PRICED = frozenset({
+    "AWS::ECS::Service", "AWS::RDS::DBCluster", "AWS::RDS::DBInstance",
+    "AWS::ElasticLoadBalancingV2::LoadBalancer", "AWS::EC2::VPCEndpoint", "AWS::EC2::NatGateway",
+    "AWS::EC2::EIP", "AWS::WAFv2::WebACL", "AWS::KMS::Key", "AWS::SecretsManager::Secret",
+    "AWS::CloudWatch::Alarm", "AWS::CloudWatch::Dashboard", "AWS::Logs::MetricFilter",
+    "AWS::ApplicationAutoScaling::ScalingPolicy",
+})  # fmt: skip

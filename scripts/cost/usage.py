@@ -1,0 +1,60 @@
+"""What is paid by use, and therefore not in the sum; and what is not paid at all."""
+
+from collections.abc import Iterator
+
+from scripts.cost.prices import Prices
+from scripts.template import Template
+
+
+def usage_notes(template: Template, prices: Prices) -> Iterator[str]:
+    """A line for each kind of use, with its price where the table has one."""
+    if template.all("AWS::ElasticLoadBalancingV2::LoadBalancer"):
+        yield (
+            f"load balancer: {_each(prices, 'load_balancer_lcu')} "
+            "(25 new connections a second or 1 GB an hour)"
+        )
+    if template.all("AWS::RDS::DBCluster"):
+        yield (
+            f"Aurora: {_each(prices, 'aurora_storage')} of storage, "
+            f"{_each(prices, 'aurora_io')}; backups beyond the size of the database"
+        )
+    if template.all("AWS::EC2::NatGateway"):
+        yield f"NAT gateways: {_each(prices, 'nat_gateway_gb')}"
+    if groups := template.all("AWS::Logs::LogGroup"):
+        flow = ", flow logs among them" if template.all("AWS::EC2::FlowLog") else ""
+        yield f"{len(groups)} log groups{flow}: {_each(prices, 'log_gb')}"
+    if any(
+        setting.get("Name") == "containerInsights" and setting.get("Value") != "disabled"
+        for cluster in template.all("AWS::ECS::Cluster")
+        for setting in cluster.properties.get("ClusterSettings", ())
+    ):
+        yield f"Container Insights: {_each(prices, 'metric')} for each of its metrics"
+    if template.all("AWS::WAFv2::WebACL"):
+        yield f"web firewall: {_each(prices, 'firewall_requests')}"
+    if buckets := template.all("AWS::S3::Bucket"):
+        yield f"{len(buckets)} buckets: what they store and how often they are asked"
+    yield "traffic to the internet; calls of KMS, Secrets Manager and SNS"
+
+
+def _each(prices: Prices, key: str) -> str:
+    price = prices[key]
+    return f"{price.usd:g} USD per {price.unit}"
+
+
+# Nothing a month by themselves. A Lambda function of the stacks runs while something is deployed.
+FREE = frozenset({
+    "AWS::ApplicationAutoScaling::ScalableTarget", "AWS::CDK::Metadata",
+    "AWS::CertificateManager::Certificate", "AWS::EC2::FlowLog", "AWS::EC2::InternetGateway",
+    "AWS::EC2::Route", "AWS::EC2::RouteTable", "AWS::EC2::SecurityGroup",
+    "AWS::EC2::SecurityGroupEgress", "AWS::EC2::SecurityGroupIngress", "AWS::EC2::Subnet",
+    "AWS::EC2::SubnetRouteTableAssociation", "AWS::EC2::VPC", "AWS::EC2::VPCGatewayAttachment",
+    "AWS::ECS::Cluster", "AWS::ECS::ClusterCapacityProviderAssociations",
+    "AWS::ECS::TaskDefinition", "AWS::ElasticLoadBalancingV2::Listener",
+    "AWS::ElasticLoadBalancingV2::ListenerRule", "AWS::ElasticLoadBalancingV2::TargetGroup",
+    "AWS::Events::Rule", "AWS::IAM::ManagedPolicy", "AWS::IAM::Policy", "AWS::IAM::Role",
+    "AWS::Lambda::Function", "AWS::Logs::LogGroup", "AWS::Logs::ResourcePolicy",
+    "AWS::RDS::DBClusterParameterGroup", "AWS::RDS::DBSubnetGroup", "AWS::RDS::EventSubscription",
+    "AWS::Route53::RecordSet", "AWS::S3::Bucket", "AWS::S3::BucketPolicy", "AWS::SNS::Subscription",
+    "AWS::SNS::Topic", "AWS::SNS::TopicPolicy", "AWS::WAFv2::LoggingConfiguration",
+    "AWS::WAFv2::WebACLAssociation",
+})  # fmt: skip

@@ -1,0 +1,81 @@
+"""What a rule is, what it finds, and what all of them say of one system."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from scripts.doctor.model import System, UnjudgedError
+
+Check = Callable[[System], Iterator[str]]
+ECS = "https://docs.aws.amazon.com/AmazonECS/latest/developerguide"
+AURORA = "https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide"
+DOCS = "docs/doctor.md"
+
+
+class Severity(StrEnum):
+    """An error breaks something, a warning will under load or attack, a notice is a choice."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    NOTICE = "notice"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One thing to look at. `check` yields a sentence for each place where it is wrong."""
+
+    id: str
+    severity: Severity
+    fix: str
+    link: str
+    check: Check
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One place where a rule is broken."""
+
+    id: str
+    severity: Severity
+    message: str
+    fix: str
+    link: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was found, what could not be judged and why, and which rules passed."""
+
+    findings: tuple[Finding, ...]
+    not_checked: dict[str, str]
+    passed: tuple[str, ...]
+
+    @property
+    def has_errors(self) -> bool:
+        return any(finding.severity is Severity.ERROR for finding in self.findings)
+
+
+def rule(id: str, severity: Severity, fix: str, link: str = DOCS) -> Callable[[Check], Rule]:
+    """Makes a rule of a function."""
+    return lambda check: Rule(id, severity, fix, link, check)
+
+
+def judge(rules: tuple[Rule, ...], system: System) -> Report:
+    """What these rules say; errors come first."""
+    findings: list[Finding] = []
+    not_checked: dict[str, str] = {}
+    passed: list[str] = []
+    for each in rules:
+        try:
+            messages = list(each.check(system))
+        except UnjudgedError as why:
+            not_checked[each.id] = str(why)
+            continue
+        findings += [
+            Finding(each.id, each.severity, message, each.fix, each.link) for message in messages
+        ]
+        if not messages:
+            passed.append(each.id)
+    order = list(Severity)
+    findings.sort(key=lambda finding: order.index(finding.severity))
+    return Report(tuple(findings), not_checked, tuple(passed))

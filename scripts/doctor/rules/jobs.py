@@ -1,0 +1,106 @@
+"""Why jobs do not run: what only a deployed stage shows."""
+
+from collections.abc import Iterator
+
+from scripts.doctor.model import System, seen, services
+from scripts.doctor.rule import ECS, Rule, Severity, rule
+from service.contract import ProcessName
+
+KILLED = 137  # 128 + SIGKILL
+LISTEN_MAX_SECONDS = 60
+RUNBOOK = "docs/runbook.md"
+
+
+@rule(
+    "api-not-ready", Severity.ERROR,
+    "`moor logs api` says more; `moor status` shows whether its ECS tasks run.",
+    f"{RUNBOOK}#unhealthy-api",
+)  # fmt: skip
+def api_not_ready(system: System) -> Iterator[str]:
+    if reason := seen(system, "readiness", system.readiness):
+        yield f"the API is not ready: {reason}"
+
+
+@rule(
+    "tasks-missing", Severity.ERROR,
+    "`moor status` shows the events of the ECS service and why its ECS tasks stopped.",
+    f"{ECS}/troubleshooting.html",
+)  # fmt: skip
+def tasks_missing(system: System) -> Iterator[str]:
+    for service in services(system):
+        running = seen(system, "running", service.running)
+        if service.desired and running < service.desired:
+            yield f"{service.name}: {running} of {service.desired} ECS tasks run"
+
+
+@rule(
+    "no-worker", Severity.ERROR,
+    "`moor scale worker 1` starts one, `moor wake` a stage that sleeps; `moor logs worker` says "
+    "why one ends.",
+    f"{RUNBOOK}#no-worker",
+)  # fmt: skip
+def no_worker(system: System) -> Iterator[str]:
+    queue = seen(system, "queue", system.queue)
+    wanted = [service for service in services(system, ProcessName.WORKER) if service.is_wanted]
+    if queue.workers == 0 and (queue.queued or wanted):
+        yield f"no worker is alive, and {queue.queued} jobs wait"
+
+
+@rule(
+    "backlog-grows-old", Severity.WARNING,
+    "`moor scale worker --max N` allows more workers; `moor jobs list --status active` shows what "
+    "keeps them.",
+    f"{RUNBOOK}#oldest-job-age",
+)  # fmt: skip
+def backlog_grows_old(system: System) -> Iterator[str]:
+    queue = seen(system, "queue", system.queue)
+    limit = system.stage.worker_age_target_seconds
+    if queue.workers and queue.oldest_due_seconds > limit:
+        most = [service.most for service in services(system, ProcessName.WORKER) if service.most]
+        bound = f"; {most[0]} workers is the most there may be" if most else ""
+        yield (
+            f"the oldest job waits for {queue.oldest_due_seconds:.0f} s (wanted: {limit}); "
+            f"{queue.queued} wait for {queue.workers} workers, which run {queue.active}{bound}"
+        )
+
+
+@rule(
+    "worker-deaf", Severity.WARNING,
+    "Jobs start by polling meanwhile; `moor restart worker` gives it a new connection.",
+    f"{RUNBOOK}#listen-age",
+)  # fmt: skip
+def worker_deaf(system: System) -> Iterator[str]:
+    age = seen(system, "listen_age_seconds", system.listen_age_seconds)
+    if age > LISTEN_MAX_SECONDS:
+        yield f"a worker has not heard its own notifications for {age:.0f} s"
+
+
+@rule(
+    "deployment-failed", Severity.ERROR,
+    "`moor logs --previous` shows its last words; `cdk deploy` the fix, or `moor rollback`.",
+    f"{ECS}/deployment-circuit-breaker.html",
+)  # fmt: skip
+def deployment_failed(system: System) -> Iterator[str]:
+    for rollout in seen(system, "rollouts", system.rollouts):
+        if rollout.state == "FAILED":
+            yield f"{rollout.service}: its newest deployment failed: {rollout.reason or 'unsaid'}"
+
+
+@rule(
+    "task-killed", Severity.WARNING,
+    "Out of memory: more worker_memory_mib or less worker_concurrency. Out of time: shorter jobs.",
+    f"{ECS}/stopped-task-error-codes.html",
+)  # fmt: skip
+def task_killed(system: System) -> Iterator[str]:
+    for task in seen(system, "stopped", system.stopped):
+        if killed := [name for name, code in task.exit_codes.items() if code == KILLED]:
+            yield (
+                f"{task.service}: {', '.join(killed)} of ECS task {task.task} was killed "
+                f"(exit code {KILLED}): {task.reason or 'no reason given'}"
+            )
+
+
+JOBS: tuple[Rule, ...] = (
+    api_not_ready, tasks_missing, no_worker, backlog_grows_old, worker_deaf, deployment_failed,
+    task_killed,
+)  # fmt: skip

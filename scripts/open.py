@@ -1,0 +1,71 @@
+"""`moor open`: a stage in the browser."""
+
+import webbrowser
+from enum import StrEnum
+from typing import Annotated
+from urllib.parse import quote
+
+import typer
+
+from scripts.answer import say
+from scripts.aws import Aws, connect
+from scripts.errors import OperatorError
+from scripts.options import DEFAULT_STAGE, StageOption
+from service.contract import UI_PATH
+from stacks.naming import Output
+
+
+class Page(StrEnum):
+    """What can be opened."""
+
+    API = "api"
+    JOBS = "jobs"
+    SCHEMA = "schema"
+    LOGS = "logs"
+    DASHBOARD = "dashboard"
+    CLUSTER = "cluster"
+
+
+OF_API = {Page.API: "", Page.JOBS: UI_PATH, Page.SCHEMA: "/schema"}
+
+
+def open_(
+    page: Annotated[Page, typer.Argument(help="What of it.")] = Page.API,
+    stage: StageOption = DEFAULT_STAGE,
+    only_print: Annotated[bool, typer.Option("--print", help="Print its address only.")] = False,
+) -> None:
+    """Open a page of the stage in the browser: its API, or where AWS shows it."""
+    address = find_address(connect(stage), page)
+    typer.echo(address)
+    if not only_print and not webbrowser.open(address):
+        say("There is no browser here; the address is above.")
+
+
+def find_address(aws: Aws, page: Page) -> str:
+    """Of that page. Raises `OperatorError` for a page of AWS's console where there is no AWS."""
+    if page in OF_API:
+        return aws.output(Output.URL).rstrip("/") + OF_API[page]
+    if aws.target.is_local:
+        raise OperatorError(
+            f"the local twin has no page for {page}",
+            f"`moor {'logs --follow' if page is Page.LOGS else 'status --watch'}` shows it.",
+        )
+    names = aws.names
+    match page:
+        case Page.LOGS:
+            # The console's own escaping of "/ecs/app-stage" in what follows the hash.
+            prefix = quote(f"/ecs/{names.prefix}", safe="").replace("%", "$25")
+            part = f"logsV2:log-groups$3FlogGroupNameFilter$3D{prefix}"
+            return console(aws.region, "cloudwatch", part)
+        case Page.DASHBOARD:
+            return console(aws.region, "cloudwatch", f"dashboards/dashboard/{names.dashboard}")
+        case _:
+            return (
+                f"https://{aws.region}.console.aws.amazon.com/ecs/v2/clusters/"
+                f"{aws.output(Output.CLUSTER)}/services?region={aws.region}"
+            )
+
+
+def console(region: str, service: str, part: str) -> str:
+    """A page of AWS's console."""
+    return f"https://{region}.console.aws.amazon.com/{service}/home?region={region}#{part}"

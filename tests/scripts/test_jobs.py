@@ -1,0 +1,237 @@
+"""`moor jobs`, `queues` and `tasks` against a real API, found and opened as a deployed stage's."""
+
+import json
+import re
+import uuid
+from typing import Any
+
+import pytest
+import typer
+
+from scripts.jobs import describe, read_job, read_payload
+from tests.scripts.deployed import Moor, deploy
+from tests.service.integration.api_process import API_KEY, Api
+
+pytest_plugins = ["tests.service.integration.conftest_api", "tests.scripts.conftest_deployed"]
+
+DEV = ("--stage", "dev")
+
+
+@pytest.mark.parametrize(
+    ("words", "payload"),
+    [
+        (["count=3", "name=x"], {"count": 3, "name": "x"}),
+        (["ok=true", "none=null", "share=0.5"], {"ok": True, "none": None, "share": 0.5}),
+        (["zip=007", 'text="7"', "empty="], {"zip": "007", "text": "7", "empty": ""}),
+        (["url=https://a/?b=c"], {"url": "https://a/?b=c"}),
+        (["list=[1, 2]", 'map={"a": 1}'], {"list": [1, 2], "map": {"a": 1}}),
+        (['{"count": 3}', "name=x"], {"count": 3, "name": "x"}),
+        (["ratio=NaN"], {"ratio": "NaN"}),
+        ([], {}),
+    ],
+)
+def test_words_become_typed_fields(words: list[str], payload: dict[str, Any]) -> None:
+    assert read_payload(words) == payload
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["count"], "'count' is neither KEY=VALUE"),
+        (["=3"], "'=3' is neither"),
+        (["{count: 3}"], "is not JSON"),
+        (["count=3", "count=4"], "count is given twice"),
+        (['{"count": 3}', "count=4"], "count is given twice"),
+    ],
+)
+def test_a_word_that_is_no_field_is_refused(words: list[str], says: str) -> None:
+    with pytest.raises(typer.BadParameter, match=re.escape(says)):
+        read_payload(words)
+
+
+SUMMARY: dict[str, Any] = {
+    "job_id": "a", "queue": "default", "task": "t", "status": "failed", "attempts": 2, "crashes": 0,
+    "error": "Traceback\n  File\nValueError: no", "worker_id": "w",
+    "created_at": "2026-11-22T04:00:00Z", "scheduled_at": "2026-11-22T04:00:00Z",
+    "started_at": "2026-11-22T04:00:01.5Z", "finished_at": "2026-11-22T04:00:03Z",
+}  # fmt: skip
+
+
+def test_a_job_knows_how_long_its_last_attempt_took() -> None:
+    assert read_job(SUMMARY).seconds == 1.5
+    assert read_job(SUMMARY | {"finished_at": None}).seconds is None
+
+
+def test_the_traceback_of_a_job_comes_last_and_whole() -> None:
+    found = describe(SUMMARY | {"payload": {"é": 1}, "result": None})
+    assert found.endswith("error\nTraceback\n  File\nValueError: no")
+    assert 'payload       {"é": 1}\n' in found
+    assert "result" not in found
+
+
+def test_a_job_goes_in_and_is_shown(
+    deployed: Api, moor: Moor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = f"jobs/{uuid.uuid4()}"
+    words = ("test_task", "message=ping", "user_id=7", "--key", key, "--delay", "3600", *DEV)
+    assert moor("jobs", "enqueue", *words) == 0
+    out, err = capsys.readouterr()
+    assert out == f"{key}\n"
+    assert f"`moor jobs show {key} --stage dev`" in err
+
+    assert moor("jobs", "enqueue", *words) == 0
+    assert "nothing was enqueued" in capsys.readouterr().err
+
+    assert moor("jobs", "show", key, "--json", *DEV) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["payload"] == {"message": "ping", "user_id": 7, "project_id": None}
+
+    assert moor("jobs", "list", "--task", "test_task", "--status", "queued", *DEV) == 0
+    assert key in capsys.readouterr().out
+
+    assert moor("jobs", "cancel", key, *DEV) == 0
+    assert capsys.readouterr().out == f"{key} is aborted\n"
+    assert moor("jobs", "retry", key, *DEV) == 0
+    assert capsys.readouterr().out == f"{key} is queued\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "refusal"),
+    [
+        (("enqueue", "test_task"), (1, "payload.message")),
+        (("enqueue", "test_task", "message=5"), (1, "payload.message: Expected `str`")),
+        (("enqueue", "no_such_task"), (7, "no task is named")),
+        (("enqueue", "hooked", "fail"), (2, "neither KEY=VALUE")),
+        (("show", "no such job"), (7, "no such job")),
+        (("retry", "no such job"), (7, "no such job")),
+        (("list", "--status", "lost"), (1, "status")),
+        (("clear", "--status", "complete"), (1, "status")),
+    ],
+)
+def test_what_the_api_refuses_is_said_with_the_field(
+    deployed: Api,
+    moor: Moor,
+    capsys: pytest.CaptureFixture[str],
+    words: tuple[str, ...],
+    refusal: tuple[int, str],
+) -> None:
+    code, says = refusal
+    assert moor("jobs", *words, *DEV) == code
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("error: ")
+    assert says in err
+
+
+def test_failed_jobs_are_cleared_and_their_history_stays(
+    deployed: Api, moor: Moor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keys = [f"clear-{uuid.uuid4()}" for _ in range(2)]
+    waiting = f"wait-{uuid.uuid4()}"
+    for key in (*keys, waiting):
+        assert moor("jobs", "enqueue", "hooked", "--key", key, "--delay", "3600", *DEV) == 0
+    deployed.sql(
+        "UPDATE saq_jobs SET status = 'failed', error = 'it failed', expire_at = scheduled + 9999"
+        " WHERE key = ANY($1::text[])",
+        keys,
+    )
+    capsys.readouterr()
+
+    assert moor("jobs", "clear", *DEV) == 0
+    removed = capsys.readouterr().out
+    assert int(removed.split()[0]) >= 2
+    assert not deployed.sql("SELECT FROM saq_jobs WHERE status = 'failed'")
+    assert deployed.sql("SELECT FROM saq_jobs WHERE key = $1", waiting)
+
+    assert moor("jobs", "show", keys[0], "--json", *DEV) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["status"], shown["error"], shown["is_kept"]) == ("failed", "it failed", False)
+    assert moor("jobs", "retry", keys[0], *DEV) == 1
+    assert "no longer kept" in capsys.readouterr().err
+
+    assert moor("jobs", "clear", "--json", *DEV) == 0
+    assert json.loads(capsys.readouterr().out) == {"cleared": 0}
+
+
+def test_more_failed_jobs_than_a_statement_holds_are_cleared_in_several(
+    deployed: Api, moor: Moor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deployed.sql(
+        "INSERT INTO saq_jobs (key, job, queue, status, scheduled, expire_at, task)"
+        " SELECT 'many-' || n, '{}', 'default', 'aborted', 1, 99999999999, 'hooked'"
+        " FROM generate_series(1, 2500) n"
+    )
+    with deployed.client(**{"X-API-Key": API_KEY}) as http:
+        first = http.delete("/api/v1/jobs", params={"status": "aborted"})
+    assert first.json() == {"cleared": 1000, "is_more": True}
+    assert moor("jobs", "clear", "--status", "aborted", "--json", *DEV) == 0
+    assert json.loads(capsys.readouterr().out)["cleared"] >= 1500
+    assert not deployed.sql("SELECT FROM saq_jobs WHERE status = 'aborted'")
+
+
+@pytest.mark.parametrize("query", [{}, {"status": "complete"}, {"status": "failed", "task": "x"}])
+def test_a_clear_that_does_not_say_what_it_clears_is_refused(
+    guarded_api: Api, query: dict[str, str]
+) -> None:
+    with guarded_api.client(**{"X-API-Key": API_KEY}) as http:
+        answer = http.delete("/api/v1/jobs", params=query)
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["field"] in {"status", "task"}
+
+
+def test_listing_follows_the_pages_up_to_the_limit(
+    deployed: Api, moor: Moor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deployed.sql(
+        "INSERT INTO saq_jobs (key, job, queue, status, scheduled, is_delayed, task)"
+        " SELECT 'page-' || n, '{}', 'default', 'queued', 99999999999, TRUE, 'paged'"
+        " FROM generate_series(1, 450) n"
+    )
+    assert moor("jobs", "list", "--task", "paged", "--limit", "430", "--json", *DEV) == 0
+    found = [job["job_id"] for job in json.loads(capsys.readouterr().out)]
+    assert len(found) == len(set(found)) == 430
+
+
+def test_tasks_and_queues_are_listed(
+    deployed: Api, moor: Moor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert moor("tasks", *DEV) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"^test_task +message \[user_id\] \[project_id\] +\d+ s", out, re.M)
+    assert "0 3 * * * UTC" in out or re.search(r"\* UTC", out)
+    assert moor("queues", "--json", *DEV) == 0
+    (queue,) = json.loads(capsys.readouterr().out)
+    assert queue["name"] == "default"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("clear",), ("cancel", "k"), ("retry", "k"), ("enqueue", "hooked")],
+)
+def test_a_protected_stage_is_changed_only_with_yes(
+    aws: str,
+    guarded_api: Api,
+    moor: Moor,
+    capsys: pytest.CaptureFixture[str],
+    words: tuple[str, ...],
+) -> None:
+    deploy("prod", guarded_api.url, API_KEY)
+    assert moor("jobs", *words, "--stage", "prod") == 8
+    assert "--yes" in capsys.readouterr().err
+    assert moor("jobs", *words, "--stage", "prod", "--yes") in {0, 7}
+
+
+def test_a_key_that_is_not_the_apis_is_refused_in_a_sentence(
+    aws: str, guarded_api: Api, moor: Moor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deploy("dev", guarded_api.url, "another-key-of-forty-letters")
+    assert moor("queues", *DEV) == 5
+    assert "the API refuses this" in capsys.readouterr().err
+
+
+def test_an_api_that_is_gone_is_named(
+    aws: str, moor: Moor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deploy("dev", "http://127.0.0.1:1", API_KEY)
+    assert moor("queues", *DEV) == 6
+    assert "http://127.0.0.1:1 does not answer" in capsys.readouterr().err
