@@ -13,10 +13,10 @@ EXAMPLE_CERTIFICATE := arn:aws:acm:eu-central-1:123456789012:certificate/0000000
 NEEDS_CERTIFICATE := $(if $(shell grep -E '^(certificate_arn|domain_name)' stages.toml),,\
 	-c certificate_arn=$(EXAMPLE_CERTIFICATE))
 UV := .venv/bin/uv
-COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	--no-header --no-annotate pyproject.toml
+LOCKED := --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
+COMPILE := $(UV) pip compile $(LOCKED) pyproject.toml
 
-.PHONY: help setup up db api worker test synth diff faults bench check fmt image image-check rds-ca \
+.PHONY: help setup up db api worker test synth diff faults bench checkov check fmt image image-check rds-ca \
 	lock browser cdk clean
 .DEFAULT_GOAL := help
 
@@ -60,6 +60,11 @@ bench: setup ## the queue against its peers, into docs/ (ARGS=--quick for a smal
 	@$(UV) pip sync --quiet --require-hashes --python .venv-bench/bin/python requirements-bench.lock
 	@.venv-bench/bin/python -m tests.benchmarks $(ARGS)
 
+checkov: setup ## checkov on the templates of dev and prod, against the list in docs/security.md
+	@$(UV) venv --quiet --allow-existing --python $(PY) .venv-checkov
+	@$(UV) pip sync --quiet --require-hashes --python .venv-checkov/bin/python requirements-checkov.lock
+	@$(PY) -m tests.stacks.checkov
+
 check: setup ## ruff, mypy --strict, import-linter
 	@sh scripts/check.sh
 
@@ -80,6 +85,7 @@ lock: setup ## requirements*.lock anew from pyproject.toml (ARGS=--upgrade for n
 	@$(COMPILE) $(ARGS) --output-file requirements.lock
 	@$(COMPILE) $(ARGS) --output-file requirements-dev.lock --group dev --constraint requirements.lock
 	@$(COMPILE) $(ARGS) --output-file requirements-bench.lock --group bench --constraint requirements-dev.lock
+	@$(UV) pip compile $(LOCKED) --group checkov $(ARGS) --output-file requirements-checkov.lock
 	@$(NODE_PATHS) npm update --silent --package-lock-only --no-fund --no-audit
 	@sh scripts/setup.sh $(UV_VERSION)
 

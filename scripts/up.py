@@ -18,6 +18,7 @@ from scripts.render import Screen
 from scripts.target import HOME, find_target
 from scripts.twin.address import Address
 from scripts.twin.deploy import Cdk
+from scripts.twin.environment import Environment
 from scripts.twin.launch import launch
 from scripts.twin.settings import Twin
 from scripts.twin.shell import env_file, write_env
@@ -71,7 +72,9 @@ def bring_up(home: Path, environment: Mapping[str, str], screen: Screen) -> Twin
         with step(screen, "start the local twin") as done:
             twin = launch(home, environment, screen.say)
             done(f"The twin {'runs already' if was_running else 'runs'}: AWS at {twin.endpoint}")
-        wanted = Address("localhost", urlsplit(twin.url).port or 0)
+        door = Address("localhost", urlsplit(twin.url).port or 0)
+        if not was_running and door.port != (wanted := Environment(environment, home).address.port):
+            screen.say(f"Port {wanted} is taken, so the load balancer is at {twin.url}")
         aws = Aws(find_target(LOCAL_STAGE, home=home))
         if not _is_bootstrapped(aws):
             with step(screen, "bootstrap") as done:
@@ -90,7 +93,7 @@ def bring_up(home: Path, environment: Mapping[str, str], screen: Screen) -> Twin
         await_steady(aws, screen.say)
         done("The ECS services are steady")
     with step(screen, "wait for the API") as done:
-        _await_ready(wanted, twin)
+        _await_ready(door, twin)
         done(f"The API is healthy at {twin.url}")
     key = aws.call("secretsmanager", "get_secret_value", SecretId=aws.output(Output.API_KEY_SECRET))
     write_env(twin, {EnvVar.API_KEY: key["SecretString"]})
@@ -109,7 +112,7 @@ def show(twin: Twin, screen: Screen, seconds: float) -> None:
     screen.say(f"  Jobs     {twin.url}{UI_PATH}")
     screen.title("Try:")
     for command, what in (
-        (f". {file}", "this terminal's aws, cdk and curl at the twin, the API's key in $API_KEY"),
+        (f". {file}", "moor, aws and cdk in this terminal, for the twin; $API_KEY"),
         (
             f'curl -s {twin.url}/queue/example -H "X-API-Key: ${EnvVar.API_KEY}"'
             """ -H 'content-type: application/json' -d '{"message": "hello"}'""",

@@ -38,7 +38,7 @@ class Alarms(Construct):
         minutes: int = 1,
         of: int | None = None,
         missing: Missing,
-    ) -> None:
+    ) -> cloudwatch.Alarm:
         """An alarm when `metric` was `above` or `below` for `minutes` out of `of` (or in a row)."""
         assert (above is None) != (below is None)
         comparison = cloudwatch.ComparisonOperator
@@ -60,6 +60,7 @@ class Alarms(Construct):
         alarm.add_alarm_action(self.action)
         alarm.add_ok_action(self.action)
         self.alarms.append(alarm)
+        return alarm
 
 
 def section(id: str) -> str:

@@ -97,8 +97,14 @@ class LoadBalancer(Construct):
         self.security_group.add_ingress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(HTTPS), "HTTPS")
         self.redirect = self.balancer.add_redirect(open=False)
         self.listener = self._listener(HTTPS, [self._certificate(stage)])
-        host = stage.domain_name or self.balancer.load_balancer_dns_name
-        return f"https://{host}", "HTTPS, TLS 1.2 or 1.3"
+        says = "HTTPS, TLS 1.2 or 1.3"
+        if stage.domain_name:
+            return f"https://{stage.domain_name}", says
+        # The certificate is for a name of the owner's, which callers must use.
+        return (
+            f"https://{self.balancer.load_balancer_dns_name}",
+            f"{says}; point the name in the certificate at this balancer, and call that",
+        )
 
     def _acknowledge(self, stage: Stage) -> None:
         acknowledge(

@@ -61,7 +61,7 @@ class QueueAlarms(Alarms):
             above=0,
             missing=Missing.IS_FINE,
         )
-        self.add(
+        failed = self.add(
             "FailedJobs",
             "More than one in ten jobs ends in failure.",
             math(
@@ -75,7 +75,7 @@ class QueueAlarms(Alarms):
             of=5,
             missing=Missing.IS_FINE,
         )
-        self.add(
+        retried = self.add(
             "RetriedJobs",
             "More runs are retries than are new.",
             math(
@@ -87,6 +87,7 @@ class QueueAlarms(Alarms):
             minutes=5,
             missing=Missing.IS_FINE,
         )
+        self.of_a_bad_release = [failed, retried]
         self.add(
             "ListenAge",
             "A worker's LISTEN connection has been silent; jobs start by polling, late.",

@@ -1,6 +1,7 @@
 """A process that ECS keeps running."""
 
 from aws_cdk import Duration
+from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
 from constructs import Construct
@@ -82,6 +83,17 @@ class RunningProcess(Construct):
         self._open_ways(network, data)
         # The first ECS task needs its rights and its ways when it starts.
         self.service.node.add_dependency(process.roles, self.security_group)
+
+    def roll_back_on(self, alarms: list[cloudwatch.Alarm]) -> None:
+        """A deployment fails, and is rolled back, when one of these rings before it is done.
+
+        ECS goes on watching after the last ECS task is replaced, for a time that it computes from
+        the alarms: the longest of them decides by how much a deployment takes longer. One that
+        rings when a deployment begins is not watched.
+        """
+        self.service.enable_deployment_alarms(
+            [alarm.alarm_name for alarm in alarms], behavior=ecs.AlarmBehavior.ROLLBACK_ON_ALARM
+        )
 
     def _open_ways(self, network: Network, data: DataStack) -> None:
         # From here towards the database: the other direction would make the data stack depend on

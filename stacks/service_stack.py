@@ -81,21 +81,30 @@ class ServiceStack(StageStack):
         ApiScaling(self, "ApiScaling", stage=stage, api=self.api.service, door=self.door)
         WorkerScaling(self, "WorkerScaling", stage=stage, worker=self.worker.service)
         self.topic = AlarmTopic(self, "AlarmTopic", stage=stage, key=self.key)
-        alarms = [
-            QueueAlarms(self, "Queue", stage=stage, topic=self.topic, api_log=api.log_group),
-            TrafficAlarms(
-                self,
-                "Traffic",
-                stage=stage,
-                topic=self.topic,
-                door=self.door,
-                cluster=self.cluster,
-                firewall_name=firewall.name if firewall else None,
-            ),
-            DatabaseAlarms(self, "Database", stage=stage, topic=self.topic, database=data.database),
-        ]
+        queue = QueueAlarms(self, "Queue", stage=stage, topic=self.topic, api_log=api.log_group)
+        traffic = TrafficAlarms(
+            self,
+            "Traffic",
+            stage=stage,
+            topic=self.topic,
+            door=self.door,
+            cluster=self.cluster,
+            firewall_name=firewall.name if firewall else None,
+        )
+        database = DatabaseAlarms(
+            self, "Database", stage=stage, topic=self.topic, database=data.database
+        )
+        # Where people depend on it. Elsewhere a deploy that takes minutes longer costs more.
+        if stage.is_protected:
+            self.api.roll_back_on(traffic.of_a_bad_release)
+            self.worker.roll_back_on(queue.of_a_bad_release)
         Dashboard(
-            self, "Dashboard", stage=stage, alarms=alarms, door=self.door, database=data.database
+            self,
+            "Dashboard",
+            stage=stage,
+            alarms=[queue, traffic, database],
+            door=self.door,
+            database=data.database,
         )
         self._tell(api, worker)
 

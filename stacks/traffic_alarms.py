@@ -60,7 +60,7 @@ class TrafficAlarms(Alarms):
         def minute(metric: cloudwatch.Metric, statistic: str) -> cloudwatch.Metric:
             return metric.with_(statistic=statistic, period=Duration.minutes(1))
 
-        self.add(
+        unanswered = self.add(
             "BalancerErrors",
             "The balancer answers 5xx by itself: nobody behind it takes the request.",
             minute(balancer.http_code_elb(elb.HttpCodeElb.ELB_5XX_COUNT), SUM),
@@ -69,7 +69,7 @@ class TrafficAlarms(Alarms):
             of=5,
             missing=Missing.IS_FINE,
         )
-        self.add(
+        failed = self.add(
             "ApiErrors",
             "The API answers 5xx.",
             minute(group.http_code_target(elb.HttpCodeTarget.TARGET_5XX_COUNT), SUM),
@@ -78,6 +78,7 @@ class TrafficAlarms(Alarms):
             of=5,
             missing=Missing.IS_FINE,
         )
+        self.of_a_bad_release = [unanswered, failed]
         self.add(
             "ApiLatency",
             "One request in a hundred takes longer than a second.",
@@ -133,6 +134,7 @@ class TrafficAlarms(Alarms):
         here = Stack.of(self)
         self._event(
             "DeploymentFailed",
+            "A deployment failed, and the one before comes back.",
             topic,
             detail_type="ECS Deployment State Change",
             detail={"eventName": ["SERVICE_DEPLOYMENT_FAILED"]},
@@ -147,6 +149,7 @@ class TrafficAlarms(Alarms):
         )
         self._event(
             "OutOfMemory",
+            "A container needed more memory than it has, and was killed.",
             topic,
             detail_type="ECS Task State Change",
             detail={
@@ -155,17 +158,38 @@ class TrafficAlarms(Alarms):
                 "containers": {"reason": [{"prefix": "OutOfMemoryError"}]},
             },
         )
+        # Also where exec is off: there it is one call away, and nobody should be surprised by it.
+        self._event(
+            "ExecuteCommand",
+            "Somebody ran a command inside a container.",
+            topic,
+            detail_type="AWS API Call via CloudTrail",
+            detail={
+                "eventName": ["ExecuteCommand"],
+                # callers give the one or the other
+                "requestParameters": {"cluster": [cluster.cluster_name, cluster.cluster_arn]},
+            },
+            # not the answer, which opens the session
+            tells={
+                "who": "$.detail.userIdentity.arn",
+                "from": "$.detail.sourceIPAddress",
+                "asked": "$.detail.requestParameters",
+            },
+        )
 
     def _event(
         self,
         id: str,
+        says: str,
         topic: sns.ITopic,
         *,
         detail_type: str,
         detail: dict[str, Any],
         resources: list[str] | None = None,
+        tells: dict[str, str] | None = None,
     ) -> None:
-        says = f"{self.stage.names.prefix}: {detail_type}. {self.stage.runbook_url}#{section(id)}"
+        told = tells or {"event": "$.detail"}
+        says = f"{self.stage.names.prefix}: {says} {self.stage.runbook_url}#{section(id)}"
         events.Rule(
             self,
             id,
@@ -177,7 +201,8 @@ class TrafficAlarms(Alarms):
                 targets.SnsTopic(
                     topic,
                     message=events.RuleTargetInput.from_object(
-                        {"says": says, "event": events.EventField.from_path("$.detail")}
+                        {"says": says}
+                        | {key: events.EventField.from_path(path) for key, path in told.items()}
                     ),
                 )
             ],

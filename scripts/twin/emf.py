@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from moto.cloudwatch.models import cloudwatch_backends
+from moto.cloudwatch.models import Dimension, cloudwatch_backends
 from moto.logs.models import LogStream
 
 from scripts.twin.points import Point, put
@@ -33,6 +33,8 @@ class Batch:
 def apply() -> None:
     """Let moto's CloudWatch Logs read what is put there; a second time changes nothing."""
     LogStream.put_log_events = _put_and_read  # type: ignore[method-assign]
+    # moto sorts dimensions before it compares them, but not always in the same order.
+    Dimension.__lt__ = _is_before  # type: ignore[method-assign]
 
 
 def read(line: str) -> Iterator[Batch]:
@@ -61,6 +63,10 @@ def _points(root: dict[str, Any], directive: dict[str, Any]) -> Iterator[Point]:
             values = root[metric["Name"]]
             for value in values if isinstance(values, list) else [values]:
                 yield metric["Name"], dimensions, float(value)
+
+
+def _is_before(self: Dimension, other: Dimension) -> bool:
+    return (self.name or "", self.value or "") < (other.name or "", other.value or "")
 
 
 def _put_and_read(self: LogStream, log_events: list[dict[str, Any]]) -> str:

@@ -90,10 +90,12 @@ def _call(name: str, arguments: list[ast.expr], values: Mapping[str, Value]) -> 
             found = _value(metric, values)
             return _value(filling, values) if found is None else found
         case _, [ast.List(elts=elements)]:
-            found_many = [each for each in (_value(one, values) for one in elements)
-                          if each is not None]  # fmt: skip
-            return float(OF_MANY[name](found_many)) if found_many else None
+            of_many = OF_MANY[name]
+            found_many = [_value(one, values) for one in elements]
+            real = [each for each in found_many if each is not None]
+            return float(of_many(real)) if real else None
         case _, [one]:
+            of_one = OF_ONE[name]
             found = _value(one, values)
-            return None if found is None else float(OF_ONE[name](found))
+            return None if found is None else float(of_one(found))
     raise NotImplementedError

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from moto.cloudwatch.models import CloudWatchBackend
 
 KEPT = timedelta(hours=3)  # moto would keep every point for ever, and look through all of them
 
-Point = tuple[str, Mapping[str, str], float]  # name, dimensions, value
+Point = tuple[str, Mapping[Any, str], float]  # name, dimensions, value
 
 
 def put(
@@ -25,8 +26,7 @@ def put(
         [
             {
                 "MetricName": name,
-                # sorted: moto compares lists
-                "Dimensions": [{"Name": key, "Value": each} for key, each in sorted(dims.items())],
+                "Dimensions": [{"Name": key, "Value": each} for key, each in dims.items()],
                 "Timestamp": at or now,
                 "Value": float(value),
                 "Unit": (units or {}).get(name),

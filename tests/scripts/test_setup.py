@@ -11,7 +11,7 @@ from packaging.utils import canonicalize_name
 
 from tests.scripts.conftest import ROOT
 
-LOCKS = ["requirements.lock", "requirements-dev.lock"]
+LOCKS = ["requirements.lock", "requirements-dev.lock", "requirements-checkov.lock"]
 PYTHONS = ["python3.13", "python3.12", "python3.11", "python3"]
 
 
@@ -61,7 +61,7 @@ def test_make_alone_lists_every_command() -> None:
     named = set(re.findall(r"^  make (\S+)", listed, re.MULTILINE))
     assert named == {
         *("setup", "up", "db", "api", "worker", "test", "synth", "diff", "faults", "bench"),
-        *("check", "fmt", "image", "image-check", "rds-ca", "lock", "clean"),
+        *("checkov", "check", "fmt", "image", "image-check", "rds-ca", "lock", "clean"),
     }
 
 
@@ -98,7 +98,8 @@ def test_every_locked_package_has_a_hash(lock: str) -> None:
 
 
 def test_what_is_declared_is_locked_to_a_version_it_allows() -> None:
-    locked = pins("requirements-bench.lock") | pins("requirements-dev.lock")
+    locked = pins("requirements-checkov.lock")
+    locked |= pins("requirements-bench.lock") | pins("requirements-dev.lock")
 
     for requirement in declared():
         for pin in locked[canonicalize_name(requirement.name)]:

@@ -1,4 +1,4 @@
-"""A real `cdk bootstrap`, `deploy` and second `deploy`, against an imitation of AWS.
+"""A real `cdk bootstrap`, `deploy`, second `deploy` and `destroy`, against an imitation of AWS.
 
 The exit status alone proves little there, so what was made is looked up through the APIs.
 """
@@ -235,3 +235,24 @@ def test_a_second_deploy_changes_the_count_and_moves_the_services(
         assert images == {"moorage:next"}
     for key in (Output.BUCKET, Output.DATABASE_ENDPOINT, Output.API_KEY_SECRET):
         assert deployed_again[key] == outputs[key]  # what holds data stays
+
+
+@pytest.mark.usefixtures("deployed_again")
+def test_destroy_leaves_nothing_that_costs(cloud: Cloud) -> None:
+    cloud.cdk("destroy", "--all", "--force")
+
+    stacks = cloud.client("cloudformation").describe_stacks()["Stacks"]
+    assert {each["StackName"] for each in stacks} == {"CDKToolkit"}
+    clusters = cloud.client("ecs").describe_clusters(clusters=[NAMES.cluster])["clusters"]
+    assert {each["status"] for each in clusters} <= {"INACTIVE"}  # ECS remembers it for a while
+    assert cloud.client("rds").describe_db_clusters()["DBClusters"] == []
+    assert cloud.client("elbv2").describe_load_balancers()["LoadBalancers"] == []
+    assert cloud.client("elbv2").describe_target_groups()["TargetGroups"] == []
+    assert cloud.client("cloudwatch").describe_alarms()["MetricAlarms"] == []
+    assert cloud.client("secretsmanager").list_secrets()["SecretList"] == []
+    networks = cloud.client("ec2").describe_vpcs()["Vpcs"]
+    assert [each for each in networks if not each["IsDefault"]] == []
+    buckets = [each["Name"] for each in cloud.client("s3").list_buckets()["Buckets"]]
+    assert [name for name in buckets if not name.startswith("cdk-")] == []
+    groups = cloud.client("logs").describe_log_groups()["logGroups"]
+    assert [each for each in groups if NAMES.prefix in each["logGroupName"]] == []

@@ -14,6 +14,7 @@ from scripts.twin.agent import ecs
 from scripts.twin.agent.deployment import Deployment
 from scripts.twin.agent.ecs import EcsBackend
 from scripts.twin.agent.environment import folder_of
+from scripts.twin.agent.events import say_once
 from scripts.twin.agent.lines import Lines
 from scripts.twin.agent.record import NOT_YET, RUNNING, has_ended, now
 from scripts.twin.agent.service import Look
@@ -101,13 +102,12 @@ class Agent:
         def start(deployment: Deployment) -> EcsTask:
             return self._start(backend, backend.run_for(service, deployment))
 
-        look = Look(service, tasks, self._backends.elbv2, start)
         try:
-            look.act()
+            Look(service, tasks, self._backends.elbv2, start).act()
         except (HTTPException, ServiceException) as error:  # its subnet, say, is gone
-            look.say_once(f"was unable to place a task. Reason: {error}.")
+            say_once(service, f"was unable to place a task. Reason: {error}.")
         except Exception as error:
-            if look.say_once(f"The local twin failed: {error!r}"):
+            if say_once(service, f"The local twin failed: {error!r}"):
                 log.exception("ECS service %s", service.name)
 
     def _start(self, backend: EcsBackend, record: Any) -> EcsTask:

@@ -107,6 +107,12 @@ def threshold(service: Any) -> int:
     return min(max(half, FAILURES_MIN), FAILURES_MAX)
 
 
+def setting(service: Any, name: str, default: Any) -> Any:
+    """One of its deploymentConfiguration."""
+    found = (getattr(service, "deployment_configuration", None) or {}).get(name)
+    return default if found is None else found
+
+
 def is_ours(deployment: Any) -> bool:
     """moto's own deployments are plain dicts."""
     return isinstance(deployment, Deployment)

@@ -57,9 +57,17 @@ def _parameter_group(name: str, given: Properties) -> Answer:
     return Answer(name.lower())
 
 
+def _remove_parameter_group(ref: str, _given: Properties) -> None:
+    boto3.client("rds").delete_db_cluster_parameter_group(DBClusterParameterGroupName=ref)
+
+
 def _event_subscription(name: str, given: Properties) -> Answer:
     call("rds", "create_event_subscription", {**given, "SubscriptionName": name.lower()})
     return Answer(name.lower())
+
+
+def _remove_event_subscription(ref: str, _given: Properties) -> None:
+    boto3.client("rds").delete_event_subscription(SubscriptionName=ref)
 
 
 def _secret(name: str, given: Properties) -> Answer:
@@ -187,6 +195,14 @@ def _key(name: str, given: Properties) -> Answer:
     return Answer(made["KeyId"], {"Arn": made["Arn"]})
 
 
+def _remove_key(ref: str, _given: Properties) -> None:
+    boto3.client("kms").schedule_key_deletion(KeyId=ref)
+
+
+def _empty_bucket(_ref: str, given: Properties) -> None:
+    boto3.resource("s3").Bucket(given["BucketName"]).object_versions.delete()
+
+
 def _noted(name: str, _given: Properties) -> Answer:
     return Answer(name, {"Arn": name})
 
@@ -199,22 +215,22 @@ RECIPES = [
     Recipe("AWS::ECS::Service", _service, _change_service, _remove_service),
     Recipe("AWS::ECS::ClusterCapacityProviderAssociations", _noted),
     Recipe("AWS::RDS::DBInstance", _database_instance, None, _remove_database_instance),
-    Recipe("AWS::RDS::DBClusterParameterGroup", _parameter_group),
-    Recipe("AWS::RDS::EventSubscription", _event_subscription),
+    Recipe("AWS::RDS::DBClusterParameterGroup", _parameter_group, None, _remove_parameter_group),
+    Recipe("AWS::RDS::EventSubscription", _event_subscription, None, _remove_event_subscription),
     Recipe("AWS::SecretsManager::Secret", _secret, None, _remove_secret),
     Recipe("AWS::S3::BucketPolicy", _bucket_policy),
     Recipe("AWS::SNS::TopicPolicy", _topic_policy),
     Recipe("AWS::CloudWatch::Alarm", _alarm, _change_alarm, _remove_alarm),
     Recipe("AWS::ApplicationAutoScaling::ScalableTarget", _scalable_target, _change_scalable_target,
            _remove_scalable_target),
-    Recipe("AWS::KMS::Key", _key),
+    Recipe("AWS::KMS::Key", _key, None, _remove_key),
     Recipe("AWS::ApplicationAutoScaling::ScalingPolicy", _scaling_policy,
            lambda _, given: _scaling_policy("", given), _remove_scaling_policy),
     Recipe("AWS::EC2::SecurityGroupEgress", _way_out),
     Recipe("AWS::Logs::MetricFilter", _metric_filter),
     # CDK's own resources run code in Lambda; here they have done their work at once.
     Recipe("Custom::VpcRestrictDefaultSG", _noted),
-    Recipe("Custom::S3AutoDeleteObjects", _noted),
+    Recipe("Custom::S3AutoDeleteObjects", _noted, None, _empty_bucket),
 ]  # fmt: skip
 
 

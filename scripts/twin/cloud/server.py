@@ -11,7 +11,7 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.serving import make_server
 
-from scripts.twin.cloud import aurora, fixes, recipes
+from scripts.twin.cloud import aurora, fixes, recipes, removal
 from scripts.twin.cloud.aurora import Server
 
 HOST = "127.0.0.1"  # nobody else's machine may deploy here
@@ -29,6 +29,7 @@ class Cloud:
         self, port: int = 0, *, database: Server | None = None, balancer: str | None = None
     ) -> None:
         fixes.apply()
+        removal.apply()
         if balancer:
             fixes.balancers_are_at(balancer)
         recipes.register()

@@ -16,7 +16,12 @@ def say(*words: object) -> None:
 
 def wait() -> None:
     """Until SIGTERM, which ends it with 0."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+
+    def end(*_: object) -> None:
+        say("ending")
+        sys.exit(0)
+
+    signal.signal(signal.SIGTERM, end)
     say("pid", os.getpid())
     while True:
         time.sleep(60)

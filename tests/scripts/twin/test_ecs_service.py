@@ -156,6 +156,24 @@ def test_circuit_breaker_rolls_back_to_what_ran(ecs: Ecs) -> None:
     assert revision["taskDefinition"] == bad
 
 
+def test_first_deployment_that_fails_is_given_up(ecs: Ecs) -> None:
+    bad = ecs.define({"image": "registry.example/test:bad"})
+    name = ecs.serve(bad, deploymentConfiguration=BREAKER)
+
+    def deployment() -> dict[str, Any]:
+        return dict(ecs.service(name)["deployments"][0])
+
+    wait_until(lambda: deployment()["rolloutState"] == "FAILED", "given up")
+    assert "tasks failed to start" in deployment()["rolloutStateReason"]
+    assert deployment()["failedTasks"] == 3
+    listed = ecs.client.list_service_deployments(cluster="test", service=name)
+    assert [each["status"] for each in listed["serviceDeployments"]] == ["STOPPED"]
+    good = ecs.define({"command": ["wait"]})
+    ecs.client.update_service(cluster="test", service=name, taskDefinition=good)
+    ecs.await_steady(name)
+    assert len(ecs.tasks(name, "STOPPED")) == 3
+
+
 def test_service_that_cannot_start_is_tried_ever_more_slowly(ecs: Ecs) -> None:
     name = ecs.serve(ecs.define({"image": "registry.example/test:bad"}))
     words = "is unable to consistently start tasks successfully."
@@ -172,7 +190,7 @@ def test_service_that_cannot_start_is_tried_ever_more_slowly(ecs: Ecs) -> None:
 
 
 def test_protected_task_is_spared_by_scale_in_and_deployments(ecs: Ecs) -> None:
-    name = ecs.serve(ecs.define({"command": ["wait"]}), desired=2)
+    name = ecs.serve(ecs.define({"command": ["late", "0"], "healthCheck": CHECK}), desired=2)
     first, second = ecs.await_running(name, 2)
     newest = max(first, second, key=lambda task: task["createdAt"])["taskArn"]
     answer = ecs.client.update_task_protection(
@@ -184,8 +202,9 @@ def test_protected_task_is_spared_by_scale_in_and_deployments(ecs: Ecs) -> None:
     assert ids(ecs.tasks(name)) == {newest.rpartition("/")[2]}
     ecs.await_steady(name)
     ecs.client.update_service(cluster="test", service=name, forceNewDeployment=True)
-    wait_until(lambda: len(ecs.await_running(name, 2)) == 2, "a new one beside it")
-    time.sleep(5)  # longer than a new one needs to be held for well, and the old one is stopped
+    ecs.await_running(name, 2)
+    wait_until(lambda: {t["healthStatus"] for t in ecs.tasks(name)} == {"HEALTHY"}, "both healthy")
+    time.sleep(1)  # now the old one would be stopped
     assert newest.rpartition("/")[2] in ids(ecs.tasks(name))
     assert ecs.service(name)["deployments"][0]["rolloutState"] == "IN_PROGRESS"
     ecs.client.update_task_protection(cluster="test", tasks=[newest], protectionEnabled=False)

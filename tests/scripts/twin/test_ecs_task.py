@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from datetime import UTC, datetime
 from typing import Any
 
 import psutil
@@ -155,6 +156,23 @@ def test_container_that_minds_no_sigterm_is_killed_after_its_stop_timeout(ecs: E
     assert [container(task)["exitCode"] for task in tasks] == [0, 143, 137]
     seconds = [(t["stoppedAt"] - t["stoppingAt"]).total_seconds() for t in tasks]
     assert seconds[2] >= 2 > max(seconds[:2]), seconds
+
+
+def test_container_stops_after_those_that_depend_on_it(ecs: Ecs) -> None:
+    side = {"name": "side", "command": ["wait"]}
+    needs = [{"containerName": "side", "condition": "START"}]
+    main = {"command": ["stubborn"], "stopTimeout": 2, "dependsOn": needs}
+    arn = ecs.run(ecs.define(side, main))
+    for name in ("side", "main"):
+        ecs.await_line(arn, "pid ", name)
+    ecs.client.stop_task(cluster="test", task=arn)
+    task = ecs.await_stopped(arn)
+    assert [container(task, name)["exitCode"] for name in ("side", "main")] == [0, 137]
+    ecs.await_line(arn, "ending", "side")
+    stream = f"test/side/{arn.rpartition('/')[2]}"
+    events = ecs.logs.get_log_events(logGroupName="/ecs/test", logStreamName=stream)["events"]
+    ended = datetime.fromtimestamp(events[-1]["timestamp"] / 1000, UTC)
+    assert (ended - task["stoppingAt"]).total_seconds() >= 2  # main had its time first
 
 
 def test_what_a_container_left_behind_ends_with_it(ecs: Ecs) -> None:

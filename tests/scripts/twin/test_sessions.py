@@ -1,21 +1,29 @@
 """Sessions in ECS tasks: ExecuteCommand, and the stand-in for session-manager-plugin."""
 
+import asyncio
+import fcntl
 import json
 import os
 import pty
 import re
 import select
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
 import pytest
+from aiohttp import ClientSession, web
 from botocore.exceptions import ClientError
 
-from tests.scripts.conftest import ROOT, wait_until
+from scripts.twin.sessions import Sessions
+from tests.scripts.conftest import ROOT, free_port, wait_until
 from tests.scripts.twin.conftest import Ecs
 
 
@@ -87,9 +95,14 @@ class Terminal:
                 except OSError:
                     pytest.fail(f"the session ended before {text!r}: {self.shown}")
 
+    def resize(self, rows: int, columns: int) -> None:
+        fcntl.ioctl(self._mine, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        self.process.send_signal(signal.SIGWINCH)  # the kernel tells its own session alone
+
     def close(self) -> None:
         os.close(self._mine)
-        self.process.wait(30)
+        self.process.kill()
+        self.process.wait()
 
 
 def test_session_is_in_the_environment_and_the_folder_of_the_container(ecs: Ecs, task: str) -> None:
@@ -131,22 +144,13 @@ def test_terminal_has_its_size_and_ctrl_c_reaches_the_command_alone(ecs: Ecs, ta
 
 
 def test_new_size_of_the_window_reaches_the_command(ecs: Ecs, task: str) -> None:
-    import fcntl
-    import struct
-    import termios
-
     terminal = Terminal(command_line(ecs, execute(ecs, task, "/bin/sh")))
     try:
         terminal.type("echo ready $((1+1))\n")
         terminal.await_text("ready 2")
-        fcntl.ioctl(terminal._mine, termios.TIOCSWINSZ, struct.pack("HHHH", 44, 99, 0, 0))
-        terminal.process.send_signal(signal.SIGWINCH)
-        deadline = time.monotonic() + 30
-        while "44 99" not in terminal.shown and time.monotonic() < deadline:
-            terminal.type("stty size; echo asked\n")
-            terminal.await_text("asked\r\n")
-            terminal.shown = terminal.shown.replace("asked", "")
-        assert "44 99" in terminal.shown
+        terminal.resize(44, 99)
+        terminal.type("until stty size | grep '44 99'; do sleep 0.1; done; echo seen $((1+2))\n")
+        terminal.await_text("seen 3")
     finally:
         terminal.close()
 
@@ -241,6 +245,27 @@ def test_what_ecs_would_refuse_is_refused(ecs: Ecs, task: str) -> None:
     assert "stopped" in refused(ecs, closed)
     shown = ecs.task(task)["containers"][0]["managedAgents"]
     assert shown == [{"name": "ExecuteCommandAgent", "lastStatus": "RUNNING"}]
+
+
+def test_session_in_which_nothing_happens_ends(tmp_path: Path) -> None:
+    container = SimpleNamespace(environment={"PATH": os.defpath}, folder=tmp_path, is_running=True)
+    port = free_port()
+    sessions = Sessions(f"http://127.0.0.1:{port}", None, idle_seconds=1)
+    session = sessions.open(container, "cat")
+
+    async def join() -> str:
+        application = web.Application()
+        application.router.add_get(sessions.path, sessions.serve)
+        runner = web.AppRunner(application)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", port).start()
+        async with ClientSession() as http, http.ws_connect(sessions.url_of(session)) as socket:
+            await socket.send_json({"token": session.token})
+            said = await socket.receive_json(timeout=30)
+        await runner.cleanup()
+        return str(said["over"])
+
+    assert asyncio.run(join()).startswith("nothing happened for")
 
 
 def test_plugin_says_that_it_is_installed() -> None:

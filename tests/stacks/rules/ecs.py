@@ -194,6 +194,25 @@ def failed_deployments_roll_back(templates: Templates) -> None:
         assert found["MaximumPercent"] == 200
 
 
+def bad_releases_of_a_protected_stage_roll_back(templates: Templates) -> None:
+    """FACTS 2.5: on what callers and jobs meet; elsewhere a deploy does not wait for alarms."""
+    for process, wanted in BAD_RELEASE.items():
+        found = service(templates, process).get("DeploymentConfiguration.Alarms")
+        if not templates.stage.is_protected:
+            assert not found, process
+            continue
+        alarms = {each.id: each.id[:-8] for each in templates.all("AWS::CloudWatch::Alarm")}
+        assert [alarms[each["Ref"]] for each in found["AlarmNames"]] == wanted, process
+        assert found["Enable"] is True
+        assert found["Rollback"] is True
+
+
+BAD_RELEASE = {
+    ProcessName.API: ["TrafficBalancerErrors", "TrafficApiErrors"],
+    ProcessName.WORKER: ["QueueFailedJobs", "QueueRetriedJobs"],
+}
+
+
 def deploys_do_not_wait_for_draining_workers(templates: Templates) -> None:
     """FACTS 2.5: deferred clean-up for the worker, and for it alone."""
     path = "DeploymentConfiguration.EarlySuccessCriteria"

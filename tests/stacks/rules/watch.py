@@ -221,18 +221,30 @@ def attempts_with_wrong_credentials_are_counted(templates: Templates) -> None:
     assert transformation["MetricValue"] == "1"
 
 
+# What is told of a session: never the answer, which opens it.
+SESSION = {
+    "detail-userIdentity-arn": "$.detail.userIdentity.arn",
+    "detail-sourceIPAddress": "$.detail.sourceIPAddress",
+    "detail-requestParameters": "$.detail.requestParameters",
+}
+
+
 def trouble_without_a_metric_is_told_too(templates: Templates) -> None:
-    """Failed deployments, memory, failover: events that go to the topic."""
+    """Failed deployments, memory, sessions, failover: events that go to the topic."""
     topic = {"Ref": templates.one(TOPIC).id}
     rules = {name(each): each for each in templates.all("AWS::Events::Rule")}
-    assert set(rules) == {"TrafficDeploymentFailed", "TrafficOutOfMemory"}
-    for rule in rules.values():
+    assert set(rules) == {
+        "TrafficDeploymentFailed", "TrafficOutOfMemory", "TrafficExecuteCommand",
+    }  # fmt: skip
+    whole = {"detail": "$.detail"}
+    for id, rule in rules.items():
         assert rule.get("State") == "ENABLED"
         assert [target["Arn"] for target in rule.get("Targets")] == [topic]
         assert rule.get("EventPattern.source") == ["aws.ecs"]
         told = rule.get("Targets")[0]["InputTransformer"]
-        assert told["InputPathsMap"] == {"detail": "$.detail"}
-        assert "<detail>" in told["InputTemplate"]
+        assert told["InputPathsMap"] == (SESSION if id == "TrafficExecuteCommand" else whole)
+        for path in told["InputPathsMap"]:
+            assert f"<{path}>" in told["InputTemplate"]
         assert rule.get("Description") in told["InputTemplate"]
         assert rule.get("Targets")[0]["Id"]
     failed = rules["TrafficDeploymentFailed"].get("EventPattern")
@@ -250,6 +262,13 @@ def trouble_without_a_metric_is_told_too(templates: Templates) -> None:
     assert memory["lastStatus"] == ["STOPPED"]
     assert ["Cluster" in str(each) for each in memory["clusterArn"]] == [True]
     assert memory["containers"] == {"reason": [{"prefix": "OutOfMemoryError"}]}
+    session = rules["TrafficExecuteCommand"].get("EventPattern")
+    assert session["detail-type"] == ["AWS API Call via CloudTrail"]
+    assert session["detail"]["eventName"] == ["ExecuteCommand"]
+    cluster = templates.one("AWS::ECS::Cluster").id
+    assert session["detail"]["requestParameters"] == {
+        "cluster": [{"Ref": cluster}, {"Fn::GetAtt": [cluster, "Arn"]}]
+    }
     events = templates.one("AWS::RDS::EventSubscription")
     assert events.get("SnsTopicArn") == topic
     assert events.get("SourceType") == "db-cluster"

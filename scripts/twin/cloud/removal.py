@@ -1,0 +1,86 @@
+"""`cdk destroy`: moto forgets half of what a deleted stack made, and remakes some of it when asked.
+
+A stack's resources are made when they are first asked for. So each question about a stack that has
+been deleted, which is what the CDK's command line asks, made resources anew.
+"""
+
+from typing import Any
+
+import boto3
+from moto.cloudformation import parsing
+from moto.cloudformation.models import CloudFormationBackend
+
+# Kinds that moto makes and cannot remove: the service, its call, and the argument for their id.
+# What is part of another resource (routes, rules of a security group) goes with that one.
+CALLS = {
+    "AWS::EC2::FlowLog": ("ec2", "delete_flow_logs", "FlowLogIds"),
+    "AWS::EC2::InternetGateway": ("ec2", "delete_internet_gateway", "InternetGatewayId"),
+    "AWS::EC2::RouteTable": ("ec2", "delete_route_table", "RouteTableId"),
+    "AWS::EC2::VPCEndpoint": ("ec2", "delete_vpc_endpoints", "VpcEndpointIds"),
+    "AWS::ElasticLoadBalancingV2::Listener": ("elbv2", "delete_listener", "ListenerArn"),
+    "AWS::ElasticLoadBalancingV2::TargetGroup": ("elbv2", "delete_target_group", "TargetGroupArn"),
+}
+
+
+def apply() -> None:
+    """Mend moto in this process."""
+    parsing.ResourceMap.delete = _delete_resources  # type: ignore[method-assign]
+    CloudFormationBackend.delete_stack = _delete_stack  # type: ignore[method-assign]
+
+
+def _delete_resources(self: Any) -> None:
+    """The last one made goes first. Nothing is forgotten, so nothing can be made anew."""
+    self.removed = getattr(self, "removed", set())
+    bodies = self._resource_json_map
+    left = [
+        name
+        for name in reversed(self._parsed_resources)
+        if name in bodies
+        and name not in self.removed
+        and bodies[name].get("DeletionPolicy") != "Retain"
+    ]
+    while left:
+        refused: dict[str, Exception] = {}
+        for name in left:
+            try:
+                _delete_resource(self, name, bodies[name])
+            except Exception as error:  # what something else still uses; it goes in the next round
+                refused[name] = error
+            else:
+                self.removed.add(name)
+        if len(refused) == len(left):
+            raise RuntimeError("; ".join(f"{name}: {error}" for name, error in refused.items()))
+        left = list(refused)
+
+
+def _delete_resource(self: Any, name: str, body: Any) -> None:
+    resource = self._parsed_resources[name]
+    if body["Type"] == "AWS::EC2::VPCGatewayAttachment":
+        boto3.client("ec2").detach_internet_gateway(
+            InternetGatewayId=resource.gateway_id, VpcId=resource.vpc_id
+        )
+    elif body["Type"] in CALLS:
+        service, call, argument = CALLS[body["Type"]]
+        id = resource.physical_resource_id
+        given = {argument: [id] if argument.endswith("Ids") else id}
+        getattr(boto3.client(service), call)(**given)  # type: ignore[call-overload]
+    else:
+        self._delete_resource(resource, body)
+
+
+def _delete_stack(self: Any, name_or_stack_id: str) -> None:
+    """The stack is there to be asked about while it goes, and stays where it cannot."""
+    for stack in list(self.stacks.values()):
+        if name_or_stack_id not in (stack.stack_id, stack.name):
+            continue
+        exports = [export.name for export in stack.exports]
+        stack.status = "DELETE_IN_PROGRESS"
+        try:
+            stack.delete()
+        except RuntimeError as error:
+            stack.status = "DELETE_FAILED"
+            stack._add_stack_event("DELETE_FAILED", resource_status_reason=str(error))
+            continue
+        self.deleted_stacks[stack.stack_id] = self.stacks.pop(stack.stack_id)
+        for name in exports:
+            self.exports.pop(name, None)
