@@ -49,6 +49,17 @@ def print_screen(screen: Any) -> None:
     print("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
+def print_line(text: str) -> None:
+    """One line of a stream to standard output, at once."""
+    print(text, flush=True)
+
+
+def write(data: bytes) -> None:
+    """Part of a stream to standard output as it is, at once."""
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
+
+
 def say(text: str) -> None:
     """To the operator, on standard error: what is being done, and what to do next."""
     print(text, file=sys.stderr, flush=True)

@@ -1,5 +1,6 @@
 """AWS, or the local twin in its place: the only door to boto3 for operator commands."""
 
+import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -33,6 +34,22 @@ class Aws:
     @property
     def names(self) -> Names:
         return self.target.names
+
+    @property
+    def region(self) -> str:
+        found: str = self._session.region_name or ""
+        return found
+
+    @property
+    def profile(self) -> str:
+        """The one that is chosen by name; empty for the usual one, and in the twin."""
+        found: str = "" if self.target.is_local else self._session.profile_name
+        return "" if found == "default" else found
+
+    def endpoint(self, service: str) -> str:
+        """Where the service's API answers."""
+        found: str = self._client(service).meta.endpoint_url
+        return found
 
     def call(self, service: str, operation: str, /, **given: Any) -> Answer:
         """One call, as boto3 names it: `call("ecs", "describe_clusters", clusters=[…])`."""
@@ -118,8 +135,10 @@ class Aws:
                 aws_secret_access_key=TWIN_KEY,
                 region_name=self.target.region,
             )
+        # AWS's command line reads this variable, boto3 only AWS_DEFAULT_REGION.
+        region = self.target.region or os.environ.get("AWS_REGION")
         with _explained(self.target):
-            return boto3.Session(region_name=self.target.region)
+            return boto3.Session(region_name=region)
 
 
 def connect(stage: str) -> Aws:

@@ -22,6 +22,12 @@ COMMANDS = {
     "rollback": ("scripts.rollback:rollback", "Back to an earlier release."),
     "sleep": ("scripts.sleep:sleep", "Nothing runs and little is paid until `wake`."),
     "wake": ("scripts.sleep:wake", "As it was before `sleep`."),
+    "logs": ("scripts.logs:logs", "What API, worker and migrations write, merged and followed."),
+    "exec": ("scripts.exec:exec_", "A shell, or one command, in a running ECS task."),
+    "run": ("scripts.run:run", "One command in an ECS task of its own."),
+    "debug": ("scripts.debug:debug", "A shell in a copy of the worker that takes no jobs."),
+    "psql": ("scripts.psql:psql", "SQL on the stage's database."),
+    "tunnel": ("scripts.tunnel:open_tunnel", "The stage's database on a port of this machine."),
     "queues": ("scripts.queues:queues", "Backlog, running jobs and workers of each queue."),
 }
 

@@ -10,10 +10,16 @@ from io import TextIOWrapper
 
 from scripts.errors import OperatorError
 
-BOLD, DIM, RED, RESET = "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[0m"
+BOLD, DIM, RED, YELLOW, RESET = "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[33m", "\x1b[0m"
 PROCESS_COLOURS = {"api": "\x1b[36m", "worker": "\x1b[35m", "migrate": "\x1b[33m"}
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 PREFIX_WIDTH = max(map(len, PROCESS_COLOURS))
+
+
+def shows_colours(env: Mapping[str, str]) -> bool:
+    """Is standard output a terminal, and has nobody said NO_COLOR?"""
+    plain = env.get("NO_COLOR") or env.get("TERM") == "dumb"
+    return sys.stdout.isatty() and not plain
 
 
 class Screen:
@@ -22,8 +28,7 @@ class Screen:
     def __init__(self, env: Mapping[str, str]) -> None:
         if isinstance(sys.stdout, TextIOWrapper):
             sys.stdout.reconfigure(errors="replace")  # a process may log what we cannot show
-        plain = env.get("NO_COLOR") or env.get("TERM") == "dumb"
-        self._is_coloured = sys.stdout.isatty() and not plain
+        self._is_coloured = shows_colours(env)
         self._turn = threading.RLock()  # a signal handler may print while its own thread does
 
     def say(self, text: str = "") -> None:

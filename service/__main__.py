@@ -1,19 +1,25 @@
-"""`python -m service api|worker|migrate|healthcheck`: the one way into the image."""
+"""`python -m service api|worker|migrate|healthcheck|run`: the one way into the image."""
 
 import os
 import sys
 from typing import TYPE_CHECKING
 
-from service.contract import HEARTBEAT_FILE, EnvVar, ProcessName
+from service.contract import HEARTBEAT_FILE, RUN, EnvVar, ProcessName
 
 if TYPE_CHECKING:  # the health check must not pay for it
     from service.settings import Settings
 
-USAGE = f"usage: python -m service {'|'.join(ProcessName)}"
+USAGE = f"usage: python -m service {'|'.join(ProcessName)} | {RUN} PROGRAM..."
+CANNOT_RUN, NOT_FOUND = 126, 127  # a shell's exit codes for these
 
 
 def main(arguments: list[str]) -> int:
-    """Run one process; its exit status: 0 done, 1 failed, 2 used wrongly."""
+    """Run one process; its exit status: 0 done, 1 failed, 2 used wrongly.
+
+    With `run` this process becomes another program, and does not return.
+    """
+    if arguments[:1] == [RUN] and len(arguments) > 1:
+        return _become(arguments[1:])
     if len(arguments) != 1 or arguments[0] not in list(ProcessName):
         return _say(USAGE, 2)
     process = ProcessName(arguments[0])
@@ -31,8 +37,10 @@ def main(arguments: list[str]) -> int:
     except SettingsError as error:
         return _say(f"{process} cannot start: {error}", 2)
     logs.configure(settings, process)
-    if process is ProcessName.MIGRATE:
-        return _migrate(settings)
+    return _migrate(settings) if process is ProcessName.MIGRATE else _serve(process, settings)
+
+
+def _serve(process: ProcessName, settings: "Settings") -> int:
     if process is ProcessName.WORKER:
         from service.worker import run  # noqa: PLC0415
     else:
@@ -44,6 +52,16 @@ def main(arguments: list[str]) -> int:
     except RegistrationError as error:
         return _say(f"{process} cannot start: {error}", 1)
     return 0
+
+
+def _become(command: list[str]) -> int:
+    try:
+        # No shell and no child: the program is PID 1 and gets SIGTERM.
+        os.execvp(command[0], command)  # noqa: S606
+    except FileNotFoundError:
+        return _say(f"run: there is no program {command[0]!r} in this image", NOT_FOUND)
+    except OSError as error:
+        return _say(f"run: {command[0]}: {error.strerror}", CANNOT_RUN)
 
 
 def _migrate(settings: "Settings") -> int:

@@ -16,6 +16,11 @@ class ProcessName(StrEnum):
     HEALTHCHECK = "healthcheck"
 
 
+# `python -m service run PROGRAM …`: any program in a container, in the place of a process. ECS can
+# change a container's command for one ECS task, never the entry point before it.
+RUN = "run"
+
+
 class EnvVar(StrEnum):
     """Every environment variable the service reads, and nothing else reads."""
 

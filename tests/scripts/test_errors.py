@@ -11,7 +11,7 @@ from botocore.exceptions import (
 )
 
 from scripts import errors
-from scripts.aws import explain
+from scripts.aws import Aws, explain
 from scripts.target import Target
 from stacks.config import read_stage
 
@@ -90,3 +90,9 @@ def test_a_twin_that_is_gone_is_named() -> None:
     assert isinstance(found, errors.UnreachableError)
     assert str(found) == "the local twin does not answer"
     assert "moor up" in found.hint
+
+
+def test_region_is_chosen_as_with_awss_own_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_REGION", "eu-north-1")
+    assert Aws(ON_AWS).region == "eu-north-1"
+    assert Aws(TWIN).region == "us-east-1"

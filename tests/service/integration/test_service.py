@@ -62,6 +62,13 @@ async def test_job_goes_from_http_to_the_worker_and_back(
     lines = [json.loads(line) for line in processes.log(worker).splitlines()]
     of_job = [line for line in lines if line.get("job_key") == key]
     assert [line["event"] for line in of_job] == ["job started", "test task", "job complete"]
+    # `moor logs --job KEY` follows a job by its key, from the process that took it in.
+    of_job += [
+        line
+        for line in map(json.loads, processes.log(processes.started[0]).splitlines())
+        if line.get("job_key") == key
+    ]
+    assert of_job[-1]["event"] == "enqueued"
     assert {line["request_id"] for line in of_job} == {"req-from-outside"}
     assert "hello" not in processes.log(worker), "no payload value at info level"
 

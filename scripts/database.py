@@ -1,0 +1,154 @@
+"""The stage's database as an operator reaches it: its address, its password, a way to it."""
+
+import json
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from scripts.aws import Answer, Aws
+from scripts.clock import Clock
+from scripts.errors import DeniedError, OperatorError, OverdueError
+from scripts.session import (
+    Container,
+    PluginError,
+    find_plugin,
+    not_connected,
+    plugin_arguments,
+)
+from scripts.session_task import SessionTask, await_agent, choose, describe, without_exec
+from scripts.target import Target
+from service.contract import DatabaseSecretField, EnvVar, ProcessName
+from stacks.naming import Output
+
+DOCUMENT = "AWS-StartPortForwardingSessionToRemoteHost"
+OPEN_SECONDS = 30
+POLL_SECONDS = 0.2
+READY = b"Waiting for connections"  # the plugin's words when the port is open
+LOOPBACK = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class Database:
+    """What the containers are told, without the password."""
+
+    host: str
+    port: int
+    user: str
+    name: str
+    sslmode: str
+    secret_arn: str
+
+
+def read_database(definition: Answer) -> Database:
+    """Out of the `taskDefinition` that is described."""
+    (container,) = (
+        each
+        for each in definition["containerDefinitions"]
+        if each["name"] in (ProcessName.API, ProcessName.WORKER)
+    )
+    given = {each["name"]: each["value"] for each in container["environment"]}
+    parts = urlsplit(given[EnvVar.DATABASE_URL])
+    return Database(
+        host=parts.hostname or "",
+        port=parts.port or 5432,
+        user=parts.username or "",
+        name=parts.path.removeprefix("/"),
+        sslmode=parse_qs(parts.query).get("sslmode", ["prefer"])[0],
+        secret_arn=given[EnvVar.DATABASE_SECRET_ARN],
+    )
+
+
+def find_database(aws: Aws) -> Database:
+    """As it was deployed."""
+    arn = aws.output(Output.WORKER_TASK_DEFINITION)
+    answer = aws.call("ecs", "describe_task_definition", taskDefinition=arn)
+    return read_database(answer["taskDefinition"])
+
+
+def ask_password(aws: Aws, database: Database) -> str:
+    """The one that Secrets Manager holds now; RDS changes it every week."""
+    answer = aws.call("secretsmanager", "get_secret_value", SecretId=database.secret_arn)
+    password: str = json.loads(answer["SecretString"])[DatabaseSecretField.PASSWORD]
+    return password
+
+
+def with_exec(tasks: Sequence[SessionTask], target: Target) -> list[SessionTask]:
+    """The running ECS tasks that can hold a tunnel. Raises `RefusedError` where none can."""
+    running = [each for each in tasks if each.status == "RUNNING"]
+    found = [each for each in running if each.has_exec]
+    if running and not found:
+        raise without_exec(target)
+    return found
+
+
+def find_way(aws: Aws, wanted: str, clock: Clock) -> Container:
+    """The main container of the newest ECS task that can hold a tunnel, or of the `wanted` one."""
+    arns = list(aws.pages("ecs", "list_tasks", "taskArns", cluster=aws.names.cluster))
+    found = with_exec(describe(aws, arns), aws.target)
+    task = choose(found[:1] if not wanted else found, wanted, aws.target)
+    names = [each.name for each in task.containers]
+    process = ProcessName.API if ProcessName.API in names else ProcessName.WORKER
+    return await_agent(aws, task, process, clock)
+
+
+@contextmanager
+def tunnel(aws: Aws, database: Database, way: Container, port: int, clock: Clock) -> Iterator[Any]:
+    """The database at `port` of this machine while the block runs; gives the plugin's process.
+
+    Such a session is not written to the stage's log of sessions, as those of ExecuteCommand are.
+    """
+    # Not in our process group: a Ctrl-C that cancels a query must not cut the way to it.
+    with (
+        tempfile.TemporaryFile() as said,
+        subprocess.Popen(
+            _open(aws, database, way, port),
+            stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True,
+        ) as plugin,
+    ):  # fmt: skip
+        try:
+            for _ in range(round(OPEN_SECONDS / POLL_SECONDS)):
+                said.seek(0)
+                words = said.read()
+                if READY in words:
+                    break
+                if plugin.poll() is not None:
+                    text = words.decode(errors="replace").strip()
+                    raise PluginError(f"the tunnel did not open: {text or 'it says nothing'}")
+                clock.sleep(POLL_SECONDS)
+            else:
+                raise OverdueError(f"the tunnel is not open after {OPEN_SECONDS} s")
+            yield plugin
+        finally:
+            plugin.terminate()
+
+
+def _open(aws: Aws, database: Database, way: Container, port: int) -> list[str]:
+    request = {
+        "Target": way.target,
+        "DocumentName": DOCUMENT,
+        "Parameters": {
+            "host": [database.host],
+            "portNumber": [str(database.port)],
+            "localPortNumber": [str(port)],
+        },
+    }
+    plugin = find_plugin(is_local=False)
+    try:
+        session = aws.call("ssm", "start_session", **request)
+    except DeniedError as error:
+        raise DeniedError(
+            str(error),
+            f"The caller needs ssm:StartSession on the ECS task and on the document {DOCUMENT}.",
+        ) from None
+    except OperatorError as error:
+        if "TargetNotConnected" in str(error) or "is not connected" in str(error):
+            raise not_connected(way) from None
+        raise
+    return plugin + plugin_arguments(
+        session, region=aws.region, profile=aws.profile,
+        request=request, endpoint=aws.endpoint("ssm"),
+    )  # fmt: skip

@@ -1,0 +1,55 @@
+"""`moor exec`: a shell or a command in a running container."""
+
+import shlex
+import sys
+from typing import Annotated
+
+import typer
+
+from scripts.answer import say, write
+from scripts.aws import connect
+from scripts.clock import Clock
+from scripts.errors import OperatorError
+from scripts.options import DEFAULT_STAGE, SERVICES, StageOption, YesOption, confirm
+from scripts.session import SHELL, find_plugin, hand_over, open_session, run_command
+from scripts.session_task import find_container
+from service.contract import ProcessName
+
+TaskOption = Annotated[
+    str, typer.Option("--task", metavar="ID", help="Which ECS task; the beginning of its id.")
+]
+
+
+def exec_(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[api|worker] [-- COMMAND...]", help="A shell, if no command."),
+    ] = None,
+    *,
+    task: TaskOption = "",
+    stage: StageOption = DEFAULT_STAGE,
+    yes: YesOption = False,
+) -> int:
+    """A shell or a command in a running ECS task; the exit code is the command's own.
+
+    Without api or worker it is a worker's. The command's standard error is part of its output, and
+    its standard input is this terminal, or empty.
+    """
+    process, command = split(words or [])
+    aws = connect(stage)
+    if not command and not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise OperatorError("a shell needs a terminal", "Give a command after `--`.")
+    confirm(aws.target, f"run {shlex.join(command or [SHELL])} in a running ECS task", yes)
+    find_plugin(is_local=aws.target.is_local)  # before anything is asked
+    container = find_container(aws, process, task, Clock())
+    if command:
+        return run_command(aws, container, command, write)
+    say(f"{SHELL} in container {container.name} of ECS task {container.ecs_task}")
+    return hand_over(open_session(aws, container, SHELL))
+
+
+def split(words: list[str]) -> tuple[ProcessName, list[str]]:
+    """`worker python -V` into the process and the command; without a process it is the worker."""
+    if words and words[0] in SERVICES:
+        return ProcessName(words[0]), words[1:]
+    return ProcessName.WORKER, words

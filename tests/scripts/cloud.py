@@ -1,0 +1,47 @@
+"""AWS in this process, by moto, with what the operator's commands look at."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from scripts.aws import Aws
+from scripts.target import Target
+from service.contract import ProcessName
+from stacks.config import read_stage
+
+ACCOUNT, REGION = "123456789012", "us-east-1"  # moto's own
+STAGE = read_stage("dev")
+NAMES = STAGE.names
+
+
+@pytest.fixture
+def aws() -> Iterator[Aws]:
+    """The stage dev, with nothing in it."""
+    with mock_aws():
+        yield Aws(Target(STAGE, region=REGION))
+
+
+def client(service: str) -> Any:
+    return boto3.client(service, region_name=REGION)  # type: ignore[call-overload]
+
+
+def make_log_groups() -> None:
+    for process in (ProcessName.API, ProcessName.WORKER):
+        client("logs").create_log_group(logGroupName=NAMES.log_group(process))
+
+
+def write_lines(group: ProcessName, stream: str, *lines: tuple[int, str]) -> None:
+    """Each with its time in milliseconds; the stream is made if it is not there."""
+    logs = client("logs")
+    name = NAMES.log_group(group)
+    known = logs.describe_log_streams(logGroupName=name)["logStreams"]
+    if stream not in {each["logStreamName"] for each in known}:
+        logs.create_log_stream(logGroupName=name, logStreamName=stream)
+    logs.put_log_events(
+        logGroupName=name,
+        logStreamName=stream,
+        logEvents=[{"timestamp": at, "message": message} for at, message in lines],
+    )

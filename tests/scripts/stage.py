@@ -1,0 +1,184 @@
+"""A stage dev in moto, in this process: its cluster, ECS services and ECS tasks."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
+from moto.ecs.models import ecs_backends
+from moto.moto_api import state_manager
+
+from service.contract import ProcessName
+from stacks.naming import Output
+from tests.scripts.cloud import ACCOUNT, NAMES, REGION, client
+
+
+@dataclass
+class Container:
+    """As moto shows it: the fields are ECS's names in snake case."""
+
+    name: str
+    last_status: str = "RUNNING"
+    runtime_id: str = "f00d-1"
+    managed_agents: list[dict[str, str]] = field(default_factory=list)
+    exit_code: int | None = None
+    reason: str | None = None
+
+
+def agent(status: str) -> list[dict[str, str]]:
+    return [{"name": "ExecuteCommandAgent", "lastStatus": status}]
+
+
+def make_stage(*, has_exec: bool = True) -> None:
+    """A cluster, and for each process a task definition and an ECS service without ECS tasks; the
+    outputs and the secret that name the database."""
+    arn = f"arn:aws:ecs:{REGION}:{ACCOUNT}:task-definition/{NAMES.prefix}-worker:1"
+    for stack in (NAMES.data_stack, NAMES.service_stack):
+        template = {
+            "Resources": {"Topic": {"Type": "AWS::SNS::Topic"}},
+            "Outputs": {Output.WORKER_TASK_DEFINITION: {"Value": arn}},
+        }
+        client("cloudformation").create_stack(StackName=stack, TemplateBody=json.dumps(template))
+    secret = {"username": "moorage", "password": "s3cret"}
+    client("secretsmanager").create_secret(Name="database-secret", SecretString=json.dumps(secret))
+    # else an ECS task stops a little more each time it is looked at
+    state_manager.set_transition("ecs::task", {"progression": "manual", "times": 10**9})
+    ecs = client("ecs")
+    ecs.create_cluster(clusterName=NAMES.cluster)
+    for process in (ProcessName.API, ProcessName.WORKER):
+        ecs.register_task_definition(**definition(process, is_read_only=not has_exec))
+        ecs.create_service(
+            cluster=NAMES.cluster, serviceName=NAMES.service(process), desiredCount=0,
+            taskDefinition=f"{NAMES.prefix}-{process}", launchType="FARGATE",
+            networkConfiguration=network(), enableExecuteCommand=has_exec,
+        )  # fmt: skip
+        (service,) = (
+            each for each in backend().services.values() if each.name == NAMES.service(process)
+        )
+        service.enable_execute_command = has_exec
+
+
+def network() -> dict[str, Any]:
+    """A subnet and a group of moto's own default VPC."""
+    ec2 = client("ec2")
+    subnet = ec2.describe_subnets()["Subnets"][0]["SubnetId"]
+    group = ec2.describe_security_groups()["SecurityGroups"][0]["GroupId"]
+    return {
+        "awsvpcConfiguration": {
+            "subnets": [subnet], "securityGroups": [group], "assignPublicIp": "ENABLED",
+        }
+    }  # fmt: skip
+
+
+def definition(process: ProcessName, *, is_read_only: bool = False) -> dict[str, Any]:
+    """As stacks/process.py makes it, where these commands look."""
+
+    def container(name: str, **more: Any) -> dict[str, Any]:
+        return {
+            "name": name,
+            "image": "moorage",
+            "command": [name],
+            "user": "10001:10001",
+            "memory": 256,
+            "readonlyRootFilesystem": is_read_only,
+            "environment": [
+                {
+                    "name": "DATABASE_URL",
+                    "value": "postgresql://moorage@db.example.com:5433/moorage?sslmode=verify-full"
+                    "&sslrootcert=/etc/ssl/rds-global-bundle.pem",
+                },
+                {"name": "DATABASE_SECRET_ARN", "value": "database-secret"},
+            ],
+            "logConfiguration": {
+                "logDriver": "awslogs",
+                "options": {
+                    "awslogs-group": NAMES.log_group(process),
+                    "awslogs-region": REGION,
+                    "awslogs-stream-prefix": name,
+                },
+            },
+            **more,
+        }
+
+    return {
+        "family": f"{NAMES.prefix}-{process}",
+        "networkMode": "awsvpc",
+        "requiresCompatibilities": ["FARGATE"],
+        "cpu": "256",
+        "memory": "512",
+        "taskRoleArn": "arn:aws:iam::123456789012:role/task",
+        "executionRoleArn": "arn:aws:iam::123456789012:role/execution",
+        "volumes": [{"name": "writable"}],
+        "containerDefinitions": [
+            container("migrate", essential=False),
+            container(
+                process,
+                essential=True,
+                dependsOn=[{"containerName": "migrate", "condition": "SUCCESS"}],
+                healthCheck={"command": ["CMD", "true"]},
+            ),
+        ],
+    }
+
+
+def backend() -> Any:
+    return ecs_backends[ACCOUNT][REGION]
+
+
+def start_task(process: ProcessName, *, has_exec: bool = True, agent_is: str = "RUNNING") -> Any:
+    """One more running ECS task of the service; moto's own object of it."""
+    answer = client("ecs").run_task(
+        cluster=NAMES.cluster, taskDefinition=f"{NAMES.prefix}-{process}", launchType="FARGATE",
+        networkConfiguration=network(), group=f"service:{NAMES.service(process)}",
+    )  # fmt: skip
+    task = backend().tasks[NAMES.cluster][answer["tasks"][0]["taskArn"]]
+    task.service_name = NAMES.service(process)
+    task.enable_execute_command = has_exec
+    task.started_at = datetime.now(UTC)
+    task.containers = [
+        Container("migrate", "STOPPED", exit_code=0),
+        Container(process, managed_agents=agent(agent_is) if has_exec else []),
+    ]
+    return task
+
+
+def answer_execute_command(file: Path) -> Callable[..., Any]:
+    """A handler of botocore's `before-call` that opens a session: it writes down the command."""
+
+    def handle(params: dict[str, Any], **_: Any) -> tuple[AWSResponse, dict[str, Any]]:
+        given = json.loads(params["body"])
+        assert given["interactive"] is True
+        file.write_text(given["command"])
+        session = {
+            "sessionId": "ecs-execute-command-1",
+            "streamUrl": f"file://{file}",
+            "tokenValue": "the token",
+        }
+        return AWSResponse("", 200, HTTPHeaders(), None), {"session": session}
+
+    return handle
+
+
+def answer_start_session(params: dict[str, Any], **_: Any) -> tuple[AWSResponse, dict[str, Any]]:
+    """A handler of botocore's `before-call` that lets any tunnel be opened."""
+    given = json.loads(params["body"])
+    assert given["DocumentName"] == "AWS-StartPortForwardingSessionToRemoteHost"
+    session = {"SessionId": "tunnel-1", "StreamUrl": "wss://x", "TokenValue": "the token"}
+    return AWSResponse("", 200, HTTPHeaders(), None), session
+
+
+def on_every_client(event: str, handler: Callable[..., Any]) -> None:
+    """Every client that boto3 makes from now on in this process calls it."""
+    make = boto3.Session.client
+
+    def client(self: Any, *arguments: Any, **named: Any) -> Any:
+        made = make(self, *arguments, **named)
+        made.meta.events.register_first(event, handler)
+        return made
+
+    boto3.Session.client = client  # type: ignore[method-assign]

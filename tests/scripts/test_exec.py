@@ -1,0 +1,207 @@
+"""`moor exec` as a process of its own, with a plugin that behaves as AWS's does."""
+
+import json
+import os
+import pty
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scripts.transcript import Transcript, wrap
+from tests.conftest import ROOT
+from tests.scripts.conftest import wait_until
+
+SECONDS = 60
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """With the plugin on PATH."""
+    plugin = tmp_path / "bin" / "session-manager-plugin"
+    plugin.parent.mkdir()
+    script = Path(__file__).with_name("plugin.py")
+    plugin.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {script} "$@"\n')
+    plugin.chmod(0o755)
+    path = os.environ["PATH"]  # noqa: TID251
+    return {"PATH": f"{plugin.parent}:{path}", "AWS_REGION": "us-east-1", "HOME": str(tmp_path)}
+
+
+def moor(tmp_path: Path, *words: str) -> list[str]:
+    file = tmp_path / "command"
+    return [sys.executable, "-m", "tests.scripts.moor_with_session", str(file), *words]
+
+
+def run(
+    tmp_path: Path, environment: dict[str, str], *command: str, **given: str
+) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        moor(tmp_path, "exec", "worker", "--stage", "dev", "--", *command),
+        cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=SECONDS,
+        **({"input": given["input"]} if given else {"stdin": subprocess.DEVNULL}),
+    )  # fmt: skip
+
+
+def test_output_and_exit_code_are_the_commands_own(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    script = "import sys; print('out'); print('it\\'s \"$HOME\"'); sys.exit(7)"
+    result = run(tmp_path, environment, sys.executable, "-c", script)
+    assert result.stdout == 'out\nit\'s "$HOME"\n'
+    assert result.returncode == 7
+    assert "SessionId" not in result.stderr
+
+
+def test_output_without_a_last_newline_stays_so(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    result = run(tmp_path, environment, "printf", "a\\nb")
+    assert (result.stdout, result.returncode) == ("a\nb", 0)
+
+
+def test_command_that_is_not_there_gives_the_shells_exit_code(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    result = run(tmp_path, environment, "no-such-program")
+    assert result.returncode == 127
+    assert "no-such-program" in result.stdout
+
+
+def test_it_works_in_a_pipe_whose_end_has_come(tmp_path: Path, environment: dict[str, str]) -> None:
+    result = run(tmp_path, environment, "echo", "still here", input="")
+    assert (result.stdout, result.returncode) == ("still here\n", 0)
+
+
+def test_a_shell_without_a_terminal_is_refused(tmp_path: Path, environment: dict[str, str]) -> None:
+    result = run(tmp_path, environment)
+    assert result.returncode == 1
+    assert "a shell needs a terminal" in result.stderr
+
+
+def test_missing_plugin_is_named_with_where_to_get_it(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    (tmp_path / "bin" / "session-manager-plugin").unlink()
+    result = run(tmp_path, environment, "true")
+    assert result.returncode == 1
+    assert "session-manager-plugin is not on PATH" in result.stderr
+    assert "https://docs.aws.amazon.com/" in result.stderr
+
+
+def test_session_that_does_not_begin_shows_what_the_plugin_says(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    plugin = tmp_path / "bin" / "session-manager-plugin"
+    plugin.write_text("#!/bin/sh\necho 'An error of its own'; exit 255\n")
+    result = run(tmp_path, environment, "true")
+    assert result.returncode == 1
+    assert result.stdout == ""
+    assert "An error of its own" in result.stderr
+
+
+def test_ctrl_c_ends_the_remote_command_and_not_us_before_it(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    began = tmp_path / "began"
+    script = f"touch {began}; sleep 100"
+    with subprocess.Popen(
+        moor(tmp_path, "exec", "worker", "--stage", "dev", "--", "sh", "-c", script),
+        cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        start_new_session=True,
+    ) as child:  # fmt: skip
+        wait_until(began.exists, "the command runs")
+        os.killpg(child.pid, signal.SIGINT)
+        assert child.wait(SECONDS) == 130
+
+
+class Terminal:
+    """A terminal with `moor …` in it."""
+
+    def __init__(self, words: list[str], environment: dict[str, str]) -> None:
+        self._pid, self._terminal = pty.fork()
+        if self._pid == 0:
+            os.chdir(ROOT)
+            os.execve(words[0], words, environment)
+        self._shown = b""
+
+    def type(self, text: str) -> None:
+        os.write(self._terminal, text.encode())
+
+    def await_text(self, text: str) -> None:
+        wait_until(lambda: self._shows(text.encode()), text)
+
+    def await_end(self) -> int:
+        _, status = os.waitpid(self._pid, 0)
+        return os.waitstatus_to_exitcode(status)
+
+    def _shows(self, text: bytes) -> bool:
+        if text not in self._shown:
+            self._shown += os.read(self._terminal, 4096)
+        return text in self._shown
+
+
+def test_shell_has_the_terminal_for_itself(tmp_path: Path, environment: dict[str, str]) -> None:
+    terminal = Terminal(moor(tmp_path, "exec", "--stage", "dev"), environment)
+    terminal.await_text("Starting session")
+    terminal.type("echo $((6 * 7))\n")
+    terminal.await_text("42")
+    terminal.type("echo $((7 * 9)); sleep 100\n")
+    terminal.await_text("63")
+    time.sleep(0.5)  # before the sleep, Ctrl-C would end nothing
+    terminal.type("\x03")
+    terminal.type("echo after-$((1 + 1)); exit 3\n")
+    terminal.await_text("after-2")
+    terminal.await_text("Exiting session")
+    assert terminal.await_end() == 0
+
+
+def test_debug_leaves_nothing_behind(tmp_path: Path, environment: dict[str, str]) -> None:
+    terminal = Terminal(moor(tmp_path, "debug", "--stage", "dev", "--for", "10m"), environment)
+    terminal.await_text("it ends by itself after 10 min")
+    terminal.await_text("Starting session")
+    terminal.type("echo $((6 * 7)); exit\n")
+    terminal.await_text("42")
+    terminal.await_text("stopped ECS task")
+    assert terminal.await_end() == 0
+    left = json.loads((tmp_path / "command.after").read_text())
+    assert [arn for arn in left["definitions"] if "debug" in arn] == []
+    assert left["stopped"] == ["moor-debug"]
+    assert len(left["running"]) == 1
+
+
+BYTES = st.binary(max_size=40) | st.text("abc123:\r\n", max_size=40).map(str.encode)
+
+
+@given(st.lists(BYTES, max_size=6), st.integers(0, 255), st.lists(st.integers(0, 300), max_size=8))
+def test_output_comes_out_whole_however_it_is_cut(
+    pieces: list[bytes], code: int, cuts: list[int]
+) -> None:
+    nonce = "abc123"
+    output = b"".join(pieces).replace(nonce.encode(), b"").replace(b"\r", b"")
+    stream = (
+        b"\nStarting session with SessionId: x\r\n" + b"abc123:" + output.replace(b"\n", b"\r\n")
+        + b"abc123%d:" % code + b"\n\nExiting session with sessionId: x.\n\n"
+    )  # fmt: skip
+    edges = sorted({0, len(stream), *(cut % len(stream) for cut in cuts)})
+    transcript = Transcript(nonce)
+    shown = b""
+    for start, end in pairwise(edges):
+        shown += transcript.feed(stream[start:end])
+    assert shown + transcript.rest() == output
+    assert transcript.exit_code == code
+
+
+def test_prompt_is_shown_while_the_command_waits_for_an_answer() -> None:
+    transcript = Transcript("abc123")
+    assert transcript.feed(b"banner\nabc123:Your name? ") == b"Your name? "
+
+
+def test_mark_is_not_in_the_command_line() -> None:
+    assert "abcd1234" not in wrap(["ps", "ax"], "abcd1234")

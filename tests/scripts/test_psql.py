@@ -1,0 +1,152 @@
+"""`moor psql` and `moor tunnel` as processes, with a plugin and a psql that say what they get."""
+
+import json
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from scripts.database import Database, read_database, with_exec
+from scripts.errors import RefusedError
+from scripts.psql import environment
+from scripts.target import Target
+from service.contract import ProcessName
+from stacks.config import read_stage
+from tests.conftest import ROOT
+from tests.scripts.conftest import free_port, wait_until
+from tests.scripts.stage import definition
+from tests.scripts.test_session_task import TASK
+
+SECONDS = 60
+DATABASE = Database("db.example.com", 5433, "moorage", "moorage", "verify-full", "database-secret")
+PLUGIN = """
+import json, socket, sys
+session, region, operation, profile, request, endpoint = sys.argv[1:]
+parameters = json.loads(request)["Parameters"]
+print("Starting session with SessionId", json.loads(session)["SessionId"], flush=True)
+assert parameters["host"] == ["db.example.com"] and parameters["portNumber"] == ["5433"]
+try:
+    server = socket.create_server(("127.0.0.1", int(parameters["localPortNumber"][0])))
+except OSError as error:
+    sys.exit(f"listen tcp: {error.strerror}")
+print("Waiting for connections...", flush=True)
+while True:
+    server.accept()[0].close()
+"""
+PSQL = """
+import json, os, socket, sys
+told = {name: value for name, value in os.environ.items() if name.startswith("PG")}
+socket.create_connection((told["PGHOSTADDR"], int(told["PGPORT"])), 10).close()
+print(json.dumps({"arguments": sys.argv[1:], "told": told}))
+sys.exit(3)
+"""
+
+
+@pytest.fixture
+def environ(tmp_path: Path) -> dict[str, str]:
+    """With both on PATH."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for name, code in (("session-manager-plugin", PLUGIN), ("psql", PSQL)):
+        script = tmp_path / f"{name}.py"
+        script.write_text(code)
+        program = folder / name
+        program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {script} "$@"\n')
+        program.chmod(0o755)
+    path = os.environ["PATH"]  # noqa: TID251
+    return {
+        "PATH": f"{folder}:{path}", "AWS_REGION": "us-east-1", "HOME": str(tmp_path),
+        "PGHOST": "a developer's own", "PGSERVICE": "another",
+    }  # fmt: skip
+
+
+def moor(tmp_path: Path, *words: str) -> list[str]:
+    return [
+        sys.executable, "-m", "tests.scripts.moor_with_session", str(tmp_path / "x"), *words,
+        "--stage", "dev",
+    ]  # fmt: skip
+
+
+def test_address_is_what_the_containers_are_told() -> None:
+    assert read_database(definition(ProcessName.WORKER)) == DATABASE
+
+
+def test_certificate_is_held_against_the_databases_own_name_through_the_tunnel() -> None:
+    told = environment(DATABASE, "s3cret", tunnel_port=6000)
+    assert (told["PGHOST"], told["PGHOSTADDR"]) == ("db.example.com", "127.0.0.1")
+    assert (told["PGPORT"], told["PGSSLMODE"]) == ("6000", "verify-full")
+    assert "BEGIN CERTIFICATE" in Path(told["PGSSLROOTCERT"]).read_text()
+
+
+def test_twins_database_is_reached_directly() -> None:
+    told = environment(replace(DATABASE, host="127.0.0.1", sslmode="prefer"), "s3cret")
+    assert (told["PGHOST"], told["PGPORT"], told["PGSSLMODE"]) == ("127.0.0.1", "5433", "prefer")
+    assert "PGHOSTADDR" not in told
+
+
+def test_tunnel_needs_a_task_with_exec() -> None:
+    without = replace(TASK, has_exec=False)
+    dev = Target(read_stage("dev"))
+    assert with_exec([without, TASK], dev) == [TASK]
+    with pytest.raises(RefusedError) as caught:
+        with_exec([without], dev)
+    assert "enable_exec = true" in caught.value.hint
+
+
+def test_psql_gets_the_password_by_its_environment_and_its_exit_code_is_passed_on(
+    tmp_path: Path, environ: dict[str, str]
+) -> None:
+    result = subprocess.run(
+        [*moor(tmp_path, "psql"), "--", "-c", "SELECT 1"],
+        cwd=ROOT, env=environ, capture_output=True, text=True, check=False, timeout=SECONDS,
+    )  # fmt: skip
+    assert result.returncode == 3, result.stderr
+    got = json.loads(result.stdout)
+    assert got["arguments"] == ["-c", "SELECT 1"]
+    assert got["told"]["PGPASSWORD"] == "s3cret"
+    assert got["told"]["PGHOST"] == "db.example.com"
+    assert "PGSERVICE" not in got["told"]
+    assert "s3cret" not in result.stderr
+
+
+def is_open(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_tunnel_stays_until_it_is_told_to_end(
+    tmp_path: Path, environ: dict[str, str], number: signal.Signals
+) -> None:
+    port = free_port()
+    with subprocess.Popen(
+        moor(tmp_path, "tunnel", "--port", str(port)),
+        cwd=ROOT, env=environ, stdout=subprocess.PIPE, text=True,
+    ) as child:  # fmt: skip
+        assert child.stdout is not None
+        line = child.stdout.readline().strip()
+        assert line == f"postgresql://moorage@127.0.0.1:{port}/moorage?sslmode=require"
+        assert is_open(port)
+        child.send_signal(number)
+        assert child.wait(SECONDS) == 128 + number
+    wait_until(lambda: not is_open(port), "the plugin has ended")
+
+
+def test_port_that_is_taken_is_said_in_the_plugins_words(
+    tmp_path: Path, environ: dict[str, str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        result = subprocess.run(
+            moor(tmp_path, "tunnel", "--port", port),
+            cwd=ROOT, env=environ, capture_output=True, text=True, check=False, timeout=SECONDS,
+        )  # fmt: skip
+    assert result.returncode == 1
+    assert "Address already in use" in result.stderr
+    assert result.stdout == ""
