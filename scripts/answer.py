@@ -18,7 +18,11 @@ def print_json(value: Any) -> None:
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Aligned columns to standard output; no frames, so that it can be cut and pasted."""
-    from rich.console import Console
+    print_screen(make_table(columns, rows))
+
+
+def make_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Any:
+    """The table alone, to be part of a screen."""
     from rich.table import Table
     from rich.text import Text
 
@@ -28,9 +32,21 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
     for row in rows:
         # Text, because what comes from outside is never markup
         table.add_row(*(Text(DASH if cell in (None, "") else str(cell)) for cell in row))
-    # A pipe has no width: nothing is folded there.
-    width = None if sys.stdout.isatty() else 10_000
-    Console(width=width, highlight=False).print(table, soft_wrap=width is not None)
+    return table
+
+
+def print_screen(screen: Any) -> None:
+    """Anything that Rich can show, to standard output."""
+    from rich.console import Console
+
+    if sys.stdout.isatty():
+        Console(highlight=False).print(screen)
+        return
+    # A pipe has no width: nothing is folded there, and nothing is filled up with blanks.
+    console = Console(width=10_000, highlight=False)
+    with console.capture() as captured:
+        console.print(screen, soft_wrap=True)
+    print("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
 def print_line(text: str) -> None:

@@ -65,6 +65,8 @@ class Aws:
 
     def together(self, *calls: tuple[str, str, Mapping[str, Any]]) -> list[Answer]:
         """Several calls at a time; the answers in their order."""
+        if not calls:
+            return []
         for service in {service for service, *_ in calls}:
             self._client(service)  # boto3 makes clients in one thread only
         with ThreadPoolExecutor(len(calls)) as pool:

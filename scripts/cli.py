@@ -7,9 +7,8 @@ from collections.abc import Sequence
 import typer
 from typer.exceptions import Abort, TyperException
 
-from scripts import debug, down, logs, psql, queues, run, tunnel, up
-from scripts import exec as exec_
 from scripts.answer import say
+from scripts.commands import Commands
 from scripts.errors import OperatorError
 
 HELP = """
@@ -22,6 +21,7 @@ INTERRUPTED = 130
 
 app = typer.Typer(
     name="moor",
+    cls=Commands,
     help=HELP,
     no_args_is_help=True,
     rich_markup_mode=None,  # rich would double the time of `moor --help`
@@ -33,17 +33,6 @@ app = typer.Typer(
 @app.callback()
 def moor() -> None:
     """Without a command: the help."""
-
-
-app.command()(up.up)
-app.command()(down.down)
-app.command()(queues.queues)
-app.command()(logs.logs)
-app.command("exec")(exec_.exec_)
-app.command()(run.run)
-app.command()(debug.debug)
-app.command()(psql.psql)
-app.command("tunnel")(tunnel.open_tunnel)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

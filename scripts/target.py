@@ -33,6 +33,11 @@ class Target:
         stage = self.stage.stage
         return f"moor {words}" + ("" if stage == LOCAL_STAGE else f" --stage {stage}")
 
+    @property
+    def deploy_command(self) -> str:
+        """How an operator brings the code as it is now to this stage."""
+        return "moor up" if self.is_local else "cdk deploy"
+
     def __str__(self) -> str:
         return f"stage {self.stage.stage}"
 

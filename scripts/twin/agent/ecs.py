@@ -11,7 +11,7 @@ from moto.moto_api import state_manager
 
 from scripts.twin.agent import calls
 from scripts.twin.agent.deployment import Deployment, begin
-from scripts.twin.agent.record import ask_to_stop, enable_exec, furnish, has_ended
+from scripts.twin.agent.record import ask_to_stop, enable_exec, furnish, has_ended, now
 
 NEVER = 10**9
 # Of UpdateService: what takes effect in new ECS tasks only.
@@ -29,6 +29,11 @@ class EcsBackend(EC2ContainerServiceBackend):
         super().__init__(region_name, account_id)
         self.lock = threading.RLock()
         self.asked = threading.Event()
+
+    def register_task_definition(self, *given: Any, **named: Any) -> Any:
+        made: Any = super().register_task_definition(*given, **named)
+        made.registered_at = now()
+        return made
 
     def create_service(self, cluster_str: str, service_name: str, *given: Any, **named: Any) -> Any:
         with self.lock:

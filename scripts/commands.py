@@ -1,0 +1,58 @@
+"""Every command of `moor`, in the order of its help; a module is loaded when its command is run.
+
+`moor --help` and the shell's completion read this table alone, so they take no longer with each
+command. A command's own docstring is what `moor COMMAND --help` shows.
+"""
+
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
+
+# Name, where it is (a function, or a Typer with commands of its own), and what it does.
+COMMANDS = {
+    "up": ("scripts.up:up", "The local stage: start it, or bring it up to date."),
+    "down": ("scripts.down:down", "End the local stage's processes; its data stays."),
+    "status": ("scripts.status:status", "How a stage is, on one screen."),
+    "scale": ("scripts.scale:scale", "Another number of API or worker, which stays."),
+    "restart": ("scripts.restart:restart", "The same release anew, without an interruption."),
+    "deployments": ("scripts.deployments:deployments", "Which releases there were."),
+    "rollback": ("scripts.rollback:rollback", "Back to an earlier release."),
+    "sleep": ("scripts.sleep:sleep", "Nothing runs and little is paid until `wake`."),
+    "wake": ("scripts.sleep:wake", "As it was before `sleep`."),
+    "logs": ("scripts.logs:logs", "What API, worker and migrations write, merged and followed."),
+    "exec": ("scripts.exec:exec_", "A shell, or one command, in a running ECS task."),
+    "run": ("scripts.run:run", "One command in an ECS task of its own."),
+    "debug": ("scripts.debug:debug", "A shell in a copy of the worker that takes no jobs."),
+    "psql": ("scripts.psql:psql", "SQL on the stage's database."),
+    "tunnel": ("scripts.tunnel:open_tunnel", "The stage's database on a port of this machine."),
+    "queues": ("scripts.queues:queues", "Backlog, running jobs and workers of each queue."),
+}
+
+
+class Commands(TyperGroup):
+    """The commands of the table, each without its options until it is asked for."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        for name, (_, line) in COMMANDS.items():
+            self.add_command(TyperCommand(name, help=line))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The name, the command that was meant, and the arguments that are left for it."""
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, load(name) if name in COMMANDS else command, rest
+
+
+def load(name: str) -> Any:
+    """The command with its options."""
+    module, _, attribute = COMMANDS[name][0].partition(":")
+    found = getattr(import_module(module), attribute)
+    if isinstance(found, typer.Typer):
+        return get_command(found)
+    # The same settings as those of the whole.
+    alone = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    alone.command(name)(found)
+    return get_command(alone)

@@ -1,0 +1,141 @@
+"""A checkout of somebody who has just cloned the project and put a domain of theirs into it."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import boto3
+import httpx
+
+from scripts.twin.settings import Twin
+from tests.conftest import ROOT
+from tests.scripts.conftest import free_port
+
+COMMAND_SECONDS = 300
+TASKS = """
+import asyncio
+
+from service.queue.context import Context
+from service.queue.registry import task
+
+RELEASE = 1
+
+
+@task(timeout=60)
+async def bake(ctx: Context, *, seconds: float = 0) -> dict[str, int]:
+    ctx.log.info("in the oven")
+    await asyncio.sleep(seconds)
+    return {"release": RELEASE}
+"""
+
+
+@dataclass
+class Checkout:
+    """Its folder, and what its user does in it."""
+
+    folder: Path
+    port: int = field(default_factory=free_port)
+
+    @classmethod
+    def clone(cls, folder: Path) -> "Checkout":
+        """What git knows of this checkout, with the environments that `make setup` has made."""
+        listed = subprocess.run(
+            ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+            cwd=ROOT, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        for name in filter(None, listed.stdout.split("\0")):
+            if (ROOT / name).is_file():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(ROOT / name, folder / name)
+        for made in (".venv", "node_modules"):
+            (folder / made).symlink_to(ROOT / made)
+        jobs = folder / "service/domain/bakery/jobs"
+        jobs.mkdir(parents=True)
+        for init in (jobs / "__init__.py", jobs.parent / "__init__.py"):
+            init.touch()
+        (jobs / "tasks.py").write_text(TASKS)
+        return cls(folder)
+
+    @property
+    def tasks(self) -> Path:
+        return self.folder / "service/domain/bakery/jobs/tasks.py"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        kept = {"PATH", "HOME", "LANG"}
+        given = {name: value for name, value in os.environ.items() if name in kept}  # noqa: TID251
+        return {**given, "API_PORT": str(self.port), "NO_COLOR": "1"}
+
+    def start(self, *arguments: str) -> "subprocess.Popen[str]":
+        """`moor …` in the background, its output to be read."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "scripts.cli", *arguments],
+            cwd=self.folder, env=self.environment, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+
+    def moor(self, *arguments: str, code: int = 0) -> "subprocess.CompletedProcess[str]":
+        """`moor …` to its end; fails where it ends otherwise than expected."""
+        done = subprocess.run(
+            [sys.executable, "-m", "scripts.cli", *arguments],
+            cwd=self.folder, env=self.environment, text=True, capture_output=True,
+            stdin=subprocess.DEVNULL, check=False, timeout=COMMAND_SECONDS,
+        )  # fmt: skip
+        assert done.returncode == code, f"moor {arguments}: {done.stdout}{done.stderr}"
+        return done
+
+    def answer(self, *arguments: str) -> Any:
+        """What `moor … --json` says."""
+        return json.loads(self.moor(*arguments, "--json").stdout)
+
+    @property
+    def twin(self) -> Twin:
+        twin = Twin.load(self.folder / ".moorage")
+        assert twin is not None, "the twin does not run"
+        return twin
+
+    def client(self, service: str) -> Any:
+        """boto3 as its user has it, pointed at the twin."""
+        return boto3.client(
+            service,  # type: ignore[call-overload]
+            endpoint_url=self.twin.endpoint, region_name=self.twin.region,
+            aws_access_key_id="x", aws_secret_access_key="x",
+        )  # fmt: skip
+
+    def http(self) -> httpx.Client:
+        """The API, with its key as `. .moorage/twin/env` gives it."""
+        shown = subprocess.run(
+            ["sh", "-c", '. .moorage/twin/env && printf %s "$API_KEY"'],
+            cwd=self.folder, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        return httpx.Client(base_url=self.twin.url, headers={"X-API-Key": shown.stdout}, timeout=15)
+
+    def enqueue(self, http: httpx.Client, seconds: float = 0) -> str:
+        """A job of the domain's task; its key."""
+        body = {"task": "bake", "payload": {"seconds": seconds}}
+        job_id: str = http.post("/api/v1/jobs", json=body).raise_for_status().json()["job_id"]
+        return job_id
+
+    def result(self, http: httpx.Client, key: str, seconds: float = 60) -> dict[str, Any]:
+        """The job, once it is complete."""
+        deadline = time.monotonic() + seconds
+        while True:
+            job: dict[str, Any] = http.get(f"/api/v1/jobs/{key}").raise_for_status().json()
+            if job["status"] == "complete":
+                return job
+            assert time.monotonic() < deadline, job
+            time.sleep(0.1)
+
+    def service(self, process: str) -> dict[str, Any]:
+        """The ECS service as plain AWS tools see it."""
+        (found,) = self.client("ecs").describe_services(
+            cluster="moorage-local-cluster", services=[f"moorage-local-{process}-service"]
+        )["services"]
+        assert isinstance(found, dict)
+        return found

@@ -1,0 +1,189 @@
+"""What the README promises to somebody new, in one sitting: from `moor up` to `moor down`.
+
+The tests build on one another, in this order, on one twin.
+"""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from tests.e2e.checkout import Checkout
+from tests.scripts.conftest import wait_until
+
+CLUSTER, WORKERS = "moorage-local-cluster", "moorage-local-worker-service"
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
+    made = Checkout.clone(tmp_path_factory.mktemp("shop"))
+    try:
+        up = made.moor("up")
+        assert "API is healthy" in up.stdout
+        yield made
+    finally:
+        made.moor("down")
+
+
+@pytest.fixture
+def http(shop: Checkout) -> Iterator[httpx.Client]:
+    with shop.http() as client:
+        yield client
+
+
+def running(shop: Checkout, process: str = "worker") -> int:
+    count: int = shop.service(process)["runningCount"]
+    return count
+
+
+def test_a_job_comes_back_with_its_result(shop: Checkout, http: httpx.Client) -> None:
+    assert shop.result(http, shop.enqueue(http))["result"] == {"release": 1}
+    assert httpx.post(f"{shop.twin.url}/api/v1/jobs", json={"task": "bake"}).status_code == 401
+
+
+def test_status_shows_the_stage_on_one_screen(shop: Checkout) -> None:
+    shown = shop.moor("status").stdout
+    assert "api" in shown
+    assert "worker" in shown
+    told = json.dumps(shop.answer("status"))
+    assert "COMPLETED" in told
+
+
+def test_logs_follow_one_job_from_the_api_to_the_worker(shop: Checkout, http: httpx.Client) -> None:
+    key = shop.enqueue(http, seconds=2)
+    other = shop.enqueue(http)
+    following = shop.start("logs", "--follow", "--job", key)
+    try:
+        shop.result(http, key)
+        time.sleep(4)
+    finally:
+        following.terminate()
+    shown, _ = following.communicate(timeout=20)
+    for line in ("enqueued", "job started", "in the oven", "job complete"):
+        assert sum(line in each for each in shown.splitlines()) == 1, shown
+    assert other not in shown
+
+
+def test_exec_returns_output_and_exit_code(shop: Checkout) -> None:
+    done = shop.moor(
+        "exec", "worker", "--", "python", "-c", "print(6 * 7); raise SystemExit(3)", code=3
+    )
+    assert done.stdout.split() == ["42"]
+
+
+def test_run_does_one_thing_in_an_ecs_task_of_its_own(shop: Checkout) -> None:
+    done = shop.moor("run", "--", "python", "-c", "print('once'); raise SystemExit(4)", code=4)
+    assert "once" in done.stdout
+
+
+def test_three_workers_take_jobs_after_scale(shop: Checkout, http: httpx.Client) -> None:
+    shop.moor("scale", "worker", "3")
+    assert running(shop) == 3
+    keys = [shop.enqueue(http, seconds=1) for _ in range(60)]
+    jobs = [shop.result(http, key) for key in keys]
+    assert len({job["worker_id"] for job in jobs}) == 3
+
+
+def test_the_plain_aws_call_does_the_same(shop: Checkout) -> None:
+    shop.client("ecs").update_service(cluster=CLUSTER, service=WORKERS, desiredCount=4)
+    wait_until(lambda: running(shop) == 4, "four workers", 60)
+    shop.moor("scale", "worker", "--min", "1", "--max", "4")
+    shop.moor("scale", "worker", "1")
+    wait_until(lambda: running(shop) == 1, "one worker", 90)
+
+
+class Callers(threading.Thread):
+    """Enqueues all the time; what it got for it."""
+
+    def __init__(self, shop: Checkout, http: httpx.Client) -> None:
+        super().__init__()
+        self._shop, self._http = shop, http
+        self._stop_asked = threading.Event()
+        self.keys: list[str] = []
+        self.failures: list[str] = []
+
+    def run(self) -> None:
+        while not self._stop_asked.is_set():
+            try:
+                self.keys.append(self._shop.enqueue(self._http, seconds=0.2))
+            except (httpx.HTTPError, KeyError) as error:
+                self.failures.append(repr(error))
+            time.sleep(0.05)
+
+    def end(self) -> None:
+        self._stop_asked.set()
+        self.join(30)
+
+
+def test_new_code_rolls_out_with_no_failed_request_and_no_lost_job(
+    shop: Checkout, http: httpx.Client
+) -> None:
+    callers = Callers(shop, http)
+    callers.start()
+    try:
+        shop.tasks.write_text(shop.tasks.read_text().replace("RELEASE = 1", "RELEASE = 2"))
+        shop.moor("up")
+    finally:
+        callers.end()
+    assert callers.failures == []
+    assert len(callers.keys) > 10
+    releases = [shop.result(http, key)["result"]["release"] for key in callers.keys]
+    assert releases[0] == 1
+    assert shop.result(http, shop.enqueue(http))["result"] == {"release": 2}
+
+
+def test_a_broken_release_goes_back_by_itself(shop: Checkout, http: httpx.Client) -> None:
+    good = shop.service("worker")["taskDefinition"]
+    whole = shop.tasks.read_text()
+    callers = Callers(shop, http)
+    callers.start()
+    try:
+        shop.tasks.write_text(whole + "\nraise RuntimeError('no flour')\n")
+        failed = shop.moor("up", code=1)
+    finally:
+        callers.end()
+        shop.tasks.write_text(whole)
+    assert "no flour" in failed.stdout + failed.stderr
+    wait_until(lambda: shop.service("worker")["taskDefinition"] == good, "the release before", 90)
+    assert callers.failures == []
+    assert shop.result(http, shop.enqueue(http))["result"] == {"release": 2}
+    shop.moor("up")
+
+
+def test_rollback_brings_the_release_before(shop: Checkout, http: httpx.Client) -> None:
+    releases = shop.answer("deployments")
+    assert len(releases) >= 2
+    shop.moor("rollback")
+    assert shop.result(http, shop.enqueue(http))["result"] == {"release": 1}
+    shop.moor("up")
+    assert shop.result(http, shop.enqueue(http))["result"] == {"release": 2}
+
+
+def test_a_backlog_of_slow_jobs_calls_for_workers_and_lets_them_go_again(
+    shop: Checkout, http: httpx.Client
+) -> None:
+    keys = [shop.enqueue(http, seconds=2) for _ in range(500)]
+    wait_until(lambda: running(shop) == 4, "four workers", 120)
+    for key in keys:
+        shop.result(http, key, seconds=240)
+    # fifteen of the twin's minutes of five seconds with little to do, and a cool-down
+    wait_until(lambda: running(shop) == 1, "one worker", 300)
+
+
+def test_down_leaves_no_process(shop: Checkout) -> None:
+    def of_this_checkout() -> list[Any]:
+        found = []
+        for process in psutil.process_iter(["cmdline", "cwd"]):
+            words = " ".join(process.info["cmdline"] or [])
+            if str(shop.folder) in words or str(shop.folder) in (process.info["cwd"] or ""):
+                found.append(words)
+        return found
+
+    assert of_this_checkout() != []
+    shop.moor("down")
+    wait_until(lambda: of_this_checkout() == [], "no process", 20)

@@ -1,0 +1,48 @@
+"""Values to build others from."""
+
+from datetime import UTC, datetime
+
+from scripts.ecs import Container, Rollout, Service, Task
+from service.contract import ProcessName
+
+AT = datetime(2026, 11, 22, 5, 0, tzinfo=UTC)
+DEFINITION = "arn:aws:ecs:us-east-1:123456789012:task-definition/moorage-dev-worker"
+ROLLOUT = Rollout(
+    id="ecs-svc/1",
+    is_primary=True,
+    task_definition=f"{DEFINITION}:4",
+    desired=2,
+    running=2,
+    pending=0,
+    failed=0,
+    state="COMPLETED",
+    reason="ECS deployment ecs-svc/1 completed.",
+    created=AT,
+)
+SERVICE = Service(
+    process=ProcessName.WORKER,
+    name="moorage-dev-worker-service",
+    arn="arn:aws:ecs:us-east-1:123456789012:service/moorage-dev-cluster/moorage-dev-worker-service",
+    desired=2,
+    running=2,
+    pending=0,
+    task_definition=f"{DEFINITION}:4",
+    rollouts=(ROLLOUT,),
+    events=(),
+    tags={},
+    target_groups=(),
+)
+TASK = Task(
+    id="0123456789abcdef",
+    arn="arn:aws:ecs:us-east-1:123456789012:task/moorage-dev-cluster/0123456789abcdef",
+    group=f"service:{SERVICE.name}",
+    started_by=ROLLOUT.id,
+    task_definition=f"{DEFINITION}:4",
+    status="RUNNING",
+    wanted="RUNNING",
+    stop_code="",
+    stop_reason="",
+    stopped=None,
+    is_pulling=False,
+    containers=(Container("worker", "RUNNING", None, ""),),
+)

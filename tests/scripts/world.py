@@ -1,0 +1,248 @@
+"""A stage on moto, whose ECS goes one step on whenever a command waits for it."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+from botocore.exceptions import ClientError
+from moto import mock_aws
+from moto.ecs.models import ecs_backends
+
+from scripts.aws import Aws
+from scripts.bounds import DIMENSION, NAMESPACE, Bounds
+from scripts.clock import Clock
+from scripts.options import SERVICES
+from scripts.target import Target
+from scripts.twin.agent import ecs
+from scripts.twin.agent.deployment import COMPLETED, FAILED, roll_back
+from scripts.twin.agent.record import RUNNING, STOPPED, ask_to_stop, protect
+from service.contract import ProcessName
+from stacks.config import Stage, read_stage
+
+ACCOUNT, REGION = "123456789012", "us-east-1"
+STEPS = ["PROVISIONING", "PENDING", "ACTIVATING", RUNNING]
+FAILURES = 3
+NOW = datetime(2026, 11, 22, 5, 0, tzinfo=UTC)
+
+
+@dataclass
+class World:
+    """`aws` is what the commands are given. Time passes when they sleep, and only then."""
+
+    stage: Stage
+    aws: Aws
+    now: datetime = NOW
+    broken: set[str] = field(default_factory=set)  # task definitions whose containers end with 1
+    interrupt_after: int = 1000  # so many sleeps, Ctrl-C is pressed
+
+    @property
+    def clock(self) -> Clock:
+        return Clock(lambda: self.now, self._sleep)
+
+    def _sleep(self, seconds: float) -> None:
+        self.interrupt_after -= 1
+        if self.interrupt_after < 0:
+            raise KeyboardInterrupt
+        self.now += timedelta(seconds=seconds)
+        self.tick()
+
+    @property
+    def backend(self) -> Any:
+        return ecs_backends[ACCOUNT][REGION]
+
+    def service(self, process: ProcessName) -> Any:
+        names = self.stage.names
+        return self.backend.services[f"{names.cluster}:{names.service(process)}"]
+
+    def tasks(self, process: ProcessName, *, status: str = RUNNING) -> list[Any]:
+        group = f"service:{self.stage.names.service(process)}"
+        everything = self.backend.tasks.get(self.stage.names.cluster, {}).values()
+        return [one for one in everything if one.group == group and one.last_status == status]
+
+    def bounds(self, process: ProcessName) -> Bounds | None:
+        names = self.stage.names
+        found = boto3.client("application-autoscaling").describe_scalable_targets(
+            ServiceNamespace=NAMESPACE,
+            ResourceIds=[f"service/{names.cluster}/{names.service(process)}"],
+        )["ScalableTargets"]
+        return Bounds(found[0]["MinCapacity"], found[0]["MaxCapacity"]) if found else None
+
+    def reverts(self) -> list[dict[str, Any]]:
+        client = boto3.client("application-autoscaling")
+        found: list[Any] = list(
+            client.describe_scheduled_actions(ServiceNamespace=NAMESPACE)["ScheduledActions"]
+        )
+        return found
+
+    def settle(self) -> None:
+        """Until ECS has nothing to do."""
+        for _ in range(12):
+            self.tick()
+
+    def tick(self) -> None:
+        for process in SERVICES:
+            self._go_on(self.service(process), process)
+
+    def _go_on(self, service: Any, process: ProcessName) -> None:
+        group = f"service:{service.name}"
+        everything = self.backend.tasks.setdefault(self.stage.names.cluster, {})
+        mine = [each for each in everything.values() if each.group == group]
+        primary = service.deployments[0]
+        primary.desired_count = service.desired_count
+        for task in mine:
+            self._move(task, primary)
+        if primary.failed_tasks >= FAILURES and primary.rollout_state != FAILED:
+            primary.turn(FAILED, "ECS deployment circuit breaker: tasks failed to start.")
+            roll_back(service, primary)
+            primary = service.deployments[0]
+        current = [each for each in mine if each.started_by == primary.id and is_wanted(each)]
+        for task in current[service.desired_count :]:
+            ask_to_stop(task, "ServiceSchedulerInitiated", "Scaling activity initiated by …")
+        for _ in range(service.desired_count - len(current)):
+            self.backend.run_for(service, primary)
+        for deployment in service.deployments:
+            of_it = [each for each in mine if each.started_by == deployment.id]
+            running = [each for each in of_it if each.last_status == RUNNING]
+            starting = [each for each in of_it if each.last_status in STEPS[:-1]]
+            deployment.running_count = len(running)
+            deployment.pending_count = len(starting)
+        if primary.running_count == service.desired_count and primary.rollout_state != FAILED:
+            primary.turn(COMPLETED, f"ECS deployment {primary.id} completed.")
+            for task in mine:
+                if task.started_by != primary.id:
+                    ask_to_stop(task, "ServiceSchedulerInitiated", "Deployment")
+            service.deployments = [primary]
+        service.running_count = sum(each.running_count for each in service.deployments)
+        service.pending_count = sum(each.pending_count for each in service.deployments)
+
+    def _move(self, task: Any, primary: Any) -> None:
+        if task.last_status == STOPPED:
+            return
+        if task.desired_status == STOPPED:
+            end(task, 0)
+        elif task.last_status != RUNNING:
+            task.last_status = STEPS[STEPS.index(task.last_status) + 1]
+            if task.last_status == RUNNING and task.task_definition_arn in self.broken:
+                ask_to_stop(task, "EssentialContainerExited", "Essential container in task exited")
+                end(task, 1)
+                primary.failed_tasks += 1
+
+
+def is_wanted(task: Any) -> bool:
+    return bool(task.desired_status == RUNNING)
+
+
+def end(task: Any, code: int) -> None:
+    task.last_status, task.stopped_at = STOPPED, datetime.now(UTC)
+    for container in task.containers:
+        container.exit_code, container.last_status = code, STOPPED
+
+
+def register(stage: Stage, process: ProcessName, image: str) -> str:
+    """One more revision, as a deploy makes it; its ARN."""
+    definition = boto3.client("ecs").register_task_definition(
+        family=f"{stage.names.prefix}-{process}",
+        containerDefinitions=[
+            {"name": name, "image": f"repo.example/moorage:{image}", "memory": 128}
+            for name in (process, "migrate")
+        ],
+    )["taskDefinition"]
+    return definition["taskDefinitionArn"]
+
+
+@contextmanager
+def deployed(
+    stage: str = "dev",
+    *,
+    counts: Sequence[int] = (2, 3),  # api, worker
+    bounds: Sequence[Bounds | None] = (Bounds(1, 4), Bounds(1, 4)),
+    is_twin: bool = False,
+) -> Iterator[World]:
+    """A stage with its services at rest, as a first deploy leaves it."""
+    ecs.apply()
+    with mock_aws():
+        settings = read_stage(stage)
+        names = settings.names
+        client = boto3.client("ecs")
+        client.create_cluster(clusterName=names.cluster)
+        outputs = {"Url": "http://127.0.0.1:9"}
+        for process, count, bound in zip(SERVICES, counts, bounds, strict=True):
+            arn = register(settings, process, "one")
+            client.create_service(
+                cluster=names.cluster,
+                serviceName=names.service(process),
+                taskDefinition=arn,
+                desiredCount=count,
+            )
+            outputs[f"{process.capitalize()}TaskDefinition"] = arn
+            if bound:
+                boto3.client("application-autoscaling").register_scalable_target(
+                    ServiceNamespace=NAMESPACE,
+                    ResourceId=f"service/{names.cluster}/{names.service(process)}",
+                    ScalableDimension=DIMENSION,
+                    MinCapacity=bound.minimum,
+                    MaxCapacity=bound.maximum,
+                )
+        put_stack(names.data_stack, {})
+        put_stack(names.service_stack, outputs)
+        target = Target(settings, region=REGION)
+        world = World(settings, Aws(target))
+        world.settle()
+        yield world
+
+
+def put_stack(name: str, outputs: dict[str, str]) -> None:
+    body = {
+        "Resources": {"Topic": {"Type": "AWS::SNS::Topic"}},
+        "Outputs": {key: {"Value": value} for key, value in outputs.items()},
+    }
+    client = boto3.client("cloudformation")
+    if outputs and name in {each["StackName"] for each in client.describe_stacks()["Stacks"]}:
+        client.update_stack(StackName=name, TemplateBody=json.dumps(body))
+    else:
+        client.create_stack(StackName=name, TemplateBody=json.dumps(body))
+
+
+def release(world: World, image: str) -> None:
+    """What `cdk deploy` does with new code: both services to new revisions."""
+    arns = {process: register(world.stage, process, image) for process in SERVICES}
+    put_stack(
+        world.stage.names.service_stack,
+        {f"{process.capitalize()}TaskDefinition": arn for process, arn in arns.items()},
+    )
+    for process in (ProcessName.WORKER, ProcessName.API):
+        boto3.client("ecs").update_service(
+            cluster=world.stage.names.cluster,
+            service=world.stage.names.service(process),
+            taskDefinition=arns[process],
+        )
+        world.settle()
+
+
+def before(aws: Aws, service: str, operation: str, act: Callable[[], object]) -> None:
+    """Do that in the place of each such call; what it returns is not used."""
+
+    def handle(**_given: Any) -> None:
+        act()
+
+    name = operation.replace("_", " ").title().replace(" ", "")
+    aws._client(service).meta.events.register(f"provide-client-params.{service}.{name}", handle)
+
+
+def refuse(aws: Aws, service: str, operation: str, code: str, message: str = "No.") -> None:
+    """AWS answers so, at each such call."""
+
+    def act() -> None:
+        raise ClientError({"Error": {"Code": code, "Message": message}}, operation)
+
+    before(aws, service, operation, act)
+
+
+def protected(world: World, process: ProcessName, number: int) -> None:
+    """So many of its ECS tasks run long jobs."""
+    for task in world.tasks(process)[:number]:
+        protect(task, 60)
