@@ -1,7 +1,6 @@
 """`moor restart`: the same revision anew, with what secrets hold now."""
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Annotated
 
 import typer
@@ -44,7 +43,7 @@ def run(aws: Aws, processes: Sequence[ProcessName], clock: Clock, *, yes: bool =
             say(f"{aws.target}: restarting the {process}")
             begun = deploy(aws, services[process], forceNewDeployment=True)
             progress.note(f"the {process} is being restarted")
-            wait(aws, {process: partial(rollout_missing, begun)}, clock)
+            wait(aws, {process: rollout_missing(begun)}, clock)
             progress.done[-1] = f"the {process} was restarted"
 
 

@@ -1,7 +1,6 @@
 """`moor rollback`: API and worker together to a release that there was."""
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Annotated
 
 import typer
@@ -50,7 +49,7 @@ def run(aws: Aws, wanted: str | None, clock: Clock, *, yes: bool = False) -> Non
             arn = goal.of(process).arn
             begun = deploy(aws, services[process], taskDefinition=arn)
             progress.note(f"the {process} goes to revision {revision(arn)}")
-            wait(aws, {process: partial(rollout_missing, begun)}, clock)
+            wait(aws, {process: rollout_missing(begun)}, clock)
             progress.done[-1] = f"the {process} runs revision {revision(arn)}"
     for line in afterwards(aws, goal, template):
         say(line)

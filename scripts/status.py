@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from scripts.answer import print_json, print_screen, say
+from scripts.answer import print_json, print_screen
 from scripts.api import Api
 from scripts.aws import Aws, connect
 from scripts.bounds import autoscaling_calls, read_answers
@@ -67,10 +67,11 @@ def status(
         found = find_health(aws, clock)
         print_json(found) if as_json else print_screen(draw(found))
         clock.sleep(WATCH_SECONDS)
-    return _watch(aws, clock)
+    return follow(aws, clock)
 
 
-def _watch(aws: Aws, clock: Clock) -> None:
+def follow(aws: Aws, clock: Clock) -> None:
+    """Redraw the screen until Ctrl-C; a failure is shown in its place, and may pass."""
     from rich.live import Live
 
     with Live(draw(find_health(aws, clock)), screen=True, auto_refresh=False) as live:
@@ -114,15 +115,21 @@ def find_health(aws: Aws, clock: Clock) -> Health:
         if (service := services[process])
     ]
     queue, acu = read_metrics(metrics)
+    warnings = warn(aws.target, judged)
+    if queue is None and services[ProcessName.API].running:
+        try:
+            queue = _ask_api(aws)
+        except OperatorError as error:
+            warnings.append(f"the queue's state is unknown: {error}")
     return Health(
         stage=aws.target.stage.stage,
         at=now,
         services=tuple(judged),
         targets=tuple(_targets(aws, services[ProcessName.API])),
-        queue=queue or _ask_api(aws, services[ProcessName.API]),
+        queue=queue,
         acu=acu,
         stopped=tuple(last_stopped(describe_tasks(aws, arns))),
-        warnings=tuple(warn(aws.target, judged)),
+        warnings=tuple(warnings),
     )
 
 
@@ -180,16 +187,9 @@ def _targets(aws: Aws, api: Service) -> list[TargetHealth]:
     return read_targets(aws.together(*calls))
 
 
-def _ask_api(aws: Aws, api: Service) -> QueueHealth | None:
+def _ask_api(aws: Aws) -> QueueHealth | None:
     """Where CloudWatch has nothing yet."""
-    if not api.running:
-        return None
-    try:
-        found = read_queues(Api(aws).get("queues"))
-    except OperatorError as error:
-        say(f"The queue's state is unknown: {error}")
-        return None
-    for queue in found:
+    for queue in read_queues(Api(aws).get("queues")):
         if queue.name == QUEUE_NAME:
             return QueueHealth(queue.queued, queue.oldest_due_seconds, queue.workers, None)
     return None

@@ -18,6 +18,7 @@ from scripts.ecs import (
     Task,
     find_services,
     find_tasks,
+    revision,
 )
 from scripts.errors import OperatorError, OverdueError
 from service.contract import ProcessName
@@ -51,25 +52,42 @@ def count_missing(allowed: Bounds, service: Service, tasks: Callable[[], list[Ta
     return f"{running} of {wanted} running{details(tasks())}"
 
 
-def rollout_missing(
-    begun: Rollout, service: Service, tasks: Callable[[], list[Task]]
-) -> str | None:
-    """What keeps a deployment from being complete. Raises `OperatorError` if it has failed."""
-    found = next((each for each in service.rollouts if each.id == begun.id), None)
-    if found is None:
-        now = service.primary
-        if not (now and now.created and begun.created and now.created > begun.created):
-            return "ECS is making the deployment"
-        raise _failed(service, "another deployment has taken its place")
-    if found.state == ROLLOUT_DONE:
-        return None
-    if found.state == ROLLOUT_FAILED or not found.is_primary:
-        raise _failed(service, found.reason)
-    return (
-        f"{found.running} of {found.desired} new ECS tasks running"
-        f"{f', {found.failed} failed' if found.failed else ''}"
-        f"{details(each for each in tasks() if each.started_by == found.id)}"
-    )
+def rollout_missing(begun: Rollout) -> Missing:
+    """What keeps that deployment from being complete; asked again and again until it is.
+
+    What it gives raises `OperatorError` if the deployment has failed.
+    """
+    was_there = False
+
+    def missing(service: Service, tasks: Callable[[], list[Task]]) -> str | None:
+        nonlocal was_there
+        found = next((each for each in service.rollouts if each.id == begun.id), None)
+        if found is None:
+            if not was_there and not _is_later(service.primary, begun):
+                return "ECS is making the deployment"
+            raise _failed(service, _instead(service, begun))
+        was_there = True
+        if found.state == ROLLOUT_DONE:
+            return None
+        if found.state == ROLLOUT_FAILED or not found.is_primary:
+            raise _failed(service, found.reason)
+        return (
+            f"{found.running} of {found.desired} new ECS tasks running"
+            f"{f', {found.failed} failed' if found.failed else ''}"
+            f"{details(each for each in tasks() if each.started_by == found.id)}"
+        )
+
+    return missing
+
+
+def _is_later(rollout: Rollout | None, begun: Rollout) -> bool:
+    return bool(rollout and rollout.created and begun.created and rollout.created > begun.created)
+
+
+def _instead(service: Service, begun: Rollout) -> str:
+    if service.task_definition != begun.task_definition:
+        return f"ECS has gone to revision {revision(service.task_definition)} instead"
+    return "another deployment has taken its place"
 
 
 def _failed(service: Service, why: str) -> OperatorError:

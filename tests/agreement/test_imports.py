@@ -34,6 +34,8 @@ VIOLATIONS = {
     "Floors of the service": ("service/settings.py", "import service.db"),
     "boto3 has one door": ("service/db.py", "import boto3"),
 }
+# The operators' commands read these modules, so the CDK would reach them too.
+ALSO = {"Names and configuration need no CDK": {"Operator commands never synthesize"}}
 
 
 def lint(tree: Path) -> "subprocess.CompletedProcess[str]":
@@ -75,7 +77,7 @@ def test_each_contract_fails_on_a_violation(contract: str, copy: Path) -> None:
     result = lint(copy)
 
     assert result.returncode != 0
-    assert broken(result.stdout) == {contract}, result.stdout
+    assert broken(result.stdout) == {contract} | ALSO.get(contract, set()), result.stdout
 
 
 def test_a_roundabout_import_is_found_too(copy: Path) -> None:

@@ -5,9 +5,8 @@ Arguments: that file, then the command line. What is left of it afterwards is in
 
 import json
 import sys
-import threading
-import time
 from pathlib import Path
+from typing import Any
 
 from moto import mock_aws
 
@@ -26,14 +25,12 @@ from tests.scripts.stage import (
 )
 
 
-def play_agent() -> None:
-    """What is started gets its container, with the agent behind exec in it."""
-    while True:
-        for tasks in list(backend().tasks.values()):
-            for task in list(tasks.values()):
-                if not isinstance(task.containers[0], Container):
-                    task.containers = [Container("worker", managed_agents=agent("RUNNING"))]
-        time.sleep(0.05)
+def begin(**_: Any) -> None:
+    """A handler of botocore's `after-call`: what was started runs at once."""
+    for tasks in backend().tasks.values():
+        for task in tasks.values():
+            if not isinstance(task.containers[0], Container):
+                task.containers = [Container("worker", managed_agents=agent("RUNNING"))]
 
 
 def after() -> dict[str, list[str]]:
@@ -53,7 +50,7 @@ if __name__ == "__main__":
         start_task(ProcessName.WORKER)
         on_every_client("before-call.ecs.ExecuteCommand", answer_execute_command(file))
         on_every_client("before-call.ssm.StartSession", answer_start_session)
-        threading.Thread(target=play_agent, daemon=True).start()
+        on_every_client("after-call.ecs.RunTask", begin)
         code = main(sys.argv[2:])
         file.with_suffix(".after").write_text(json.dumps(after()))
     sys.exit(code)

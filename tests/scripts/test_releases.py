@@ -197,7 +197,7 @@ def test_a_rollback_that_was_interrupted_is_finished_by_the_next(
 def test_a_rollback_to_what_does_not_start_fails_and_leaves_the_other_alone(world: World) -> None:
     release(world, "two")
     world.broken = {f"{world.service(API).task_definition[:-1]}1"}
-    with pytest.raises(OperatorError, match=r"deployment of the api did not come about.*circuit"):
+    with pytest.raises(OperatorError, match="deployment of the api did not come about"):
         rollback(world.aws, None, world.clock)
     world.settle()
     assert [world.service(p).task_definition[-2:] for p in (API, WORKER)] == [":2", ":2"]

@@ -8,6 +8,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from scripts import scale
 from scripts.answer import print_json, print_screen
@@ -28,13 +29,13 @@ from scripts.health import (
 from scripts.memory import NOTHING, TAG
 from scripts.scale import Wanted
 from scripts.sleep import run_sleep
-from scripts.status import find_health
+from scripts.status import WATCH_SECONDS, find_health, follow
 from scripts.status_screen import draw
 from scripts.target import Target
 from service.contract import METRIC_NAMESPACE, Metric, MetricDimension, ProcessName
 from stacks.config import read_stage
 from tests.scripts.values import AT, DEFINITION, SERVICE, TASK
-from tests.scripts.world import REGION, World, deployed, refuse, release
+from tests.scripts.world import NOW, REGION, World, before, deployed, refuse, release
 
 API, WORKER = ProcessName.API, ProcessName.WORKER
 DEV = Target(read_stage("dev"))
@@ -223,11 +224,33 @@ def test_the_last_of_250_stopped_ecs_tasks_are_found(monkeypatch: pytest.MonkeyP
         assert find_health(world.aws, world.clock).stopped[0].id == last.id
 
 
-def test_where_cloudwatch_has_nothing_the_api_is_asked(
+def test_where_cloudwatch_has_nothing_the_api_is_asked(world: World) -> None:
+    found = find_health(world.aws, world.clock)
+    assert found.queue is None
+    (warning,) = found.warnings
+    assert warning.startswith("the queue's state is unknown: ")
+
+
+def test_watching_outlives_a_failure_and_ends_with_ctrl_c(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert find_health(world.aws, world.clock).queue is None
-    assert "The queue's state is unknown: " in capsys.readouterr().err
+    asked: list[int] = []
+
+    def fail_once() -> None:
+        asked.append(1)
+        if len(asked) == 2:
+            raise ClientError(
+                {"Error": {"Code": "ThrottlingException", "Message": "Rate exceeded"}},
+                "GetMetricData",
+            )
+
+    before(world.aws, "cloudwatch", "get_metric_data", fail_once)
+    world.interrupt_after = 3
+    with pytest.raises(KeyboardInterrupt):
+        follow(world.aws, world.clock)
+    assert len(asked) == 4
+    assert world.now - NOW == timedelta(seconds=3 * WATCH_SECONDS)
+    assert capsys.readouterr().err == ""
 
 
 def test_a_stage_that_is_not_there_is_said_to_be_so(world: World) -> None:

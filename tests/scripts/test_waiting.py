@@ -10,7 +10,7 @@ from scripts.bounds import Bounds
 from scripts.ecs import Container, Task
 from scripts.errors import OperatorError
 from scripts.waiting import count_missing, details, rollout_missing
-from tests.scripts.values import AT, ROLLOUT, SERVICE, TASK
+from tests.scripts.values import AT, DEFINITION, ROLLOUT, SERVICE, TASK
 
 TWO = Bounds(2, 2)
 PENDING = replace(TASK, status="PENDING", containers=())
@@ -66,13 +66,13 @@ def test_the_autoscaler_may_choose_within_its_bounds() -> None:
 
 
 def test_a_rollout_is_done_when_ecs_says_so() -> None:
-    assert rollout_missing(ROLLOUT, SERVICE, list) is None
+    assert rollout_missing(ROLLOUT)(SERVICE, list) is None
 
 
 def test_only_the_ecs_tasks_of_the_rollout_are_counted() -> None:
     rollout = replace(ROLLOUT, state="IN_PROGRESS", running=1, failed=2)
     others = [replace(PENDING, started_by="ecs-svc/0"), PENDING]
-    found = rollout_missing(ROLLOUT, replace(SERVICE, rollouts=(rollout,)), lambda: others)
+    found = rollout_missing(ROLLOUT)(replace(SERVICE, rollouts=(rollout,)), lambda: others)
     assert found == (
         "1 of 2 new ECS tasks running, 2 failed: 1 PENDING (waiting for its containers)"
     )
@@ -81,15 +81,23 @@ def test_only_the_ecs_tasks_of_the_rollout_are_counted() -> None:
 def test_a_rollout_that_failed_ends_the_wait_with_the_reason() -> None:
     rollout = replace(ROLLOUT, state="FAILED", reason="circuit breaker", is_primary=False)
     with pytest.raises(OperatorError, match="did not come about: circuit breaker"):
-        rollout_missing(ROLLOUT, replace(SERVICE, rollouts=(rollout,)), list)
+        rollout_missing(ROLLOUT)(replace(SERVICE, rollouts=(rollout,)), list)
 
 
 def test_a_rollout_that_ecs_does_not_show_yet_is_waited_for() -> None:
     begun = replace(ROLLOUT, id="ecs-svc/2", created=AT + timedelta(seconds=1))
-    assert rollout_missing(begun, SERVICE, list) == "ECS is making the deployment"
+    assert rollout_missing(begun)(SERVICE, list) == "ECS is making the deployment"
 
 
 def test_a_rollout_that_a_later_one_has_replaced_is_not() -> None:
     begun = replace(ROLLOUT, id="ecs-svc/2", created=AT - timedelta(seconds=1))
     with pytest.raises(OperatorError, match="another deployment"):
-        rollout_missing(begun, SERVICE, list)
+        rollout_missing(begun)(SERVICE, list)
+
+
+def test_a_rollout_that_was_there_and_is_gone_has_failed() -> None:
+    missing = rollout_missing(replace(ROLLOUT, task_definition=f"{DEFINITION}:5"))
+    begun = replace(ROLLOUT, state="IN_PROGRESS", task_definition=f"{DEFINITION}:5")
+    assert missing(replace(SERVICE, rollouts=(begun,)), list)
+    with pytest.raises(OperatorError, match="ECS has gone to revision 4 instead"):
+        missing(replace(SERVICE, rollouts=(replace(ROLLOUT, id="ecs-svc/0"),)), list)
