@@ -35,6 +35,9 @@ VIOLATIONS = {
     "boto3 has one door": ("service/db.py", "import boto3"),
 }
 
+# Operators read names, configuration and its checks: whatever these import reaches them too.
+TOGETHER = {"Names and configuration need no CDK": {"Operator commands never synthesize"}}
+
 
 def lint(tree: Path) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
@@ -75,7 +78,7 @@ def test_each_contract_fails_on_a_violation(contract: str, copy: Path) -> None:
     result = lint(copy)
 
     assert result.returncode != 0
-    assert broken(result.stdout) == {contract}, result.stdout
+    assert broken(result.stdout) == {contract} | TOGETHER.get(contract, set()), result.stdout
 
 
 def test_a_roundabout_import_is_found_too(copy: Path) -> None:
