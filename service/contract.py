@@ -48,7 +48,8 @@ class EnvVar(StrEnum):
     BUCKET = "BUCKET"
     EMAIL_FROM = "EMAIL_FROM"
     AWS_REGION = "AWS_REGION"
-    ECS_AGENT_URI = "ECS_AGENT_URI"  # set by ECS itself
+    ECS_AGENT_URI = "ECS_AGENT_URI"  # this and the next are set by ECS itself
+    ECS_CONTAINER_METADATA_URI_V4 = "ECS_CONTAINER_METADATA_URI_V4"
 
 
 class DatabaseSecretField(StrEnum):

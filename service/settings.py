@@ -61,7 +61,8 @@ class Settings(BaseSettings):
     bucket: str | None = None
     email_from: str | None = None
     aws_region: str | None = None
-    ecs_agent_uri: str | None = None  # on ECS alone
+    ecs_agent_uri: str | None = None  # this and the next on ECS alone
+    ecs_container_metadata_uri_v4: str | None = None
 
     @field_validator("log_level", "log_format", "api_auth", "worker_mode", mode="before")
     @classmethod

@@ -85,7 +85,10 @@ async def _work(settings: Settings, registry: Registry) -> None:
     if settings.ecs_agent_uri:
         watches.append(
             TaskProtection(
-                worker, agent_uri=settings.ecs_agent_uri, drain_seconds=settings.drain_seconds
+                worker,
+                agent_uri=settings.ecs_agent_uri,
+                metadata_uri=settings.ecs_container_metadata_uri_v4,
+                drain_seconds=settings.drain_seconds,
             ).run()
         )
     running = [asyncio.create_task(watch) for watch in watches]

@@ -463,6 +463,14 @@ class PostgresQueue(Queue):
         """
         return len(await self.fetch(sql.CLEAR, self.name, status.value))
 
+    async def is_superseded(self, release: str, *, after_seconds: float) -> bool:
+        """Does a worker of another release live that came after this one, for so long already?
+
+        This process counts as one of `release` from now on.
+        """
+        (row,) = await self.fetch(sql.IS_SUPERSEDED, self.owner, release, after_seconds)
+        return bool(row["is_superseded"])
+
     async def write_worker_info(self, worker_id: str, info: WorkerInfo, ttl: int) -> None:
         """What SAQ's web page shows of a worker, for `ttl` seconds."""
         stats, metadata = json.dumps(info["stats"]), json.dumps(info["metadata"])

@@ -219,6 +219,19 @@ WITH lost AS (
 SELECT key, status, (SELECT count(*) FROM told) FROM back
 """
 
+# $1 owner, $2 its release, $3 seconds: notes the release, and answers whether a worker of another
+# one has come after this worker and stayed for so long.
+IS_SUPERSEDED = """
+WITH noted AS (
+    UPDATE queue_workers SET release = $2 WHERE id = $1 AND release IS DISTINCT FROM $2
+)
+SELECT EXISTS (
+    SELECT FROM queue_workers other JOIN queue_workers own ON own.queue = other.queue
+    WHERE own.id = $1 AND other.release <> $2 AND other.expires_at > clock_timestamp()
+      AND other.started_at > own.started_at
+      AND other.started_at < clock_timestamp() - make_interval(secs => $3)) AS is_superseded
+"""
+
 # $1 owner: gives up the lease, and whatever a claim that was cut off has left behind
 LEAVE = """
 WITH left_behind AS (

@@ -109,7 +109,12 @@ def test_service_protects_itself_here_as_on_ecs(ecs: Ecs, task: dict[str, Any]) 
     async def protect() -> None:
         uri = agent(ecs, task, "/api/{id}")
         work = asyncio.create_task(
-            TaskProtection(BusyWorker(), agent_uri=uri, drain_seconds=1).run()  # type: ignore[arg-type]
+            TaskProtection(
+                BusyWorker(),  # type: ignore[arg-type]
+                agent_uri=uri,
+                metadata_uri=None,
+                drain_seconds=1,
+            ).run()
         )
         await asyncio.to_thread(wait_until, is_protected, "protection")
         work.cancel()
