@@ -5,13 +5,14 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 from moto.applicationautoscaling.models import FakeApplicationAutoscalingPolicy, FakeScalableTarget
 from moto.cloudwatch.models import Alarm
 from moto.ecs.models import Service
 
-from scripts.twin import activities, alarms, tracking
+from scripts.twin import activities, alarms, scheduled, tracking
 from scripts.twin.activities import Activity
 from scripts.twin.alarms import ALARM, Verdict
 from scripts.twin.cloud.backends import Backends
@@ -57,6 +58,7 @@ class Scaling:
         while not self._is_stopping.wait(LOOK_SECONDS):
             now = time.time()
             try:
+                scheduled.apply_due(self._backends.autoscaling, datetime.now(UTC))
                 self.keep_bounds()
                 if now // MINUTE_SECONDS != minute:
                     minute = int(now // MINUTE_SECONDS)

@@ -27,7 +27,7 @@ from service.queue.registry import task
 RELEASE = 1
 
 
-@task(timeout=60)
+@task(timeout=20)
 async def bake(ctx: Context, *, seconds: float = 0) -> dict[str, int]:
     ctx.log.info("in the oven")
     await asyncio.sleep(seconds)

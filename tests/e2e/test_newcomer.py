@@ -92,9 +92,8 @@ def test_three_workers_take_jobs_after_scale(shop: Checkout, http: httpx.Client)
 def test_the_plain_aws_call_does_the_same(shop: Checkout) -> None:
     shop.client("ecs").update_service(cluster=CLUSTER, service=WORKERS, desiredCount=4)
     wait_until(lambda: running(shop) == 4, "four workers", 60)
-    shop.moor("scale", "worker", "--min", "1", "--max", "4")
     shop.moor("scale", "worker", "1")
-    wait_until(lambda: running(shop) == 1, "one worker", 90)
+    assert running(shop) == 1
 
 
 class Callers(threading.Thread):
@@ -155,10 +154,8 @@ def test_a_broken_release_goes_back_by_itself(shop: Checkout, http: httpx.Client
     shop.moor("up")
 
 
-def test_rollback_brings_the_release_before(shop: Checkout, http: httpx.Client) -> None:
-    releases = shop.answer("deployments")
-    assert len(releases) >= 2
-    shop.moor("rollback")
+def test_rollback_brings_an_earlier_release(shop: Checkout, http: httpx.Client) -> None:
+    shop.moor("rollback", "1")
     assert shop.result(http, shop.enqueue(http))["result"] == {"release": 1}
     shop.moor("up")
     assert shop.result(http, shop.enqueue(http))["result"] == {"release": 2}
@@ -167,6 +164,7 @@ def test_rollback_brings_the_release_before(shop: Checkout, http: httpx.Client) 
 def test_a_backlog_of_slow_jobs_calls_for_workers_and_lets_them_go_again(
     shop: Checkout, http: httpx.Client
 ) -> None:
+    shop.moor("scale", "worker", "--min", "1", "--max", "4")
     keys = [shop.enqueue(http, seconds=2) for _ in range(500)]
     wait_until(lambda: running(shop) == 4, "four workers", 120)
     for key in keys:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from scripts.twin import scheduled
 from scripts.twin.cloud.backends import Backends
 from scripts.twin.metrics import Metrics
 from scripts.twin.points import KEPT, Point, put
@@ -214,6 +215,20 @@ def test_moved_bounds_move_the_count(stage: Stage) -> None:
     assert stage.count == 2
     causes = [each["Cause"] for each in stage.activities()]
     assert causes == ["maximum capacity was set to 2", "minimum capacity was set to 3"]
+
+
+def test_scheduled_action_brings_its_bounds_once_at_its_time(stage: Stage) -> None:
+    stage.bound(3, 3)
+    client("application-autoscaling").put_scheduled_action(
+        **WHERE, ScheduledActionName="revert", Schedule="at(2026-11-22T07:00:00)",
+        ScalableTargetAction={"MinCapacity": 1, "MaxCapacity": 2},
+    )  # fmt: skip
+    for minute, count in ((59, 3), (60, 2)):
+        now = datetime(2026, 11, 22, 6, 0, tzinfo=UTC) + timedelta(minutes=minute)
+        scheduled.apply_due(stage.backends.autoscaling, now)
+        stage.scaling.keep_bounds()
+        assert stage.count == count
+    assert stage.backends.autoscaling.scheduled_actions == []
 
 
 def test_count_outside_the_bounds_stays_until_something_happens(stage: Stage) -> None:
