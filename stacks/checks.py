@@ -129,7 +129,8 @@ def _connections(stage: Stage) -> list[str]:
         f"database_max_acu = {stage.database_max_acu:g}: allows {offered} connections, of which "
         f"{int(CONNECTION_SHARE * offered)} may be planned for; in the middle of a deploy "
         f"{wanted} are wanted. Raise it (and database_min_acu above 0.5), or lower api_max_count, "
-        "worker_max_count or the four *_pool_size"
+        "worker_max_count, api_pool_size, api_queue_pool_size, worker_pool_size or "
+        "worker_queue_pool_size"
     ]
 
 

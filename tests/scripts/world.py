@@ -11,6 +11,8 @@ import boto3
 from botocore.exceptions import ClientError
 from moto import mock_aws
 from moto.ecs.models import ecs_backends
+from moto.ecs.responses import EC2ContainerServiceResponse
+from moto.moto_api import state_manager
 
 from scripts.aws import Aws
 from scripts.bounds import DIMENSION, NAMESPACE, Bounds
@@ -155,6 +157,24 @@ def register(stage: Stage, process: ProcessName, image: str) -> str:
 
 
 @contextmanager
+def ecs_of_the_twin() -> Iterator[None]:
+    """moto's ECS as the local twin has it, and then moto's own again, for the tests that follow."""
+    backend, calls = ecs_backends.backend, dict(vars(EC2ContainerServiceResponse))
+    ecs.apply()
+    try:
+        yield
+    finally:
+        state_manager.unset_transition("ecs::task")
+        ecs_backends.backend = backend
+        ecs_backends.clear()
+        for name, changed in dict(vars(EC2ContainerServiceResponse)).items():
+            if name not in calls:
+                delattr(EC2ContainerServiceResponse, name)
+            elif changed is not calls[name]:
+                setattr(EC2ContainerServiceResponse, name, calls[name])
+
+
+@contextmanager
 def deployed(
     stage: str = "dev",
     *,
@@ -163,8 +183,7 @@ def deployed(
     is_twin: bool = False,
 ) -> Iterator[World]:
     """A stage with its services at rest, as a first deploy leaves it."""
-    ecs.apply()
-    with mock_aws():
+    with ecs_of_the_twin(), mock_aws():
         settings = read_stage(stage)
         names = settings.names
         client = boto3.client("ecs")

@@ -240,7 +240,7 @@ def test_a_json_body_may_name_its_charset(http: httpx.Client) -> None:
 
 
 def test_another_method_is_405_and_says_which_are_right(http: httpx.Client) -> None:
-    answer = http.delete("/api/v1/jobs")
+    answer = http.put("/api/v1/jobs")
     assert answer.status_code == 405
     assert {"GET", "POST"} <= set(answer.headers["Allow"].split(", "))
     assert answer.headers["Content-Type"] == "application/problem+json"

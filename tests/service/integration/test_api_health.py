@@ -100,6 +100,11 @@ def test_a_database_that_takes_no_writes_is_not_ready(processes: Processes) -> N
     api = start_api(processes)
     name = api.sql("SELECT current_database() AS name")[0]["name"]
     api.sql(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    # what is connected already keeps its setting
+    api.sql(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
     with api.client() as http:
         ready = http.get("/health/ready")
         assert ready.status_code == 503
