@@ -39,7 +39,7 @@ def create_queue(settings: Settings, registry: Registry) -> PostgresQueue:
 def create_worker(settings: Settings, registry: Registry, queue: PostgresQueue) -> Worker:
     """A worker with the application's pool in `ctx["pool"]`; its log says what it can run."""
     tasks = sorted(registry.tasks)
-    schedules = [name for name in tasks if registry.tasks[name].schedules]
+    schedules = [name for name in tasks if registry.tasks[name].schedule]
     log.info(
         f"{_count(tasks, 'task')}, {_count(schedules, 'schedule')}",
         tasks=tasks,

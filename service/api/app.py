@@ -16,7 +16,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 
 from service import contract
-from service.api import demo, health, jobs, queues
+from service.api import demo, health, jobs, queues, schedules
 from service.api.auth import Gate
 from service.api.body import JsonRequest
 from service.api.envelope import Envelope
@@ -72,6 +72,7 @@ def create_app(
             health.live,
             health.ready,
             jobs.router,
+            schedules.router,
             *queues.route_handlers,
             demo.router,
             *domain_routes(domain_package),

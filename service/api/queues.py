@@ -10,7 +10,7 @@ from litestar.params import FromPath
 
 from service.api.problem import documented
 from service.queue.postgres import PostgresQueue
-from service.queue.registry import Registry, Task
+from service.queue.registry import Registry, Schedule, Task
 
 
 class QueueView(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,9 +32,10 @@ class QueueList(msgspec.Struct, frozen=True):
 
 
 class ScheduleView(msgspec.Struct, frozen=True):
-    """When a task runs by itself."""
+    """When a task runs by itself: by a cron line or every so often."""
 
-    cron: str
+    cron: str | None
+    every: str | None
     tz: str
 
 
@@ -51,7 +52,7 @@ class TaskView(msgspec.Struct, frozen=True, kw_only=True):
     backoff: bool | float
     ttl: int
     priority: int
-    schedules: list[ScheduleView]
+    schedule: ScheduleView | None
 
 
 class TaskList(msgspec.Struct, frozen=True):
@@ -124,8 +125,15 @@ def _task(task: Task) -> TaskView:
         backoff=task.backoff,
         ttl=task.ttl,
         priority=task.priority,
-        schedules=[ScheduleView(each.cron, each.tz.key) for each in task.schedules],
+        schedule=_schedule(task.schedule),
     )
+
+
+def _schedule(schedule: Schedule | None) -> ScheduleView | None:
+    if schedule is None:
+        return None
+    timing = schedule.timing
+    return ScheduleView(timing.cron, timing.every, timing.tz)
 
 
 def _schema(payload_type: type[msgspec.Struct]) -> dict[str, Any]:

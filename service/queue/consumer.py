@@ -17,6 +17,7 @@ from service.queue import statements as sql
 from service.queue.job import LeasedJob, MalformedJobError
 from service.queue.lease import Lease
 from service.queue.listener import Listener
+from service.queue.ticker import CHANGED
 
 if TYPE_CHECKING:
     from service.queue.postgres import PostgresQueue
@@ -191,6 +192,8 @@ class Consumer:
             self.look_again()
         if payload == "saq:enqueue":
             self._has_news.set()
+        if payload in (CHANGED, ""):
+            self._queue.ticker.look()
         if payload in ("saq:abort", ""):
             self.asked_to_abort.set()
 

@@ -85,7 +85,7 @@ class PostgresQueue(Queue):
         self._enqueue_batch = Batch(self._insert)
         settler = Settler(self)
         self._settle, self.warm_up = settler.settle, settler.warm_up
-        self._ticker = Ticker(self)
+        self.ticker = Ticker(self)
         # Beside SAQ's own counts of this process (complete, failed, retried, aborted):
         self.started = 0
         self.dead_letters = 0  # jobs that killed their workers or cannot be read
@@ -173,6 +173,12 @@ class PostgresQueue(Queue):
                 raise
         return found
 
+    @contextlib.asynccontextmanager
+    async def transaction(self) -> AsyncIterator[PoolConnectionProxy]:
+        """A transaction on a connection of the pool; commits at the end of the block."""
+        async with self.pool.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS) as own, own.transaction():
+            yield own
+
     async def enqueue(  # type: ignore[override] # positional-only: any name may be a payload field
         self,
         job_or_func: str | Job,
@@ -225,7 +231,7 @@ class PostgresQueue(Queue):
             await self._prepare(job)
         if connection is not None:
             return await self._insert_many(checked, connection)
-        async with self.pool.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS) as own, own.transaction():
+        async with self.transaction() as own:
             return await self._insert_many(checked, own)
 
     async def _insert_many(self, jobs: list[Job], connection: Connection) -> list[Job | None]:
@@ -268,17 +274,6 @@ class PostgresQueue(Queue):
         )
         new = {row["key"] for row in found}
         return [job.key in new and by_key[job.key] is job for job in jobs]
-
-    async def enqueue_tick(self, job: Job) -> None:
-        """Put one tick of a schedule in the queue, once, whichever worker comes first."""
-        job.key = self._own_key(job.key)
-        job.queue = self
-        job.queued = now()
-        await self.fetch(
-            sql.ENQUEUE_ONCE,
-            job.key, rows.dump(job), self.name, job.priority, job.scheduled, job.function,
-        )  # fmt: skip
-        self.consumer.look_again()
 
     async def dequeue(self, timeout: float = 0.0, poll_interval: float = 0.0) -> Job | None:  # noqa: ASYNC109
         """The next due job, held by this process; None after `timeout` seconds (0: no limit)."""
@@ -336,7 +331,7 @@ class PostgresQueue(Queue):
                 sql.RETRY_ENDED, stored.key, rows.dump(stored),
                 wanted="only an ended job can be retried",
             )  # fmt: skip
-            await self._notify("saq:enqueue")
+            await self.tell("saq:enqueue")
         job.status = Status.QUEUED
         job.error, job.completed, job.started, job.progress = error, 0, 0, 0
 
@@ -356,7 +351,7 @@ class PostgresQueue(Queue):
         )
         if not delay:
             with contextlib.suppress(*UNAVAILABLE):  # a hint that another worker may be idle
-                await self._notify("saq:enqueue")
+                await self.tell("saq:enqueue")
 
     async def abort(self, job: Job, error: str, ttl: float = 5) -> None:
         """Cancel a job: at once while it waits, by its worker while it runs.
@@ -370,9 +365,10 @@ class PostgresQueue(Queue):
             )
         )
         if job.status is Status.ABORTING:
-            await self._notify("saq:abort")
+            await self.tell("saq:abort")
 
-    async def _notify(self, message: str) -> None:
+    async def tell(self, message: str) -> None:
+        """Send one word to every worker of this queue."""
         await self.fetch("SELECT pg_notify($1, $2)", self.channel, message)
 
     async def _change_state(self, statement: str, key: str, *arguments: Any, wanted: str) -> str:
@@ -431,8 +427,8 @@ class PostgresQueue(Queue):
         return await reading.get_info(self, with_jobs=jobs, offset=offset, limit=limit)
 
     async def schedule(self, _lock: int = 1) -> list[str]:
-        """Put the next tick of each schedule in the queue; SAQ's worker calls this every second."""
-        return await self._ticker.enqueue_ticks()
+        """Put the due ticks of the schedules in the queue; SAQ's worker calls this every second."""
+        return await self.ticker.tick()
 
     async def sweep(self, lock: int = 60, abort: float = 5.0) -> list[str]:
         """Requeue the jobs of dead workers and delete what has expired; the keys requeued.

@@ -50,14 +50,6 @@ WITH put AS (
 SELECT key, (SELECT count(*) FROM told) FROM put
 """
 
-# $1 key, $2 blob, $3 queue, $4 priority, $5 due time, $6 task: one tick of a schedule, for good:
-# an ended tick is not started again by a worker whose clock is behind.
-ENQUEUE_ONCE = """
-INSERT INTO saq_jobs (key, job, queue, status, priority, scheduled, is_delayed, task)
-VALUES ($1, $2, $3, 'queued', $4, $5, TRUE, $6)
-ON CONFLICT (key) DO NOTHING
-"""
-
 # $1 queue, $2 how many, $3 owner, $4 whether to be told of new jobs in any case: else only where
 # there is less than was asked for. $5 tasks that are left to other workers.
 CLAIM = f"""

@@ -76,7 +76,7 @@ class Worker(SaqWorker[Any]):
             log.info("worker started", worker_id=self.id, concurrency=self.concurrency)
             upkeep = [
                 asyncio.create_task(self._repeat(self._abort_asked, 0.0), name="abort"),
-                asyncio.create_task(self._repeat(self.queue.schedule, 1.0), name="schedule"),
+                asyncio.create_task(self._repeat(self.queue.ticker.turn, 0.0), name="schedule"),
                 asyncio.create_task(
                     self._repeat(self.worker_info, INFO_SECONDS), name="worker info"
                 ),

@@ -223,7 +223,9 @@ def test_tasks_are_listed_with_their_options_and_payload_schema(http: httpx.Clie
     tasks = {task["name"]: task for task in http.get("/api/v1/tasks").json()["items"]}
     assert tasks["test_task"]["payload_schema"]["required"] == ["message"]
     assert tasks["send_email"]["retries"] == 5
-    assert tasks["count_jobs_of_last_day"]["schedules"] == [{"cron": "0 * * * *", "tz": "UTC"}]
+    assert tasks["count_jobs_of_last_day"]["schedule"] == {
+        "cron": "0 * * * *", "every": None, "tz": "UTC",
+    }  # fmt: skip
 
 
 def test_queues_are_listed(http: httpx.Client) -> None:
