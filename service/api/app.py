@@ -21,6 +21,7 @@ from service.api.auth import Gate
 from service.api.body import JsonRequest
 from service.api.envelope import Envelope
 from service.api.errors import EXCEPTION_HANDLERS
+from service.api.events import Watch
 from service.api.problem import problem
 from service.api.ui import JobPages, content_policy, has_pages, saq_plugin
 from service.aws import database_password
@@ -57,6 +58,7 @@ def create_app(
             stack.push_async_callback(_close, app.state.pool)
             await queue.connect()
             stack.push_async_callback(queue.disconnect)
+            app.state.watch = Watch(queue)
             reports = asyncio.create_task(Reporter(queue, settings).run(), name="reports")
             stack.callback(reports.cancel)
             envelope.ui_policy = await content_policy(app) or envelope.ui_policy
@@ -81,6 +83,7 @@ def create_app(
             "pool": Provide(_pool, sync_to_thread=False),
             "queue": Provide(lambda: queue, sync_to_thread=False),
             "registry": Provide(lambda: registry, sync_to_thread=False),
+            "watch": Provide(_watch, sync_to_thread=False),
         },
         plugins=[saq],
         lifespan=[lifespan],
@@ -113,6 +116,11 @@ def domain_routes(package_name: str) -> list[Any]:
 def _pool(state: State) -> asyncpg.Pool:
     pool: asyncpg.Pool = state.pool
     return pool
+
+
+def _watch(state: State) -> Watch:
+    watch: Watch = state.watch
+    return watch
 
 
 async def _close(pool: asyncpg.Pool) -> None:

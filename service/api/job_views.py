@@ -57,6 +57,19 @@ class JobDetail(JobSummary, frozen=True, kw_only=True):
     payload: dict[str, Any] | None
     result: Any
     progress: float | None
+    """0 to 100, as the task says."""
+    message: str | None
+    """What the task said last."""
+
+
+class JobEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """A job's state, as its event stream tells it."""
+
+    status: str
+    attempts: int
+    progress: float | None
+    message: str | None
+    error: str | None
 
 
 class JobPage(msgspec.Struct, frozen=True):

@@ -7,11 +7,14 @@ from urllib.parse import quote, unquote
 
 from litestar import Request, Response, Router, get, post
 from litestar.di import NamedDependency
+from litestar.exceptions import ServiceUnavailableException
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
-from litestar.params import Body, FromPath, QueryParameter
+from litestar.params import Body, FromPath, HeaderParameter, QueryParameter
+from litestar.response import ServerSentEvent
 
 from service.api.errors import ENQUEUE_HANDLERS
+from service.api.events import Watch, stream
 from service.api.job_views import (
     JobAccepted,
     JobChanged,
@@ -25,6 +28,7 @@ from service.api.problem import InvalidFieldError, documented
 from service.queue.dispatch import build_job
 from service.queue.errors import JobNotFoundError, JobStateError
 from service.queue.postgres import PostgresQueue
+from service.queue.progress import MESSAGE
 from service.queue.registry import Registry
 from service.queue.tracking import JobRecord, find_job, list_jobs
 
@@ -122,7 +126,8 @@ async def read_job(key: FromPath[str], queue: NamedDependency[PostgresQueue]) ->
         is_kept=job is not None,
         payload=(job.kwargs or {}) if job else None,
         result=job.result if job else None,
-        progress=job.progress if job else None,
+        progress=round(job.progress * 100, 2) if job else None,
+        message=job.meta.get(MESSAGE) if job else None,
     )
 
 
@@ -162,6 +167,32 @@ async def retry_job(key: FromPath[str], queue: NamedDependency[PostgresQueue]) -
     return JobChanged(record.key, job.status.value)
 
 
+@get(
+    "/{key:str}/events",
+    summary="Follow a job",
+    operation_id="FollowJob",
+    responses=documented(404, 503),
+    media_type="text/event-stream",
+)
+async def follow_job(
+    key: FromPath[str],
+    queue: NamedDependency[PostgresQueue],
+    watch: NamedDependency[Watch],
+    last_event_id: Annotated[str | None, HeaderParameter(name="Last-Event-ID")] = None,
+) -> ServerSentEvent:
+    """Server-sent events: the state now and at each change, until the job has ended.
+
+    An event is named by the status; its data is `{"status", "attempts", "progress", "message",
+    "error"}`. A client that comes back with `Last-Event-ID` is not told again what it has heard.
+    """
+    record = await _find(queue, key)
+    if watch.is_full or watch.is_closed:
+        raise ServiceUnavailableException(
+            "This process follows as many jobs as it may.", headers={"Retry-After": "5"}
+        )
+    return ServerSentEvent(stream(watch, record.key, last_event_id))
+
+
 def job_path(key: str) -> str:
     """Where the job with that key is found."""
     return f"{JOBS_PATH}/{quote(key, safe='')}"
@@ -191,7 +222,7 @@ def _summary(record: JobRecord) -> dict[str, Any]:
 
 router = Router(
     JOBS_PATH,
-    route_handlers=[create_job, read_jobs, read_job, cancel_job, retry_job],
+    route_handlers=[create_job, read_jobs, read_job, follow_job, cancel_job, retry_job],
     tags=["Jobs"],
     exception_handlers=ENQUEUE_HANDLERS,
 )

@@ -36,6 +36,8 @@ class Server(uvicorn.Server):
             log.info("api started", host=self.config.host, port=self.config.port)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if watch := self.app.state.get("watch"):
+            await watch.close()  # or its streams would be waited for until the time is up
         await super().shutdown(sockets)
         log.info("api stopped")
         if worker := self.app.state.get("worker"):

@@ -49,6 +49,8 @@ class JobOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """Seconds the ended job and its result are kept."""
     priority: Annotated[int, Meta(ge=0, le=32767)] | None = None
     """Lower runs first."""
+    group_key: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
+    """Of the jobs with the same one, one runs at a time."""
 
     @property
     def scheduled(self) -> int:
@@ -77,7 +79,15 @@ def build_job(
     options = options or JobOptions()
     given = {
         option: value
-        for option in ("key", "timeout", "retries", "retry_delay", "ttl", "priority")
+        for option in (
+            "key",
+            "timeout",
+            "retries",
+            "retry_delay",
+            "ttl",
+            "priority",
+            "group_key",
+        )
         if (value := getattr(options, option)) is not None
     }
     request_id = structlog.contextvars.get_contextvars().get(REQUEST_ID)
@@ -92,6 +102,7 @@ def build_job(
             "retries": task.retries,
             "retry_delay": task.retry_delay,
             "retry_backoff": task.backoff,
+            "heartbeat": task.heartbeat,
             "ttl": task.ttl,
             "priority": task.priority,
         }

@@ -53,6 +53,7 @@ class Task:
     retries: int = ATTEMPTS  # the most attempts a job gets, as SAQ counts them
     retry_delay: float = BACKOFF_BASE_SECONDS  # seconds before the second attempt
     backoff: bool | float = BACKOFF_MAX_SECONDS  # doubling delays up to this many seconds
+    heartbeat: int = 0  # seconds a job may run without reporting progress; 0: for ever
     ttl: int = TTL_SECONDS  # seconds the ended job and its result are kept in the queue
     priority: int = 0  # lower runs first
     schedule: Schedule | None = None
@@ -131,6 +132,7 @@ class Registry:
         retries: int = ATTEMPTS,
         retry_delay: float = BACKOFF_BASE_SECONDS,
         backoff: bool | float = BACKOFF_MAX_SECONDS,
+        heartbeat: int = 0,
         ttl: int = TTL_SECONDS,
         priority: int = 0,
         schedule: Schedule | None = None,
@@ -146,6 +148,7 @@ class Registry:
         retries: int = ATTEMPTS,
         retry_delay: float = BACKOFF_BASE_SECONDS,
         backoff: bool | float = BACKOFF_MAX_SECONDS,
+        heartbeat: int = 0,
         ttl: int = TTL_SECONDS,
         priority: int = 0,
         schedule: Schedule | None = None,
@@ -165,6 +168,7 @@ class Registry:
                 ("timeout", timeout, 1),
                 ("retries", retries, 1),
                 ("retry_delay", retry_delay, 0),
+                ("heartbeat", heartbeat, 0),
                 ("ttl", ttl, 1),
             ):
                 if value < low:
@@ -182,6 +186,7 @@ class Registry:
                     retries=retries,
                     retry_delay=retry_delay,
                     backoff=backoff,
+                    heartbeat=heartbeat,
                     ttl=ttl,
                     priority=priority,
                     schedule=schedule,

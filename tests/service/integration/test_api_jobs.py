@@ -252,7 +252,7 @@ async def test_a_job_travels_to_a_worker_and_back_with_its_request_id(
 
         job = await until(ended, what="the job to complete")
     assert job["result"] == {"message": "ping", "user_id": 7, "project_id": None}
-    assert (job["attempts"], job["progress"], job["error"]) == (1, 1.0, None)
+    assert (job["attempts"], job["progress"], job["error"]) == (1, 100, None)
     assert answer.headers["X-Request-Id"] == "trace-4711"
     await until(lambda: "trace-4711" in processes.log(worker), what="the worker's log")
 

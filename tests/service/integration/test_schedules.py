@@ -83,9 +83,7 @@ async def test_a_tick_becomes_one_job_however_many_workers_there_are(
         before = await ticks(queue)
         other.ticker.look()
         found = await asyncio.gather(*(each.schedule() for each in (queue, other) * 5))
-        assert [key for keys in found for key in keys if DECLARED not in key] == [
-            f"cron:nap:{due}"
-        ]
+        assert [key for keys in found for key in keys if DECLARED not in key] == [f"cron:nap:{due}"]
         assert len(await ticks(queue)) == len(before) + 1
         await asyncio.sleep(1.1)
     nap = await schedules.find_schedule(queue, "nap")
