@@ -6,7 +6,11 @@ for tool in docker podman finch; do
     "$tool" info >/dev/null 2>&1 || continue
     echo "Building moorage:local with $tool"
     started=$(date +%s)
-    "$tool" build -f service/Dockerfile -t moorage:local "$@" .
+    "$tool" build -f service/Dockerfile -t moorage:local "$@" . || {
+        printf 'error: %s\n  %s\n' "$tool could not build it, see above." \
+            'No way to docker.io? Another base: ARGS="--build-arg PYTHON_IMAGE=..."' >&2
+        exit 1
+    }
     bytes=$("$tool" image inspect --format '{{.Size}}' moorage:local)
     echo "Built moorage:local in $(($(date +%s) - started)) s: $((bytes / 1000000)) MB uncompressed"
     exit

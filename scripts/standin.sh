@@ -3,6 +3,7 @@
 # package's own script runs, so it takes seconds. For `podman import`.
 #
 # It differs from the official image: Debian 12's Python 3.11, in /usr/bin; no apt, no dpkg, no bash.
+# Exit 75 where the packages cannot be downloaded.
 set -eu
 
 tar=$(realpath -m "$1")
@@ -25,7 +26,7 @@ apt-get -qq -o APT::Sandbox::User=root download \
     libgmp10 libgcc-s1 ca-certificates media-types tzdata netbase sed grep findutils \
     libexpat1 zlib1g libssl3 libffi8 libbz2-1.0 liblzma5 libsqlite3-0 libuuid1 libncursesw6 \
     libtinfo6 libreadline8 libdb5.3 libnsl2 libtirpc3 libgssapi-krb5-2 libkrb5-3 libk5crypto3 \
-    libkrb5support0 libcom-err2 libkeyutils1 libcrypt1
+    libkrb5support0 libcom-err2 libkeyutils1 libcrypt1 || exit 75
 for package in *.deb; do
     dpkg-deb --fsys-tarfile "$package" |
         tar -x -C "$root" --keep-directory-symlink --exclude='./usr/share/doc/*' \

@@ -50,7 +50,9 @@ def live() -> Live:
     tags=["Health"],
     summary="Can it do its work?",
     operation_id="Ready",
-    responses={503: ResponseSpec(Ready, description="Something it needs is away")},
+    responses={
+        503: ResponseSpec(Ready, generate_examples=False, description="Something it needs is away")
+    },
 )
 async def ready(
     pool: NamedDependency[asyncpg.Pool], queue: NamedDependency[PostgresQueue]

@@ -61,7 +61,11 @@ NEW_JOB = Body(
     summary="Enqueue a task",
     operation_id="EnqueueJob",
     responses=documented(403, 404, 413, 415, 422)
-    | {200: ResponseSpec(JobAccepted, description="A job with this key is already there")},
+    | {
+        200: ResponseSpec(
+            JobAccepted, generate_examples=False, description="A job with this key is already there"
+        )
+    },
 )
 async def create_job(
     data: Annotated[JobRequest, NEW_JOB],

@@ -4,8 +4,11 @@ Against a real Postgres that speaks TLS only, with a password: migrate, api and 
 without capabilities, one job through HTTP, SIGTERM.
 """
 
+import contextlib
 import json
 import os
+import re
+import signal
 import sys
 import tempfile
 import time
@@ -22,16 +25,17 @@ from tests.faults.tls import Authority
 from tests.image.containers import Containers
 from tests.image.postgres import Server
 
-START_SECONDS = 30
-JOB_SECONDS = 15
+START_SECONDS = 60
+JOB_SECONDS = 30
 DRAIN_SECONDS = 20
-STOP_SECONDS = 5  # of an idle process, with what podman takes
+STOP_SECONDS = 15  # of an idle process: it does not wait for the drain
 MAX_MEGABYTES = 60  # compressed, on this base
 KEY = "a-key-of-this-check-alone"
 
-# Run inside: what the kernel says about this process, and what the image lets it do.
+# Run inside: what the kernel says about this process, what the image lets it do and what is there.
 LOOK_INSIDE = """
-import boto3, importlib.util, json, os, pathlib, botocore.session
+import boto3, botocore.session, faker, importlib.metadata, importlib.util, json, os, pathlib
+import pkgutil, service, zoneinfo
 status = dict(line.split(":", 1) for line in open("/proc/self/status") if ":" in line)
 def writable(folder):
     try:
@@ -42,14 +46,20 @@ def writable(folder):
 known = botocore.session.Session().get_available_services()
 for name in known:
     boto3.client(name, region_name="eu-west-1")
+for module in pkgutil.walk_packages(service.__path__, "service."):
+    importlib.import_module(module.name)
+faker.Faker().name()
+zoneinfo.reset_tzpath(())  # the base may have its own, or none
+zoneinfo.ZoneInfo("Europe/Berlin")
 print(json.dumps({
     "user": f"{os.getuid()}:{os.getgid()}",
     "capabilities": int(status["CapEff"], 16) | int(status["CapBnd"], 16),
     "no new privileges": status["NoNewPrivs"].strip(),
     "writable": [f for f in ("/", "/app", "/opt/venv", "/tmp", "/var/tmp") if writable(f)],
-    "not for it": [m for m in ("pip", "pytest", "faker", "moto") if importlib.util.find_spec(m)],
+    "not for it": [m for m in ("pip", "pytest", "moto") if importlib.util.find_spec(m)],
     "compiled": importlib.util.find_spec("service.worker").cached is not None
         and os.path.exists(importlib.util.find_spec("service.worker").cached),
+    "parts": sorted(f"{part.name}=={part.version}" for part in importlib.metadata.distributions()),
 }))
 """
 INSIDE = {
@@ -66,17 +76,17 @@ def main(arguments: list[str]) -> int:
     """Check the image, its logs into the folder; the exit status."""
     image, folder = arguments
     screen = Screen(os.environ)  # noqa: TID251
-    with tempfile.TemporaryDirectory() as work:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    with tempfile.TemporaryDirectory() as work, contextlib.ExitStack() as at_end:
         containers = Containers(image, Path(folder))
         server = Server(Path(work))
+        at_end.callback(server.stop)
+        at_end.callback(containers.remove)
         try:
             check(containers, server, screen)
         except OperatorError as error:
             screen.fail(error)
             return 1
-        finally:
-            containers.remove()
-            server.stop()
     return 0
 
 
@@ -100,16 +110,14 @@ def check(containers: Containers, server: Server, screen: Screen) -> None:
         "DRAIN_SECONDS": str(DRAIN_SECONDS),
     }
 
-    status = containers.run("migrate", mounts={})
-    refused = "certificate verify failed" in containers.log("migrate")
-    expect(
-        status == 1 and refused, "a server that no root of RDS vouches for was trusted", "migrate"
-    )
+    status, printed = containers.run("migrate", mounts={})
+    refused = status == 1 and "certificate verify failed" in printed
+    expect(refused, f"not refused as unknown to RDS's roots, but status {status}", "migrate")
     screen.say("migrate refuses a server that no root of RDS vouches for")
 
     trusted = {authority.file: contract.RDS_CA_FILE}
     began = time.monotonic()
-    status = containers.run("migrate", mounts=trusted)
+    status, _ = containers.run("migrate", mounts=trusted)
     expect(status == 0, f"migrate ended with status {status}", "migrate")
     screen.step("migrate is done, over TLS with the server's name checked", elapsed(began))
 
@@ -120,19 +128,30 @@ def check(containers: Containers, server: Server, screen: Screen) -> None:
         wait_until_ready(client, containers)
         screen.step("the API is ready", elapsed(began))
         run_job(client, screen)
-        expect(client.get("/schema/openapi.json").status_code == 200, "no schema", "api")
+        schema = client.get("/schema/openapi.json").status_code
+        expect(schema == 200, f"the schema has status {schema}", "api")
 
     for process in ("api", "worker"):
         found = json.loads(containers.execute(process, "python", "-c", LOOK_INSIDE))
+        parts = {same(part) for part in found.pop("parts")}
         expect(found == INSIDE, f"inside the {process}: {found}, expected {INSIDE}")
     containers.execute("worker", "python", "-m", "service", "healthcheck")
     screen.say(f"inside: {INSIDE}")
+    listed = json.loads((containers.folder / "sbom.cdx.json").read_bytes())["components"]
+    unlisted = parts - {same(f"{part['name']}=={part['version']}") for part in listed}
+    expect(bool(parts) and not unlisted, f"not in the list of parts: {sorted(unlisted)}")
+    screen.say(f"its {len(parts)} packages are in the list of parts")
 
     for process in ("api", "worker"):
         status, seconds = containers.stop(process)
         expect(status == 0, f"the {process} ended with status {status} after SIGTERM", process)
         expect(seconds < STOP_SECONDS, f"the {process} took {seconds:.1f} s to stop", process)
         screen.step(f"{process}: SIGTERM, exit 0", seconds)
+
+
+def same(part: str) -> str:
+    """A package's name is written in several ways."""
+    return re.sub("[-_.]+(?=.*==)", "-", part).lower()
 
 
 def wait_until_ready(client: httpx.Client, containers: Containers) -> None:

@@ -55,14 +55,14 @@ class Containers:
         """In the background."""
         self._run(process, mounts, "--detach")
 
-    def run(self, process: str, *, mounts: dict[Path, str]) -> int:
-        """To its end; the exit status."""
+    def run(self, process: str, *, mounts: dict[Path, str]) -> tuple[int, str]:
+        """To its end; the exit status and what it printed."""
         self.start(process, mounts=mounts)
         status = int(_podman("wait", process))
-        self.log(process)
+        printed = self.log(process)
         _podman("rm", process)
         self._started.discard(process)
-        return status
+        return status, printed
 
     def stop(self, process: str) -> tuple[int, float]:
         """SIGTERM to process 1; its exit status and how many seconds it took."""
