@@ -26,7 +26,7 @@ from service.api.problem import problem
 from service.api.ui import JobPages, content_policy, has_pages, saq_plugin
 from service.aws import database_password
 from service.db import CONNECT_TIMEOUT_SECONDS, create_pool
-from service.queue.postgres import PostgresQueue
+from service.queue.base import JobQueue
 from service.queue.registry import Registry, domains
 from service.queue.reporter import Reporter
 from service.settings import Settings
@@ -36,7 +36,7 @@ from service.worker import run_in_process
 def create_app(
     settings: Settings,
     registry: Registry,
-    queue: PostgresQueue,
+    queue: JobQueue,
     *,
     domain_package: str = "service.domain",
 ) -> Litestar:

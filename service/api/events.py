@@ -11,9 +11,8 @@ import structlog
 from litestar.response.sse import ServerSentEventMessage
 
 from service.api.job_views import JobEvent
-from service.queue.postgres import PostgresQueue
+from service.queue.base import JobQueue
 from service.queue.progress import MESSAGE
-from service.queue.tracking import find_job
 
 LOOK_SECONDS = 0.5  # between two looks at the jobs that somebody watches
 KEEP_ALIVE_SECONDS = 15.0  # a comment, below the load balancer's idle timeout of 60 s
@@ -26,7 +25,7 @@ log = structlog.stdlib.get_logger("api")
 class Watch:
     """Tells any number of streams of any number of jobs, in one statement each half second."""
 
-    def __init__(self, queue: PostgresQueue) -> None:
+    def __init__(self, queue: JobQueue) -> None:
         self._queue = queue
         self._states: dict[str, JobEvent] = {}
         self._streams: dict[str, int] = {}  # by key, how many
@@ -97,7 +96,7 @@ class Watch:
                     message=job.meta.get(MESSAGE),
                     error=job.error,
                 )
-            elif record := await find_job(self._queue.pool, self._queue.name, key):
+            elif record := await self._queue.find_record(key):
                 self._states[key] = JobEvent(
                     status=record.status, attempts=record.attempts, progress=None, message=None,
                     error=record.error,

@@ -25,12 +25,12 @@ from service.api.job_views import (
     StatusName,
 )
 from service.api.problem import InvalidFieldError, documented
+from service.queue.base import JobQueue
 from service.queue.dispatch import build_job
 from service.queue.errors import JobNotFoundError, JobStateError
-from service.queue.postgres import PostgresQueue
 from service.queue.progress import MESSAGE
 from service.queue.registry import Registry
-from service.queue.tracking import JobRecord, find_job, list_jobs
+from service.queue.tracking import JobRecord
 
 JOBS_PATH = "/api/v1/jobs"
 PAGE_MAX_JOBS = 200
@@ -70,7 +70,7 @@ NEW_JOB = Body(
 async def create_job(
     data: Annotated[JobRequest, NEW_JOB],
     registry: NamedDependency[Registry],
-    queue: NamedDependency[PostgresQueue],
+    queue: NamedDependency[JobQueue],
 ) -> Response[JobAccepted]:
     """Enqueue one job; its payload is checked against the task's signature.
 
@@ -81,7 +81,7 @@ async def create_job(
     if await queue.enqueue(job):
         accepted = JobAccepted(job_id=job.key, task=job.function, status="queued", created=True)
         return Response(accepted, status_code=202, headers={"Location": job_path(job.key)})
-    found = await find_job(queue.pool, queue.name, job.key)
+    found = await queue.find_record(job.key)
     accepted = JobAccepted(
         job_id=job.key,
         task=found.task if found else job.function,
@@ -95,7 +95,7 @@ async def create_job(
 async def read_jobs(
     *,
     request: Request[Any, Any, Any],
-    queue: NamedDependency[PostgresQueue],
+    queue: NamedDependency[JobQueue],
     status: Annotated[StatusName | None, QueryParameter(description="Only these")] = None,
     task: Annotated[str | None, QueryParameter(description="Only of this task")] = None,
     cursor: Cursor = None,
@@ -105,9 +105,7 @@ async def read_jobs(
     for name in request.query_params:
         if name not in {"status", "task", "cursor", "limit"}:
             raise InvalidFieldError(name, "is not a parameter of this list")
-    found = await list_jobs(
-        queue.pool,
-        queue.name,
+    found = await queue.list_records(
         status=status,
         task=task,
         before=_position(cursor),
@@ -121,7 +119,7 @@ async def read_jobs(
 
 
 @get("/{key:str}", summary="One job", operation_id="GetJob", responses=documented(404))
-async def read_job(key: FromPath[str], queue: NamedDependency[PostgresQueue]) -> JobDetail:
+async def read_job(key: FromPath[str], queue: NamedDependency[JobQueue]) -> JobDetail:
     """The newest job with this key; slashes and the like in a key are percent-encoded."""
     record = await _find(queue, key)
     job = await queue.job(record.key)
@@ -142,7 +140,7 @@ async def read_job(key: FromPath[str], queue: NamedDependency[PostgresQueue]) ->
     operation_id="CancelJob",
     responses=documented(403, 404, 409),
 )
-async def cancel_job(key: FromPath[str], queue: NamedDependency[PostgresQueue]) -> JobChanged:
+async def cancel_job(key: FromPath[str], queue: NamedDependency[JobQueue]) -> JobChanged:
     """A waiting job ends at once; a running one is `aborting` until its worker has stopped it."""
     record = await _find(queue, key)
     job = await queue.job(record.key)
@@ -159,7 +157,7 @@ async def cancel_job(key: FromPath[str], queue: NamedDependency[PostgresQueue]) 
     operation_id="RetryJob",
     responses=documented(403, 404, 409),
 )
-async def retry_job(key: FromPath[str], queue: NamedDependency[PostgresQueue]) -> JobChanged:
+async def retry_job(key: FromPath[str], queue: NamedDependency[JobQueue]) -> JobChanged:
     """The same job with the same payload and all its attempts; 409 unless it has ended."""
     record = await _find(queue, key)
     job = await queue.job(record.key)
@@ -180,7 +178,7 @@ async def retry_job(key: FromPath[str], queue: NamedDependency[PostgresQueue]) -
 )
 async def follow_job(
     key: FromPath[str],
-    queue: NamedDependency[PostgresQueue],
+    queue: NamedDependency[JobQueue],
     watch: NamedDependency[Watch],
     last_event_id: Annotated[str | None, HeaderParameter(name="Last-Event-ID")] = None,
 ) -> ServerSentEvent:
@@ -202,9 +200,9 @@ def job_path(key: str) -> str:
     return f"{JOBS_PATH}/{quote(key, safe='')}"
 
 
-async def _find(queue: PostgresQueue, sent_key: str) -> JobRecord:
+async def _find(queue: JobQueue, sent_key: str) -> JobRecord:
     key = unquote(sent_key)  # `auth.py` routes these paths before they are decoded
-    record = await find_job(queue.pool, queue.name, key)
+    record = await queue.find_record(key)
     if record is None:
         raise JobNotFoundError(key)
     return record

@@ -9,7 +9,7 @@ from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 
 from service.api.problem import documented
-from service.queue.postgres import PostgresQueue
+from service.queue.base import JobQueue
 from service.queue.registry import Registry, Schedule, Task
 
 
@@ -68,7 +68,7 @@ class TaskList(msgspec.Struct, frozen=True):
     operation_id="ListQueues",
     responses=documented(),
 )
-async def read_queues(queue: NamedDependency[PostgresQueue]) -> QueueList:
+async def read_queues(queue: NamedDependency[JobQueue]) -> QueueList:
     """How each queue stands now."""
     return QueueList([await _view(queue)])
 
@@ -80,7 +80,7 @@ async def read_queues(queue: NamedDependency[PostgresQueue]) -> QueueList:
     operation_id="GetQueue",
     responses=documented(404),
 )
-async def read_queue(name: FromPath[str], queue: NamedDependency[PostgresQueue]) -> QueueView:
+async def read_queue(name: FromPath[str], queue: NamedDependency[JobQueue]) -> QueueView:
     """How the queue stands now: `queued` is its backlog, `scheduled` waits for its time."""
     if name != queue.name:
         raise NotFoundException(f"no queue is named {name!r}.")
@@ -100,7 +100,7 @@ def read_tasks(registry: NamedDependency[Registry]) -> TaskList:
     return TaskList([_task(task) for _, task in sorted(registry.tasks.items())])
 
 
-async def _view(queue: PostgresQueue) -> QueueView:
+async def _view(queue: JobQueue) -> QueueView:
     stats = await queue.stats()
     return QueueView(
         name=queue.name,

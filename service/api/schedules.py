@@ -12,7 +12,7 @@ from litestar.params import Body, FromPath
 from service.api.errors import ENQUEUE_HANDLERS
 from service.api.problem import documented
 from service.queue import schedules
-from service.queue.postgres import PostgresQueue
+from service.queue.base import JobQueue
 from service.queue.schedules import Recurring, ScheduleRequest
 
 SCHEDULES_PATH = "/api/v1/schedules"
@@ -68,7 +68,7 @@ NEW_SCHEDULE = Body(
 
 
 @get("/", summary="List schedules", operation_id="ListSchedules", responses=documented())
-async def read_schedules(queue: NamedDependency[PostgresQueue]) -> ScheduleList:
+async def read_schedules(queue: NamedDependency[JobQueue]) -> ScheduleList:
     """Declared in the code or created here; times are by the database's clock."""
     return ScheduleList([_detail(each) for each in await schedules.list_schedules(queue)])
 
@@ -81,16 +81,14 @@ async def read_schedules(queue: NamedDependency[PostgresQueue]) -> ScheduleList:
     responses=documented(403, 404, 409, 413, 415, 422),
 )
 async def create_schedule(
-    data: Annotated[ScheduleRequest, NEW_SCHEDULE], queue: NamedDependency[PostgresQueue]
+    data: Annotated[ScheduleRequest, NEW_SCHEDULE], queue: NamedDependency[JobQueue]
 ) -> ScheduleDetail:
     """Its payload is checked now; its first tick is the next that comes."""
     return _detail(await schedules.create_schedule(queue, data))
 
 
 @get("/{name:str}", summary="One schedule", operation_id="GetSchedule", responses=documented(404))
-async def read_schedule(
-    name: FromPath[str], queue: NamedDependency[PostgresQueue]
-) -> ScheduleDetail:
+async def read_schedule(name: FromPath[str], queue: NamedDependency[JobQueue]) -> ScheduleDetail:
     """When it comes next, and what became of its last tick."""
     return _detail(await schedules.find_schedule(queue, name))
 
@@ -101,7 +99,7 @@ async def read_schedule(
     operation_id="DeleteSchedule",
     responses=documented(403, 404, 409),
 )
-async def delete_schedule(name: FromPath[str], queue: NamedDependency[PostgresQueue]) -> None:
+async def delete_schedule(name: FromPath[str], queue: NamedDependency[JobQueue]) -> None:
     """It comes no more; its jobs stay. 409 for one that the code declares: disable it."""
     await schedules.delete_schedule(queue, name)
 
@@ -113,9 +111,7 @@ async def delete_schedule(name: FromPath[str], queue: NamedDependency[PostgresQu
     operation_id="EnableSchedule",
     responses=documented(403, 404),
 )
-async def enable_schedule(
-    name: FromPath[str], queue: NamedDependency[PostgresQueue]
-) -> ScheduleDetail:
+async def enable_schedule(name: FromPath[str], queue: NamedDependency[JobQueue]) -> ScheduleDetail:
     """From its next tick on; what it missed does not come."""
     return _detail(await schedules.enable_schedule(queue, name))
 
@@ -127,9 +123,7 @@ async def enable_schedule(
     operation_id="DisableSchedule",
     responses=documented(403, 404),
 )
-async def disable_schedule(
-    name: FromPath[str], queue: NamedDependency[PostgresQueue]
-) -> ScheduleDetail:
+async def disable_schedule(name: FromPath[str], queue: NamedDependency[JobQueue]) -> ScheduleDetail:
     """No tick comes until it is enabled again, whatever is deployed; running jobs go on."""
     return _detail(await schedules.disable_schedule(queue, name))
 
@@ -141,7 +135,7 @@ async def disable_schedule(
     operation_id="RunSchedule",
     responses=documented(403, 404, 422),
 )
-async def run_schedule(name: FromPath[str], queue: NamedDependency[PostgresQueue]) -> ScheduleRun:
+async def run_schedule(name: FromPath[str], queue: NamedDependency[JobQueue]) -> ScheduleRun:
     """One job beside its ticks, which come as ever."""
     return ScheduleRun(name, await schedules.run_schedule_now(queue, name))
 

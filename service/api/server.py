@@ -12,9 +12,10 @@ from litestar import Litestar
 from service import contract
 from service.api.app import create_app
 from service.api.protocol import BoundedProtocol
+from service.queue.backends import create_queue
 from service.queue.registry import discover
 from service.settings import Settings
-from service.worker import create_queue, end_if_stuck
+from service.worker import end_if_stuck
 
 log = structlog.stdlib.get_logger("api")
 

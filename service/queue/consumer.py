@@ -82,6 +82,10 @@ class Consumer:
         """Does this process take jobs?"""
         return self._task is not None
 
+    def seconds_since_heard(self) -> float:
+        """How long LISTEN has proved nothing."""
+        return self.listener.seconds_since_heard()
+
     def leave_alone(self, task: str, seconds: float) -> None:
         """Claim no job of that task for so long: another worker may know what to do with it."""
         now = asyncio.get_running_loop().time()

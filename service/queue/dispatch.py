@@ -24,7 +24,8 @@ _QUEUE_FIELDS = {
     "function", "kwargs", "queue", "progress", "attempts", "completed", "queued", "started",
     "touched", "result", "error", "status", "worker_id",
 }  # fmt: skip
-_JOB_FIELDS = {found.name for found in dataclasses.fields(Job)} - _QUEUE_FIELDS
+_ALL_FIELDS = {found.name for found in dataclasses.fields(Job)}
+_JOB_FIELDS = _ALL_FIELDS - _QUEUE_FIELDS
 
 
 DELAY_MAX_SECONDS = 3660 * 86400
@@ -139,6 +140,18 @@ def job_from_call(registry: Registry, name: str, arguments: Mapping[str, Any]) -
     payload |= others  # unknown to both: the payload's check names it
     job = build_job(registry, name, payload, _options(options))
     return dataclasses.replace(job, **job_fields) if job_fields else job
+
+
+def requested_job(registry: Registry, job_or_func: str | Job, arguments: dict[str, Any]) -> Job:
+    """What `queue.enqueue(job_or_func, **arguments)` asks for: checked, and with SAQ's meaning."""
+    if not isinstance(job_or_func, Job):
+        return job_from_call(registry, job_or_func, arguments)
+    options = {name: value for name, value in arguments.items() if name in _ALL_FIELDS}
+    if payload := {name: arguments[name] for name in arguments.keys() - options.keys()}:
+        options["kwargs"] = payload  # as with SAQ, instead of the job's own
+    for option, value in options.items():
+        setattr(job_or_func, option, value)
+    return check_job(registry, job_or_func)
 
 
 def check_job(registry: Registry, job: Job) -> Job:

@@ -13,7 +13,6 @@ import asyncpg
 import structlog
 from asyncpg.pool import PoolConnectionProxy
 from saq import Job, Status
-from saq.queue.base import Queue
 from saq.types import CountKind, QueueInfo, WorkerInfo
 from saq.utils import now
 
@@ -22,12 +21,14 @@ from service.db import CONNECT_TIMEOUT_SECONDS, UNAVAILABLE, Password, create_po
 from service.queue import job as rows
 from service.queue import reading
 from service.queue import statements as sql
+from service.queue.base import Connection, TableQueue
 from service.queue.batch import Batch
 from service.queue.consumer import Consumer
-from service.queue.dispatch import check_job, job_from_call
+from service.queue.dispatch import check_job, requested_job
 from service.queue.errors import InvalidOptionError, JobNotFoundError, JobStateError
 from service.queue.job import LeasedJob, Settlement
 from service.queue.reading import QueueStats
+from service.queue.recurring import Table
 from service.queue.registry import Registry
 from service.queue.settle import Settler, storable
 from service.queue.ticker import Ticker
@@ -50,17 +51,20 @@ SESSION = {
 }
 ENQUEUE_ROWS = 1000
 
-Connection = asyncpg.Connection | PoolConnectionProxy
 log = structlog.stdlib.get_logger("queue")
 
 
-class PostgresQueue(Queue):
+class PostgresQueue(TableQueue):
     """A SAQ queue that loses no job: held by lease, changed only under it, in batched statements.
 
     Names and payloads are checked against `registry` when they are enqueued. Nothing connects
     before `connect`, and nothing needs the database to be there before the first statement. While
     the database is away, calls raise one of `service.db.UNAVAILABLE`.
     """
+
+    scheme = "postgresql"
+    consumer: Consumer
+    ticker: Ticker
 
     def __init__(
         self,
@@ -86,6 +90,7 @@ class PostgresQueue(Queue):
         settler = Settler(self)
         self._settle, self.warm_up = settler.settle, settler.warm_up
         self.ticker = Ticker(self)
+        self.recurring = Table(self)
         # Beside SAQ's own counts of this process (complete, failed, retried, aborted):
         self.started = 0
         self.dead_letters = 0  # jobs that killed their workers or cannot be read
@@ -196,18 +201,10 @@ class PostgresQueue(Queue):
         Raises `UnknownTaskError`, `InvalidPayloadError` or `InvalidOptionError`, and then nothing
         was enqueued.
         """
-        if isinstance(job_or_func, Job):
-            payload = {name: kwargs.pop(name) for name in kwargs.keys() - Job.__dataclass_fields__}
-            if payload:
-                kwargs["kwargs"] = payload  # as with SAQ, instead of the job's own
-            for option, value in kwargs.items():
-                setattr(job_or_func, option, value)
-            job = check_job(self.registry, job_or_func)
-        else:
-            if connection is not None and not isinstance(connection, Connection):
-                kwargs["connection"] = connection  # a task's own field of that name
-                connection = None
-            job = job_from_call(self.registry, job_or_func, kwargs)
+        if not isinstance(job_or_func, Job) and not isinstance(connection, Connection | None):
+            kwargs["connection"] = connection  # a task's own field of that name
+            connection = None
+        job = requested_job(self.registry, job_or_func, kwargs)
         await self._prepare(job)
         if connection is None:
             is_new = await self._enqueue_batch(job)
@@ -233,6 +230,9 @@ class PostgresQueue(Queue):
             return await self._insert_many(checked, connection)
         async with self.transaction() as own:
             return await self._insert_many(checked, own)
+
+    async def enqueue_ticks(self, jobs: list[Job], connection: Connection) -> list[Job | None]:
+        return await self.enqueue_many(jobs, connection=connection)
 
     async def _insert_many(self, jobs: list[Job], connection: Connection) -> list[Job | None]:
         # By key, as each statement is: the first of them holds its rows until the last has run.

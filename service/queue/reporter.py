@@ -8,9 +8,7 @@ import structlog
 
 from service import metrics
 from service.contract import METRIC_SECONDS, Metric, MetricDimension
-from service.queue import reading
-from service.queue import statements as sql
-from service.queue.postgres import PostgresQueue
+from service.queue.base import JobQueue
 from service.settings import Settings
 
 # Between two looks for whether a report is due: often enough that one process takes the turn of
@@ -28,7 +26,7 @@ class Reporter:
     nothing else could wake the first worker.
     """
 
-    def __init__(self, queue: PostgresQueue, settings: Settings) -> None:
+    def __init__(self, queue: JobQueue, settings: Settings) -> None:
         self._queue = queue
         self._dimensions = {
             MetricDimension.APP: settings.app_name,
@@ -55,12 +53,11 @@ class Reporter:
 
     async def is_due(self) -> bool:
         """Is it this process's turn? Then the next one is a minute away, whoever takes it."""
-        seconds = METRIC_SECONDS - EARLY_SECONDS
-        return bool(await self._queue.fetch(sql.TAKE_TURN, self._queue.name, seconds))
+        return await self._queue.take_turn(METRIC_SECONDS - EARLY_SECONDS)
 
     async def measure(self) -> dict[Metric, float]:
         """How the queue stands."""
-        stats = await reading.get_stats(self._queue)
+        stats = await self._queue.stats()
         return {
             Metric.BACKLOG: stats.queued,
             Metric.OLDEST_JOB_AGE_SECONDS: round(stats.oldest_due_seconds, 1),
@@ -73,8 +70,8 @@ class Reporter:
         now = self._counts()
         since = {metric: now[metric] - self._counted[metric] for metric in now}
         self._counted, self._counted_at = now, time.monotonic()
-        age = self._queue.consumer.listener.seconds_since_heard()
-        return {**since, Metric.LISTEN_AGE_SECONDS: round(age, 1)}
+        age = self._queue.consumer.seconds_since_heard()
+        return since if age is None else {**since, Metric.LISTEN_AGE_SECONDS: round(age, 1)}
 
     def _counts(self) -> dict[Metric, float]:
         queue = self._queue

@@ -3,11 +3,10 @@
 import asyncio
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import asyncpg
 import msgspec
 import structlog
 from saq import Job
@@ -16,9 +15,10 @@ from service.queue import statements as sql
 from service.queue.cron import Timing
 from service.queue.dispatch import build_job
 from service.queue.errors import QueueError
+from service.queue.registry import Registry
 
 if TYPE_CHECKING:
-    from service.queue.postgres import PostgresQueue
+    from service.queue.base import TableQueue
 
 LOOK_SECONDS = 15.0  # between looks at the table, behind the notification of a change
 BUSY_SECONDS = (0.2, 0.6)  # until another look, where another worker holds what is due
@@ -105,7 +105,7 @@ class Ticker:
     tick that was missed; after it the ticks come as usual.
     """
 
-    def __init__(self, queue: "PostgresQueue") -> None:
+    def __init__(self, queue: "TableQueue") -> None:
         self._queue = queue
         self._look_at = self._sync_at = float("-inf")  # of time.monotonic()
         self._news = asyncio.Event()
@@ -186,30 +186,14 @@ class Ticker:
         queue = self._queue
         async with queue.transaction() as connection:
             rows = await queue.fetch(DUE, queue.name, self._tasks, connection=connection)
-            ticks = [self._tick(row) for row in rows]
+            ticks = [tick_of(queue.registry, dict(row)) for row in rows]
             jobs = [tick.job for tick in ticks if tick.job]
-            put = await queue.enqueue_many(jobs, connection=connection) if jobs else []
+            put = await queue.enqueue_ticks(jobs, connection) if jobs else []
             await self._move_on(ticks, connection)
         for tick in ticks:
             if tick.error:
                 log.warning("a tick became no job", schedule=tick.name, reason=tick.error)
         return [job.key for job in put if job]
-
-    def _tick(self, row: asyncpg.Record) -> Tick:
-        try:
-            next_at = Timing(row["cron"], row["every_seconds"], row["tz"]).next_after(row["now"])
-        except Exception as error:  # a row that somebody wrote by hand must not stop the others
-            later = int(row["now"]) + UNREADABLE_SECONDS
-            return Tick(row["name"], later, None, f"its time cannot be read: {error}")
-        if row["is_running"]:
-            return Tick(row["name"], next_at, None, "left out: the job before has not ended")
-        try:
-            payload: dict[str, Any] = msgspec.json.decode(row["payload"])
-            job = build_job(self._queue.registry, row["task"], payload)
-        except QueueError as error:  # the release has changed since it was created
-            return Tick(row["name"], next_at, None, str(error))
-        job.key, job.scheduled = f"cron:{row['name']}:{row['tick']}", row["tick"]
-        return Tick(row["name"], next_at, job, None)
 
     async def _move_on(self, ticks: Sequence[Tick], connection: Any) -> None:
         await self._queue.fetch(
@@ -218,3 +202,21 @@ class Ticker:
             [tick.job.key if tick.job else None for tick in ticks],
             [tick.error for tick in ticks], connection=connection,
         )  # fmt: skip
+
+
+def tick_of(registry: Registry, row: Mapping[str, Any]) -> Tick:
+    """What becomes of a due row of `recurring_jobs` at the moment `row["now"]`."""
+    try:
+        next_at = Timing(row["cron"], row["every_seconds"], row["tz"]).next_after(row["now"])
+    except Exception as error:  # a row that somebody wrote by hand must not stop the others
+        later = int(row["now"]) + UNREADABLE_SECONDS
+        return Tick(row["name"], later, None, f"its time cannot be read: {error}")
+    if row["is_running"]:
+        return Tick(row["name"], next_at, None, "left out: the job before has not ended")
+    try:
+        payload: dict[str, Any] = msgspec.json.decode(row["payload"])
+        job = build_job(registry, row["task"], payload)
+    except QueueError as error:  # the release has changed since it was created
+        return Tick(row["name"], next_at, None, str(error))
+    job.key, job.scheduled = f"cron:{row['name']}:{row['tick']}", row["tick"]
+    return Tick(row["name"], next_at, job, None)

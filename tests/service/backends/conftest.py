@@ -1,0 +1,137 @@
+"""Each backend as a process has it: a real Postgres, a real Redis-compatible server, moto's SQS."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import pytest
+from pydantic import SecretStr
+from saq import Job, Status
+from saq.job import TERMINAL_STATUSES
+
+from service.contract import ProcessName
+from service.queue.backends import create_queue
+from service.queue.base import JobQueue
+from service.queue.registry import Registry
+from service.queue.worker import Worker
+from service.settings import Settings, settings_of
+from tests.conftest import until
+from tests.service.backends.tasks import registry
+
+SCHEMES = ("postgresql", "memory")
+
+
+@dataclass
+class Backend:
+    """One backend with nothing in it; `queue` is one process's, `other` another's."""
+
+    scheme: str
+    settings: Settings
+    queues: list[JobQueue] = field(default_factory=list)
+    workers: list[tuple[Worker, "asyncio.Task[None]"]] = field(default_factory=list)
+
+    @property
+    def is_shared(self) -> bool:
+        """Can two processes have it?"""
+        return self.scheme != "memory"
+
+    async def connect(self, registry: Registry = registry) -> JobQueue:
+        """The queue as one more process has it; in memory there is one."""
+        if self.queues and not self.is_shared:
+            return self.queues[0]
+        queue = create_queue(self.settings, registry)
+        await queue.connect()
+        self.queues.append(queue)
+        return queue
+
+    async def work(
+        self, queue: JobQueue, *, concurrency: int = 4, drain_seconds: float = 5
+    ) -> Worker:
+        """A worker on that queue, running."""
+        worker = Worker(queue, queue.registry, concurrency=concurrency, drain_seconds=drain_seconds)
+        worker.SIGNALS = []
+        self.workers.append((worker, asyncio.create_task(worker.start())))
+        await until(lambda: queue.consumer.is_started, what="the worker takes jobs")
+        return worker
+
+    async def stop(self, worker: Worker) -> None:
+        """Drain it, as SIGTERM does."""
+        (running,) = [task for each, task in self.workers if each is worker]
+        await worker.stop()
+        await running
+
+    async def close(self) -> None:
+        for worker, running in self.workers:
+            if not running.done():
+                await worker.stop()
+                await running
+        for queue in self.queues:
+            await queue.disconnect()
+
+
+@pytest.fixture
+def settings(request: pytest.FixtureRequest, scheme: str) -> Settings:
+    """What a worker of this backend is told; in memory it has no database at all."""
+    database = "postgresql://nobody@127.0.0.1:1/none"
+    if scheme != "memory":
+        database = request.getfixturevalue("database")
+    return settings_of(ProcessName.WORKER)(
+        stage="local",
+        database_url=SecretStr(database),
+        queue_dsn=SecretStr(request.getfixturevalue(f"{scheme}_dsn")),
+        worker_poll_seconds=1,
+    )
+
+
+@pytest.fixture
+async def backend(scheme: str, settings: Settings) -> AsyncIterator[Backend]:
+    """The backend of this run of the test, empty."""
+    made = Backend(scheme, settings)
+    yield made
+    await made.close()
+
+
+@pytest.fixture(params=SCHEMES)
+def scheme(request: pytest.FixtureRequest) -> str:
+    """The scheme of QUEUE_DSN."""
+    found: str = request.param
+    return found
+
+
+@pytest.fixture
+def memory_dsn() -> str:
+    return "memory://"
+
+
+@pytest.fixture
+def postgresql_dsn(database: str) -> str:
+    return database
+
+
+async def ended(queue: JobQueue, key: str, *, seconds: float = 20) -> Job:
+    """The job once it has ended."""
+
+    async def has_ended() -> Job | None:
+        job = await queue.job(key)
+        return job if job and job.status in TERMINAL_STATUSES else None
+
+    job: Job = await until(has_ended, seconds=seconds, what=f"{key} has ended")
+    return job
+
+
+async def active(queue: JobQueue, key: str) -> Job:
+    """The job once it runs."""
+
+    async def runs() -> Job | None:
+        job = await queue.job(key)
+        return job if job and job.status is Status.ACTIVE else None
+
+    job: Job = await until(runs, what=f"{key} runs")
+    return job
+
+
+async def put(queue: JobQueue, task: str, **arguments: object) -> Job:
+    """A new job."""
+    job = await queue.enqueue(task, **arguments)
+    assert job is not None
+    return job
