@@ -66,12 +66,12 @@ NEXT = """
 SELECT extract(epoch FROM min(next_run_at) - clock_timestamp())::float8 AS seconds
 FROM recurring_jobs WHERE queue = $1 AND is_enabled AND task = ANY ($2::text[])
 """
-DUE = f"""
+DUE = """
 SELECT r.name, r.task, r.cron, r.every_seconds, r.tz, r.payload,
        extract(epoch FROM r.next_run_at)::bigint AS tick,
        extract(epoch FROM clock_timestamp())::float8 AS now,
-       r.is_unique AND EXISTS (SELECT FROM saq_jobs j WHERE j.key = r.last_key
-                                 AND j.status NOT IN {sql.ENDED}) AS is_running
+       r.is_unique AND EXISTS (SELECT FROM background_jobs b WHERE b.key = r.last_key
+                                 AND b.finished_at IS NULL) AS is_running
 FROM recurring_jobs r
 WHERE r.queue = $1 AND r.is_enabled AND r.next_run_at <= clock_timestamp()
   AND r.task = ANY ($2::text[])

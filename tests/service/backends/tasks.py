@@ -34,6 +34,14 @@ async def sleep(ctx: Context, *, seconds: float) -> str:
     return "slept"
 
 
+NOTES: list[Any] = []
+
+
+@task
+async def note(ctx: Context, *, value: Any) -> None:
+    NOTES.append(value)
+
+
 @task
 async def count_from(ctx: Context, *, number: int) -> int:
     return number + 1

@@ -2,6 +2,7 @@
 
 import time
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from saq import Job, Status
@@ -16,7 +17,7 @@ from service.queue.errors import (
 )
 from tests.conftest import until
 from tests.service.backends.conftest import Backend, active, ended, put
-from tests.service.backends.tasks import registry, ticking
+from tests.service.backends.tasks import NOTES, registry, ticking
 
 
 @pytest.mark.parametrize("task", ["echo", "echo_in_thread"])
@@ -198,13 +199,12 @@ async def test_lower_priority_numbers_run_first(backend: Backend) -> None:
             await queue.enqueue("echo", priority=5)
         assert await queue.list_records() == []
         return
-    jobs = [await put(queue, "echo", priority=number) for number in (7, 3, 5)]
+    NOTES.clear()
+    jobs = [await put(queue, "note", value=number, priority=number) for number in (7, 3, 5)]
     await backend.work(queue, concurrency=1)
     for job in jobs:
         await ended(queue, job.key)
-    records = [record for record in await queue.list_records() if record.started_at]
-    in_order = sorted(records, key=lambda record: str(record.started_at))
-    assert [each.key for each in in_order] == [jobs[1].key, jobs[2].key, jobs[0].key]
+    assert NOTES == [3, 5, 7]
 
 
 async def test_one_job_of_a_group_runs_at_a_time(backend: Backend) -> None:
@@ -225,7 +225,7 @@ async def test_one_job_of_a_group_runs_at_a_time(backend: Backend) -> None:
         assert record.finished_at is not None
         spans.append((record.started_at, record.finished_at))
     spans.sort()
-    assert all(first[1] <= second[0] for first, second in zip(spans, spans[1:], strict=False))
+    assert all(first[1] <= second[0] for first, second in pairwise(spans))
 
 
 async def test_progress_is_seen_by_another_process(backend: Backend) -> None:
