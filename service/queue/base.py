@@ -2,8 +2,9 @@
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
+from types import MappingProxyType
 from typing import Any, ClassVar, Protocol
 
 import asyncpg
@@ -76,7 +77,7 @@ class JobQueue(Queue):
     """
 
     scheme: ClassVar[str]
-    lacks: ClassVar[dict[str, str]] = {}
+    lacks: Mapping[str, str] = MappingProxyType({})
 
     registry: Registry
     owner: str

@@ -13,7 +13,8 @@ import threading
 import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AbstractAsyncContextManager
-from typing import Any, ClassVar
+from types import MappingProxyType
+from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import asyncpg
@@ -92,10 +93,12 @@ class RedisQueue(TableQueue, SaqRedisQueue):
     """
 
     scheme = "redis"
-    lacks: ClassVar[dict[str, str]] = {
-        "priority": "has no priorities: jobs run in the order they are due; postgresql:// has them",
-        "group_key": "has no groups; postgresql:// has them",
-    }
+    lacks = MappingProxyType(
+        {
+            "priority": "has no priorities: jobs run as they come; postgresql:// has them",
+            "group_key": "has no groups; postgresql:// has them",
+        }
+    )
     consumer: Puller
     ticker: Ticker
     redis: Any  # its own stubs say of each answer that it may not be awaitable

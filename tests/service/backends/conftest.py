@@ -1,10 +1,15 @@
 """Each backend as a process has it: a real Postgres, a real Redis-compatible server, moto's SQS."""
 
 import asyncio
+import json
+import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
+import boto3
 import pytest
+from moto.server import ThreadedMotoServer
 from pydantic import SecretStr
 from redis import Redis
 from saq import Job, Status
@@ -17,10 +22,14 @@ from service.queue.base import JobQueue
 from service.queue.registry import Registry
 from service.queue.worker import Worker
 from service.settings import Settings, settings_of
-from tests.conftest import until
+from tests.conftest import free_port, until
 from tests.service.backends.tasks import registry
 
-SCHEMES = ("postgresql", "memory", "redis")
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+REGION = "us-east-1"
+SCHEMES = ("postgresql", "memory", "redis", "sqs")
 
 
 @dataclass
@@ -125,6 +134,49 @@ def redis_server() -> Iterator[str]:
 def redis_dsn(redis_server: str) -> str:
     Redis.from_url(redis_server).flushall()
     return redis_server + "/0"
+
+
+@pytest.fixture(scope="session")
+def aws_endpoint() -> Iterator[str]:
+    """The address of a moto server of this test run."""
+    server = ThreadedMotoServer(port=free_port(), verbose=False)
+    server.start()
+    try:
+        yield "http://{}:{}".format(*server.get_host_and_port())
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def aws(aws_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> "SQSClient":
+    """SQS as moto has it; every client of this process and its children gets to it."""
+    for name, value in (
+        ("AWS_ENDPOINT_URL", aws_endpoint.replace("0.0.0.0", "127.0.0.1")),
+        ("AWS_ACCESS_KEY_ID", "test"),
+        ("AWS_SECRET_ACCESS_KEY", "test"),
+    ):
+        monkeypatch.setenv(name, value)
+    return boto3.client("sqs", region_name=REGION)
+
+
+def make_sqs_queue(aws: "SQSClient", ending: str = "") -> str:
+    """A queue with one for its dead letters behind it; its name."""
+    name = f"jobs-{time.monotonic_ns()}"
+    fifo = {"FifoQueue": "true"} if ending else {}
+    dead = aws.create_queue(QueueName=f"{name}-dead{ending}", Attributes=fifo)["QueueUrl"]
+    arn = aws.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])
+    policy = {
+        "deadLetterTargetArn": arn["Attributes"]["QueueArn"], "maxReceiveCount": 2,
+    }  # fmt: skip
+    aws.create_queue(
+        QueueName=f"{name}{ending}", Attributes={**fifo, "RedrivePolicy": json.dumps(policy)}
+    )
+    return name + ending
+
+
+@pytest.fixture
+def sqs_dsn(aws: "SQSClient") -> str:
+    return f"sqs://{make_sqs_queue(aws)}?region={REGION}"
 
 
 async def ended(queue: JobQueue, key: str, *, seconds: float = 20) -> Job:
