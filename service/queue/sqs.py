@@ -28,7 +28,7 @@ from service.queue import statements as sql
 from service.queue.base import Connection
 from service.queue.consumer import Consumer
 from service.queue.dispatch import build_job
-from service.queue.errors import QueueError
+from service.queue.errors import QueueError, UnknownTaskError
 from service.queue.job import LeasedJob, MalformedJobError, Settlement
 from service.queue.postgres import PostgresQueue
 from service.queue.registry import Registry
@@ -71,6 +71,18 @@ FROM saq_jobs j JOIN unnest($1::text[], $2::bigint[]) AS d (key, lease)
      ON j.key = d.key AND j.lease = d.lease
 WHERE j.queue = $3 AND j.status = 'queued'
 """
+
+# $1 queue: due for a minute, while SQS has no message at all
+FORGOTTEN = f"""
+UPDATE saq_jobs SET sent = NULL
+WHERE queue = $1 AND status = 'queued' AND sent = lease AND scheduled < {sql.NOW} - 60
+RETURNING key
+"""
+COUNTS = (
+    "ApproximateNumberOfMessages",
+    "ApproximateNumberOfMessagesNotVisible",
+    "ApproximateNumberOfMessagesDelayed",
+)
 
 AWAY: tuple[type[BaseException], ...] = (NoSuchQueueError, *UNAVAILABLE)
 
@@ -287,6 +299,17 @@ class SqsQueue(PostgresQueue):
         if not self.has_redrive:
             self.dead_letters += 1
             await in_thread(self.messages.delete, [message.receipt])
+        elif not isinstance(error, UnknownTaskError):  # which the next release may know
+            await in_thread(self.messages.hide, [message.receipt], 0)
+
+    async def prune(self) -> int:
+        """As the Postgres engine; and sends again what SQS has put aside or forgotten."""
+        with contextlib.suppress(*AWAY):
+            found = await in_thread(self.messages.attributes)
+            if not any(int(found.get(name, 0)) for name in COUNTS):
+                for row in await self.fetch(FORGOTTEN, self.name):
+                    log.warning("SQS has lost a job's message", job_key=row["key"])
+        return await super().prune()
 
 
 class SqsConsumer(Consumer):
@@ -343,9 +366,12 @@ class SqsConsumer(Consumer):
     async def _receive(self, room: int) -> list[Message]:
         messages = self._sqs.messages
 
+        # A FIFO queue gives several jobs of one group at once, of which one may run.
+        count = 1 if self._sqs.is_fifo else room
+
         def receive() -> list[Message]:
             return messages.receive(
-                room, wait_seconds=self._wait_seconds, hidden_seconds=HIDDEN_SECONDS
+                count, wait_seconds=self._wait_seconds, hidden_seconds=HIDDEN_SECONDS
             )
 
         def on_unwanted(found: list[Message]) -> None:

@@ -122,7 +122,7 @@ def postgresql_dsn(database: str) -> str:
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[str]:
     """The address of a Redis-compatible server of this test run."""
-    server = ValkeyServer()
+    server = ValkeyServer(port=free_port())
     server.start()
     try:
         yield f"redis://127.0.0.1:{server.port}"

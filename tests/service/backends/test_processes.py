@@ -1,0 +1,79 @@
+"""Real workers of the backends that processes share, killed and stopped by signals."""
+
+import signal
+
+import pytest
+from saq import Status
+
+from service.queue.registry import Registry, discover
+from tests.conftest import Processes, until
+from tests.service.backends.conftest import Backend, active, ended, put
+
+
+@pytest.fixture(scope="session")
+def project() -> Registry:
+    """The tasks that `tests.service.process` knows."""
+    import tests.service.tasks  # noqa: F401 - registers
+
+    return discover()
+
+
+@pytest.fixture(params=["postgresql", "redis", "sqs"])
+def scheme(request: pytest.FixtureRequest) -> str:
+    found: str = request.param
+    return found
+
+
+@pytest.fixture
+def environment(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """What a process of this backend is told."""
+    import os
+
+    told = {"QUEUE_DSN": backend.settings.queue_url, "DRAIN_SECONDS": "2"}
+    return told | {
+        name: value
+        for name, value in os.environ.items()  # noqa: TID251 - moto's address is there
+        if name.startswith("AWS_")
+    }
+
+
+async def test_a_killed_workers_job_runs_again(
+    backend: Backend, project: Registry, processes: Processes, environment: dict[str, str]
+) -> None:
+    queue = await backend.connect(project)
+    child = processes.start("worker", **environment)
+    job = await put(queue, "sleep", seconds=3600)
+    running = await active(queue, job.key)
+    other = processes.start("worker", **environment)
+    child.send_signal(signal.SIGKILL)
+    child.wait(10)
+
+    async def runs_elsewhere() -> bool:
+        found = await queue.job(job.key)
+        return bool(
+            found and found.status is Status.ACTIVE and found.worker_id != running.worker_id
+        )
+
+    await until(runs_elsewhere, seconds=60, what="another worker runs it")
+    record = await queue.find_record(job.key)
+    assert record
+    assert (record.status, record.attempts, record.crashes) == ("active", 1, 1)
+    await queue.abort(running, "proved")
+    await ended(queue, job.key)
+    other.send_signal(signal.SIGTERM)
+    assert other.wait(20) == 0, processes.log(other)
+
+
+async def test_sigterm_queues_again_what_does_not_end(
+    backend: Backend, project: Registry, processes: Processes, environment: dict[str, str]
+) -> None:
+    queue = await backend.connect(project)
+    child = processes.start("worker", **environment)
+    job = await put(queue, "sleep", seconds=3600)
+    await active(queue, job.key)
+    child.send_signal(signal.SIGTERM)
+    assert child.wait(20) == 0, processes.log(child)
+    found = await queue.job(job.key)
+    assert found
+    assert (found.status, found.attempts) == (Status.QUEUED, 0)
+    assert "Traceback" not in processes.log(child)
