@@ -137,6 +137,15 @@ class JobQueue(Queue):
             if getattr(job, option, None):
                 raise InvalidOptionError(option, f"{self.scheme}:// {reason}")
 
+    def refuse_connection(self, given: object) -> None:
+        """For backends that cannot join a transaction. Raises `InvalidOptionError`."""
+        if isinstance(given, Connection):
+            raise InvalidOptionError(
+                "connection",
+                f"{self.scheme}:// cannot join a transaction; postgresql:// can. "
+                "Enqueue after the commit",
+            )
+
 
 class TableQueue(JobQueue):
     """A queue whose history and schedules are in Postgres."""

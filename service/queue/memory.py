@@ -84,7 +84,8 @@ class MemoryQueue(JobQueue):
         super().__init__(name=name, dump=None, load=None)
         self.registry = registry
         self.owner = f"memory-{os.getpid()}-{secrets.token_hex(3)}"
-        self.consumer = Puller(self, take=self._take, stopped=self._stopped)
+        self._news = asyncio.Event()
+        self.consumer = Puller(self, take=self._take, stopped=self._stopped, wake=self._news.set)
         self.ticker = self.recurring = MemorySchedules(self)
         self.started = self.dead_letters = 0
         self._ids = itertools.count(1)
@@ -92,7 +93,6 @@ class MemoryQueue(JobQueue):
         self._history: dict[int, Row] = {}  # by id
         self._waiting: list[tuple[int, float, int, str]] = []  # priority, due, ticket, key
         self._later: list[tuple[float, int, str]] = []  # due, ticket, key
-        self._news = asyncio.Event()
         self._workers: dict[str, tuple[float, WorkerInfo]] = {}
         self._reported_at = float("-inf")
 
@@ -111,15 +111,14 @@ class MemoryQueue(JobQueue):
         Raises `UnknownTaskError`, `InvalidPayloadError` or `InvalidOptionError`, and then nothing
         was enqueued.
         """
-        refuse_connection(self, kwargs)
+        self.refuse_connection(kwargs.get("connection"))
         job = requested_job(self.registry, job_or_func, kwargs)
         return await self._put(job)
 
     async def enqueue_many(
         self, jobs: Iterable[Job], *, connection: Connection | None = None
     ) -> list[Job | None]:
-        if connection is not None:
-            refuse_connection(self, {"connection": connection})
+        self.refuse_connection(connection)
         checked = [check_job(self.registry, job) for job in jobs]
         return [await self._put(job) for job in checked]
 
@@ -132,7 +131,8 @@ class MemoryQueue(JobQueue):
         if known is not None and not known.has_ended:
             return None
         stored = LeasedJob(**{f.name: getattr(job, f.name) for f in dataclasses.fields(Job)})
-        row = Row(next(self._ids), _copy(stored), time.time(), job.scheduled or time.time())
+        moment = job.queued / 1000
+        row = Row(next(self._ids), _copy(stored), moment, job.scheduled or moment)
         self._rows[job.key] = self._history[row.id] = row
         self._line_up(row)
         log.info("enqueued", job_key=job.key, task=job.function)
@@ -452,16 +452,6 @@ class MemoryQueue(JobQueue):
         self, job: Job, status: Status, *, result: Any = None, error: str | None = None
     ) -> None:
         await self.finish(job, status, result=result, error=error)
-
-
-def refuse_connection(queue: JobQueue, arguments: dict[str, Any]) -> None:
-    """Only Postgres can enqueue in the caller's transaction. Raises `InvalidOptionError`."""
-    if isinstance(arguments.get("connection"), Connection):
-        raise InvalidOptionError(
-            "connection",
-            f"{queue.scheme}:// cannot join a transaction; postgresql:// can. "
-            "Enqueue after the commit",
-        )
 
 
 def _runs(row: Row) -> bool:

@@ -21,9 +21,9 @@ log = structlog.stdlib.get_logger("queue")
 class Puller:
     """Takes a job for each free slot and keeps those that run; both begin with the first slot.
 
-    `take(room)` waits a second at the most and answers the jobs it has taken, at most `room`;
-    `stopped(keys)` answers which of the held jobs somebody wants stopped; `keep()` is repeated
-    every `keep_seconds`, so that nobody takes this worker for dead.
+    `take(room)` waits a second at the most, or until `wake()`, and answers the jobs it has taken,
+    at most `room`; `stopped(keys)` answers which of the held jobs somebody wants stopped; `keep()`
+    is repeated every `keep_seconds`, so that nobody takes this worker for dead.
     """
 
     def __init__(
@@ -32,6 +32,7 @@ class Puller:
         *,
         take: Callable[[int], Awaitable[list[LeasedJob]]],
         stopped: Callable[[list[str]], Awaitable[set[str]]],
+        wake: Callable[[], None] = lambda: None,
         keep: Callable[[], Awaitable[None]] | None = None,
         keep_seconds: float = 3.0,
     ) -> None:
@@ -41,6 +42,7 @@ class Puller:
         self._queue = queue
         self._take = take
         self._stopped = stopped
+        self._wake = wake
         self._keep = keep
         self._keep_seconds = keep_seconds
         self._slots: deque[Slot] = deque()
@@ -100,6 +102,7 @@ class Puller:
         self._is_paused = True
         while self._slots:
             self._slots.popleft()(None)
+        self._wake()
         await self._is_resting.wait()
 
     async def stop(self) -> None:
@@ -153,6 +156,8 @@ class Puller:
                 self._is_resting.set()
 
     async def _deliver(self, jobs: list[LeasedJob]) -> None:
+        if jobs and not self.held:
+            self.asked_to_abort.set()  # an idle worker looks seldom; from now on it looks often
         for job in jobs:
             self.held[job.key] = job
             while self._slots:

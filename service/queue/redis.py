@@ -42,7 +42,6 @@ from service.queue.dispatch import check_job, requested_job
 from service.queue.errors import InvalidOptionError, JobNotFoundError, JobStateError
 from service.queue.history import History
 from service.queue.job import LeasedJob, MalformedJobError
-from service.queue.memory import refuse_connection
 from service.queue.puller import Puller
 from service.queue.reading import PAGE_ROWS, QueueStats
 from service.queue.recurring import Table
@@ -211,7 +210,7 @@ class RedisQueue(TableQueue, SaqRedisQueue):
         Raises `UnknownTaskError`, `InvalidPayloadError` or `InvalidOptionError`, and then nothing
         was enqueued.
         """
-        refuse_connection(self, kwargs)
+        self.refuse_connection(kwargs.get("connection"))
         job = requested_job(self.registry, job_or_func, kwargs)
         self.check_able(job)
         return await self._put(job)
@@ -220,7 +219,7 @@ class RedisQueue(TableQueue, SaqRedisQueue):
         self, jobs: Iterable[Job], *, connection: Connection | None = None
     ) -> list[Job | None]:
         """Each job by itself: where Redis goes away in the middle, the first are enqueued."""
-        refuse_connection(self, {"connection": connection})
+        self.refuse_connection(connection)
         checked = [check_job(self.registry, job) for job in jobs]
         for job in checked:
             self.check_able(job)
@@ -239,6 +238,8 @@ class RedisQueue(TableQueue, SaqRedisQueue):
         if job.scheduled <= time.time():
             job.scheduled = 0  # SAQ would wait for its next look at what is delayed
         await self._before_enqueue(job)
+        if await self.redis.zscore(self._incomplete, job.id) is not None:
+            return None
         # First: a worker may start the job before this returns.
         history = await self._history.begin(job)
         try:
@@ -377,6 +378,7 @@ class RedisQueue(TableQueue, SaqRedisQueue):
             job.completed = now()
             answer = await self._write_end(job, holder)
         else:
+            await self._history.note(job)  # first: whoever takes it next writes after this
             answer = await self._write_queued(job, holder)
         if isinstance(answer, bytes):  # somebody had asked it to stop
             job.status, job.error, job.completed = Status.ABORTED, answer.decode(), now()
@@ -385,7 +387,8 @@ class RedisQueue(TableQueue, SaqRedisQueue):
             return None
         log.warning("took a job from a dead worker", job_key=job.key, status=job.status.value)
         self.dead_letters += job.status is Status.FAILED
-        await self._history.note(job)
+        if job.status is not Status.QUEUED:
+            await self._history.note(job)
         return job.key
 
     def _keys(self, job: Job) -> list[str]:
@@ -439,6 +442,8 @@ class RedisQueue(TableQueue, SaqRedisQueue):
             log.warning("not held here; its outcome is dropped", job_key=job.key)
             return
         holder, failures = f"{self.owner}|{held.lease}", 0
+        if due is not None:
+            await self._history.note(job, due=due)  # first: whoever takes it next writes after this
         while True:
             try:
                 if due is None:
@@ -464,7 +469,8 @@ class RedisQueue(TableQueue, SaqRedisQueue):
         self.complete += job.status is Status.COMPLETE
         self.failed += job.status is Status.FAILED
         self.aborted += job.status is Status.ABORTED
-        await self._history.note(job, due=due or 0)
+        if due is None:
+            await self._history.note(job)
         return None
 
     async def finish(
@@ -508,12 +514,12 @@ class RedisQueue(TableQueue, SaqRedisQueue):
         stored.meta.pop(CRASHES, None)
         if isinstance(stored, LeasedJob):
             stored.crashes = 0
+        await self._history.note(stored, due=time.time())
         if not await self._again(
             keys=[self._incomplete, self._queued, stored.id],
             args=[stored.id, self.serialize(stored)],
         ):
             raise JobStateError(job.key, "queued", "only an ended job can be retried")
-        await self._history.note(stored, due=time.time())
         job.status, job.error, job.completed = Status.QUEUED, error, 0
 
     async def hand_back(

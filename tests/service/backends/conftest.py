@@ -180,25 +180,32 @@ def sqs_dsn(aws: "SQSClient") -> str:
 
 
 async def ended(queue: JobQueue, key: str, *, seconds: float = 20) -> Job:
-    """The job once it has ended."""
+    """The job once it has ended and its history says so."""
 
     async def has_ended() -> Job | None:
         job = await queue.job(key)
-        return job if job and job.status in TERMINAL_STATUSES else None
+        return (
+            job if job and job.status in TERMINAL_STATUSES and await _is_told(queue, job) else None
+        )
 
     job: Job = await until(has_ended, seconds=seconds, what=f"{key} has ended")
     return job
 
 
 async def active(queue: JobQueue, key: str) -> Job:
-    """The job once it runs."""
+    """The job once it runs and its history says so."""
 
     async def runs() -> Job | None:
         job = await queue.job(key)
-        return job if job and job.status is Status.ACTIVE else None
+        return job if job and job.status is Status.ACTIVE and await _is_told(queue, job) else None
 
-    job: Job = await until(runs, what=f"{key} runs")
+    job: Job = await until(runs, seconds=30, what=f"{key} runs")
     return job
+
+
+async def _is_told(queue: JobQueue, job: Job) -> bool:
+    record = await queue.find_record(job.key)
+    return record is not None and record.status == job.status.value
 
 
 async def put(queue: JobQueue, task: str, **arguments: object) -> Job:

@@ -55,9 +55,13 @@ async def test_a_killed_workers_job_runs_again(
         )
 
     await until(runs_elsewhere, seconds=60, what="another worker runs it")
-    record = await queue.find_record(job.key)
-    assert record
-    assert (record.status, record.attempts, record.crashes) == ("active", 1, 1)
+
+    async def is_told() -> bool:
+        record = await queue.find_record(job.key)
+        assert record
+        return (record.status, record.attempts, record.crashes) == ("active", 1, 1)
+
+    await until(is_told, what="its history says so")
     await queue.abort(running, "proved")
     await ended(queue, job.key)
     other.send_signal(signal.SIGTERM)
