@@ -46,7 +46,7 @@ def test_the_api_answers_alike(
         assert sent.status_code == 202, sent.text
         done = when(http, sent.headers["Location"], "complete")
         assert (done["result"], done["attempts"], done["payload"]) == (
-            "worked at last", 2, {"times": 1},
+            "worked at last", 2, {"times": 1, "text": "broken"},
         )  # fmt: skip
         retried = http.post(f"{sent.headers['Location']}/retry")
         assert retried.status_code == 202, retried.text
