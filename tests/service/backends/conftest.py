@@ -27,6 +27,7 @@ from tests.service.backends.tasks import registry
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_sqs.literals import QueueAttributeNameType
 
 REGION = "us-east-1"
 SCHEMES = ("postgresql", "memory", "redis", "sqs")
@@ -162,15 +163,12 @@ def aws(aws_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> "SQSClient":
 def make_sqs_queue(aws: "SQSClient", ending: str = "") -> str:
     """A queue with one for its dead letters behind it; its name."""
     name = f"jobs-{time.monotonic_ns()}"
-    fifo = {"FifoQueue": "true"} if ending else {}
-    dead = aws.create_queue(QueueName=f"{name}-dead{ending}", Attributes=fifo)["QueueUrl"]
-    arn = aws.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])
-    policy = {
-        "deadLetterTargetArn": arn["Attributes"]["QueueArn"], "maxReceiveCount": 2,
-    }  # fmt: skip
-    aws.create_queue(
-        QueueName=f"{name}{ending}", Attributes={**fifo, "RedrivePolicy": json.dumps(policy)}
-    )
+    attributes: dict[QueueAttributeNameType, str] = {"FifoQueue": "true"} if ending else {}
+    dead = aws.create_queue(QueueName=f"{name}-dead{ending}", Attributes=attributes)["QueueUrl"]
+    found = aws.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]
+    policy = {"deadLetterTargetArn": found["QueueArn"], "maxReceiveCount": 2}
+    attributes["RedrivePolicy"] = json.dumps(policy)
+    aws.create_queue(QueueName=f"{name}{ending}", Attributes=attributes)
     return name + ending
 
 

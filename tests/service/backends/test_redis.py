@@ -10,6 +10,8 @@ from saq.queue.redis import RedisQueue as StockQueue
 
 from service.queue.backends import create_queue
 from service.queue.errors import InvalidOptionError
+from service.queue.job import LeasedJob
+from service.queue.redis import RedisQueue
 from service.queue.registry import Registry
 from service.settings import SettingsError
 from tests.conftest import until
@@ -61,6 +63,7 @@ async def test_a_job_that_redis_has_forgotten_is_said_to_be_lost(
 ) -> None:
     queue = await backend.connect()
     job = await put(queue, "echo")
+    assert isinstance(queue, RedisQueue)
     Redis.from_url(redis_dsn).flushall()
     await queue.prune()
     record = await queue.find_record(job.key)
@@ -77,7 +80,8 @@ async def test_a_late_end_of_a_run_that_was_taken_over_is_refused(backend: Backe
     queue, other = await backend.connect(), await backend.connect()
     job = await put(queue, "echo", value=1)
     late = await queue.dequeue(timeout=10)
-    assert late
+    assert isinstance(queue, RedisQueue)
+    assert isinstance(late, LeasedJob)
     late.attempts += 1
     await queue._recover(late.id.encode(), f"{queue.owner}|{late.lease}")
     taken = await other.dequeue(timeout=10)
@@ -96,6 +100,7 @@ async def test_the_address_says_how_many_jobs_at_once(backend: Backend) -> None:
         update={"queue_dsn": SecretStr("rediss://:hunter2hunter2@example.com:6380/3?concurrency=7")}
     )
     queue = create_queue(settings, registry)
+    assert isinstance(queue, RedisQueue)
     assert queue.concurrency == 7
     assert queue.redis.connection_pool.connection_kwargs["db"] == 3
     assert "hunter2" not in repr(queue)
@@ -105,6 +110,7 @@ async def test_the_address_says_how_many_jobs_at_once(backend: Backend) -> None:
 
 async def test_no_transaction_can_be_joined(backend: Backend) -> None:
     queue = await backend.connect()
+    assert isinstance(queue, RedisQueue)
     async with queue.transaction() as connection:
         with pytest.raises(InvalidOptionError, match=r"redis:// cannot join a transaction"):
             await queue.enqueue("echo", connection=connection)

@@ -39,13 +39,15 @@ def _url(aws: "SQSClient", backend: Backend, ending: str = "") -> str:
 
 
 def _count(aws: "SQSClient", url: str) -> int:
-    names = (
-        "ApproximateNumberOfMessages",
-        "ApproximateNumberOfMessagesNotVisible",
-        "ApproximateNumberOfMessagesDelayed",
+    found = aws.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+    return sum(
+        int(found[name])
+        for name in (
+            "ApproximateNumberOfMessages",
+            "ApproximateNumberOfMessagesNotVisible",
+            "ApproximateNumberOfMessagesDelayed",
+        )
     )
-    found = aws.get_queue_attributes(QueueUrl=url, AttributeNames=list(names))["Attributes"]
-    return sum(int(found[name]) for name in names)
 
 
 async def test_a_fifo_queue_runs_a_groups_jobs_in_order(fifo: Backend) -> None:
@@ -125,13 +127,9 @@ async def test_somebody_elses_message_becomes_a_job(backend: Backend, aws: "SQSC
         QueueUrl=_url(aws, backend),
         MessageBody=json.dumps({"function": "echo", "kwargs": {"value": 9}}),
     )
-    done = await _appears(queue, f"sqs:{sent['MessageId']}")
-    assert done.result == 9
-
-
-async def _appears(queue, key):  # type: ignore[no-untyped-def]
+    key = f"sqs:{sent['MessageId']}"
     await until(lambda: queue.find_record(key), what=f"{key} is a job")
-    return await ended(queue, key)
+    assert (await ended(queue, key)).result == 9
 
 
 @pytest.mark.parametrize(
