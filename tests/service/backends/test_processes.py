@@ -1,12 +1,16 @@
 """Real workers of the backends that processes share, killed and stopped by signals."""
 
+import os
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from saq import Status
 
 from service.queue.registry import Registry, discover
-from tests.conftest import Processes, until
+from tests.conftest import ROOT, Processes, until
 from tests.service.backends.conftest import Backend, active, ended, put
 
 
@@ -27,8 +31,6 @@ def scheme(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def environment(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """What a process of this backend is told."""
-    import os
-
     told = {"QUEUE_DSN": backend.settings.queue_url, "DRAIN_SECONDS": "2"}
     return told | {
         name: value
@@ -81,3 +83,26 @@ async def test_sigterm_queues_again_what_does_not_end(
     assert found
     assert (found.status, found.attempts) == (Status.QUEUED, 0)
     assert "Traceback" not in processes.log(child)
+
+
+async def test_saqs_own_worker_runs_the_jobs(
+    backend: Backend, project: Registry, environment: dict[str, str], tmp_path: Path
+) -> None:
+    queue = await backend.connect(project)
+    job = await put(queue, "test_task", message="hello")
+    told = {
+        "PATH": os.environ["PATH"],  # noqa: TID251
+        "STAGE": "local",
+        "DATABASE_URL": backend.settings.database_dsn,
+        **environment,
+    }
+    with (tmp_path / "saq.log").open("w") as output:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "saq", "service.queue.worker.settings"],
+            cwd=ROOT, env=told, stdout=output, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        try:
+            assert (await ended(queue, job.key)).status is Status.COMPLETE
+        finally:
+            child.send_signal(signal.SIGTERM)
+            assert child.wait(30) == 0
