@@ -30,6 +30,7 @@ COMMANDS = {
     "tunnel": ("scripts.tunnel:open_tunnel", "The stage's database on a port of this machine."),
     "queues": ("scripts.queues:queues", "Backlog, running jobs and workers of each queue."),
     "jobs": ("scripts.jobs:app", "Enqueue, list, show, cancel, retry and clear jobs."),
+    "schedules": ("scripts.schedules:app", "What comes by itself: list, create, disable, run."),
     "tasks": ("scripts.jobs:tasks", "What can be enqueued, and what comes by itself."),
     "doctor": ("scripts.doctor.command:doctor", "What is wrong with a stage, and how to mend it."),
     "cost": ("scripts.cost.command:cost", "What a month of a stage costs."),

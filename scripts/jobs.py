@@ -20,6 +20,8 @@ NAME_WIDTH = 14
 
 KeyArgument = Annotated[str, typer.Argument(metavar="KEY", help="The job's key.")]
 
+TaskOption = Annotated[str | None, typer.Option(help="Only of this task.", metavar="TASK")]
+
 app = typer.Typer(
     name="jobs", help="Jobs of a stage: list, show, retry, cancel, enqueue, clear.",
     no_args_is_help=True, rich_markup_mode=None,
@@ -90,7 +92,7 @@ def list_(
             help=f"Only {', '.join(STATUSES)}.", metavar="STATUS", autocompletion=lambda: STATUSES
         ),
     ] = None,
-    task: Annotated[str | None, typer.Option(help="Only of this task.")] = None,
+    task: TaskOption = None,
     limit: Annotated[int, typer.Option(help="At most so many.", min=1)] = 20,
     stage: StageOption = DEFAULT_STAGE,
     as_json: JsonOption = False,
@@ -121,9 +123,31 @@ def show(key: KeyArgument, stage: StageOption = DEFAULT_STAGE, as_json: JsonOpti
 
 
 @app.command()
-def retry(key: KeyArgument, stage: StageOption = DEFAULT_STAGE, yes: YesOption = False) -> None:
-    """Run an ended job again, with the same payload and all its attempts."""
-    _change(connect(stage), key, "retry", "run the job again", yes)
+def retry(
+    key: Annotated[
+        str | None, typer.Argument(metavar="[KEY]", help="The job's key; or give --failed.")
+    ] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="Every failed job.")] = False,
+    task: TaskOption = None,
+    stage: StageOption = DEFAULT_STAGE,
+    yes: YesOption = False,
+) -> None:
+    """Run an ended job again, or all failed ones (`--failed`), with payload and all attempts."""
+    if (key is None) != failed:
+        raise typer.BadParameter("give the key of a job, or --failed, and not both")
+    aws = connect(stage)
+    if key is not None:
+        _change(aws, key, "retry", "run the job again", yes)
+        return
+    which = f"every failed job{f' of {task}' if task else ''}"
+    confirm(aws.target, f"run {which} again", yes)
+    api, retried, is_more = Api(aws), 0, True
+    while is_more:
+        answer = api.post("jobs", "retry", task=task)
+        retried, is_more = retried + answer["retried"], answer["is_more"]
+        if is_more:
+            say(f"{retried} queued again so far")
+    typer.echo(f"{retried} failed jobs queued again")
 
 
 @app.command()
@@ -175,6 +199,7 @@ def clear(
             autocompletion=lambda: BAD_STATUSES,
         ),
     ] = "failed",
+    task: TaskOption = None,
     stage: StageOption = DEFAULT_STAGE,
     as_json: JsonOption = False,
     yes: YesOption = False,
@@ -184,7 +209,8 @@ def clear(
     confirm(aws.target, f"remove every {status} job, with its payload, for good", yes)
     api, cleared, is_more = Api(aws), 0, True
     while is_more:
-        answer = api.delete("jobs", status=status)
+        given = {"task": task} if task else {}
+        answer = api.delete("jobs", status=status, **given)
         cleared, is_more = cleared + answer["cleared"], answer["is_more"]
         if is_more:
             say(f"{cleared} removed so far")
@@ -203,12 +229,18 @@ def tasks(stage: StageOption = DEFAULT_STAGE, as_json: JsonOption = False) -> No
         ("task", "payload", "timeout", "attempts", "schedule", "does"),
         [
             (each["name"], " ".join(_field_names(each["payload_schema"])), f"{each['timeout']} s",
-             each["retries"], "; ".join(f"{s['cron']} {s['tz']}" for s in each["schedules"]),
+             each["retries"], _schedule(each["schedule"]),
              each["description"])
             for each in found
         ],
     )  # fmt: skip
     return None
+
+
+def _schedule(found: dict[str, Any] | None) -> str:
+    if found is None:
+        return ""
+    return f"every {found['every']}" if found["every"] else f"{found['cron']} {found['tz']}"
 
 
 def _pages(api: Api, limit: int, status: str | None, task: str | None) -> Iterator[dict[str, Any]]:

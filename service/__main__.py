@@ -49,8 +49,8 @@ def _serve(process: ProcessName, settings: "Settings") -> int:
 
     try:
         run(settings)
-    except RegistrationError as error:
-        return _say(f"{process} cannot start: {error}", 1)
+    except (RegistrationError, SettingsError) as error:
+        return _say(f"{process} cannot start: {error}", 1 + isinstance(error, SettingsError))
     return 0
 
 
@@ -70,9 +70,11 @@ def _migrate(settings: "Settings") -> int:
     from service.aws import database_password  # noqa: PLC0415
     from service.db import UNAVAILABLE  # noqa: PLC0415
     from service.migrate import MigrationError, migrate  # noqa: PLC0415
+    from service.settings import POSTGRES_SCHEMES  # noqa: PLC0415
 
     databases = {settings.database_dsn: database_password(settings)}
-    databases.setdefault(settings.queue_url, None)  # the queue's may be another one
+    if settings.queue_url.startswith(POSTGRES_SCHEMES):
+        databases.setdefault(settings.queue_url, None)  # the queue's may be another one
     try:
         for dsn, password in databases.items():
             for name in asyncio.run(migrate(dsn, password=password)):

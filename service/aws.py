@@ -1,9 +1,12 @@
 """The service's one door to AWS: boto3 clients with time limits and retries."""
 
 import asyncio
+import contextlib
 import json
 import threading
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import boto3
@@ -21,6 +24,13 @@ CONFIG = Config(connect_timeout=3, read_timeout=10, retries={"mode": "standard",
 # Below the time limit of a connection, which the question is part of.
 PASSWORD_CONFIG = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 2})
 PASSWORD_FRESH_SECONDS = 5.0
+# Above the twenty seconds that SQS may take to answer a long poll.
+SQS_CONFIG = Config(
+    connect_timeout=3,
+    read_timeout=25,
+    max_pool_connections=20,
+    retries={"mode": "standard", "max_attempts": 3},
+)
 
 log = structlog.stdlib.get_logger("aws")
 
@@ -79,3 +89,123 @@ def database_password(settings: Settings) -> DatabasePassword | None:
 def queue_password(settings: Settings) -> DatabasePassword | None:
     """The same for the queue's; None too where the queue has a database of its own."""
     return database_password(settings) if settings.queue_dsn is None else None
+
+
+class NoSuchQueueError(Exception):
+    """There is no SQS queue of that name, or it may not be seen."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message as it was received; `receipt` is what it can be kept and deleted by."""
+
+    id: str
+    body: str
+    receipt: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sending:
+    """One message to send; a FIFO queue wants both ids and no delay."""
+
+    body: str
+    delay_seconds: int = 0
+    group_id: str | None = None
+    deduplication_id: str | None = None
+
+
+class Messages:
+    """One SQS queue, by blocking calls: each is to be made in a thread.
+
+    They raise ConnectionError while SQS does not answer or refuses, `NoSuchQueueError` where there
+    is no such queue.
+    """
+
+    BATCH = 10  # messages in one call, SQS's own limit
+
+    def __init__(self, name: str, *, url: str | None, region: str | None) -> None:
+        self.name = name
+        self._url = url
+        self._client = boto3.client("sqs", region_name=region, config=SQS_CONFIG)
+
+    def attributes(self) -> dict[str, str]:
+        """What SQS says of the queue."""
+        with _sqs_errors():
+            answer = self._client.get_queue_attributes(
+                QueueUrl=self._where(), AttributeNames=["All"]
+            )
+            return {str(name): value for name, value in answer.get("Attributes", {}).items()}
+
+    def receive(self, count: int, *, wait_seconds: int, hidden_seconds: int) -> list[Message]:
+        """At most ten, hidden from others for so long; none after `wait_seconds`."""
+        with _sqs_errors():
+            answer = self._client.receive_message(
+                QueueUrl=self._where(),
+                MaxNumberOfMessages=min(count, self.BATCH),
+                WaitTimeSeconds=wait_seconds,
+                VisibilityTimeout=hidden_seconds,
+            )
+        return [
+            Message(each["MessageId"], each["Body"], each["ReceiptHandle"])
+            for each in answer.get("Messages", [])
+        ]
+
+    def send(self, batch: list[Sending]) -> list[bool]:
+        """At most ten; which of them SQS has taken."""
+        entries = []
+        for number, sending in enumerate(batch):
+            entry = {
+                "Id": str(number),
+                "MessageBody": sending.body,
+                "DelaySeconds": sending.delay_seconds,
+                "MessageGroupId": sending.group_id,
+                "MessageDeduplicationId": sending.deduplication_id,
+            }
+            entries.append({key: value for key, value in entry.items() if value})
+        with _sqs_errors():
+            answer = self._client.send_message_batch(
+                QueueUrl=self._where(),
+                Entries=entries,  # type: ignore[arg-type]
+            )
+        refused = {int(each["Id"]) for each in answer.get("Failed", [])}
+        return [number not in refused for number in range(len(batch))]
+
+    def delete(self, receipts: list[str]) -> None:
+        """At most ten; one that has been deleted is no error."""
+        with _sqs_errors():
+            self._client.delete_message_batch(
+                QueueUrl=self._where(),
+                Entries=[
+                    {"Id": str(number), "ReceiptHandle": receipt}
+                    for number, receipt in enumerate(receipts)
+                ],
+            )
+
+    def hide(self, receipts: list[str], seconds: int) -> None:
+        """Keep at most ten from others for so long from now; 0 gives them back."""
+        with _sqs_errors():
+            self._client.change_message_visibility_batch(
+                QueueUrl=self._where(),
+                Entries=[
+                    {"Id": str(number), "ReceiptHandle": receipt, "VisibilityTimeout": seconds}
+                    for number, receipt in enumerate(receipts)
+                ],
+            )
+
+    def _where(self) -> str:
+        if self._url is None:
+            self._url = self._client.get_queue_url(QueueName=self.name)["QueueUrl"]
+        return self._url
+
+
+@contextlib.contextmanager
+def _sqs_errors() -> Iterator[None]:
+    try:
+        yield
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        if code in ("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"):
+            raise NoSuchQueueError(code) from None
+        raise ConnectionError(f"SQS refuses: {code}") from None
+    except BotoCoreError as error:
+        raise ConnectionError(f"SQS does not answer: {type(error).__name__}") from None

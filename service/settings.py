@@ -1,6 +1,8 @@
 """What this process was told from outside: read once in `service/__main__.py`, then passed on."""
 
+import re
 from typing import Annotated, Literal
+from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -8,7 +10,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from service import contract
 
 POSTGRES_SCHEMES = ("postgresql://", "postgres://")
+QUEUE_SCHEMES = (*POSTGRES_SCHEMES, "memory://", "redis://", "rediss://", "sqs://")
 SECRET_MIN_CHARACTERS = 16
+CONCURRENCY_MAX = 1000
 
 
 class SettingsError(Exception):
@@ -47,7 +51,7 @@ class Settings(BaseSettings):
     ui_password: Annotated[SecretStr | None, Field(validate_default=True)] = None
 
     worker_mode: Literal["standalone", "in-process"] = "standalone"
-    worker_concurrency: Annotated[int, Field(ge=1, le=1000)] = 10
+    worker_concurrency: Annotated[int, Field(ge=1, le=CONCURRENCY_MAX)] = 10
     worker_poll_seconds: Annotated[float, Field(ge=0.1, le=60)] = 5.0
     worker_heartbeat_file: str = contract.HEARTBEAT_FILE
     drain_seconds: Annotated[int, Field(ge=0, le=contract.DRAIN_MAX_SECONDS)] = (
@@ -69,12 +73,17 @@ class Settings(BaseSettings):
     def _any_case(cls, value: object) -> object:
         return value.lower() if isinstance(value, str) else value
 
-    @field_validator("database_url", "queue_dsn")
+    @field_validator("database_url")
     @classmethod
-    def _is_postgres(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and not value.get_secret_value().startswith(POSTGRES_SCHEMES):
+    def _is_postgres(cls, value: SecretStr) -> SecretStr:
+        if not value.get_secret_value().startswith(POSTGRES_SCHEMES):
             raise ValueError("must start with postgresql://")
         return value
+
+    @field_validator("queue_dsn")
+    @classmethod
+    def _is_queue(cls, value: SecretStr | None) -> SecretStr | None:
+        return value if value is None else _queue_address(value)
 
     # Checked as fields, not as a whole: a whole is only checked once every field is right, and then
     # the reader would meet these problems one run later.
@@ -101,12 +110,16 @@ class Settings(BaseSettings):
 
     @property
     def queue_url(self) -> str:
-        """The queue's database: `QUEUE_DSN` where given, else `DATABASE_URL`. Never log it."""
+        """Where the queue is: `QUEUE_DSN` where given, else `DATABASE_URL`. Never log it."""
         return (self.queue_dsn or self.database_url).get_secret_value()
 
 
 class ApiSettings(Settings):
     """What the API asks beyond the others: the worker and the migrations see no API key."""
+
+    worker_mode: Annotated[Literal["standalone", "in-process"], Field(validate_default=True)] = (
+        "standalone"
+    )
 
     api_key: Annotated[SecretStr | None, Field(validate_default=True)] = None
 
@@ -121,10 +134,47 @@ class ApiSettings(Settings):
             )
         return value
 
+    @field_validator("worker_mode")
+    @classmethod
+    def _is_in_memory(cls, value: str, info: ValidationInfo) -> str:
+        queue: SecretStr | None = info.data.get("queue_dsn")
+        if value == "standalone" and queue and queue.get_secret_value().startswith("memory:"):
+            raise ValueError("must be in-process with QUEUE_DSN=memory://, which no process shares")
+        return value
+
 
 def settings_of(process: contract.ProcessName) -> type[Settings]:
     """The settings that `process` reads."""
     return ApiSettings if process is contract.ProcessName.API else Settings
+
+
+def _queue_address(given: SecretStr) -> SecretStr:
+    """Raises ValueError, without the address: it may hold a password."""
+    value = given.get_secret_value()
+    if not value.startswith(QUEUE_SCHEMES):
+        raise ValueError("must start with postgresql://, memory://, redis://, rediss:// or sqs://")
+    try:
+        parts = urlsplit(value)
+        _ = parts.port
+    except ValueError:
+        raise ValueError("is no address") from None
+    query = dict(parse_qsl(parts.query, keep_blank_values=True))
+    known = {
+        "redis": {"concurrency"},
+        "rediss": {"concurrency"},
+        "sqs": {"region"},
+        "memory": set(),
+    }
+    for name in query.keys() - known.get(parts.scheme, query.keys()):
+        raise ValueError(f"{parts.scheme}:// has no option {name!r}")
+    concurrency = query.get("concurrency", "1")
+    if parts.scheme in ("redis", "rediss") and not (
+        re.fullmatch(r"[0-9]{1,4}", concurrency) and 1 <= int(concurrency) <= CONCURRENCY_MAX
+    ):
+        raise ValueError(f"concurrency must be 1 to {CONCURRENCY_MAX}")
+    if parts.scheme == "sqs" and not (parts.netloc or parts.path.strip("/")):
+        raise ValueError("names no queue: sqs://<queue's name> or sqs://<host>/<account>/<name>")
+    return given
 
 
 def _long_enough(secret: SecretStr) -> SecretStr:

@@ -12,34 +12,23 @@ import structlog
 import uvloop
 
 from service import healthcheck
-from service.aws import queue_password
 from service.protection import TaskProtection
-from service.queue.postgres import PostgresQueue
+from service.queue.backends import create_queue
+from service.queue.base import JobQueue
 from service.queue.registry import Registry, discover
 from service.queue.reporter import Reporter
 from service.queue.worker import Worker, database_hooks
-from service.settings import Settings
+from service.settings import Settings, SettingsError
 
 BEAT_SECONDS = 5.0
 
 log = structlog.stdlib.get_logger("worker")
 
 
-def create_queue(settings: Settings, registry: Registry) -> PostgresQueue:
-    """The queue these settings describe, not yet connected."""
-    return PostgresQueue(
-        settings.queue_url,
-        registry,
-        pool_size=settings.queue_pool_size,
-        poll_seconds=settings.worker_poll_seconds,
-        password=queue_password(settings),
-    )
-
-
-def create_worker(settings: Settings, registry: Registry, queue: PostgresQueue) -> Worker:
+def create_worker(settings: Settings, registry: Registry, queue: JobQueue) -> Worker:
     """A worker with the application's pool in `ctx["pool"]`; its log says what it can run."""
     tasks = sorted(registry.tasks)
-    schedules = [name for name in tasks if registry.tasks[name].schedules]
+    schedules = [name for name in tasks if registry.tasks[name].schedule]
     log.info(
         f"{_count(tasks, 'task')}, {_count(schedules, 'schedule')}",
         tasks=tasks,
@@ -49,7 +38,7 @@ def create_worker(settings: Settings, registry: Registry, queue: PostgresQueue) 
     return Worker(
         queue,
         registry,
-        concurrency=settings.worker_concurrency,
+        concurrency=queue.concurrency or settings.worker_concurrency,
         drain_seconds=settings.drain_seconds,
         startup=[open_pool],
         shutdown=[close_pool],
@@ -62,6 +51,10 @@ def _count(names: list[str], word: str) -> str:
 
 def run(settings: Settings) -> None:
     """Work until SIGTERM or SIGINT. Raises what stops it from starting."""
+    if settings.queue_url.startswith("memory:"):
+        raise SettingsError(
+            ["QUEUE_DSN: memory:// is a queue within the API; give it WORKER_MODE=in-process"]
+        )
     registry = discover()
     collect_less_often()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -112,7 +105,7 @@ def end_if_stuck(worker: Worker, status: int = 0) -> None:
         os._exit(status)
 
 
-async def _beat(path: str, queue: PostgresQueue) -> None:
+async def _beat(path: str, queue: JobQueue) -> None:
     """Touch the heartbeat file while the event loop and the queue's loops turn."""
     while True:
         if queue.consumer.is_moving():
@@ -127,7 +120,7 @@ async def _beat(path: str, queue: PostgresQueue) -> None:
 
 @contextlib.asynccontextmanager
 async def run_in_process(
-    settings: Settings, registry: Registry, queue: PostgresQueue
+    settings: Settings, registry: Registry, queue: JobQueue
 ) -> AsyncIterator[Worker]:
     """A worker inside the API's process (WORKER_MODE=in-process), drained when the block ends.
 

@@ -16,16 +16,17 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 
 from service import contract
-from service.api import demo, health, jobs, queues
+from service.api import demo, health, jobs, queues, schedules
 from service.api.auth import Gate
 from service.api.body import JsonRequest
 from service.api.envelope import Envelope
 from service.api.errors import EXCEPTION_HANDLERS
+from service.api.events import Watch
 from service.api.problem import problem
 from service.api.ui import JobPages, content_policy, has_pages, saq_plugin
 from service.aws import database_password
 from service.db import CONNECT_TIMEOUT_SECONDS, create_pool
-from service.queue.postgres import PostgresQueue
+from service.queue.base import JobQueue
 from service.queue.registry import Registry, domains
 from service.queue.reporter import Reporter
 from service.settings import Settings
@@ -35,7 +36,7 @@ from service.worker import run_in_process
 def create_app(
     settings: Settings,
     registry: Registry,
-    queue: PostgresQueue,
+    queue: JobQueue,
     *,
     domain_package: str = "service.domain",
 ) -> Litestar:
@@ -57,6 +58,7 @@ def create_app(
             stack.push_async_callback(_close, app.state.pool)
             await queue.connect()
             stack.push_async_callback(queue.disconnect)
+            app.state.watch = Watch(queue)
             reports = asyncio.create_task(Reporter(queue, settings).run(), name="reports")
             stack.callback(reports.cancel)
             envelope.ui_policy = await content_policy(app) or envelope.ui_policy
@@ -72,6 +74,7 @@ def create_app(
             health.live,
             health.ready,
             jobs.router,
+            schedules.router,
             *queues.route_handlers,
             demo.router,
             *domain_routes(domain_package),
@@ -80,6 +83,7 @@ def create_app(
             "pool": Provide(_pool, sync_to_thread=False),
             "queue": Provide(lambda: queue, sync_to_thread=False),
             "registry": Provide(lambda: registry, sync_to_thread=False),
+            "watch": Provide(_watch, sync_to_thread=False),
         },
         plugins=[saq],
         lifespan=[lifespan],
@@ -112,6 +116,11 @@ def domain_routes(package_name: str) -> list[Any]:
 def _pool(state: State) -> asyncpg.Pool:
     pool: asyncpg.Pool = state.pool
     return pool
+
+
+def _watch(state: State) -> Watch:
+    watch: Watch = state.watch
+    return watch
 
 
 async def _close(pool: asyncpg.Pool) -> None:

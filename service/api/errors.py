@@ -17,6 +17,10 @@ from service.queue.errors import (
     JobNotFoundError,
     JobStateError,
     PayloadTooLargeError,
+    QueueError,
+    ScheduleExistsError,
+    ScheduleIsDeclaredError,
+    ScheduleNotFoundError,
     UnknownTaskError,
 )
 from service.queue.reason import explain
@@ -80,11 +84,11 @@ def _unknown_task(request: Request[Any, Any, Any], error: UnknownTaskError) -> R
     )
 
 
-def _job_not_found(request: Request[Any, Any, Any], error: JobNotFoundError) -> Response[Problem]:
+def _not_found(request: Request[Any, Any, Any], error: QueueError) -> Response[Problem]:
     return _answer(request, 404, f"{error}.")
 
 
-def _job_state(request: Request[Any, Any, Any], error: JobStateError) -> Response[Problem]:
+def _conflict(request: Request[Any, Any, Any], error: QueueError) -> Response[Problem]:
     return _answer(request, 409, f"{error}.")
 
 
@@ -129,8 +133,11 @@ Handlers = dict[int | type[Exception], Callable[..., Response[Problem]]]
 EXCEPTION_HANDLERS: Handlers = {
     HTTPException: _http,
     InvalidFieldError: _invalid_field,
-    JobNotFoundError: _job_not_found,
-    JobStateError: _job_state,
+    JobNotFoundError: _not_found,
+    JobStateError: _conflict,
+    ScheduleNotFoundError: _not_found,
+    ScheduleExistsError: _conflict,
+    ScheduleIsDeclaredError: _conflict,
     **dict.fromkeys(UNAVAILABLE, _unavailable),  # type: ignore[arg-type]
     asyncpg.UndefinedTableError: _not_migrated,
     Exception: _unexpected,

@@ -11,8 +11,9 @@ from litestar.openapi.datastructures import ResponseSpec
 
 from service.api.errors import RETRY_AFTER_SECONDS
 from service.contract import LIVE_PATH, READY_PATH
+from service.db import UNAVAILABLE
 from service.migrate import read_migrations
-from service.queue.postgres import PostgresQueue
+from service.queue.base import JobQueue, TableQueue
 
 NEWEST_MIGRATION = len(read_migrations())
 READY_SECONDS = 2.0  # below the load balancer's own limit, so that its log shows our reason
@@ -55,13 +56,12 @@ def live() -> Live:
     },
 )
 async def ready(
-    pool: NamedDependency[asyncpg.Pool], queue: NamedDependency[PostgresQueue]
+    pool: NamedDependency[asyncpg.Pool], queue: NamedDependency[JobQueue]
 ) -> Response[Ready]:
     """Asks the application's database and the queue's, each with a limit of two seconds."""
-    pools = {"database": pool, "queue": queue.pool}
-    reasons = await asyncio.gather(*(_reason(pool) for pool in pools.values()))
-    parts = {name: reason or "ready" for name, reason in zip(pools, reasons, strict=True)}
-    if not any(reasons):
+    database, queued = await asyncio.gather(_reason(pool), _queue_reason(queue))
+    parts = {"database": database or "ready", "queue": queued or "ready"}
+    if not (database or queued):
         return Response(Ready("ready", parts))
     log.warning("not ready", **parts)
     return Response(
@@ -69,6 +69,19 @@ async def ready(
         status_code=503,
         headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
     )
+
+
+async def _queue_reason(queue: JobQueue) -> str | None:
+    if isinstance(queue, TableQueue) and (reason := await _reason(queue.pool)):
+        return reason
+    try:
+        async with asyncio.timeout(READY_SECONDS):
+            await queue.ping()
+    except TimeoutError:
+        return f"no answer within {READY_SECONDS:g} s"
+    except UNAVAILABLE as error:
+        return f"no connection ({type(error).__name__})"
+    return None
 
 
 async def _reason(pool: asyncpg.Pool) -> str | None:

@@ -59,6 +59,19 @@ class JobDetail(JobSummary, frozen=True, kw_only=True):
     payload: dict[str, Any] | None
     result: Any
     progress: float | None
+    """0 to 100, as the task says."""
+    message: str | None
+    """What the task said last."""
+
+
+class JobEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """A job's state, as its event stream tells it."""
+
+    status: str
+    attempts: int
+    progress: float | None
+    message: str | None
+    error: str | None
 
 
 class JobPage(msgspec.Struct, frozen=True):
@@ -66,6 +79,19 @@ class JobPage(msgspec.Struct, frozen=True):
 
     items: list[JobSummary]
     next_cursor: str | None
+
+
+class FailedJobs(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Which failed jobs: those of one task, or all of them."""
+
+    task: str | None = None
+
+
+class JobsRetried(msgspec.Struct, frozen=True):
+    """How many jobs are queued again; where `is_more`, the same request takes further ones."""
+
+    retried: int
+    is_more: bool
 
 
 class JobsCleared(msgspec.Struct, frozen=True):

@@ -7,30 +7,35 @@ from urllib.parse import quote, unquote
 
 from litestar import Request, Response, Router, delete, get, post
 from litestar.di import NamedDependency
+from litestar.exceptions import ServiceUnavailableException
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
-from litestar.params import Body, FromPath, QueryParameter
+from litestar.params import Body, FromPath, HeaderParameter, QueryParameter
+from litestar.response import ServerSentEvent
 from saq import Status
 
 from service.api.errors import ENQUEUE_HANDLERS
+from service.api.events import Watch, stream
 from service.api.job_views import (
     BadStatusName,
+    FailedJobs,
     JobAccepted,
     JobChanged,
     JobDetail,
     JobPage,
     JobRequest,
     JobsCleared,
+    JobsRetried,
     JobSummary,
     StatusName,
 )
 from service.api.problem import InvalidFieldError, documented
+from service.queue.base import BULK_JOBS, JobQueue
 from service.queue.dispatch import build_job
 from service.queue.errors import JobNotFoundError, JobStateError
-from service.queue.postgres import PostgresQueue
+from service.queue.progress import MESSAGE
 from service.queue.registry import Registry
-from service.queue.statements import PRUNE_ROWS
-from service.queue.tracking import JobRecord, find_job, list_jobs
+from service.queue.tracking import JobRecord
 
 JOBS_PATH = "/api/v1/jobs"
 PAGE_MAX_JOBS = 200
@@ -70,7 +75,7 @@ NEW_JOB = Body(
 async def create_job(
     data: Annotated[JobRequest, NEW_JOB],
     registry: NamedDependency[Registry],
-    queue: NamedDependency[PostgresQueue],
+    queue: NamedDependency[JobQueue],
 ) -> Response[JobAccepted]:
     """Enqueue one job; its payload is checked against the task's signature.
 
@@ -81,7 +86,7 @@ async def create_job(
     if await queue.enqueue(job):
         accepted = JobAccepted(job_id=job.key, task=job.function, status="queued", created=True)
         return Response(accepted, status_code=202, headers={"Location": job_path(job.key)})
-    found = await find_job(queue.pool, queue.name, job.key)
+    found = await queue.find_record(job.key)
     accepted = JobAccepted(
         job_id=job.key,
         task=found.task if found else job.function,
@@ -95,7 +100,7 @@ async def create_job(
 async def read_jobs(
     *,
     request: Request[Any, Any, Any],
-    queue: NamedDependency[PostgresQueue],
+    queue: NamedDependency[JobQueue],
     status: Annotated[StatusName | None, QueryParameter(description="Only these")] = None,
     task: Annotated[str | None, QueryParameter(description="Only of this task")] = None,
     cursor: Cursor = None,
@@ -103,9 +108,7 @@ async def read_jobs(
 ) -> JobPage:
     """Every job this queue had, newest first, ended ones included."""
     _refuse_others(request, {"status", "task", "cursor", "limit"})
-    found = await list_jobs(
-        queue.pool,
-        queue.name,
+    found = await queue.list_records(
         status=status,
         task=task,
         before=_position(cursor),
@@ -128,20 +131,37 @@ async def read_jobs(
 async def clear_jobs(
     *,
     request: Request[Any, Any, Any],
-    queue: NamedDependency[PostgresQueue],
+    queue: NamedDependency[JobQueue],
     status: Annotated[BadStatusName, QueryParameter(description="Which of them")],
+    task: Annotated[str | None, QueryParameter(description="Only of this task")] = None,
 ) -> JobsCleared:
     """Remove jobs that failed or were cancelled from the queue, a thousand at most.
 
     Their history stays and they are listed as before, without payload: they cannot be retried.
     """
-    _refuse_others(request, {"status"})
-    cleared = await queue.clear(Status(status))
-    return JobsCleared(cleared, is_more=cleared == PRUNE_ROWS)
+    _refuse_others(request, {"status", "task"})
+    cleared = await queue.clear(Status(status), task=task)
+    return JobsCleared(cleared, is_more=cleared >= BULK_JOBS)
+
+
+@post(
+    "/retry",
+    status_code=202,
+    summary="Run failed jobs again",
+    operation_id="RetryJobs",
+    responses=documented(403, 413, 415, 422),
+)
+async def retry_jobs(data: FailedJobs, queue: NamedDependency[JobQueue]) -> JobsRetried:
+    """Queue failed jobs again with all their attempts, of one `task` or all; a thousand at most.
+
+    Those whose payload is no longer kept stay as they are.
+    """
+    retried = await queue.retry_failed(task=data.task)
+    return JobsRetried(retried, is_more=retried >= BULK_JOBS)
 
 
 @get("/{key:str}", summary="One job", operation_id="GetJob", responses=documented(404))
-async def read_job(key: FromPath[str], queue: NamedDependency[PostgresQueue]) -> JobDetail:
+async def read_job(key: FromPath[str], queue: NamedDependency[JobQueue]) -> JobDetail:
     """The newest job with this key; slashes and the like in a key are percent-encoded."""
     record = await _find(queue, key)
     job = await queue.job(record.key)
@@ -150,7 +170,8 @@ async def read_job(key: FromPath[str], queue: NamedDependency[PostgresQueue]) ->
         is_kept=job is not None,
         payload=(job.kwargs or {}) if job else None,
         result=job.result if job else None,
-        progress=job.progress if job else None,
+        progress=round(job.progress * 100, 2) if job else None,
+        message=job.meta.get(MESSAGE) if job else None,
     )
 
 
@@ -161,7 +182,7 @@ async def read_job(key: FromPath[str], queue: NamedDependency[PostgresQueue]) ->
     operation_id="CancelJob",
     responses=documented(403, 404, 409),
 )
-async def cancel_job(key: FromPath[str], queue: NamedDependency[PostgresQueue]) -> JobChanged:
+async def cancel_job(key: FromPath[str], queue: NamedDependency[JobQueue]) -> JobChanged:
     """A waiting job ends at once; a running one is `aborting` until its worker has stopped it."""
     record = await _find(queue, key)
     job = await queue.job(record.key)
@@ -178,7 +199,7 @@ async def cancel_job(key: FromPath[str], queue: NamedDependency[PostgresQueue]) 
     operation_id="RetryJob",
     responses=documented(403, 404, 409),
 )
-async def retry_job(key: FromPath[str], queue: NamedDependency[PostgresQueue]) -> JobChanged:
+async def retry_job(key: FromPath[str], queue: NamedDependency[JobQueue]) -> JobChanged:
     """The same job with the same payload and all its attempts; 409 unless it has ended."""
     record = await _find(queue, key)
     job = await queue.job(record.key)
@@ -190,14 +211,40 @@ async def retry_job(key: FromPath[str], queue: NamedDependency[PostgresQueue]) -
     return JobChanged(record.key, job.status.value)
 
 
+@get(
+    "/{key:str}/events",
+    summary="Follow a job",
+    operation_id="FollowJob",
+    responses=documented(404, 503),
+    media_type="text/event-stream",
+)
+async def follow_job(
+    key: FromPath[str],
+    queue: NamedDependency[JobQueue],
+    watch: NamedDependency[Watch],
+    last_event_id: Annotated[str | None, HeaderParameter(name="Last-Event-ID")] = None,
+) -> ServerSentEvent:
+    """Server-sent events: the state now and at each change, until the job has ended.
+
+    An event is named by the status; its data is `{"status", "attempts", "progress", "message",
+    "error"}`. A client that comes back with `Last-Event-ID` is not told again what it has heard.
+    """
+    record = await _find(queue, key)
+    if watch.is_full or watch.is_closed:
+        raise ServiceUnavailableException(
+            "This process follows as many jobs as it may.", headers={"Retry-After": "5"}
+        )
+    return ServerSentEvent(stream(watch, record.key, last_event_id))
+
+
 def job_path(key: str) -> str:
     """Where the job with that key is found."""
     return f"{JOBS_PATH}/{quote(key, safe='')}"
 
 
-async def _find(queue: PostgresQueue, sent_key: str) -> JobRecord:
+async def _find(queue: JobQueue, sent_key: str) -> JobRecord:
     key = unquote(sent_key)  # `auth.py` routes these paths before they are decoded
-    record = await find_job(queue.pool, queue.name, key)
+    record = await queue.find_record(key)
     if record is None:
         raise JobNotFoundError(key)
     return record
@@ -225,7 +272,9 @@ def _summary(record: JobRecord) -> dict[str, Any]:
 
 router = Router(
     JOBS_PATH,
-    route_handlers=[create_job, read_jobs, clear_jobs, read_job, cancel_job, retry_job],
+    route_handlers=[
+        create_job, read_jobs, clear_jobs, retry_jobs, read_job, follow_job, cancel_job, retry_job,
+    ],
     tags=["Jobs"],
     exception_handlers=ENQUEUE_HANDLERS,
 )

@@ -9,8 +9,8 @@ from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 
 from service.api.problem import documented
-from service.queue.postgres import PostgresQueue
-from service.queue.registry import Registry, Task
+from service.queue.base import JobQueue
+from service.queue.registry import Registry, Schedule, Task
 
 
 class QueueView(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,9 +32,10 @@ class QueueList(msgspec.Struct, frozen=True):
 
 
 class ScheduleView(msgspec.Struct, frozen=True):
-    """When a task runs by itself."""
+    """When a task runs by itself: by a cron line or every so often."""
 
-    cron: str
+    cron: str | None
+    every: str | None
     tz: str
 
 
@@ -51,7 +52,7 @@ class TaskView(msgspec.Struct, frozen=True, kw_only=True):
     backoff: bool | float
     ttl: int
     priority: int
-    schedules: list[ScheduleView]
+    schedule: ScheduleView | None
 
 
 class TaskList(msgspec.Struct, frozen=True):
@@ -67,7 +68,7 @@ class TaskList(msgspec.Struct, frozen=True):
     operation_id="ListQueues",
     responses=documented(),
 )
-async def read_queues(queue: NamedDependency[PostgresQueue]) -> QueueList:
+async def read_queues(queue: NamedDependency[JobQueue]) -> QueueList:
     """How each queue stands now."""
     return QueueList([await _view(queue)])
 
@@ -79,7 +80,7 @@ async def read_queues(queue: NamedDependency[PostgresQueue]) -> QueueList:
     operation_id="GetQueue",
     responses=documented(404),
 )
-async def read_queue(name: FromPath[str], queue: NamedDependency[PostgresQueue]) -> QueueView:
+async def read_queue(name: FromPath[str], queue: NamedDependency[JobQueue]) -> QueueView:
     """How the queue stands now: `queued` is its backlog, `scheduled` waits for its time."""
     if name != queue.name:
         raise NotFoundException(f"no queue is named {name!r}.")
@@ -99,7 +100,7 @@ def read_tasks(registry: NamedDependency[Registry]) -> TaskList:
     return TaskList([_task(task) for _, task in sorted(registry.tasks.items())])
 
 
-async def _view(queue: PostgresQueue) -> QueueView:
+async def _view(queue: JobQueue) -> QueueView:
     stats = await queue.stats()
     return QueueView(
         name=queue.name,
@@ -124,8 +125,15 @@ def _task(task: Task) -> TaskView:
         backoff=task.backoff,
         ttl=task.ttl,
         priority=task.priority,
-        schedules=[ScheduleView(each.cron, each.tz.key) for each in task.schedules],
+        schedule=_schedule(task.schedule),
     )
+
+
+def _schedule(schedule: Schedule | None) -> ScheduleView | None:
+    if schedule is None:
+        return None
+    timing = schedule.timing
+    return ScheduleView(timing.cron, timing.every, timing.tz)
 
 
 def _schema(payload_type: type[msgspec.Struct]) -> dict[str, Any]:

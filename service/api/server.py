@@ -12,9 +12,10 @@ from litestar import Litestar
 from service import contract
 from service.api.app import create_app
 from service.api.protocol import BoundedProtocol
+from service.queue.backends import create_queue
 from service.queue.registry import discover
 from service.settings import Settings
-from service.worker import create_queue, end_if_stuck
+from service.worker import end_if_stuck
 
 log = structlog.stdlib.get_logger("api")
 
@@ -36,6 +37,8 @@ class Server(uvicorn.Server):
             log.info("api started", host=self.config.host, port=self.config.port)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if watch := self.app.state.get("watch"):
+            await watch.close()  # or its streams would be waited for until the time is up
         await super().shutdown(sockets)
         log.info("api stopped")
         if worker := self.app.state.get("worker"):

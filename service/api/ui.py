@@ -14,7 +14,7 @@ from litestar_saq import SAQConfig, SAQPlugin
 from service.api.envelope import STATIC_PATH, send_response
 from service.api.problem import problem
 from service.contract import QUEUE_NAME, READY_PATH, UI_PATH
-from service.queue.postgres import PostgresQueue
+from service.queue.base import JobQueue
 from service.settings import Settings
 
 INLINE_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
@@ -25,7 +25,7 @@ def has_pages(settings: Settings) -> bool:
     return settings.is_local or settings.ui_password is not None
 
 
-def saq_plugin(settings: Settings, queue: PostgresQueue) -> SAQPlugin:
+def saq_plugin(settings: Settings, queue: JobQueue) -> SAQPlugin:
     """The pages where they may exist, and `task_queues` for every route."""
     return SAQPlugin(
         SAQConfig(

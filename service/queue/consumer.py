@@ -17,6 +17,7 @@ from service.queue import statements as sql
 from service.queue.job import LeasedJob, MalformedJobError
 from service.queue.lease import Lease
 from service.queue.listener import Listener
+from service.queue.ticker import CHANGED
 
 if TYPE_CHECKING:
     from service.queue.postgres import PostgresQueue
@@ -80,6 +81,10 @@ class Consumer:
     def is_started(self) -> bool:
         """Does this process take jobs?"""
         return self._task is not None
+
+    def seconds_since_heard(self) -> float:
+        """How long LISTEN has proved nothing."""
+        return self.listener.seconds_since_heard()
 
     def leave_alone(self, task: str, seconds: float) -> None:
         """Claim no job of that task for so long: another worker may know what to do with it."""
@@ -191,6 +196,8 @@ class Consumer:
             self.look_again()
         if payload == "saq:enqueue":
             self._has_news.set()
+        if payload in (CHANGED, ""):
+            self._queue.ticker.look()
         if payload in ("saq:abort", ""):
             self.asked_to_abort.set()
 

@@ -24,7 +24,8 @@ _QUEUE_FIELDS = {
     "function", "kwargs", "queue", "progress", "attempts", "completed", "queued", "started",
     "touched", "result", "error", "status", "worker_id",
 }  # fmt: skip
-_JOB_FIELDS = {found.name for found in dataclasses.fields(Job)} - _QUEUE_FIELDS
+_ALL_FIELDS = {found.name for found in dataclasses.fields(Job)}
+_JOB_FIELDS = _ALL_FIELDS - _QUEUE_FIELDS
 
 
 DELAY_MAX_SECONDS = 3660 * 86400
@@ -49,6 +50,8 @@ class JobOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """Seconds the ended job and its result are kept."""
     priority: Annotated[int, Meta(ge=0, le=32767)] | None = None
     """Lower runs first."""
+    group_key: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
+    """Of the jobs with the same one, one runs at a time."""
 
     @property
     def scheduled(self) -> int:
@@ -77,7 +80,15 @@ def build_job(
     options = options or JobOptions()
     given = {
         option: value
-        for option in ("key", "timeout", "retries", "retry_delay", "ttl", "priority")
+        for option in (
+            "key",
+            "timeout",
+            "retries",
+            "retry_delay",
+            "ttl",
+            "priority",
+            "group_key",
+        )
         if (value := getattr(options, option)) is not None
     }
     request_id = structlog.contextvars.get_contextvars().get(REQUEST_ID)
@@ -92,6 +103,7 @@ def build_job(
             "retries": task.retries,
             "retry_delay": task.retry_delay,
             "retry_backoff": task.backoff,
+            "heartbeat": task.heartbeat,
             "ttl": task.ttl,
             "priority": task.priority,
         }
@@ -128,6 +140,18 @@ def job_from_call(registry: Registry, name: str, arguments: Mapping[str, Any]) -
     payload |= others  # unknown to both: the payload's check names it
     job = build_job(registry, name, payload, _options(options))
     return dataclasses.replace(job, **job_fields) if job_fields else job
+
+
+def requested_job(registry: Registry, job_or_func: str | Job, arguments: dict[str, Any]) -> Job:
+    """What `queue.enqueue(job_or_func, **arguments)` asks for: checked, and with SAQ's meaning."""
+    if not isinstance(job_or_func, Job):
+        return job_from_call(registry, job_or_func, arguments)
+    options = {name: value for name, value in arguments.items() if name in _ALL_FIELDS}
+    if payload := {name: arguments[name] for name in arguments.keys() - options.keys()}:
+        options["kwargs"] = payload  # as with SAQ, instead of the job's own
+    for option, value in options.items():
+        setattr(job_or_func, option, value)
+    return check_job(registry, job_or_func)
 
 
 def check_job(registry: Registry, job: Job) -> Job:

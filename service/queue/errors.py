@@ -6,7 +6,10 @@ QueueError
 │   └── PayloadTooLargeError
 ├── InvalidOptionError       a job option has a value it cannot have
 ├── JobNotFoundError         no job with that key
-└── JobStateError            the job is in a state that does not allow it
+├── JobStateError            the job is in a state that does not allow it
+├── ScheduleNotFoundError    no recurring job of that name
+├── ScheduleExistsError      the name is taken
+└── ScheduleIsDeclaredError  the code declares it, so only the code can end it
 """
 
 
@@ -59,3 +62,24 @@ class JobStateError(QueueError):
         super().__init__(f"job {key!r} is {status}; {wanted}")
         self.key = key
         self.status = status
+
+
+class ScheduleNotFoundError(QueueError):
+    """No recurring job has that name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"no schedule is named {name!r}")
+
+
+class ScheduleExistsError(QueueError):
+    """Another recurring job has that name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is a schedule named {name!r}; delete it first")
+
+
+class ScheduleIsDeclaredError(QueueError):
+    """The code declares it."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"the code declares the schedule {name!r}; disable it, or remove it there")

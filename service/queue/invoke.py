@@ -63,9 +63,10 @@ def functions(registry: Registry) -> list[tuple[str, TaskFunction]]:
     def runner(task: Task) -> TaskFunction:
         async def run(context: dict[str, Any], /, **payload: Any) -> Any:
             call = Call(task, task.decode(payload))
+            own = Context(context, loop=asyncio.get_running_loop())
             if call.is_async:
-                return await call(Context(context))
-            return await asyncio.to_thread(call, Context(context))
+                return await call(own)
+            return await asyncio.to_thread(call, own)
 
         return run
 

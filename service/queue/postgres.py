@@ -13,7 +13,6 @@ import asyncpg
 import structlog
 from asyncpg.pool import PoolConnectionProxy
 from saq import Job, Status
-from saq.queue.base import Queue
 from saq.types import CountKind, QueueInfo, WorkerInfo
 from saq.utils import now
 
@@ -22,12 +21,14 @@ from service.db import CONNECT_TIMEOUT_SECONDS, UNAVAILABLE, Password, create_po
 from service.queue import job as rows
 from service.queue import reading
 from service.queue import statements as sql
+from service.queue.base import Connection, TableQueue
 from service.queue.batch import Batch
 from service.queue.consumer import Consumer
-from service.queue.dispatch import check_job, job_from_call
+from service.queue.dispatch import check_job, requested_job
 from service.queue.errors import InvalidOptionError, JobNotFoundError, JobStateError
 from service.queue.job import LeasedJob, Settlement
 from service.queue.reading import QueueStats
+from service.queue.recurring import Table
 from service.queue.registry import Registry
 from service.queue.settle import Settler, storable
 from service.queue.ticker import Ticker
@@ -50,17 +51,20 @@ SESSION = {
 }
 ENQUEUE_ROWS = 1000
 
-Connection = asyncpg.Connection | PoolConnectionProxy
 log = structlog.stdlib.get_logger("queue")
 
 
-class PostgresQueue(Queue):
+class PostgresQueue(TableQueue):
     """A SAQ queue that loses no job: held by lease, changed only under it, in batched statements.
 
     Names and payloads are checked against `registry` when they are enqueued. Nothing connects
     before `connect`, and nothing needs the database to be there before the first statement. While
     the database is away, calls raise one of `service.db.UNAVAILABLE`.
     """
+
+    scheme = "postgresql"
+    consumer: Consumer
+    ticker: Ticker
 
     def __init__(
         self,
@@ -85,7 +89,8 @@ class PostgresQueue(Queue):
         self._enqueue_batch = Batch(self._insert)
         settler = Settler(self)
         self._settle, self.warm_up = settler.settle, settler.warm_up
-        self._ticker = Ticker(self)
+        self.ticker = Ticker(self)
+        self.recurring = Table(self)
         # Beside SAQ's own counts of this process (complete, failed, retried, aborted):
         self.started = 0
         self.dead_letters = 0  # jobs that killed their workers or cannot be read
@@ -173,6 +178,12 @@ class PostgresQueue(Queue):
                 raise
         return found
 
+    @contextlib.asynccontextmanager
+    async def transaction(self) -> AsyncIterator[PoolConnectionProxy]:
+        """A transaction on a connection of the pool; commits at the end of the block."""
+        async with self.pool.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS) as own, own.transaction():
+            yield own
+
     async def enqueue(  # type: ignore[override] # positional-only: any name may be a payload field
         self,
         job_or_func: str | Job,
@@ -190,18 +201,10 @@ class PostgresQueue(Queue):
         Raises `UnknownTaskError`, `InvalidPayloadError` or `InvalidOptionError`, and then nothing
         was enqueued.
         """
-        if isinstance(job_or_func, Job):
-            payload = {name: kwargs.pop(name) for name in kwargs.keys() - Job.__dataclass_fields__}
-            if payload:
-                kwargs["kwargs"] = payload  # as with SAQ, instead of the job's own
-            for option, value in kwargs.items():
-                setattr(job_or_func, option, value)
-            job = check_job(self.registry, job_or_func)
-        else:
-            if connection is not None and not isinstance(connection, Connection):
-                kwargs["connection"] = connection  # a task's own field of that name
-                connection = None
-            job = job_from_call(self.registry, job_or_func, kwargs)
+        if not isinstance(job_or_func, Job) and not isinstance(connection, Connection | None):
+            kwargs["connection"] = connection  # a task's own field of that name
+            connection = None
+        job = requested_job(self.registry, job_or_func, kwargs)
         await self._prepare(job)
         if connection is None:
             is_new = await self._enqueue_batch(job)
@@ -225,8 +228,11 @@ class PostgresQueue(Queue):
             await self._prepare(job)
         if connection is not None:
             return await self._insert_many(checked, connection)
-        async with self.pool.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS) as own, own.transaction():
+        async with self.transaction() as own:
             return await self._insert_many(checked, own)
+
+    async def enqueue_ticks(self, jobs: list[Job], connection: Connection) -> list[Job | None]:
+        return await self.enqueue_many(jobs, connection=connection)
 
     async def _insert_many(self, jobs: list[Job], connection: Connection) -> list[Job | None]:
         # By key, as each statement is: the first of them holds its rows until the last has run.
@@ -268,17 +274,6 @@ class PostgresQueue(Queue):
         )
         new = {row["key"] for row in found}
         return [job.key in new and by_key[job.key] is job for job in jobs]
-
-    async def enqueue_tick(self, job: Job) -> None:
-        """Put one tick of a schedule in the queue, once, whichever worker comes first."""
-        job.key = self._own_key(job.key)
-        job.queue = self
-        job.queued = now()
-        await self.fetch(
-            sql.ENQUEUE_ONCE,
-            job.key, rows.dump(job), self.name, job.priority, job.scheduled, job.function,
-        )  # fmt: skip
-        self.consumer.look_again()
 
     async def dequeue(self, timeout: float = 0.0, poll_interval: float = 0.0) -> Job | None:  # noqa: ASYNC109
         """The next due job, held by this process; None after `timeout` seconds (0: no limit)."""
@@ -336,7 +331,7 @@ class PostgresQueue(Queue):
                 sql.RETRY_ENDED, stored.key, rows.dump(stored),
                 wanted="only an ended job can be retried",
             )  # fmt: skip
-            await self._notify("saq:enqueue")
+            await self.tell("saq:enqueue")
         job.status = Status.QUEUED
         job.error, job.completed, job.started, job.progress = error, 0, 0, 0
 
@@ -356,7 +351,7 @@ class PostgresQueue(Queue):
         )
         if not delay:
             with contextlib.suppress(*UNAVAILABLE):  # a hint that another worker may be idle
-                await self._notify("saq:enqueue")
+                await self.tell("saq:enqueue")
 
     async def abort(self, job: Job, error: str, ttl: float = 5) -> None:
         """Cancel a job: at once while it waits, by its worker while it runs.
@@ -370,9 +365,10 @@ class PostgresQueue(Queue):
             )
         )
         if job.status is Status.ABORTING:
-            await self._notify("saq:abort")
+            await self.tell("saq:abort")
 
-    async def _notify(self, message: str) -> None:
+    async def tell(self, message: str) -> None:
+        """Send one word to every worker of this queue."""
         await self.fetch("SELECT pg_notify($1, $2)", self.channel, message)
 
     async def _change_state(self, statement: str, key: str, *arguments: Any, wanted: str) -> str:
@@ -431,8 +427,8 @@ class PostgresQueue(Queue):
         return await reading.get_info(self, with_jobs=jobs, offset=offset, limit=limit)
 
     async def schedule(self, _lock: int = 1) -> list[str]:
-        """Put the next tick of each schedule in the queue; SAQ's worker calls this every second."""
-        return await self._ticker.enqueue_ticks()
+        """Put the due ticks of the schedules in the queue; SAQ's worker calls this every second."""
+        return await self.ticker.tick()
 
     async def sweep(self, lock: int = 60, abort: float = 5.0) -> list[str]:
         """Requeue the jobs of dead workers and delete what has expired; the keys requeued.
@@ -456,18 +452,10 @@ class PostgresQueue(Queue):
                     break
         return deleted
 
-    async def clear(self, status: Status) -> int:
-        """Delete a thousand jobs that ended so, or fewer if there are no more; how many.
-
-        Their history stays; they can no longer be retried.
-        """
-        return len(await self.fetch(sql.CLEAR, self.name, status.value))
+    async def forget(self, jobs: list[Job]) -> int:
+        return len(await self.fetch(sql.FORGET, self.name, [job.key for job in jobs]))
 
     async def is_superseded(self, release: str, *, after_seconds: float) -> bool:
-        """Does a worker of another release live that came after this one, for so long already?
-
-        This process counts as one of `release` from now on.
-        """
         (row,) = await self.fetch(sql.IS_SUPERSEDED, self.owner, release, after_seconds)
         return bool(row["is_superseded"])
 

@@ -9,12 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar, overload
-from zoneinfo import ZoneInfo
 
 import msgspec
-from croniter import CroniterError, croniter
 
 from service import contract
+from service.queue.cron import Timing, TimingError
 from service.queue.errors import InvalidPayloadError, PayloadTooLargeError, UnknownTaskError
 from service.queue.payload import SignatureError, payload_type, required_fields
 from service.queue.reason import explain
@@ -36,10 +35,10 @@ class RegistrationError(Exception):
 
 @dataclass(frozen=True)
 class Schedule:
-    """When a task runs by itself: a cron line read in a time zone."""
+    """When a task runs by itself, and whether a tick is left out while the one before runs."""
 
-    cron: str
-    tz: ZoneInfo
+    timing: Timing
+    is_unique: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,9 +53,10 @@ class Task:
     retries: int = ATTEMPTS  # the most attempts a job gets, as SAQ counts them
     retry_delay: float = BACKOFF_BASE_SECONDS  # seconds before the second attempt
     backoff: bool | float = BACKOFF_MAX_SECONDS  # doubling delays up to this many seconds
+    heartbeat: int = 0  # seconds a job may run without reporting progress; 0: for ever
     ttl: int = TTL_SECONDS  # seconds the ended job and its result are kept in the queue
     priority: int = 0  # lower runs first
-    schedules: tuple[Schedule, ...] = ()
+    schedule: Schedule | None = None
     source: str = ""  # file:line
     is_async: bool = True
 
@@ -132,9 +132,10 @@ class Registry:
         retries: int = ATTEMPTS,
         retry_delay: float = BACKOFF_BASE_SECONDS,
         backoff: bool | float = BACKOFF_MAX_SECONDS,
+        heartbeat: int = 0,
         ttl: int = TTL_SECONDS,
         priority: int = 0,
-        schedules: tuple[Schedule, ...] = (),
+        schedule: Schedule | None = None,
     ) -> Callable[[F], F]: ...
 
     def task(
@@ -147,9 +148,10 @@ class Registry:
         retries: int = ATTEMPTS,
         retry_delay: float = BACKOFF_BASE_SECONDS,
         backoff: bool | float = BACKOFF_MAX_SECONDS,
+        heartbeat: int = 0,
         ttl: int = TTL_SECONDS,
         priority: int = 0,
-        schedules: tuple[Schedule, ...] = (),
+        schedule: Schedule | None = None,
     ) -> F | Callable[[F], F]:
         """Register a function as a task, under its own name unless `name` is given.
 
@@ -166,6 +168,7 @@ class Registry:
                 ("timeout", timeout, 1),
                 ("retries", retries, 1),
                 ("retry_delay", retry_delay, 0),
+                ("heartbeat", heartbeat, 0),
                 ("ttl", ttl, 1),
             ):
                 if value < low:
@@ -183,9 +186,10 @@ class Registry:
                     retries=retries,
                     retry_delay=retry_delay,
                     backoff=backoff,
+                    heartbeat=heartbeat,
                     ttl=ttl,
                     priority=priority,
-                    schedules=schedules,
+                    schedule=schedule,
                     source=source,
                     is_async=inspect.iscoroutinefunction(function),
                 )
@@ -194,30 +198,38 @@ class Registry:
 
         return register if function is None else register(function)
 
-    def scheduled_task(self, *, cron: str, tz: str = "UTC", **options: Any) -> Callable[[F], F]:
-        """Register a task that also runs by itself: a cron line in a time zone, UTC unless given.
+    def scheduled_task(
+        self,
+        *,
+        cron: str | None = None,
+        every: str | None = None,
+        tz: str = "UTC",
+        unique: bool = False,
+        **options: Any,
+    ) -> Callable[[F], F]:
+        """Register a task that also runs by itself: by a cron line in a time zone, UTC unless
+        given, or every so often.
 
-        Takes the options of `task`. All payload fields need defaults.
+        With `unique` a tick is left out while the job of the one before waits or runs. Takes the
+        options of `task`. All payload fields need defaults.
 
             @scheduled_task(cron="0 2 * * *", tz="Europe/Berlin", timeout=600)
             async def rebuild_index(ctx: Context) -> None: ...
+
+            @scheduled_task(every="30 minutes", unique=True)
+            async def refresh_all_feeds(ctx: Context) -> None: ...
         """
 
         def register(function: F) -> F:
             source = _source(function)
-            if not _is_cron(cron):
-                raise RegistrationError(
-                    f"{source}: cron={cron!r} is not a cron line that ever comes; five fields: "
-                    "minute hour day-of-month month day-of-week"
-                )
             try:
-                zone = ZoneInfo(tz)
-            except (KeyError, ValueError, OSError):
+                timing = Timing.parse(cron=cron, every=every, tz=tz)
+            except TimingError as error:
+                given = {"cron": cron, "every": every, "tz": tz}[error.field]
                 raise RegistrationError(
-                    f"{source}: tz={tz!r} is not a time zone; "
-                    "IANA names such as 'Europe/Berlin' or 'UTC' are"
+                    f"{source}: {error.field}={given!r} {error.problem}"
                 ) from None
-            self.task(schedules=(Schedule(cron, zone),), **options)(function)
+            self.task(schedule=Schedule(timing, unique), **options)(function)
             added = self.get(options.get("name") or function.__name__)
             if required := required_fields(added.payload_type):
                 del self.tasks[added.name], self._names[added.name]
@@ -334,17 +346,6 @@ def _inside(package: ModuleType, wanted: Collection[str] = ()) -> dict[str, bool
 
 def _file(package: ModuleType, name: str) -> str:
     return _shown(Path(package.__path__[0]) / name)
-
-
-def _is_cron(line: str) -> bool:
-    """Five fields, and a time that will come: 30 February is a cron line that never does."""
-    if len(line.split()) != 5 or not croniter.is_valid(line):
-        return False
-    try:
-        croniter(line).get_next()
-    except CroniterError:
-        return False
-    return True
 
 
 def _source(function: TaskFunction) -> str:

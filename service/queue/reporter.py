@@ -8,9 +8,7 @@ import structlog
 
 from service import metrics
 from service.contract import Metric, MetricDimension
-from service.queue import reading
-from service.queue import statements as sql
-from service.queue.postgres import PostgresQueue
+from service.queue.base import JobQueue
 from service.settings import Settings
 
 # Looks for whether a report is due in each period: often enough that one process takes the turn of
@@ -29,7 +27,7 @@ class Reporter:
     nothing else could wake the first worker.
     """
 
-    def __init__(self, queue: PostgresQueue, settings: Settings) -> None:
+    def __init__(self, queue: JobQueue, settings: Settings) -> None:
         self._queue = queue
         self._due_seconds = settings.metric_seconds * (1 - EARLY)
         self._look_seconds = settings.metric_seconds / LOOKS
@@ -59,12 +57,11 @@ class Reporter:
 
     async def is_due(self) -> bool:
         """Is it this process's turn? Then the next one is a period away, whoever takes it."""
-        taken = await self._queue.fetch(sql.TAKE_TURN, self._queue.name, self._due_seconds)
-        return bool(taken)
+        return await self._queue.take_turn(self._due_seconds)
 
     async def measure(self) -> dict[Metric, float]:
         """How the queue stands."""
-        stats = await reading.get_stats(self._queue)
+        stats = await self._queue.stats()
         return {
             Metric.BACKLOG: stats.queued,
             Metric.OLDEST_JOB_AGE_SECONDS: round(stats.oldest_due_seconds, 1),
@@ -77,8 +74,8 @@ class Reporter:
         now = self._counts()
         since = {metric: now[metric] - self._counted[metric] for metric in now}
         self._counted, self._counted_at = now, time.monotonic()
-        age = self._queue.consumer.listener.seconds_since_heard()
-        return {**since, Metric.LISTEN_AGE_SECONDS: round(age, 1)}
+        age = self._queue.consumer.seconds_since_heard()
+        return since if age is None else {**since, Metric.LISTEN_AGE_SECONDS: round(age, 1)}
 
     def _counts(self) -> dict[Metric, float]:
         queue = self._queue

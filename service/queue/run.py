@@ -15,6 +15,7 @@ from service.queue.dispatch import REQUEST_ID
 from service.queue.errors import InvalidPayloadError, UnknownTaskError
 from service.queue.invoke import prepare, run_in_thread
 from service.queue.job import LeasedJob
+from service.queue.progress import Progress
 from service.queue.registry import Registry
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ ERROR_MAX_CHARACTERS = 16_000
 DEPLOY_SECONDS = 900
 DEFER_SECONDS = 15.0
 
-Interruption = Literal["timed out", "aborted", "drained"]
+Interruption = Literal["timed out", "silent", "aborted", "drained"]
 log = structlog.stdlib.get_logger("worker")
 
 
@@ -39,10 +40,20 @@ class Run:
         self.task: asyncio.Task[None]
         self._worker = worker
         self._registry = registry
+        self._progress: Progress | None = None
+        self._silence: asyncio.TimerHandle | None = None
         self.started_at = time.monotonic()
+
+    @property
+    def progress(self) -> Progress:
+        """What the job tells of itself; made when it does."""
+        if self._progress is None:
+            self._progress = Progress(self.job, self._wait_for_a_word, self._loop)
+        return self._progress
 
     def start(self, on_end: Callable[["Run"], None]) -> None:
         """Begin in a task of its own, whose context variables no other job sees."""
+        self._loop = asyncio.get_running_loop()
         self.task = asyncio.create_task(self._run(), name=self.job.key)
         self.task.add_done_callback(lambda _: on_end(self))
 
@@ -59,10 +70,14 @@ class Run:
         if request_id := job.meta.get(REQUEST_ID):
             known[REQUEST_ID] = request_id
         structlog.contextvars.bind_contextvars(**known)
-        context = Context(self._worker.context, job=job)
+        context = Context(self._worker.context, job=job, run=self)
         log.info("job started")
         try:
-            result, failure = await self._call(context)
+            try:
+                result, failure = await self._call(context)
+            finally:
+                if self._progress:
+                    self._progress.stop()
             if failure is not None:
                 context["exception"] = failure
             await self._record(result, failure)
@@ -88,6 +103,7 @@ class Run:
         if self.job.timeout:
             loop = asyncio.get_running_loop()
             timer = loop.call_later(self.job.timeout, self.interrupt, "timed out")
+        self._wait_for_a_word()
         try:
             for hook in self._registry.before:
                 await self._worker.run_hook(hook, context)
@@ -98,11 +114,21 @@ class Run:
             return None, error
         finally:
             self.is_calling = False
-            if timer:
-                timer.cancel()
+            for each in (timer, self._silence):
+                if each:
+                    each.cancel()
             task = self.task
             while task.cancelling():
                 task.uncancel()
+
+    def _wait_for_a_word(self) -> None:
+        """A task with a heartbeat that reports no progress for so long hangs."""
+        if not self.job.heartbeat or not self.is_calling:
+            return
+        if self._silence:
+            self._silence.cancel()
+        loop = asyncio.get_running_loop()
+        self._silence = loop.call_later(self.job.heartbeat, self.interrupt, "silent")
 
     async def _record(self, result: Any, failure: BaseException | None) -> None:
         job, queue, milliseconds = self.job, self._worker.queue, self._milliseconds
@@ -112,9 +138,13 @@ class Run:
         elif self.interruption == "aborted" and failure is not None:
             log.info("job aborted", milliseconds=milliseconds)
             await queue.finish(job, Status.ABORTED, error=job.error or "aborted")
-        elif self.interruption == "timed out":
+        elif self.interruption in ("timed out", "silent"):
             # Even where it ended after all: it has shown that it does not keep its time.
-            late = TimeoutError(f"took longer than its timeout of {job.timeout} s")
+            late = TimeoutError(
+                f"took longer than its timeout of {job.timeout} s"
+                if self.interruption == "timed out"
+                else f"reported no progress for its heartbeat of {job.heartbeat} s"
+            )
             late.__cause__ = failure
             await self._record_failure(late)
         elif failure is not None:

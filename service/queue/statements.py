@@ -50,14 +50,6 @@ WITH put AS (
 SELECT key, (SELECT count(*) FROM told) FROM put
 """
 
-# $1 key, $2 blob, $3 queue, $4 priority, $5 due time, $6 task: one tick of a schedule, for good:
-# an ended tick is not started again by a worker whose clock is behind.
-ENQUEUE_ONCE = """
-INSERT INTO saq_jobs (key, job, queue, status, priority, scheduled, is_delayed, task)
-VALUES ($1, $2, $3, 'queued', $4, $5, TRUE, $6)
-ON CONFLICT (key) DO NOTHING
-"""
-
 # $1 queue, $2 how many, $3 owner, $4 whether to be told of new jobs in any case: else only where
 # there is less than was asked for. $5 tasks that are left to other workers.
 CLAIM = f"""
@@ -278,13 +270,9 @@ DELETE FROM queue_workers WHERE expires_at < clock_timestamp() - interval '1 hou
 """
 PRUNE_STATS = f"DELETE FROM saq_stats WHERE expire_at < {NOW} RETURNING 1"
 
-# $1 queue, $2 an ended status: rows that nobody wants any more, before their time. Those that stay
-# longest come first: what failed is not looked for behind a day's completed ones.
-CLEAR = f"""
-DELETE FROM saq_jobs WHERE key IN (
-    SELECT key FROM saq_jobs WHERE queue = $1 AND status = $2 AND status IN {ENDED}
-    ORDER BY expire_at DESC LIMIT {PRUNE_ROWS} FOR UPDATE SKIP LOCKED)
-RETURNING 1
+# $1 queue, $2 keys
+FORGET = f"""
+DELETE FROM saq_jobs WHERE queue = $1 AND key = ANY ($2::text[]) AND status IN {ENDED} RETURNING 1
 """
 
 CLOCK = "SELECT extract(epoch FROM clock_timestamp())::float8 AS now"

@@ -11,13 +11,14 @@ from typing import Any
 import structlog
 from saq.worker import Worker as SaqWorker
 
-from service.aws import database_password, queue_password
+from service.aws import database_password
 from service.contract import ProcessName
 from service.db import create_pool
+from service.queue.backends import create_queue
+from service.queue.base import JobQueue
 from service.queue.context import Context
 from service.queue.invoke import functions, run_in_thread
 from service.queue.job import LeasedJob
-from service.queue.postgres import PostgresQueue
 from service.queue.registry import Registry, TaskFunction, discover
 from service.queue.run import Run
 from service.settings import Settings, load_settings
@@ -42,7 +43,7 @@ class Worker(SaqWorker[Any]):
 
     def __init__(
         self,
-        queue: PostgresQueue,
+        queue: JobQueue,
         registry: Registry,
         *,
         concurrency: int,
@@ -51,7 +52,7 @@ class Worker(SaqWorker[Any]):
         shutdown: Iterable[TaskFunction] = (),
     ) -> None:
         super().__init__(queue, functions(registry), id=queue.owner, concurrency=concurrency)
-        self.queue: PostgresQueue = queue
+        self.queue: JobQueue = queue
         # a plain function's time runs from its start: each slot has a thread, hooks a few more
         self.pool = ThreadPoolExecutor(concurrency + 2, thread_name_prefix="job")
         self._registry = registry
@@ -76,7 +77,7 @@ class Worker(SaqWorker[Any]):
             log.info("worker started", worker_id=self.id, concurrency=self.concurrency)
             upkeep = [
                 asyncio.create_task(self._repeat(self._abort_asked, 0.0), name="abort"),
-                asyncio.create_task(self._repeat(self.queue.schedule, 1.0), name="schedule"),
+                asyncio.create_task(self._repeat(self.queue.ticker.turn, 0.0), name="schedule"),
                 asyncio.create_task(
                     self._repeat(self.worker_info, INFO_SECONDS), name="worker info"
                 ),
@@ -267,17 +268,12 @@ def settings() -> dict[str, Any]:
     """
     given = load_settings(ProcessName.WORKER)
     registry = discover()
+    queue = create_queue(given, registry)
     open_pool, close_pool = database_hooks(given)
     return {
-        "queue": PostgresQueue(
-            given.queue_url,
-            registry,
-            pool_size=given.queue_pool_size,
-            poll_seconds=given.worker_poll_seconds,
-            password=queue_password(given),
-        ),
+        "queue": queue,
         "functions": functions(registry),
-        "concurrency": given.worker_concurrency,
+        "concurrency": queue.concurrency or given.worker_concurrency,
         "startup": [open_pool, *registry.startup],
         "shutdown": [*registry.shutdown, close_pool],
         "before_process": registry.before,

@@ -101,6 +101,34 @@ async def sleep_through_cancel(ctx: Context, *, seconds: float) -> None:
     await note(ctx, "end")
 
 
+@task(retry_delay=0, timeout=60)
+async def tell(ctx: Context, *, steps: list[float], seconds: float = 0.5) -> str:
+    for step in steps:
+        await ctx.progress(step, f"at {step}")
+        await asyncio.sleep(seconds)
+    return "told"
+
+
+@task(retry_delay=0, timeout=60)
+def tell_from_thread(ctx: Context, *, steps: list[float]) -> bool:
+    for step in steps:
+        ctx.progress(step, f"at {step}")
+    for _ in range(300):
+        if ctx.cancelled:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+@task(retry_delay=0, timeout=60, retries=1, heartbeat=1)
+async def tell_while_it_lives(ctx: Context, *, words: int) -> str:
+    for number in range(words):
+        await ctx.progress(number)
+        await asyncio.sleep(0.6)
+    await asyncio.sleep(0 if words > 3 else 30)
+    return "told"
+
+
 @task(retry_delay=0)
 async def fail(ctx: Context, *, times: int = 1000, text: str = "broken") -> str:
     await note(ctx, "run")

@@ -2,6 +2,7 @@
 
 WORKER = "tests/service/integration/test_worker.py"
 QUEUE = "tests/service/integration/test_queue.py"
+SCHEDULES = "tests/service/integration/test_schedules.py"
 MIGRATE = "tests/service/integration/test_migrate.py"
 
 ELSEWHERE = {
@@ -11,7 +12,7 @@ ELSEWHERE = {
     "L13": f"{WORKER}::test_hooks_run_around_a_job_and_an_error_in_them_has_one_outcome",
     "L19": f"{QUEUE}::test_jobs_of_another_queue_are_not_seen",
     "L20": f"{QUEUE}::test_cancelled_delayed_job_can_be_enqueued_again_for_now",
-    "L21": f"{QUEUE}::test_schedules_tick_once_however_many_workers_there_are",
+    "L21": f"{SCHEDULES}::test_a_tick_becomes_one_job_however_many_workers_there_are",
     "L22": f"{QUEUE}::test_progress_and_meta_of_a_running_job_are_kept",
     "L25": f"{QUEUE}::test_failed_job_is_kept_two_weeks_however_short_its_ttl",
     "S1": f"{MIGRATE}::test_twenty_migrations_at_once_apply_each_file_once",

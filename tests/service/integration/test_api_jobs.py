@@ -223,7 +223,9 @@ def test_tasks_are_listed_with_their_options_and_payload_schema(http: httpx.Clie
     tasks = {task["name"]: task for task in http.get("/api/v1/tasks").json()["items"]}
     assert tasks["test_task"]["payload_schema"]["required"] == ["message"]
     assert tasks["send_email"]["retries"] == 5
-    assert tasks["count_jobs_of_last_day"]["schedules"] == [{"cron": "0 * * * *", "tz": "UTC"}]
+    assert tasks["count_jobs_of_last_day"]["schedule"] == {
+        "cron": "0 * * * *", "every": None, "tz": "UTC",
+    }  # fmt: skip
 
 
 def test_queues_are_listed(http: httpx.Client) -> None:
@@ -250,7 +252,7 @@ async def test_a_job_travels_to_a_worker_and_back_with_its_request_id(
 
         job = await until(ended, what="the job to complete")
     assert job["result"] == {"message": "ping", "user_id": 7, "project_id": None}
-    assert (job["attempts"], job["progress"], job["error"]) == (1, 1.0, None)
+    assert (job["attempts"], job["progress"], job["error"]) == (1, 100, None)
     assert answer.headers["X-Request-Id"] == "trace-4711"
     await until(lambda: "trace-4711" in processes.log(worker), what="the worker's log")
 

@@ -225,22 +225,6 @@ async def test_failed_job_is_kept_two_weeks_however_short_its_ttl(queue: Postgre
     assert kept > 13 * 86400
 
 
-async def test_schedules_tick_once_however_many_workers_there_are(
-    queue: PostgresQueue, other: PostgresQueue
-) -> None:
-    for _ in range(3):
-        await asyncio.gather(queue.schedule(), other.schedule())
-    rows = await queue.pool.fetch("SELECT key, scheduled FROM saq_jobs WHERE key LIKE 'cron:%'")
-    assert [row["key"] for row in rows] == [f"cron:count_jobs_of_last_day:{rows[0]['scheduled']}"]
-    assert rows[0]["scheduled"] % 3600 == 0
-    # the tick has run, and a worker whose clock is behind comes across it again
-    await queue.pool.execute("UPDATE saq_jobs SET status = 'complete'")
-    late = PostgresQueue("unused", queue.registry)
-    late._pool = queue.pool
-    await late.schedule()
-    assert (await queue.stats()).scheduled == 0
-
-
 async def test_job_of_a_stock_client_is_run_tracked_and_read_back_by_it(
     queue: PostgresQueue, stock: StockQueue, ledger: Ledger
 ) -> None:

@@ -182,7 +182,7 @@ def test_payload_over_the_limit_is_refused(registry: Registry) -> None:
 def test_domains_are_found_by_themselves() -> None:
     tasks = discover().tasks
     assert {"example_task", "send_email", "count_jobs_of_last_day"} <= tasks.keys()
-    assert tasks["count_jobs_of_last_day"].schedules
+    assert tasks["count_jobs_of_last_day"].schedule
 
 
 @dataclass

@@ -89,6 +89,41 @@ def test_job_pages_need_both_credentials_or_none(environment: pytest.MonkeyPatch
     assert problems()[0].startswith("UI_PASSWORD: UI_USERNAME and UI_PASSWORD go together")
 
 
-def test_unknown_queue_scheme_is_refused(environment: pytest.MonkeyPatch) -> None:
-    environment.setenv("QUEUE_DSN", "redis://localhost")
-    assert problems() == ["QUEUE_DSN: must start with postgresql://"]
+@pytest.mark.parametrize(
+    ("address", "problem"),
+    [
+        (
+            "amqp://localhost",
+            "must start with postgresql://, memory://, redis://, rediss:// or sqs://",
+        ),
+        ("redis://localhost?concurrency=0", "concurrency must be 1 to 1000"),
+        ("redis://localhost?concurrency=many", "concurrency must be 1 to 1000"),
+        ("redis://localhost:port", "is no address"),
+        ("memory://?size=3", "memory:// has no option 'size'"),
+        ("sqs://jobs?zone=eu", "sqs:// has no option 'zone'"),
+        ("sqs://", "names no queue: sqs://<queue's name> or sqs://<host>/<account>/<name>"),
+    ],
+)
+def test_a_queue_that_cannot_be_is_refused(
+    environment: pytest.MonkeyPatch, address: str, problem: str
+) -> None:
+    environment.setenv("QUEUE_DSN", address)
+    assert problems() == [f"QUEUE_DSN: {problem}"]
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["redis://:secret@h:1/2?concurrency=5", "rediss://h", "sqs://jobs.fifo?region=eu-west-1"],
+)
+def test_the_queue_may_be_elsewhere(environment: pytest.MonkeyPatch, address: str) -> None:
+    environment.setenv("QUEUE_DSN", address)
+    assert load_settings(ProcessName.API).queue_url == address
+
+
+def test_a_queue_in_memory_has_its_worker_in_the_api(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("QUEUE_DSN", "memory://")
+    assert problems() == [
+        "WORKER_MODE: must be in-process with QUEUE_DSN=memory://, which no process shares"
+    ]
+    environment.setenv("WORKER_MODE", "in-process")
+    assert load_settings(ProcessName.API).queue_url == "memory://"

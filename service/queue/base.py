@@ -1,0 +1,243 @@
+"""What the API, the worker and the reporter ask of a queue, whichever backend keeps it."""
+
+import asyncio
+import contextlib
+from abc import abstractmethod
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
+from types import MappingProxyType
+from typing import Any, ClassVar, Protocol
+
+import asyncpg
+from asyncpg.pool import PoolConnectionProxy
+from saq import Job, Status
+from saq.queue.base import Queue
+
+from service.queue import statements as sql
+from service.queue.errors import InvalidOptionError, JobNotFoundError, JobStateError
+from service.queue.job import LeasedJob
+from service.queue.reading import QueueStats
+from service.queue.recurring import Store
+from service.queue.registry import Registry
+from service.queue.tracking import JobRecord, find_job, list_jobs
+
+PAGE_RECORDS = 200
+BULK_JOBS = 1000  # of one request: the next one goes on
+
+Connection = asyncpg.Connection | PoolConnectionProxy
+Slot = Callable[[LeasedJob | None], bool]  # False: it has gone away, the job is for another
+
+
+class WorkerSide(Protocol):
+    """Hands due jobs to the free slots of this process's worker."""
+
+    prefetch: int
+    asked_to_abort: asyncio.Event
+
+    def wait(self, slot: Slot) -> None:
+        """Call `slot(job)` with the next job; None once paused."""
+
+    def resume(self) -> None:
+        """Take jobs again."""
+
+    async def pause(self) -> None:
+        """Take nothing from now on; what no slot has yet goes back."""
+
+    def leave_alone(self, task: str, seconds: float) -> None:
+        """Leave that task's jobs to other workers for so long, where the backend can."""
+
+    async def look_after(self) -> list[LeasedJob]:
+        """The running jobs that somebody wants stopped."""
+
+    def is_moving(self) -> bool:
+        """Do its loops turn?"""
+
+    @property
+    def is_started(self) -> bool:
+        """Does this process take jobs?"""
+
+    def seconds_since_heard(self) -> float | None:
+        """How long LISTEN has proved nothing; None where there is none."""
+
+
+class Clock(Protocol):
+    """Puts the due ticks of the schedules into the queue."""
+
+    async def turn(self) -> list[str]:
+        """Wait until something may be due, and enqueue it; the keys."""
+
+    async def tell(self) -> None:
+        """A schedule has changed: have every worker look."""
+
+    async def database_now(self) -> float:
+        """Epoch seconds by the clock that decides what is due."""
+
+
+class JobQueue(Queue):
+    """A SAQ queue that checks names and payloads and that our API and worker can use.
+
+    `lacks` says which options of a job this backend cannot honour, and what to do instead; using
+    one raises `InvalidOptionError`.
+    """
+
+    scheme: ClassVar[str]
+    lacks: Mapping[str, str] = MappingProxyType({})
+
+    registry: Registry
+    owner: str
+    consumer: WorkerSide
+    ticker: Clock
+    recurring: Store
+    concurrency: int | None = None  # as the address of the queue wants it
+    # Beside SAQ's own counts of this process (complete, failed, retried, aborted):
+    started: int
+    dead_letters: int  # jobs that killed their workers or cannot be read
+
+    @abstractmethod
+    async def enqueue_many(
+        self, jobs: Iterable[Job], *, connection: Connection | None = None
+    ) -> list[Job | None]:
+        """Put jobs in the queue; None for each whose key waits or runs."""
+
+    @abstractmethod
+    async def hand_back(
+        self, jobs: list[LeasedJob], error: str | None = None, *, delay: float = 0.0
+    ) -> None:
+        """Queue jobs again in `delay` seconds; the run was cut short and costs no attempt."""
+
+    @abstractmethod
+    async def prune(self) -> int:
+        """Forget ended jobs and history past their time; how many."""
+
+    @abstractmethod
+    async def forget(self, jobs: list[Job]) -> int:
+        """Delete those of `jobs` that have ended, with their payloads; how many."""
+
+    async def clear(self, status: Status, *, task: str | None = None) -> int:
+        """Delete a thousand jobs that ended so, or fewer if there are no more; how many.
+
+        Their history stays; they can no longer be retried.
+        """
+        cleared = 0
+        async for page in self._kept(status, task):
+            cleared += await self.forget(page)
+            if cleared >= BULK_JOBS:
+                break
+        return cleared
+
+    async def retry_failed(self, *, task: str | None = None) -> int:
+        """Queue a thousand failed jobs again, or fewer if there are no more; how many."""
+        retried = 0
+        async for page in self._kept(Status.FAILED, task):
+            for job in page:
+                with contextlib.suppress(JobNotFoundError, JobStateError):  # another's request
+                    await self.retry(job, "retried with the other failed jobs")
+                    retried += 1
+            if retried >= BULK_JOBS:
+                break
+        return retried
+
+    async def _kept(self, status: Status, task: str | None) -> AsyncIterator[list[Job]]:
+        """The jobs with that status that the queue still has, newest first, in pages."""
+        before: int | None = None
+        while records := await self.list_records(
+            status=status.value, task=task, before=before, limit=PAGE_RECORDS
+        ):
+            found = await self.jobs(list({record.key for record in records}))
+            yield [job for job in found if job is not None and job.status is status]
+            before = records[-1].id
+
+    async def is_superseded(self, release: str, *, after_seconds: float) -> bool:
+        """Does a worker of another release live that came after this one, for so long already?
+
+        This process counts as one of `release` from now on. False where the backend cannot tell.
+        """
+        return False
+
+    @abstractmethod
+    async def stats(self) -> QueueStats:
+        """How the queue stands now."""
+
+    @abstractmethod
+    async def find_record(self, key: str) -> JobRecord | None:
+        """The history of the newest job with that key, or None."""
+
+    @abstractmethod
+    async def list_records(
+        self,
+        *,
+        status: str | None = None,
+        task: str | None = None,
+        before: int | None = None,
+        limit: int = 50,
+    ) -> list[JobRecord]:
+        """At most `limit` jobs, newest first, older than the one with the id `before`."""
+
+    @abstractmethod
+    async def take_turn(self, seconds: float) -> bool:
+        """Is it this process's turn to report on the queue? Then the next is `seconds` away."""
+
+    async def ping(self) -> None:
+        """Raises one of `service.db.UNAVAILABLE` where what carries the jobs does not answer."""
+
+    def check_able(self, job: Job) -> None:
+        """Raises `InvalidOptionError` where the job asks for what this backend lacks."""
+        for option, reason in self.lacks.items():
+            if getattr(job, option, None):
+                raise InvalidOptionError(option, f"{self.scheme}:// {reason}")
+
+    def refuse_connection(self, given: object) -> None:
+        """For backends that cannot join a transaction. Raises `InvalidOptionError`."""
+        if isinstance(given, Connection):
+            raise InvalidOptionError(
+                "connection",
+                f"{self.scheme}:// cannot join a transaction; postgresql:// can. "
+                "Enqueue after the commit",
+            )
+
+
+class TableQueue(JobQueue):
+    """A queue whose history and schedules are in Postgres."""
+
+    channel: str
+
+    @property
+    @abstractmethod
+    def pool(self) -> asyncpg.Pool:
+        """Connections to that database; a RuntimeError before `connect`."""
+
+    @abstractmethod
+    async def fetch(
+        self, statement: str, *arguments: Any, connection: Connection | None = None
+    ) -> list[asyncpg.Record]:
+        """The rows of a statement, on `connection` or one of the pool."""
+
+    @abstractmethod
+    def transaction(self) -> AbstractAsyncContextManager[PoolConnectionProxy]:
+        """A transaction on a connection of the pool."""
+
+    @abstractmethod
+    async def tell(self, message: str) -> None:
+        """Send one word to every worker of this queue."""
+
+    @abstractmethod
+    async def enqueue_ticks(self, jobs: list[Job], connection: Connection) -> list[Job | None]:
+        """Put the jobs of ticks in the queue; the ticks are moved on when `connection` commits."""
+
+    async def find_record(self, key: str) -> JobRecord | None:
+        return await find_job(self.pool, self.name, key)
+
+    async def list_records(
+        self,
+        *,
+        status: str | None = None,
+        task: str | None = None,
+        before: int | None = None,
+        limit: int = 50,
+    ) -> list[JobRecord]:
+        return await list_jobs(
+            self.pool, self.name, status=status, task=task, before=before, limit=limit
+        )
+
+    async def take_turn(self, seconds: float) -> bool:
+        return bool(await self.fetch(sql.TAKE_TURN, self.name, seconds))

@@ -1,0 +1,112 @@
+"""`background_jobs` for a backend whose jobs are not in Postgres: written by the service itself."""
+
+import contextlib
+from typing import TYPE_CHECKING
+
+import structlog
+from saq import Job, Status
+from saq.job import TERMINAL_STATUSES
+
+from service.db import UNAVAILABLE
+from service.queue.batch import Batch
+from service.queue.job import LeasedJob
+from service.queue.settle import storable
+
+if TYPE_CHECKING:
+    from service.queue.base import TableQueue
+
+LOST_SECONDS = 60  # a job the broker does not know of for so long is lost
+LOOK_ROWS = 10_000
+
+INSERT = """
+INSERT INTO background_jobs (key, queue, task, status, scheduled_at)
+VALUES ($1, $2, $3, 'queued', CASE $4::bigint WHEN 0 THEN now() ELSE to_timestamp($4) END)
+RETURNING id
+"""
+DELETE = "DELETE FROM background_jobs WHERE id = $1 AND queue = $2 RETURNING id"
+# $1 queue, then a job's state in each row; to the newest history of its key. Started in
+# milliseconds, due in seconds (0: as it was).
+CHANGE = """
+UPDATE background_jobs b
+SET status = d.status, attempts = d.attempts, crashes = d.crashes, error = d.error,
+    worker_id = coalesce(d.worker_id, b.worker_id),
+    scheduled_at = CASE d.due WHEN 0 THEN b.scheduled_at ELSE to_timestamp(d.due) END,
+    started_at = CASE d.started WHEN 0 THEN b.started_at
+                      ELSE to_timestamp(d.started / 1000.0) END,
+    finished_at = CASE WHEN d.status IN ('complete', 'failed', 'aborted')
+                       THEN clock_timestamp() END,
+    is_bad = d.status IN ('failed', 'aborted')
+FROM unnest($2::text[], $3::text[], $4::int[], $5::int[], $6::text[], $7::text[], $8::float8[],
+            $9::bigint[])
+     AS d (key, status, attempts, crashes, error, worker_id, due, started)
+WHERE b.id = (SELECT id FROM background_jobs x WHERE x.key = d.key AND x.queue = $1
+              ORDER BY id DESC LIMIT 1)
+"""
+UNFINISHED = f"""
+SELECT key FROM (SELECT key, finished_at, created_at FROM background_jobs WHERE queue = $1
+                 ORDER BY id DESC LIMIT {LOOK_ROWS}) AS newest
+WHERE finished_at IS NULL AND created_at < now() - interval '{LOST_SECONDS} seconds'
+"""
+
+log = structlog.stdlib.get_logger("queue")
+
+
+class History:
+    """Writes what becomes of jobs, many in one statement."""
+
+    def __init__(self, queue: "TableQueue") -> None:
+        self._queue = queue
+        self._batch = Batch(self._write)
+
+    async def begin(self, job: Job) -> int:
+        """A new job's history; its id."""
+        queue = self._queue
+        (row,) = await queue.fetch(INSERT, job.key, queue.name, job.function, job.scheduled)
+        made: int = row["id"]
+        return made
+
+    async def forget(self, made: int) -> None:
+        """It did not come to be queued."""
+        await self._queue.fetch(DELETE, made, self._queue.name)
+
+    async def is_missing(self, key: str) -> bool:
+        """Was the job put there by somebody else, with no word to us?"""
+        return await self._queue.find_record(key) is None
+
+    async def note(self, job: Job, *, due: float = 0) -> None:
+        """Where the job stands now. While the database is away it stays as it was: `mend` it."""
+        try:
+            await self._batch((job, due))
+        except UNAVAILABLE as error:
+            log.warning("history not written", job_key=job.key, error=type(error).__name__)
+
+    async def mend(self) -> int:
+        """Write what was missed, and which jobs the broker has lost; how many."""
+        keys = [row["key"] for row in await self._queue.fetch(UNFINISHED, self._queue.name)]
+        if not keys:
+            return 0
+        found = dict(zip(keys, await self._queue.jobs(keys), strict=True))
+        wrong = [(job, 0.0) for job in found.values() if job and job.status in TERMINAL_STATUSES]
+        for key in [key for key, job in found.items() if job is None]:
+            log.error("the broker has lost a job", job_key=key)
+            wrong.append((_lost(key), 0.0))
+        if wrong:
+            with contextlib.suppress(*UNAVAILABLE):
+                await self._write(wrong)
+        return len(wrong)
+
+    async def _write(self, changes: list[tuple[Job, float]]) -> list[None]:
+        last = {job.key: (job, due) for job, due in changes}  # the later one says all
+        jobs = [job for job, _ in last.values()]
+        await self._queue.fetch(
+            CHANGE, self._queue.name,
+            list(last), [job.status.value for job in jobs], [job.attempts for job in jobs],
+            [job.crashes if isinstance(job, LeasedJob) else 0 for job in jobs],
+            [storable(job.error) for job in jobs], [job.worker_id for job in jobs],
+            [float(due) for _, due in last.values()], [job.started for job in jobs],
+        )  # fmt: skip
+        return [None] * len(changes)
+
+
+def _lost(key: str) -> Job:
+    return Job("?", key=key, status=Status.ABORTED, error="the broker has lost it")

@@ -1,0 +1,480 @@
+"""`memory://`: a queue in this process, for tests and demonstrations. It ends with the process."""
+
+import asyncio
+import copy
+import dataclasses
+import heapq
+import itertools
+import os
+import secrets
+import time
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import structlog
+from saq import Job, Status
+from saq.job import TERMINAL_STATUSES
+from saq.types import CountKind, QueueInfo, WorkerInfo
+from saq.utils import now
+
+from service import contract
+from service.queue import job as rows
+from service.queue.base import Connection, JobQueue
+from service.queue.dispatch import check_job, requested_job
+from service.queue.errors import InvalidOptionError, JobNotFoundError, JobStateError
+from service.queue.job import LeasedJob
+from service.queue.memory_schedules import MemorySchedules
+from service.queue.puller import Puller
+from service.queue.reading import PAGE_ROWS, QueueStats
+from service.queue.registry import Registry
+from service.queue.statements import KEEP_FAILED_SECONDS
+from service.queue.tracking import JobRecord
+
+TAKE_SECONDS = 1.0
+HISTORY_MAX = 10_000  # ended jobs that are kept, whatever their ttl
+
+log = structlog.stdlib.get_logger("queue")
+
+
+@dataclass
+class Row:
+    """A job as the queue has it; what callers get are copies."""
+
+    id: int
+    job: LeasedJob
+    created_at: float  # epoch seconds, as all times here
+    due_at: float
+    ticket: int = 0  # of the place in the line that counts; earlier ones are void
+    finished_at: float | None = None
+    expires_at: float | None = None
+
+    @property
+    def has_ended(self) -> bool:
+        return self.job.status in TERMINAL_STATUSES
+
+    def record(self, queue: str) -> JobRecord:
+        job = self.job
+        return JobRecord(
+            id=self.id,
+            key=job.key,
+            queue=queue,
+            task=job.function,
+            status=job.status.value,
+            attempts=job.attempts,
+            crashes=0,
+            error=job.error,
+            worker_id=job.worker_id,
+            created_at=_moment(self.created_at),
+            scheduled_at=_moment(self.due_at),
+            started_at=_moment(job.started / 1000) if job.started else None,
+            finished_at=_moment(self.finished_at) if self.finished_at else None,
+        )
+
+
+class MemoryQueue(JobQueue):
+    """A SAQ queue in dictionaries: the answers are the Postgres engine's, nothing survives."""
+
+    scheme = "memory"
+    consumer: Puller
+
+    def __init__(self, registry: Registry, *, name: str = contract.QUEUE_NAME) -> None:
+        super().__init__(name=name, dump=None, load=None)
+        self.registry = registry
+        self.owner = f"memory-{os.getpid()}-{secrets.token_hex(3)}"
+        self._news = asyncio.Event()
+        self.consumer = Puller(self, take=self._take, stopped=self._stopped, wake=self._news.set)
+        self.ticker = self.recurring = MemorySchedules(self)
+        self.started = self.dead_letters = 0
+        self._ids = itertools.count(1)
+        self._rows: dict[str, Row] = {}  # by key, the newest; gone with its ttl
+        self._history: dict[int, Row] = {}  # by id
+        self._waiting: list[tuple[int, float, int, str]] = []  # priority, due, ticket, key
+        self._later: list[tuple[float, int, str]] = []  # due, ticket, key
+        self._workers: dict[str, tuple[float, WorkerInfo]] = {}
+        self._reported_at = float("-inf")
+
+    async def connect(self) -> None:
+        await super().connect()
+        self.consumer.resume()
+
+    async def disconnect(self) -> None:
+        await self.consumer.stop()
+
+    async def enqueue(  # type: ignore[override] # positional-only: any name may be a payload field
+        self, job_or_func: str | Job, /, **kwargs: Any
+    ) -> Job | None:
+        """Put a job in the queue; None where one with its key already waits or runs.
+
+        Raises `UnknownTaskError`, `InvalidPayloadError` or `InvalidOptionError`, and then nothing
+        was enqueued.
+        """
+        self.refuse_connection(kwargs.get("connection"))
+        job = requested_job(self.registry, job_or_func, kwargs)
+        return await self._put(job)
+
+    async def enqueue_many(
+        self, jobs: Iterable[Job], *, connection: Connection | None = None
+    ) -> list[Job | None]:
+        self.refuse_connection(connection)
+        checked = [check_job(self.registry, job) for job in jobs]
+        return [await self._put(job) for job in checked]
+
+    async def _put(self, job: Job) -> Job | None:
+        if job.queue is not None and job.queue.name != self.name:
+            raise InvalidOptionError("queue", f"the job belongs to the queue {job.queue.name!r}")
+        job.queue, job.queued, job.status = self, now(), Status.QUEUED
+        await self._before_enqueue(job)
+        known = self._rows.get(job.key)
+        if known is not None and not known.has_ended:
+            return None
+        stored = LeasedJob(**{f.name: getattr(job, f.name) for f in dataclasses.fields(Job)})
+        moment = job.queued / 1000
+        row = Row(next(self._ids), _copy(stored), moment, job.scheduled or moment)
+        self._rows[job.key] = self._history[row.id] = row
+        self._line_up(row)
+        log.info("enqueued", job_key=job.key, task=job.function)
+        return job
+
+    def _line_up(self, row: Row) -> None:
+        row.ticket = next(self._ids)
+        if row.due_at > time.time():
+            heapq.heappush(self._later, (row.due_at, row.ticket, row.job.key))
+        else:
+            place = (row.job.priority, row.due_at, row.ticket, row.job.key)
+            heapq.heappush(self._waiting, place)
+        self._news.set()
+
+    async def _take(self, room: int) -> list[LeasedJob]:
+        self._news.clear()
+        if taken := self._claim(room):
+            return taken
+        seconds = TAKE_SECONDS
+        if self._later:
+            seconds = min(seconds, max(self._later[0][0] - time.time(), 0.001))
+        try:
+            async with asyncio.timeout(seconds):
+                await self._news.wait()
+        except TimeoutError:
+            pass
+        return self._claim(room)
+
+    def _claim(self, room: int) -> list[LeasedJob]:
+        while self._later and self._later[0][0] <= time.time():
+            due_at, ticket, key = heapq.heappop(self._later)
+            if row := self._in_line(key, ticket):
+                heapq.heappush(self._waiting, (row.job.priority, due_at, ticket, key))
+        busy = {row.job.group_key for row in self._rows.values() if _runs(row)}
+        taken: list[LeasedJob] = []
+        passed_over = []
+        while self._waiting and len(taken) < room:
+            place = heapq.heappop(self._waiting)
+            row = self._in_line(place[3], place[2])
+            if row is None:
+                continue
+            job = row.job
+            if job.group_key is not None and job.group_key in busy:
+                passed_over.append(place)
+                continue
+            busy.add(job.group_key)
+            job.status, job.started, job.worker_id = Status.ACTIVE, now(), self.owner
+            job.touched, job.progress = job.started, 0
+            job.attempts += 1
+            job.lease += 1
+            held = _copy(job)
+            held.claimed_at = time.monotonic()
+            taken.append(held)
+        for place in passed_over:
+            heapq.heappush(self._waiting, place)
+        return taken
+
+    def _in_line(self, key: str, ticket: int) -> Row | None:
+        row = self._rows.get(key)
+        return row if row and row.ticket == ticket and row.job.status is Status.QUEUED else None
+
+    async def _stopped(self, keys: list[str]) -> set[str]:
+        found = (self._rows.get(key) for key in keys)
+        return {row.job.key for row in found if row and row.job.status is Status.ABORTING}
+
+    async def dequeue(self, timeout: float = 0.0, poll_interval: float = 0.0) -> Job | None:  # noqa: ASYNC109
+        """The next due job, held by this process; None after `timeout` seconds (0: no limit)."""
+        job = await self.consumer.next_job(timeout)
+        if job is not None:
+            job.attempts -= 1  # SAQ's worker adds it itself
+        return job
+
+    def _settle(
+        self,
+        job: Job,
+        status: Status,
+        *,
+        error: str | None,
+        result: Any = None,
+        delay: float = 0.0,
+        refund: int = 0,
+    ) -> None:
+        """What becomes of a job this process holds; dropped where it does not any more."""
+        held = job if isinstance(job, LeasedJob) and job.claimed_at else None
+        held = held or self.consumer.held.get(job.key)
+        row = self._rows.get(job.key)
+        if held is None or row is None or row.job.lease != held.lease or not _runs(row):
+            log.warning("not held here; its outcome is dropped", job_key=job.key)
+            return
+        self.consumer.release(held)
+        stored = row.job
+        if stored.status is Status.ABORTING and status in (Status.QUEUED, Status.ABORTED):
+            status, error = Status.ABORTED, stored.error or error
+        stored.error, stored.attempts = error, stored.attempts - refund
+        if status is Status.QUEUED:
+            stored.status = status
+            row.due_at = time.time() + delay if delay else row.due_at
+            self._line_up(row)
+            return
+        stored.result = result
+        stored.progress = 1.0 if status is Status.COMPLETE else stored.progress
+        self._end(row, status)
+        self._news.set()  # the next of its group
+
+    def _end(self, row: Row, status: Status) -> None:
+        job = row.job
+        job.status, job.completed = status, now()
+        row.finished_at = job.completed / 1000
+        if status is Status.COMPLETE:
+            self.complete += 1
+        elif status is Status.FAILED:
+            self.failed += 1
+        else:
+            self.aborted += 1
+        kept = job.ttl if status is Status.COMPLETE else max(job.ttl, KEEP_FAILED_SECONDS)
+        row.expires_at = time.time() + kept if kept else None
+
+    async def finish(
+        self,
+        job: Job,
+        status: Status,
+        *,
+        result: Any = None,
+        error: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """End a job. Refused, with a log line, where this process no longer holds it.
+
+        Raises `TypeError` or `ValueError` where the result has no JSON form or is over 1 MiB.
+        """
+        rows.dump_ending(job, status, result, error)
+        as_json = msgspec.json.decode(msgspec.json.encode(result))
+        self._settle(job, status, error=error, result=as_json)
+        job.status, job.result, job.error, job.completed = status, as_json, error, now()
+
+    async def retry(self, job: Job, error: str | None) -> None:
+        """Queue a job again: one that runs here with its delay, any other only once it has ended.
+
+        Raises `JobNotFoundError`, `JobStateError`.
+        """
+        if isinstance(job, LeasedJob) and job.claimed_at:
+            self._settle(job, Status.QUEUED, error=error, delay=rows.retry_delay(job))
+            self.retried += 1
+        else:
+            row = self._rows.get(job.key)
+            if row is None:
+                raise JobNotFoundError(job.key)
+            if not row.has_ended:
+                raise JobStateError(
+                    job.key, row.job.status.value, "only an ended job can be retried"
+                )
+            stored = row.job
+            stored.status, stored.attempts, stored.error, stored.result = (
+                Status.QUEUED,
+                0,
+                None,
+                None,
+            )
+            stored.completed = stored.started = 0
+            stored.progress = 0
+            stored.lease += 1
+            row.due_at, row.finished_at, row.expires_at = time.time(), None, None
+            self._line_up(row)
+        job.status, job.error, job.completed = Status.QUEUED, error, 0
+
+    async def hand_back(
+        self, jobs: list[LeasedJob], error: str | None = None, *, delay: float = 0.0
+    ) -> None:
+        for job in jobs:
+            self._settle(job, Status.QUEUED, error=error, delay=delay, refund=1)
+
+    async def abort(self, job: Job, error: str, ttl: float = 5) -> None:
+        """Cancel a job: at once while it waits, by its worker while it runs.
+
+        Raises `JobNotFoundError`, and `JobStateError` where it has ended.
+        """
+        row = self._rows.get(job.key)
+        if row is None:
+            raise JobNotFoundError(job.key)
+        if row.has_ended:
+            raise JobStateError(
+                job.key, row.job.status.value, "only a waiting or running job can be cancelled"
+            )
+        if row.job.status is Status.QUEUED:
+            row.job.error = error
+            self._end(row, Status.ABORTED)
+        elif row.job.status is Status.ACTIVE:
+            row.job.status, row.job.error = Status.ABORTING, error
+            self.consumer.asked_to_abort.set()
+        job.status, job.error = row.job.status, error
+
+    async def job(self, job_key: str) -> Job | None:
+        row = self._rows.get(job_key)
+        return _copy(row.job) if row else None
+
+    async def jobs(self, job_keys: Iterable[str]) -> list[Job | None]:
+        return [await self.job(key) for key in job_keys]
+
+    async def iter_jobs(
+        self, statuses: Iterable[Status] = tuple(Status), batch_size: int = 100
+    ) -> AsyncIterator[Job]:
+        wanted = set(statuses)
+        for key in sorted(self._rows):
+            if (row := self._rows.get(key)) and row.job.status in wanted:
+                yield _copy(row.job)
+
+    async def find_record(self, key: str) -> JobRecord | None:
+        if row := self._rows.get(key):
+            return row.record(self.name)
+        found = (row for row in reversed(self._history.values()) if row.job.key == key)
+        return next((row.record(self.name) for row in found), None)
+
+    async def list_records(
+        self,
+        *,
+        status: str | None = None,
+        task: str | None = None,
+        before: int | None = None,
+        limit: int = 50,
+    ) -> list[JobRecord]:
+        found = (
+            row.record(self.name)
+            for row in reversed(self._history.values())
+            if (before is None or row.id < before)
+            and status in (None, row.job.status.value)
+            and task in (None, row.job.function)
+        )
+        return list(itertools.islice(found, limit))
+
+    async def stats(self) -> QueueStats:
+        live = [row for row in self._rows.values() if row.job.status is Status.QUEUED]
+        due = [time.time() - row.due_at for row in live if row.due_at <= time.time()]
+        return QueueStats(
+            queued=len(due),
+            scheduled=len(live) - len(due),
+            active=sum(_runs(row) for row in self._rows.values()),
+            failed=sum(row.job.status is Status.FAILED for row in self._rows.values()),
+            workers=int(self.consumer.is_started),
+            oldest_due_seconds=max(due, default=0.0),
+        )
+
+    async def count(self, kind: CountKind) -> int:
+        stats = await self.stats()
+        if kind == "queued":
+            return stats.queued
+        return stats.active + (0 if kind == "active" else stats.queued + stats.scheduled)
+
+    async def info(self, jobs: bool = False, offset: int = 0, limit: int = PAGE_ROWS) -> QueueInfo:
+        """What SAQ's web page shows; payloads as text, at most `limit` jobs."""
+        stats = await self.stats()
+        kinds = [row for row in self._rows.values() if row.job.status is not Status.COMPLETE]
+        page = kinds[offset : offset + min(limit, PAGE_ROWS)] if jobs else []
+        return {
+            "workers": {
+                key: info for key, (until, info) in self._workers.items() if until > time.time()
+            },
+            "name": self.name,
+            "queued": stats.queued,
+            "active": stats.active,
+            "scheduled": stats.scheduled,
+            "jobs": [row.job.to_dict() | {"kwargs": repr(row.job.kwargs or {})} for row in page],
+        }
+
+    async def take_turn(self, seconds: float) -> bool:
+        if time.monotonic() - self._reported_at < seconds:
+            return False
+        self._reported_at = time.monotonic()
+        return True
+
+    async def sweep(self, lock: int = 60, abort: float = 5.0) -> list[str]:
+        await self.prune()
+        return []
+
+    async def forget(self, jobs: list[Job]) -> int:
+        found = [self._rows.get(job.key) for job in jobs]
+        ended = [row for row in found if row and row.has_ended]
+        for row in ended:
+            del self._rows[row.job.key]
+        return len(ended)
+
+    async def prune(self) -> int:
+        gone = [
+            row for row in self._rows.values() if row.expires_at and row.expires_at < time.time()
+        ]
+        for row in gone:
+            del self._rows[row.job.key]
+        excess = len(self._history) - HISTORY_MAX
+        ended = [row for row in self._history.values() if row.has_ended][: max(excess, 0)]
+        for row in ended:
+            del self._history[row.id]
+            if self._rows.get(row.job.key) is row:
+                del self._rows[row.job.key]
+        return len(gone) + len(ended)
+
+    async def write_worker_info(self, worker_id: str, info: WorkerInfo, ttl: int) -> None:
+        self._workers[worker_id] = (time.time() + ttl, info)
+
+    async def _update(self, job: Job, status: Status | None = None, **kwargs: Any) -> None:
+        """A running task's progress or meta, or a waiting job's payload: never its status."""
+        row = self._rows.get(job.key)
+        if row is None:
+            return
+        if isinstance(job, LeasedJob) and self.consumer.holds(job):
+            if row.job.lease == job.lease:
+                row.job.progress, row.job.meta = job.progress, copy.deepcopy(job.meta)
+        elif row.job.status is Status.QUEUED:
+            row.job.kwargs = copy.deepcopy(job.kwargs)
+            row.job.meta = copy.deepcopy(job.meta)
+            if job.scheduled:
+                row.due_at = job.scheduled
+                self._line_up(row)
+
+    def copy(self, job: Job) -> Job:
+        return job
+
+    # What SAQ's `enqueue`, `retry` and `finish` call; ours do it themselves.
+    async def _enqueue(self, job: Job) -> Job | None:
+        return await self.enqueue(job)
+
+    async def _retry(self, job: Job, error: str | None) -> None:
+        await self.retry(job, error)
+
+    async def _finish(
+        self, job: Job, status: Status, *, result: Any = None, error: str | None = None
+    ) -> None:
+        await self.finish(job, status, result=result, error=error)
+
+
+def _runs(row: Row) -> bool:
+    return row.job.status in (Status.ACTIVE, Status.ABORTING)
+
+
+def _copy(job: LeasedJob) -> LeasedJob:
+    copied = dataclasses.replace(
+        job,
+        kwargs=copy.deepcopy(job.kwargs),
+        meta=copy.deepcopy(job.meta),
+        result=copy.deepcopy(job.result),
+    )
+    copied.lease = job.lease
+    return copied
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

@@ -1,0 +1,63 @@
+"""What Redis does in one step: every change of a job that somebody runs names its holder."""
+
+# KEYS holders, lease counter, job; ARGV job id, owner. The lease and the blob.
+HOLD = """
+local lease = redis.call('INCR', KEYS[2])
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2] .. '|' .. lease)
+return {lease, redis.call('GET', KEYS[3])}
+"""
+
+# KEYS holders, active, incomplete, queued, job, abort; ARGV job id, holder ('': nobody), blob,
+# 'end' or 'queue', seconds to keep the ended one (0: for ever) or when the queued one is due
+# (0: now). 1 done, 0 held by somebody else, or the reason of the abort that came first.
+SETTLE = """
+if (redis.call('HGET', KEYS[1], ARGV[1]) or '') ~= ARGV[2] then return 0 end
+if ARGV[4] == 'queue' then
+    local reason = redis.call('GET', KEYS[6])
+    if reason then return reason end
+end
+redis.call('HDEL', KEYS[1], ARGV[1])
+redis.call('LREM', KEYS[2], 0, ARGV[1])
+redis.call('LREM', KEYS[4], 0, ARGV[1])
+redis.call('DEL', KEYS[6])
+if ARGV[4] == 'end' then
+    redis.call('ZREM', KEYS[3], ARGV[1])
+    redis.call('SET', KEYS[5], ARGV[3])
+    if tonumber(ARGV[5]) > 0 then redis.call('EXPIRE', KEYS[5], ARGV[5]) end
+else
+    redis.call('SET', KEYS[5], ARGV[3])
+    redis.call('ZADD', KEYS[3], ARGV[5], ARGV[1])
+    if tonumber(ARGV[5]) == 0 then redis.call('RPUSH', KEYS[4], ARGV[1]) end
+end
+return 1
+"""
+
+# KEYS as above; ARGV job id, reason, blob of the aborted job, seconds to keep it, seconds to keep
+# the request. What the job was: 'queued' and is aborted now, 'active' and is asked to, or 'ended'.
+ABORT = """
+if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1
+   or redis.call('LPOS', KEYS[2], ARGV[1]) then
+    redis.call('SET', KEYS[6], ARGV[2], 'EX', ARGV[5], 'NX')
+    return 'active'
+end
+if redis.call('ZREM', KEYS[3], ARGV[1]) == 0 then return 'ended' end
+redis.call('LREM', KEYS[4], 0, ARGV[1])
+redis.call('SET', KEYS[5], ARGV[3], 'EX', ARGV[4])
+return 'queued'
+"""
+
+# KEYS incomplete, queued, job; ARGV job id, blob. 1 where an ended job waits again.
+AGAIN = """
+if redis.call('ZSCORE', KEYS[1], ARGV[1]) then return 0 end
+redis.call('SET', KEYS[3], ARGV[2])
+redis.call('ZADD', KEYS[1], 0, ARGV[1])
+redis.call('RPUSH', KEYS[2], ARGV[1])
+return 1
+"""
+
+# KEYS holders, job; ARGV job id, holder, blob. 1 where it is still held.
+TOUCH = """
+if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
+redis.call('SET', KEYS[2], ARGV[3])
+return 1
+"""

@@ -1,0 +1,489 @@
+"""`sqs://`: SQS carries the jobs to the workers; what a job is and how it stands is in Postgres.
+
+A message names a job and the lease it was sent for. Enqueue writes the job's row and sends; a
+worker that receives the message claims the row, if the lease is still that one. So a message that
+comes twice starts nothing, a message that was never sent is sent by whoever looks next, and keys,
+retries, cancelling, fencing and history are those of the Postgres engine.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import re
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+from urllib.parse import parse_qs, urlsplit
+
+import asyncpg
+import msgspec
+import structlog
+from saq import Job, Status
+
+from service import contract
+from service.aws import Message, Messages, NoSuchQueueError, Sending
+from service.db import UNAVAILABLE, Password, backoff
+from service.queue import job as rows
+from service.queue import statements as sql
+from service.queue.base import Connection
+from service.queue.consumer import Consumer
+from service.queue.dispatch import build_job
+from service.queue.errors import QueueError, UnknownTaskError
+from service.queue.job import LeasedJob, MalformedJobError, Settlement
+from service.queue.postgres import PostgresQueue
+from service.queue.registry import Registry
+from service.settings import Settings, SettingsError
+
+HIDDEN_SECONDS = 30  # a message is another worker's this long after the last word of its own
+KEEP_SECONDS = 10.0
+WAIT_MAX_SECONDS = 20  # SQS's limit for a long poll
+DELAY_MAX_SECONDS = 900  # SQS's limit; a job for later waits in its row
+SEND_ROWS = 100
+HIDE_MAX_SECONDS = 12 * 3600  # SQS's limit
+BUSY_SECONDS = 2  # until another try of a job whose group is busy
+FIFO_ID = re.compile(r"[A-Za-z0-9!\"#$%&'()*+,./:;<=>?@\[\\\]^_`{|}~-]{1,128}")
+
+# $1 queue, $2 how many seconds before it is due a message may be sent, $3 keys or NULL for all.
+UNSENT = f"""
+SELECT key, lease, group_key, greatest(scheduled - {sql.NOW}, 0)::int AS delay FROM saq_jobs
+WHERE queue = $1 AND status = 'queued' AND sent IS DISTINCT FROM lease
+  AND scheduled <= {sql.NOW} + $2 AND ($3::text[] IS NULL OR key = ANY ($3))
+ORDER BY scheduled, background_job_id LIMIT {SEND_ROWS}
+"""
+SENT = """
+UPDATE saq_jobs j SET sent = d.lease FROM unnest($1::text[], $2::bigint[]) AS d (key, lease)
+WHERE j.key = d.key AND j.lease = d.lease
+"""
+# $1 keys, $2 leases, $3 owner, $4 queue
+START = f"""
+UPDATE saq_jobs j
+SET status = 'active', owner = $3, lease = j.lease + 1, attempts = j.attempts + 1,
+    started_at = clock_timestamp(), progress = 0, is_delayed = FALSE
+FROM unnest($1::text[], $2::bigint[]) AS d (key, lease)
+WHERE j.key = d.key AND j.lease = d.lease AND j.queue = $4 AND j.status = 'queued'
+  AND j.scheduled <= {sql.NOW}
+RETURNING {sql.JOB_COLUMNS}
+"""
+# $1 keys, $2 leases, $3 queue: of messages that started nothing, which are still wanted
+WAITING = f"""
+SELECT j.key, (j.scheduled - {sql.NOW})::int AS seconds
+FROM saq_jobs j JOIN unnest($1::text[], $2::bigint[]) AS d (key, lease)
+     ON j.key = d.key AND j.lease = d.lease
+WHERE j.queue = $3 AND j.status = 'queued'
+"""
+
+# $1 queue: due for a minute, while SQS has no message at all
+FORGOTTEN = f"""
+UPDATE saq_jobs SET sent = NULL
+WHERE queue = $1 AND status = 'queued' AND sent = lease AND scheduled < {sql.NOW} - 60
+RETURNING key
+"""
+COUNTS = (
+    "ApproximateNumberOfMessages",
+    "ApproximateNumberOfMessagesNotVisible",
+    "ApproximateNumberOfMessagesDelayed",
+)
+
+AWAY: tuple[type[BaseException], ...] = (NoSuchQueueError, *UNAVAILABLE)
+
+T = TypeVar("T")
+log = structlog.stdlib.get_logger("queue")
+
+
+class Ours(msgspec.Struct):
+    """What our messages say."""
+
+    key: str
+    lease: int
+
+
+class Foreign(msgspec.Struct):
+    """A job that somebody else sends to the queue: named as SAQ does."""
+
+    function: str
+    kwargs: dict[str, Any] = {}
+
+
+class SqsQueue(PostgresQueue):
+    """A SAQ queue whose workers are told by SQS; standard and FIFO queues."""
+
+    scheme = "sqs"
+    consumer: "SqsConsumer"
+
+    def __init__(
+        self,
+        dsn: str,
+        registry: Registry,
+        messages: Messages,
+        *,
+        name: str = contract.QUEUE_NAME,
+        pool_size: int = 4,
+        poll_seconds: float = 5.0,
+        password: Password | None = None,
+    ) -> None:
+        super().__init__(
+            dsn, registry, name=name, pool_size=pool_size, poll_seconds=poll_seconds,
+            password=password,
+        )  # fmt: skip
+        self.messages = messages
+        self.is_fifo = messages.name.endswith(".fifo")
+        self.has_redrive = True
+        self.consumer = SqsConsumer(self, poll_seconds=poll_seconds)
+        self.lacks = {"priority": "has no priorities; postgresql:// has them"}
+        if not self.is_fifo:
+            self.lacks["group_key"] = "has groups in FIFO queues alone: name one that ends in .fifo"
+        self._settle_row, self._settle = self._settle, self._settle_both
+
+    async def connect(self) -> None:
+        """As the Postgres engine. Raises `SettingsError` where SQS has no such queue."""
+        await super().connect()
+        try:
+            attributes = await in_thread(self.messages.attributes)
+        except NoSuchQueueError:
+            raise SettingsError(
+                [f"QUEUE_DSN: SQS has no queue {self.messages.name!r} in this account and region"]
+            ) from None
+        except UNAVAILABLE as error:
+            log.warning("SQS does not answer; trying again when it is needed", error=str(error))
+            return
+        self.has_redrive = "RedrivePolicy" in attributes
+        if not self.has_redrive:
+            log.warning(
+                "the SQS queue has no redrive policy: messages that cannot be read are deleted",
+                sqs_queue=self.messages.name,
+            )
+
+    async def ping(self) -> None:
+        try:
+            await in_thread(self.messages.attributes)
+        except NoSuchQueueError:
+            raise ConnectionError("SQS has no such queue") from None
+
+    async def _prepare(self, job: Job) -> None:
+        self.check_able(job)
+        await super()._prepare(job)
+
+    async def _insert(self, jobs: list[Job], connection: Connection | None = None) -> list[bool]:
+        is_new = await super()._insert(jobs, connection)
+        if connection is None:
+            await self._send_soon([job.key for job, put in zip(jobs, is_new, strict=True) if put])
+        return is_new
+
+    async def enqueue_many(
+        self, jobs: Iterable[Job], *, connection: Connection | None = None
+    ) -> list[Job | None]:
+        """As the Postgres engine; with `connection`, a worker sends them after the commit."""
+        put = await super().enqueue_many(jobs, connection=connection)
+        if connection is None:
+            await self._send_soon([job.key for job in put if job])
+        return put
+
+    async def retry(self, job: Job, error: str | None) -> None:
+        await super().retry(job, error)
+        await self._send_soon([job.key])
+
+    async def _settle_both(self, settlement: Settlement) -> bool:
+        job = settlement.job
+        was_held = await self._settle_row(settlement)
+        if receipt := self.consumer.receipts.pop(job.key, None):
+            with contextlib.suppress(*AWAY):  # else it comes for nothing
+                await in_thread(self.messages.delete, [receipt])
+        if settlement.status is Status.QUEUED:
+            await self._send_soon([job.key])
+        return was_held
+
+    async def _send_soon(self, keys: list[str]) -> None:
+        """Send now; the jobs are kept, so what cannot be sent now is sent by a worker later."""
+        try:
+            for start in range(0, len(keys), SEND_ROWS):
+                await self.send_unsent(keys[start : start + SEND_ROWS])
+        except AWAY as error:
+            log.warning("not sent to SQS yet; a worker will", error=f"{type(error).__name__}")
+
+    async def send_unsent(self, keys: list[str] | None = None) -> int:
+        """Send a message for each job that waits and has none; how many."""
+        ahead = 0 if self.is_fifo else DELAY_MAX_SECONDS
+        found = await self.fetch(UNSENT, self.name, ahead, keys)
+        sent = []
+        for start in range(0, len(found), Messages.BATCH):
+            batch = found[start : start + Messages.BATCH]
+            sendings = [self._sending(row) for row in batch]
+            taken = await in_thread(self.messages.send, sendings)
+            sent += [row for row, is_taken in zip(batch, taken, strict=True) if is_taken]
+        if sent:
+            await self.fetch(SENT, [row["key"] for row in sent], [row["lease"] for row in sent])
+        return len(sent)
+
+    def _sending(self, row: asyncpg.Record) -> Sending:
+        body = msgspec.json.encode({"key": row["key"], "lease": row["lease"]}).decode()
+        if not self.is_fifo:
+            return Sending(body=body, delay_seconds=row["delay"])
+        return Sending(
+            body=body,
+            group_id=_fifo_id(row["group_key"] or row["key"]),
+            deduplication_id=_fifo_id(f"{row['key']}:{row['lease']}"),
+        )
+
+    async def start(self, messages: list[Message]) -> list[tuple[LeasedJob, str]]:
+        """The jobs of messages, held by this process, with the receipts; others are dealt with."""
+        told: dict[str, tuple[int, str]] = {}
+        for message in messages:
+            try:
+                ours = await self._read(message)
+            except (msgspec.MsgspecError, QueueError, RecursionError) as error:
+                await self._refuse(message, error)
+                continue
+            if ours.key in told:
+                await in_thread(self.messages.delete, [message.receipt])
+            else:
+                told[ours.key] = (ours.lease, message.receipt)
+        try:
+            found = await self._start_rows(told)
+        except asyncpg.UniqueViolationError:  # a job of the same group still runs elsewhere
+            found = []
+            for key, one in told.items():
+                with contextlib.suppress(asyncpg.UniqueViolationError):
+                    found += await self._start_rows({key: one})
+        started = []
+        for row in found:
+            receipt = told.pop(row["key"])[1]
+            try:
+                started.append((rows.load(row, self), receipt))
+            except MalformedJobError as error:
+                await self.bury(row["key"], row["lease"], f"malformed job: {error}")
+                await in_thread(self.messages.delete, [receipt])
+        await self._put_aside(told)
+        return started
+
+    async def _start_rows(self, told: dict[str, tuple[int, str]]) -> list[asyncpg.Record]:
+        leases = [lease for lease, _ in told.values()]
+        return await self.fetch(START, list(told), leases, self.owner, self.name) if told else []
+
+    async def _put_aside(self, told: dict[str, tuple[int, str]]) -> None:
+        """Messages that started nothing: too early, of a busy group, or of the past."""
+        if not told:
+            return
+        leases = [lease for lease, _ in told.values()]
+        waiting = {
+            row["key"]: row["seconds"] if row["seconds"] > 0 else BUSY_SECONDS
+            for row in await self.fetch(WAITING, list(told), leases, self.name)
+        }
+        for key, (_, receipt) in told.items():
+            if key in waiting:
+                seconds = min(waiting[key], HIDE_MAX_SECONDS)
+                await in_thread(self.messages.hide, [receipt], seconds)
+            else:
+                await in_thread(self.messages.delete, [receipt])
+
+    async def _read(self, message: Message) -> Ours:
+        """Raises what makes a message unreadable; one of somebody else's becomes a job first."""
+        fields = msgspec.json.decode(message.body)
+        if not isinstance(fields, dict) or "lease" in fields:
+            return msgspec.convert(fields, Ours)
+        foreign = msgspec.convert(fields, Foreign)
+        job = build_job(self.registry, foreign.function, foreign.kwargs)
+        job.key = f"sqs:{message.id}"  # the same, however often the message comes
+        await self._prepare(job)
+        await super()._insert([job])
+        (row,) = await self.fetch("SELECT lease FROM saq_jobs WHERE key = $1", job.key)
+        await self.fetch(SENT, [job.key], [row["lease"]])
+        return Ours(job.key, row["lease"])
+
+    async def _refuse(self, message: Message, error: Exception) -> None:
+        """Nobody will be able to read it. The redrive policy, where there is one, puts it aside."""
+        log.error(
+            "malformed message",
+            message_id=message.id,
+            reason=f"{type(error).__name__}: {error}"[:300],
+        )
+        if not self.has_redrive:
+            self.dead_letters += 1
+            await in_thread(self.messages.delete, [message.receipt])
+        elif not isinstance(error, UnknownTaskError):  # which the next release may know
+            await in_thread(self.messages.hide, [message.receipt], 0)
+
+    async def prune(self) -> int:
+        """As the Postgres engine; and sends again what SQS has put aside or forgotten."""
+        with contextlib.suppress(*AWAY):
+            found = await in_thread(self.messages.attributes)
+            if not any(int(found.get(name, 0)) for name in COUNTS):
+                for row in await self.fetch(FORGOTTEN, self.name):
+                    log.warning("SQS has lost a job's message", job_key=row["key"])
+        return await super().prune()
+
+
+class SqsConsumer(Consumer):
+    """Receives for free slots by long polls, keeps what runs hidden, and sends what is unsent."""
+
+    def __init__(self, queue: SqsQueue, *, poll_seconds: float) -> None:
+        super().__init__(queue, poll_seconds=poll_seconds)
+        self.receipts: dict[str, str] = {}  # of the messages of running jobs, by key
+        self._sqs = queue
+        self._wait_seconds = max(1, min(round(poll_seconds), WAIT_MAX_SECONDS))
+        self._others: list[asyncio.Task[None]] = []
+
+    def _start(self) -> None:
+        super()._start()
+        self._others = [
+            asyncio.create_task(self._send_forever(), name="queue send"),
+            asyncio.create_task(self._keep_forever(), name="queue keep"),
+        ]
+
+    async def stop(self) -> None:
+        for task in self._others:
+            task.cancel()
+        await super().stop()
+        self._others = []
+
+    def is_moving(self) -> bool:
+        return super().is_moving() and not any(task.done() for task in self._others)
+
+    async def _claim_forever(self) -> None:
+        failures = 0
+        while True:
+            await self._has_room.wait()
+            await self.lease.until_alive()
+            self._turned_at = asyncio.get_running_loop().time()
+            room = 0 if self._is_paused else len(self._slots)
+            if not room:
+                self._has_room.clear()
+                continue
+            try:
+                messages = await self._receive(room)
+                if self._is_paused:
+                    await self._give_back(messages)
+                elif messages:
+                    await self._hold(messages)
+                failures = 0
+            except Exception as error:  # whatever it is, this loop has to go on
+                failures += 1
+                if not isinstance(error, UNAVAILABLE):
+                    log.error("cannot receive jobs", failures=failures, exc_info=error)
+                elif failures == 1:
+                    log.warning("cannot receive jobs", error=f"{type(error).__name__}: {error}")
+                await asyncio.sleep(backoff(failures))
+
+    async def _receive(self, room: int) -> list[Message]:
+        messages = self._sqs.messages
+
+        # A FIFO queue gives several jobs of one group at once, of which one may run.
+        count = 1 if self._sqs.is_fifo else room
+
+        def receive() -> list[Message]:
+            return messages.receive(
+                count, wait_seconds=self._wait_seconds, hidden_seconds=HIDDEN_SECONDS
+            )
+
+        def on_unwanted(found: list[Message]) -> None:
+            if found:
+                messages.hide([each.receipt for each in found], 0)
+
+        return await in_thread(receive, on_unwanted=on_unwanted)
+
+    async def _hold(self, messages: list[Message]) -> None:
+        async with self._claiming:
+            started = await self._sqs.start(messages)
+            now = asyncio.get_running_loop().time()
+            for job, receipt in started:
+                job.claimed_at = now
+                self._held[job.key] = job
+                self.receipts[job.key] = receipt
+        jobs = [job for job, _ in started]
+        if self._is_paused:
+            await self._queue.hand_back(jobs)
+        else:
+            self._deliver(jobs)
+
+    async def _give_back(self, messages: list[Message]) -> None:
+        if messages:
+            receipts = [each.receipt for each in messages]
+            await in_thread(self._sqs.messages.hide, receipts, 0)
+
+    async def _send_forever(self) -> None:
+        failures = 0
+        while True:
+            try:
+                while await self._sqs.send_unsent():
+                    pass
+                failures = 0
+            except Exception as error:
+                failures += 1
+                if failures == 1:
+                    log.warning("cannot send", error=f"{type(error).__name__}: {error}"[:300])
+            self._has_news.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._poll_seconds):
+                    await self._has_news.wait()
+
+    async def _keep_forever(self) -> None:
+        """No other worker gets the messages of what runs here."""
+        while True:
+            await asyncio.sleep(KEEP_SECONDS)
+            receipts = list(self.receipts.values())
+            for start in range(0, len(receipts), Messages.BATCH):
+                part = receipts[start : start + Messages.BATCH]
+                try:
+                    await in_thread(self._sqs.messages.hide, part, HIDDEN_SECONDS)
+                except Exception as error:
+                    log.warning("cannot keep messages hidden", error=type(error).__name__)
+
+
+async def in_thread(
+    call: Callable[..., T], *arguments: Any, on_unwanted: Callable[[T], None] | None = None
+) -> T:
+    """What `call` answers; `on_unwanted` gets it where nobody waits for it any more.
+
+    In a thread that nothing waits for: a long poll must not keep the process from ending.
+    """
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+
+    def settle(result: T | None, error: BaseException | None) -> None:
+        if future.done():
+            if error is None and on_unwanted:
+                threading.Thread(target=on_unwanted, args=[result], daemon=True).start()
+        elif error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(result)  # type: ignore[arg-type]
+
+    def run() -> None:
+        result, error = None, None
+        try:
+            result = call(*arguments)
+        except BaseException as raised:
+            error = raised
+        with contextlib.suppress(RuntimeError):  # the loop has been closed
+            loop.call_soon_threadsafe(settle, result, error)
+
+    threading.Thread(target=run, daemon=True, name="sqs").start()
+    return await future
+
+
+def create_sqs_queue(
+    settings: Settings, registry: Registry, *, password: Password | None
+) -> SqsQueue:
+    """From QUEUE_DSN: `sqs://<name>?region=…` or `sqs://<host>/<account>/<name>`."""
+    parts = urlsplit(settings.queue_url)
+    path = parts.path.strip("/")
+    region = parse_qs(parts.query).get("region", [settings.aws_region])[0]
+    messages = Messages(
+        path.rpartition("/")[2] or parts.netloc,
+        url=f"https://{parts.netloc}/{path}" if path else None,
+        region=region,
+    )
+    return SqsQueue(
+        settings.database_dsn,
+        registry,
+        messages,
+        pool_size=settings.queue_pool_size,
+        poll_seconds=settings.worker_poll_seconds,
+        password=password,
+    )
+
+
+def _fifo_id(text: str) -> str:
+    """As it is where SQS allows it, else a digest of it."""
+    if FIFO_ID.fullmatch(text):
+        return text
+    return hashlib.blake2b(text.encode(), digest_size=32).hexdigest()

