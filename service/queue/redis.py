@@ -49,7 +49,7 @@ from service.queue.registry import Registry
 from service.queue.ticker import Ticker
 from service.settings import Settings
 
-TAKE_SECONDS = 1.0
+TAKE_SECONDS = 0.5  # a worker that stops waits for it
 KEEP_SECONDS = 3.0
 LEASE_SECONDS = 12  # without a beat for this long, the jobs go to other workers
 BLOCKED_SECONDS = 60.0  # a main loop that stands still for longer counts as dead
@@ -344,18 +344,23 @@ class RedisQueue(TableQueue, SaqRedisQueue):
         owners = [(holder or b"").rpartition(b"|")[0].decode() for holder in holders]
         alive = await self.redis.mget([self._alive_key(owner) for owner in owners])
         back = []
-        for job_id, holder, is_alive in zip(ids, holders, alive, strict=True):
-            if holder is None:
+        for job_id, holder, owner, is_alive in zip(ids, holders, owners, alive, strict=True):
+            # What this worker holds and does not know of: the answer was lost with its connection.
+            is_unknown = owner == self.owner and (
+                self.job_key_from_id(job_id.decode()) not in self.consumer.held
+            )
+            if holder is None or is_unknown:
                 seen_at = self._unheld.setdefault(job_id, time.monotonic())
                 if time.monotonic() - seen_at < UNHELD_SECONDS:
                     continue
             elif is_alive:
                 continue
-            if key := await self._recover(job_id, (holder or b"").decode()):
+            is_crash = holder is not None and not is_unknown
+            if key := await self._recover(job_id, (holder or b"").decode(), is_crash=is_crash):
                 back.append(key)
         return back
 
-    async def _recover(self, job_id: bytes, holder: str) -> str | None:
+    async def _recover(self, job_id: bytes, holder: str, *, is_crash: bool) -> str | None:
         try:
             job = self._read_job(await self.redis.get(job_id))
         except MalformedJobError:
@@ -363,9 +368,10 @@ class RedisQueue(TableQueue, SaqRedisQueue):
             await self.redis.lrem(self._active, 0, job_id)
             await self.redis.rpush(self._queued, job_id)
             return None
-        if holder:
+        if is_crash:
             job.crashes += 1
             job.meta[CRASHES] = job.crashes
+        if job.status is not Status.QUEUED:  # as it is still where it was never started
             job.attempts = max(job.attempts - 1, 0)
         job.status, job.worker_id, job.error = (
             Status.QUEUED,
@@ -586,7 +592,7 @@ class RedisQueue(TableQueue, SaqRedisQueue):
         """A running task's progress or meta, or a waiting job's payload: never its status."""
         if isinstance(job, LeasedJob) and self.consumer.holds(job):
             await self._write_held(job)
-        else:
+        elif await self.redis.zscore(self._incomplete, job.id) is not None:
             await SaqRedisQueue._update(self, job)
 
     def copy(self, job: Job) -> Job:
