@@ -9,7 +9,6 @@ import contextlib
 import os
 import secrets
 import socket
-import threading
 import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AbstractAsyncContextManager
@@ -19,13 +18,9 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import asyncpg
 import msgspec
-import redis as blocking_redis
 import structlog
 from asyncpg.pool import PoolConnectionProxy
-from redis import asyncio as aioredis
-from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 from saq import Job, Status
 from saq.job import TERMINAL_STATUSES
 from saq.queue.redis import RedisQueue as SaqRedisQueue
@@ -45,24 +40,15 @@ from service.queue.job import LeasedJob, MalformedJobError
 from service.queue.puller import Puller
 from service.queue.reading import PAGE_ROWS, QueueStats
 from service.queue.recurring import Table
+from service.queue.redis_client import CLIENT, KEEP_SECONDS, LEASE_SECONDS, Beat, Client
 from service.queue.registry import Registry
 from service.queue.ticker import Ticker
 from service.settings import Settings
 
-TAKE_SECONDS = 1.0
-KEEP_SECONDS = 3.0
-LEASE_SECONDS = 12  # without a beat for this long, the jobs go to other workers
-BLOCKED_SECONDS = 60.0  # a main loop that stands still for longer counts as dead
+TAKE_SECONDS = 0.5  # a worker that stops waits for it
 UNHELD_SECONDS = 12.0  # between being taken from the list and being held; it takes milliseconds
 ABORT_SECONDS = 24 * 3600  # how long a request to stop waits for the worker
 CRASHES = "crashes"  # in a job's meta
-# Below the time a statement may take, above the longest wait for a job.
-CLIENT: dict[str, Any] = {
-    "socket_timeout": 5.0,
-    "socket_connect_timeout": 3.0,
-    "socket_keepalive": True,
-    "health_check_interval": 10,
-}
 FAILED = """
 SELECT (SELECT count(*) FROM (SELECT FROM background_jobs WHERE is_bad AND status = 'failed'
         AND queue = $1 AND finished_at > now() - make_interval(secs => $2) LIMIT $3) AS bad)
@@ -73,16 +59,6 @@ SELECT (SELECT count(*) FROM (SELECT FROM background_jobs WHERE is_bad AND statu
 KNOWN = "SELECT key FROM background_jobs WHERE queue = $1 AND key = ANY ($2::text[])"
 
 log = structlog.stdlib.get_logger("queue")
-
-
-class Client(aioredis.Redis):
-    """Says that Redis is away as the rest of the service expects it; without its address."""
-
-    async def execute_command(self, *args: Any, **options: Any) -> Any:
-        try:
-            return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
-        except (RedisConnectionError, RedisTimeoutError) as error:
-            raise ConnectionError(f"Redis does not answer: {type(error).__name__}") from None
 
 
 class RedisQueue(TableQueue, SaqRedisQueue):
@@ -344,18 +320,23 @@ class RedisQueue(TableQueue, SaqRedisQueue):
         owners = [(holder or b"").rpartition(b"|")[0].decode() for holder in holders]
         alive = await self.redis.mget([self._alive_key(owner) for owner in owners])
         back = []
-        for job_id, holder, is_alive in zip(ids, holders, alive, strict=True):
-            if holder is None:
+        for job_id, holder, owner, is_alive in zip(ids, holders, owners, alive, strict=True):
+            # What this worker holds and does not know of: the answer was lost with its connection.
+            is_unknown = owner == self.owner and (
+                self.job_key_from_id(job_id.decode()) not in self.consumer.held
+            )
+            if holder is None or is_unknown:
                 seen_at = self._unheld.setdefault(job_id, time.monotonic())
                 if time.monotonic() - seen_at < UNHELD_SECONDS:
                     continue
             elif is_alive:
                 continue
-            if key := await self._recover(job_id, (holder or b"").decode()):
+            is_crash = holder is not None and not is_unknown
+            if key := await self._recover(job_id, (holder or b"").decode(), is_crash=is_crash):
                 back.append(key)
         return back
 
-    async def _recover(self, job_id: bytes, holder: str) -> str | None:
+    async def _recover(self, job_id: bytes, holder: str, *, is_crash: bool) -> str | None:
         try:
             job = self._read_job(await self.redis.get(job_id))
         except MalformedJobError:
@@ -363,9 +344,10 @@ class RedisQueue(TableQueue, SaqRedisQueue):
             await self.redis.lrem(self._active, 0, job_id)
             await self.redis.rpush(self._queued, job_id)
             return None
-        if holder:
+        if is_crash:
             job.crashes += 1
             job.meta[CRASHES] = job.crashes
+        if job.status is not Status.QUEUED:  # as it is still where it was never started
             job.attempts = max(job.attempts - 1, 0)
         job.status, job.worker_id, job.error = (
             Status.QUEUED,
@@ -586,7 +568,7 @@ class RedisQueue(TableQueue, SaqRedisQueue):
         """A running task's progress or meta, or a waiting job's payload: never its status."""
         if isinstance(job, LeasedJob) and self.consumer.holds(job):
             await self._write_held(job)
-        else:
+        elif await self.redis.zscore(self._incomplete, job.id) is not None:
             await SaqRedisQueue._update(self, job)
 
     def copy(self, job: Job) -> Job:
@@ -661,56 +643,6 @@ class RedisQueue(TableQueue, SaqRedisQueue):
         self, job: Job, status: Status, *, result: Any = None, error: str | None = None
     ) -> None:
         await self.finish(job, status, result=result, error=error)
-
-
-class Beat(threading.Thread):
-    """Says every three seconds that this worker lives.
-
-    In a thread: a job that keeps the main loop busy for a while is alive, and must not run a second
-    time elsewhere.
-    """
-
-    def __init__(self, url: str, key: str) -> None:
-        super().__init__(daemon=True, name="queue beat")
-        self._client = blocking_redis.Redis.from_url(url, **CLIENT)
-        self._key = key
-        self._stopping = threading.Event()
-        # All of time.monotonic(): the main loop's last turn, the last beat, the first without a gap
-        self._turned_at = time.monotonic()
-        self._beat_at = float("-inf")
-        self._steady_since = float("inf")
-
-    def turn(self) -> None:
-        self._turned_at = time.monotonic()
-
-    def is_fresh(self) -> bool:
-        """Would nobody take this worker for dead?"""
-        return time.monotonic() - self._beat_at < LEASE_SECONDS - KEEP_SECONDS
-
-    def may_judge(self) -> bool:
-        """Has it lived for so long that others, had they been cut off too, are back?"""
-        return self.is_fresh() and time.monotonic() - self._steady_since > sql.NEWCOMER_SECONDS
-
-    def stop(self) -> None:
-        self._stopping.set()
-        self.join(KEEP_SECONDS)
-        with contextlib.suppress(RedisError):
-            self._client.delete(self._key)
-        self._client.close()
-
-    def run(self) -> None:
-        while not self._stopping.is_set():
-            at = time.monotonic()
-            try:
-                if at - self._turned_at < BLOCKED_SECONDS:
-                    self._client.set(self._key, 1, ex=LEASE_SECONDS)
-                    if at - self._beat_at > LEASE_SECONDS:
-                        self._steady_since = at
-                    self._beat_at = at
-            except RedisError:
-                self._stopping.wait(0.5)
-                continue
-            self._stopping.wait(KEEP_SECONDS)
 
 
 def create_redis_queue(

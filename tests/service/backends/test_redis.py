@@ -85,7 +85,7 @@ async def test_a_late_end_of_a_run_that_was_taken_over_is_refused(backend: Backe
     assert isinstance(queue, RedisQueue)
     assert isinstance(late, LeasedJob)
     late.attempts += 1
-    await queue._recover(late.id.encode(), f"{queue.owner}|{late.lease}")
+    await queue._recover(late.id.encode(), f"{queue.owner}|{late.lease}", is_crash=True)
     taken = await other.dequeue(timeout=10)
     assert taken
     assert taken.attempts == 0  # a crash costs none
@@ -95,6 +95,28 @@ async def test_a_late_end_of_a_run_that_was_taken_over_is_refused(backend: Backe
     assert (stored.status, stored.result) == (Status.ACTIVE, None)
     await other.finish(taken, Status.COMPLETE, result="right")
     assert (await ended(queue, job.key)).result == "right"
+
+
+@pytest.mark.parametrize("is_held", [True, False])
+async def test_a_claim_whose_answer_was_lost_goes_back(
+    backend: Backend, redis_dsn: str, monkeypatch: pytest.MonkeyPatch, is_held: bool
+) -> None:
+    queue = await backend.connect()
+    assert isinstance(queue, RedisQueue)
+    job = await put(queue, "echo", value=1)
+    client = Redis.from_url(redis_dsn)
+    client.lmove("saq:default:queued", "saq:default:active", "LEFT", "RIGHT")
+    if is_held:
+        client.hset("saq:default:holders", job.id, f"{queue.owner}|1")
+    assert await queue.sweep() == []  # it may be about to start
+    monkeypatch.setattr("service.queue.redis.UNHELD_SECONDS", 0)
+    assert await queue.sweep() == [job.key]
+    await backend.work(queue)
+    done = await ended(queue, job.key)
+    assert (done.result, done.attempts) == (1, 1)
+    record = await queue.find_record(job.key)
+    assert record
+    assert record.crashes == 0
 
 
 async def test_the_address_says_how_many_jobs_at_once(backend: Backend) -> None:
