@@ -87,7 +87,9 @@ def create(  # noqa: PLR0917 - Typer calls it by name
     cron: Annotated[
         str | None, typer.Option(help="Five fields: '0 7 * * 1-5'.", metavar="LINE")
     ] = None,
-    every: Annotated[str | None, typer.Option(help="'30 minutes', '1 day'.", metavar="SPAN")] = None,
+    every: Annotated[
+        str | None, typer.Option(help="'30 minutes', '1 day'.", metavar="SPAN")
+    ] = None,
     tz: Annotated[str, typer.Option(help="The zone of a cron line.", metavar="ZONE")] = "UTC",
     unique: Annotated[
         bool, typer.Option("--unique", help="Leave out a tick while the last job runs.")

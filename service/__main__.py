@@ -46,6 +46,7 @@ def _serve(process: ProcessName, settings: "Settings") -> int:
     else:
         from service.api.server import run  # noqa: PLC0415
     from service.queue.registry import RegistrationError  # noqa: PLC0415
+    from service.settings import SettingsError  # noqa: PLC0415
 
     try:
         run(settings)

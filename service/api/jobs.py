@@ -273,7 +273,14 @@ def _summary(record: JobRecord) -> dict[str, Any]:
 router = Router(
     JOBS_PATH,
     route_handlers=[
-        create_job, read_jobs, clear_jobs, retry_jobs, read_job, follow_job, cancel_job, retry_job,
+        create_job,
+        read_jobs,
+        clear_jobs,
+        retry_jobs,
+        read_job,
+        follow_job,
+        cancel_job,
+        retry_job,
     ],
     tags=["Jobs"],
     exception_handlers=ENQUEUE_HANDLERS,
