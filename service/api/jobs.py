@@ -151,7 +151,9 @@ async def clear_jobs(
     operation_id="RetryJobs",
     responses=documented(403, 413, 415, 422),
 )
-async def retry_jobs(data: FailedJobs, queue: NamedDependency[JobQueue]) -> JobsRetried:
+async def retry_jobs(
+    data: Annotated[FailedJobs, Body()], queue: NamedDependency[JobQueue]
+) -> JobsRetried:
     """Queue failed jobs again with all their attempts, of one `task` or all; a thousand at most.
 
     Those whose payload is no longer kept stay as they are.

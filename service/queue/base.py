@@ -110,25 +110,16 @@ class JobQueue(Queue):
         """Forget ended jobs and history past their time; how many."""
 
     @abstractmethod
-    async def forget(self, jobs: list[Job]) -> int:
-        """Delete those of `jobs` that have ended, with their payloads; how many."""
-
     async def clear(self, status: Status, *, task: str | None = None) -> int:
         """Delete a thousand jobs that ended so, or fewer if there are no more; how many.
 
         Their history stays; they can no longer be retried.
         """
-        cleared = 0
-        async for page in self._kept(status, task):
-            cleared += await self.forget(page)
-            if cleared >= BULK_JOBS:
-                break
-        return cleared
 
     async def retry_failed(self, *, task: str | None = None) -> int:
         """Queue a thousand failed jobs again, or fewer if there are no more; how many."""
         retried = 0
-        async for page in self._kept(Status.FAILED, task):
+        async for page in self.kept(Status.FAILED, task):
             for job in page:
                 with contextlib.suppress(JobNotFoundError, JobStateError):  # another's request
                     await self.retry(job, "retried with the other failed jobs")
@@ -137,7 +128,7 @@ class JobQueue(Queue):
                 break
         return retried
 
-    async def _kept(self, status: Status, task: str | None) -> AsyncIterator[list[Job]]:
+    async def kept(self, status: Status, task: str | None) -> AsyncIterator[list[Job]]:
         """The jobs with that status that the queue still has, newest first, in pages."""
         before: int | None = None
         while records := await self.list_records(

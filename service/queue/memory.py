@@ -22,7 +22,7 @@ from saq.utils import now
 
 from service import contract
 from service.queue import job as rows
-from service.queue.base import Connection, JobQueue
+from service.queue.base import BULK_JOBS, Connection, JobQueue
 from service.queue.dispatch import check_job, requested_job
 from service.queue.errors import InvalidOptionError, JobNotFoundError, JobStateError
 from service.queue.job import LeasedJob
@@ -406,12 +406,15 @@ class MemoryQueue(JobQueue):
         await self.prune()
         return []
 
-    async def forget(self, jobs: list[Job]) -> int:
-        found = [self._rows.get(job.key) for job in jobs]
-        ended = [row for row in found if row and row.has_ended]
-        for row in ended:
-            del self._rows[row.job.key]
-        return len(ended)
+    async def clear(self, status: Status, *, task: str | None = None) -> int:
+        found = [
+            key
+            for key, row in self._rows.items()
+            if row.job.status is status and task in (None, row.job.function)
+        ][:BULK_JOBS]
+        for key in found:
+            del self._rows[key]
+        return len(found)
 
     async def prune(self) -> int:
         gone = [

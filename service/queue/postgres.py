@@ -21,7 +21,7 @@ from service.db import CONNECT_TIMEOUT_SECONDS, UNAVAILABLE, Password, create_po
 from service.queue import job as rows
 from service.queue import reading
 from service.queue import statements as sql
-from service.queue.base import Connection, TableQueue
+from service.queue.base import BULK_JOBS, Connection, TableQueue
 from service.queue.batch import Batch
 from service.queue.consumer import Consumer
 from service.queue.dispatch import check_job, requested_job
@@ -452,8 +452,8 @@ class PostgresQueue(TableQueue):
                     break
         return deleted
 
-    async def forget(self, jobs: list[Job]) -> int:
-        return len(await self.fetch(sql.FORGET, self.name, [job.key for job in jobs]))
+    async def clear(self, status: Status, *, task: str | None = None) -> int:
+        return len(await self.fetch(sql.CLEAR, self.name, status.value, task, BULK_JOBS))
 
     async def is_superseded(self, release: str, *, after_seconds: float) -> bool:
         (row,) = await self.fetch(sql.IS_SUPERSEDED, self.owner, release, after_seconds)

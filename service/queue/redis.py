@@ -32,7 +32,7 @@ from service.db import UNAVAILABLE, Password, backoff, create_pool
 from service.queue import job as rows
 from service.queue import redis_scripts as lua
 from service.queue import statements as sql
-from service.queue.base import Connection, TableQueue
+from service.queue.base import BULK_JOBS, Connection, TableQueue
 from service.queue.dispatch import check_job, requested_job
 from service.queue.errors import InvalidOptionError, JobNotFoundError, JobStateError
 from service.queue.history import History
@@ -620,9 +620,14 @@ class RedisQueue(TableQueue, SaqRedisQueue):
         await self.prune()
         return swept
 
-    async def forget(self, jobs: list[Job]) -> int:
-        names = [self.job_id(job.key) for job in jobs if job.completed]
-        return int(await self.redis.delete(*names)) if names else 0
+    async def clear(self, status: Status, *, task: str | None = None) -> int:
+        cleared = 0
+        async for page in self.kept(status, task):
+            if page:
+                cleared += int(await self.redis.delete(*(self.job_id(job.key) for job in page)))
+            if cleared >= BULK_JOBS:
+                break
+        return cleared
 
     async def prune(self) -> int:
         """Forget old history; Redis forgets its jobs itself. Says which jobs it has lost."""

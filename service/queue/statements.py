@@ -270,9 +270,15 @@ DELETE FROM queue_workers WHERE expires_at < clock_timestamp() - interval '1 hou
 """
 PRUNE_STATS = f"DELETE FROM saq_stats WHERE expire_at < {NOW} RETURNING 1"
 
-# $1 queue, $2 keys
-FORGET = f"""
-DELETE FROM saq_jobs WHERE queue = $1 AND key = ANY ($2::text[]) AND status IN {ENDED} RETURNING 1
+# $1 queue, $2 an ended status, $3 a task or NULL, $4 how many: rows that nobody wants any more,
+# before their time. Those that stay longest come first: what failed is not looked for behind a
+# day's completed ones.
+CLEAR = f"""
+DELETE FROM saq_jobs WHERE key IN (
+    SELECT key FROM saq_jobs WHERE queue = $1 AND status = $2 AND status IN {ENDED}
+      AND ($3::text IS NULL OR task = $3)
+    ORDER BY expire_at DESC LIMIT $4 FOR UPDATE SKIP LOCKED)
+RETURNING 1
 """
 
 CLOCK = "SELECT extract(epoch FROM clock_timestamp())::float8 AS now"

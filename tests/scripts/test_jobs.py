@@ -169,14 +169,14 @@ def test_more_failed_jobs_than_a_statement_holds_are_cleared_in_several(
     assert not deployed.sql("SELECT FROM saq_jobs WHERE status = 'aborted'")
 
 
-@pytest.mark.parametrize("query", [{}, {"status": "complete"}, {"status": "failed", "task": "x"}])
+@pytest.mark.parametrize("query", [{}, {"status": "complete"}, {"status": "failed", "key": "x"}])
 def test_a_clear_that_does_not_say_what_it_clears_is_refused(
     guarded_api: Api, query: dict[str, str]
 ) -> None:
     with guarded_api.client(**{"X-API-Key": API_KEY}) as http:
         answer = http.delete("/api/v1/jobs", params=query)
     assert answer.status_code == 422
-    assert answer.json()["errors"][0]["field"] in {"status", "task"}
+    assert answer.json()["errors"][0]["field"] in {"status", "key"}
 
 
 def test_listing_follows_the_pages_up_to_the_limit(
