@@ -82,6 +82,23 @@ async def test_what_fails_for_good_stays_and_can_be_sent_again(backend: Backend)
     assert record.attempts == 2
 
 
+async def test_failed_jobs_are_sent_again_and_cleared_together(backend: Backend) -> None:
+    queue = await backend.connect()
+    await backend.work(queue)
+    jobs = [await put(queue, "fail", times=2, retries=1) for _ in range(3)]
+    for job in jobs:
+        await ended(queue, job.key)
+    assert await queue.retry_failed(task="sleep") == 0
+    assert await queue.retry_failed(task="fail") == 3
+    for job in jobs:
+        assert (await ended(queue, job.key)).status is Status.FAILED
+    assert await queue.clear(Status.FAILED, task="sleep") == 0
+    assert await queue.clear(Status.FAILED, task="fail") == 3
+    assert await queue.jobs([job.key for job in jobs]) == [None, None, None]
+    assert len(await queue.list_records(status="failed")) == 3, "the history stays"
+    assert await queue.retry_failed() == 0
+
+
 async def test_a_result_that_is_no_json_fails_the_job(backend: Backend) -> None:
     queue = await backend.connect()
     await backend.work(queue)
