@@ -61,7 +61,8 @@ def why_not_steady(service: Service, task_definition: str) -> str | None:
         said = ours.get("rolloutStateReason") or "ECS went back to the task definition before"
         raise RolledBackError(
             f"the deployment of {name} failed: {said}",
-            "What ran before goes on. Mend the code and `moor up` again; `moor logs` says more.",
+            "What ran before goes on. Mend the code and `moor up` again; `moor logs` says more. "
+            "After `moor rollback`, `moor deployments` has what to go forward to.",
         )
     if len(deployments) > 1:
         return f"{name}: the ECS tasks of the deployment before are stopping"
