@@ -19,6 +19,7 @@ from scripts.options import DEFAULT_STAGE, ProcessArgument, StageOption, YesOpti
 from scripts.session import SHELL, find_plugin, hand_over, open_session
 from scripts.session_task import await_agent, check_service, read_tasks, without_exec
 from service.contract import ProcessName
+from stacks.naming import Output
 
 STARTED_BY = "moor-debug"
 START_SECONDS = 180  # an image of some hundred megabytes is pulled first
@@ -51,10 +52,13 @@ def debug(
         cluster=aws.names.cluster, services=[aws.names.service(process)],
     )  # fmt: skip
     service = check_service(aws.target, process, answer)
+    role = ""  # that of the process, where it may open sessions
     if not service.get("enableExecuteCommand"):
-        raise without_exec(aws.target)  # the twin has the role of the process
+        role = aws.outputs.get(Output.DEBUG_ROLE, "") if process is ProcessName.WORKER else ""
+        if not role:
+            raise without_exec(aws.target)
     heed_signals()
-    registered = register(aws, service, process, seconds=round(for_.total_seconds()))
+    registered = register(aws, service, process, round(for_.total_seconds()), role)
     arn = ""
     try:
         arn = start(
@@ -81,12 +85,12 @@ def debug(
             stop(aws, arn, "moor debug has ended")
 
 
-def register(aws: Aws, service: Answer, process: ProcessName, *, seconds: int) -> str:
+def register(aws: Aws, service: Answer, process: ProcessName, seconds: int, role: str) -> str:
     """Register the twin of the service's task definition; its ARN."""
     found = aws.call("ecs", "describe_task_definition", taskDefinition=service["taskDefinition"])[
         "taskDefinition"
     ]
-    wanted = debug_definition(found, process, seconds=seconds)
+    wanted = debug_definition(found, process, seconds=seconds, role=role)
     answer = aws.call("ecs", "register_task_definition", **wanted)
     arn: str = answer["taskDefinition"]["taskDefinitionArn"]
     return arn

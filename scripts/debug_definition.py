@@ -19,10 +19,13 @@ def debug_family(family: str) -> str:
     return f"{family}-debug"
 
 
-def debug_definition(definition: Answer, process: ProcessName, *, seconds: int) -> dict[str, Any]:
+def debug_definition(
+    definition: Answer, process: ProcessName, *, seconds: int, role: str = ""
+) -> dict[str, Any]:
     """For `register_task_definition`, out of the `taskDefinition` that is described.
 
-    The same image, environment, secrets, roles and log; one container, without `migrate`, that
+    The same image, environment, secrets, roles (but for the task role, where `role` is its ARN) and
+    log; one container, without `migrate`, that
     sleeps and then ends; a root that the agent behind exec can write to, and an init process that
     reaps what a shell leaves behind.
     """
@@ -38,5 +41,6 @@ def debug_definition(definition: Answer, process: ProcessName, *, seconds: int) 
     return {
         **{key: value for key, value in definition.items() if key not in TOLD_ONLY},
         "family": debug_family(definition["family"]),
+        **({"taskRoleArn": role} if role else {}),
         "containerDefinitions": [container],
     }

@@ -108,8 +108,9 @@ def without_exec(target: Target) -> RefusedError:
     return RefusedError(
         f"ECS tasks of {target} run without exec: their root is read-only, and their role has no "
         "ssmmessages rights",
-        "`enable_exec = true` in stages.toml changes both at the next deploy. "
-        f"`{target.command('run')} -- COMMAND` needs neither.",
+        f"`{target.command('debug worker')}` opens one in a copy of the worker, "
+        f"`{target.command('run')} -- COMMAND` needs none. "
+        "`enable_exec = true` in stages.toml changes both at the next deploy.",
     )
 
 

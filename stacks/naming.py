@@ -17,6 +17,7 @@ class Output(StrEnum):
     WORKER_LOG_GROUP = "WorkerLogGroup"
     API_TASK_DEFINITION = "ApiTaskDefinition"
     WORKER_TASK_DEFINITION = "WorkerTaskDefinition"
+    DEBUG_ROLE = "DebugRole"  # of stages without exec: what `moor debug worker` runs with
     DATABASE_ENDPOINT = "DatabaseEndpoint"
     DATABASE_SECRET = "DatabaseSecret"  # noqa: S105 - an output's key
     BUCKET = "Bucket"

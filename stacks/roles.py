@@ -14,7 +14,8 @@ from stacks.image import Image
 
 
 class TaskRoles(Construct):
-    """`execution` starts the ECS task: image, log, secrets. `task` is what the code in it may do.
+    """`execution` starts the ECS task: image, log, secrets. `task` is what the code in it may do,
+    `debug` the same with a shell, where `task` has none.
 
     The rights stand in one managed policy for each role, written here and nowhere else: nothing
     that CDK would grant on the way is added.
@@ -45,42 +46,49 @@ class TaskRoles(Construct):
             statements += [_protection_statement(self, stage)]
             if stage.email_from:
                 statements += [_email_statement(self, stage)]
-        if stage.enable_exec:
-            statements += _exec_statements(key, exec_log_group)
-        self.task, self.task_policy = self._role("Task", statements)
-        self._acknowledge(process, stage, image)
+        with_exec = [*statements, *_exec_statements(key, exec_log_group)]
+        self.task, policy = self._role("Task", with_exec if stage.enable_exec else statements)
+        self._acknowledge(policy, process, stage, with_exec=stage.enable_exec)
+        # What runs in production holds no shell. `moor debug` starts a copy of it that does, with
+        # this role: nobody's until then.
+        self.debug: iam.IRole | None = None
+        if process is ProcessName.WORKER and not stage.enable_exec:
+            self.debug, policy = self._role("Debug", with_exec)
+            self._acknowledge(policy, process, stage, with_exec=True)
+        if image.repository_arn:
+            acknowledge(
+                self.execution_policy,
+                "ecr:GetAuthorizationToken knows no resource.",
+                "AwsSolutions-IAM5[Resource::*]",
+            )
 
-    def _acknowledge(self, process: ProcessName, stage: Stage, image: Image) -> None:
+    def _acknowledge(
+        self, policy: iam.ManagedPolicy, process: ProcessName, stage: Stage, *, with_exec: bool
+    ) -> None:
         for prefix in (UPLOADS_PREFIX, RESULTS_PREFIX):
             acknowledge(
-                self.task_policy,
+                policy,
                 "The objects under one prefix of the stage's bucket.",
                 f"AwsSolutions-IAM5[Resource::{bucket_export(stage)}/{prefix}*]",
             )
         if process is ProcessName.WORKER:
             acknowledge(
-                self.task_policy,
+                policy,
                 "An ECS task's id is made when it starts; the right ends at this cluster.",
                 "AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:ecs:<AWS::Region>:"
                 f"<AWS::AccountId>:task/{stage.names.cluster}/*]",
             )
         if process is ProcessName.WORKER and stage.email_from:
             acknowledge(
-                self.task_policy,
+                policy,
                 "The identity may be the address or its domain; a condition holds the sender.",
                 "AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:ses:<AWS::Region>:"
                 "<AWS::AccountId>:identity/*]",
             )
-        if stage.enable_exec:
+        if with_exec:
             acknowledge(
-                self.task_policy,
+                policy,
                 "ssmmessages and logs:DescribeLogGroups know no resource.",
-                "AwsSolutions-IAM5[Resource::*]",
-            )
-        if image.repository_arn:
-            acknowledge(
-                self.execution_policy,
-                "ecr:GetAuthorizationToken knows no resource.",
                 "AwsSolutions-IAM5[Resource::*]",
             )
 

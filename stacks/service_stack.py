@@ -190,5 +190,7 @@ class ServiceStack(StageStack):
                 names.exec_command(ProcessName.WORKER),
                 "A shell in a worker",
             )
+        if worker.roles.debug:
+            found[Output.DEBUG_ROLE] = (worker.roles.debug.role_arn, "What `moor debug` runs with")
         for key, (value, description) in found.items():
             self.output(key, value, description)

@@ -75,9 +75,10 @@ def test_twin_is_registered_under_a_family_of_its_own_and_taken_away_again(aws: 
     (service,) = ecs.describe_services(
         cluster=NAMES.cluster, services=[NAMES.service(ProcessName.WORKER)]
     )["services"]
-    arn = register(aws, service, ProcessName.WORKER, seconds=60)
+    arn = register(aws, service, ProcessName.WORKER, 60, "arn:aws:iam::123456789012:role/debug")
     assert arn.endswith("/moorage-dev-worker-debug:1")
     made = ecs.describe_task_definition(taskDefinition=arn)["taskDefinition"]
+    assert made["taskRoleArn"].endswith(":role/debug"), "the worker's own may open no session"
     (container,) = made["containerDefinitions"]
     (original,) = (
         each

@@ -131,7 +131,7 @@ def test_three_stacks_are_deployed(cloud: Cloud, outputs: dict[str, str]) -> Non
     found = {each["StackName"]: each for each in stacks}
     for name in (NAMES.network_stack, NAMES.data_stack, NAMES.service_stack):
         assert found[name]["StackStatus"] == "CREATE_COMPLETE"
-    assert set(Output) - {Output.EXEC_COMMAND} <= set(outputs)
+    assert set(Output) - {Output.EXEC_COMMAND, Output.DEBUG_ROLE} <= set(outputs)
 
 
 def test_both_ecs_services_run_what_was_synthesized(cloud: Cloud, outputs: dict[str, str]) -> None:

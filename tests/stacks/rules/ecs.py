@@ -53,8 +53,22 @@ def exec_is_on_where_configured_and_then_with_an_init_process(templates: Templat
     for container in containers(templates):
         parameters = container.get("LinuxParameters", {})
         assert parameters.get("InitProcessEnabled", False) is templates.stage.enable_exec
-    text = str([each.properties for each in templates.all("AWS::IAM::ManagedPolicy")])
-    assert ("ssmmessages:OpenDataChannel" in text) is templates.stage.enable_exec
+    held = {
+        each.id: "ssmmessages:OpenDataChannel" in str(each.properties)
+        for each in templates.all("AWS::IAM::ManagedPolicy")
+    }
+    is_on = templates.stage.enable_exec
+    assert {name for name, has in held.items() if has and "Debug" not in name} == (
+        {name for name in held if "Task" in name} if is_on else set()
+    )
+    # Where the ECS tasks have no shell, a role that none of them has lends it to a copy of one.
+    assert [has for name, has in held.items() if "Debug" in name] == ([] if is_on else [True])
+
+
+def debug_role_is_held_by_no_ecs_task(templates: Templates) -> None:
+    """FACTS: production has no exec; `moor debug` starts a copy with a role of its own."""
+    for definition in templates.all(TASK):
+        assert "Debug" not in str(definition.get("TaskRoleArn"))
 
 
 def sessions_are_logged_and_encrypted(templates: Templates) -> None:
