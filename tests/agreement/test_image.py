@@ -64,6 +64,11 @@ def test_everything_it_copies_is_there_and_not_ignored() -> None:
     assert {path.split("/")[0] for path in copied} == set(let_in)
 
 
+def test_the_testing_kit_stays_out() -> None:
+    assert "service/testing/" in (ROOT / ".dockerignore").read_text().splitlines()
+    assert (ROOT / "service/testing").is_dir()
+
+
 def test_process_1_is_python_itself_and_its_default_is_the_api() -> None:
     assert [json.loads(line) for line in final("ENTRYPOINT")] == [["python", "-m", "service"]]
     assert [json.loads(line) for line in final("CMD")] == [[contract.ProcessName.API]]

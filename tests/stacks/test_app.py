@@ -82,3 +82,4 @@ def test_an_edit_outside_the_image_builds_no_new_one(stage: str, tmp_path: Path)
     for path in with_service:
         held = {each.name for each in path.iterdir()}
         assert held == {"service", "requirements.lock", ".dockerignore"}
+        assert not (path / "service/testing").exists()

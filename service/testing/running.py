@@ -1,0 +1,150 @@
+"""Running the due jobs of a queue to their end, with the worker that runs them in production."""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import NoReturn, Protocol
+
+from saq import Job, Status
+from saq.job import TERMINAL_STATUSES
+
+from service.queue.base import JobQueue
+from service.queue.context import Context
+from service.queue.registry import Registry, TaskFunction
+from service.queue.worker import Worker, database_hooks
+from service.settings import Settings
+
+RUN_SECONDS = 60.0  # for all that is due
+LOOK_SECONDS = 0.01
+OWN = "service."  # hooks that a test file registers are that file's affair
+
+
+class RunJobs(Protocol):
+    """What the fixture `run_jobs` is."""
+
+    async def __call__(self, *, raises: bool = False, seconds: float = RUN_SECONDS) -> list[Job]:
+        """The jobs that ended, in that order. `TimeoutError` where it takes longer."""
+
+
+class NoDatabase:
+    """Stands for the pool where there is none."""
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise RuntimeError(
+            f"ctx.pool.{name}: the fixture `queue` has no database; use `pg_queue` instead"
+        )
+
+
+@dataclass
+class Bench:
+    """The queues of one test, and the settings of their workers."""
+
+    queues: list[tuple[JobQueue, Settings]] = field(default_factory=list)
+
+    def add(self, queue: JobQueue, settings: Settings) -> None:
+        """One more queue that `run` empties."""
+        self.queues.append((queue, settings))
+
+    async def run(self, *, raises: bool = False, seconds: float = RUN_SECONDS) -> list[Job]:
+        """Run what is due in every queue until nothing is; the jobs that ended, in that order.
+
+        Raises, with `raises`, the exception of the first job that failed; `TimeoutError` where
+        jobs are left after `seconds`; and what a start-up hook raises.
+        """
+        if not self.queues:
+            raise RuntimeError("run_jobs() has no queue: ask for `queue` or `pg_queue` as well")
+        ended: list[Job] = []
+        for queue, settings in self.queues:
+            watch = Watch()
+            await _run_until_empty(queue, settings, watch, seconds)
+            found = [job for job in await queue.jobs(list(watch.ended)) if job is not None]
+            for job in found:
+                if raises and job.status is Status.FAILED:
+                    raise watch.ended[job.key] or RuntimeError(job.error)
+            ended += found
+        return ended
+
+
+@dataclass
+class Watch:
+    """Hooks around each job: what ended, and of what."""
+
+    ended: dict[str, Exception | None] = field(default_factory=dict)
+
+    async def before(self, ctx: Context) -> None:
+        """Nobody waits in a test."""
+        ctx.job.retry_delay = 0
+
+    async def after(self, ctx: Context) -> None:
+        """Called when the outcome is written."""
+        if ctx.job.status in TERMINAL_STATUSES:
+            error = ctx.get("exception")
+            self.ended[ctx.job.key] = error if isinstance(error, Exception) else None
+
+
+def quiet(registry: Registry) -> Registry:
+    """The same tasks without their schedules: a test must not depend on the time of day."""
+    tasks = {name: replace(task, schedule=None) for name, task in registry.tasks.items()}
+    names = {name: tasks[task.name] for name, task in registry._names.items()}
+    return replace(registry, tasks=tasks, _names=names)
+
+
+def _own(hooks: Iterable[TaskFunction]) -> list[TaskFunction]:
+    return [hook for hook in hooks if hook.__module__.startswith(OWN)]
+
+
+async def _run_until_empty(
+    queue: JobQueue, settings: Settings, watch: Watch, seconds: float
+) -> None:
+    if not await _has_work(queue):
+        return
+    known = queue.registry
+    registry = replace(
+        known,
+        startup=_own(known.startup),
+        shutdown=_own(known.shutdown),
+        before=[watch.before, *_own(known.before)],
+        after=[*_own(known.after), watch.after],
+    )
+    startup, shutdown = _pool_hooks(queue, settings)
+    worker = Worker(
+        queue, registry, concurrency=1, drain_seconds=0, startup=startup, shutdown=shutdown
+    )
+    worker.SIGNALS = []
+    running = asyncio.create_task(worker.start(), name="run_jobs")
+    try:
+        async with asyncio.timeout(seconds):
+            while not running.done() and not await _is_done(queue, worker):  # noqa: ASYNC110
+                await asyncio.sleep(LOOK_SECONDS)
+    except TimeoutError:
+        stats = await queue.stats()
+        raise TimeoutError(
+            f"not all jobs ended within {seconds:g} s: {stats.queued} wait, {stats.active} run"
+        ) from None
+    finally:
+        await worker.stop()
+        await running
+
+
+def _pool_hooks(
+    queue: JobQueue, settings: Settings
+) -> tuple[list[TaskFunction], list[TaskFunction]]:
+    if queue.scheme == "memory":
+
+        async def no_pool(ctx: Context) -> None:
+            ctx["settings"], ctx["pool"] = settings, NoDatabase()
+
+        return [no_pool], []
+    open_pool, close_pool = database_hooks(settings)
+    return [open_pool], [close_pool]
+
+
+async def _has_work(queue: JobQueue) -> bool:
+    stats = await queue.stats()
+    return bool(stats.queued or stats.active)
+
+
+async def _is_done(queue: JobQueue, worker: Worker) -> bool:
+    """Nothing waits, and nothing has run while that was asked, hooks included."""
+    started, was_idle = queue.started, worker.is_idle
+    return not await _has_work(queue) and was_idle and worker.is_idle and started == queue.started
