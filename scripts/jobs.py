@@ -135,6 +135,8 @@ def retry(
     """Run an ended job again, or all failed ones (`--failed`), with payload and all attempts."""
     if (key is None) != failed:
         raise typer.BadParameter("give the key of a job, or --failed, and not both")
+    if task is not None and not failed:
+        raise typer.BadParameter("--task goes with --failed")
     aws = connect(stage)
     if key is not None:
         _change(aws, key, "retry", "run the job again", yes)
@@ -206,10 +208,11 @@ def clear(
 ) -> None:
     """Remove failed jobs from the queue. Their history stays; they cannot be retried any more."""
     aws = connect(stage)
-    confirm(aws.target, f"remove every {status} job, with its payload, for good", yes)
+    which = f"every {status} job{f' of {task}' if task else ''}"
+    confirm(aws.target, f"remove {which}, with its payload, for good", yes)
     api, cleared, is_more = Api(aws), 0, True
+    given = {"task": task} if task else {}
     while is_more:
-        given = {"task": task} if task else {}
         answer = api.delete("jobs", status=status, **given)
         cleared, is_more = cleared + answer["cleared"], answer["is_more"]
         if is_more:

@@ -153,13 +153,116 @@ def test_failed_jobs_are_cleared_and_their_history_stays(
     assert json.loads(capsys.readouterr().out) == {"cleared": 0}
 
 
+@pytest.fixture
+def failed(deployed: Api, moor: Moor, capsys: pytest.CaptureFixture[str]) -> dict[str, list[str]]:
+    """The keys of failed jobs by their task; there are no others."""
+    deployed.sql("DELETE FROM saq_jobs")
+    payload = {"hooked": (), "test_task": ("message=ping",)}
+    keys = {task: [f"{task}-{uuid.uuid4()}" for _ in range(2)] for task in payload}
+    for task, words in payload.items():
+        for key in keys[task]:
+            late = ("--key", key, "--delay", "3600")
+            assert moor("jobs", "enqueue", task, *words, *late, *DEV) == 0
+    deployed.sql(
+        "UPDATE saq_jobs SET status = 'failed', error = 'it failed', attempts = 3,"
+        " expire_at = scheduled + 9999"
+    )
+    capsys.readouterr()
+    return keys
+
+
+def statuses(api: Api) -> dict[str, tuple[str, int]]:
+    """Status and attempts of every job, by key."""
+    rows = api.sql("SELECT key, status, attempts FROM saq_jobs")
+    return {row["key"]: (row["status"], row["attempts"]) for row in rows}
+
+
+def test_failed_jobs_of_one_task_or_all_run_again_with_their_attempts(
+    deployed: Api,
+    moor: Moor,
+    capsys: pytest.CaptureFixture[str],
+    failed: dict[str, list[str]],
+) -> None:
+    assert moor("jobs", "retry", "--failed", "--task", "hooked", *DEV) == 0
+    assert capsys.readouterr().out == "2 failed jobs queued again\n"
+    assert statuses(deployed) == {
+        **dict.fromkeys(failed["hooked"], ("queued", 0)),
+        **dict.fromkeys(failed["test_task"], ("failed", 3)),
+    }
+
+    assert moor("jobs", "retry", "--failed", *DEV) == 0
+    assert capsys.readouterr().out == "2 failed jobs queued again\n"
+    assert set(statuses(deployed).values()) == {("queued", 0)}
+
+    key = failed["test_task"][0]
+    assert moor("jobs", "show", key, "--json", *DEV) == 0
+    assert json.loads(capsys.readouterr().out)["payload"]["message"] == "ping"
+    assert moor("jobs", "retry", "--failed", *DEV) == 0
+    assert capsys.readouterr().out == "0 failed jobs queued again\n"
+
+
+def test_more_failed_jobs_than_one_request_retries_run_again_in_several(
+    deployed: Api, moor: Moor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deployed.sql("DELETE FROM saq_jobs")
+    deployed.sql(
+        "INSERT INTO saq_jobs (key, job, queue, status, scheduled, task)"
+        " SELECT 'again-' || n, convert_to(json_build_object('function', 'hooked', 'queue',"
+        " 'default', 'key', 'again-' || n)::text, 'utf8'), 'default', 'queued', 1, 'hooked'"
+        " FROM generate_series(1, 1500) n"
+    )
+    deployed.sql("UPDATE saq_jobs SET status = 'failed', expire_at = 99999999999")
+    assert moor("jobs", "retry", "--failed", *DEV) == 0
+    out, err = capsys.readouterr()
+    assert out == "1500 failed jobs queued again\n"
+    assert "1000 queued again so far" in err
+    assert {status for status, _ in statuses(deployed).values()} == {"queued"}
+    deployed.sql("DELETE FROM saq_jobs")
+
+
+def test_failed_jobs_of_one_task_are_cleared_and_the_others_stay(
+    deployed: Api,
+    moor: Moor,
+    capsys: pytest.CaptureFixture[str],
+    failed: dict[str, list[str]],
+) -> None:
+    assert moor("jobs", "clear", "--task", "hooked", *DEV) == 0
+    assert capsys.readouterr().out == "2 failed jobs removed\n"
+    assert set(statuses(deployed)) == set(failed["test_task"])
+    assert moor("jobs", "clear", "--task", "no_such_task", *DEV) == 0
+    assert capsys.readouterr().out == "0 failed jobs removed\n"
+
+
+@pytest.mark.parametrize(
+    "words", [(), ("k", "--failed"), ("k", "--task", "hooked"), ("--task", "hooked")]
+)
+def test_a_retry_says_one_key_or_all_that_failed(
+    moor: Moor, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    assert moor("jobs", "retry", *words, *DEV) == 2
+    assert "--failed" in capsys.readouterr().err
+
+
+def test_a_question_before_a_clear_says_which_jobs(
+    aws: str, guarded_api: Api, moor: Moor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deploy("prod", guarded_api.url, API_KEY)
+    assert moor("jobs", "clear", "--task", "hooked", "--stage", "prod") == 8
+    assert "every failed job of hooked" in capsys.readouterr().err
+    assert moor("jobs", "retry", "--failed", "--task", "hooked", "--stage", "prod") == 8
+    assert "every failed job of hooked" in capsys.readouterr().err
+
+
 def test_more_failed_jobs_than_a_statement_holds_are_cleared_in_several(
     deployed: Api, moor: Moor, capsys: pytest.CaptureFixture[str]
 ) -> None:
     deployed.sql(
-        "INSERT INTO saq_jobs (key, job, queue, status, scheduled, expire_at, task)"
-        " SELECT 'many-' || n, '{}', 'default', 'aborted', 1, 99999999999, 'hooked'"
+        "INSERT INTO saq_jobs (key, job, queue, status, scheduled, task)"
+        " SELECT 'many-' || n, '{}', 'default', 'queued', 1, 'hooked'"  # nobody can read these
         " FROM generate_series(1, 2500) n"
+    )
+    deployed.sql(
+        "UPDATE saq_jobs SET status = 'aborted', expire_at = 99999999999 WHERE key LIKE 'many-%'"
     )
     with deployed.client(**{"X-API-Key": API_KEY}) as http:
         first = http.delete("/api/v1/jobs", params={"status": "aborted"})
@@ -206,7 +309,7 @@ def test_tasks_and_queues_are_listed(
 
 @pytest.mark.parametrize(
     "words",
-    [("clear",), ("cancel", "k"), ("retry", "k"), ("enqueue", "hooked")],
+    [("clear",), ("cancel", "k"), ("retry", "k"), ("retry", "--failed"), ("enqueue", "hooked")],
 )
 def test_a_protected_stage_is_changed_only_with_yes(
     aws: str,
