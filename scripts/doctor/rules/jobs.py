@@ -77,7 +77,7 @@ def worker_deaf(system: System) -> Iterator[str]:
 
 @rule(
     "deployment-failed", Severity.ERROR,
-    "`moor logs --previous` shows its last words; `cdk deploy` the fix, or `moor rollback`.",
+    "`moor logs --since 1h` shows its last words; `cdk deploy` the fix, or `moor rollback`.",
     f"{ECS}/deployment-circuit-breaker.html",
 )  # fmt: skip
 def deployment_failed(system: System) -> Iterator[str]:
