@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import json
 import threading
 import time
@@ -18,6 +19,7 @@ from service.contract import DatabaseSecretField
 from service.settings import Settings
 
 if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
     from mypy_boto3_ses import SESClient
 
 CONFIG = Config(connect_timeout=3, read_timeout=10, retries={"mode": "standard", "max_attempts": 3})
@@ -30,6 +32,15 @@ SQS_CONFIG = Config(
     read_timeout=25,
     max_pool_connections=20,
     retries={"mode": "standard", "max_attempts": 3},
+)
+# A link to what a KMS key protects can be signed in this version alone. The bucket is named in the
+# path, which every stand-in for S3 knows too.
+S3_CONFIG = Config(
+    connect_timeout=3,
+    read_timeout=30,
+    signature_version="s3v4",
+    s3={"addressing_style": "path"},
+    retries={"mode": "standard", "max_attempts": 5},
 )
 
 log = structlog.stdlib.get_logger("aws")
@@ -209,3 +220,78 @@ def _sqs_errors() -> Iterator[None]:
         raise ConnectionError(f"SQS refuses: {code}") from None
     except BotoCoreError as error:
         raise ConnectionError(f"SQS does not answer: {type(error).__name__}") from None
+
+
+class Bucket:
+    """One S3 bucket, by blocking calls: each is to be made in a thread.
+
+    They raise ConnectionError while S3 does not answer or refuses.
+    """
+
+    PART_BYTES = 8 * 1024 * 1024  # S3 takes 10,000 parts of 5 MiB or more; the last may be smaller
+
+    def __init__(self, name: str, region: str | None) -> None:
+        self.name = name
+        self._client: S3Client = boto3.Session().client("s3", region_name=region, config=S3_CONFIG)
+
+    def start_upload(self, key: str, content_type: str) -> str:
+        """Begin an object that comes in parts; the id of its upload."""
+        with _s3_errors():
+            return self._client.create_multipart_upload(
+                Bucket=self.name, Key=key, ContentType=content_type
+            )["UploadId"]
+
+    def upload_part(self, key: str, upload: str, number: int, part: bytes) -> str:
+        """Part `number`, from 1; the tag to finish with."""
+        with _s3_errors():
+            return self._client.upload_part(
+                Bucket=self.name, Key=key, UploadId=upload, PartNumber=number, Body=part
+            )["ETag"]
+
+    def finish_upload(self, key: str, upload: str, tags: list[str]) -> None:
+        """Make the object of the parts with these tags; until now there was none."""
+        with _s3_errors():
+            self._client.complete_multipart_upload(
+                Bucket=self.name,
+                Key=key,
+                UploadId=upload,
+                MultipartUpload={
+                    "Parts": [
+                        {"PartNumber": number, "ETag": tag} for number, tag in enumerate(tags, 1)
+                    ]
+                },
+            )
+
+    def abort_upload(self, key: str, upload: str) -> None:
+        """Drop the parts."""
+        with _s3_errors():
+            self._client.abort_multipart_upload(Bucket=self.name, Key=key, UploadId=upload)
+
+    def link(self, key: str, *, seconds: int, file_name: str) -> str:
+        """An address where anybody can download the object for so long, under that name."""
+        with _s3_errors():
+            return self._client.generate_presigned_url(
+                "get_object",
+                Params={
+                    "Bucket": self.name,
+                    "Key": key,
+                    "ResponseContentDisposition": f'attachment; filename="{file_name}"',
+                },
+                ExpiresIn=seconds,
+            )
+
+
+@functools.cache
+def open_bucket(name: str, region: str | None) -> Bucket:
+    """The bucket; this process has one client for it, which threads may share."""
+    return Bucket(name, region)
+
+
+@contextlib.contextmanager
+def _s3_errors() -> Iterator[None]:
+    try:
+        yield
+    except ClientError as error:
+        raise ConnectionError(f"S3 refuses: {error.response['Error']['Code']}") from None
+    except BotoCoreError as error:
+        raise ConnectionError(f"S3 does not answer: {type(error).__name__}") from None

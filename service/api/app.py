@@ -22,10 +22,10 @@ from service.api.body import JsonRequest
 from service.api.envelope import Envelope
 from service.api.errors import EXCEPTION_HANDLERS
 from service.api.events import Watch
-from service.api.problem import problem
 from service.api.ui import JobPages, content_policy, has_pages, saq_plugin
 from service.aws import database_password
 from service.db import CONNECT_TIMEOUT_SECONDS, create_pool
+from service.problem import problem
 from service.queue.base import JobQueue
 from service.queue.registry import Registry, domains
 from service.queue.reporter import Reporter
@@ -42,8 +42,8 @@ def create_app(
 ) -> Litestar:
     """The API as an ASGI application; it connects when it is started, not before.
 
-    `task_queues`, `pool` (of the application's database), `queue` and `registry` can be injected
-    into every route, those of `service/domain/*/routes.py` included.
+    `task_queues`, `pool` (of the application's database), `queue`, `registry` and `settings` can be
+    injected into every route, those of `service/domain/*/routes.py` included.
     """
 
     @asynccontextmanager
@@ -83,6 +83,7 @@ def create_app(
             "pool": Provide(_pool, sync_to_thread=False),
             "queue": Provide(lambda: queue, sync_to_thread=False),
             "registry": Provide(lambda: registry, sync_to_thread=False),
+            "settings": Provide(lambda: settings, sync_to_thread=False),
             "watch": Provide(_watch, sync_to_thread=False),
         },
         plugins=[saq],

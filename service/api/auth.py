@@ -11,8 +11,8 @@ from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
 from litestar.utils import normalize_path
 
 from service.api.envelope import send_response
-from service.api.problem import problem
 from service.contract import LIVE_PATH, READY_PATH, UI_PATH, WRONG_CREDENTIALS_EVENT
+from service.problem import problem
 from service.settings import Settings
 
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}

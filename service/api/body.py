@@ -7,7 +7,7 @@ from litestar import Request
 from litestar.exceptions import ClientException, HTTPException, SerializationException
 from litestar.serialization import decode_json
 
-from service.api.problem import InvalidFieldError, field_problem
+from service.problem import InvalidFieldError, field_problem
 from service.queue.reason import explain
 
 MAX_DEPTH = 64  # far from Python's own limit, wherever in the stack a job is read again

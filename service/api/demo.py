@@ -13,8 +13,8 @@ from saq import Job
 
 from service.api.errors import ENQUEUE_HANDLERS
 from service.api.jobs import job_path
-from service.api.problem import documented
 from service.contract import QUEUE_NAME
+from service.problem import documented
 from service.queue.dispatch import DELAY_MAX_SECONDS
 
 Text = Annotated[str, Meta(min_length=1, max_length=10_000)]

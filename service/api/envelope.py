@@ -11,8 +11,8 @@ from litestar.datastructures import MutableScopeHeaders
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPResponseStartEvent, HTTPScope, Message, Receive, Scope, Send
 
-from service.api.problem import problem
 from service.contract import LIVE_PATH, READY_PATH, UI_PATH
+from service.problem import problem
 from service.queue.dispatch import REQUEST_ID
 
 SANE_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")

@@ -9,8 +9,8 @@ import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, InternalServerException, ValidationException
 
-from service.api.problem import FieldProblem, InvalidFieldError, Problem, field_problem, problem
 from service.db import UNAVAILABLE
+from service.problem import FieldProblem, InvalidFieldError, Problem, field_problem, problem
 from service.queue.errors import (
     InvalidOptionError,
     InvalidPayloadError,

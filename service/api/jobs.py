@@ -1,6 +1,5 @@
 """Jobs over HTTP: enqueue any task, read the history, cancel, retry."""
 
-import re
 from dataclasses import asdict
 from typing import Annotated, Any
 from urllib.parse import quote, unquote
@@ -29,7 +28,8 @@ from service.api.job_views import (
     JobSummary,
     StatusName,
 )
-from service.api.problem import InvalidFieldError, documented
+from service.paging import Cursor, Limit, position, refuse_others
+from service.problem import documented
 from service.queue.base import BULK_JOBS, JobQueue
 from service.queue.dispatch import build_job
 from service.queue.errors import JobNotFoundError, JobStateError
@@ -38,12 +38,6 @@ from service.queue.registry import Registry
 from service.queue.tracking import JobRecord
 
 JOBS_PATH = "/api/v1/jobs"
-PAGE_MAX_JOBS = 200
-LAST_ID = 2**63 - 1
-
-Cursor = Annotated[str | None, QueryParameter(description="`next_cursor` of the page before")]
-Limit = Annotated[int, QueryParameter(ge=1, le=PAGE_MAX_JOBS)]
-
 
 NEW_JOB = Body(
     examples=[
@@ -107,11 +101,11 @@ async def read_jobs(
     limit: Limit = 50,
 ) -> JobPage:
     """Every job this queue had, newest first, ended ones included."""
-    _refuse_others(request, {"status", "task", "cursor", "limit"})
+    refuse_others(request, {"status", "task", "cursor", "limit"})
     found = await queue.list_records(
         status=status,
         task=task,
-        before=_position(cursor),
+        before=position(cursor),
         limit=limit + 1,
     )
     page = found[:limit]
@@ -139,7 +133,7 @@ async def clear_jobs(
 
     Their history stays and they are listed as before, without payload: they cannot be retried.
     """
-    _refuse_others(request, {"status", "task"})
+    refuse_others(request, {"status", "task"})
     cleared = await queue.clear(Status(status), task=task)
     return JobsCleared(cleared, is_more=cleared >= BULK_JOBS)
 
@@ -250,20 +244,6 @@ async def _find(queue: JobQueue, sent_key: str) -> JobRecord:
     if record is None:
         raise JobNotFoundError(key)
     return record
-
-
-def _refuse_others(request: Request[Any, Any, Any], known: set[str]) -> None:
-    for name in request.query_params:
-        if name not in known:
-            raise InvalidFieldError(name, "is not a parameter of this")
-
-
-def _position(cursor: str | None) -> int | None:
-    if cursor is None:
-        return None
-    if not re.fullmatch(r"[0-9]{1,19}", cursor) or int(cursor) > LAST_ID:
-        raise InvalidFieldError("cursor", "is not one that a page of this list has given")
-    return int(cursor)
 
 
 def _summary(record: JobRecord) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from litestar.di import NamedDependency
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 
-from service.api.problem import documented
+from service.problem import documented
 from service.queue.base import JobQueue
 from service.queue.registry import Registry, Schedule, Task
 

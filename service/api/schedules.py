@@ -10,7 +10,7 @@ from litestar.openapi.spec import Example
 from litestar.params import Body, FromPath
 
 from service.api.errors import ENQUEUE_HANDLERS
-from service.api.problem import documented
+from service.problem import documented
 from service.queue import schedules
 from service.queue.base import JobQueue
 from service.queue.schedules import Recurring, ScheduleRequest

@@ -12,8 +12,8 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from litestar_saq import SAQConfig, SAQPlugin
 
 from service.api.envelope import STATIC_PATH, send_response
-from service.api.problem import problem
 from service.contract import QUEUE_NAME, READY_PATH, UI_PATH
+from service.problem import problem
 from service.queue.base import JobQueue
 from service.settings import Settings
 

@@ -1,0 +1,1 @@
+"""Follows RSS and Atom feeds, and stores each entry once."""

@@ -1,0 +1,177 @@
+"""Fetch a feed from where somebody says it is: within limits, from public addresses alone."""
+
+import asyncio
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import httpx
+
+from service.domain.feeds.address import Address, is_public, resolve
+
+MAX_BYTES = 5_000_000
+MAX_REDIRECTS = 5
+FETCH_SECONDS = 30.0  # all redirects together
+SILENCE_SECONDS = 10.0  # for a connection, and between two pieces of an answer
+REDIRECTS = {301, 302, 303, 307, 308}
+HEADERS = {
+    "User-Agent": "Moorage feeds",
+    "Accept": "application/atom+xml, application/rss+xml, application/xml;q=0.9, */*;q=0.5",
+    "Accept-Encoding": "gzip",
+}
+
+
+class FeedError(Exception):
+    """A feed cannot be had; the message says why, to be shown beside the feed."""
+
+    def __init__(self, message: str, *, is_temporary: bool = False) -> None:
+        super().__init__(message)
+        self.is_temporary = is_temporary
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a feed's server said; `body` is None where nothing has changed."""
+
+    url: str  # after redirects
+    body: bytes | None
+    content_type: str
+    etag: str | None
+    last_modified: str | None
+
+
+class Fetcher:
+    """Each host is resolved once and the connection goes to that very address, so that a name that
+    changes in between (DNS rebinding) leads nowhere else.
+    """
+
+    def __init__(
+        self,
+        *,
+        may_connect: Callable[[Address], bool] = is_public,
+        max_bytes: int = MAX_BYTES,
+        seconds: float = FETCH_SECONDS,
+    ) -> None:
+        self._may_connect = may_connect
+        self._max_bytes = max_bytes
+        self._seconds = seconds
+        # No client around it: that would keep cookies, ask proxies and follow redirects by itself.
+        # No connection is kept either, for two names at one address need two of them.
+        self._transport = httpx.AsyncHTTPTransport(
+            trust_env=False, limits=httpx.Limits(max_keepalive_connections=0)
+        )
+
+    async def close(self) -> None:
+        await self._transport.aclose()
+
+    async def fetch(
+        self, url: str, *, etag: str | None = None, last_modified: str | None = None
+    ) -> Answer:
+        """The feed, or that it is what it was with that `etag` or `last_modified`.
+
+        Raises `FeedError`.
+        """
+        headers = dict(HEADERS)
+        if etag:
+            headers["If-None-Match"] = etag
+        if last_modified:
+            headers["If-Modified-Since"] = last_modified
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await self._follow(httpx.URL(url), headers)
+        except httpx.InvalidURL as error:
+            raise FeedError(f"no address of a feed: {error}") from None
+        except (TimeoutError, httpx.TimeoutException):
+            raise FeedError(
+                f"no whole answer within {self._seconds:g} s", is_temporary=True
+            ) from None
+        except httpx.HTTPError as error:
+            raise FeedError(
+                f"the connection failed: {error or type(error).__name__}", is_temporary=True
+            ) from None
+
+    async def _follow(self, url: httpx.URL, headers: dict[str, str]) -> Answer:
+        for _ in range(MAX_REDIRECTS + 1):
+            response = await self._ask(url, headers)
+            try:
+                if response.status_code not in REDIRECTS or "Location" not in response.headers:
+                    return await self._read(url, response)
+                url = url.join(response.headers["Location"])
+            finally:
+                await response.aclose()
+        raise FeedError(f"more than {MAX_REDIRECTS} redirects")
+
+    async def _ask(self, url: httpx.URL, headers: dict[str, str]) -> httpx.Response:
+        addresses = await self._addresses(url)
+        for address in addresses:
+            request = httpx.Request(
+                "GET",
+                url.copy_with(host=str(address), fragment=None),
+                headers={**headers, "Host": url.netloc.decode("ascii")},
+                extensions={
+                    # what the certificate is checked for, in place of the address
+                    "sni_hostname": url.raw_host.decode("ascii"),
+                    "timeout": httpx.Timeout(SILENCE_SECONDS).as_dict(),
+                },
+            )
+            try:
+                return await self._transport.handle_async_request(request)
+            except (httpx.ConnectError, httpx.ConnectTimeout):
+                if address == addresses[-1]:
+                    raise
+        raise AssertionError("no host has no address")
+
+    async def _addresses(self, url: httpx.URL) -> list[Address]:
+        if url.scheme not in ("http", "https") or not url.raw_host:
+            raise FeedError(f"leads to {str(url)[:200]!r}, which is no http:// or https:// address")
+        if url.userinfo:
+            raise FeedError("has a user name in its address")
+        host = url.raw_host.decode("ascii")
+        try:
+            found = await resolve(host, url.port or (443 if url.scheme == "https" else 80))
+        except (OSError, UnicodeError):
+            raise FeedError(f"the host {host!r} has no address", is_temporary=True) from None
+        # All of them: a name that has a private address beside a public one means no good.
+        if not all(self._may_connect(address) for address in found):
+            raise FeedError(f"the host {host!r} is not on the public internet")
+        return found
+
+    async def _read(self, url: httpx.URL, response: httpx.Response) -> Answer:
+        status = response.status_code
+        if status not in (200, 304):
+            raise FeedError(
+                f"its server answers {status}", is_temporary=status in (408, 429) or status >= 500
+            )
+        return Answer(
+            url=str(url),
+            body=None if status == 304 else await self._body(response),
+            content_type=response.headers.get("Content-Type", ""),
+            etag=_sane(response.headers.get("ETag")),
+            last_modified=_sane(response.headers.get("Last-Modified")),
+        )
+
+    async def _body(self, response: httpx.Response) -> bytes:
+        """Unpacked here, piece by piece: a small answer can unpack to any size."""
+        encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
+        if encoding not in ("identity", "", "gzip", "x-gzip", "deflate"):
+            raise FeedError(f"its server packs it as {encoding[:50]!r}, which nobody asked for")
+        unpack = zlib.decompressobj(wbits=47) if encoding not in ("identity", "") else None
+        body = bytearray()
+        assert isinstance(response.stream, httpx.AsyncByteStream)
+        async for piece in response.stream:
+            try:
+                room = self._max_bytes - len(body) + 1
+                body += unpack.decompress(piece, room) if unpack else piece
+            except zlib.error:
+                raise FeedError("it cannot be unpacked") from None
+            if len(body) > self._max_bytes:
+                raise FeedError(f"it is larger than {self._max_bytes / 1e6:g} MB")
+        if unpack and not unpack.eof:
+            raise FeedError("it ends in the middle", is_temporary=True)
+        return bytes(body)
+
+
+def _sane(validator: str | None) -> str | None:
+    """What can be stored and sent back as it came."""
+    is_sane = validator and len(validator) <= 1000 and validator.isascii()
+    return validator if is_sane and validator and validator.isprintable() else None

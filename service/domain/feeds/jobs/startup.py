@@ -1,0 +1,11 @@
+"""What the feeds domain needs before its first job."""
+
+from service.domain.feeds.fetch import Fetcher
+from service.queue.context import Context
+from service.queue.registry import on_startup
+
+
+@on_startup
+async def open_fetcher(ctx: Context) -> None:
+    """Put what fetches feeds into `ctx["fetcher"]`."""
+    ctx["fetcher"] = Fetcher()

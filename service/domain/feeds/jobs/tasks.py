@@ -1,0 +1,41 @@
+"""Check one feed."""
+
+import asyncio
+from typing import Any
+
+from service.domain.feeds import store
+from service.domain.feeds.fetch import FeedError
+from service.domain.feeds.reading import read_feed
+from service.queue.context import Context
+from service.queue.registry import task
+
+
+@task(timeout=120, retries=3, retry_delay=30)
+async def refresh_single_feed(ctx: Context, *, feed_url: str) -> dict[str, Any]:
+    """Fetch a feed of the table `feeds`, store its new entries and have them indexed.
+
+    A broken feed is no failure of ours: its row says what is wrong, and the next round looks again.
+    What may be over in a minute is tried again first.
+    """
+    feed = await store.find_followed(ctx.pool, feed_url)
+    if feed is None:
+        return {"status": "deleted"}
+    try:
+        answer = await ctx["fetcher"].fetch(
+            feed_url, etag=feed.etag, last_modified=feed.last_modified
+        )
+        if answer.body is None:
+            await store.save_unchanged(ctx.pool, feed.id)
+            return {"status": "unchanged"}
+        found = await asyncio.to_thread(read_feed, answer)
+    except FeedError as error:
+        await store.save_error(ctx.pool, feed.id, str(error))
+        if error.is_temporary and ctx.job.attempts < ctx.job.retries:
+            raise
+        ctx.log.warning("broken feed", feed_id=feed.id, reason=str(error))
+        return {"status": "broken", "error": str(error)}
+    queue = ctx["queue"]
+    async with store.transaction_with_jobs(ctx.pool, queue, ctx["settings"]) as (connection, jobs):
+        new = await store.save_feed(connection, feed.id, answer, found)
+        jobs += [store.index_job(queue, entry_id) for entry_id in new or []]
+    return {"status": "deleted"} if new is None else {"status": "stored", "new_entries": len(new)}

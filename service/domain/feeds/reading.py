@@ -1,0 +1,132 @@
+"""From the bytes of an RSS or Atom feed to entries of plain text."""
+
+import calendar
+import hashlib
+import io
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from typing import Any
+
+import feedparser
+
+from service.domain.feeds.fetch import Answer, FeedError
+
+MAX_ENTRIES = 1000  # of one feed at one time; those that come first in it
+TITLE_MAX_CHARACTERS = 1000
+SUMMARY_MAX_CHARACTERS = 100_000
+KEY_MAX_CHARACTERS = 500  # an index of Postgres holds 2,700 bytes
+URL_MAX_CHARACTERS = 2000
+MARKUP = {"text/html", "application/xhtml+xml"}
+UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One entry; title and summary are plain text, `url` is of http or https."""
+
+    guid: str
+    url: str | None
+    title: str
+    summary: str
+    published_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Feed:
+    """What a feed holds; each guid once."""
+
+    title: str | None
+    entries: list[Entry]
+
+
+def read_feed(answer: Answer) -> Feed:
+    """Blocks, for seconds with a large feed. Broken XML is read as far as it makes sense.
+
+    Raises `FeedError` where it is no feed at all.
+    """
+    headers = {"content-type": answer.content_type, "content-location": answer.url}
+    # A file object, for the library would open a string as a path or an address.
+    try:
+        parsed = feedparser.parse(io.BytesIO(answer.body or b""), response_headers=headers)
+    except Exception as error:  # the library raises whatever a broken feed made it stumble over
+        raise FeedError(f"cannot be read: {type(error).__name__}") from error
+    if not parsed.version and not parsed.entries:
+        raise FeedError("is neither RSS nor Atom")
+    entries: dict[str, Entry] = {}
+    for found in parsed.entries[:MAX_ENTRIES]:
+        if entry := _entry(found):
+            entries.setdefault(entry.guid, entry)
+    title = _text(parsed.feed, "title")[:TITLE_MAX_CHARACTERS]
+    return Feed(title or None, list(entries.values()))
+
+
+def _entry(found: Mapping[str, Any]) -> Entry | None:
+    title = _text(found, "title")[:TITLE_MAX_CHARACTERS]
+    contents = found.get("content") or []
+    summary = _plain(contents[0]) if contents else _text(found, "summary")
+    link = _clean(str(found.get("link") or ""))
+    guid = _clean(str(found.get("id") or "")) or link
+    if not guid:
+        if not title and not summary:
+            return None
+        guid = _digest(f"{title}\n{summary}")
+    is_link = link.startswith(("http://", "https://")) and len(link) <= URL_MAX_CHARACTERS
+    when = found.get("published_parsed")
+    if when is None and "updated_parsed" in found:  # asked first, or the library warns
+        when = found["updated_parsed"]
+    return Entry(
+        guid=guid if len(guid) <= KEY_MAX_CHARACTERS else _digest(guid),
+        url=link if is_link else None,
+        title=title,
+        summary=summary[:SUMMARY_MAX_CHARACTERS],
+        published_at=_when(when),
+    )
+
+
+def _text(found: Mapping[str, Any], name: str) -> str:
+    return _plain(found.get(f"{name}_detail") or {"value": found.get(name)})
+
+
+def _plain(detail: Mapping[str, Any]) -> str:
+    value = str(detail.get("value") or "")
+    if detail.get("type") in MARKUP:
+        words = _Words()
+        words.feed(value)
+        words.close()
+        value = "".join(words.found)
+    return " ".join(_clean(value).split())
+
+
+class _Words(HTMLParser):
+    """The text between the tags; a tag parts words, except within a line."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_data(self, data: str) -> None:
+        self.found.append(data)
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        if tag not in {"a", "abbr", "b", "code", "em", "i", "span", "strong", "sub", "sup", "u"}:
+            self.found.append(" ")
+
+
+def _clean(value: str) -> str:
+    """Without what Postgres cannot store or nobody can see."""
+    return UNPRINTABLE.sub("", value)
+
+
+def _digest(value: str) -> str:
+    return "sha256:" + hashlib.sha256(value.encode("utf-8")).hexdigest()
+
+
+def _when(parsed: time.struct_time | None) -> datetime | None:
+    try:
+        return datetime.fromtimestamp(calendar.timegm(parsed), UTC) if parsed else None
+    except (ValueError, OverflowError, OSError):
+        return None

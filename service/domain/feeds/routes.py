@@ -1,0 +1,174 @@
+"""Feeds over HTTP: follow one, leave it, read what was found in it."""
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import Annotated, Any
+
+import asyncpg
+import httpx
+import msgspec
+from litestar import Request, Response, Router, delete, get, post
+from litestar.di import NamedDependency
+from litestar.exceptions import HTTPException, NotFoundException
+from litestar.openapi.spec import Example
+from litestar.params import Body, PathParameter
+from msgspec import Meta
+
+from service.domain.feeds import store
+from service.domain.feeds.store import refresh_job, transaction_with_jobs
+from service.paging import LAST_ID, Cursor, Limit, position, refuse_others
+from service.problem import InvalidFieldError, documented
+from service.queue.base import JobQueue
+from service.settings import Settings
+
+FeedId = Annotated[int, PathParameter(ge=1, le=LAST_ID)]
+
+
+class NewFeed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a feed is."""
+
+    url: Annotated[
+        str,
+        Meta(
+            pattern=r"^https?://[!-~]+$(?!\n)",
+            max_length=2000,
+            description="the http:// or https:// address of an RSS or Atom feed, in ASCII",
+        ),
+    ]
+
+
+class FeedView(msgspec.Struct, frozen=True, kw_only=True):
+    """A feed that is followed; `error` says why its last check found nothing."""
+
+    id: int
+    url: str
+    title: str | None
+    checked_at: datetime | None
+    error: str | None
+    created_at: datetime
+
+
+class FeedPage(msgspec.Struct, frozen=True):
+    """Feeds, those added last first; `next_cursor` leads to older ones."""
+
+    items: list[FeedView]
+    next_cursor: str | None
+
+
+class EntryView(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry of a feed; title and summary are plain text."""
+
+    id: int
+    feed_id: int
+    url: str | None
+    title: str
+    summary: str
+    published_at: datetime | None
+    created_at: datetime
+
+
+class EntryPage(msgspec.Struct, frozen=True):
+    """Entries, those found last first; `next_cursor` leads to older ones."""
+
+    items: list[EntryView]
+    next_cursor: str | None
+
+
+@post(
+    "/",
+    status_code=201,
+    summary="Follow a feed",
+    operation_id="AddFeed",
+    responses=documented(403, 409, 413, 415, 422),
+)
+async def add_feed(
+    data: Annotated[NewFeed, Body(examples=[Example(value={"url": "https://example.com/rss"})])],
+    pool: NamedDependency[asyncpg.Pool],
+    queue: NamedDependency[JobQueue],
+    settings: NamedDependency[Settings],
+) -> Response[FeedView]:
+    """It is checked by a job at once and then every six hours; 409 if it is followed already."""
+    url = _address(data.url)
+    async with transaction_with_jobs(pool, queue, settings) as (connection, jobs):
+        if (feed := await store.add_feed(connection, url)) is None:
+            raise HTTPException(f"The feed {url} is followed already.", status_code=409)
+        jobs.append(refresh_job(queue, feed.id, url))
+    return Response(FeedView(**asdict(feed)), status_code=201)
+
+
+@get("/", summary="List feeds", operation_id="ListFeeds", responses=documented(422))
+async def read_feeds(
+    *,
+    request: Request[Any, Any, Any],
+    pool: NamedDependency[asyncpg.Pool],
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> FeedPage:
+    """Those added last first, each with how its last check went."""
+    refuse_others(request, {"cursor", "limit"})
+    found = await store.list_feeds(pool, before=position(cursor), limit=limit + 1)
+    page = [FeedView(**asdict(feed)) for feed in found[:limit]]
+    return FeedPage(page, str(page[-1].id) if len(found) > limit else None)
+
+
+@delete(
+    "/{feed_id:int}",
+    summary="Leave a feed",
+    operation_id="DeleteFeed",
+    responses=documented(403, 404, 422),
+)
+async def delete_feed(
+    feed_id: FeedId,
+    pool: NamedDependency[asyncpg.Pool],
+    queue: NamedDependency[JobQueue],
+    settings: NamedDependency[Settings],
+) -> None:
+    """Its entries go with it, and leave the search index a moment later."""
+    async with transaction_with_jobs(pool, queue, settings) as (connection, jobs):
+        entries = await store.delete_feed(connection, feed_id)
+        if entries is None:
+            raise NotFoundException(f"There is no feed {feed_id}.")
+        jobs += [store.index_job(queue, entry_id) for entry_id in entries]
+
+
+@get(
+    "/{feed_id:int}/entries",
+    summary="Entries of a feed",
+    operation_id="ListFeedEntries",
+    responses=documented(404, 422),
+)
+async def read_entries(
+    *,
+    request: Request[Any, Any, Any],
+    feed_id: FeedId,
+    pool: NamedDependency[asyncpg.Pool],
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> EntryPage:
+    """Those found last first."""
+    refuse_others(request, {"cursor", "limit"})
+    found = await store.list_entries(pool, feed_id, before=position(cursor), limit=limit + 1)
+    if not found and not await store.has_feed(pool, feed_id):
+        raise NotFoundException(f"There is no feed {feed_id}.")
+    page = [EntryView(**asdict(entry)) for entry in found[:limit]]
+    return EntryPage(page, str(page[-1].id) if len(found) > limit else None)
+
+
+def _address(given: str) -> str:
+    """As it is stored, so that one feed has one address. Raises `InvalidFieldError`."""
+    try:
+        url = httpx.URL(given)
+    except httpx.InvalidURL as error:
+        raise InvalidFieldError("url", f"is no address: {error}") from None
+    if not url.raw_host or url.userinfo:
+        raise InvalidFieldError("url", "must have a host, and neither user name nor password")
+    return str(url.copy_with(fragment=None))
+
+
+route_handlers = [
+    Router(
+        "/api/v1/feeds",
+        route_handlers=[add_feed, read_feeds, delete_feed, read_entries],
+        tags=["Feeds"],
+    )
+]

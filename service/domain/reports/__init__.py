@@ -1,0 +1,1 @@
+"""Writes tables into S3 and gives links to them."""

@@ -1,0 +1,42 @@
+"""The report "jobs": what ran in the last days."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+from service.domain.reports.table import Cell
+from service.queue.base import JobQueue
+from service.queue.tracking import JobRecord
+
+HEADER = (
+    "job_id", "task", "status", "attempts", "crashes", "created_at", "scheduled_at", "started_at",
+    "finished_at", "error",
+)  # fmt: skip
+PAGE_RECORDS = 500
+
+Page = tuple[float, list[tuple[Cell, ...]]]
+
+
+async def jobs_of_last_days(queue: JobQueue, days: int) -> AsyncIterator[Page]:
+    """Rows under `HEADER`, newest first, in pages; with each, how much of the time is done (0–100).
+
+    Page by page rather than in one transaction, which would hold up the database's clean-up.
+    """
+    now = datetime.fromtimestamp(await queue.ticker.database_now(), UTC)
+    first = now - timedelta(days=days)
+    before: int | None = None
+    while records := await queue.list_records(before=before, limit=PAGE_RECORDS):
+        done = (now - records[-1].created_at) / (now - first)
+        yield (
+            min(max(done, 0), 1) * 100,
+            [_row(each) for each in records if each.created_at >= first],
+        )
+        if records[-1].created_at < first:
+            return
+        before = records[-1].id
+
+
+def _row(record: JobRecord) -> tuple[Cell, ...]:
+    cells: tuple[Cell, ...] = tuple(
+        getattr(record, "key" if name == "job_id" else name) for name in HEADER
+    )
+    return cells

@@ -1,0 +1,1 @@
+"""Finds content by its words."""

@@ -1,0 +1,28 @@
+"""What the search domain does by itself."""
+
+from service.domain.search.content import SOURCES
+from service.domain.search.index import open_index
+from service.queue.context import Context
+from service.queue.registry import scheduled_task
+
+PAGE_DOCUMENTS = 200
+
+
+@scheduled_task(cron="0 2 * * *", unique=True, timeout=3600)
+async def rebuild_search_index(ctx: Context) -> dict[str, int]:
+    """Every night at two (UTC): index everything anew, and drop what is no more.
+
+    What can be found stays so meanwhile.
+    """
+    index = open_index(ctx.pool)
+    indexed = deleted = 0
+    total = sum([await source.count(ctx.pool) for source in SOURCES.values()])
+    for content_type, source in SOURCES.items():
+        started, after = await index.now(), 0
+        while page := await source.page(ctx.pool, after=after, limit=PAGE_DOCUMENTS):
+            await index.put(page)
+            indexed += len(page)
+            after = page[-1].content_id
+            await ctx.progress(min(100, 100 * indexed / max(total, 1)), f"{indexed} indexed")
+        deleted += await index.delete_older(content_type, started)
+    return {"indexed": indexed, "deleted": deleted}

@@ -1,0 +1,26 @@
+"""Keep the index true to one piece of content."""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from service.domain.search.content import SOURCES, ContentType
+from service.domain.search.index import open_index
+from service.queue.context import Context
+from service.queue.registry import task
+
+ContentId = Annotated[int, Meta(ge=1, le=2**63 - 1)]
+
+
+@task(timeout=60, retries=5)
+async def index_content(
+    ctx: Context, *, content_type: ContentType, content_id: ContentId
+) -> dict[str, str]:
+    """Bring the index to what the content is now: put it in, or take it out where it is no more."""
+    index = open_index(ctx.pool)
+    document = await SOURCES[content_type].find(ctx.pool, content_id)
+    if document is None:
+        await index.delete(content_type, content_id)
+        return {"status": "deleted"}
+    await index.put([document])
+    return {"status": "indexed"}

@@ -1,0 +1,77 @@
+"""Search over HTTP."""
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import asyncpg
+import msgspec
+from litestar import Request, get
+from litestar.di import NamedDependency
+from litestar.params import QueryParameter
+
+from service.domain.search.index import open_index
+from service.paging import Cursor, position, refuse_others
+from service.problem import InvalidFieldError, documented
+
+PAGE_MAX_HITS = 50
+LAST_HIT = 1000  # nobody reads on; each page costs what those before it cost
+
+Words = Annotated[
+    str,
+    QueryParameter(
+        min_length=1,
+        max_length=200,
+        description='Words to find; "a phrase", or, and -without are understood',
+    ),
+]
+
+
+class HitView(msgspec.Struct, frozen=True, kw_only=True):
+    """A piece of content.
+
+    `title_html` and `excerpt_html` are safe to show: escaped text, the found words in `<mark>`.
+    """
+
+    content_type: str
+    content_id: int
+    url: str | None
+    rank: float
+    title_html: str
+    excerpt_html: str
+
+
+class HitPage(msgspec.Struct, frozen=True):
+    """What was found, the best first; `next_cursor` leads on, to a thousand of them."""
+
+    items: list[HitView]
+    next_cursor: str | None
+
+
+@get(
+    "/api/v1/search",
+    tags=["Search"],
+    summary="Search",
+    operation_id="Search",
+    responses=documented(422),
+)
+async def search(
+    *,
+    request: Request[Any, Any, Any],
+    pool: NamedDependency[asyncpg.Pool],
+    q: Words,
+    cursor: Cursor = None,
+    limit: Annotated[int, QueryParameter(ge=1, le=PAGE_MAX_HITS)] = 20,
+) -> HitPage:
+    """The best first: words of the title count for more, and words close together."""
+    refuse_others(request, {"q", "cursor", "limit"})
+    offset = position(cursor) or 0
+    if offset >= LAST_HIT:
+        raise InvalidFieldError("cursor", "is not one that a page of this list has given")
+    found = await open_index(pool).search(q, offset=offset, limit=limit + 1)
+    is_more = len(found) > limit and offset + limit < LAST_HIT
+    return HitPage(
+        [HitView(**asdict(hit)) for hit in found[:limit]], str(offset + limit) if is_more else None
+    )
+
+
+route_handlers = [search]
