@@ -164,9 +164,11 @@ async def test_worker_says_at_its_start_what_it_can_run(
     await ledger.until_event("worker start")
     lines = [json.loads(line) for line in processes.log(worker).splitlines()]
     (line,) = [line for line in lines if "schedules" in line]
-    assert line["event"] == f"{len(line['tasks'])} tasks, 1 schedule"
+    assert line["event"] == f"{len(line['tasks'])} tasks, 3 schedules"
     assert {"example_task", "send_email", "sleep"} <= set(line["tasks"])
-    assert line["schedules"] == ["count_jobs_of_last_day"]
+    assert line["schedules"] == [
+        "count_jobs_of_last_day", "rebuild_search_index", "refresh_all_feeds",
+    ]  # fmt: skip
 
 
 async def test_wrong_environment_stops_the_start_with_every_problem(processes: Processes) -> None:
