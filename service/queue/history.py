@@ -42,6 +42,13 @@ FROM unnest($2::text[], $3::text[], $4::int[], $5::int[], $6::text[], $7::text[]
 WHERE b.id = (SELECT id FROM background_jobs x WHERE x.key = d.key AND x.queue = $1
               ORDER BY id DESC LIMIT 1)
 """
+ASKED = """
+UPDATE background_jobs b SET status = 'aborting', error = $3
+WHERE b.id = (SELECT id FROM background_jobs x WHERE x.key = $2 AND x.queue = $1
+              ORDER BY id DESC LIMIT 1)
+  AND b.status = 'active'
+RETURNING id
+"""
 UNFINISHED = f"""
 SELECT key FROM (SELECT key, finished_at, created_at FROM background_jobs WHERE queue = $1
                  ORDER BY id DESC LIMIT {LOOK_ROWS}) AS newest
@@ -79,6 +86,11 @@ class History:
             await self._batch((job, due))
         except UNAVAILABLE as error:
             log.warning("history not written", job_key=job.key, error=type(error).__name__)
+
+    async def note_asked_to_abort(self, job: Job) -> None:
+        """Somebody wants a running job stopped; its worker may have done so before this is read."""
+        with contextlib.suppress(*UNAVAILABLE):
+            await self._queue.fetch(ASKED, self._queue.name, job.key, storable(job.error))
 
     async def mend(self) -> int:
         """Write what was missed, and which jobs the broker has lost; how many."""

@@ -532,12 +532,13 @@ class RedisQueue(TableQueue, SaqRedisQueue):
                 job.key, state.value, "only a waiting or running job can be cancelled"
             )
         if was == b"active":
-            stored.status, stored.completed = Status.ABORTING, 0
+            job.status, job.error = Status.ABORTING, error
             self.consumer.asked_to_abort.set()
-        else:
-            self.aborted += 1
-            await self.notify(stored)
+            await self._history.note_asked_to_abort(job)
+            return
+        self.aborted += 1
         job.status, job.error = stored.status, error
+        await self.notify(stored)
         await self._history.note(stored)
 
     async def job(self, job_key: str) -> Job | None:

