@@ -1,8 +1,8 @@
 """Which queue `QUEUE_DSN` asks for. Each backend's libraries are imported for it alone."""
 
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit, urlunsplit
 
-from service.aws import database_password, queue_password
+from service.aws import Messages, database_password, queue_password
 from service.queue.base import JobQueue
 from service.queue.postgres import PostgresQueue
 from service.queue.registry import Registry
@@ -31,17 +31,51 @@ def _create(settings: Settings, registry: Registry) -> JobQueue:
 
         return MemoryQueue(registry)
     if scheme in ("redis", "rediss"):
-        from service.queue.redis import create_redis_queue  # noqa: PLC0415
-
-        return create_redis_queue(settings, registry, password=database_password(settings))
+        return _create_redis(settings, registry)
     if scheme == "sqs":
-        from service.queue.sqs import create_sqs_queue  # noqa: PLC0415
-
-        return create_sqs_queue(settings, registry, password=database_password(settings))
+        return _create_sqs(settings, registry)
     return PostgresQueue(
         settings.queue_url,
         registry,
         pool_size=settings.queue_pool_size,
         poll_seconds=settings.worker_poll_seconds,
         password=queue_password(settings),
+    )
+
+
+def _create_redis(settings: Settings, registry: Registry) -> JobQueue:
+    """What the address says of `concurrency` is ours, the rest is for the client."""
+    from service.queue.redis import RedisQueue  # noqa: PLC0415
+
+    parts = urlsplit(settings.queue_url)
+    query = dict(parse_qsl(parts.query))
+    concurrency = query.pop("concurrency", None)
+    return RedisQueue(
+        urlunsplit(parts._replace(query=urlencode(query))),
+        registry,
+        database=settings.database_dsn,
+        pool_size=settings.queue_pool_size,
+        password=database_password(settings),
+        concurrency=int(concurrency) if concurrency else None,
+    )
+
+
+def _create_sqs(settings: Settings, registry: Registry) -> JobQueue:
+    """`sqs://<name>?region=…` or `sqs://<host>/<account>/<name>`."""
+    from service.queue.sqs import SqsQueue  # noqa: PLC0415
+
+    parts = urlsplit(settings.queue_url)
+    path = parts.path.strip("/")
+    messages = Messages(
+        path.rpartition("/")[2] or parts.netloc,
+        url=f"https://{parts.netloc}/{path}" if path else None,
+        region=parse_qs(parts.query).get("region", [settings.aws_region])[0],
+    )
+    return SqsQueue(
+        settings.database_dsn,
+        registry,
+        messages,
+        pool_size=settings.queue_pool_size,
+        poll_seconds=settings.worker_poll_seconds,
+        password=database_password(settings),
     )

@@ -2,6 +2,9 @@
 
 import asyncio
 import contextlib
+import os
+import secrets
+import socket
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -14,6 +17,7 @@ from saq import Job, Status
 from saq.queue.base import Queue
 
 from service.queue import statements as sql
+from service.queue.database import Connection, Database
 from service.queue.errors import InvalidOptionError, JobNotFoundError, JobStateError
 from service.queue.job import LeasedJob
 from service.queue.reading import QueueStats
@@ -24,8 +28,12 @@ from service.queue.tracking import JobRecord, find_job, list_jobs
 PAGE_RECORDS = 200
 BULK_JOBS = 1000  # of one request: the next one goes on
 
-Connection = asyncpg.Connection | PoolConnectionProxy
 Slot = Callable[[LeasedJob | None], bool]  # False: it has gone away, the job is for another
+
+
+def own_name() -> str:
+    """What this process is called in leases and logs: host, process number and a bit of chance."""
+    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
 
 
 class WorkerSide(Protocol):
@@ -186,26 +194,42 @@ class JobQueue(Queue):
                 "Enqueue after the commit",
             )
 
+    def copy(self, job: Job) -> Job:
+        return job  # SAQ copies before each write, to rewrite the whole blob; we do not
+
+    # What SAQ's `enqueue`, `retry` and `finish` call; ours do it themselves.
+    async def _enqueue(self, job: Job) -> Job | None:
+        return await self.enqueue(job)
+
+    async def _retry(self, job: Job, error: str | None) -> None:
+        await self.retry(job, error)
+
+    async def _finish(
+        self, job: Job, status: Status, *, result: Any = None, error: str | None = None
+    ) -> None:
+        await self.finish(job, status, result=result, error=error)
+
 
 class TableQueue(JobQueue):
     """A queue whose history and schedules are in Postgres."""
 
     channel: str
+    database: Database
 
     @property
-    @abstractmethod
     def pool(self) -> asyncpg.Pool:
         """Connections to that database; a RuntimeError before `connect`."""
+        return self.database.pool
 
-    @abstractmethod
     async def fetch(
         self, statement: str, *arguments: Any, connection: Connection | None = None
     ) -> list[asyncpg.Record]:
         """The rows of a statement, on `connection` or one of the pool."""
+        return await self.database.fetch(statement, *arguments, connection=connection)
 
-    @abstractmethod
     def transaction(self) -> AbstractAsyncContextManager[PoolConnectionProxy]:
-        """A transaction on a connection of the pool."""
+        """A transaction on a connection of the pool; commits at the end of the block."""
+        return self.database.transaction()
 
     @abstractmethod
     async def tell(self, message: str) -> None:

@@ -61,7 +61,7 @@ class Consumer:
         self.asked_to_abort = asyncio.Event()
         self.lease = Lease(queue)
         self.listener = Listener(
-            partial(queue.own_connection, "listen"), queue.channel, self._on_message
+            partial(queue.database.own_connection, "listen"), queue.channel, self._on_message
         )
 
     def holds(self, job: LeasedJob) -> bool:

@@ -111,7 +111,7 @@ class Lease:
             try:
                 if sent_at - self._main_turned_at < BLOCKED_SECONDS:
                     if connection is None:
-                        connection = await queue.own_connection("lease")
+                        connection = await queue.database.own_connection("lease")
                     mine = (queue.owner, queue.name, LEASE_SECONDS)
                     somebody_died = await connection.fetchval(sql.RENEW, *mine)
                     self._note_beat(sent_at)

@@ -3,29 +3,27 @@
 import asyncio
 import copy
 import dataclasses
-import heapq
 import itertools
 import os
 import secrets
 import time
 from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 import structlog
 from saq import Job, Status
-from saq.job import TERMINAL_STATUSES
 from saq.types import CountKind, QueueInfo, WorkerInfo
 from saq.utils import now
 
 from service import contract
 from service.queue import job as rows
-from service.queue.base import BULK_JOBS, Connection, JobQueue
+from service.queue.base import BULK_JOBS, JobQueue
+from service.queue.database import Connection
 from service.queue.dispatch import check_job, requested_job
 from service.queue.errors import InvalidOptionError, JobNotFoundError, JobStateError
 from service.queue.job import LeasedJob
+from service.queue.memory_rows import Line, Row, copy_of
 from service.queue.memory_schedules import MemorySchedules
 from service.queue.puller import Puller
 from service.queue.reading import PAGE_ROWS, QueueStats
@@ -37,41 +35,6 @@ TAKE_SECONDS = 1.0
 HISTORY_MAX = 10_000  # ended jobs that are kept, whatever their ttl
 
 log = structlog.stdlib.get_logger("queue")
-
-
-@dataclass
-class Row:
-    """A job as the queue has it; what callers get are copies."""
-
-    id: int
-    job: LeasedJob
-    created_at: float  # epoch seconds, as all times here
-    due_at: float
-    ticket: int = 0  # of the place in the line that counts; earlier ones are void
-    finished_at: float | None = None
-    expires_at: float | None = None
-
-    @property
-    def has_ended(self) -> bool:
-        return self.job.status in TERMINAL_STATUSES
-
-    def record(self, queue: str) -> JobRecord:
-        job = self.job
-        return JobRecord(
-            id=self.id,
-            key=job.key,
-            queue=queue,
-            task=job.function,
-            status=job.status.value,
-            attempts=job.attempts,
-            crashes=0,
-            error=job.error,
-            worker_id=job.worker_id,
-            created_at=_moment(self.created_at),
-            scheduled_at=_moment(self.due_at),
-            started_at=_moment(job.started / 1000) if job.started else None,
-            finished_at=_moment(self.finished_at) if self.finished_at else None,
-        )
 
 
 class MemoryQueue(JobQueue):
@@ -91,8 +54,7 @@ class MemoryQueue(JobQueue):
         self._ids = itertools.count(1)
         self._rows: dict[str, Row] = {}  # by key, the newest; gone with its ttl
         self._history: dict[int, Row] = {}  # by id
-        self._waiting: list[tuple[int, float, int, str]] = []  # priority, due, ticket, key
-        self._later: list[tuple[float, int, str]] = []  # due, ticket, key
+        self._line = Line(self._rows)
         self._workers: dict[str, tuple[float, WorkerInfo]] = {}
         self._reported_at = float("-inf")
 
@@ -132,7 +94,7 @@ class MemoryQueue(JobQueue):
             return None
         stored = LeasedJob(**{f.name: getattr(job, f.name) for f in dataclasses.fields(Job)})
         moment = job.queued / 1000
-        row = Row(next(self._ids), _copy(stored), moment, job.scheduled or moment)
+        row = Row(next(self._ids), copy_of(stored), moment, job.scheduled or moment)
         self._rows[job.key] = self._history[row.id] = row
         self._line_up(row)
         log.info("enqueued", job_key=job.key, task=job.function)
@@ -140,20 +102,14 @@ class MemoryQueue(JobQueue):
 
     def _line_up(self, row: Row) -> None:
         row.ticket = next(self._ids)
-        if row.due_at > time.time():
-            heapq.heappush(self._later, (row.due_at, row.ticket, row.job.key))
-        else:
-            place = (row.job.priority, row.due_at, row.ticket, row.job.key)
-            heapq.heappush(self._waiting, place)
+        self._line.add(row)
         self._news.set()
 
     async def _take(self, room: int) -> list[LeasedJob]:
         self._news.clear()
         if taken := self._claim(room):
             return taken
-        seconds = TAKE_SECONDS
-        if self._later:
-            seconds = min(seconds, max(self._later[0][0] - time.time(), 0.001))
+        seconds = min(TAKE_SECONDS, self._line.seconds_to_next())
         try:
             async with asyncio.timeout(seconds):
                 await self._news.wait()
@@ -162,37 +118,8 @@ class MemoryQueue(JobQueue):
         return self._claim(room)
 
     def _claim(self, room: int) -> list[LeasedJob]:
-        while self._later and self._later[0][0] <= time.time():
-            due_at, ticket, key = heapq.heappop(self._later)
-            if row := self._in_line(key, ticket):
-                heapq.heappush(self._waiting, (row.job.priority, due_at, ticket, key))
-        busy = {row.job.group_key for row in self._rows.values() if _runs(row)}
-        taken: list[LeasedJob] = []
-        passed_over = []
-        while self._waiting and len(taken) < room:
-            place = heapq.heappop(self._waiting)
-            row = self._in_line(place[3], place[2])
-            if row is None:
-                continue
-            job = row.job
-            if job.group_key is not None and job.group_key in busy:
-                passed_over.append(place)
-                continue
-            busy.add(job.group_key)
-            job.status, job.started, job.worker_id = Status.ACTIVE, now(), self.owner
-            job.touched, job.progress = job.started, 0
-            job.attempts += 1
-            job.lease += 1
-            held = _copy(job)
-            held.claimed_at = time.monotonic()
-            taken.append(held)
-        for place in passed_over:
-            heapq.heappush(self._waiting, place)
-        return taken
-
-    def _in_line(self, key: str, ticket: int) -> Row | None:
-        row = self._rows.get(key)
-        return row if row and row.ticket == ticket and row.job.status is Status.QUEUED else None
+        busy = {row.job.group_key for row in self._rows.values() if row.runs}
+        return [row.claim(self.owner) for row in self._line.take(room, busy)]
 
     async def _stopped(self, keys: list[str]) -> set[str]:
         found = (self._rows.get(key) for key in keys)
@@ -219,7 +146,7 @@ class MemoryQueue(JobQueue):
         held = job if isinstance(job, LeasedJob) and job.claimed_at else None
         held = held or self.consumer.held.get(job.key)
         row = self._rows.get(job.key)
-        if held is None or row is None or row.job.lease != held.lease or not _runs(row):
+        if held is None or row is None or row.job.lease != held.lease or not row.runs:
             log.warning("not held here; its outcome is dropped", job_key=job.key)
             return
         self.consumer.release(held)
@@ -326,7 +253,7 @@ class MemoryQueue(JobQueue):
 
     async def job(self, job_key: str) -> Job | None:
         row = self._rows.get(job_key)
-        return _copy(row.job) if row else None
+        return copy_of(row.job) if row else None
 
     async def jobs(self, job_keys: Iterable[str]) -> list[Job | None]:
         return [await self.job(key) for key in job_keys]
@@ -337,7 +264,7 @@ class MemoryQueue(JobQueue):
         wanted = set(statuses)
         for key in sorted(self._rows):
             if (row := self._rows.get(key)) and row.job.status in wanted:
-                yield _copy(row.job)
+                yield copy_of(row.job)
 
     async def find_record(self, key: str) -> JobRecord | None:
         if row := self._rows.get(key):
@@ -368,7 +295,7 @@ class MemoryQueue(JobQueue):
         return QueueStats(
             queued=len(due),
             scheduled=len(live) - len(due),
-            active=sum(_runs(row) for row in self._rows.values()),
+            active=sum(row.runs for row in self._rows.values()),
             failed=sum(row.job.status is Status.FAILED for row in self._rows.values()),
             workers=int(self.consumer.is_started),
             oldest_due_seconds=max(due, default=0.0),
@@ -447,37 +374,3 @@ class MemoryQueue(JobQueue):
             if job.scheduled:
                 row.due_at = job.scheduled
                 self._line_up(row)
-
-    def copy(self, job: Job) -> Job:
-        return job
-
-    # What SAQ's `enqueue`, `retry` and `finish` call; ours do it themselves.
-    async def _enqueue(self, job: Job) -> Job | None:
-        return await self.enqueue(job)
-
-    async def _retry(self, job: Job, error: str | None) -> None:
-        await self.retry(job, error)
-
-    async def _finish(
-        self, job: Job, status: Status, *, result: Any = None, error: str | None = None
-    ) -> None:
-        await self.finish(job, status, result=result, error=error)
-
-
-def _runs(row: Row) -> bool:
-    return row.job.status in (Status.ACTIVE, Status.ABORTING)
-
-
-def _copy(job: LeasedJob) -> LeasedJob:
-    copied = dataclasses.replace(
-        job,
-        kwargs=copy.deepcopy(job.kwargs),
-        meta=copy.deepcopy(job.meta),
-        result=copy.deepcopy(job.result),
-    )
-    copied.lease = job.lease
-    return copied
-
-
-def _moment(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)

@@ -3,27 +3,23 @@
 import asyncio
 import contextlib
 import json
-import os
-import secrets
-import socket
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
-import asyncpg
 import structlog
-from asyncpg.pool import PoolConnectionProxy
 from saq import Job, Status
 from saq.types import CountKind, QueueInfo, WorkerInfo
 from saq.utils import now
 
 from service import contract
-from service.db import CONNECT_TIMEOUT_SECONDS, UNAVAILABLE, Password, create_pool
+from service.db import CONNECT_TIMEOUT_SECONDS, UNAVAILABLE, Password
 from service.queue import job as rows
 from service.queue import reading
 from service.queue import statements as sql
-from service.queue.base import BULK_JOBS, Connection, TableQueue
+from service.queue.base import BULK_JOBS, TableQueue, own_name
 from service.queue.batch import Batch
 from service.queue.consumer import Consumer
+from service.queue.database import Connection, Database
 from service.queue.dispatch import check_job, requested_job
 from service.queue.errors import InvalidOptionError, JobNotFoundError, JobStateError
 from service.queue.job import LeasedJob, Settlement
@@ -33,22 +29,6 @@ from service.queue.registry import Registry
 from service.queue.settle import Settler, storable
 from service.queue.ticker import Ticker
 
-# The engine's statements take milliseconds. A server that says nothing for so long has gone away,
-# and a job must be with another worker twenty seconds after its own was lost.
-STATEMENT_TIMEOUT_SECONDS = 5.0
-ACQUIRE_TIMEOUT_SECONDS = 10.0
-# Every statement here finds its rows by an index. A plan that was made while the table was empty
-# would read it from end to end, and is kept until the table is next analyzed.
-SESSION = {
-    "enable_seqscan": "off",
-    "enable_hashjoin": "off",
-    "enable_mergejoin": "off",
-    "jit": "off",
-    # planning takes longer than running: once for a connection is enough
-    "plan_cache_mode": "force_generic_plan",
-    # Somebody's open transaction on one job must not keep the others of its batch for long.
-    "lock_timeout": "1s",
-}
 ENQUEUE_ROWS = 1000
 
 log = structlog.stdlib.get_logger("queue")
@@ -78,14 +58,10 @@ class PostgresQueue(TableQueue):
     ) -> None:
         super().__init__(name=name, dump=None, load=None)
         self.registry = registry
-        self.owner = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+        self.owner = own_name()
         self.channel = f"saq:{name}"  # a stock SAQ worker listens to it too
+        self.database = Database(dsn, name=name, pool_size=pool_size, password=password)
         self.consumer = Consumer(self, poll_seconds=poll_seconds)
-        self._dsn = dsn
-        self._password = password
-        self._pool_size = pool_size
-        self._pool: asyncpg.Pool | None = None
-        self._connecting = asyncio.Lock()
         self._enqueue_batch = Batch(self._insert)
         settler = Settler(self)
         self._settle, self.warm_up = settler.settle, settler.warm_up
@@ -95,30 +71,11 @@ class PostgresQueue(TableQueue):
         self.started = 0
         self.dead_letters = 0  # jobs that killed their workers or cannot be read
 
-    @property
-    def pool(self) -> asyncpg.Pool:
-        """The queue's connections; a RuntimeError before `connect`."""
-        if self._pool is None:
-            raise RuntimeError("the queue is not connected: await queue.connect() first")
-        return self._pool
-
     async def connect(self) -> None:
         """Make the pool; its connections open when they are first needed. May be called again."""
-        async with self._connecting:
-            if self._pool is None:
-                self._pool = await create_pool(
-                    self._dsn,
-                    name=f"moorage queue {self.name}",
-                    max_size=self._pool_size,
-                    statement_timeout_seconds=STATEMENT_TIMEOUT_SECONDS,
-                    server_settings=SESSION,
-                    # no statement here leaves anything behind in its session, and asyncpg's own
-                    # reset costs a round trip for each
-                    reset=_leave_as_is,
-                    password=self._password,
-                )
-                self.consumer.resume()
-                await super().connect()
+        if await self.database.open():
+            self.consumer.resume()
+            await super().connect()
 
     async def disconnect(self) -> None:
         """Hand back what is claimed and not started, then close every connection.
@@ -129,60 +86,16 @@ class PostgresQueue(TableQueue):
         await asyncio.wait([closing], timeout=CONNECT_TIMEOUT_SECONDS)
         if not closing.done():
             log.error("the database does not answer; what is still claimed waits for its lease")
-            if self._pool is not None:
-                self._pool.terminate()
+            self.database.terminate()
             await asyncio.wait([closing], timeout=1.0)
             closing.cancel()
             await asyncio.wait([closing], timeout=1.0)
         elif error := closing.exception():
             raise error
-        self._pool = None
 
     async def _close(self) -> None:
         await self.consumer.stop()
-        if self._pool is not None:
-            await self._pool.close()
-
-    async def own_connection(self, purpose: str) -> asyncpg.Connection:
-        """A connection outside the pool, for one purpose: "listen" or "lease"."""
-        connection: asyncpg.Connection = await asyncpg.connect(
-            self._dsn,
-            timeout=CONNECT_TIMEOUT_SECONDS,
-            command_timeout=CONNECT_TIMEOUT_SECONDS,
-            server_settings={
-                "application_name": f"moorage {purpose} {self.name}",
-                "statement_timeout": f"{STATEMENT_TIMEOUT_SECONDS:.0f}s",
-                **SESSION,
-            },
-            password=self._password,
-        )
-        return connection
-
-    async def fetch(
-        self, statement: str, *arguments: Any, connection: Connection | None = None
-    ) -> list[asyncpg.Record]:
-        """Run one statement, on a connection of the pool unless one is given; its rows."""
-        found: list[asyncpg.Record]
-        if connection is not None:
-            found = await connection.fetch(statement, *arguments)
-            return found
-        async with self.pool.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS) as pooled:
-            try:
-                found = await pooled.fetch(statement, *arguments)
-            except UNAVAILABLE as error:
-                # Nothing is asked of it again: a socket may be open and dead, and a writer that was
-                # demoted keeps its connections and refuses every write on them.
-                pooled.terminate()
-                if isinstance(error, asyncpg.ReadOnlySQLTransactionError | TimeoutError):
-                    await self.pool.expire_connections()  # the others are most likely like it
-                raise
-        return found
-
-    @contextlib.asynccontextmanager
-    async def transaction(self) -> AsyncIterator[PoolConnectionProxy]:
-        """A transaction on a connection of the pool; commits at the end of the block."""
-        async with self.pool.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS) as own, own.transaction():
-            yield own
+        await self.database.close()
 
     async def enqueue(  # type: ignore[override] # positional-only: any name may be a payload field
         self,
@@ -473,22 +386,3 @@ class PostgresQueue(TableQueue):
             await self.fetch(
                 sql.UPDATE_WAITING, job.key, self.name, rows.dump(job), int(job.scheduled)
             )
-
-    def copy(self, job: Job) -> Job:
-        return job  # SAQ copies before each write, to rewrite the whole blob; we do not
-
-    # What SAQ's `enqueue`, `retry` and `finish` call; ours do it themselves.
-    async def _enqueue(self, job: Job) -> Job | None:
-        return await self.enqueue(job)
-
-    async def _retry(self, job: Job, error: str | None) -> None:
-        await self.retry(job, error)
-
-    async def _finish(
-        self, job: Job, status: Status, *, result: Any = None, error: str | None = None
-    ) -> None:
-        await self.finish(job, status, result=result, error=error)
-
-
-async def _leave_as_is(_: asyncpg.Connection) -> None:
-    pass

@@ -6,14 +6,11 @@ comes twice starts nothing, a message that was never sent is sent by whoever loo
 retries, cancelling, fencing and history are those of the Postgres engine.
 """
 
-import asyncio
 import contextlib
 import hashlib
 import re
-import threading
-from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
-from urllib.parse import parse_qs, urlsplit
+from collections.abc import Iterable
+from typing import Any
 
 import asyncpg
 import msgspec
@@ -22,21 +19,19 @@ from saq import Job, Status
 
 from service import contract
 from service.aws import Message, Messages, NoSuchQueueError, Sending
-from service.db import UNAVAILABLE, Password, backoff
+from service.db import UNAVAILABLE, Password
 from service.queue import job as rows
 from service.queue import statements as sql
-from service.queue.base import Connection
-from service.queue.consumer import Consumer
+from service.queue.database import Connection
 from service.queue.dispatch import build_job
 from service.queue.errors import QueueError, UnknownTaskError
 from service.queue.job import LeasedJob, MalformedJobError, Settlement
 from service.queue.postgres import PostgresQueue
 from service.queue.registry import Registry
-from service.settings import Settings, SettingsError
+from service.queue.sqs_consumer import SqsConsumer
+from service.queue.threads import in_thread
+from service.settings import SettingsError
 
-HIDDEN_SECONDS = 30  # a message is another worker's this long after the last word of its own
-KEEP_SECONDS = 10.0
-WAIT_MAX_SECONDS = 20  # SQS's limit for a long poll
 DELAY_MAX_SECONDS = 900  # SQS's limit; a job for later waits in its row
 SEND_ROWS = 100
 HIDE_MAX_SECONDS = 12 * 3600  # SQS's limit
@@ -86,7 +81,6 @@ COUNTS = (
 
 AWAY: tuple[type[BaseException], ...] = (NoSuchQueueError, *UNAVAILABLE)
 
-T = TypeVar("T")
 log = structlog.stdlib.get_logger("queue")
 
 
@@ -108,7 +102,7 @@ class SqsQueue(PostgresQueue):
     """A SAQ queue whose workers are told by SQS; standard and FIFO queues."""
 
     scheme = "sqs"
-    consumer: "SqsConsumer"
+    consumer: SqsConsumer
 
     def __init__(
         self,
@@ -310,176 +304,6 @@ class SqsQueue(PostgresQueue):
                 for row in await self.fetch(FORGOTTEN, self.name):
                     log.warning("SQS has lost a job's message", job_key=row["key"])
         return await super().prune()
-
-
-class SqsConsumer(Consumer):
-    """Receives for free slots by long polls, keeps what runs hidden, and sends what is unsent."""
-
-    def __init__(self, queue: SqsQueue, *, poll_seconds: float) -> None:
-        super().__init__(queue, poll_seconds=poll_seconds)
-        self.receipts: dict[str, str] = {}  # of the messages of running jobs, by key
-        self._sqs = queue
-        self._wait_seconds = max(1, min(round(poll_seconds), WAIT_MAX_SECONDS))
-        self._others: list[asyncio.Task[None]] = []
-
-    def _start(self) -> None:
-        super()._start()
-        self._others = [
-            asyncio.create_task(self._send_forever(), name="queue send"),
-            asyncio.create_task(self._keep_forever(), name="queue keep"),
-        ]
-
-    async def stop(self) -> None:
-        for task in self._others:
-            task.cancel()
-        await super().stop()
-        self._others = []
-
-    def is_moving(self) -> bool:
-        return super().is_moving() and not any(task.done() for task in self._others)
-
-    async def _claim_forever(self) -> None:
-        failures = 0
-        while True:
-            await self._has_room.wait()
-            await self.lease.until_alive()
-            self._turned_at = asyncio.get_running_loop().time()
-            room = 0 if self._is_paused else len(self._slots)
-            if not room:
-                self._has_room.clear()
-                continue
-            try:
-                messages = await self._receive(room)
-                if self._is_paused:
-                    await self._give_back(messages)
-                elif messages:
-                    await self._hold(messages)
-                failures = 0
-            except Exception as error:  # whatever it is, this loop has to go on
-                failures += 1
-                if not isinstance(error, UNAVAILABLE):
-                    log.error("cannot receive jobs", failures=failures, exc_info=error)
-                elif failures == 1:
-                    log.warning("cannot receive jobs", error=f"{type(error).__name__}: {error}")
-                await asyncio.sleep(backoff(failures))
-
-    async def _receive(self, room: int) -> list[Message]:
-        messages = self._sqs.messages
-
-        # A FIFO queue gives several jobs of one group at once, of which one may run.
-        count = 1 if self._sqs.is_fifo else room
-
-        def receive() -> list[Message]:
-            return messages.receive(
-                count, wait_seconds=self._wait_seconds, hidden_seconds=HIDDEN_SECONDS
-            )
-
-        def on_unwanted(found: list[Message]) -> None:
-            if found:
-                messages.hide([each.receipt for each in found], 0)
-
-        return await in_thread(receive, on_unwanted=on_unwanted)
-
-    async def _hold(self, messages: list[Message]) -> None:
-        async with self._claiming:
-            started = await self._sqs.start(messages)
-            now = asyncio.get_running_loop().time()
-            for job, receipt in started:
-                job.claimed_at = now
-                self._held[job.key] = job
-                self.receipts[job.key] = receipt
-        jobs = [job for job, _ in started]
-        if self._is_paused:
-            await self._queue.hand_back(jobs)
-        else:
-            self._deliver(jobs)
-
-    async def _give_back(self, messages: list[Message]) -> None:
-        if messages:
-            receipts = [each.receipt for each in messages]
-            await in_thread(self._sqs.messages.hide, receipts, 0)
-
-    async def _send_forever(self) -> None:
-        failures = 0
-        while True:
-            try:
-                while await self._sqs.send_unsent():
-                    pass
-                failures = 0
-            except Exception as error:
-                failures += 1
-                if failures == 1:
-                    log.warning("cannot send", error=f"{type(error).__name__}: {error}"[:300])
-            self._has_news.clear()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._poll_seconds):
-                    await self._has_news.wait()
-
-    async def _keep_forever(self) -> None:
-        """No other worker gets the messages of what runs here."""
-        while True:
-            await asyncio.sleep(KEEP_SECONDS)
-            receipts = list(self.receipts.values())
-            for start in range(0, len(receipts), Messages.BATCH):
-                part = receipts[start : start + Messages.BATCH]
-                try:
-                    await in_thread(self._sqs.messages.hide, part, HIDDEN_SECONDS)
-                except Exception as error:
-                    log.warning("cannot keep messages hidden", error=type(error).__name__)
-
-
-async def in_thread(
-    call: Callable[..., T], *arguments: Any, on_unwanted: Callable[[T], None] | None = None
-) -> T:
-    """What `call` answers; `on_unwanted` gets it where nobody waits for it any more.
-
-    In a thread that nothing waits for: a long poll must not keep the process from ending.
-    """
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[T] = loop.create_future()
-
-    def settle(result: T | None, error: BaseException | None) -> None:
-        if future.done():
-            if error is None and on_unwanted:
-                threading.Thread(target=on_unwanted, args=[result], daemon=True).start()
-        elif error is not None:
-            future.set_exception(error)
-        else:
-            future.set_result(result)  # type: ignore[arg-type]
-
-    def run() -> None:
-        result, error = None, None
-        try:
-            result = call(*arguments)
-        except BaseException as raised:
-            error = raised
-        with contextlib.suppress(RuntimeError):  # the loop has been closed
-            loop.call_soon_threadsafe(settle, result, error)
-
-    threading.Thread(target=run, daemon=True, name="sqs").start()
-    return await future
-
-
-def create_sqs_queue(
-    settings: Settings, registry: Registry, *, password: Password | None
-) -> SqsQueue:
-    """From QUEUE_DSN: `sqs://<name>?region=…` or `sqs://<host>/<account>/<name>`."""
-    parts = urlsplit(settings.queue_url)
-    path = parts.path.strip("/")
-    region = parse_qs(parts.query).get("region", [settings.aws_region])[0]
-    messages = Messages(
-        path.rpartition("/")[2] or parts.netloc,
-        url=f"https://{parts.netloc}/{path}" if path else None,
-        region=region,
-    )
-    return SqsQueue(
-        settings.database_dsn,
-        registry,
-        messages,
-        pool_size=settings.queue_pool_size,
-        poll_seconds=settings.worker_poll_seconds,
-        password=password,
-    )
 
 
 def _fifo_id(text: str) -> str:

@@ -10,7 +10,8 @@ from saq import Job
 
 from service.domain.feeds.fetch import Answer
 from service.domain.feeds.reading import Feed
-from service.queue.base import Connection, JobQueue
+from service.queue.base import JobQueue
+from service.queue.database import Connection
 from service.queue.dispatch import JobOptions, build_job
 from service.settings import Settings
 

@@ -12,8 +12,8 @@ from typing import ClassVar
 import asyncpg
 
 from service.queue import statements as sql
+from service.queue.database import SESSION
 from service.queue.dispatch import new_key
-from service.queue.postgres import SESSION
 from tests.benchmarks.contender import OnJob
 from tests.benchmarks.contenders.moorage import MoorageUntracked
 

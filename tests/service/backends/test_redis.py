@@ -86,7 +86,7 @@ async def test_a_late_end_of_a_run_that_was_taken_over_is_refused(backend: Backe
     assert isinstance(queue, RedisQueue)
     assert isinstance(late, LeasedJob)
     late.attempts += 1
-    await queue._recover(late.id.encode(), f"{queue.owner}|{late.lease}", is_crash=True)
+    await queue.consumer.recover(late.id.encode(), f"{queue.owner}|{late.lease}", is_crash=True)
     taken = await other.dequeue(timeout=10)
     assert taken
     assert taken.attempts == 0  # a crash costs none
@@ -125,7 +125,7 @@ async def test_a_claim_whose_answer_was_lost_goes_back(
     if is_held:
         client.hset("saq:default:holders", job.id, f"{queue.owner}|1")
     assert await queue.sweep() == []  # it may be about to start
-    monkeypatch.setattr("service.queue.redis.UNHELD_SECONDS", 0)
+    monkeypatch.setattr("service.queue.redis_consumer.UNHELD_SECONDS", 0)
     assert await queue.sweep() == [job.key]
     await backend.work(queue)
     done = await ended(queue, job.key)

@@ -58,7 +58,7 @@ async def ticks(queue: PostgresQueue) -> list[str]:
 def release(queue: PostgresQueue, registry: Registry) -> PostgresQueue:
     """The queue as a worker of another release has it, on the same connections."""
     found = PostgresQueue("unused", registry)
-    found._pool = queue.pool
+    found.database = queue.database
     return found
 
 

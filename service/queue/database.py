@@ -1,0 +1,124 @@
+"""A queue's connections to Postgres: a pool, and single ones to listen and to hold the lease."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+from asyncpg.pool import PoolConnectionProxy
+
+from service.db import CONNECT_TIMEOUT_SECONDS, UNAVAILABLE, Password, create_pool
+
+Connection = asyncpg.Connection | PoolConnectionProxy
+
+# The engine's statements take milliseconds. A server that says nothing for so long has gone away,
+# and a job must be with another worker twenty seconds after its own was lost.
+STATEMENT_TIMEOUT_SECONDS = 5.0
+ACQUIRE_TIMEOUT_SECONDS = 10.0
+# Every statement here finds its rows by an index. A plan that was made while the table was empty
+# would read it from end to end, and is kept until the table is next analyzed.
+SESSION = {
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "jit": "off",
+    # planning takes longer than running: once for a connection is enough
+    "plan_cache_mode": "force_generic_plan",
+    # Somebody's open transaction on one job must not keep the others of its batch for long.
+    "lock_timeout": "1s",
+}
+
+
+class Database:
+    """`name` is the queue's. Nothing is connected before it is needed."""
+
+    def __init__(self, dsn: str, *, name: str, pool_size: int, password: Password | None) -> None:
+        self._dsn = dsn
+        self._name = name
+        self._pool_size = pool_size
+        self._password = password
+        self._pool: asyncpg.Pool | None = None
+        self._opening = asyncio.Lock()
+
+    @property
+    def pool(self) -> asyncpg.Pool:
+        """A RuntimeError before `open`."""
+        if self._pool is None:
+            raise RuntimeError("the queue is not connected: await queue.connect() first")
+        return self._pool
+
+    async def open(self) -> bool:
+        """Make the pool; False where it was there. Its connections open when they are needed."""
+        async with self._opening:
+            if self._pool is not None:
+                return False
+            self._pool = await create_pool(
+                self._dsn,
+                name=f"moorage queue {self._name}",
+                max_size=self._pool_size,
+                statement_timeout_seconds=STATEMENT_TIMEOUT_SECONDS,
+                server_settings=SESSION,
+                # no statement here leaves anything behind in its session, and asyncpg's own reset
+                # costs a round trip for each
+                reset=_leave_as_is,
+                password=self._password,
+            )
+            return True
+
+    async def close(self) -> None:
+        """Wait for the connections to be given back, then close them."""
+        if self._pool is not None:
+            await self._pool.close()
+            self._pool = None
+
+    def terminate(self) -> None:
+        """Close every connection at once, whoever has it."""
+        if self._pool is not None:
+            self._pool.terminate()
+            self._pool = None
+
+    async def own_connection(self, purpose: str) -> asyncpg.Connection:
+        """A connection outside the pool, for one purpose: "listen" or "lease"."""
+        connection: asyncpg.Connection = await asyncpg.connect(
+            self._dsn,
+            timeout=CONNECT_TIMEOUT_SECONDS,
+            command_timeout=CONNECT_TIMEOUT_SECONDS,
+            server_settings={
+                "application_name": f"moorage {purpose} {self._name}",
+                "statement_timeout": f"{STATEMENT_TIMEOUT_SECONDS:.0f}s",
+                **SESSION,
+            },
+            password=self._password,
+        )
+        return connection
+
+    async def fetch(
+        self, statement: str, *arguments: Any, connection: Connection | None = None
+    ) -> list[asyncpg.Record]:
+        """Run one statement, on a connection of the pool unless one is given; its rows."""
+        found: list[asyncpg.Record]
+        if connection is not None:
+            found = await connection.fetch(statement, *arguments)
+            return found
+        async with self.pool.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS) as pooled:
+            try:
+                found = await pooled.fetch(statement, *arguments)
+            except UNAVAILABLE as error:
+                # Nothing is asked of it again: a socket may be open and dead, and a writer that was
+                # demoted keeps its connections and refuses every write on them.
+                pooled.terminate()
+                if isinstance(error, asyncpg.ReadOnlySQLTransactionError | TimeoutError):
+                    await self.pool.expire_connections()  # the others are most likely like it
+                raise
+        return found
+
+    @contextlib.asynccontextmanager
+    async def transaction(self) -> AsyncIterator[PoolConnectionProxy]:
+        """A transaction on a connection of the pool; commits at the end of the block."""
+        async with self.pool.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS) as own, own.transaction():
+            yield own
+
+
+async def _leave_as_is(_: asyncpg.Connection) -> None:
+    """Instead of asyncpg's own reset."""
