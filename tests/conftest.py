@@ -167,6 +167,13 @@ def free_port() -> int:
         return port
 
 
+async def exit_status(child: "subprocess.Popen[bytes]", seconds: float) -> int:
+    """Of a process that ends within so long."""
+    await until(lambda: child.poll() is not None, seconds=seconds, what="the worker has ended")
+    assert child.returncode is not None
+    return child.returncode
+
+
 async def until(condition: Callable[[], Any], *, seconds: float = 15.0, what: str = "") -> Any:
     """The first true answer of `condition` (plain or async); fails after `seconds`."""
     deadline = time.monotonic() + seconds

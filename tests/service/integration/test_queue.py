@@ -1,19 +1,14 @@
 """The queue itself, on a real Postgres: who gets in, who gets out, and who may change what."""
 
 import asyncio
-import re
-from typing import Any
 
-import asyncpg
 import pytest
 from saq import Job, Status
-from saq.queue.postgres import PostgresQueue as StockQueue
 
-from service.queue import statements
 from service.queue.errors import InvalidPayloadError, JobNotFoundError, JobStateError
 from service.queue.postgres import PostgresQueue
 from service.queue.registry import Registry
-from service.queue.tracking import find_job, list_jobs
+from service.queue.tracking import list_jobs
 from tests.service.integration.conftest import Ledger, claim, put
 
 
@@ -44,26 +39,6 @@ async def test_cancelled_delayed_job_can_be_enqueued_again_for_now(queue: Postgr
     await queue.abort(job, "not then")
     await put(queue, key="later")
     assert (await claim(queue)).key == "later"
-
-
-async def test_job_exists_if_and_only_if_the_callers_transaction_commits(
-    queue: PostgresQueue, database: str
-) -> None:
-    connection = await asyncpg.connect(database)
-    try:
-        transaction = connection.transaction()
-        await transaction.start()
-        rolled_back = await queue.enqueue("sleep", seconds=0, connection=connection)
-        await transaction.rollback()
-        assert rolled_back is not None
-        assert await queue.job(rolled_back.key) is None
-        assert await find_job(queue.pool, queue.name, rolled_back.key) is None
-        async with connection.transaction():
-            committed = await queue.enqueue("sleep", seconds=0, connection=connection)
-        assert committed is not None
-        assert (await claim(queue)).key == committed.key
-    finally:
-        await connection.close()
 
 
 async def test_lower_priority_number_runs_first_and_older_before_newer(
@@ -225,45 +200,6 @@ async def test_failed_job_is_kept_two_weeks_however_short_its_ttl(queue: Postgre
     assert kept > 13 * 86400
 
 
-async def test_job_of_a_stock_client_is_run_tracked_and_read_back_by_it(
-    queue: PostgresQueue, stock: StockQueue, ledger: Ledger
-) -> None:
-    job = await stock.enqueue("sleep", seconds=0)
-    assert job is not None
-    assert (await ledger.tracked(job.key))["task"] == "sleep"
-    held = await claim(queue)
-    assert held.kwargs == {"seconds": 0}
-    await queue.finish(held, Status.COMPLETE, result={"slept": True})
-    await job.refresh()
-    assert job.status is Status.COMPLETE
-    assert job.result == {"slept": True}
-    assert job.completed >= job.started > 0
-
-
-async def test_stock_client_reads_and_aborts_our_jobs(
-    queue: PostgresQueue, stock: StockQueue, ledger: Ledger
-) -> None:
-    job = await put(queue, key="ours")
-    seen = await stock.job("ours")
-    assert seen is not None
-    assert seen.kwargs == {"seconds": 0.0}
-    await stock.abort(seen, "from stock")
-    assert await ledger.status(job.key) == "aborted"
-    assert await queue.dequeue(timeout=0.3) is None
-    info = await stock.info(jobs=True)
-    assert info["queued"] == 0
-
-
-async def test_failure_seen_by_a_stock_client_carries_the_error(
-    queue: PostgresQueue, stock: StockQueue
-) -> None:
-    job = await stock.enqueue("sleep", seconds=0)
-    assert job is not None
-    await queue.finish(await claim(queue), Status.FAILED, error="it broke")
-    await job.refresh()
-    assert (job.status, job.error) == (Status.FAILED, "it broke")
-
-
 async def test_time_that_no_calendar_has_does_not_spoil_the_history(queue: PostgresQueue) -> None:
     await queue.pool.execute(
         "INSERT INTO saq_jobs (key, job, queue, status, scheduled) VALUES"
@@ -315,27 +251,6 @@ async def test_many_jobs_are_enqueued_all_or_none(queue: PostgresQueue) -> None:
     assert (await queue.stats()).queued == 2501
 
 
-async def test_nobody_is_notified_while_nobody_waits(
-    queue: PostgresQueue, other: PostgresQueue, database: str
-) -> None:
-    heard: list[str] = []
-    connection = await asyncpg.connect(database)
-    try:
-        await connection.add_listener(queue.channel, lambda *message: heard.append(message[-1]))
-        await put(queue)
-        await asyncio.sleep(0.2)
-        assert heard == []
-        waiting = asyncio.create_task(other.dequeue())
-        await waiting
-        waiting = asyncio.create_task(other.dequeue())
-        await asyncio.sleep(0.5)
-        await put(queue)
-        await asyncio.wait_for(waiting, 2)
-        assert "saq:enqueue" in heard
-    finally:
-        await connection.close()
-
-
 @pytest.mark.parametrize("delay", [0, 2])
 async def test_idle_worker_starts_a_job_at_its_time(
     queue: PostgresQueue, other: PostgresQueue, delay: int
@@ -373,50 +288,6 @@ async def test_password_is_asked_for_at_every_connect(database: str, registry: R
         await queue.disconnect()
 
 
-@pytest.mark.parametrize("statement", ["CLAIM", "PROMOTE", "SETTLE", "TAKE_OVER", "OWNED", "ABORT"])
-async def test_hot_statement_reads_no_table_from_end_to_end(
-    queue: PostgresQueue, statement: str
-) -> None:
-    arguments: dict[str, list[Any]] = {
-        "CLAIM": ["default", 10, "w", False, []],
-        "PROMOTE": ["default"],
-        "SETTLE": [["k"], [1], ["complete"], [None], [None], [0.0], [0], [60]],
-        "TAKE_OVER": ["w", "default", 12.0, "saq:default"],
-        "OWNED": ["default", "w"],
-        "ABORT": ["k", "default", "x"],
-    }
-    plan = "\n".join(
-        row[0]
-        for row in await queue.fetch(
-            "EXPLAIN " + getattr(statements, statement), *arguments[statement]
-        )
-    )
-    assert "Seq Scan on saq_jobs" not in plan, plan
-    assert "saq_jobs_" in plan
-
-
-async def test_claim_stays_fast_beside_a_million_other_jobs(queue: PostgresQueue) -> None:
-    rows = 100_000  # a tenth, for the test's time; `make bench` has the million
-    for status, scheduled, is_delayed in (
-        ("queued", "0", "FALSE"), ("queued", "4102444800", "TRUE"), ("complete", "0", "FALSE"),
-    ):  # fmt: skip
-        await queue.pool.execute(
-            "INSERT INTO saq_jobs (key, job, queue, status, scheduled, is_delayed, task, expire_at)"
-            f" SELECT '{status}{is_delayed}' || n, '{{\"function\": \"sleep\"}}', 'default',"
-            f" '{status}', {scheduled}, {is_delayed}, 'sleep', 4102444800"
-            f" FROM generate_series(1, {rows}) AS n",
-            timeout=60,
-        )
-    (row,) = await queue.fetch("SELECT count(*) FROM saq_jobs")
-    assert row["count"] == 3 * rows
-    plan = await queue.pool.fetch(
-        "EXPLAIN (ANALYZE, BUFFERS, FORMAT TEXT) " + statements.CLAIM, "default", 10, "w", False, []
-    )
-    text = "\n".join(line[0] for line in plan)
-    removed = [int(found) for found in re.findall(r"Rows Removed by Filter: (\d+)", text)]
-    assert sum(removed) < 100, text
-
-
 async def test_finish_by_a_process_that_does_not_hold_the_job_is_refused(
     queue: PostgresQueue, other: PostgresQueue, ledger: Ledger
 ) -> None:
@@ -449,47 +320,6 @@ async def test_retry_by_hand_leaves_nothing_of_the_last_run(queue: PostgresQueue
     seen = await queue.job(job.key)
     assert seen is not None
     assert (seen.result, seen.error, seen.kwargs) == (None, None, job.kwargs)
-
-
-async def test_open_transaction_on_one_key_keeps_no_other_job_waiting_for_long(
-    queue: PostgresQueue, database: str
-) -> None:
-    connection = await asyncpg.connect(database)
-    try:
-        async with connection.transaction():
-            await queue.enqueue("sleep", seconds=0, key="theirs", connection=connection)
-            async with asyncio.timeout(4):
-                answers = await asyncio.gather(
-                    *(put(queue) for _ in range(5)),
-                    queue.enqueue("sleep", seconds=0, key="theirs"),
-                    *(put(queue) for _ in range(5)),
-                    return_exceptions=True,
-                )
-            failed = [answer for answer in answers if isinstance(answer, BaseException)]
-            assert [type(error) for error in failed] == [asyncpg.LockNotAvailableError]
-    finally:
-        await connection.close()
-
-
-async def test_locked_row_keeps_no_other_outcome_from_being_written(
-    queue: PostgresQueue, database: str, ledger: Ledger
-) -> None:
-    jobs = [await put(queue) for _ in range(8)]
-    held = [await claim(queue) for _ in jobs]
-    connection = await asyncpg.connect(database)
-    try:
-        async with connection.transaction():
-            await connection.execute("SELECT FROM saq_jobs WHERE key = $1 FOR UPDATE", held[0].key)
-            outcomes = [
-                asyncio.create_task(queue.finish(job, Status.COMPLETE, result=None)) for job in held
-            ]
-            async with asyncio.timeout(4):
-                await asyncio.gather(*outcomes[1:])
-            assert not outcomes[0].done()
-        await outcomes[0]
-        assert await ledger.status(held[0].key) == "complete"
-    finally:
-        await connection.close()
 
 
 async def test_worker_that_has_just_started_takes_over_nothing_yet(

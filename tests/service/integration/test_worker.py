@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 from saq import Job
 
 from service.queue.postgres import PostgresQueue
 from service.queue.registry import Registry
-from tests.conftest import ROOT, OwnServer, Processes, free_port, until
+from tests.conftest import ROOT, OwnServer, Processes, exit_status, free_port, until
 from tests.service.integration.conftest import Ledger
 from tests.service.tasks import LEDGER
 
@@ -27,12 +26,6 @@ def _get(url: str) -> Any:
     with contextlib.suppress(httpx.HTTPError):
         return httpx.get(url).json()
     return None
-
-
-async def _exit_status(child: Worker, seconds: float) -> int:
-    await until(lambda: child.poll() is not None, seconds=seconds, what="the worker has ended")
-    assert child.returncode is not None
-    return child.returncode
 
 
 async def test_completed_job_is_tracked_with_its_times_and_worker(
@@ -265,68 +258,6 @@ async def test_late_finish_of_a_frozen_worker_is_refused(
     assert await ledger.tracked(job.key) == first
 
 
-async def test_idle_worker_is_gone_one_second_after_sigterm(ledger: Ledger, worker: Worker) -> None:
-    worker.send_signal(signal.SIGTERM)
-    assert await _exit_status(worker, 1.0) == 0
-    assert (await ledger.events())[-1] == "worker stop"
-    rows = await ledger.pool.fetch("SELECT * FROM queue_workers")
-    assert rows == []
-
-
-@pytest.mark.parametrize("variable", ["HANG_AT_START", "HANG_AT_STOP"])
-async def test_hook_that_hangs_does_not_keep_the_process_after_sigterm(
-    ledger: Ledger, processes: Processes, variable: str
-) -> None:
-    child = processes.start("worker", **{variable: "60"})
-    await ledger.until_event("worker start")  # written by the hook before
-    child.send_signal(signal.SIGTERM)
-    assert await _exit_status(child, 15) == 0
-    assert "worker stopped" in processes.log(child)
-
-
-async def test_sigterm_lets_the_running_job_finish_and_starts_no_other(
-    queue: PostgresQueue, ledger: Ledger, worker: Worker
-) -> None:
-    job = await queue.enqueue("sleep", seconds=2)
-    assert job is not None
-    await ledger.until_event("start")
-    worker.send_signal(signal.SIGTERM)
-    for _ in range(20):
-        await queue.enqueue("sleep", seconds=0)
-    assert await _exit_status(worker, 5.0) == 0
-    assert await ledger.status(job.key) == "complete"
-    assert (await ledger.events()).count("start") == 1
-
-
-@pytest.mark.parametrize("task", ["sleep", "sleep_through_cancel"])
-async def test_job_longer_than_the_drain_is_queued_again_at_no_attempt(
-    queue: PostgresQueue, ledger: Ledger, processes: Processes, task: str
-) -> None:
-    worker = processes.start("worker", DRAIN_SECONDS="1")
-    job = await queue.enqueue(task, seconds=60)
-    assert job is not None
-    await ledger.until_event("start")
-    worker.send_signal(signal.SIGTERM)
-    assert await _exit_status(worker, 1 + 5 + 5) == 0
-    row = await ledger.tracked(job.key)
-    assert (row["status"], row["attempts"], row["crashes"]) == ("queued", 0, 0)
-    assert "shutdown" in row["error"]
-
-
-async def test_plain_function_longer_than_the_drain_does_not_keep_the_process(
-    queue: PostgresQueue, ledger: Ledger, processes: Processes, tmp_path: Path
-) -> None:
-    worker = processes.start("worker", DRAIN_SECONDS="1")
-    path = tmp_path / "ledger"
-    job = await queue.enqueue("sleep_in_thread", seconds=60, path=str(path))
-    assert job is not None
-    await until(path.exists)
-    worker.send_signal(signal.SIGTERM)
-    assert await _exit_status(worker, 1 + 5 + 5) == 0
-    row = await ledger.tracked(job.key)
-    assert (row["status"], row["attempts"]) == ("queued", 0)
-
-
 async def test_job_that_kills_three_workers_is_failed_for_good(
     queue: PostgresQueue, ledger: Ledger, processes: Processes
 ) -> None:
@@ -334,7 +265,7 @@ async def test_job_that_kills_three_workers_is_failed_for_good(
     assert job is not None
     for death in range(1, 4):
         worker = processes.start("worker")
-        await _exit_status(worker, 10)
+        await exit_status(worker, 10)
         # the next worker would take the job only after the lease: end it now
         await queue.pool.execute(
             "UPDATE queue_workers SET expires_at = now() - interval '1 s' WHERE id <> $1",
