@@ -1,13 +1,13 @@
 """The lines that CloudWatch reads metrics from."""
 
 import json
-from typing import Literal
+import subprocess
+import sys
 
 import pytest
 
-from service import logs, metrics
+from service import metrics
 from service.contract import METRIC_NAMESPACE, Metric, MetricDimension
-from service.settings import Settings
 
 DIMENSIONS = {
     MetricDimension.APP: "shop",
@@ -43,12 +43,23 @@ def test_line_is_what_the_embedded_metric_format_asks_for() -> None:
     assert "\n" not in line
 
 
+WRITE = """
+import sys
+from service import logs, metrics
+from service.contract import Metric
+from service.settings import Settings
+
+logs.configure(Settings.model_construct(log_level="error", log_format=sys.argv[1]), "worker")
+metrics.write({}, {Metric.BACKLOG: 0})
+"""
+
+
 @pytest.mark.parametrize(("log_format", "lines"), [("json", 1), ("pretty", 0)])
 def test_line_stands_alone_at_any_log_level_and_not_among_lines_for_people(
-    capsys: pytest.CaptureFixture[str], log_format: Literal["json", "pretty"], lines: int
+    log_format: str, lines: int
 ) -> None:
-    logs.configure(Settings.model_construct(log_level="error", log_format=log_format), "worker")
-    metrics.write(DIMENSIONS, {Metric.BACKLOG: 0})
-    found = capsys.readouterr().out.splitlines()
+    # in a process of its own: logging is configured once, for all that runs in one
+    command = [sys.executable, "-c", WRITE, log_format]
+    found = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     assert len(found) == lines
     assert all("_aws" in json.loads(line) for line in found)
