@@ -234,6 +234,16 @@ class Bucket:
         self.name = name
         self._client: S3Client = boto3.Session().client("s3", region_name=region, config=S3_CONFIG)
 
+    def put(self, key: str, body: bytes, content_type: str) -> None:
+        """Make an object in one piece."""
+        with _s3_errors():
+            self._client.put_object(Bucket=self.name, Key=key, Body=body, ContentType=content_type)
+
+    def get(self, key: str) -> bytes:
+        """The whole object."""
+        with _s3_errors():
+            return self._client.get_object(Bucket=self.name, Key=key)["Body"].read()
+
     def start_upload(self, key: str, content_type: str) -> str:
         """Begin an object that comes in parts; the id of its upload."""
         with _s3_errors():

@@ -118,6 +118,8 @@ MIGRATE_CONNECTIONS = 1
 # Where each process may keep objects: the API writes uploads, the worker results, both read both.
 UPLOADS_PREFIX = "uploads/"
 RESULTS_PREFIX = "results/"
+PAYLOADS_PREFIX = "payloads/"  # of jobs: both write and read them
+LARGE_PAYLOAD_DAYS = 60  # the bucket keeps one
 
 RDS_CA_FILE = "/etc/ssl/rds-global-bundle.pem"  # in the image: RDS's roots are in no system's store
 USER = "10001:10001"  # uid and gid of every container
@@ -134,5 +136,7 @@ KEEP_ALIVE_SECONDS = 75  # above the load balancer's 60 s idle timeout, or it se
 HEARTBEAT_FILE = "/tmp/moorage-worker-heartbeat"  # noqa: S108 - an empty volume in the ECS task
 HEARTBEAT_MAX_AGE_SECONDS = 30  # an older heartbeat fails the container's health check
 
-PAYLOAD_MAX_BYTES = 64 * 1024  # a job's payload as JSON; larger things go to S3 by reference
+PAYLOAD_MAX_BYTES = 64 * 1024  # of a payload as JSON, in the job's row; a larger one goes to S3
+LARGE_PAYLOAD_MAX_BYTES = 5 * 1024 * 1024  # worker and API have it in memory
 BODY_MAX_BYTES = 128 * 1024  # a request's body: a full payload and its options
+JOB_BODY_MAX_BYTES = 6 * 1024 * 1024  # of a request that enqueues any job

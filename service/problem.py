@@ -8,14 +8,14 @@ import msgspec
 from litestar import Response
 from litestar.openapi.datastructures import ResponseSpec
 
-from service.contract import BODY_MAX_BYTES, UI_PATH
+from service.contract import BODY_MAX_BYTES, JOB_BODY_MAX_BYTES, UI_PATH
 
 MEDIA_TYPE = "application/problem+json"
 PHRASES = {status.value: status.phrase for status in HTTPStatus}
 DETAILS = {
     404: "There is nothing at this path.",
     405: "The path does not take this method; the header Allow has those it takes.",
-    413: f"A body may have {BODY_MAX_BYTES} bytes.",
+    413: f"A body may have {BODY_MAX_BYTES} bytes, that of a job {JOB_BODY_MAX_BYTES}.",
 }
 # msgspec names these fields in its sentence only, not in its path.
 FIELD_IN_REASON = re.compile(r"^Object (?:missing required|contains unknown) field `(.+)`$")

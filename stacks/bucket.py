@@ -6,6 +6,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
+from service.contract import LARGE_PAYLOAD_DAYS, PAYLOADS_PREFIX
 from stacks.acknowledge import acknowledge
 from stacks.config import Stage
 from stacks.stage_stack import removal_policy
@@ -60,7 +61,7 @@ class LogBucket(s3.Bucket):
 
 
 class DataBucket(s3.Bucket):
-    """Private, TLS only, encrypted, with 30 days of old versions."""
+    """Private, TLS only, encrypted, with 30 days of old versions; payloads of jobs end."""
 
     def __init__(
         self, scope: Construct, id: str, *, stage: Stage, key: kms.IKey, logs: s3.IBucket
@@ -83,8 +84,12 @@ class DataBucket(s3.Bucket):
             lifecycle_rules=[
                 s3.LifecycleRule(
                     noncurrent_version_expiration=Duration.days(OLD_VERSION_DAYS),
+                    expired_object_delete_marker=True,
                     abort_incomplete_multipart_upload_after=Duration.days(UNFINISHED_UPLOAD_DAYS),
-                )
+                ),
+                s3.LifecycleRule(
+                    prefix=PAYLOADS_PREFIX, expiration=Duration.days(LARGE_PAYLOAD_DAYS)
+                ),
             ],
         )
         acknowledge(

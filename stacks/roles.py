@@ -6,11 +6,13 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from service.contract import RESULTS_PREFIX, UPLOADS_PREFIX, ProcessName
+from service.contract import PAYLOADS_PREFIX, RESULTS_PREFIX, UPLOADS_PREFIX, ProcessName
 from stacks.acknowledge import acknowledge
 from stacks.config import Stage
 from stacks.data_stack import DataStack, bucket_export
 from stacks.image import Image
+
+PREFIXES = (UPLOADS_PREFIX, RESULTS_PREFIX, PAYLOADS_PREFIX)
 
 
 class TaskRoles(Construct):
@@ -65,7 +67,7 @@ class TaskRoles(Construct):
     def _acknowledge(
         self, policy: iam.ManagedPolicy, process: ProcessName, stage: Stage, *, with_exec: bool
     ) -> None:
-        for prefix in (UPLOADS_PREFIX, RESULTS_PREFIX):
+        for prefix in PREFIXES:
             acknowledge(
                 policy,
                 "The objects under one prefix of the stage's bucket.",
@@ -169,13 +171,18 @@ def _bucket_statements(
     process: ProcessName, data: DataStack, key: kms.IKey
 ) -> list[iam.PolicyStatement]:
     own = UPLOADS_PREFIX if process is ProcessName.API else RESULTS_PREFIX
-    both = [f"{data.bucket_arn}/{name}*" for name in (UPLOADS_PREFIX, RESULTS_PREFIX)]
+    every = [f"{data.bucket_arn}/{name}*" for name in PREFIXES]
     return [
-        iam.PolicyStatement(sid="ReadObjects", actions=["s3:GetObject"], resources=both),
+        iam.PolicyStatement(sid="ReadObjects", actions=["s3:GetObject"], resources=every),
         iam.PolicyStatement(
             sid="WriteObjects",
             actions=["s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"],
             resources=[f"{data.bucket_arn}/{own}*"],
+        ),
+        iam.PolicyStatement(
+            sid="WritePayloads",
+            actions=["s3:PutObject"],
+            resources=[f"{data.bucket_arn}/{PAYLOADS_PREFIX}*"],
         ),
         _key_statement(key, "UseBucketKey", "s3", ["kms:Decrypt", "kms:GenerateDataKey"]),
     ]

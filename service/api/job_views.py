@@ -53,10 +53,15 @@ class JobSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JobDetail(JobSummary, frozen=True, kw_only=True):
-    """One job, with its payload and result for as long as the queue keeps them."""
+    """One job, with its payload and result for as long as the queue keeps them.
+
+    A payload over 64 KiB is an object in the stage's bucket, and `payload` is null.
+    """
 
     is_kept: bool
     payload: dict[str, Any] | None
+    payload_object: str | None
+    """The key of that object."""
     result: Any
     progress: float | None
     """0 to 100, as the task says."""

@@ -28,10 +28,11 @@ from service.api.job_views import (
     JobSummary,
     StatusName,
 )
+from service.contract import JOB_BODY_MAX_BYTES
 from service.paging import Cursor, Limit, position, refuse_others
 from service.problem import documented
 from service.queue.base import BULK_JOBS, JobQueue
-from service.queue.dispatch import build_job
+from service.queue.dispatch import LARGE_PAYLOAD, build_job
 from service.queue.errors import JobNotFoundError, JobStateError
 from service.queue.progress import MESSAGE
 from service.queue.registry import Registry
@@ -59,6 +60,7 @@ NEW_JOB = Body(
     status_code=202,
     summary="Enqueue a task",
     operation_id="EnqueueJob",
+    request_max_body_size=JOB_BODY_MAX_BYTES,
     responses=documented(403, 404, 413, 415, 422)
     | {
         200: ResponseSpec(
@@ -164,7 +166,8 @@ async def read_job(key: FromPath[str], queue: NamedDependency[JobQueue]) -> JobD
     return JobDetail(
         **_summary(record),
         is_kept=job is not None,
-        payload=(job.kwargs or {}) if job else None,
+        payload=(job.kwargs or {}) if job and LARGE_PAYLOAD not in job.meta else None,
+        payload_object=job.meta.get(LARGE_PAYLOAD) if job else None,
         result=job.result if job else None,
         progress=round(job.progress * 100, 2) if job else None,
         message=job.meta.get(MESSAGE) if job else None,

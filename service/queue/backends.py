@@ -4,6 +4,7 @@ from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit, urlunsplit
 
 from service.aws import Messages, database_password, queue_password
 from service.queue.base import JobQueue
+from service.queue.large_payloads import LargePayloads
 from service.queue.postgres import PostgresQueue
 from service.queue.registry import Registry
 from service.settings import Settings, SettingsError
@@ -15,6 +16,7 @@ def create_queue(settings: Settings, registry: Registry) -> JobQueue:
     Raises `SettingsError` where the registry's tasks ask for what the backend cannot do.
     """
     queue = _create(settings, registry)
+    queue.large_payloads = LargePayloads(settings.bucket, settings.aws_region)
     for option, reason in queue.lacks.items():
         using = sorted(task.name for task in registry.tasks.values() if getattr(task, option, None))
         if using:

@@ -18,8 +18,10 @@ from saq.queue.base import Queue
 
 from service.queue import statements as sql
 from service.queue.database import Connection, Database
+from service.queue.dispatch import LARGE_PAYLOAD
 from service.queue.errors import InvalidOptionError, JobNotFoundError, JobStateError
 from service.queue.job import LeasedJob
+from service.queue.large_payloads import LargePayloads
 from service.queue.reading import QueueStats
 from service.queue.recurring import Store
 from service.queue.registry import Registry
@@ -97,6 +99,7 @@ class JobQueue(Queue):
     ticker: Clock
     recurring: Store
     concurrency: int | None = None  # as the address of the queue wants it
+    large_payloads = LargePayloads(None, None)
     # Beside SAQ's own counts of this process (complete, failed, retried, aborted):
     started: int
     dead_letters: int  # jobs that killed their workers or cannot be read
@@ -178,6 +181,17 @@ class JobQueue(Queue):
 
     async def ping(self) -> None:
         """Raises one of `service.db.UNAVAILABLE` where what carries the jobs does not answer."""
+
+    async def _before_enqueue(self, job: Job) -> None:
+        await super()._before_enqueue(job)
+        if LARGE_PAYLOAD in job.meta and job.meta[LARGE_PAYLOAD] is None:
+            await self.large_payloads.put_aside(job)
+
+    async def payload(self, job: Job) -> dict[str, Any]:
+        """The job's payload, wherever it is. Raises what `LargePayloads.read` raises."""
+        if key := job.meta.get(LARGE_PAYLOAD):
+            return await self.large_payloads.read(key)
+        return job.kwargs or {}
 
     def check_able(self, job: Job) -> None:
         """Raises `InvalidOptionError` where the job asks for what this backend lacks."""

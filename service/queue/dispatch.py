@@ -14,9 +14,13 @@ import structlog
 from msgspec import Meta
 from saq import Job
 
+from service import contract
 from service.queue.errors import InvalidOptionError
 from service.queue.registry import Registry
 
+# In the meta of a job whose payload is too large for its row: the key of the object in the bucket,
+# or None until it is there.
+LARGE_PAYLOAD = "large_payload"
 REQUEST_ID = "request_id"  # in the log context, and in a job's meta on its way to the worker
 
 # What the queue itself writes into a job; nobody else may.
@@ -91,13 +95,18 @@ def build_job(
         )
         if (value := getattr(options, option)) is not None
     }
-    request_id = structlog.contextvars.get_contextvars().get(REQUEST_ID)
+    encoded, size = task.encode(payload)
+    meta: dict[str, Any] = {}
+    if request_id := structlog.contextvars.get_contextvars().get(REQUEST_ID):
+        meta[REQUEST_ID] = request_id
+    if size > contract.PAYLOAD_MAX_BYTES:
+        meta[LARGE_PAYLOAD] = None
     return Job(
         key=given.pop("key", None) or new_key(),
         function=task.name,
-        kwargs=task.encode(payload),
+        kwargs=encoded,
         scheduled=options.scheduled,
-        meta={REQUEST_ID: request_id} if request_id else {},
+        meta=meta,
         **{
             "timeout": task.timeout,
             "retries": task.retries,
@@ -139,6 +148,8 @@ def job_from_call(registry: Registry, name: str, arguments: Mapping[str, Any]) -
         payload |= others.pop("kwargs")  # the payload in one piece, as SAQ's cron jobs give it
     payload |= others  # unknown to both: the payload's check names it
     job = build_job(registry, name, payload, _options(options))
+    if isinstance(job_fields.get("meta"), dict):
+        job_fields["meta"] = {**job_fields["meta"], **job.meta}
     return dataclasses.replace(job, **job_fields) if job_fields else job
 
 
@@ -160,7 +171,12 @@ def check_job(registry: Registry, job: Job) -> Job:
     if not 0 <= job.priority <= 32767:
         raise InvalidOptionError("priority", "must be 0 to 32767")
     job.function = task.name
-    job.kwargs = task.encode(job.kwargs or {})
+    if job.meta.get(LARGE_PAYLOAD) and not job.kwargs:
+        return job  # it has been enqueued before
+    job.kwargs, size = task.encode(job.kwargs or {})
+    job.meta.pop(LARGE_PAYLOAD, None)
+    if size > contract.PAYLOAD_MAX_BYTES:
+        job.meta[LARGE_PAYLOAD] = None
     return job
 
 

@@ -35,7 +35,7 @@ class InvalidPayloadError(QueueError):
 
 
 class PayloadTooLargeError(InvalidPayloadError):
-    """The payload is over the limit; put large things into S3 and send their key."""
+    """The payload is over the limit of this process, or of a schedule."""
 
 
 class InvalidOptionError(QueueError):

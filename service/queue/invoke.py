@@ -2,15 +2,14 @@
 
 import asyncio
 import contextvars
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from saq import Job
-
 from service.queue.context import Context
+from service.queue.dispatch import LARGE_PAYLOAD
 from service.queue.registry import Registry, Task, TaskFunction
 
 
@@ -29,10 +28,10 @@ class Call:
         return self.task.function(context, **self.arguments)
 
 
-def prepare(registry: Registry, job: Job) -> Call:
+def prepare(registry: Registry, name: str, payload: Mapping[str, Any]) -> Call:
     """The call that a job asks for. Raises `UnknownTaskError`, `InvalidPayloadError`."""
-    task = registry.get(job.function)
-    return Call(task, task.decode(job.kwargs or {}))
+    task = registry.get(name)
+    return Call(task, task.decode(payload))
 
 
 async def run_in_thread(pool: Executor, function: Callable[[], Any]) -> Any:
@@ -62,6 +61,8 @@ def functions(registry: Registry) -> list[tuple[str, TaskFunction]]:
 
     def runner(task: Task) -> TaskFunction:
         async def run(context: dict[str, Any], /, **payload: Any) -> Any:
+            if LARGE_PAYLOAD in context["job"].meta:
+                payload = await context["job"].queue.payload(context["job"])
             call = Call(task, task.decode(payload))
             own = Context(context, loop=asyncio.get_running_loop())
             if call.is_async:

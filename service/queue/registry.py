@@ -60,21 +60,21 @@ class Task:
     source: str = ""  # file:line
     is_async: bool = True
 
-    def encode(self, payload: Mapping[str, Any]) -> dict[str, Any]:
-        """Check `payload` against the function's annotations and make it JSON-safe.
+    def encode(self, payload: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
+        """Check `payload` against the function's annotations and make it JSON-safe; its bytes too.
 
-        Raises `InvalidPayloadError` with the field's path, `PayloadTooLargeError` over 64 KiB.
+        Raises `InvalidPayloadError` with the field's path, `PayloadTooLargeError` over 5 MiB.
         """
         encoded: dict[str, Any] = msgspec.to_builtins(self._convert(payload), str_keys=True)
         size = len(msgspec.json.encode(encoded))
-        if size > contract.PAYLOAD_MAX_BYTES:
+        if size > contract.LARGE_PAYLOAD_MAX_BYTES:
             raise PayloadTooLargeError(
                 self.name,
                 "payload",
-                f"{size} bytes as JSON, the limit is {contract.PAYLOAD_MAX_BYTES}; "
+                f"{size} bytes as JSON, the limit is {contract.LARGE_PAYLOAD_MAX_BYTES}; "
                 "put large things into S3 and send their key",
             )
-        return encoded
+        return encoded, size
 
     def decode(self, payload: Mapping[str, Any]) -> dict[str, Any]:
         """The keyword arguments for the function, of the annotated types.

@@ -1,9 +1,10 @@
 """One run of a job in a slot: from its call to its outcome in the database."""
 
 import asyncio
+import contextlib
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,7 +12,7 @@ import structlog
 from saq import Status
 
 from service.queue.context import Context
-from service.queue.dispatch import REQUEST_ID
+from service.queue.dispatch import LARGE_PAYLOAD, REQUEST_ID
 from service.queue.errors import InvalidPayloadError, UnknownTaskError
 from service.queue.invoke import prepare, run_in_thread
 from service.queue.job import LeasedJob
@@ -95,9 +96,29 @@ class Run:
 
     async def _call(self, context: Context) -> tuple[Any, BaseException | None]:
         """What the task returned, or why it did not."""
-        call = prepare(self._registry, self.job)
+        payload = self.job.kwargs or {}
+        try:
+            if LARGE_PAYLOAD in self.job.meta:
+                with self._interruptible():
+                    payload = await self._worker.queue.payload(self.job)
+        except (Exception, asyncio.CancelledError) as error:
+            return None, error
+        call = prepare(self._registry, self.job.function, payload)
         if self.interruption is not None:
             return None, asyncio.CancelledError()
+        try:
+            with self._interruptible():
+                for hook in self._registry.before:
+                    await self._worker.run_hook(hook, context)
+                if call.is_async:
+                    return await call(context), None
+                return await run_in_thread(self._worker.pool, partial(call, context)), None
+        except BaseException as error:  # sys.exit() and a stray cancellation fail the job alone
+            return None, error
+
+    @contextlib.contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        """What may be cancelled, and takes `timeout` at the most."""
         self.is_calling = True
         timer = None
         if self.job.timeout:
@@ -105,13 +126,7 @@ class Run:
             timer = loop.call_later(self.job.timeout, self.interrupt, "timed out")
         self._wait_for_a_word()
         try:
-            for hook in self._registry.before:
-                await self._worker.run_hook(hook, context)
-            if call.is_async:
-                return await call(context), None
-            return await run_in_thread(self._worker.pool, partial(call, context)), None
-        except BaseException as error:  # sys.exit() and a stray cancellation fail the job alone
-            return None, error
+            yield
         finally:
             self.is_calling = False
             for each in (timer, self._silence):

@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from service.contract import PAYLOAD_MAX_BYTES
 from service.queue.cron import Timing, TimingError
-from service.queue.dispatch import build_job
+from service.queue.dispatch import LARGE_PAYLOAD, build_job
 from service.queue.errors import (
     InvalidOptionError,
+    PayloadTooLargeError,
     ScheduleExistsError,
     ScheduleIsDeclaredError,
     ScheduleNotFoundError,
@@ -59,6 +61,10 @@ async def create_schedule(queue: "JobQueue", request: ScheduleRequest) -> Recurr
     """
     timing = _timing(request)
     job = build_job(queue.registry, request.task, request.payload)
+    if LARGE_PAYLOAD in job.meta:
+        raise PayloadTooLargeError(
+            job.function, "payload", f"a schedule's has {PAYLOAD_MAX_BYTES} bytes at the most"
+        )
     now = await queue.ticker.database_now()
     is_made = await queue.recurring.create(
         NewRecurring(

@@ -4,11 +4,14 @@ import os
 import time
 from typing import Any
 
+import boto3
 import httpx
 import pytest
 
+from service.contract import JOB_BODY_MAX_BYTES, LARGE_PAYLOAD_MAX_BYTES
 from service.settings import Settings
 from tests.conftest import Processes
+from tests.service.backends.conftest import REGION
 from tests.service.integration.api_process import start_api
 
 JOBS = "/api/v1/jobs"
@@ -95,3 +98,27 @@ def test_a_worker_of_its_own_cannot_share_memory(processes: Processes) -> None:
     api = processes.start("api", QUEUE_DSN="memory://")
     assert api.wait(20) == 2
     assert "WORKER_MODE: must be in-process" in processes.log(api)
+
+
+def test_a_large_payload_is_taken_and_shown_by_its_key(
+    aws: object, processes: Processes, environment: dict[str, str]
+) -> None:
+    bucket = f"api-{time.monotonic_ns()}"
+    boto3.client("s3", region_name=REGION).create_bucket(Bucket=bucket)
+    environment |= {name: os.environ[name] for name in os.environ if name.startswith("AWS_")}  # noqa: TID251
+    environment |= {"BUCKET": bucket, "AWS_REGION": REGION, "WORKER_MODE": "in-process"}
+    with start_api(processes, **environment).client() as http:
+        payload = {"times": 0, "text": "x" * 300_000}
+        sent = http.post(JOBS, json={"task": "fail", "payload": payload})
+        assert sent.status_code == 202, sent.text
+        done = when(http, sent.headers["Location"], "complete")
+        assert (done["payload"], done["payload_object"][:9]) == (None, "payloads/")
+
+        payload["text"] = "x" * LARGE_PAYLOAD_MAX_BYTES
+        refused = http.post(JOBS, json={"task": "fail", "payload": payload})
+        assert refused.status_code == 413
+        assert refused.json()["errors"][0]["field"] == "payload"
+        payload["text"] = "x" * JOB_BODY_MAX_BYTES
+        refused = http.post(JOBS, json={"task": "fail", "payload": payload})
+        assert refused.status_code == 413
+        assert str(JOB_BODY_MAX_BYTES) in refused.json()["detail"]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from service.contract import PAYLOAD_MAX_BYTES
+from service.contract import LARGE_PAYLOAD_MAX_BYTES
 from service.queue.context import Context
 from service.queue.errors import InvalidPayloadError, PayloadTooLargeError, UnknownTaskError
 from service.queue.registry import RegistrationError, Registry, discover
@@ -140,7 +140,7 @@ def test_payload_survives_the_way_to_the_worker_with_its_types(registry: Registr
 
     order, due = uuid.uuid4(), datetime.now(UTC)
     task = registry.get("ship")
-    sent = task.encode({"to": Address("Main"), "order": order, "due": due})
+    sent, _ = task.encode({"to": Address("Main"), "order": order, "due": due})
     assert sent["to"] == {"street": "Main", "city": "Bern"}
     got = task.decode(sent)
     assert got == {"to": Address("Main"), "order": order, "due": due, "tags": []}
@@ -174,9 +174,10 @@ def test_payload_over_the_limit_is_refused(registry: Registry) -> None:
     @registry.task
     def store(ctx: Context, *, text: str) -> None: ...
 
-    registry.get("store").encode({"text": "x" * (PAYLOAD_MAX_BYTES - 20)})
+    _, size = registry.get("store").encode({"text": "x" * (LARGE_PAYLOAD_MAX_BYTES - 20)})
+    assert size == LARGE_PAYLOAD_MAX_BYTES - 20 + len('{"text":""}')
     with pytest.raises(PayloadTooLargeError, match="S3"):
-        registry.get("store").encode({"text": "x" * PAYLOAD_MAX_BYTES})
+        registry.get("store").encode({"text": "x" * LARGE_PAYLOAD_MAX_BYTES})
 
 
 def test_domains_are_found_by_themselves() -> None:

@@ -166,7 +166,7 @@ def mistakes_in_buckets_can_be_undone(templates: Templates) -> None:
     """S3.13, S3.14, CKV_AWS_21: versions, and an end to old ones and to half uploads."""
     for bucket in templates.all(BUCKET):
         assert bucket.get("VersioningConfiguration.Status") == "Enabled"
-        (rule,) = bucket.get("LifecycleConfiguration.Rules")
+        rule = bucket.get("LifecycleConfiguration.Rules")[0]
         assert rule["Status"] == "Enabled"
         assert rule["AbortIncompleteMultipartUpload"]["DaysAfterInitiation"] == 7
         is_log = bucket.id.startswith("LogBucket")
@@ -174,6 +174,15 @@ def mistakes_in_buckets_can_be_undone(templates: Templates) -> None:
         assert rule.get("ExpirationInDays") == (
             templates.stage.log_retention_days if is_log else None
         )
+        assert rule.get("ExpiredObjectDeleteMarker") is (None if is_log else True)
+        assert "Prefix" not in rule
+
+
+def payloads_of_jobs_end(templates: Templates) -> None:
+    """S3.13: after the sixty days that the service counts on, and nothing else does."""
+    _, rule = templates.one(BUCKET, "Bucket").get("LifecycleConfiguration.Rules")
+    assert rule == {"Prefix": "payloads/", "ExpirationInDays": 60, "Status": "Enabled"}
+    assert len(templates.one(BUCKET, "LogBucket").get("LifecycleConfiguration.Rules")) == 1
 
 
 def access_to_the_bucket_is_logged(templates: Templates) -> None:
