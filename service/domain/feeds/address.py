@@ -6,8 +6,10 @@ import socket
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-# IPv6 that a translator or tunnel may turn into any IPv4 address, a private one included.
-TRANSLATED = tuple(ipaddress.IPv6Network(net) for net in ("64:ff9b::/96", "2002::/16"))
+# All of IPv6 that is given out. Outside of it are former site-local addresses and those that hold
+# an IPv4 address, for which `is_global` is true in part (fec0::1, ::127.0.0.1, 64:ff9b:1::a00:1).
+UNICAST = ipaddress.IPv6Network("2000::/3")
+TUNNEL = ipaddress.IPv6Network("2002::/16")  # leads to any IPv4 address, a private one included
 
 
 def is_public(address: Address) -> bool:
@@ -15,7 +17,7 @@ def is_public(address: Address) -> bool:
     if isinstance(address, ipaddress.IPv6Address):
         if address.ipv4_mapped is not None:
             return is_public(address.ipv4_mapped)
-        if any(address in net for net in TRANSLATED):
+        if address not in UNICAST or address in TUNNEL:
             return False
     return address.is_global and not address.is_multicast
 

@@ -166,6 +166,8 @@ class Fetcher:
                 raise FeedError("it cannot be unpacked") from None
             if len(body) > self._max_bytes:
                 raise FeedError(f"it is larger than {self._max_bytes / 1e6:g} MB")
+            if unpack and unpack.eof:  # it would keep all that still comes, without end
+                break
         if unpack and not unpack.eof:
             raise FeedError("it ends in the middle", is_temporary=True)
         return bytes(body)

@@ -56,7 +56,7 @@ class FeedServer:
 
     def answer(self, to: BaseHTTPRequestHandler) -> None:
         path = to.path
-        if path in ("/endless.xml", "/slow.xml"):
+        if path in ("/endless.xml", "/slow.xml", "/trailing.xml"):
             self._go_on(to)
         elif path in self.locations:
             self._send(to, 302, b"", Location=self.locations[path])
@@ -96,7 +96,11 @@ class FeedServer:
 
     def _go_on(self, to: BaseHTTPRequestHandler) -> None:
         to.send_response(200)
+        if to.path == "/trailing.xml":
+            to.send_header("Content-Encoding", "gzip")
         to.end_headers()
+        if to.path == "/trailing.xml":
+            to.wfile.write(gzip.compress((FILES / "rss.xml").read_bytes()))
         piece = b"<rss>" if to.path == "/slow.xml" else b"<rss>" * 2000
         while not self.ended.is_set():
             to.wfile.write(piece)

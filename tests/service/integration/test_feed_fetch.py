@@ -40,7 +40,8 @@ async def fetcher() -> AsyncIterator[Fetcher]:
         "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "169.254.170.2",
         "100.64.0.1", "0.0.0.0", "224.0.0.1", "255.255.255.255", "::1", "::", "fe80::1",
         "fd00:ec2::254", "::ffff:10.0.0.1", "::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe",
-        "2002:7f00:1::", "ff02::1",
+        "64:ff9b:1::a9fe:a9fe", "2002:7f00:1::", "ff02::1", "fec0::1", "::169.254.169.254",
+        "::ffff:0:10.0.0.1",
     ],
 )  # fmt: skip
 def test_no_private_address_is_public(address: str) -> None:
@@ -130,6 +131,14 @@ async def test_an_answer_that_unpacks_to_too_much_is_refused(
 ) -> None:
     with pytest.raises(FeedError, match=r"larger than 0\.3 MB"):
         await fetcher.fetch(server.url("/bomb.xml"))
+
+
+async def test_what_comes_after_the_end_of_a_packed_answer_is_not_taken(
+    server: FeedServer, fetcher: Fetcher
+) -> None:
+    answer = await fetcher.fetch(server.url("/trailing.xml"))
+    assert answer.body == (FILES / "rss.xml").read_bytes()
+    assert server.sent < 20 * LIMIT  # what the buffers of both ends took
 
 
 async def test_a_packed_answer_is_unpacked(server: FeedServer, fetcher: Fetcher) -> None:
