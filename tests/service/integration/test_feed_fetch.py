@@ -1,10 +1,12 @@
 """Fetching a feed: what the network may do to us, and where it may not lead us."""
 
 import ipaddress
+import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -32,6 +34,21 @@ async def fetcher() -> AsyncIterator[Fetcher]:
     made = Fetcher(may_connect=lambda address: address == HERE, max_bytes=LIMIT, seconds=10)
     yield made
     await made.close()
+
+
+@pytest.fixture
+def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[list[str]]]:
+    """Names that the network knows, each with the addresses of one answer after the other."""
+    known: dict[str, list[list[str]]] = {}
+    ask = socket.getaddrinfo
+
+    def getaddrinfo(host: Any, port: Any, *args: Any, **options: Any) -> list[Any]:
+        name = host.decode() if isinstance(host, bytes) else host
+        addresses = known[name].pop(0) if name in known else [name]
+        return [each for address in addresses for each in ask(address, port, *args, **options)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    return known
 
 
 @pytest.mark.parametrize(
@@ -76,6 +93,24 @@ async def test_a_redirect_to_a_private_address_is_refused(
     secret.close()
     assert [path for path, _ in server.seen] == ["/a", "/b"]
     assert secret.seen == []
+
+
+async def test_the_address_that_was_looked_at_is_the_one_that_is_asked(
+    server: FeedServer, fetcher: Fetcher, names: dict[str, list[list[str]]]
+) -> None:
+    names["rebound.test"] = [["127.0.0.1"], ["127.0.0.2"]]  # each time it is asked for
+    answer = await fetcher.fetch(server.url("/rss.xml", host="rebound.test"))
+    assert answer.body
+    assert names["rebound.test"] == [["127.0.0.2"]]
+
+
+async def test_a_name_with_a_private_address_among_others_is_refused(
+    server: FeedServer, fetcher: Fetcher, names: dict[str, list[list[str]]]
+) -> None:
+    names["mixed.test"] = [["127.0.0.1", "127.0.0.2"]]
+    with pytest.raises(FeedError, match="not on the public internet"):
+        await fetcher.fetch(server.url("/rss.xml", host="mixed.test"))
+    assert server.seen == []
 
 
 @pytest.mark.parametrize(
