@@ -14,6 +14,7 @@ from service.contract import ProcessName
 from service.domain.feeds.fetch import Fetcher
 from service.queue.backends import create_queue
 from service.queue.base import JobQueue
+from service.queue.context import Context
 from service.queue.registry import Registry
 from service.settings import Settings, settings_of
 from service.worker import create_worker
@@ -27,6 +28,7 @@ class Domains:
 
     settings: Settings
     queue: JobQueue
+    context: Context  # of the worker: what start-up hooks have put there
 
     async def run(self, task: str, **arguments: Any) -> Job:
         """A new job of that task, once it has ended."""
@@ -84,7 +86,7 @@ async def working(
         may_connect=lambda address: str(address) == "127.0.0.1", max_bytes=LIMIT, seconds=10
     )
     try:
-        yield Domains(settings, queue)
+        yield Domains(settings, queue, worker.context)
     finally:
         await worker.stop()
         await running

@@ -5,9 +5,11 @@ from collections.abc import AsyncIterator, Iterator
 
 import asyncpg
 import httpx
+import psutil
 import pytest
 from saq import Status
 
+from service.domain.feeds.reader import Reader
 from service.queue.registry import Registry
 from tests.conftest import Processes, until
 from tests.service.integration.api_process import start_api
@@ -100,6 +102,22 @@ async def test_what_may_pass_is_tried_again_before_it_is_said_to_be_broken(
     assert (job.status, job.attempts) == (Status.COMPLETE, 2)
     assert job.result == {"status": "broken", "error": "its server answers 503"}
     assert len(server.seen) == 2
+
+
+async def test_a_feed_that_keeps_the_parser_busy_is_left(
+    domains: Domains, db: asyncpg.Connection, server: FeedServer
+) -> None:
+    url = server.url("/busy.xml")  # a minute and more: its time grows with the square of its size
+    server.bodies = {
+        "/busy.xml": b"<rss version='2.0'><channel><item><guid>1</guid><description><![CDATA["
+        + b"<!--" * 70_000 + b"]]></description></item></channel></rss>"
+    }  # fmt: skip
+    domains.context["reader"] = Reader(seconds=2)
+    await follow(db, url)
+    result = await domains.result("refresh_single_feed", feed_url=url)
+    assert result == {"status": "broken", "error": "cannot be read within 2 s"}
+    left = [child.cmdline() for child in psutil.Process().children()]
+    assert not [command for command in left if "service.domain.feeds.reader" in command]
 
 
 async def test_a_private_address_is_an_error_beside_the_feed(

@@ -1,11 +1,13 @@
 """What the feeds domain needs before its first job."""
 
 from service.domain.feeds.fetch import Fetcher
+from service.domain.feeds.reader import Reader
 from service.queue.context import Context
 from service.queue.registry import on_startup
 
 
 @on_startup
 async def open_fetcher(ctx: Context) -> None:
-    """Put what fetches feeds into `ctx["fetcher"]`."""
+    """Put what fetches feeds into `ctx["fetcher"]`, what reads them into `ctx["reader"]`."""
     ctx["fetcher"] = Fetcher()
+    ctx["reader"] = Reader()

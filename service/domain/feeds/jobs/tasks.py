@@ -1,16 +1,14 @@
 """Check one feed."""
 
-import asyncio
 from typing import Any
 
 from service.domain.feeds import store
 from service.domain.feeds.fetch import FeedError
-from service.domain.feeds.reading import read_feed
 from service.queue.context import Context
 from service.queue.registry import task
 
 
-@task(timeout=120, retries=3, retry_delay=30)
+@task(timeout=300, retries=3, retry_delay=30)
 async def refresh_single_feed(ctx: Context, *, feed_url: str) -> dict[str, Any]:
     """Fetch a feed of the table `feeds`, store its new entries and have them indexed.
 
@@ -27,7 +25,7 @@ async def refresh_single_feed(ctx: Context, *, feed_url: str) -> dict[str, Any]:
         if answer.body is None:
             await store.save_unchanged(ctx.pool, feed.id)
             return {"status": "unchanged"}
-        found = await asyncio.to_thread(read_feed, answer)
+        found = await ctx["reader"].read(answer)
     except FeedError as error:
         await store.save_error(ctx.pool, feed.id, str(error))
         if error.is_temporary and ctx.job.attempts < ctx.job.retries:
