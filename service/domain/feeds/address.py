@@ -22,6 +22,11 @@ def is_public(address: Address) -> bool:
     return address.is_global and not address.is_multicast
 
 
+def is_port(number: int) -> bool:
+    """One that can be connected to; httpx takes any number for a port."""
+    return 0 < number < 65536
+
+
 async def resolve(host: str, port: int) -> list[Address]:
     """The addresses of `host`, in the order to try them. Raises OSError where there is none."""
     loop = asyncio.get_running_loop()

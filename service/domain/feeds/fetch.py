@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from service.domain.feeds.address import Address, is_public, resolve
+from service.domain.feeds.address import Address, is_port, is_public, resolve
 
 MAX_BYTES = 5_000_000
 MAX_REDIRECTS = 5
@@ -126,6 +126,8 @@ class Fetcher:
             raise FeedError(f"leads to {str(url)[:200]!r}, which is no http:// or https:// address")
         if url.userinfo:
             raise FeedError("has a user name in its address")
+        if url.port is not None and not is_port(url.port):
+            raise FeedError(f"has the port {str(url.port)[:20]}, which is none")
         host = url.raw_host.decode("ascii")
         try:
             found = await resolve(host, url.port or (443 if url.scheme == "https" else 80))

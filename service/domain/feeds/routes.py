@@ -15,6 +15,7 @@ from litestar.params import Body, PathParameter
 from msgspec import Meta
 
 from service.domain.feeds import store
+from service.domain.feeds.address import is_port
 from service.domain.feeds.store import refresh_job, transaction_with_jobs
 from service.paging import LAST_ID, Cursor, Limit, position, refuse_others
 from service.problem import InvalidFieldError, documented
@@ -162,6 +163,8 @@ def _address(given: str) -> str:
         raise InvalidFieldError("url", f"is no address: {error}") from None
     if not url.raw_host or url.userinfo:
         raise InvalidFieldError("url", "must have a host, and neither user name nor password")
+    if url.port is not None and not is_port(url.port):
+        raise InvalidFieldError("url", "must have a port from 1 to 65535, or none")
     return str(url.copy_with(fragment=None))
 
 

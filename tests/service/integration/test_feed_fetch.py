@@ -119,6 +119,8 @@ async def test_a_name_with_a_private_address_among_others_is_refused(
         ("file:///etc/passwd", "no http:// or https:// address"),
         ("http://user:pass@127.0.0.1/", "has a user name"),
         ("http://[::1", "no address of a feed"),
+        ("http://127.0.0.1:65536/", "has the port 65536, which is none"),
+        (f"http://127.0.0.1:{10**20}/", "which is none"),
         ("/around", "more than 5 redirects"),
     ],
 )
