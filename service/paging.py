@@ -16,10 +16,12 @@ Limit = Annotated[int, QueryParameter(ge=1, le=PAGE_MAX_ITEMS)]
 
 
 def refuse_others(request: Request[Any, Any, Any], known: set[str]) -> None:
-    """Raises `InvalidFieldError` for a query parameter that is not among `known`."""
+    """Raises `InvalidFieldError` for a query parameter not among `known`, or given twice."""
     for name in request.query_params:
         if name not in known:
             raise InvalidFieldError(name, "is not a parameter of this")
+        if len(request.query_params.getall(name)) > 1:
+            raise InvalidFieldError(name, "is given more than once")
 
 
 def position(cursor: str | None) -> int | None:
