@@ -3,11 +3,14 @@
 import asyncio
 import json
 import time
+from collections import Counter
+from contextlib import AsyncExitStack
 from typing import Any
 
 import httpx
 import pytest
 
+from service.api.events import STREAMS_MAX
 from service.queue.postgres import PostgresQueue
 from tests.conftest import Processes, until
 from tests.service.integration.api_process import Api, start_api
@@ -168,6 +171,35 @@ async def test_streams_end_at_once_when_the_api_stops(
     assert await asyncio.to_thread(process.wait, 20) == 0
     assert time.monotonic() - began < 8, "the drain time is 20 s"
     assert [each["event"] for each in await following] == ["queued"]
+
+
+async def test_streams_are_bounded_and_the_place_of_a_client_that_left_is_free(
+    queue: PostgresQueue, processes: Processes
+) -> None:
+    api = start_api(processes)
+    key = await put(queue, "sleep", seconds=0)
+    limits = httpx.Limits(max_connections=None)
+    async with AsyncExitStack() as left, AsyncExitStack() as stack:
+        http = await left.enter_async_context(
+            httpx.AsyncClient(base_url=api.url, timeout=40, limits=limits)
+        )
+
+        async def open_stream() -> int:
+            answer = await stack.enter_async_context(
+                http.stream("GET", f"/api/v1/jobs/{key}/events")
+            )
+            return answer.status_code
+
+        codes = await asyncio.gather(*(open_stream() for _ in range(STREAMS_MAX)))
+        assert set(codes) == {200}
+
+        async def next_is(code: int) -> bool:
+            async with http.stream("GET", f"/api/v1/jobs/{key}/events") as answer:
+                return answer.status_code == code
+
+        await until(lambda: next_is(503), seconds=20, what="every place is taken")
+        await stack.aclose()
+        await until(lambda: next_is(200), seconds=20, what="the places are free again")
 
 
 async def test_a_stream_of_no_job_is_not_found(processes: Processes) -> None:
