@@ -2,8 +2,9 @@
 
 import asyncio
 import hashlib
+import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import msgspec
@@ -29,7 +30,7 @@ class Watch:
         self._queue = queue
         self._states: dict[str, JobEvent] = {}
         self._streams: dict[str, int] = {}  # by key, how many
-        self._changed = asyncio.Condition()
+        self._looked = asyncio.Condition()
         self._task: asyncio.Task[None] | None = None
         self.is_closed = False
 
@@ -37,18 +38,21 @@ class Watch:
         """The job's state now and at each change until it has ended; None to keep alive."""
         async with self._stream(key):
             last: JobEvent | None = None
+            spoken_at = time.monotonic()
             while not self.is_closed:
                 state = self._states.get(key)
                 if state is not None and state != last:
-                    last = state
+                    last, spoken_at = state, time.monotonic()
                     yield state
                     if state.status in ENDED:
                         return
-                try:
-                    async with asyncio.timeout(KEEP_ALIVE_SECONDS), self._changed:
-                        await self._changed.wait()
-                except TimeoutError:
+                elif time.monotonic() - spoken_at >= KEEP_ALIVE_SECONDS:
+                    spoken_at = time.monotonic()
                     yield None
+                # after each look; a look may also hang
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(KEEP_ALIVE_SECONDS), self._looked:
+                        await self._looked.wait()
 
     @asynccontextmanager
     async def _stream(self, key: str) -> AsyncIterator[None]:
@@ -71,8 +75,8 @@ class Watch:
     async def close(self) -> None:
         """End every stream: its client comes back, to another process."""
         self.is_closed = True
-        async with self._changed:
-            self._changed.notify_all()
+        async with self._looked:
+            self._looked.notify_all()
 
     async def _look_forever(self) -> None:
         while self._streams and not self.is_closed:
@@ -80,8 +84,8 @@ class Watch:
                 await self._look()
             except Exception as error:  # the streams stay, and hear again when it is back
                 log.warning("cannot look at the jobs", error=type(error).__name__)
-            async with self._changed:
-                self._changed.notify_all()
+            async with self._looked:
+                self._looked.notify_all()
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _look(self) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import time
-from collections import Counter
 from contextlib import AsyncExitStack
 from typing import Any
 
