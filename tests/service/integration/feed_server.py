@@ -22,6 +22,7 @@ class FeedServer:
     seen: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     locations: dict[str, str] = field(default_factory=dict)  # path → where it redirects to
     bodies: dict[str, bytes] = field(default_factory=dict)  # path → an answer of the test's own
+    etag: str = ETAG  # of /conditional.xml
     sent: int = 0  # bytes of the endless answer
 
     def __post_init__(self) -> None:
@@ -62,10 +63,10 @@ class FeedServer:
             self._send(to, 302, b"", Location=self.locations[path])
         elif path in self.bodies:
             self._send(to, 200, self.bodies[path])
-        elif path == "/conditional.xml" and to.headers.get("If-None-Match") == ETAG:
+        elif path == "/conditional.xml" and to.headers.get("If-None-Match") == self.etag:
             self._send(to, 304, b"")
         elif path == "/conditional.xml":
-            self._send(to, 200, (FILES / "rss.xml").read_bytes(), ETag=ETAG)
+            self._send(to, 200, (FILES / "rss.xml").read_bytes(), ETag=self.etag)
         elif path == "/page.html":
             self._send(to, 200, b"<!DOCTYPE html><html><body><h1>Hello</h1></body></html>")
         elif path == "/packed.xml":

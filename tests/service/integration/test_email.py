@@ -10,8 +10,10 @@ from moto.server import ThreadedMotoServer
 from moto.ses.models import ses_backends
 
 from service.queue.postgres import PostgresQueue
+from service.queue.registry import Registry
 from tests.conftest import Processes, free_port
 from tests.service.integration.conftest import Ledger
+from tests.service.integration.domain_worker import working
 
 REGION = "eu-central-1"
 MAIL: dict[str, Any] = {"to": "ada@example.com", "subject": "Grüezi", "body": "It works."}
@@ -62,3 +64,17 @@ async def test_refusal_by_ses_fails_the_job_with_its_reason(
     assert job is not None
     row = await ledger.until_status(job.key, "failed")
     assert "MessageRejected" in row["error"]
+
+
+async def test_a_second_run_leaves_one_message_in_the_outbox(
+    database: str, registry: Registry, ledger: Ledger
+) -> None:
+    async with working(database, registry) as domains:
+        job = await domains.run("send_email", **MAIL)
+        assert job.result == {"status": "kept"}
+        await domains.queue.retry(job, "again")
+        await domains.idle()
+        again = await domains.ended(job.key)
+    assert (again.status, again.result) == ("complete", {"status": "kept"})
+    (kept,) = await ledger.pool.fetch("SELECT job_key, recipient, subject, body FROM email_outbox")
+    assert tuple(kept) == (job.key, MAIL["to"], MAIL["subject"], MAIL["body"])

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from service.domain.feeds.address import is_public
 from service.domain.feeds.fetch import FeedError, Fetcher
-from service.domain.feeds.reading import read_feed
+from service.domain.feeds.reading import MAX_ENTRIES, read_feed
 from tests.service.integration.feed_server import ETAG, FILES, LIMIT, FeedServer
 
 HERE = ipaddress.ip_address("127.0.0.1")
@@ -223,6 +223,15 @@ async def test_what_has_not_changed_is_not_sent_again(server: FeedServer, fetche
     assert (first.body is None, again.body) == (False, None)
 
 
+@pytest.mark.parametrize("etag", ['"\u00fc"', '"' + "v" * 1000 + '"'])
+async def test_a_validator_that_cannot_be_sent_back_is_dropped(
+    server: FeedServer, fetcher: Fetcher, etag: str
+) -> None:
+    server.etag = etag
+    answer = await fetcher.fetch(server.url("/conditional.xml"))
+    assert (answer.etag, bool(answer.body)) == (None, True)
+
+
 async def test_rss_is_read_into_plain_text(server: FeedServer, fetcher: Fetcher) -> None:
     feed = read_feed(await fetcher.fetch(server.url("/rss.xml")))
     assert feed.title == "The Harbour Gazette"
@@ -273,6 +282,15 @@ async def test_what_the_parser_stumbles_over_is_a_broken_feed(
     }
     with pytest.raises(FeedError, match="cannot be read"):
         read_feed(await fetcher.fetch(server.url("/odd")))
+
+
+async def test_of_a_feed_with_very_many_entries_the_first_are_taken(
+    server: FeedServer, fetcher: Fetcher
+) -> None:
+    items = b"".join(b"<item><guid>%d</guid></item>" % number for number in range(MAX_ENTRIES + 9))
+    server.bodies = {"/many": b"<rss version='2.0'><channel>" + items + b"</channel></rss>"}
+    entries = read_feed(await fetcher.fetch(server.url("/many"))).entries
+    assert [entry.guid for entry in entries] == [str(number) for number in range(MAX_ENTRIES)]
 
 
 async def test_nothing_unstorable_comes_out_of_a_feed(server: FeedServer, fetcher: Fetcher) -> None:

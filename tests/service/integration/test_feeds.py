@@ -10,6 +10,7 @@ import pytest
 from saq import Status
 
 from service.domain.feeds.reader import Reader
+from service.domain.feeds.store import refresh_job, transaction_with_jobs
 from service.queue.registry import Registry
 from tests.conftest import Processes, until
 from tests.service.integration.api_process import start_api
@@ -176,6 +177,23 @@ async def test_indexing_follows_the_commit_where_the_jobs_are_kept_elsewhere(
         assert (await domains.result("refresh_single_feed", feed_url=url))["new_entries"] == 1
         await domains.idle()
     assert await db.fetchval("SELECT count(*) FROM search_documents") == 1
+
+
+async def test_no_job_is_enqueued_where_the_commit_fails(
+    database: str, domains: Domains, db: asyncpg.Connection
+) -> None:
+    await db.execute("CREATE TABLE pairs (id INT UNIQUE DEFERRABLE INITIALLY DEFERRED)")
+
+    async def enqueue_and_fail(pool: asyncpg.Pool) -> None:
+        joined = transaction_with_jobs(pool, domains.queue, domains.settings)
+        async with joined as (connection, jobs):
+            jobs.append(refresh_job(domains.queue, 1, "http://127.0.0.1/"))
+            await connection.execute("INSERT INTO pairs VALUES (1), (1)")
+
+    async with asyncpg.create_pool(database, min_size=0, max_size=1) as pool:
+        with pytest.raises(asyncpg.UniqueViolationError):
+            await enqueue_and_fail(pool)
+    assert await db.fetch("SELECT task FROM background_jobs") == []
 
 
 async def test_a_feed_is_followed_read_and_left_over_http(
