@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from typing import Any
+from urllib.parse import urljoin
 
 import feedparser
 
@@ -48,7 +49,8 @@ def read_feed(answer: Answer) -> Feed:
 
     Raises `FeedError` where it is no feed at all.
     """
-    headers = {"content-type": answer.content_type, "content-location": answer.url}
+    # Without the feed's address: a guid would be joined to it too, and change when the feed moves.
+    headers = {"content-type": answer.content_type}
     # A file object, for the library would open a string as a path or an address.
     try:
         parsed = feedparser.parse(io.BytesIO(answer.body or b""), response_headers=headers)
@@ -58,13 +60,13 @@ def read_feed(answer: Answer) -> Feed:
         raise FeedError("is neither RSS nor Atom")
     entries: dict[str, Entry] = {}
     for found in parsed.entries[:MAX_ENTRIES]:
-        if entry := _entry(found):
+        if entry := _entry(found, answer.url):
             entries.setdefault(entry.guid, entry)
     title = _text(parsed.feed, "title")[:TITLE_MAX_CHARACTERS]
     return Feed(title or None, list(entries.values()))
 
 
-def _entry(found: Mapping[str, Any]) -> Entry | None:
+def _entry(found: Mapping[str, Any], base: str) -> Entry | None:
     title = _text(found, "title")[:TITLE_MAX_CHARACTERS]
     contents = found.get("content") or []
     summary = _plain(contents[0]) if contents else _text(found, "summary")
@@ -74,17 +76,25 @@ def _entry(found: Mapping[str, Any]) -> Entry | None:
         if not title and not summary:
             return None
         guid = _digest(f"{title}\n{summary}")
-    is_link = link.startswith(("http://", "https://")) and len(link) <= URL_MAX_CHARACTERS
+    url = _joined(base, link)
+    is_link = url.startswith(("http://", "https://")) and len(url) <= URL_MAX_CHARACTERS
     when = found.get("published_parsed")
     if when is None and "updated_parsed" in found:  # asked first, or the library warns
         when = found["updated_parsed"]
     return Entry(
         guid=guid if len(guid) <= KEY_MAX_CHARACTERS else _digest(guid),
-        url=link if is_link else None,
+        url=url if is_link else None,
         title=title,
         summary=summary[:SUMMARY_MAX_CHARACTERS],
         published_at=_when(when),
     )
+
+
+def _joined(base: str, link: str) -> str:
+    try:
+        return urljoin(base, link) if link else ""
+    except ValueError:  # such as http://[
+        return ""
 
 
 def _text(found: Mapping[str, Any], name: str) -> str:

@@ -293,6 +293,20 @@ async def test_of_a_feed_with_very_many_entries_the_first_are_taken(
     assert [entry.guid for entry in entries] == [str(number) for number in range(MAX_ENTRIES)]
 
 
+async def test_a_feed_that_moves_keeps_its_guids_and_its_links_lead_on(
+    server: FeedServer, fetcher: Fetcher
+) -> None:
+    items = b"<item><guid>7</guid><link>posts/7</link></item><item><link>posts/8</link></item>"
+    body = b"<rss version='2.0'><channel>" + items + b"<item><title>a</title></item>"
+    server.bodies = {"/old/rss": body + b"</channel></rss>", "/new/rss": body}  # strict and not
+    for folder in ("old", "new"):
+        entries = read_feed(await fetcher.fetch(server.url(f"/{folder}/rss"))).entries
+        assert [entry.guid for entry in entries[:2]] == ["7", "posts/8"]
+        assert [entry.url for entry in entries] == [
+            server.url(f"/{folder}/posts/7"), server.url(f"/{folder}/posts/8"), None,
+        ]  # fmt: skip
+
+
 async def test_nothing_unstorable_comes_out_of_a_feed(server: FeedServer, fetcher: Fetcher) -> None:
     server.bodies = {
         "/odd": b"<rss version='2.0'><channel><item><title>a&#0;b\x00c\x01d</title>"
