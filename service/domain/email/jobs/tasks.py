@@ -33,7 +33,7 @@ async def send_email(ctx: Context, *, to: Address, subject: Line, body: Text) ->
     """Hand a message to SES where EMAIL_FROM is set, else keep it in `email_outbox`.
 
     A run that is repeated after a crash leaves one message in the outbox. SES has no such key:
-    there a crash between its answer and ours sends the message twice.
+    where its answer is lost, by a crash or on the way, the message is sent twice.
     """
     if ctx["ses"] is None:
         await ctx.pool.execute(
