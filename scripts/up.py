@@ -45,7 +45,8 @@ def up(home: HomeOption = HOME) -> None:
     home = home.absolute()
     began = time.monotonic()
     turn = take_turn(home)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends what it has running, too
+    for number in (signal.SIGTERM, signal.SIGHUP):  # end what it has running, as Ctrl-C does
+        signal.signal(number, signal.default_int_handler)
     try:
         twin = bring_up(home, os.environ, screen)
     except KeyboardInterrupt:

@@ -1,6 +1,7 @@
-"""`python -m scripts.twin HOME PORT`: the local twin, until SIGTERM.
+"""`python -m scripts.twin HOME PORT [LOCK]`: the local twin, until SIGTERM.
 
-`moor up` starts it, away from the terminal, and `moor down` ends it.
+`moor up` starts it, away from the terminal, and `moor down` ends it. LOCK is the descriptor of
+`twin.lock`, taken by `moor up`: so there is no moment at which `moor down` would not see it.
 """
 
 import logging
@@ -12,7 +13,7 @@ from queue import SimpleQueue
 from scripts.twin.daemon import Daemon
 
 
-def main(home: Path, port: int) -> None:
+def main(home: Path, port: int, lock: int | None = None) -> None:
     """Run until told to stop."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     logging.getLogger("botocore").setLevel(logging.WARNING)
@@ -21,7 +22,7 @@ def main(home: Path, port: int) -> None:
     told: SimpleQueue[int] = SimpleQueue()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: told.put(number))
-    daemon = Daemon(home, port)
+    daemon = Daemon(home, port, lock)
     try:
         daemon.start()
         told.get()
@@ -30,4 +31,4 @@ def main(home: Path, port: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]).absolute(), int(sys.argv[2]))
+    main(Path(sys.argv[1]).absolute(), *map(int, sys.argv[2:]))

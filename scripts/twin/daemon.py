@@ -41,13 +41,16 @@ class Part(Protocol):
 
 
 class Daemon:
-    """The twin of one checkout; its data is in `home`, its balancer at `port` or the next free."""
+    """The twin of one checkout; its data is in `home`, its balancer at `port` or the next free.
 
-    def __init__(self, home: Path, port: int = API_PORT) -> None:
+    `lock` is the descriptor of its turn, where another process has taken that for it.
+    """
+
+    def __init__(self, home: Path, port: int = API_PORT, lock: int | None = None) -> None:
         self.home = home
         self._wanted_port = port
         self._postgres = Postgres(home)
-        self._turn = Turn(home, "twin")
+        self._turn = Turn(home, "twin", lock)
         self._guard: Guard | None = None
         self._parts: list[Part] = []
 

@@ -19,6 +19,7 @@ from service.contract import STOP_TIMEOUT_SECONDS, EnvVar
 
 START_SECONDS = 90  # Postgres alone may take 60, after a crash
 STOP_SECONDS = STOP_TIMEOUT_SECONDS + 30
+UP_SECONDS = 60  # a synthesis that has begun is finished first
 POLL_SECONDS = 0.05
 LAST_LINES = 15
 
@@ -33,19 +34,21 @@ def launch(home: Path, environment: Mapping[str, str], say: Say) -> Twin:
     if (twin := Twin.load(home)) is not None:
         return twin
     port = Environment(environment, home).address.port
-    _await_turn(home, say)
+    turn = _await_turn(home, say)
     folder(home).mkdir(exist_ok=True)
     log = folder(home) / "twin.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "scripts.twin", str(home), str(port)],
+            [sys.executable, "-m", "scripts.twin", str(home), str(port), str(turn.file)],
             cwd=ROOT,
             env=_clean(environment),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            pass_fds=(turn.file,),
         )
+    turn.hand_over(process.pid)
     deadline = time.monotonic() + START_SECONDS
     while (twin := Twin.load(home)) is None:
         if process.poll() is not None:
@@ -66,9 +69,10 @@ def launch(home: Path, environment: Mapping[str, str], say: Say) -> Twin:
 def end(home: Path, say: Say) -> bool:
     """End the twin in `home` and wait until nothing of it is left. False if none ran.
 
-    The daemon has its ECS tasks finish their jobs. What does not end in time is killed; the guard
+    A `moor up` that works there is ended first, or it would go on with what is no more. The daemon has its ECS tasks finish their jobs. What does not end in time is killed; the guard
     then ends what the daemon had started.
     """
+    _end_up(home, say)
     turn = Turn(home, "twin")
     if not home.is_dir() or turn.take():
         turn.release()
@@ -85,14 +89,33 @@ def end(home: Path, say: Say) -> bool:
     )
 
 
+def _end_up(home: Path, say: Say) -> None:
+    turn = Turn(home, "up")
+    if not home.is_dir() or turn.take():
+        turn.release()
+        return
+    holder = turn.holder
+    if holder is None or "up" not in command_line(holder).split():
+        return  # `make clean`, or another program of ours that keeps `moor up` away
+    say(f"Ending the `moor up` that works here (process {holder})")
+    with suppress(ProcessLookupError):
+        os.kill(holder, signal.SIGTERM)
+    if not _is_taken(turn, UP_SECONDS):
+        raise OverdueError(
+            f"the `moor up` of process {holder} did not end in {UP_SECONDS} s",
+            "End it by Ctrl-C in its terminal.",
+        )
+    turn.release()
+
+
 def last_lines(log: Path) -> str:
     """The end of a log, indented."""
     lines = log.read_text(errors="replace").splitlines() if log.exists() else []
     return "\n".join(f"    {line}" for line in lines[-LAST_LINES:])
 
 
-def _await_turn(home: Path, say: Say) -> None:
-    """Where the last daemon was killed, until its guard has cleaned up behind it."""
+def _await_turn(home: Path, say: Say) -> Turn:
+    """The twin's turn; where the last daemon was killed, once its guard has cleaned up."""
     turn = Turn(home, "twin")
     if not turn.take():
         say("The last twin was killed or is stopping; waiting for what it started to end")
@@ -101,7 +124,7 @@ def _await_turn(home: Path, say: Say) -> None:
                 f"the last twin (process {turn.holder}) does not end",
                 "`moor down` ends it, by force if need be.",
             )
-    turn.release()
+    return turn
 
 
 def _is_taken(turn: Turn, seconds: float) -> bool:

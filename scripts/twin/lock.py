@@ -8,11 +8,14 @@ from typing import Self
 
 
 class FileLock:
-    """Shared by many or held by one alone; a `with` block waits for it and holds it alone."""
+    """Shared by many or held by one alone; a `with` block waits for it and holds it alone.
 
-    def __init__(self, path: Path) -> None:
+    `file` is the descriptor of a lock that this process inherited; `take` then keeps it.
+    """
+
+    def __init__(self, path: Path, file: int | None = None) -> None:
         self.path = path
-        self._file: int | None = None
+        self._file = file
 
     @property
     def file(self) -> int:

@@ -14,8 +14,9 @@ class Turn:
     is free when nothing of the twin is left.
     """
 
-    def __init__(self, home: Path, name: str) -> None:
-        self._lock = FileLock(home / f"{name}.lock")
+    def __init__(self, home: Path, name: str, file: int | None = None) -> None:
+        """`file` is the descriptor of who took it for this process."""
+        self._lock = FileLock(home / f"{name}.lock", file)
 
     @property
     def file(self) -> int:
@@ -26,8 +27,13 @@ class Turn:
         """False where another process has it."""
         if not self._lock.take():
             return False
-        self._lock.path.write_text(f"{os.getpid()}\n")
+        self._sign(os.getpid())
         return True
+
+    def hand_over(self, pid: int) -> None:
+        """That process, which has inherited `file`, has it from now on."""
+        self._sign(pid)
+        self.release()
 
     def release(self) -> None:
         self._lock.release()
@@ -39,6 +45,9 @@ class Turn:
             return int(self._lock.path.read_text())
         except (FileNotFoundError, ValueError):
             return None
+
+    def _sign(self, pid: int) -> None:
+        self._lock.path.write_text(f"{pid}\n")
 
 
 class AlreadyUpError(OperatorError):

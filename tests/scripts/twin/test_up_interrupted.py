@@ -1,0 +1,94 @@
+"""`moor up` that is ended half-way, by its user or from another terminal: nothing stays behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from scripts.twin.launch import end
+from scripts.twin.settings import Twin
+from tests.scripts.conftest import ROOT, are_gone, free_port, wait_until
+
+COMMAND_SECONDS = 120
+INTERRUPTED = 130
+
+
+@pytest.fixture
+def home(scratch: Path) -> Iterator[Path]:
+    """A folder for the local data that does not exist yet; no twin runs there afterwards."""
+    with tempfile.TemporaryDirectory(dir=scratch) as folder:
+        home = Path(folder) / "data"
+        yield home
+        end(home, print)
+
+
+def moor(command: str, home: Path) -> "subprocess.Popen[str]":
+    given = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}  # noqa: TID251
+    return subprocess.Popen(
+        [sys.executable, "-m", "scripts.cli", command, "--home", str(home)],
+        cwd=ROOT,
+        env={**given, "API_PORT": str(free_port())},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def started(process: "subprocess.Popen[str]", word: str) -> list[psutil.Process]:
+    """What it has started with that word in its command line."""
+    found = []
+    for each in psutil.Process(process.pid).children(recursive=True):
+        try:
+            if word in " ".join(each.cmdline()):
+                found.append(each)
+        except psutil.NoSuchProcess:
+            continue
+    return found
+
+
+def test_down_ends_a_twin_that_has_only_just_been_started(home: Path) -> None:
+    up = moor("up", home)
+    wait_until(lambda: started(up, "scripts.twin"), "the daemon is started")
+    (daemon,) = started(up, "scripts.twin")
+    synthesis = started(up, "cdk synth")
+    up.kill()
+
+    said, _ = moor("down", home).communicate(timeout=COMMAND_SECONDS)
+
+    up.communicate()
+    assert "Down" in said
+    assert are_gone([daemon])
+    assert Twin.load(home) is None
+    psutil.wait_procs(synthesis, COMMAND_SECONDS)  # nobody was left to end it; it ends by itself
+
+
+def test_down_ends_an_up_that_works_and_what_that_has_started(home: Path) -> None:
+    up = moor("up", home)
+    wait_until(lambda: Twin.load(home) is not None and started(up, "cdk"), "the CDK runs")
+    processes = started(up, "")
+
+    said, _ = moor("down", home).communicate(timeout=COMMAND_SECONDS)
+
+    assert f"Ending the `moor up` that works here (process {up.pid})" in said
+    up.communicate(timeout=COMMAND_SECONDS)
+    assert up.returncode == INTERRUPTED
+    assert are_gone(processes)
+
+
+def test_a_closed_terminal_ends_up_and_the_cdk(home: Path) -> None:
+    up = moor("up", home)
+    wait_until(lambda: Twin.load(home) is not None and started(up, "cdk bootstrap"), "the CDK runs")
+    processes = started(up, "node")
+
+    up.send_signal(signal.SIGHUP)
+    up.communicate(timeout=COMMAND_SECONDS)
+
+    assert up.returncode == INTERRUPTED
+    assert are_gone(processes)
+    assert Twin.load(home) is not None
