@@ -93,6 +93,8 @@ class Daemon:
 
     def stop(self) -> None:
         """Stop what was started, the last first; one that fails does not keep the others."""
+        if self._guard:  # else it is another's; first, so that no `moor up` goes on with it
+            state_file(self.home).unlink(missing_ok=True)
         log.info("stopping")
         for part in reversed(self._parts):
             try:
@@ -100,7 +102,6 @@ class Daemon:
             except Exception:
                 log.exception("%s did not stop", type(part).__name__)
         if self._guard:
-            state_file(self.home).unlink(missing_ok=True)
             self._postgres.stop()
             self._guard.dismiss()
         log.info("stopped")

@@ -35,6 +35,8 @@ def launch(home: Path, environment: Mapping[str, str], say: Say) -> Twin:
         return twin
     port = Environment(environment, home).address.port
     turn = _await_turn(home, say)
+    if isinstance(turn, Twin):
+        return turn
     folder(home).mkdir(exist_ok=True)
     log = folder(home) / "twin.log"
     with log.open("wb") as output:
@@ -114,16 +116,21 @@ def last_lines(log: Path) -> str:
     return "\n".join(f"    {line}" for line in lines[-LAST_LINES:])
 
 
-def _await_turn(home: Path, say: Say) -> Turn:
-    """The twin's turn; where the last daemon was killed, once its guard has cleaned up."""
+def _await_turn(home: Path, say: Say) -> Turn | Twin:
+    """The twin's turn; or the twin, where an interrupted `moor up` has left one that starts."""
     turn = Turn(home, "twin")
+    deadline = time.monotonic() + STOP_SECONDS
     if not turn.take():
-        say("The last twin was killed or is stopping; waiting for what it started to end")
-        if not _is_taken(turn, STOP_SECONDS):
-            raise OperatorError(
-                f"the last twin (process {turn.holder}) does not end",
-                "`moor down` ends it, by force if need be.",
-            )
+        say("Another twin is starting or stopping here; waiting for that")
+        while not turn.take():
+            if (twin := Twin.load(home)) is not None:
+                return twin
+            if time.monotonic() > deadline:
+                raise OverdueError(
+                    f"the last twin (process {turn.holder}) neither runs nor ends",
+                    "`moor down` ends it, by force if need be.",
+                )
+            time.sleep(POLL_SECONDS)
     return turn
 
 

@@ -92,3 +92,37 @@ def test_a_closed_terminal_ends_up_and_the_cdk(home: Path) -> None:
     assert up.returncode == INTERRUPTED
     assert are_gone(processes)
     assert Twin.load(home) is not None
+
+
+def test_up_goes_on_with_a_twin_that_an_interrupted_up_has_left_starting(home: Path) -> None:
+    first = moor("up", home)
+    wait_until(lambda: started(first, "scripts.twin"), "the daemon is started")
+    (daemon,) = started(first, "scripts.twin")
+    wait_until(lambda: started(first, "cdk synth"), "the synthesis is started")
+    synthesis = started(first, "cdk synth")
+    first.kill()  # by Ctrl-C it would wait for the synthesis
+    for each in synthesis:
+        each.kill()
+    first.communicate()
+
+    second = moor("up", home)
+    wait_until(lambda: started(second, "cdk bootstrap") or second.poll() is not None, "it goes on")
+    twin = Twin.load(home)
+    moor("down", home).communicate(timeout=COMMAND_SECONDS)
+    second.communicate(timeout=COMMAND_SECONDS)
+
+    assert twin is not None
+    assert twin.pid == daemon.pid
+
+
+def test_a_twin_that_stops_is_not_taken_for_one_that_runs(home: Path) -> None:
+    home.mkdir()
+    command = [sys.executable, "-m", "scripts.twin", str(home), str(free_port())]
+    log = home / "log"
+    with log.open("w") as output, subprocess.Popen(command, cwd=ROOT, stderr=output) as daemon:
+        wait_until(lambda: Twin.load(home) or daemon.poll() is not None, "the twin is up")
+        daemon.terminate()
+        wait_until(lambda: "stopping" in log.read_text(), "it stops")
+        twin = Twin.load(home)
+
+    assert twin is None
