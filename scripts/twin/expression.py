@@ -34,6 +34,10 @@ OF_MANY: dict[str, Callable[[list[float]], float]] = {
 }
 
 
+class _UnknownPartError(Exception):
+    """No operator, function or form of metric math that the twin knows."""
+
+
 class UnknownExpressionError(Exception):
     """The twin does not know this part of metric math."""
 
@@ -48,7 +52,7 @@ def evaluate(expression: str, values: Mapping[str, Value]) -> Value:
     """
     try:
         return _value(ast.parse(expression, mode="eval").body, values)
-    except (SyntaxError, KeyError, TypeError, NotImplementedError) as error:
+    except (SyntaxError, KeyError, TypeError, _UnknownPartError) as error:
         raise UnknownExpressionError(expression) from error
     except (ArithmeticError, ValueError):
         return None  # CloudWatch has no point where a division by zero would be
@@ -69,7 +73,7 @@ def _value(node: ast.expr, values: Mapping[str, Value]) -> Value:
             return _both(COMPARISONS[type(op)], left, right, values)
         case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]):
             return _call(name, arguments, values)
-    raise NotImplementedError
+    raise _UnknownPartError
 
 
 def _both(
@@ -98,4 +102,4 @@ def _call(name: str, arguments: list[ast.expr], values: Mapping[str, Value]) -> 
             of_one = OF_ONE[name]
             found = _value(one, values)
             return None if found is None else float(of_one(found))
-    raise NotImplementedError
+    raise _UnknownPartError
