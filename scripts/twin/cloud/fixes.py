@@ -17,6 +17,7 @@ def apply() -> None:
     """Mend moto in this process."""
     _custom_resources_are_looked_up()
     _names_of_the_balancer_are_known()
+    _target_groups_have_their_attributes()
     _unchangeable_resources_stay()
     _services_follow_their_task_definition()
     _exports_follow_an_update()
@@ -59,6 +60,19 @@ def _extend(kind: Any, name: str, value: Callable[[str], str]) -> None:
 
     kind.get_cfn_attribute = get
     kind.has_cfn_attr = classmethod(lambda _cls, attr: attr == name or has(attr))
+
+
+def _target_groups_have_their_attributes() -> None:
+    """moto leaves each at its default, five minutes for old requests among them."""
+    create = FakeTargetGroup.create_from_cloudformation_json
+
+    def with_attributes(name: str, body: Any, *given: Any, **named: Any) -> Any:
+        made = create(name, body, *given, **named)
+        for each in body["Properties"].get("TargetGroupAttributes", []):
+            made.attributes[each["Key"]] = each["Value"]
+        return made
+
+    FakeTargetGroup.create_from_cloudformation_json = with_attributes  # type: ignore[assignment]
 
 
 def _unchangeable_resources_stay() -> None:
