@@ -82,4 +82,6 @@ def _detail(answer: Any) -> str:
             return f"{errors[0]['field']}: {detail}"
         return detail
     except (ValueError, KeyError, TypeError):
-        return str(answer.text[:200].strip() or answer.reason_phrase)
+        # A balancer's page of HTML has no more to say than its status has.
+        is_page = "html" in answer.headers.get("content-type", "")
+        return str((not is_page and answer.text[:200].strip()) or answer.reason_phrase)

@@ -9,10 +9,10 @@ from typing import Annotated
 
 import typer
 
-from scripts.answer import print_line
+from scripts.answer import print_line, say
 from scripts.aws import Aws, connect
 from scripts.clock import Clock
-from scripts.duration import parse_duration
+from scripts.duration import in_words, parse_duration
 from scripts.happenings import Happenings
 from scripts.log_lines import as_object, is_metric, names_job, parse, render
 from scripts.log_reading import Event, LogGroup, Source, follow, history
@@ -42,7 +42,10 @@ def logs(
     processes: Annotated[
         list[ProcessName] | None,
         typer.Argument(
-            parser=logged_process, metavar="[api|worker|migrate]...", help="All, if none."
+            parser=logged_process,
+            metavar="[api|worker|migrate]...",
+            show_choices=False,
+            help="All, if none.",
         ),
     ] = None,
     *,
@@ -73,9 +76,13 @@ def logs(
     else:
         events = history(sources, start)
     show = _as_json if as_json else partial(render, is_coloured=shows_colours(os.environ))
+    is_silent = True
     for event in events:
         if is_wanted(event, job_key=job, text=grep, with_metrics=as_json):
             print_line(show(event))
+            is_silent = False
+    if is_silent:
+        say(f"No such line in the last {in_words(since)}; --since looks further back.")
 
 
 def groups(

@@ -14,6 +14,13 @@ from stacks.config import STAGES
 # The two that run as ECS services.
 SERVICES = (ProcessName.API, ProcessName.WORKER)
 
+def known_stage(value: str) -> str:
+    """An option that names a stage. Raises `typer.BadParameter` for another word."""
+    if value not in STAGES:
+        raise typer.BadParameter(f"{value!r} is not one of {', '.join(STAGES)}")
+    return value
+
+
 StageOption = Annotated[
     str,
     typer.Option(
@@ -21,6 +28,7 @@ StageOption = Annotated[
         "-s",
         help=f"Which stage: {', '.join(STAGES)}.",
         metavar="STAGE",
+        callback=known_stage,
         autocompletion=lambda: STAGES,
     ),
 ]
@@ -52,6 +60,7 @@ ProcessArgument = Annotated[
     typer.Argument(
         parser=process_name,
         metavar="api|worker",
+        show_choices=False,  # typer would name those without an ECS service, too
         help="Which ECS service.",
         autocompletion=lambda: [str(name) for name in SERVICES],
     ),

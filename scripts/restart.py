@@ -22,7 +22,12 @@ FORWARDS = (ProcessName.WORKER, ProcessName.API)
 def restart(
     process: Annotated[
         ProcessName | None,
-        typer.Argument(parser=process_name, metavar="[api|worker]", help="Both, if none is named."),
+        typer.Argument(
+            parser=process_name,
+            metavar="[api|worker]",
+            show_choices=False,
+            help="Both, if none is named.",
+        ),
     ] = None,
     yes: YesOption = False,
     stage: StageOption = DEFAULT_STAGE,

@@ -241,7 +241,8 @@ def afterwards(
     if goal.bounds is None or scaling is None:
         return lines
     config = configured(stage, process)
-    lines[0] += " The bounds stay until stages.toml changes them."
+    if not is_temporary:
+        lines[0] += " The bounds stay until stages.toml changes them."
     if goal.bounds == config:
         return lines
     if not is_temporary:

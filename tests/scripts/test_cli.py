@@ -47,8 +47,8 @@ def test_a_wrong_word_is_a_usage_error(
 
 
 def test_a_wrong_stage_is_said_with_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["status", "--stage", "production"]) == 1
-    assert "allowed are dev, prod, local" in capsys.readouterr().err
+    assert main(["status", "--stage", "production"]) == 2
+    assert "'production' is not one of dev, prod, local" in capsys.readouterr().err
 
 
 def test_scale_is_typed_as_in_the_help(world: World, capsys: pytest.CaptureFixture[str]) -> None:
@@ -77,6 +77,17 @@ def test_scale_is_typed_as_in_the_help(world: World, capsys: pytest.CaptureFixtu
 )
 def test_each_kind_of_end_has_its_exit_code(world: World, arguments: list[str], code: int) -> None:
     assert main(arguments) == code
+
+
+def test_logs_without_a_line_say_so_and_how_to_look_further_back(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for process in (ProcessName.API, WORKER):
+        world.aws.call("logs", "create_log_group", logGroupName=world.aws.names.log_group(process))
+    assert main(["logs", "--job", "nobody", "--since", "90m", "--stage", "dev"]) == 0
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == "No such line in the last 1 h 30 min; --since looks further back.\n"
 
 
 def test_deployments_is_a_table_on_standard_output(
@@ -115,6 +126,7 @@ def test_each_command_explains_itself(name: str, capsys: pytest.CaptureFixture[s
     out = capsys.readouterr().out
     assert out.startswith(f"Usage: moor {name} ")
     assert "-h, --help" in out
+    assert "healthcheck" not in out  # a process, and nothing to be named here
 
 
 def test_a_word_that_is_nearly_a_command_is_understood(capsys: pytest.CaptureFixture[str]) -> None:

@@ -110,12 +110,17 @@ def test_a_second_run_changes_nothing(world: World) -> None:
     assert len(world.tasks(WORKER)) == 4
 
 
-def test_the_bounds_come_back_by_aws_itself(world: World) -> None:
+def test_the_bounds_come_back_by_aws_itself(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
     run(world.aws, WORKER, Wanted(count=6, duration=timedelta(hours=2)), world.clock)
     (action,) = world.reverts()
     assert action["Schedule"] == "at(2026-11-22T07:00:00)"
     assert action["ScalableTargetAction"] == {"MinCapacity": 1, "MaxCapacity": 4}
     assert action["ResourceId"] == "service/moorage-dev-cluster/moorage-dev-worker-service"
+    said = capsys.readouterr().err
+    assert "the bounds 1..4 come back at 2026-11-22 07:00:00 UTC" in said
+    assert "bounds stay" not in said
 
 
 def test_a_second_temporary_scale_comes_back_to_what_was_before_the_first(world: World) -> None:
