@@ -3,6 +3,8 @@
 import json
 import re
 import uuid
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -338,3 +340,26 @@ def test_an_api_that_is_gone_is_named(
     deploy("dev", "http://127.0.0.1:1", API_KEY)
     assert moor("queues", *DEV) == 6
     assert "http://127.0.0.1:1 does not answer" in capsys.readouterr().err
+
+
+class Nobody(BaseHTTPRequestHandler):
+    """A load balancer without targets."""
+
+    def do_GET(self) -> None:
+        self.send_response(503)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.end_headers()
+        self.wfile.write(b"<html><body><h1>503 Service Temporarily Unavailable</h1></body></html>")
+
+
+def test_a_balancers_page_of_html_is_told_by_its_status_alone(
+    aws: str, moor: Moor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Nobody) as balancer:
+        Thread(target=balancer.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{balancer.server_port}"
+        deploy("dev", url, API_KEY)
+        code = moor("queues", *DEV)
+        balancer.shutdown()
+    assert code == 6
+    assert f"error: {url} answers 503: Service Unavailable\n" in capsys.readouterr().err
