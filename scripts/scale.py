@@ -29,7 +29,8 @@ from scripts.progress import Progress, told
 from scripts.waiting import count_missing, wait
 from service.contract import ProcessName
 from stacks import checks
-from stacks.config import Stage
+from stacks.config import Stage, read_stage
+from stacks.values import ConfigError
 
 SHOWN = 3  # of the ECS tasks that are in the way
 
@@ -246,12 +247,19 @@ def afterwards(
     if goal.bounds == config:
         return lines
     if not is_temporary:
-        keys = [
-            f"{process}_min_count = {goal.bounds.minimum}",
-            f"{process}_max_count = {goal.bounds.maximum}",
-            *([f"{process}_desired_count = {goal.count}"] if given is not None else []),
-        ]
-        lines.append(f"For good: in stages.toml under [{stage.stage}]: {', '.join(keys)}.")
+        lines.append(_for_good(stage, process, goal.bounds, goal.count))
     back = f"scale {process} --min {config.minimum} --max {config.maximum}"
     lines.append(f"Back to the autoscaler, within stages.toml's bounds: `{target.command(back)}`.")
     return lines
+
+
+def _for_good(stage: Stage, process: ProcessName, bounds: Bounds, count: int) -> str:
+    keys = {f"{process}_min_count": bounds.minimum, f"{process}_max_count": bounds.maximum}
+    if getattr(stage, f"{process}_desired_count") is not None:
+        keys[f"{process}_desired_count"] = count
+    try:
+        read_stage(stage.stage, keys)
+    except ConfigError as error:
+        return f"Not for good: stages.toml may not say {'; '.join(error.problems)}."
+    text = ", ".join(f"{key} = {value}" for key, value in keys.items())
+    return f"For good: in stages.toml under [{stage.stage}]: {text}."

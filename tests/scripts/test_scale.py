@@ -90,6 +90,15 @@ def test_a_count_is_reached_and_no_policy_can_undo_it(
     assert "leaves the count alone" in said
 
 
+def test_what_stages_toml_refuses_is_not_proposed_for_good(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(world.aws, WORKER, Wanted(count=0), world.clock)
+    said = capsys.readouterr().err
+    assert "Not for good: stages.toml may not say worker_max_count = 0" in said
+    assert "For good" not in said
+
+
 def test_without_an_autoscaler_the_count_alone_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
     with deployed(bounds=(None, None)) as world:
