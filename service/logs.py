@@ -9,7 +9,7 @@ from service import metrics
 from service.settings import Settings
 
 # Libraries that say at info what ours already says, or that may print a job's payload.
-QUIET = {"saq": logging.WARNING, "uvicorn": logging.WARNING, "botocore": logging.WARNING}
+QUIET = dict.fromkeys(("saq", "uvicorn", "botocore", "httpx"), logging.WARNING)
 
 
 def configure(settings: Settings, process: str) -> None:
