@@ -14,6 +14,7 @@ from stacks.config import STAGES
 # The two that run as ECS services.
 SERVICES = (ProcessName.API, ProcessName.WORKER)
 
+
 def known_stage(value: str) -> str:
     """An option that names a stage. Raises `typer.BadParameter` for another word."""
     if value not in STAGES:

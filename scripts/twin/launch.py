@@ -71,8 +71,9 @@ def launch(home: Path, environment: Mapping[str, str], say: Say) -> Twin:
 def end(home: Path, say: Say) -> bool:
     """End the twin in `home` and wait until nothing of it is left. False if none ran.
 
-    A `moor up` that works there is ended first, or it would go on with what is no more. The daemon has its ECS tasks finish their jobs. What does not end in time is killed; the guard
-    then ends what the daemon had started.
+    A `moor up` that works there is ended first, or it would go on with what is no more. The daemon
+    has its ECS tasks finish their jobs. What does not end in time is killed; the guard then ends
+    what the daemon had started.
     """
     _end_up(home, say)
     turn = Turn(home, "twin")
