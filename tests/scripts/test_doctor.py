@@ -48,7 +48,7 @@ def test_templates_with_an_error_end_with_1_and_say_what_to_do(
 
 
 def test_a_wrong_stage_or_folder_is_said(moor: Moor, tmp_path: Path) -> None:
-    assert moor("doctor", "--stage", "moon") == 1
+    assert moor("doctor", "--stage", "moon") == 2
     assert moor("doctor", "--stage", "dev", "--template", tmp_path) == 3
 
 
