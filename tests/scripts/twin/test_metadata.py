@@ -17,7 +17,12 @@ def task(ecs: Ecs) -> dict[str, Any]:
     service = ecs.serve(ecs.define({"command": ["show", "ECS_AGENT_URI"], "essential": False},
                                    {"name": "stays", "command": ["wait"]}))  # fmt: skip
     (found,) = ecs.await_running(service)
-    return found
+
+    def has_ended() -> bool:
+        return ecs.task(found["taskArn"])["containers"][0]["lastStatus"] == "STOPPED"
+
+    wait_until(has_ended, "the container that shows has ended: nothing changes any more")
+    return ecs.task(found["taskArn"])
 
 
 def agent(ecs: Ecs, task: dict[str, Any], path: str) -> str:
