@@ -41,6 +41,7 @@ class Checkout:
 
     folder: Path
     port: int = field(default_factory=free_port)
+    _clients: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def clone(cls, folder: Path) -> "Checkout":
@@ -101,12 +102,14 @@ class Checkout:
         return twin
 
     def client(self, service: str) -> Any:
-        """boto3 as its user has it, pointed at the twin."""
-        return boto3.client(
-            service,  # type: ignore[call-overload]
-            endpoint_url=self.twin.endpoint, region_name=self.twin.region,
-            aws_access_key_id="x", aws_secret_access_key="x",
-        )  # fmt: skip
+        """boto3 as its user has it, pointed at the twin; made once, for it is asked in loops."""
+        if service not in self._clients:
+            self._clients[service] = boto3.client(
+                service,  # type: ignore[call-overload]
+                endpoint_url=self.twin.endpoint, region_name=self.twin.region,
+                aws_access_key_id="x", aws_secret_access_key="x",
+            )  # fmt: skip
+        return self._clients[service]
 
     def http(self) -> httpx.Client:
         """The API, with its key as `. .moorage/twin/env` gives it."""
