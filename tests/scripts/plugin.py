@@ -49,7 +49,8 @@ def main(arguments: list[str]) -> int:
 def relay(terminal: int) -> bool:
     """Until the command ends; False at the end of the input."""
     while True:
-        ready, _, _ = select.select([terminal, 0], [], [])
+        # A signal just before the call has its handler run only after it.
+        ready, _, _ = select.select([terminal, 0], [], [], 0.1)
         if terminal in ready:
             try:
                 data = os.read(terminal, CHUNK)

@@ -1,15 +1,10 @@
 """A stage dev in moto, in this process: its cluster, ECS services and ECS tasks."""
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-import boto3
-from botocore.awsrequest import AWSResponse
-from botocore.compat import HTTPHeaders
 from moto.ecs.models import ecs_backends
 from moto.moto_api import state_manager
 
@@ -145,40 +140,3 @@ def start_task(process: ProcessName, *, has_exec: bool = True, agent_is: str = "
         Container(process, managed_agents=agent(agent_is) if has_exec else []),
     ]
     return task
-
-
-def answer_execute_command(file: Path) -> Callable[..., Any]:
-    """A handler of botocore's `before-call` that opens a session: it writes down the command."""
-
-    def handle(params: dict[str, Any], **_: Any) -> tuple[AWSResponse, dict[str, Any]]:
-        given = json.loads(params["body"])
-        assert given["interactive"] is True
-        file.write_text(given["command"])
-        session = {
-            "sessionId": "ecs-execute-command-1",
-            "streamUrl": f"file://{file}",
-            "tokenValue": "the token",
-        }
-        return AWSResponse("", 200, HTTPHeaders(), None), {"session": session}
-
-    return handle
-
-
-def answer_start_session(params: dict[str, Any], **_: Any) -> tuple[AWSResponse, dict[str, Any]]:
-    """A handler of botocore's `before-call` that lets any tunnel be opened."""
-    given = json.loads(params["body"])
-    assert given["DocumentName"] == "AWS-StartPortForwardingSessionToRemoteHost"
-    session = {"SessionId": "tunnel-1", "StreamUrl": "wss://x", "TokenValue": "the token"}
-    return AWSResponse("", 200, HTTPHeaders(), None), session
-
-
-def on_every_client(event: str, handler: Callable[..., Any]) -> None:
-    """Every client that boto3 makes from now on in this process calls it."""
-    make = boto3.Session.client
-
-    def client(self: Any, *arguments: Any, **named: Any) -> Any:
-        made = make(self, *arguments, **named)
-        made.meta.events.register_first(event, handler)
-        return made
-
-    boto3.Session.client = client  # type: ignore[method-assign]

@@ -1,13 +1,11 @@
 """`moor exec` as a process of its own, with a plugin that behaves as AWS's does."""
 
-import json
 import os
 import pty
 import shlex
 import signal
 import subprocess
 import sys
-import time
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,13 +15,17 @@ from hypothesis import strategies as st
 
 from scripts.transcript import Transcript, wrap
 from tests.conftest import ROOT
-from tests.scripts.conftest import wait_until
+from tests.scripts.cloud import client
+from tests.scripts.conftest import MOOR, wait_until
+from tests.scripts.stage import backend
+
+pytest_plugins = ["tests.scripts.conftest_served"]
 
 SECONDS = 60
 
 
 @pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
+def environment(tmp_path: Path, served: dict[str, str]) -> dict[str, str]:
     """With the plugin on PATH."""
     plugin = tmp_path / "bin" / "session-manager-plugin"
     plugin.parent.mkdir()
@@ -31,56 +33,45 @@ def environment(tmp_path: Path) -> dict[str, str]:
     plugin.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {script} "$@"\n')
     plugin.chmod(0o755)
     path = os.environ["PATH"]  # noqa: TID251
-    return {"PATH": f"{plugin.parent}:{path}", "AWS_REGION": "us-east-1", "HOME": str(tmp_path)}
-
-
-def moor(tmp_path: Path, *words: str) -> list[str]:
-    file = tmp_path / "command"
-    return [sys.executable, "-m", "tests.scripts.moor_with_session", str(file), *words]
+    return {**served, "PATH": f"{plugin.parent}:{path}"}
 
 
 def run(
-    tmp_path: Path, environment: dict[str, str], *command: str, **given: str
+    environment: dict[str, str], *command: str, **given: str
 ) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        moor(tmp_path, "exec", "worker", "--stage", "dev", "--", *command),
+        [*MOOR, "exec", "worker", "--stage", "dev", "--", *command],
         cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=SECONDS,
         **({"input": given["input"]} if given else {"stdin": subprocess.DEVNULL}),
     )  # fmt: skip
 
 
-def test_output_and_exit_code_are_the_commands_own(
-    tmp_path: Path, environment: dict[str, str]
-) -> None:
+def test_output_and_exit_code_are_the_commands_own(environment: dict[str, str]) -> None:
     script = "import sys; print('out'); print('it\\'s \"$HOME\"'); sys.exit(7)"
-    result = run(tmp_path, environment, sys.executable, "-c", script)
+    result = run(environment, sys.executable, "-c", script)
     assert result.stdout == 'out\nit\'s "$HOME"\n'
     assert result.returncode == 7
     assert "SessionId" not in result.stderr
 
 
-def test_output_without_a_last_newline_stays_so(
-    tmp_path: Path, environment: dict[str, str]
-) -> None:
-    result = run(tmp_path, environment, "printf", "a\\nb")
+def test_output_without_a_last_newline_stays_so(environment: dict[str, str]) -> None:
+    result = run(environment, "printf", "a\\nb")
     assert (result.stdout, result.returncode) == ("a\nb", 0)
 
 
-def test_command_that_is_not_there_gives_the_shells_exit_code(
-    tmp_path: Path, environment: dict[str, str]
-) -> None:
-    result = run(tmp_path, environment, "no-such-program")
+def test_command_that_is_not_there_gives_the_shells_exit_code(environment: dict[str, str]) -> None:
+    result = run(environment, "no-such-program")
     assert result.returncode == 127
     assert "no-such-program" in result.stdout
 
 
-def test_it_works_in_a_pipe_whose_end_has_come(tmp_path: Path, environment: dict[str, str]) -> None:
-    result = run(tmp_path, environment, "echo", "still here", input="")
+def test_it_works_in_a_pipe_whose_end_has_come(environment: dict[str, str]) -> None:
+    result = run(environment, "echo", "still here", input="")
     assert (result.stdout, result.returncode) == ("still here\n", 0)
 
 
-def test_a_shell_without_a_terminal_is_refused(tmp_path: Path, environment: dict[str, str]) -> None:
-    result = run(tmp_path, environment)
+def test_a_shell_without_a_terminal_is_refused(environment: dict[str, str]) -> None:
+    result = run(environment)
     assert result.returncode == 1
     assert "a shell needs a terminal" in result.stderr
 
@@ -89,7 +80,7 @@ def test_missing_plugin_is_named_with_where_to_get_it(
     tmp_path: Path, environment: dict[str, str]
 ) -> None:
     (tmp_path / "bin" / "session-manager-plugin").unlink()
-    result = run(tmp_path, environment, "true")
+    result = run(environment, "true")
     assert result.returncode == 1
     assert "session-manager-plugin is not on PATH" in result.stderr
     assert "https://docs.aws.amazon.com/" in result.stderr
@@ -100,7 +91,7 @@ def test_session_that_does_not_begin_shows_what_the_plugin_says(
 ) -> None:
     plugin = tmp_path / "bin" / "session-manager-plugin"
     plugin.write_text("#!/bin/sh\necho 'An error of its own'; exit 255\n")
-    result = run(tmp_path, environment, "true")
+    result = run(environment, "true")
     assert result.returncode == 1
     assert result.stdout == ""
     assert "An error of its own" in result.stderr
@@ -110,9 +101,9 @@ def test_ctrl_c_ends_the_remote_command_and_not_us_before_it(
     tmp_path: Path, environment: dict[str, str]
 ) -> None:
     began = tmp_path / "began"
-    script = f"touch {began}; sleep 100"
+    script = f": >{began}; exec sleep 100"  # one process: it has Ctrl-C whenever that comes
     with subprocess.Popen(
-        moor(tmp_path, "exec", "worker", "--stage", "dev", "--", "sh", "-c", script),
+        [*MOOR, "exec", "worker", "--stage", "dev", "--", "sh", "-c", script],
         cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         start_new_session=True,
     ) as child:  # fmt: skip
@@ -150,14 +141,14 @@ class Terminal:
         return text in self._shown
 
 
-def test_shell_has_the_terminal_for_itself(tmp_path: Path, environment: dict[str, str]) -> None:
-    terminal = Terminal(moor(tmp_path, "exec", "--stage", "dev"), environment)
+def test_shell_has_the_terminal_for_itself(environment: dict[str, str]) -> None:
+    terminal = Terminal([*MOOR, "exec", "--stage", "dev"], environment)
     terminal.await_text("Starting session")
     terminal.type("echo $((6 * 7))\n")
     terminal.await_text("42")
-    terminal.type("echo $((7 * 9)); sleep 100\n")
+    # One that says itself that it sleeps: Ctrl-C would not end what has not begun.
+    terminal.type("sh -c 'echo $((7 * 9)); exec sleep 100'\n")
     terminal.await_text("63")
-    time.sleep(0.5)  # before the sleep, Ctrl-C would end nothing
     terminal.type("\x03")
     terminal.type("echo after-$((1 + 1)); exit 3\n")
     terminal.await_text("after-2")
@@ -165,18 +156,20 @@ def test_shell_has_the_terminal_for_itself(tmp_path: Path, environment: dict[str
     assert terminal.await_end() == 0
 
 
-def test_debug_leaves_nothing_behind(tmp_path: Path, environment: dict[str, str]) -> None:
-    terminal = Terminal(moor(tmp_path, "debug", "--stage", "dev", "--for", "10m"), environment)
+def test_debug_leaves_nothing_behind(environment: dict[str, str]) -> None:
+    terminal = Terminal([*MOOR, "debug", "--stage", "dev", "--for", "10m"], environment)
     terminal.await_text("it ends by itself after 10 min")
     terminal.await_text("Starting session")
     terminal.type("echo $((6 * 7)); exit\n")
     terminal.await_text("42")
     terminal.await_text("stopped ECS task")
     assert terminal.await_end() == 0
-    left = json.loads((tmp_path / "command.after").read_text())
-    assert [arn for arn in left["definitions"] if "debug" in arn] == []
-    assert left["stopped"] == ["moor-debug"]
-    assert len(left["running"]) == 1
+    definitions = client("ecs").list_task_definitions(status="ACTIVE")["taskDefinitionArns"]
+    assert [arn for arn in definitions if "debug" in arn] == []
+    tasks = [task for tasks in backend().tasks.values() for task in tasks.values()]
+    stopped = [task for task in tasks if task.desired_status == "STOPPED"]
+    assert [task.started_by for task in stopped] == ["moor-debug"]
+    assert len([task for task in tasks if task.desired_status == "RUNNING"]) == 1
 
 
 BYTES = st.binary(max_size=40) | st.text("abc123:\r\n", max_size=40).map(str.encode)

@@ -19,9 +19,11 @@ from scripts.target import Target
 from service.contract import ProcessName
 from stacks.config import read_stage
 from tests.conftest import ROOT
-from tests.scripts.conftest import free_port, wait_until
+from tests.scripts.conftest import MOOR, free_port, wait_until
 from tests.scripts.stage import definition
 from tests.scripts.test_session_task import TASK
+
+pytest_plugins = ["tests.scripts.conftest_served"]
 
 SECONDS = 60
 DATABASE = Database("db.example.com", 5433, "moorage", "moorage", "verify-full", "database-secret")
@@ -49,7 +51,7 @@ sys.exit(3)
 
 
 @pytest.fixture
-def environ(tmp_path: Path) -> dict[str, str]:
+def environ(tmp_path: Path, served: dict[str, str]) -> dict[str, str]:
     """With both on PATH."""
     folder = tmp_path / "bin"
     folder.mkdir()
@@ -61,16 +63,10 @@ def environ(tmp_path: Path) -> dict[str, str]:
         program.chmod(0o755)
     path = os.environ["PATH"]  # noqa: TID251
     return {
-        "PATH": f"{folder}:{path}", "AWS_REGION": "us-east-1", "HOME": str(tmp_path),
+        **served, "AWS_ENDPOINT_URL_SSM": served["AWS_ENDPOINT_URL_ECS"],
+        "PATH": f"{folder}:{path}",
         "PGHOST": "a developer's own", "PGSERVICE": "another",
     }  # fmt: skip
-
-
-def moor(tmp_path: Path, *words: str) -> list[str]:
-    return [
-        sys.executable, "-m", "tests.scripts.moor_with_session", str(tmp_path / "x"), *words,
-        "--stage", "dev",
-    ]  # fmt: skip
 
 
 def test_address_is_what_the_containers_are_told() -> None:
@@ -100,10 +96,10 @@ def test_tunnel_needs_a_task_with_exec() -> None:
 
 
 def test_psql_gets_the_password_by_its_environment_and_its_exit_code_is_passed_on(
-    tmp_path: Path, environ: dict[str, str]
+    environ: dict[str, str],
 ) -> None:
     result = subprocess.run(
-        [*moor(tmp_path, "psql"), "--", "-c", "SELECT 1"],
+        [*MOOR, "psql", "--stage", "dev", "--", "-c", "SELECT 1"],
         cwd=ROOT, env=environ, capture_output=True, text=True, check=False, timeout=SECONDS,
     )  # fmt: skip
     assert result.returncode == 3, result.stderr
@@ -122,11 +118,11 @@ def is_open(port: int) -> bool:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_tunnel_stays_until_it_is_told_to_end(
-    tmp_path: Path, environ: dict[str, str], number: signal.Signals
+    environ: dict[str, str], number: signal.Signals
 ) -> None:
     port = free_port()
     with subprocess.Popen(
-        moor(tmp_path, "tunnel", "--port", str(port)),
+        [*MOOR, "tunnel", "--port", str(port), "--stage", "dev"],
         cwd=ROOT, env=environ, stdout=subprocess.PIPE, text=True,
     ) as child:  # fmt: skip
         assert child.stdout is not None
@@ -138,13 +134,11 @@ def test_tunnel_stays_until_it_is_told_to_end(
     wait_until(lambda: not is_open(port), "the plugin has ended")
 
 
-def test_port_that_is_taken_is_said_in_the_plugins_words(
-    tmp_path: Path, environ: dict[str, str]
-) -> None:
+def test_port_that_is_taken_is_said_in_the_plugins_words(environ: dict[str, str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         result = subprocess.run(
-            moor(tmp_path, "tunnel", "--port", port),
+            [*MOOR, "tunnel", "--port", port, "--stage", "dev"],
             cwd=ROOT, env=environ, capture_output=True, text=True, check=False, timeout=SECONDS,
         )  # fmt: skip
     assert result.returncode == 1
