@@ -73,13 +73,13 @@ class Checkout:
         given = {name: value for name, value in os.environ.items() if name in kept}  # noqa: TID251
         return {**given, "API_PORT": str(self.port), "NO_COLOR": "1"}
 
-    def start(self, *arguments: str) -> "subprocess.Popen[str]":
-        """`moor …` in the background, its output to be read."""
-        return subprocess.Popen(
-            [sys.executable, "-m", "scripts.cli", *arguments],
-            cwd=self.folder, env=self.environment, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
+    def start(self, output: Path, *arguments: str) -> "subprocess.Popen[bytes]":
+        """`moor …` in the background; what it shows is in `output`."""
+        with output.open("wb") as file:
+            return subprocess.Popen(
+                [sys.executable, "-m", "scripts.cli", *arguments],
+                cwd=self.folder, env=self.environment, stdout=file, stdin=subprocess.DEVNULL,
+            )  # fmt: skip
 
     def moor(self, *arguments: str, code: int = 0) -> "subprocess.CompletedProcess[str]":
         """`moor …` to its end; fails where it ends otherwise than expected."""
@@ -117,7 +117,7 @@ class Checkout:
             ["sh", "-c", '. .moorage/twin/env && printf %s "$API_KEY"'],
             cwd=self.folder, capture_output=True, text=True, check=True,
         )  # fmt: skip
-        return httpx.Client(base_url=self.twin.url, headers={"X-API-Key": shown.stdout}, timeout=15)
+        return httpx.Client(base_url=self.twin.url, headers={"X-API-Key": shown.stdout}, timeout=30)
 
     def enqueue(self, http: httpx.Client, seconds: float = 0) -> str:
         """A job of the domain's task; its key."""

@@ -35,7 +35,7 @@ def wait_until(is_true: Callable[[], object], what: str, seconds: float = UP_SEC
             return
         assert asked < deadline, f"not in {seconds} s: {what}"
         # A question to AWS's APIs keeps this machine busy: it has four fifths of the time without.
-        time.sleep(max(0.05, 4 * (time.monotonic() - asked)))
+        time.sleep(min(max(0.05, 4 * (time.monotonic() - asked)), 0.5))
 
 
 def free_port() -> int:
@@ -123,7 +123,7 @@ class Up:
 
     def ask(self, method: str, path: str, body: object = None) -> Any:
         """The API's answer to a request, which must be a good one."""
-        connection = http.client.HTTPConnection("127.0.0.1", int(self.port), timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", int(self.port), timeout=30)
         try:
             connection.request(
                 method,

@@ -21,7 +21,7 @@ def test_api_and_worker_take_a_job_from_its_request_to_its_end(up: StartUp) -> N
     job_key = run.ask("POST", "/queue/example", {"message": "hello"})["job_id"]
 
     path = f"/api/v1/jobs/{job_key}"
-    wait_until(lambda: run.ask("GET", path)["status"] == "complete", "complete", 10)
+    wait_until(lambda: run.ask("GET", path)["status"] == "complete", "complete")
     wait_until(lambda: "worker" in worker.prefixes(), "its lines")
 
 
@@ -127,7 +127,7 @@ def test_a_second_ctrl_c_does_not_wait(up: StartUp) -> None:
     run.signal_group(signal.SIGINT)
 
     assert run.await_end() == 130
-    wait_until(lambda: are_gone(started), "all gone", 10)
+    wait_until(lambda: are_gone(started), "all gone")
 
 
 def test_a_process_that_dies_is_named_and_ends_the_rest(up: StartUp) -> None:

@@ -82,7 +82,7 @@ def test_a_server_that_was_killed_starts_again_with_its_data(home: Path) -> None
     postmaster = psutil.Process(int(pid_file(home).read_text().split()[0]))
     everything = [postmaster, *postmaster.children()]
     postmaster.send_signal(signal.SIGKILL)
-    wait_until(lambda: are_gone(everything), "gone", 10)
+    wait_until(lambda: are_gone(everything), "gone")
 
     server.start()
 

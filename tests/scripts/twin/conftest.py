@@ -137,11 +137,14 @@ class Ecs:
     def await_running(self, service: str, number: int = 1) -> list[dict[str, Any]]:
         """Its ECS tasks as soon as so many of them run."""
 
-        def running() -> list[dict[str, Any]]:
-            return [t for t in self.tasks(service) if t["lastStatus"] == "RUNNING"]
+        found: list[dict[str, Any]] = []
 
-        wait_until(lambda: len(running()) == number, f"{number} ECS tasks run")
-        return running()
+        def are_running() -> bool:
+            found[:] = [t for t in self.tasks(service) if t["lastStatus"] == "RUNNING"]
+            return len(found) == number
+
+        wait_until(are_running, f"{number} ECS tasks run")
+        return found
 
     def await_steady(self, service: str) -> None:
         def is_steady() -> bool:

@@ -65,12 +65,12 @@ def late(seconds: str) -> None:
     wait()
 
 
-def sick(seconds: str) -> None:
-    """Well at once, and no longer so after a while."""
+def sick() -> None:
+    """Well at once, and no longer so after SIGUSR1."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGUSR1, lambda *_: WELL.unlink())
     WELL.touch()
-    time.sleep(float(seconds))
-    WELL.unlink()
+    say("pid", os.getpid())
     time.sleep(3600)
 
 

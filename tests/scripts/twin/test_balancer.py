@@ -6,7 +6,6 @@ import http.client
 import json
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -343,7 +342,10 @@ def test_deregistered_target_finishes_what_it_has_and_gets_nothing_new(
 
 
 def test_draining_ends_after_its_delay(open_door: Callable[..., Door]) -> None:
+    has_begun = threading.Event()
+
     async def never(_request: web.Request) -> web.Response:
+        has_begun.set()
         await asyncio.sleep(60)
         return web.Response()
 
@@ -351,7 +353,7 @@ def test_draining_ends_after_its_delay(open_door: Callable[..., Door]) -> None:
     server = door.serve(never)
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(door.get)
-        time.sleep(0.3)
+        assert has_begun.wait(30)
         door.deregister(server.port)
         wait_until(lambda: door.state(server.port) == "unused", "drained")
         server.stop()

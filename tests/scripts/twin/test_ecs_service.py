@@ -69,16 +69,18 @@ def test_deleted_service_drains_and_is_gone(ecs: Ecs) -> None:
 
 
 def test_unhealthy_task_is_replaced_and_says_why(ecs: Ecs) -> None:
-    name = ecs.serve(ecs.define({"command": ["sick", "2"], "healthCheck": CHECK}))
+    name = ecs.serve(ecs.define({"command": ["sick"], "healthCheck": CHECK}))
     (task,) = ecs.await_running(name)
     wait_until(lambda: ecs.task(task["taskArn"])["healthStatus"] == "HEALTHY", "healthy")
+    os.kill(int(ecs.await_line(task["taskArn"], "pid ")), signal.SIGUSR1)
     stopped = ecs.await_stopped(task["taskArn"])
     assert stopped["stoppedReason"] == "Task failed container health checks"
     assert stopped["stopCode"] == "ServiceSchedulerInitiated"
     assert stopped["containers"][0]["healthStatus"] == "UNHEALTHY"
     wait_until(lambda: ids(ecs.tasks(name)) - ids([task]), "another one")
     (task_id,) = ids([task])
-    assert f"(task {task_id}) failed container health checks." in ecs.events(name)
+    words = f"(task {task_id}) failed container health checks."
+    wait_until(lambda: words in ecs.events(name), "an event that says so")
     ecs.client.update_service(cluster="test", service=name, desiredCount=0)
 
 
@@ -249,7 +251,7 @@ def test_api_is_deployed_when_the_balancer_finds_it_healthy(ecs: Ecs) -> None:
 
     ecs.await_steady(name)
     assert states() == ["healthy", "healthy"]
-    with urllib.request.urlopen(ecs.twin.url, timeout=10) as answer:
+    with urllib.request.urlopen(ecs.twin.url, timeout=30) as answer:
         assert answer.status == 200
     # Not there for the balancer, though it runs: never held for deployed.
     deaf = ecs.define({"command": ["wait"], "portMappings": [port]})
@@ -261,7 +263,8 @@ def test_api_is_deployed_when_the_balancer_finds_it_healthy(ecs: Ecs) -> None:
     assert f"Task failed ELB health checks in (target-group {group})" in reasons
     ecs.client.update_service(cluster="test", service=name, desiredCount=0)
     wait_until(lambda: not states(), "no targets")
-    assert f"deregistered 2 targets in (target-group {group})" in ecs.events(name)
+    words = f"deregistered 2 targets in (target-group {group})"
+    wait_until(lambda: words in ecs.events(name), "an event that says so")
 
 
 def test_no_process_is_left_when_the_agent_stops(own_ecs: Callable[[], Ecs]) -> None:

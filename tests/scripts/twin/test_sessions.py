@@ -26,6 +26,8 @@ from scripts.twin.sessions import Sessions
 from tests.scripts.conftest import ROOT, free_port, wait_until
 from tests.scripts.twin.conftest import Ecs
 
+SLEEP = str(10_000 + os.getpid())  # seconds, by which this run's commands are known
+
 
 @pytest.fixture(scope="module")
 def task(ecs: Ecs) -> str:
@@ -130,8 +132,8 @@ def test_terminal_has_its_size_and_ctrl_c_reaches_the_command_alone(ecs: Ecs, ta
         terminal.await_text("/dev/")
         terminal.type("stty rows 33 cols 111; stty size\n")
         terminal.await_text("33 111")
-        terminal.type("sleep 600; echo then $((40+2))\n")
-        time.sleep(0.5)
+        terminal.type("sh -c 'echo sleeps $((3*7)); exec sleep 600'\n")
+        terminal.await_text("sleeps 21")
         terminal.type("\x03")
         terminal.type("echo still $((6*9))\n")
         terminal.await_text("still 54")
@@ -188,7 +190,7 @@ def test_session_ends_with_its_task_and_leaves_nothing(ecs: Ecs) -> None:
     arn = ecs.run(ecs.define({"command": ["wait"]}), enableExecuteCommand=True)
     ecs.await_line(arn, "pid ")
     # a shell that minds no SIGHUP, and one job of it that is a process group of its own
-    command = "sh -c 'trap \"\" HUP; set -m; sleep 1234 & echo ready; wait'"
+    command = f"sh -c 'trap \"\" HUP; set -m; sleep {SLEEP} & echo ready; wait'"
     client = subprocess.Popen(
         command_line(ecs, execute(ecs, arn, command)), cwd=ROOT,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
@@ -196,7 +198,7 @@ def test_session_ends_with_its_task_and_leaves_nothing(ecs: Ecs) -> None:
     assert client.stdout is not None
     while "ready" not in client.stdout.readline():
         assert client.poll() is None
-    assert _sleepers()
+    wait_until(_sleepers, "its job runs")
     ecs.client.stop_task(cluster="test", task=arn)
     shown, _ = client.communicate(timeout=60)
     assert "the ECS task has ended" in shown
@@ -206,18 +208,19 @@ def test_session_ends_with_its_task_and_leaves_nothing(ecs: Ecs) -> None:
 def _sleepers() -> list[int]:
     return [
         each.pid for each in psutil.process_iter(["cmdline"])
-        if each.info["cmdline"] == ["sleep", "1234"]
+        if each.info["cmdline"] == ["sleep", SLEEP]
     ]  # fmt: skip
 
 
 def test_command_ends_when_its_client_is_killed(ecs: Ecs, task: str) -> None:
     client = subprocess.Popen(
-        command_line(ecs, execute(ecs, task, "sh -c 'echo ready; exec sleep 1234'")), cwd=ROOT,
+        command_line(ecs, execute(ecs, task, f"sh -c 'echo ready; exec sleep {SLEEP}'")), cwd=ROOT,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert client.stdout is not None
     while "ready" not in client.stdout.readline():
         assert client.poll() is None
+    wait_until(_sleepers, "it runs")
     client.kill()
     client.communicate()
     wait_until(lambda: not _sleepers(), "it has ended")

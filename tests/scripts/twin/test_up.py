@@ -76,7 +76,7 @@ class Stage:
             None if body is None else json.dumps(body).encode(),
             {"X-API-Key": key, "Content-Type": "application/json"},
         )
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=30) as answer:
             return json.load(answer)
 
 
@@ -119,7 +119,7 @@ def test_up_shows_each_step_with_its_seconds_and_what_to_try(
 
 def test_the_url_among_the_outputs_is_where_the_api_answers(up: Stage) -> None:
     assert up.aws.output(Output.URL) == up.twin.url
-    with urllib.request.urlopen(up.twin.url + READY_PATH, timeout=10) as answer:
+    with urllib.request.urlopen(up.twin.url + READY_PATH, timeout=30) as answer:
         assert answer.status == 200
 
 

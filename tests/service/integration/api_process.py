@@ -38,7 +38,7 @@ class Api:
 
     def log_with(self, text: str) -> str:
         """The log once it has `text`, which may come a moment after the answer."""
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 30
         while text not in (log := self.log()):
             if time.monotonic() > deadline:
                 pytest.fail(f"not in the log: {text}\n{log}")
@@ -65,7 +65,7 @@ def start_api(processes: Processes, **environment: str) -> Api:
     port = free_port()
     process = processes.start("api", API_PORT=str(port), LOG_FORMAT="json", **environment)
     api = Api(f"http://127.0.0.1:{port}", process, processes)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while True:
         try:
             httpx.get(f"{api.url}/health/live", timeout=5)
