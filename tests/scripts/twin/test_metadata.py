@@ -19,7 +19,7 @@ def task(ecs: Ecs) -> dict[str, Any]:
     (found,) = ecs.await_running(service)
 
     def has_ended() -> bool:
-        return ecs.task(found["taskArn"])["containers"][0]["lastStatus"] == "STOPPED"
+        return bool(ecs.task(found["taskArn"])["containers"][0]["lastStatus"] == "STOPPED")
 
     wait_until(has_ended, "the container that shows has ended: nothing changes any more")
     return ecs.task(found["taskArn"])
