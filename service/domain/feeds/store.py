@@ -17,6 +17,7 @@ from service.settings import Settings
 
 FEED = "id, url, title, checked_at, error, created_at"
 ENTRY = "id, feed_id, url, title, summary, published_at, created_at"
+ENTRIES_MAX = 10_000  # of one feed, and those it still holds: some give each entry a new guid
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +52,14 @@ class Followed:
     id: int
     etag: str | None
     last_modified: str | None
+
+
+@dataclass(frozen=True)
+class Changes:
+    """Ids of entries that a check has stored, and of those that made room."""
+
+    new: list[int]
+    removed: list[int]
 
 
 @asynccontextmanager
@@ -146,8 +155,8 @@ async def find_followed(pool: asyncpg.Pool, url: str) -> Followed | None:
 
 async def save_feed(
     connection: Connection, feed_id: int, answer: Answer, feed: Feed
-) -> list[int] | None:
-    """Store what is new; the ids of new entries. None where the feed was deleted meanwhile."""
+) -> Changes | None:
+    """Store what is new, and remove what is too old; None where the feed was deleted meanwhile."""
     found = await connection.fetchrow(
         "UPDATE feeds SET title = $2, etag = $3, last_modified = $4, checked_at = now(),"
         " error = NULL WHERE id = $1 RETURNING id",
@@ -171,7 +180,16 @@ async def save_feed(
         [entry.summary for entry in entries],
         [entry.published_at for entry in entries],
     )
-    return [row["id"] for row in rows]
+    # What the feed still holds stays, or the next check would find it new again.
+    removed = await connection.fetch(
+        "DELETE FROM feed_entries WHERE feed_id = $1 AND guid <> ALL($2::text[])"
+        " AND id <= (SELECT id FROM feed_entries WHERE feed_id = $1"
+        " ORDER BY id DESC OFFSET $3 LIMIT 1) RETURNING id",
+        feed_id,
+        [entry.guid for entry in entries],
+        ENTRIES_MAX,
+    )
+    return Changes([row["id"] for row in rows], [row["id"] for row in removed])
 
 
 async def save_unchanged(pool: asyncpg.Pool, feed_id: int) -> None:

@@ -66,6 +66,41 @@ async def test_entries_are_stored_once_and_indexed(
     }  # fmt: skip
 
 
+async def test_old_entries_make_room_unless_the_feed_still_holds_them(
+    domains: Domains, db: asyncpg.Connection, server: FeedServer
+) -> None:
+    url = server.url("/growing.xml")
+    item = "<item><guid>{0}</guid><title>Entry {0}</title></item>"
+    items = "".join(item.format(guid) for guid in ("new 2", "new 1", "old 1"))
+    server.bodies = {
+        "/growing.xml": f"<rss version='2.0'><channel>{items}</channel></rss>".encode()
+    }
+    feed_id = await follow(db, url)
+    other = await follow(db, server.url("/other.xml"))
+    for feed, count in ((other, 2), (feed_id, 10_000)):
+        await db.execute(
+            "INSERT INTO feed_entries (feed_id, guid, title, summary)"
+            " SELECT $1, 'old ' || n, 'Entry old ' || n, '' FROM generate_series(1, $2) n",
+            feed,
+            count,
+        )
+    oldest = "SELECT id FROM feed_entries WHERE feed_id = $1 AND guid = 'old 2'"
+    content_id = await db.fetchval(oldest, feed_id)
+    await domains.run("index_content", content_type="feed_entry", content_id=content_id)
+    assert await db.fetchval("SELECT content_id FROM search_documents") == content_id
+
+    found = [await domains.result("refresh_single_feed", feed_url=url) for _ in range(2)]
+    assert [each["new_entries"] for each in found] == [2, 0]
+    guids = await db.fetch("SELECT guid FROM feed_entries WHERE feed_id = $1 ORDER BY id", feed_id)
+    assert [row["guid"] for row in guids[:2]] == ["old 1", "old 3"]
+    assert [row["guid"] for row in guids[-2:]] == ["new 1", "new 2"]
+    assert len(guids) == 10_001
+    assert await db.fetchval(oldest, other) is not None
+    await domains.idle()
+    indexed = await db.fetch("SELECT title FROM search_documents ORDER BY content_id")
+    assert [row["title"] for row in indexed] == ["Entry new 1", "Entry new 2"]
+
+
 async def test_an_unchanged_feed_is_not_read_again(
     domains: Domains, db: asyncpg.Connection, server: FeedServer
 ) -> None:

@@ -12,6 +12,8 @@ from service.queue.registry import task
 async def refresh_single_feed(ctx: Context, *, feed_url: str) -> dict[str, Any]:
     """Fetch a feed of the table `feeds`, store its new entries and have them indexed.
 
+    The newest 10,000 are kept; older ones that the feed no longer holds are removed.
+
     A broken feed is no failure of ours: its row says what is wrong, and the next round looks again.
     What may be over in a minute is tried again first.
     """
@@ -34,6 +36,8 @@ async def refresh_single_feed(ctx: Context, *, feed_url: str) -> dict[str, Any]:
         return {"status": "broken", "error": str(error)}
     queue = ctx["queue"]
     async with store.transaction_with_jobs(ctx.pool, queue, ctx["settings"]) as (connection, jobs):
-        new = await store.save_feed(connection, feed.id, answer, found)
-        jobs += [store.index_job(queue, entry_id) for entry_id in new or []]
-    return {"status": "deleted"} if new is None else {"status": "stored", "new_entries": len(new)}
+        changes = await store.save_feed(connection, feed.id, answer, found)
+        if changes is None:
+            return {"status": "deleted"}
+        jobs += [store.index_job(queue, each) for each in changes.new + changes.removed]
+    return {"status": "stored", "new_entries": len(changes.new)}
