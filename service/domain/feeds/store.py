@@ -1,6 +1,6 @@
 """Feeds and their entries in Postgres."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -202,14 +202,15 @@ async def save_error(pool: asyncpg.Pool, feed_id: int, error: str) -> None:
     )
 
 
-async def find_entry(pool: asyncpg.Pool, entry_id: int) -> StoredEntry | None:
-    row = await pool.fetchrow(f"SELECT {ENTRY} FROM feed_entries WHERE id = $1", entry_id)
-    return StoredEntry(**row) if row else None
-
-
-async def entries_after(pool: asyncpg.Pool, *, after: int, limit: int) -> list[StoredEntry]:
-    """Entries of all feeds with greater ids, by id."""
-    rows = await pool.fetch(
-        f"SELECT {ENTRY} FROM feed_entries WHERE id > $1 ORDER BY id LIMIT $2", after, limit
-    )
+async def find_entries(pool: asyncpg.Pool, ids: Sequence[int]) -> list[StoredEntry]:
+    """Those of them that are there."""
+    rows = await pool.fetch(f"SELECT {ENTRY} FROM feed_entries WHERE id = ANY($1::bigint[])", ids)
     return [StoredEntry(**row) for row in rows]
+
+
+async def entry_ids(pool: asyncpg.Pool, *, after: int, limit: int) -> list[int]:
+    """Of entries of all feeds, greater ones, in order."""
+    rows = await pool.fetch(
+        "SELECT id FROM feed_entries WHERE id > $1 ORDER BY id LIMIT $2", after, limit
+    )
+    return [row["id"] for row in rows]

@@ -10,7 +10,7 @@ import pytest
 from service.domain.search.index import Document, PostgresIndex
 from service.queue.errors import InvalidPayloadError
 from service.queue.registry import Registry
-from tests.conftest import Processes
+from tests.conftest import Processes, until
 from tests.service.integration.api_process import start_api
 from tests.service.integration.domain_worker import Domains, working
 
@@ -115,6 +115,34 @@ async def test_content_is_put_in_and_taken_out(domains: Domains, pool: asyncpg.P
     await pool.execute("DELETE FROM feed_entries")
     assert await domains.result("index_content", **content) == {"status": "deleted"}
     assert await pool.fetchval("SELECT count(*) FROM search_documents") == 0
+
+
+@pytest.mark.parametrize("task", ["index_content", "rebuild_search_index"])
+async def test_what_is_deleted_or_changed_while_it_is_put_in_ends_as_it_is_then(
+    domains: Domains, pool: asyncpg.Pool, index: PostgresIndex, task: str
+) -> None:
+    entries = await make_entries(pool, 2)
+    contents = [{"content_type": "feed_entry", "content_id": entry} for entry in entries]
+    waiting = (
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        " AND query LIKE 'INSERT INTO search_documents%'"
+    )
+    jobs = contents if task == "index_content" else [{}]
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute("LOCK TABLE search_documents IN SHARE ROW EXCLUSIVE MODE")
+        keys = [job.key for each in jobs if (job := await domains.queue.enqueue(task, **each))]
+
+        async def have_read() -> bool:
+            return bool(await pool.fetchval(waiting) == len(jobs))
+
+        await until(have_read, what="the entries are read and about to be put in")
+        # Their own jobs would find nothing to take out, and the new title overwritten later.
+        await pool.execute("DELETE FROM feed_entries WHERE id = $1", entries[0])
+        await pool.execute("UPDATE feed_entries SET title = 'Buoy' WHERE id = $1", entries[1])
+    for key in keys:
+        await domains.ended(key)
+    assert await found(index, "entry") == []
+    assert await found(index, "buoy") == [entries[1]]
 
 
 async def test_content_of_no_known_type_is_refused_at_once(domains: Domains) -> None:

@@ -1,6 +1,6 @@
 """What the search domain does by itself."""
 
-from service.domain.search.content import SOURCES
+from service.domain.search.content import SOURCES, bring_up_to_date
 from service.domain.search.index import open_index
 from service.queue.context import Context
 from service.queue.registry import scheduled_task
@@ -19,10 +19,9 @@ async def rebuild_search_index(ctx: Context) -> dict[str, int]:
     total = sum([await source.count(ctx.pool) for source in SOURCES.values()])
     for content_type, source in SOURCES.items():
         started, after = await index.now(), 0
-        while page := await source.page(ctx.pool, after=after, limit=PAGE_DOCUMENTS):
-            await index.put(page)
-            indexed += len(page)
-            after = page[-1].content_id
+        while page := await source.ids(ctx.pool, after=after, limit=PAGE_DOCUMENTS):
+            indexed += await bring_up_to_date(index, ctx.pool, content_type, page)
+            after = page[-1]
             await ctx.progress(min(100, 100 * indexed / max(total, 1)), f"{indexed} indexed")
         deleted += await index.delete_older(content_type, started)
     return {"indexed": indexed, "deleted": deleted}

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from service.domain.search.content import SOURCES, ContentType
+from service.domain.search.content import ContentType, bring_up_to_date
 from service.domain.search.index import open_index
 from service.queue.context import Context
 from service.queue.registry import task
@@ -18,9 +18,5 @@ async def index_content(
 ) -> dict[str, str]:
     """Bring the index to what the content is now: put it in, or take it out where it is no more."""
     index = open_index(ctx.pool)
-    document = await SOURCES[content_type].find(ctx.pool, content_id)
-    if document is None:
-        await index.delete(content_type, content_id)
-        return {"status": "deleted"}
-    await index.put([document])
-    return {"status": "indexed"}
+    is_there = await bring_up_to_date(index, ctx.pool, content_type, [content_id])
+    return {"status": "indexed" if is_there else "deleted"}
