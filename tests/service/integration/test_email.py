@@ -1,6 +1,8 @@
 """The email domain against Amazon SES, as moto imitates it over HTTP."""
 
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from typing import Any
 
 import boto3
@@ -56,14 +58,63 @@ async def test_message_goes_through_ses_where_a_sender_is_configured(
     assert await ledger.pool.fetch("SELECT 1 FROM email_outbox") == []
 
 
-async def test_refusal_by_ses_fails_the_job_with_its_reason(
-    queue: PostgresQueue, ledger: Ledger, processes: Processes, environment: dict[str, str]
+@pytest.mark.parametrize(
+    ("sender", "to", "reason"),
+    [
+        ("stranger@example.com", "ada@example.com", "MessageRejected"),
+        ("noreply@example.com", "ada,grace@example.com", "InvalidParameterValue"),
+    ],
+)
+async def test_refusal_by_ses_fails_the_job_at_once_with_its_reason(
+    queue: PostgresQueue,
+    ledger: Ledger,
+    processes: Processes,
+    environment: dict[str, str],
+    *,
+    sender: str,
+    to: str,
+    reason: str,
 ) -> None:
-    processes.start("worker", EMAIL_FROM="stranger@example.com", **environment)
-    job = await queue.enqueue("send_email", retries=1, **MAIL)
+    processes.start("worker", EMAIL_FROM=sender, **environment)
+    job = await queue.enqueue("send_email", **MAIL | {"to": to})
     assert job is not None
     row = await ledger.until_status(job.key, "failed")
-    assert "MessageRejected" in row["error"]
+    assert reason in row["error"]
+    assert row["attempts"] == 1
+    stored = await queue.job(job.key)
+    assert stored is not None
+    assert stored.retries == 5, "for whoever retries it when the address is verified"
+
+
+@pytest.mark.parametrize(("status", "code"), [(400, "Throttling"), (503, "ServiceUnavailable")])
+async def test_what_ses_may_take_later_is_tried_again(
+    queue: PostgresQueue,
+    ledger: Ledger,
+    processes: Processes,
+    environment: dict[str, str],
+    *,
+    status: int,
+    code: str,
+) -> None:
+    class Refuse(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            body = f"<ErrorResponse><Error><Code>{code}</Code></Error></ErrorResponse>".encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refuse) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        environment["AWS_ENDPOINT_URL"] = f"http://127.0.0.1:{server.server_port}"
+        processes.start("worker", EMAIL_FROM="noreply@example.com", **environment)
+        job = await queue.enqueue("send_email", retries=2, retry_delay=0, **MAIL)
+        assert job is not None
+        row = await ledger.until_status(job.key, "failed", seconds=40)
+        server.shutdown()
+    assert code in row["error"]
+    assert row["attempts"] == 2
 
 
 async def test_a_second_run_leaves_one_message_in_the_outbox(

@@ -26,6 +26,11 @@ Line = Annotated[
     ),
 ]
 Text = Annotated[str, Meta(pattern=r"^[^\x00]*$", description="text without the character U+0000")]
+# What SES says of a message or its sender, and would say again:
+# https://docs.aws.amazon.com/ses/latest/APIReference/API_SendEmail.html#API_SendEmail_Errors and,
+# for an address that is none, https://docs.aws.amazon.com/ses/latest/APIReference/CommonErrors.html
+# Throttling, a 5xx and what is said of the account (it is paused) may pass.
+REFUSALS = {"MessageRejected", "MailFromDomainNotVerifiedException", "InvalidParameterValue"}
 
 
 @task(timeout=60, retries=5)
@@ -33,7 +38,8 @@ async def send_email(ctx: Context, *, to: Address, subject: Line, body: Text) ->
     """Hand a message to SES where EMAIL_FROM is set, else keep it in `email_outbox`.
 
     A run that is repeated after a crash leaves one message in the outbox. SES has no such key:
-    where its answer is lost, by a crash or on the way, the message is sent twice.
+    where its answer is lost, by a crash or on the way, the message is sent twice. One that it
+    refuses for good is tried once.
     """
     if ctx["ses"] is None:
         await ctx.pool.execute(
@@ -46,14 +52,19 @@ async def send_email(ctx: Context, *, to: Address, subject: Line, body: Text) ->
         )
         ctx.log.info("e-mail kept in the outbox; set EMAIL_FROM to send by SES")
         return {"status": "kept"}
-    answer = await asyncio.to_thread(
-        ctx["ses"].send_email,
-        Source=ctx["settings"].email_from,
-        Destination={"ToAddresses": [to]},
-        Message={
-            "Subject": {"Data": subject, "Charset": "UTF-8"},
-            "Body": {"Text": {"Data": body, "Charset": "UTF-8"}},
-        },
-    )
+    try:
+        answer = await asyncio.to_thread(
+            ctx["ses"].send_email,
+            Source=ctx["settings"].email_from,
+            Destination={"ToAddresses": [to]},
+            Message={
+                "Subject": {"Data": subject, "Charset": "UTF-8"},
+                "Body": {"Text": {"Data": body, "Charset": "UTF-8"}},
+            },
+        )
+    except ctx["ses"].exceptions.ClientError as error:
+        if error.response["Error"]["Code"] in REFUSALS:
+            ctx.job.retries = ctx.job.attempts  # this was the last one
+        raise
     ctx.log.info("e-mail sent", message_id=answer["MessageId"])
     return {"status": "sent", "message_id": answer["MessageId"]}
