@@ -3,8 +3,9 @@
 import asyncio
 import hashlib
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+import weakref
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -23,6 +24,14 @@ ENDED = ("complete", "failed", "aborted")
 log = structlog.stdlib.get_logger("api")
 
 
+class Place:
+    """Of one stream; free again when it is left, or nobody holds it: its client has gone before."""
+
+    def __init__(self, key: str, leave: Callable[[str], None]) -> None:
+        self.key = key
+        self.leave = weakref.finalize(self, leave, key)  # runs once, whoever comes first
+
+
 class Watch:
     """Tells any number of streams of any number of jobs, in one statement each half second."""
 
@@ -34,13 +43,22 @@ class Watch:
         self._task: asyncio.Task[None] | None = None
         self.is_closed = False
 
-    async def states(self, key: str) -> AsyncIterator[JobEvent | None]:
+    def take(self, key: str) -> Place | None:
+        """A place for one stream of that job; None where all are taken, or the end has come."""
+        if self.is_closed or sum(self._streams.values()) >= STREAMS_MAX:
+            return None
+        self._streams[key] = self._streams.get(key, 0) + 1
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._look_forever(), name="job events")
+        return Place(key, self._leave)
+
+    async def states(self, place: Place) -> AsyncIterator[JobEvent | None]:
         """The job's state now and at each change until it has ended; None to keep alive."""
-        async with self._stream(key):
-            last: JobEvent | None = None
-            spoken_at = time.monotonic()
+        last: JobEvent | None = None
+        spoken_at = time.monotonic()
+        try:
             while not self.is_closed:
-                state = self._states.get(key)
+                state = self._states.get(place.key)
                 if state is not None and state != last:
                     last, spoken_at = state, time.monotonic()
                     yield state
@@ -53,24 +71,14 @@ class Watch:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(KEEP_ALIVE_SECONDS), self._looked:
                         await self._looked.wait()
-
-    @asynccontextmanager
-    async def _stream(self, key: str) -> AsyncIterator[None]:
-        self._streams[key] = self._streams.get(key, 0) + 1
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._look_forever(), name="job events")
-        try:
-            yield
         finally:
-            self._streams[key] -= 1
-            if not self._streams[key]:
-                del self._streams[key]
-                self._states.pop(key, None)
+            place.leave()
 
-    @property
-    def is_full(self) -> bool:
-        """No more streams, please."""
-        return sum(self._streams.values()) >= STREAMS_MAX
+    def _leave(self, key: str) -> None:
+        self._streams[key] -= 1
+        if not self._streams[key]:
+            del self._streams[key]
+            self._states.pop(key, None)
 
     async def close(self) -> None:
         """End every stream: its client comes back, to another process."""
@@ -120,9 +128,9 @@ def state_id(state: JobEvent) -> str:
     return hashlib.blake2b(msgspec.json.encode(state), digest_size=8).hexdigest()
 
 
-async def stream(watch: Watch, key: str, last_id: str | None) -> AsyncIterator[Any]:
+async def stream(watch: Watch, place: Place, last_id: str | None) -> AsyncIterator[Any]:
     """The messages of one client; `last_id` is what it says that it has heard last."""
-    async for state in watch.states(key):
+    async for state in watch.states(place):
         if state is not None and state_id(state) == last_id:
             if state.status in ENDED:
                 return

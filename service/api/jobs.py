@@ -229,11 +229,11 @@ async def follow_job(
     "error"}`. A client that comes back with `Last-Event-ID` is not told again what it has heard.
     """
     record = await _find(queue, key)
-    if watch.is_full or watch.is_closed:
+    if (place := watch.take(record.key)) is None:
         raise ServiceUnavailableException(
             "This process follows as many jobs as it may.", headers={"Retry-After": "5"}
         )
-    return ServerSentEvent(stream(watch, record.key, last_event_id))
+    return ServerSentEvent(stream(watch, place, last_event_id))
 
 
 def job_path(key: str) -> str:

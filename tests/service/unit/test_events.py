@@ -17,11 +17,32 @@ async def test_a_stream_that_has_nothing_to_tell_is_kept_alive(
     await queue.connect()
     job = await queue.enqueue("example_task", message="", delay=3600)
     assert job is not None
-    states = events.Watch(queue).states(job.key)
+    watch = events.Watch(queue)
+    place = watch.take(job.key)
+    assert place is not None
+    states = watch.states(place)
     async with asyncio.timeout(20):
         first = await anext(states)
         assert first is not None
         assert first.status == "queued"
         assert [await anext(states) for _ in range(2)] == [None, None]
     assert events.message(None).comment
+    await queue.disconnect()
+
+
+async def test_the_place_of_a_stream_that_never_began_is_free_again() -> None:
+    queue = MemoryQueue(discover())
+    await queue.connect()
+    watch = events.Watch(queue)
+    places = [watch.take("key") for _ in range(events.STREAMS_MAX)]
+    assert None not in places
+    assert watch.take("key") is None
+    place = places.pop()
+    assert place is not None
+    unread = events.stream(watch, place, None)
+    del place
+    assert watch.take("key") is None
+    del unread
+    assert watch.take("key") is not None
+    await watch.close()
     await queue.disconnect()
