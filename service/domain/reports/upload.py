@@ -42,7 +42,9 @@ class Upload:
 async def upload(bucket: Bucket, key: str, content_type: str) -> AsyncIterator[Upload]:
     """The object is there once the block has ended, whole; after an error in it there is none.
 
-    Raises ConnectionError where S3 does not take it.
+    Raises ConnectionError where S3 does not take it. A cancel, or an error, while S3 makes the
+    object after the block may leave it, whole; one while the upload begins may leave that to the
+    bucket's rule for unfinished ones.
     """
     upload_id = await asyncio.to_thread(bucket.start_upload, key, content_type)
     try:
