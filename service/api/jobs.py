@@ -33,7 +33,7 @@ from service.paging import Cursor, Limit, position, refuse_others
 from service.problem import documented
 from service.queue.base import BULK_JOBS, JobQueue
 from service.queue.dispatch import LARGE_PAYLOAD, build_job
-from service.queue.errors import JobNotFoundError, JobStateError
+from service.queue.errors import JobNotFoundError, JobStateError, UnknownTaskError
 from service.queue.progress import MESSAGE
 from service.queue.registry import Registry
 from service.queue.tracking import JobRecord
@@ -122,11 +122,12 @@ async def read_jobs(
     status_code=200,
     summary="Clear failed jobs",
     operation_id="ClearJobs",
-    responses=documented(403, 422),
+    responses=documented(403, 404, 422),
 )
 async def clear_jobs(
     *,
     request: Request[Any, Any, Any],
+    registry: NamedDependency[Registry],
     queue: NamedDependency[JobQueue],
     status: Annotated[BadStatusName, QueryParameter(description="Which of them")],
     task: Annotated[str | None, QueryParameter(description="Only of this task")] = None,
@@ -134,9 +135,12 @@ async def clear_jobs(
     """Remove jobs that failed or were cancelled from the queue, a thousand at most.
 
     Their history stays and they are listed as before, without payload: they cannot be retried.
+    404 where neither the code nor the history knows the task.
     """
     refuse_others(request, {"status", "task"})
     cleared = await queue.clear(Status(status), task=task)
+    if not cleared:
+        await _refuse_unknown(task, registry, queue)
     return JobsCleared(cleared, is_more=cleared >= BULK_JOBS)
 
 
@@ -145,16 +149,21 @@ async def clear_jobs(
     status_code=202,
     summary="Run failed jobs again",
     operation_id="RetryJobs",
-    responses=documented(403, 413, 415, 422),
+    responses=documented(403, 404, 413, 415, 422),
 )
 async def retry_jobs(
-    data: Annotated[FailedJobs, Body()], queue: NamedDependency[JobQueue]
+    data: Annotated[FailedJobs, Body()],
+    registry: NamedDependency[Registry],
+    queue: NamedDependency[JobQueue],
 ) -> JobsRetried:
     """Queue failed jobs again with all their attempts, of one `task` or all; a thousand at most.
 
-    Those whose payload is no longer kept stay as they are.
+    Those whose payload is no longer kept stay as they are. 404 where neither the code nor the
+    history knows the task.
     """
     retried = await queue.retry_failed(task=data.task)
+    if not retried:
+        await _refuse_unknown(data.task, registry, queue)
     return JobsRetried(retried, is_more=retried >= BULK_JOBS)
 
 
@@ -247,6 +256,16 @@ async def _find(queue: JobQueue, sent_key: str) -> JobRecord:
     if record is None:
         raise JobNotFoundError(key)
     return record
+
+
+async def _refuse_unknown(task: str | None, registry: Registry, queue: JobQueue) -> None:
+    """Jobs outlive the code of their task: a name is wrong only where no job ever had it."""
+    try:
+        if task is not None:
+            registry.get(task)
+    except UnknownTaskError:
+        if not await queue.list_records(task=task, limit=1):
+            raise
 
 
 def _summary(record: JobRecord) -> dict[str, Any]:

@@ -231,8 +231,10 @@ def test_failed_jobs_of_one_task_are_cleared_and_the_others_stay(
     assert moor("jobs", "clear", "--task", "hooked", *DEV) == 0
     assert capsys.readouterr().out == "2 failed jobs removed\n"
     assert set(statuses(deployed)) == set(failed["test_task"])
-    assert moor("jobs", "clear", "--task", "no_such_task", *DEV) == 0
+    assert moor("jobs", "clear", "--task", "hooked", *DEV) == 0
     assert capsys.readouterr().out == "0 failed jobs removed\n"
+    assert moor("jobs", "clear", "--task", "no_such_task", *DEV) == 7
+    assert "no task is named 'no_such_task'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

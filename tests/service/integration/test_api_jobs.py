@@ -203,6 +203,40 @@ def test_retry_is_refused_when_the_payload_is_no_longer_kept(api: Api, http: htt
     assert "no longer kept" in refused.json()["detail"]
 
 
+@pytest.mark.parametrize("method", ["POST", "DELETE"])
+def test_a_name_that_no_task_and_no_job_ever_had_is_not_found(
+    http: httpx.Client, method: str
+) -> None:
+    answer = change_failed(http, method, "no_such_task")
+    assert answer.status_code == 404, answer.text
+    assert [error["field"] for error in answer.json()["errors"]] == ["task"]
+    for task in (None, "hooked"):
+        answer = change_failed(http, method, task)
+        assert answer.is_success, answer.text
+
+
+@pytest.mark.parametrize(("method", "changed"), [("POST", "retried"), ("DELETE", "cleared")])
+def test_failed_jobs_of_a_task_that_is_no_more_can_be_retried_and_cleared(
+    api: Api, http: httpx.Client, method: str, changed: str
+) -> None:
+    key = enqueue(http)
+    for table in ("saq_jobs", "background_jobs"):
+        api.sql(f"UPDATE {table} SET task = 'was_removed', status = 'failed' WHERE key = $1", key)
+    api.sql("UPDATE background_jobs SET is_bad = true WHERE key = $1", key)
+    for count in (1, 0):
+        answer = change_failed(http, method, "was_removed")
+        assert answer.is_success, answer.text
+        assert answer.json() == {changed: count, "is_more": False}
+
+
+def change_failed(http: httpx.Client, method: str, task: str | None) -> httpx.Response:
+    """Retry the failed jobs of a task, or clear them."""
+    given = {"task": task} if task else {}
+    if method == "POST":
+        return http.post("/api/v1/jobs/retry", json=given)
+    return http.delete("/api/v1/jobs", params={"status": "failed"} | given)
+
+
 @pytest.mark.parametrize(
     ("method", "path"),
     [
