@@ -120,6 +120,8 @@ UPLOADS_PREFIX = "uploads/"
 RESULTS_PREFIX = "results/"
 PAYLOADS_PREFIX = "payloads/"  # of jobs: both write and read them
 LARGE_PAYLOAD_DAYS = 60  # the bucket keeps one
+REPORTS_PREFIX = f"{RESULTS_PREFIX}reports/"
+REPORT_DAYS = 30  # the bucket keeps one; its job, which gives the link, lives for a week
 
 RDS_CA_FILE = "/etc/ssl/rds-global-bundle.pem"  # in the image: RDS's roots are in no system's store
 USER = "10001:10001"  # uid and gid of every container

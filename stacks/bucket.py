@@ -6,7 +6,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from service.contract import LARGE_PAYLOAD_DAYS, PAYLOADS_PREFIX
+from service.contract import LARGE_PAYLOAD_DAYS, PAYLOADS_PREFIX, REPORT_DAYS, REPORTS_PREFIX
 from stacks.acknowledge import acknowledge
 from stacks.config import Stage
 from stacks.stage_stack import removal_policy
@@ -61,7 +61,7 @@ class LogBucket(s3.Bucket):
 
 
 class DataBucket(s3.Bucket):
-    """Private, TLS only, encrypted, with 30 days of old versions; payloads of jobs end."""
+    """Private, TLS only, encrypted, with 30 days of old versions; payloads and reports end."""
 
     def __init__(
         self, scope: Construct, id: str, *, stage: Stage, key: kms.IKey, logs: s3.IBucket
@@ -90,6 +90,7 @@ class DataBucket(s3.Bucket):
                 s3.LifecycleRule(
                     prefix=PAYLOADS_PREFIX, expiration=Duration.days(LARGE_PAYLOAD_DAYS)
                 ),
+                s3.LifecycleRule(prefix=REPORTS_PREFIX, expiration=Duration.days(REPORT_DAYS)),
             ],
         )
         acknowledge(

@@ -55,7 +55,10 @@ async def request_report(
     queue: NamedDependency[JobQueue],
     settings: NamedDependency[Settings],
 ) -> Response[ReportView]:
-    """A job writes it as CSV into the stage's bucket; `Location` is where its link will be."""
+    """A job writes it as CSV into the stage's bucket, which keeps it for 30 days.
+
+    `Location` is where its link will be.
+    """
     _bucket_name(settings)
     job = build_job(queue.registry, TASK, msgspec.to_builtins(data))
     await queue.enqueue(job)

@@ -178,10 +178,13 @@ def mistakes_in_buckets_can_be_undone(templates: Templates) -> None:
         assert "Prefix" not in rule
 
 
-def payloads_of_jobs_end(templates: Templates) -> None:
-    """S3.13: after the sixty days that the service counts on, and nothing else does."""
-    _, rule = templates.one(BUCKET, "Bucket").get("LifecycleConfiguration.Rules")
-    assert rule == {"Prefix": "payloads/", "ExpirationInDays": 60, "Status": "Enabled"}
+def payloads_and_reports_end(templates: Templates) -> None:
+    """S3.13: after the days that the service counts on or tells, and nothing else does."""
+    _, *rules = templates.one(BUCKET, "Bucket").get("LifecycleConfiguration.Rules")
+    assert rules == [
+        {"Prefix": "payloads/", "ExpirationInDays": 60, "Status": "Enabled"},
+        {"Prefix": "results/reports/", "ExpirationInDays": 30, "Status": "Enabled"},
+    ]
     assert len(templates.one(BUCKET, "LogBucket").get("LifecycleConfiguration.Rules")) == 1
 
 

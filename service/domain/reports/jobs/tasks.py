@@ -7,7 +7,7 @@ from urllib.parse import quote
 from msgspec import Meta
 
 from service.aws import open_bucket
-from service.contract import RESULTS_PREFIX
+from service.contract import REPORTS_PREFIX
 from service.domain.reports.jobs_report import HEADER, jobs_of_last_days
 from service.domain.reports.table import csv_bytes
 from service.domain.reports.upload import upload
@@ -24,12 +24,13 @@ WEEK_SECONDS = 7 * 86400
 async def write_report(ctx: Context, *, report: ReportName, days: Days) -> dict[str, Any]:
     """Write a report on the last `days` as CSV into the stage's bucket.
 
-    The result has the object's key; a second run of the job writes the same object again.
+    The result has the object's key; a second run of the job writes the same object again. The
+    bucket keeps it for 30 days.
     """
     settings = ctx["settings"]
     if settings.bucket is None:
         raise RuntimeError("there is no bucket for the report: set BUCKET")
-    key = f"{RESULTS_PREFIX}reports/{quote(ctx.job.key, safe='')}.csv"
+    key = f"{REPORTS_PREFIX}{quote(ctx.job.key, safe='')}.csv"
     # Here rather than at the start: a client takes long to make, and most workers never need it.
     bucket = await asyncio.to_thread(open_bucket, settings.bucket, settings.aws_region)
     rows = 0
