@@ -1,4 +1,4 @@
-"""What can be wrong with a request to the queue.
+"""What can be wrong with a request to the queue, and what a task may raise (`NoRetryError`).
 
 QueueError
 ├── UnknownTaskError         no task of that name
@@ -11,6 +11,10 @@ QueueError
 ├── ScheduleExistsError      the name is taken
 └── ScheduleIsDeclaredError  the code declares it, so only the code can end it
 """
+
+
+class NoRetryError(Exception):
+    """Raise it from a task that would fail again: the job fails now, whatever attempts it has."""
 
 
 class QueueError(Exception):

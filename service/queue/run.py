@@ -13,7 +13,7 @@ from saq import Status
 
 from service.queue.context import Context
 from service.queue.dispatch import LARGE_PAYLOAD, REQUEST_ID
-from service.queue.errors import InvalidPayloadError, UnknownTaskError
+from service.queue.errors import InvalidPayloadError, NoRetryError, UnknownTaskError
 from service.queue.invoke import prepare, run_in_thread
 from service.queue.job import LeasedJob
 from service.queue.progress import Progress
@@ -183,7 +183,7 @@ class Run:
             "error": type(error).__name__, "at": _place(error), "milliseconds": self._milliseconds,
         }  # fmt: skip
         log.debug("job error", traceback=text)
-        if job.retryable:
+        if job.retryable and not isinstance(error, NoRetryError):
             log.warning("job failed; it will be retried", retries=job.retries, **facts)
             await queue.retry(job, text)
         else:

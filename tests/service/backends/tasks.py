@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 from service.queue.context import Context
+from service.queue.errors import NoRetryError
 from service.queue.registry import Registry
 
 registry = Registry()
@@ -26,6 +27,11 @@ async def fail(ctx: Context, *, times: int = 1000) -> str:
     if ctx.job.attempts <= times:
         raise ValueError(f"broken in attempt {ctx.job.attempts}")
     return "worked at last"
+
+
+@task(retries=3, retry_delay=0)
+async def give_up(ctx: Context) -> None:
+    raise NoRetryError("no such address")
 
 
 @task(retries=1)

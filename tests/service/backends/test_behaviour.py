@@ -99,6 +99,15 @@ async def test_failed_jobs_are_sent_again_and_cleared_together(backend: Backend)
     assert await queue.retry_failed() == 0
 
 
+async def test_a_task_may_say_that_another_attempt_is_of_no_use(backend: Backend) -> None:
+    queue = await backend.connect()
+    await backend.work(queue)
+    job = await put(queue, "give_up")
+    failed = await ended(queue, job.key)
+    assert (failed.status, failed.attempts, failed.retries) == (Status.FAILED, 1, 3)
+    assert "no such address" in str(failed.error)
+
+
 async def test_a_result_that_is_no_json_fails_the_job(backend: Backend) -> None:
     queue = await backend.connect()
     await backend.work(queue)

@@ -6,6 +6,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from service.queue.context import Context
+from service.queue.errors import NoRetryError
 from service.queue.registry import task
 
 # One line each: a line break in a header would start another header. (A bare `$` lets one through.)
@@ -64,7 +65,7 @@ async def send_email(ctx: Context, *, to: Address, subject: Line, body: Text) ->
         )
     except ctx["ses"].exceptions.ClientError as error:
         if error.response["Error"]["Code"] in REFUSALS:
-            ctx.job.retries = ctx.job.attempts  # this was the last one
+            raise NoRetryError(str(error)) from error
         raise
     ctx.log.info("e-mail sent", message_id=answer["MessageId"])
     return {"status": "sent", "message_id": answer["MessageId"]}
