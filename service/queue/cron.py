@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from croniter import CroniterError, croniter
 
 EVERY = re.compile(r"(?:every )?(?:(\d{1,7}) )?(second|minute|hour|day|week)s?", re.IGNORECASE)
+RANDOM = re.compile(r"(^|[\s,])[RH]([\s,/(]|$)", re.IGNORECASE)  # croniter's own: by chance, by hash
 SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 7 * 86400}
 EVERY_MAX_SECONDS = 366 * 86400
 # Clocks have been set by two hours at the most since 1970, by an hour nearly always.
@@ -90,7 +91,7 @@ class Timing:
         local = datetime.fromtimestamp(moment, self._zone).replace(tzinfo=None)
         if self._offset(moment, -SHIFT) == self._offset(moment, SHIFT):
             tick: datetime = croniter(self.cron, local).get_next(datetime)
-            return min(self._moments(tick))
+            return self._moments(tick)[0]
         return self._first_of(croniter(self.cron, local - SHIFT), moment, local + SHIFT)
 
     def _first_of(self, ticks: croniter, moment: float, enough: datetime) -> int:
@@ -104,8 +105,11 @@ class Timing:
 
     def _moments(self, tick: datetime) -> list[int]:
         """When the clocks show `tick`: twice, where they are set back over it."""
-        folds = (0, 1) if self._is_every_hour else (0,)
-        return [int(tick.replace(tzinfo=self._zone, fold=fold).timestamp()) for fold in folds]
+        first, second = (
+            int(tick.replace(tzinfo=self._zone, fold=fold).timestamp()) for fold in (0, 1)
+        )
+        # of a time that is skipped the second is the earlier one: an hour that the line may not name
+        return [first, second] if self._is_every_hour and second > first else [first]
 
     def _offset(self, moment: float, by: timedelta) -> timedelta | None:
         return (datetime.fromtimestamp(moment, UTC) + by).astimezone(self._zone).utcoffset()
@@ -121,7 +125,8 @@ class Timing:
 
 def _comes(cron: str) -> bool:
     # croniter would read six fields with seconds, and names such as @daily with a hash.
-    if len(cron.split()) != 5 or cron.startswith("@"):
+    # Its R is another time at every look, and each worker would have its own.
+    if len(cron.split()) != 5 or cron.startswith("@") or RANDOM.search(cron):
         return False
     try:
         croniter(cron, datetime(2024, 1, 1)).get_next(datetime)  # noqa: DTZ001 - the clock's face

@@ -50,6 +50,21 @@ def test_a_line_for_every_hour_comes_in_both_hours_and_misses_none() -> None:
     assert ticks(hourly, spring, 2) == ["03-29T03:00:00+02:00", "03-29T04:00:00+02:00"]
 
 
+def test_a_skipped_time_of_every_other_hour_brings_no_hour_that_the_line_does_not_name() -> None:
+    spring = datetime(2026, 3, 29, 0, 0, tzinfo=BERLIN)
+    assert ticks(Timing.parse(cron="30 */2 * * *", tz="Europe/Berlin"), spring, 3) == [
+        "03-29T00:30:00+01:00",
+        "03-29T03:30:00+02:00",
+        "03-29T04:30:00+02:00",
+    ]
+    # at midnight of a Friday
+    thursday = datetime(2026, 4, 23, 12, 0, tzinfo=ZoneInfo("Africa/Cairo"))
+    assert ticks(Timing.parse(cron="30 * * * 5", tz="Africa/Cairo"), thursday, 2) == [
+        "04-24T01:30:00+03:00",
+        "04-24T02:30:00+03:00",
+    ]
+
+
 @given(
     start=st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1)),  # noqa: DTZ001
     minutes=st.sampled_from([1, 5, 10, 15, 20, 30]),
@@ -108,6 +123,8 @@ def test_a_span_is_read_as_people_write_it(text: str, seconds: int, shown: str) 
         ({"cron": "@daily"}, "cron"),
         ({"cron": "0 0 31 2 *"}, "cron"),
         ({"cron": "* * * * * *"}, "cron"),
+        ({"cron": "R 2 * * *"}, "cron"),
+        ({"cron": "0 r(1-5) * * *"}, "cron"),
         ({"every": "0 minutes"}, "every"),
         ({"every": "-5 minutes"}, "every"),
         ({"every": "9999999 weeks"}, "every"),
@@ -119,3 +136,8 @@ def test_a_wrong_time_is_refused_by_field(given: dict[str, str], field: str) -> 
     with pytest.raises(TimingError) as raised:
         Timing.parse(**given)
     assert raised.value.field == field
+
+
+@pytest.mark.parametrize("cron", ["0 2 * MAR,apr THU", "0 2 L * *", "0 2 * * fri#2"])
+def test_names_and_last_days_are_read(cron: str) -> None:
+    assert Timing.parse(cron=cron).next_after(1_000_000_000) % 86400 == 7200
