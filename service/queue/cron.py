@@ -9,7 +9,9 @@ from zoneinfo import ZoneInfo
 from croniter import CroniterError, croniter
 
 EVERY = re.compile(r"(?:every )?(?:(\d{1,7}) )?(second|minute|hour|day|week)s?", re.IGNORECASE)
-RANDOM = re.compile(r"(^|[\s,])[RH]([\s,/(]|$)", re.IGNORECASE)  # croniter's own: by chance, by hash
+RANDOM = re.compile(
+    r"(^|[\s,])[RH]([\s,/(]|$)", re.IGNORECASE
+)  # croniter's own: by chance, by hash
 SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 7 * 86400}
 EVERY_MAX_SECONDS = 366 * 86400
 # Clocks have been set by two hours at the most since 1970, by an hour nearly always.

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 LOST_SECONDS = 60  # a job the broker does not know of for so long is lost
 LOOK_ROWS = 10_000
+LOST = "the broker has lost it"
 
 INSERT = """
 INSERT INTO background_jobs (key, queue, task, status, scheduled_at)
@@ -41,6 +42,7 @@ FROM unnest($2::text[], $3::text[], $4::int[], $5::int[], $6::text[], $7::text[]
      AS d (key, status, attempts, crashes, error, worker_id, due, started)
 WHERE b.id = (SELECT id FROM background_jobs x WHERE x.key = d.key AND x.queue = $1
               ORDER BY id DESC LIMIT 1)
+RETURNING b.key
 """
 ASKED = """
 UPDATE background_jobs b SET status = 'aborting', error = $3
@@ -48,6 +50,16 @@ WHERE b.id = (SELECT id FROM background_jobs x WHERE x.key = $2 AND x.queue = $1
               ORDER BY id DESC LIMIT 1)
   AND b.status = 'active'
 RETURNING id
+"""
+# $1 queue, $2 keys, $3 what a lost job says: those of the keys that have been in the broker
+PUSHED = """
+SELECT key FROM background_jobs
+WHERE queue = $1 AND key = ANY ($2::text[])
+  AND (started_at IS NOT NULL OR finished_at IS NOT NULL AND error IS DISTINCT FROM $3)
+"""
+DELETE_UNPUSHED = """
+DELETE FROM background_jobs
+WHERE queue = $1 AND key = ANY ($2::text[]) AND started_at IS NULL AND finished_at IS NULL
 """
 UNFINISHED = f"""
 SELECT key FROM (SELECT key, finished_at, created_at FROM background_jobs WHERE queue = $1
@@ -76,9 +88,14 @@ class History:
         """It did not come to be queued."""
         await self._queue.fetch(DELETE, made, self._queue.name)
 
-    async def is_missing(self, key: str) -> bool:
-        """Was the job put there by somebody else, with no word to us?"""
-        return await self._queue.find_record(key) is None
+    async def pushed(self, keys: list[str]) -> set[str]:
+        """Those that are known to have been in the broker: begun alone says nothing."""
+        rows = await self._queue.fetch(PUSHED, self._queue.name, keys, LOST)
+        return {row["key"] for row in rows}
+
+    async def forget_unpushed(self, keys: list[str]) -> None:
+        """They were begun by a process that died before it put them into the broker."""
+        await self._queue.fetch(DELETE_UNPUSHED, self._queue.name, keys)
 
     async def note(self, job: Job, *, due: float = 0) -> None:
         """Where the job stands now. While the database is away it stays as it was: `mend` it."""
@@ -109,16 +126,27 @@ class History:
 
     async def _write(self, changes: list[tuple[Job, float]]) -> list[None]:
         last = {job.key: (job, due) for job, due in changes}  # the later one says all
+        known = await self._change(last)
+        # Of a stock client, or of an enqueue whose answer was lost on the way.
+        unknown = {key: each for key, each in last.items() if key not in known}
+        for job, _ in unknown.values():
+            await self.begin(job)
+        if unknown:
+            await self._change(unknown)
+        return [None] * len(changes)
+
+    async def _change(self, last: dict[str, tuple[Job, float]]) -> set[str]:
+        """Those of the keys that have a history."""
         jobs = [job for job, _ in last.values()]
-        await self._queue.fetch(
+        rows = await self._queue.fetch(
             CHANGE, self._queue.name,
             list(last), [job.status.value for job in jobs], [job.attempts for job in jobs],
             [job.crashes if isinstance(job, LeasedJob) else 0 for job in jobs],
             [storable(job.error) for job in jobs], [job.worker_id for job in jobs],
             [float(due) for _, due in last.values()], [job.started for job in jobs],
         )  # fmt: skip
-        return [None] * len(changes)
+        return {row["key"] for row in rows}
 
 
 def _lost(key: str) -> Job:
-    return Job("?", key=key, status=Status.ABORTED, error="the broker has lost it")
+    return Job("?", key=key, status=Status.ABORTED, error=LOST)

@@ -41,7 +41,6 @@ SELECT (SELECT count(*) FROM (SELECT FROM background_jobs WHERE is_bad AND statu
        (SELECT count(*) FROM queue_workers
         WHERE queue = $1 AND expires_at > clock_timestamp()) AS workers
 """
-KNOWN = "SELECT key FROM background_jobs WHERE queue = $1 AND key = ANY ($2::text[])"
 
 log = structlog.stdlib.get_logger("queue")
 
@@ -138,10 +137,13 @@ class RedisQueue(TableQueue, SaqRedisQueue):
         return [await self._put(job) for job in checked]
 
     async def enqueue_ticks(self, jobs: list[Job], connection: Connection) -> list[Job | None]:
-        """A tick whose job has a history was enqueued by a worker that died before it moved on."""
-        found = await self.fetch(KNOWN, self.name, [job.key for job in jobs], connection=connection)
-        known = {row["key"] for row in found}
-        return [None if job.key in known else await self._put(job) for job in jobs]
+        """A worker may have died between a job of these and the moving on of its tick."""
+        keys = [job.key for job in jobs]
+        pushed = await self.history.pushed(keys)
+        blobs = await self.redis.mget([self.job_id(key) for key in keys])
+        pushed |= {key for key, blob in zip(keys, blobs, strict=True) if blob is not None}
+        await self.history.forget_unpushed([key for key in keys if key not in pushed])
+        return [None if job.key in pushed else await self._put(job) for job in jobs]
 
     async def _put(self, job: Job) -> Job | None:
         if job.queue is not None and job.queue.name != self.name:

@@ -89,8 +89,6 @@ class RedisConsumer(Puller):
         job.queue, job.status, job.error, job.worker_id = queue, Status.FAILED, error, queue.owner
         job.completed = now()
         log.error("malformed job", job_key=key, reason=error)
-        if await queue.history.is_missing(key):
-            await queue.history.begin(job)
         await queue.stored.write_end(job, queue.stored.holder(job))
         await queue.history.note(job)
 

@@ -19,7 +19,7 @@ from service.queue.registry import Registry
 from service.settings import SettingsError
 from tests.conftest import free_port, until
 from tests.service.backends.conftest import Backend, active, ended, put
-from tests.service.backends.tasks import registry
+from tests.service.backends.tasks import registry, ticking
 
 
 @pytest.fixture
@@ -35,6 +35,11 @@ async def test_a_stock_clients_job_runs(backend: Backend, redis_dsn: str) -> Non
     assert job
     await job.refresh(until_complete=20)
     assert (job.status, job.result) == (Status.COMPLETE, 3)
+    await ended(queue, job.key)
+    (record,) = await queue.list_records()
+    assert (record.key, record.task, record.status, record.attempts) == (
+        job.key, "echo", "complete", 1,
+    )  # fmt: skip
     await stock.disconnect()
 
 
@@ -77,6 +82,39 @@ async def test_a_job_that_redis_has_forgotten_is_said_to_be_lost(
     record = await queue.find_record(job.key)
     assert record
     assert (record.status, record.error) == ("aborted", "the broker has lost it")
+
+
+@pytest.mark.parametrize("died", ["before Redis had it", "while it waited", "after it had run"])
+async def test_a_tick_whose_worker_died_before_moving_on_comes_once(
+    backend: Backend, died: str
+) -> None:
+    queue = await backend.connect(ticking)
+    assert isinstance(queue, RedisQueue)
+    await queue.schedule()
+    await queue.ticker.tick()
+    tick = "SELECT date_trunc('second', now() - interval '1 s')"
+    due = await queue.pool.fetchval(f"UPDATE recurring_jobs SET next_run_at = ({tick}) RETURNING "
+                                    "extract(epoch FROM next_run_at)::bigint")  # fmt: skip
+    job = Job("tick", key=f"cron:tick:{due}", queue=queue)
+    await queue.pool.execute("DELETE FROM background_jobs WHERE key = $1", job.key)
+    if died == "before Redis had it":
+        await queue.history.begin(job)
+    else:
+        await queue.enqueue(job)
+    if died == "after it had run":
+        taken = await queue.dequeue(timeout=10)
+        assert taken
+        await queue.finish(taken, Status.COMPLETE)
+        await queue.clear(Status.COMPLETE)
+
+    queue.ticker.look()
+    await queue.schedule()
+    records = [each for each in await queue.list_records() if each.key == job.key]
+    assert [each.status for each in records] == [
+        "complete" if died == "after it had run" else "queued"
+    ]
+    waits = await queue.redis.zscore("saq:default:incomplete", job.id) is not None
+    assert waits is (died != "after it had run")
 
 
 async def test_a_late_end_of_a_run_that_was_taken_over_is_refused(backend: Backend) -> None:
