@@ -9,9 +9,7 @@ from zoneinfo import ZoneInfo
 from croniter import CroniterError, croniter
 
 EVERY = re.compile(r"(?:every )?(?:(\d{1,7}) )?(second|minute|hour|day|week)s?", re.IGNORECASE)
-RANDOM = re.compile(
-    r"(^|[\s,])[RH]([\s,/(]|$)", re.IGNORECASE
-)  # croniter's own: by chance, by hash
+RANDOM = re.compile(r"(^|[\s,])[RH]([\s,/(]|$)", re.IGNORECASE)  # croniter's: by chance, by hash
 SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 7 * 86400}
 EVERY_MAX_SECONDS = 366 * 86400
 # Clocks have been set by two hours at the most since 1970, by an hour nearly always.
@@ -110,7 +108,7 @@ class Timing:
         first, second = (
             int(tick.replace(tzinfo=self._zone, fold=fold).timestamp()) for fold in (0, 1)
         )
-        # of a time that is skipped the second is the earlier one: an hour that the line may not name
+        # Of a time that is skipped the second is the earlier: an hour the line may not name.
         return [first, second] if self._is_every_hour and second > first else [first]
 
     def _offset(self, moment: float, by: timedelta) -> timedelta | None:

@@ -92,8 +92,16 @@ class Puller:
         try:
             async with asyncio.timeout(timeout or None):
                 return await future
-        except TimeoutError:
-            return None
+        except (TimeoutError, asyncio.CancelledError) as error:
+            if slot in self._slots:
+                self._slots.remove(slot)
+            # It may have arrived in the very turn in which its slot gave up.
+            job = future.result() if future.done() and not future.cancelled() else None
+            if isinstance(error, TimeoutError):
+                return job
+            if job:
+                self._returning = asyncio.create_task(self._deliver([job]))
+            raise
 
     def resume(self) -> None:
         self._is_paused = False

@@ -40,6 +40,16 @@ async def sleep(ctx: Context, *, seconds: float) -> str:
     return "slept"
 
 
+OPEN: set[str] = set()
+
+
+@task(retries=1)
+async def wait_to_be_opened(ctx: Context, *, gate: str) -> str:
+    while gate not in OPEN:
+        await asyncio.sleep(0.02)
+    return "open"
+
+
 NOTES: list[Any] = []
 
 

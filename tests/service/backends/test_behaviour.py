@@ -1,5 +1,6 @@
 """One behaviour, four backends: what each of them has to do, or to refuse in clear words."""
 
+import asyncio
 import time
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -17,7 +18,7 @@ from service.queue.errors import (
 )
 from tests.conftest import until
 from tests.service.backends.conftest import Backend, active, ended, put
-from tests.service.backends.tasks import NOTES, registry, ticking
+from tests.service.backends.tasks import NOTES, OPEN, registry, ticking
 
 
 @pytest.mark.parametrize("task", ["echo", "echo_in_thread"])
@@ -171,11 +172,13 @@ async def test_a_running_plain_function_sees_that_it_is_cancelled(backend: Backe
 
 async def test_a_key_waits_or_runs_once(backend: Backend) -> None:
     queue, other = await backend.connect(), await backend.connect()
-    first = await put(queue, "sleep", seconds=0.5, key="one")
-    assert await other.enqueue("sleep", seconds=0.5, key="one") is None
+    OPEN.clear()
+    first = await put(queue, "wait_to_be_opened", gate="one", key="one")
+    assert await other.enqueue("wait_to_be_opened", gate="one", key="one") is None
     await backend.work(queue)
     await active(queue, "one")
-    assert await other.enqueue("sleep", seconds=0.5, key="one") is None
+    assert await other.enqueue("wait_to_be_opened", gate="one", key="one") is None
+    OPEN.add("one")
     before = await ended(queue, first.key)
     second = await put(other, "echo", value=2, key="one")
 
@@ -183,20 +186,41 @@ async def test_a_key_waits_or_runs_once(backend: Backend) -> None:
         job = await other.job(second.key)
         return bool(job and job.result == 2)
 
-    assert before.result == "slept"
+    assert before.result == "open"
     await until(is_second)
-    assert [each.task for each in await other.list_records()] == ["echo", "sleep"]
+    assert [each.task for each in await other.list_records()] == ["echo", "wait_to_be_opened"]
+
+
+async def test_a_job_that_comes_as_its_slot_gives_up_is_for_the_next(backend: Backend) -> None:
+    queue = await backend.connect()
+    first, second = await put(queue, "echo"), await put(queue, "echo")
+    taken: list[str] = []
+    waiting = asyncio.create_task(queue.dequeue())
+
+    def slot(job: Job | None) -> bool:
+        waiting.cancel()  # in the turn in which it gets its own
+        taken.extend([job.key] if job else [])
+        return True
+
+    await asyncio.sleep(0)
+    queue.consumer.wait(slot)
+    await asyncio.wait([waiting], timeout=20)
+    assert waiting.cancelled()
+    await until(lambda: taken)
+    again = await queue.dequeue(timeout=20)
+    assert again
+    assert {again.key, *taken} == {first.key, second.key}
 
 
 async def test_a_delayed_job_is_not_early_and_hardly_late(backend: Backend) -> None:
     queue = await backend.connect()
     await backend.work(queue)
     began = time.time()
-    by_delay = await put(queue, "echo", delay=1)
-    at = datetime.now(UTC) + timedelta(seconds=1)
+    by_delay = await put(queue, "echo", delay=4)
+    at = datetime.now(UTC) + timedelta(seconds=4)
     by_time = await put(queue, "echo", run_at=at)
     assert (await queue.stats()).scheduled == 2
-    for key, due in ((by_delay.key, began + 1), (by_time.key, at.timestamp())):
+    for key, due in ((by_delay.key, began + 4), (by_time.key, at.timestamp())):
         await ended(queue, key)
         record = await queue.find_record(key)
         assert record
@@ -270,11 +294,11 @@ async def test_progress_is_seen_by_another_process(backend: Backend) -> None:
 
 async def test_a_drained_job_is_queued_again_at_no_cost(backend: Backend) -> None:
     queue = await backend.connect()
-    worker = await backend.work(queue, drain_seconds=1)
+    worker = await backend.work(queue, drain_seconds=3)
     long = await put(queue, "sleep", seconds=60)
     short = await put(queue, "sleep", seconds=0.3)
     await active(queue, long.key)
-    await active(queue, short.key)
+    await until(lambda: queue.started == 2, what="both have started")
     began = time.monotonic()
     await backend.stop(worker)
     assert time.monotonic() - began < 10
