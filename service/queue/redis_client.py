@@ -8,7 +8,7 @@ from typing import Any
 import redis as blocking_redis
 from redis import asyncio as aioredis
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
+from redis.exceptions import MasterDownError, OutOfMemoryError, ReadOnlyError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from service.queue import statements as sql
@@ -23,6 +23,8 @@ CLIENT: dict[str, Any] = {
     "socket_keepalive": True,
     "health_check_interval": 10,
 }
+# That pass: it is full, or no primary.
+REFUSALS = (OutOfMemoryError, ReadOnlyError, MasterDownError)
 
 
 class Client(aioredis.Redis):
@@ -33,6 +35,10 @@ class Client(aioredis.Redis):
             return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
         except (RedisConnectionError, RedisTimeoutError) as error:
             raise ConnectionError(f"Redis does not answer: {type(error).__name__}") from None
+        except REFUSALS as error:
+            # A primary that was demoted keeps its connections; a new one finds its successor.
+            await self.connection_pool.disconnect(inuse_connections=False)
+            raise ConnectionError(f"Redis refuses to write: {type(error).__name__}") from None
 
 
 class Beat(threading.Thread):

@@ -139,8 +139,10 @@ class RedisConsumer(Puller):
                 seen_at = self._unheld.setdefault(job_id, time.monotonic())
                 if time.monotonic() - seen_at < UNHELD_SECONDS:
                     continue
-            elif is_alive:
-                continue
+            else:
+                self._unheld.pop(job_id, None)
+                if is_alive:
+                    continue
             is_crash = holder is not None and not is_unknown
             if key := await self.recover(job_id, (holder or b"").decode(), is_crash=is_crash):
                 back.append(key)

@@ -1,5 +1,6 @@
 """What is Redis's alone: others write to it, it forgets, it goes away, its address is a secret."""
 
+import asyncio
 import json
 import signal
 
@@ -19,7 +20,7 @@ from service.queue.registry import Registry
 from service.settings import SettingsError
 from tests.conftest import free_port, until
 from tests.service.backends.conftest import Backend, active, ended, put
-from tests.service.backends.tasks import registry, ticking
+from tests.service.backends.tasks import OPEN, registry, ticking
 
 
 @pytest.fixture
@@ -171,6 +172,58 @@ async def test_a_claim_whose_answer_was_lost_goes_back(
     record = await queue.find_record(job.key)
     assert record
     assert record.crashes == 0
+
+
+async def test_a_job_that_ran_long_is_not_taken_for_lost_at_its_next_start(
+    backend: Backend, redis_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = await backend.connect()
+    job = await put(queue, "echo", value=1)
+    client = Redis.from_url(redis_dsn)
+    client.lmove("saq:default:queued", "saq:default:active", "LEFT", "RIGHT")
+    monkeypatch.setattr("service.queue.redis_consumer.UNHELD_SECONDS", 1)
+    assert await queue.sweep() == []  # it is about to start
+    client.set("saq:default:alive:somebody", 1)
+    client.hset("saq:default:holders", job.id, "somebody|1")
+    await asyncio.sleep(1.1)
+    assert await queue.sweep() == []
+    client.hdel("saq:default:holders", job.id)
+    assert await queue.sweep() == []  # it was taken again this very moment
+
+
+@pytest.mark.parametrize("trouble", ["it is full", "it was demoted"])
+async def test_what_redis_refuses_to_write_waits_until_it_does(
+    backend: Backend, trouble: str
+) -> None:
+    server = ValkeyServer(port=free_port())
+    server.start()
+    try:
+        backend.settings = backend.settings.model_copy(
+            update={"queue_dsn": SecretStr(f"redis://127.0.0.1:{server.port}")}
+        )
+        client = Redis(port=server.port)
+        queue = await backend.connect()
+        await backend.work(queue)
+        job = await put(queue, "wait_to_be_opened", gate=trouble)
+        await active(queue, job.key)
+        if trouble == "it is full":
+            client.config_set("maxmemory", 1)
+        else:
+            client.execute_command("REPLICAOF", "127.0.0.1", "1")
+        OPEN.add(trouble)
+        with pytest.raises(ConnectionError, match="Redis refuses to write"):
+            await queue.enqueue("echo")
+        await asyncio.sleep(1)  # in which its outcome is tried
+        if trouble == "it is full":
+            client.config_set("maxmemory", 0)
+        else:
+            client.execute_command("REPLICAOF", "NO", "ONE")
+        done = await ended(queue, job.key, seconds=40)
+        assert (done.status, done.result, done.attempts) == (Status.COMPLETE, "open", 1)
+        await backend.close()
+        backend.queues, backend.workers = [], []
+    finally:
+        server.stop()
 
 
 async def test_the_address_says_how_many_jobs_at_once(backend: Backend) -> None:
