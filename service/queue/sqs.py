@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import re
 from collections.abc import Iterable
-from typing import Any
+from typing import Annotated, Any
 
 import asyncpg
 import msgspec
@@ -85,10 +85,10 @@ log = structlog.stdlib.get_logger("queue")
 
 
 class Ours(msgspec.Struct):
-    """What our messages say."""
+    """What our messages say; what Postgres cannot hold would spoil the statement for others."""
 
-    key: str
-    lease: int
+    key: Annotated[str, msgspec.Meta(pattern=r"^[^\x00]+$")]
+    lease: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 class Foreign(msgspec.Struct):
@@ -227,10 +227,12 @@ class SqsQueue(PostgresQueue):
             except (msgspec.MsgspecError, QueueError, RecursionError) as error:
                 await self._refuse(message, error)
                 continue
-            if ours.key in told:
-                await in_thread(self.messages.delete, [message.receipt])
+            one = (ours.lease, message.receipt)
+            if ours.key in told:  # of two messages the later one counts
+                told[ours.key], old = sorted((told[ours.key], one), reverse=True)
+                await in_thread(self.messages.delete, [old[1]])
             else:
-                told[ours.key] = (ours.lease, message.receipt)
+                told[ours.key] = one
         try:
             found = await self._start_rows(told)
         except asyncpg.UniqueViolationError:  # a job of the same group still runs elsewhere
@@ -278,10 +280,12 @@ class SqsQueue(PostgresQueue):
         job = build_job(self.registry, foreign.function, foreign.kwargs)
         job.key = f"sqs:{message.id}"  # the same, however often the message comes
         await self._prepare(job)
-        await super()._insert([job])
-        (row,) = await self.fetch("SELECT lease FROM saq_jobs WHERE key = $1", job.key)
-        await self.fetch(SENT, [job.key], [row["lease"]])
-        return Ours(job.key, row["lease"])
+        if await self.find_record(job.key) is None:  # one that has ended would run again
+            await super()._insert([job])
+        found = await self.fetch("SELECT lease FROM saq_jobs WHERE key = $1", job.key)
+        lease = found[0]["lease"] if found else 0
+        await self.fetch(SENT, [job.key], [lease])
+        return Ours(job.key, lease)
 
     async def _refuse(self, message: Message, error: Exception) -> None:
         """Nobody will be able to read it. The redrive policy, where there is one, puts it aside."""

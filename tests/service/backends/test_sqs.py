@@ -8,6 +8,7 @@ import pytest
 from pydantic import SecretStr
 from saq import Status
 
+from service.aws import Message
 from service.queue.backends import create_queue
 from service.queue.errors import InvalidOptionError
 from service.queue.sqs import SqsQueue
@@ -120,6 +121,39 @@ async def test_a_message_that_comes_twice_starts_one_job(
     assert NOTES == ["once"]
 
 
+async def test_of_two_messages_of_a_job_the_later_one_counts(backend: Backend) -> None:
+    queue = await backend.connect()
+    assert isinstance(queue, SqsQueue)
+    job = await put(queue, "echo", value=1)
+    await queue.pool.execute("UPDATE saq_jobs SET lease = 1")  # it ran once and is to run again
+    stale, right = (
+        Message(str(lease), json.dumps({"key": job.key, "lease": lease}), f"receipt {lease}")
+        for lease in (0, 1)
+    )
+    for messages in ([stale, right], [right, stale]):
+        started = await queue.start(messages)
+        assert [(each.key, receipt) for each, receipt in started] == [(job.key, "receipt 1")]
+        await queue.pool.execute("UPDATE saq_jobs SET status = 'queued', owner = NULL, lease = 1")
+
+
+async def test_somebody_elses_message_that_comes_again_starts_nothing(
+    backend: Backend, aws: "SQSClient"
+) -> None:
+    queue = await backend.connect()
+    assert isinstance(queue, SqsQueue)
+    await backend.work(queue)
+    body = json.dumps({"function": "echo", "kwargs": {"value": 9}})
+    sent = aws.send_message(QueueUrl=_url(aws, backend), MessageBody=body)
+    key = f"sqs:{sent['MessageId']}"
+    await until(lambda: queue.find_record(key), what=f"{key} is a job")
+    await ended(queue, key)
+    again = Message(sent["MessageId"], body, "receipt")
+    assert await queue.start([again]) == []
+    assert await queue.clear(Status.COMPLETE) == 1
+    assert await queue.start([again]) == []
+    assert [each.status for each in await queue.list_records()] == ["complete"]
+
+
 async def test_somebody_elses_message_becomes_a_job(backend: Backend, aws: "SQSClient") -> None:
     queue = await backend.connect()
     await backend.work(queue)
@@ -134,7 +168,13 @@ async def test_somebody_elses_message_becomes_a_job(backend: Backend, aws: "SQSC
 
 @pytest.mark.parametrize(
     "body",
-    ["no json", '{"key": 7, "lease": 1}', '{"function": "sleep", "kwargs": {"seconds": "x"}}'],
+    [
+        "no json",
+        '{"key": 7, "lease": 1}',
+        '{"key": "x", "lease": 99999999999999999999}',
+        '{"key": "a\\u0000b", "lease": 1}',
+        '{"function": "sleep", "kwargs": {"seconds": "x"}}',
+    ],
 )
 async def test_a_malformed_message_goes_to_the_dead_letter_queue(
     backend: Backend, aws: "SQSClient", body: str
