@@ -23,12 +23,14 @@ if TYPE_CHECKING:
 LOOK_SECONDS = 15.0  # between looks at the table, behind the notification of a change
 BUSY_SECONDS = (0.2, 0.6)  # until another look, where another worker holds what is due
 SYNC_SECONDS = 60.0
+SYNC_AGAIN_SECONDS = 3.0  # where this worker's lease has not been written yet
 UNREADABLE_SECONDS = 3600
 CHANGED = "saq:schedules"  # on the queue's channel
 
 # $1 queue, $2 names of the declared, $3 tasks, $4 cron lines, $5 seconds, $6 zones, $7 unique,
 # $8 next ticks, $9 owner. Brings the declared schedules up to date, and deletes those that this
-# worker does not declare and no living one does. Answers how many rows it has changed.
+# worker does not declare and no living one does. Answers how many rows it has changed, and whether
+# this worker has a lease yet, beside which stands what it declares.
 SYNC = """
 WITH put AS (
     INSERT INTO recurring_jobs AS r (queue, name, task, cron, every_seconds, tz, is_unique,
@@ -58,7 +60,8 @@ WITH put AS (
                         AND w.expires_at > clock_timestamp() AND r.name = ANY (w.schedules))
     RETURNING 1
 )
-SELECT (SELECT count(*) FROM put) + (SELECT count(*) FROM gone) AS changed
+SELECT (SELECT count(*) FROM put) + (SELECT count(*) FROM gone) AS changed,
+       EXISTS (SELECT FROM queue_workers WHERE id = $9) AS is_known
 """
 
 # $1 queue, $2 the tasks this release knows: seconds until the next tick, NULL without one.
@@ -172,7 +175,7 @@ class Ticker:
             [task.schedule.is_unique for task in declared if task.schedule],
             [timing.next_after(now) for timing in timings], queue.owner,
         )  # fmt: skip
-        self._sync_at = time.monotonic() + SYNC_SECONDS
+        self._sync_at = time.monotonic() + (SYNC_SECONDS if row["is_known"] else SYNC_AGAIN_SECONDS)
         if row["changed"]:
             log.info("schedules changed", changed=row["changed"])
             await self.tell()
