@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 LOST_SECONDS = 60  # a job the broker does not know of for so long is lost
 LOOK_ROWS = 10_000
+HISTORY = "history"  # in a job's meta: the id of its own
 LOST = "the broker has lost it"
+Run = tuple[str, int]  # a job's key, and the id of its history or 0
 
 INSERT = """
 INSERT INTO background_jobs (key, queue, task, status, scheduled_at)
@@ -25,8 +27,8 @@ VALUES ($1, $2, $3, 'queued', CASE $4::bigint WHEN 0 THEN now() ELSE to_timestam
 RETURNING id
 """
 DELETE = "DELETE FROM background_jobs WHERE id = $1 AND queue = $2 RETURNING id"
-# $1 queue, then a job's state in each row; to the newest history of its key. Started in
-# milliseconds, due in seconds (0: as it was).
+# $1 queue, then a job's state in each row; to its history, or where it does not say which to the
+# newest of its key. Started in milliseconds, due in seconds (0: as it was).
 CHANGE = """
 UPDATE background_jobs b
 SET status = d.status, attempts = d.attempts, crashes = d.crashes, error = d.error,
@@ -38,11 +40,11 @@ SET status = d.status, attempts = d.attempts, crashes = d.crashes, error = d.err
                        THEN clock_timestamp() END,
     is_bad = d.status IN ('failed', 'aborted')
 FROM unnest($2::text[], $3::text[], $4::int[], $5::int[], $6::text[], $7::text[], $8::float8[],
-            $9::bigint[])
-     AS d (key, status, attempts, crashes, error, worker_id, due, started)
+            $9::bigint[], $10::bigint[])
+     AS d (key, status, attempts, crashes, error, worker_id, due, started, id)
 WHERE b.id = (SELECT id FROM background_jobs x WHERE x.key = d.key AND x.queue = $1
-              ORDER BY id DESC LIMIT 1)
-RETURNING b.key
+                AND (x.id = d.id OR d.id = 0) ORDER BY id DESC LIMIT 1)
+RETURNING d.key, d.id
 """
 ASKED = """
 UPDATE background_jobs b SET status = 'aborting', error = $3
@@ -78,10 +80,11 @@ class History:
         self._batch = Batch(self._write)
 
     async def begin(self, job: Job) -> int:
-        """A new job's history; its id."""
+        """A new job's history; its id, which the job carries: its key may be another's next."""
         queue = self._queue
         (row,) = await queue.fetch(INSERT, job.key, queue.name, job.function, job.scheduled)
         made: int = row["id"]
+        job.meta[HISTORY] = made
         return made
 
     async def forget(self, made: int) -> None:
@@ -125,27 +128,37 @@ class History:
         return len(wrong)
 
     async def _write(self, changes: list[tuple[Job, float]]) -> list[None]:
-        last = {job.key: (job, due) for job, due in changes}  # the later one says all
+        # of each history the later one says all
+        last = {(job.key, _own_id(job)): (job, due) for job, due in changes}
         known = await self._change(last)
         # Of a stock client, or of an enqueue whose answer was lost on the way.
-        unknown = {key: each for key, each in last.items() if key not in known}
+        unknown = {run: each for run, each in last.items() if run not in known}
         for job, _ in unknown.values():
             await self.begin(job)
         if unknown:
-            await self._change(unknown)
+            await self._change(
+                {(key, _own_id(each[0])): each for (key, _), each in unknown.items()}
+            )
         return [None] * len(changes)
 
-    async def _change(self, last: dict[str, tuple[Job, float]]) -> set[str]:
-        """Those of the keys that have a history."""
+    async def _change(self, last: dict[Run, tuple[Job, float]]) -> set[Run]:
+        """Those that have a history."""
         jobs = [job for job, _ in last.values()]
         rows = await self._queue.fetch(
             CHANGE, self._queue.name,
-            list(last), [job.status.value for job in jobs], [job.attempts for job in jobs],
+            [key for key, _ in last], [job.status.value for job in jobs],
+            [job.attempts for job in jobs],
             [job.crashes if isinstance(job, LeasedJob) else 0 for job in jobs],
             [storable(job.error) for job in jobs], [job.worker_id for job in jobs],
             [float(due) for _, due in last.values()], [job.started for job in jobs],
+            [own_id for _, own_id in last],
         )  # fmt: skip
-        return {row["key"] for row in rows}
+        return {(row["key"], row["id"]) for row in rows}
+
+
+def _own_id(job: Job) -> int:
+    found = job.meta.get(HISTORY)
+    return found if isinstance(found, int) else 0
 
 
 def _lost(key: str) -> Job:

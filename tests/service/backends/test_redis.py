@@ -16,11 +16,12 @@ from service.queue.errors import InvalidOptionError
 from service.queue.history import History
 from service.queue.job import LeasedJob
 from service.queue.redis import RedisQueue
+from service.queue.redis_client import KEEP_SECONDS
 from service.queue.registry import Registry
 from service.settings import SettingsError
 from tests.conftest import free_port, until
 from tests.service.backends.conftest import Backend, active, ended, put
-from tests.service.backends.tasks import OPEN, registry, ticking
+from tests.service.backends.tasks import OPEN, echo, registry
 
 
 @pytest.fixture
@@ -89,10 +90,11 @@ async def test_a_job_that_redis_has_forgotten_is_said_to_be_lost(
 async def test_a_tick_whose_worker_died_before_moving_on_comes_once(
     backend: Backend, died: str
 ) -> None:
-    queue = await backend.connect(ticking)
+    seldom = Registry()
+    seldom.scheduled_task(every="300 days", name="tick")(echo)
+    queue = await backend.connect(seldom)
     assert isinstance(queue, RedisQueue)
     await queue.schedule()
-    await queue.ticker.tick()
     tick = "SELECT date_trunc('second', now() - interval '1 s')"
     due = await queue.pool.fetchval(f"UPDATE recurring_jobs SET next_run_at = ({tick}) RETURNING "
                                     "extract(epoch FROM next_run_at)::bigint")  # fmt: skip
@@ -150,6 +152,21 @@ async def test_a_request_to_stop_that_is_written_late_leaves_the_end_as_it_is(
     record = await queue.find_record(job.key)
     assert record
     assert (record.status, record.error) == ("complete", None)
+
+
+async def test_an_end_that_is_written_late_is_not_the_next_jobs_of_its_key(
+    backend: Backend,
+) -> None:
+    queue = await backend.connect()
+    assert isinstance(queue, RedisQueue)
+    await put(queue, "echo", key="k")
+    taken = await queue.dequeue(timeout=10)
+    assert isinstance(taken, LeasedJob)
+    taken.status = Status.COMPLETE
+    await queue.stored.write_end(taken, queue.stored.holder(taken))
+    await put(queue, "echo", key="k")  # before the first one's end is in its history
+    await queue.history.note(taken)
+    assert [each.status for each in await queue.list_records()] == ["queued", "complete"]
 
 
 @pytest.mark.parametrize("is_held", [True, False])
@@ -224,6 +241,19 @@ async def test_what_redis_refuses_to_write_waits_until_it_does(
         backend.queues, backend.workers = [], []
     finally:
         server.stop()
+
+
+async def test_a_worker_that_is_new_judges_nobody(backend: Backend, redis_dsn: str) -> None:
+    queue = await backend.connect()
+    job = await put(queue, "echo", value=1)
+    client = Redis.from_url(redis_dsn)
+    client.lmove("saq:default:queued", "saq:default:active", "LEFT", "RIGHT")
+    client.hset("saq:default:holders", job.id, "somebody|1")  # cut off too, and about to come back
+    await backend.work(queue)
+    await until(lambda: client.keys("saq:default:alive:*"), what="it lives")
+    await asyncio.sleep(KEEP_SECONDS + 1)  # in which it looks
+    assert client.hget("saq:default:holders", job.id) == b"somebody|1"
+    assert (await ended(queue, job.key, seconds=40)).attempts == 1
 
 
 async def test_the_address_says_how_many_jobs_at_once(backend: Backend) -> None:

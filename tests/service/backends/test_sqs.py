@@ -1,5 +1,6 @@
 """What is SQS's alone: FIFO queues, its limits, messages of others, and its being away."""
 
+import asyncio
 import json
 import os
 from typing import TYPE_CHECKING
@@ -14,8 +15,8 @@ from service.queue.errors import InvalidOptionError
 from service.queue.sqs import SqsQueue
 from service.settings import SettingsError
 from tests.conftest import until
-from tests.service.backends.conftest import REGION, Backend, ended, make_sqs_queue, put
-from tests.service.backends.tasks import NOTES, registry
+from tests.service.backends.conftest import REGION, Backend, active, ended, make_sqs_queue, put
+from tests.service.backends.tasks import NOTES, OPEN, registry
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -121,6 +122,26 @@ async def test_a_message_that_comes_twice_starts_one_job(
     assert NOTES == ["once"]
 
 
+async def test_nobody_else_gets_the_message_of_a_job_that_runs(
+    backend: Backend, aws: "SQSClient", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.queue.sqs_consumer.HIDDEN_SECONDS", 4)
+    monkeypatch.setattr("service.queue.sqs_consumer.KEEP_SECONDS", 0.3)
+    queue = await backend.connect()
+    worker = await backend.work(queue, concurrency=1)
+    OPEN.clear()
+    job = await put(queue, "wait_to_be_opened", gate="kept")
+    await active(queue, job.key)
+    await asyncio.sleep(6)  # longer than it is hidden
+    url = _url(aws, backend)
+    assert "Messages" not in aws.receive_message(QueueUrl=url)
+    assert _count(aws, url) == 1
+    OPEN.add("kept")
+    await ended(queue, job.key)
+    await until(lambda: _count(aws, url) == 0, what="it is deleted")
+    await backend.stop(worker)
+
+
 async def test_of_two_messages_of_a_job_the_later_one_counts(backend: Backend) -> None:
     queue = await backend.connect()
     assert isinstance(queue, SqsQueue)
@@ -130,6 +151,7 @@ async def test_of_two_messages_of_a_job_the_later_one_counts(backend: Backend) -
         Message(str(lease), json.dumps({"key": job.key, "lease": lease}), f"receipt {lease}")
         for lease in (0, 1)
     )
+    assert await queue.start([stale]) == []
     for messages in ([stale, right], [right, stale]):
         started = await queue.start(messages)
         assert [(each.key, receipt) for each, receipt in started] == [(job.key, "receipt 1")]
