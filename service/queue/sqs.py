@@ -35,6 +35,8 @@ from service.settings import SettingsError
 DELAY_MAX_SECONDS = 900  # SQS's limit; a job for later waits in its row
 SEND_ROWS = 100
 HIDE_MAX_SECONDS = 12 * 3600  # SQS's limit
+FORGOTTEN_SECONDS = 3600
+FORGOTTEN_ROWS = 1000
 BUSY_SECONDS = 2  # until another try of a job whose group is busy
 FIFO_ID = re.compile(r"[A-Za-z0-9!\"#$%&'()*+,./:;<=>?@\[\\\]^_`{|}~-]{1,128}")
 
@@ -46,7 +48,8 @@ WHERE queue = $1 AND status = 'queued' AND sent IS DISTINCT FROM lease
 ORDER BY scheduled, background_job_id LIMIT {SEND_ROWS}
 """
 SENT = """
-UPDATE saq_jobs j SET sent = d.lease FROM unnest($1::text[], $2::bigint[]) AS d (key, lease)
+UPDATE saq_jobs j SET sent = d.lease, sent_at = clock_timestamp()
+FROM unnest($1::text[], $2::bigint[]) AS d (key, lease)
 WHERE j.key = d.key AND j.lease = d.lease
 """
 # $1 keys, $2 leases, $3 owner, $4 queue
@@ -67,10 +70,16 @@ FROM saq_jobs j JOIN unnest($1::text[], $2::bigint[]) AS d (key, lease)
 WHERE j.queue = $3 AND j.status = 'queued'
 """
 
-# $1 queue: due for a minute, while SQS has no message at all
+# $1 queue, $2 whether SQS has no message at all: due for a minute then; else sent for so long that
+# another message is worth its price. Of the oldest, by index: they are what has been lost.
 FORGOTTEN = f"""
-UPDATE saq_jobs SET sent = NULL
-WHERE queue = $1 AND status = 'queued' AND sent = lease AND scheduled < {sql.NOW} - 60
+UPDATE saq_jobs SET sent = NULL WHERE key IN (
+    SELECT key FROM (SELECT key, sent, lease, scheduled, sent_at FROM saq_jobs
+                     WHERE queue = $1 AND status = 'queued'
+                     ORDER BY priority, scheduled LIMIT {FORGOTTEN_ROWS}) AS oldest
+    WHERE sent = lease AND scheduled < {sql.NOW} - 60
+      AND ($2 OR sent_at < clock_timestamp() - interval '{FORGOTTEN_SECONDS} seconds'))
+  AND status = 'queued' AND sent = lease
 RETURNING key
 """
 COUNTS = (
@@ -304,9 +313,10 @@ class SqsQueue(PostgresQueue):
         """As the Postgres engine; and sends again what SQS has put aside or forgotten."""
         with contextlib.suppress(*AWAY):
             found = await in_thread(self.messages.attributes)
-            if not any(int(found.get(name, 0)) for name in COUNTS):
-                for row in await self.fetch(FORGOTTEN, self.name):
-                    log.warning("SQS has lost a job's message", job_key=row["key"])
+            is_empty = not any(int(found.get(name, 0)) for name in COUNTS)
+            if lost := await self.fetch(FORGOTTEN, self.name, is_empty):
+                keys = [row["key"] for row in lost[:10]]
+                log.warning("sending again what SQS may have lost", jobs=len(lost), job_keys=keys)
         return await super().prune()
 
 

@@ -281,6 +281,12 @@ DELETE FROM saq_jobs WHERE key IN (
 RETURNING 1
 """
 
+KEPT = f"""
+SELECT {JOB_COLUMNS} FROM saq_jobs j WHERE queue = $1 AND status = $2 AND status IN {ENDED}
+  AND ($3::text IS NULL OR task = $3)
+ORDER BY expire_at DESC LIMIT $4
+"""
+
 CLOCK = "SELECT extract(epoch FROM clock_timestamp())::float8 AS now"
 GET = f"SELECT {JOB_COLUMNS} FROM saq_jobs j WHERE queue = $1 AND key = ANY($2::text[])"
 STATUS = "SELECT status FROM saq_jobs WHERE queue = $1 AND key = $2"

@@ -251,6 +251,26 @@ async def test_what_sqs_has_lost_is_sent_again(backend: Backend, aws: "SQSClient
     assert (await ended(queue, job.key)).result == 6
 
 
+async def test_what_a_busy_queue_has_put_aside_is_sent_again_after_an_hour(
+    backend: Backend, aws: "SQSClient"
+) -> None:
+    queue = await backend.connect()
+    assert isinstance(queue, SqsQueue)
+    job = await put(queue, "echo", value=6)
+    aws.purge_queue(QueueUrl=_url(aws, backend))
+    await put(queue, "echo", value=7)  # the queue is not empty
+    await queue.pool.execute("UPDATE saq_jobs SET scheduled = scheduled - 120")
+    await queue.prune()
+    assert await queue.send_unsent() == 0
+    await queue.pool.execute(
+        "UPDATE saq_jobs SET sent_at = sent_at - interval '1 hour' WHERE key = $1", job.key
+    )
+    await queue.prune()
+    assert await queue.send_unsent() == 1
+    await backend.work(queue)
+    assert (await ended(queue, job.key)).result == 6
+
+
 async def test_groups_want_a_fifo_queue(backend: Backend) -> None:
     queue = await backend.connect()
     with pytest.raises(InvalidOptionError, match=r"group_key: sqs:// has groups in FIFO queues"):
