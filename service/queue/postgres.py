@@ -368,7 +368,7 @@ class PostgresQueue(TableQueue):
     async def kept(self, status: Status, task: str | None) -> AsyncIterator[list[Job]]:
         """As everywhere, but by their rows: history may name many that are gone."""
         found = await self.fetch(sql.KEPT, self.name, status.value, task, BULK_JOBS)
-        yield [*reading.load_all(self, found)]
+        yield list(reading.load_all(self, found))
 
     async def clear(self, status: Status, *, task: str | None = None) -> int:
         return len(await self.fetch(sql.CLEAR, self.name, status.value, task, BULK_JOBS))
