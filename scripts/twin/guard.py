@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -21,9 +22,13 @@ END_SECONDS = 5
 
 
 class Guard:
-    """The operator's side. `lock` is a descriptor to hold until everything is cleaned up."""
+    """The operator's side, for any of its threads.
+
+    `lock` is a descriptor to hold until everything is cleaned up.
+    """
 
     def __init__(self, home: Path, *, seconds: float, lock: int | None) -> None:
+        self._pipe = threading.Lock()  # one line at a time
         self._process = subprocess.Popen(
             [sys.executable, "-m", "scripts.twin.guard", str(home), str(seconds)],
             stdin=subprocess.PIPE,
@@ -46,14 +51,14 @@ class Guard:
         """Everything has been stopped in good order."""
         self._tell(FAREWELL)
         assert self._process.stdin is not None
-        with suppress(OSError):
+        with self._pipe, suppress(OSError):
             self._process.stdin.close()
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(END_SECONDS)
 
     def _tell(self, word: str) -> None:
         assert self._process.stdin is not None
-        with suppress(OSError):  # without its guard the operator's process works as well
+        with self._pipe, suppress(OSError):  # without its guard this process works as well
             self._process.stdin.write(f"{word}\n")
             self._process.stdin.flush()
 

@@ -177,8 +177,7 @@ class EcsTask:
         except CannotStartError as error:
             container.reason = str(error)
             raise
-        with place.ecs.lock:  # one line at a time into the guard's pipe
-            place.guard.watch(container.pid)
+        place.guard.watch(container.pid)
 
     def _health(self) -> str:
         checked = [
@@ -224,8 +223,7 @@ class EcsTask:
         was_running = container.is_running
         container.look()
         if was_running and not container.is_running:
-            with self._place.ecs.lock:
-                self._place.guard.forget(container.pid)
+            self._place.guard.forget(container.pid)
 
     def _folder(self, container: Container) -> Any:
         return self._place.twin.images / container.image.rpartition(":")[2]
