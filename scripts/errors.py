@@ -2,7 +2,7 @@
 
     0    done
     1    OperatorError       it failed; a remote command's own exit code is passed on instead
-    2    (usage)             an unknown option or a wrong value
+    2    UsageError          an unknown option, a wrong value, or some that do not go together
     3    NotDeployedError    the stage, or the part of it that is asked for, is not there
     4    CredentialsError    no AWS credentials, or expired ones
     5    DeniedError         the credentials may not do this
@@ -24,6 +24,12 @@ class OperatorError(Exception):
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
         self.hint = hint
+
+
+class UsageError(OperatorError):
+    """The command was typed wrongly; nothing was done."""
+
+    exit_code = 2
 
 
 class NotDeployedError(OperatorError):

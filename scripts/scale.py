@@ -22,7 +22,7 @@ from scripts.bounds import (
 from scripts.clock import Clock
 from scripts.duration import parse_duration
 from scripts.ecs import Service, find_protected, find_services, find_tasks
-from scripts.errors import OperatorError, RefusedError
+from scripts.errors import OperatorError, RefusedError, UsageError
 from scripts.memory import is_asleep
 from scripts.options import DEFAULT_STAGE, ProcessArgument, StageOption, YesOption, confirm
 from scripts.progress import Progress, told
@@ -56,11 +56,11 @@ class Plan:
 def plan(wanted: Wanted, service: Service, scaling: Autoscaling | None) -> Plan:
     """A count alone holds: both bounds become that count, so that no policy changes it.
 
-    Raises `OperatorError` for what cannot be.
+    Raises `UsageError` for words that do not go together, `OperatorError` for what cannot be.
     """
     ends = (wanted.minimum, wanted.maximum)
     if wanted.count is None and ends == (None, None):
-        raise OperatorError(
+        raise UsageError(
             f"what should the {service.process} be scaled to?",
             f"`moor scale {service.process} 3`, or --min and --max.",
         )
@@ -83,7 +83,7 @@ def plan(wanted: Wanted, service: Service, scaling: Autoscaling | None) -> Plan:
         maximum = wanted.count if wanted.maximum is None else wanted.maximum
     if minimum > maximum or (wanted.count is not None and not minimum <= wanted.count <= maximum):
         count = "" if wanted.count is None else f" and count {wanted.count}"
-        raise OperatorError(
+        raise UsageError(
             f"minimum {minimum}, maximum {maximum}{count} do not fit together",
             "The count is from the minimum to the maximum.",
         )

@@ -67,6 +67,8 @@ def test_scale_is_typed_as_in_the_help(world: World, capsys: pytest.CaptureFixtu
     [
         (["status", "--stage", "prod"], 3),
         (["scale", "worker", "2", "--stage", "prod", "--yes"], 3),
+        (["scale", "worker", "--stage", "dev"], 2),
+        (["scale", "worker", "--min", "5", "--max", "2", "--stage", "dev"], 2),
         (["sleep", "--stage", "prod"], 3),
         (["rollback", "--stage", "prod"], 3),
         (["rollback", "--stage", "dev"], 8),
