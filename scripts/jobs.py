@@ -73,15 +73,15 @@ def read_payload(words: list[str]) -> dict[str, Any]:
     return payload
 
 
-def describe(found: dict[str, Any]) -> str:
-    """Out of `GET /api/v1/jobs/{key}`, a line for each field that has a value; the error last."""
+def describe(found: dict[str, Any], *, error_field: str = "error") -> str:
+    """Of one thing that the API answers, a line for each field that has a value; the error last."""
     values = {name: value for name, value in found.items() if value is not None}
-    error = values.pop("error", None)
+    error = values.pop(error_field, None)
     for name in ("payload", "result"):
         if name in values:
             values[name] = json.dumps(values[name], ensure_ascii=False)
     lines = [f"{name:<{NAME_WIDTH}}{value}" for name, value in values.items()]
-    return "\n".join(lines if error is None else [*lines, "error", error.rstrip()])
+    return "\n".join(lines if error is None else [*lines, error_field, error.rstrip()])
 
 
 @app.command("list")

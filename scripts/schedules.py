@@ -9,7 +9,7 @@ import typer
 from scripts.answer import print_json, print_table, say
 from scripts.api import Api
 from scripts.aws import connect
-from scripts.jobs import read_payload
+from scripts.jobs import describe, read_payload
 from scripts.options import DEFAULT_STAGE, JsonOption, StageOption, YesOption, confirm
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="`moor schedules list` has it.")]
@@ -71,9 +71,15 @@ def list_(stage: StageOption = DEFAULT_STAGE, as_json: JsonOption = False) -> No
 
 
 @app.command()
-def show(name: NameArgument, stage: StageOption = DEFAULT_STAGE) -> None:
-    """One of them, as JSON."""
-    print_json(Api(connect(stage)).get("schedules", name))
+def show(
+    name: NameArgument, stage: StageOption = DEFAULT_STAGE, as_json: JsonOption = False
+) -> None:
+    """One of them: when it comes, its payload, and what became of its last job."""
+    found = Api(connect(stage)).get("schedules", name)
+    if as_json:
+        return print_json(found)
+    typer.echo(describe(found, error_field="last_error"))
+    return None
 
 
 @app.command()

@@ -62,7 +62,7 @@ def test_a_schedule_says_when_it_comes_as_it_was_written(
 
 def shown(moor: Moor, capsys: pytest.CaptureFixture[str], name: str) -> dict[str, Any]:
     capsys.readouterr()
-    assert moor("schedules", "show", name, *DEV) == 0
+    assert moor("schedules", "show", name, "--json", *DEV) == 0
     found: dict[str, Any] = json.loads(capsys.readouterr().out)
     return found
 
@@ -76,6 +76,10 @@ def test_a_schedule_is_created_stopped_started_run_and_deleted(
     assert (found["every"], found["unique"], found["declared"]) == ("6 hours", True, False)
     assert found["payload"] == {"message": "ping", "user_id": 7, "project_id": None}
     assert datetime.fromisoformat(found["next_run_at"]).hour % 6 == 0
+    assert moor("schedules", "show", name, *DEV) == 0
+    lines = [line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()]
+    assert ["every", "6 hours"] in lines
+    assert ["payload", json.dumps(found["payload"])] in lines
 
     assert moor("schedules", "disable", name, *DEV) == 0
     out, err = capsys.readouterr()
