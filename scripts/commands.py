@@ -23,7 +23,7 @@ COMMANDS = {
     "sleep": ("scripts.sleep:sleep", "Nothing runs and little is paid until `wake`."),
     "wake": ("scripts.sleep:wake", "As it was before `sleep`."),
     "logs": ("scripts.logs:logs", "What API, worker and migrations write, merged and followed."),
-    "exec": ("scripts.exec:exec_", "A shell, or one command, in a running ECS task."),
+    "exec": ("scripts.exec:app", "A shell, or one command, in a running ECS task."),
     "run": ("scripts.run:run", "One command in an ECS task of its own."),
     "debug": ("scripts.debug:debug", "A shell in a copy of the worker that takes no jobs."),
     "psql": ("scripts.psql:psql", "SQL on the stage's database."),

@@ -2,14 +2,15 @@
 
 import shlex
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from scripts.answer import say, write
 from scripts.aws import connect
 from scripts.clock import Clock
-from scripts.errors import OperatorError
+from scripts.errors import OperatorError, UsageError
 from scripts.options import DEFAULT_STAGE, SERVICES, StageOption, YesOption, confirm
 from scripts.session import SHELL, find_plugin, hand_over, open_session, run_command
 from scripts.session_task import find_container
@@ -19,7 +20,22 @@ TaskOption = Annotated[
     str, typer.Option("--task", metavar="ID", help="Which ECS task; the beginning of its id.")
 ]
 
+BEFORE_COMMAND = "--"
 
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+class WithDashes(TyperCommand):
+    """Keeps the first `--` among the words, which tells a command from a mistyped process."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if BEFORE_COMMAND in args:
+            at = args.index(BEFORE_COMMAND)
+            args = [*args[:at], BEFORE_COMMAND, *args[at:]]  # the parser takes one away
+        return super().parse_args(ctx, args)
+
+
+@app.command("exec", cls=WithDashes)
 def exec_(
     words: Annotated[
         list[str] | None,
@@ -49,7 +65,21 @@ def exec_(
 
 
 def split(words: list[str]) -> tuple[ProcessName, list[str]]:
-    """`worker python -V` into the process and the command; without a process it is the worker."""
-    if words and words[0] in SERVICES:
-        return ProcessName(words[0]), words[1:]
-    return ProcessName.WORKER, words
+    """`worker -- python -V` into the process and the command; the `--` may be left out, and so may
+    the process, which then is the worker.
+
+    Raises `UsageError` where another word than a process is before the `--`.
+    """
+    if not words or words[0] == BEFORE_COMMAND:
+        return ProcessName.WORKER, words[1:]
+    command = list(words)
+    if BEFORE_COMMAND in words:
+        command.remove(BEFORE_COMMAND)
+    if words[0] in SERVICES:
+        return ProcessName(words[0]), command[1:]
+    if BEFORE_COMMAND in words:
+        raise UsageError(
+            f"{words[0]!r} is not one of {', '.join(SERVICES)}",
+            "Before `--` is the process, after it the command.",
+        )
+    return ProcessName.WORKER, command

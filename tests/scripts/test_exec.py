@@ -13,6 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scripts.cli import main
+from scripts.exec import split
 from scripts.transcript import Transcript, wrap
 from tests.conftest import ROOT
 from tests.scripts.cloud import client
@@ -68,6 +70,27 @@ def test_command_that_is_not_there_gives_the_shells_exit_code(environment: dict[
 def test_it_works_in_a_pipe_whose_end_has_come(environment: dict[str, str]) -> None:
     result = run(environment, "echo", "still here", input="")
     assert (result.stdout, result.returncode) == ("still here\n", 0)
+
+
+def test_what_is_no_process_is_refused_by_name(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["exec", "wrker", "--stage", "dev", "--", "true"]) == 2
+    assert "error: 'wrker' is not one of api, worker" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "process", "command"),
+    [
+        ([], "worker", []),
+        (["api"], "api", []),
+        (["api", "--", "ps", "--", "ax"], "api", ["ps", "--", "ax"]),
+        (["--", "api"], "worker", ["api"]),
+        (["worker", "ps", "ax"], "worker", ["ps", "ax"]),
+    ],
+)
+def test_the_process_is_before_the_command(
+    words: list[str], process: str, command: list[str]
+) -> None:
+    assert split(words) == (process, command)
 
 
 def test_a_shell_without_a_terminal_is_refused(environment: dict[str, str]) -> None:
