@@ -107,9 +107,10 @@ def not_connected(container: Container) -> UnreachableError:
 
 
 def hand_over(command_line: Sequence[str]) -> int:
-    """Give the terminal to the session until it ends; the plugin's exit code."""
+    """Give the terminal to the session until it ends; the plugin's exit code, as a shell has it."""
     with terminal_is_the_sessions(), subprocess.Popen(command_line) as plugin:
-        return plugin.wait()
+        code = plugin.wait()
+    return 128 - code if code < 0 else code
 
 
 def run_command(

@@ -4,10 +4,15 @@ It takes the arguments that `aws ecs execute-command` gives the plugin, and is a
 command's exit code as the plugin is.
 """
 
+import signal
+
+if __name__ == "__main__":
+    # A Ctrl-C before there is a session ends this without a word; loading the rest takes a while.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import asyncio
 import json
 import os
-import signal
 import sys
 import termios
 import threading

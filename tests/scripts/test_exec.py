@@ -9,6 +9,7 @@ import sys
 from itertools import pairwise
 from pathlib import Path
 
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -155,6 +156,10 @@ class Terminal:
         _, status = os.waitpid(self._pid, 0)
         return os.waitstatus_to_exitcode(status)
 
+    @property
+    def shown(self) -> str:
+        return self._shown.decode()
+
     def _shows(self, text: bytes) -> bool:
         if text not in self._shown:
             try:
@@ -177,6 +182,27 @@ def test_shell_has_the_terminal_for_itself(environment: dict[str, str]) -> None:
     terminal.await_text("after-2")
     terminal.await_text("Exiting session")
     assert terminal.await_end() == 0
+
+
+def test_ctrl_c_in_a_terminal_ends_the_remote_command(environment: dict[str, str]) -> None:
+    script = "echo pid-$$-; exec sleep 100"
+    words = [*MOOR, "exec", "worker", "--stage", "dev", "--", "sh", "-c", script]
+    terminal = Terminal(words, environment)
+    terminal.await_text("-\r\n")
+    terminal.type("\x03")
+    assert terminal.await_end() == 130
+    assert not psutil.pid_exists(int(terminal.shown.split("-")[1]))
+
+
+def test_ctrl_c_before_the_session_begins_is_an_interruption(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    plugin = tmp_path / "bin" / "session-manager-plugin"
+    plugin.write_text("#!/bin/sh\necho connect''ing; exec sleep 100\n")
+    terminal = Terminal([*MOOR, "exec", "--stage", "dev"], environment)
+    terminal.await_text("connecting")
+    terminal.type("\x03")
+    assert terminal.await_end() == 130
 
 
 def test_debug_leaves_nothing_behind(environment: dict[str, str]) -> None:

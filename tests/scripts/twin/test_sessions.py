@@ -8,6 +8,7 @@ import pty
 import re
 import select
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -172,6 +173,23 @@ def test_interrupted_client_passes_it_on(ecs: Ecs, task: str) -> None:
     shown, _ = client.communicate(timeout=60)
     assert "interrupted" in shown
     assert client.returncode == 0
+
+
+def test_client_that_is_interrupted_before_its_session_ends_without_a_word(
+    ecs: Ecs, task: str
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        answer = execute(ecs, task, "true")
+        answer["session"]["streamUrl"] = f"ws://127.0.0.1:{silent.getsockname()[1]}"
+        client = subprocess.Popen(
+            command_line(ecs, answer), cwd=ROOT,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        with silent.accept()[0] as connection:
+            connection.recv(1)  # it waits for an answer
+            client.send_signal(signal.SIGINT)
+            _, said = client.communicate(timeout=60)
+    assert (client.returncode, said) == (-signal.SIGINT, "")
 
 
 def test_token_opens_one_session(ecs: Ecs, task: str) -> None:
