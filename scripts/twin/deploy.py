@@ -4,15 +4,18 @@ import hashlib
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from scripts.errors import OperatorError
+from scripts.twin import leash
 from scripts.twin.launch import last_lines
 from scripts.twin.settings import Twin, folder
 from scripts.twin.shell import ROOT, environment
 from service.contract import LOCAL_STAGE
 
+LEASH = (sys.executable, "-I", "-S", leash.__file__)
 CDK = ROOT / "node_modules" / ".bin" / "cdk"
 # What a synthesis reads, beside the code that is copied into the image.
 SOURCES = (
@@ -75,22 +78,24 @@ class Cdk:
             raise OperatorError("the CDK's command line is not installed", "`make cdk` does it.")
         log = folder(self.home) / f"{command}.log"
         with log.open("wb") as output:
-            # A group of its own: a Ctrl-C ends it through us, with whatever it has started.
+            # A group of its own: a Ctrl-C ends it through us, with whatever it has started. On a
+            # leash: a `moor up` that is killed leaves no deployment beside the next one's.
             process = subprocess.Popen(
-                [CDK, command, *arguments, "--no-notices", "--no-color"],
+                [*LEASH, CDK, command, *arguments, "--no-notices", "--no-color"],
                 cwd=cwd,
                 env=env,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-            try:
-                code = process.wait()
-            except BaseException:
-                os.killpg(process.pid, signal.SIGTERM)
-                process.wait()
-                raise
+            with process:
+                try:
+                    code = process.wait()
+                except BaseException:
+                    os.killpg(process.pid, signal.SIGTERM)
+                    process.wait()
+                    raise
         if code:
             hint = f"All it said is in {log}."
             if command == "deploy":
