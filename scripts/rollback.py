@@ -74,8 +74,11 @@ def afterwards(aws: Aws, goal: Release, template: Mapping[ProcessName, str]) -> 
     if goal.is_template:
         return [f"{aws.target} runs what the stack's template says, release {goal.name}."]
     says = " and ".join(f"{process} {revision(arn)}" for process, arn in template.items())
+    runs = f"{aws.target} runs release {goal.name}; the stack's template still says {says}."
+    if aws.target.is_local:
+        return [runs, f"`{aws.target.deploy_command}` goes back to that, or on to newer code."]
     return [
-        f"{aws.target} runs release {goal.name}; the stack's template still says {says}.",
+        runs,
         f"A `{aws.target.deploy_command}` that changes the ECS services or brings new code moves "
         "both on to its own revisions; one of the same code sees no difference and leaves this as "
         "it is.",

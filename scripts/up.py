@@ -19,6 +19,7 @@ from scripts.target import HOME, find_target
 from scripts.twin.address import Address
 from scripts.twin.deploy import Cdk
 from scripts.twin.environment import Environment
+from scripts.twin.forward import bring_forward, outputs_before
 from scripts.twin.launch import launch
 from scripts.twin.settings import Twin
 from scripts.twin.shell import env_file, write_env
@@ -86,11 +87,13 @@ def bring_up(home: Path, environment: Mapping[str, str], screen: Screen) -> Twin
     finally:
         synthesis.cancel()
         pool.shutdown()
+    before = outputs_before(aws)
     with step(screen, "deploy") as done:
         cdk.deploy(twin)
         done("Deployed the stacks of stage local")
     aws = Aws(find_target(LOCAL_STAGE, home=home))  # with the outputs as they are now
     with step(screen, "wait for the ECS services") as done:
+        bring_forward(aws, before, screen.say)
         await_steady(aws, screen.say)
         done("The ECS services are steady")
     with step(screen, "wait for the API") as done:

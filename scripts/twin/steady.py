@@ -1,7 +1,7 @@
 """Have the ECS services of a deployment become steady, or what is in the way?"""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,14 +55,14 @@ def why_not_steady(service: Service, task_definition: str) -> str | None:
     Raises `RolledBackError` when that will not come about.
     """
     name = service["serviceName"]
-    deployments = {each["taskDefinition"]: each for each in service["deployments"]}
+    # The primary one is the first; one of the same task definition may have failed before it.
+    deployments = {each["taskDefinition"]: each for each in reversed(service["deployments"])}
     ours = deployments.get(task_definition, {})
     if service["taskDefinition"] != task_definition or ours.get("rolloutState") == "FAILED":
         said = ours.get("rolloutStateReason") or "ECS went back to the task definition before"
         raise RolledBackError(
             f"the deployment of {name} failed: {said}",
-            "What ran before goes on. Mend the code and `moor up` again; `moor logs` says more. "
-            "After `moor rollback`, `moor deployments` has what to go forward to.",
+            "What ran before goes on. Mend the code and `moor up` again; `moor logs` says more.",
         )
     if len(deployments) > 1:
         return f"{name}: the ECS tasks of the deployment before are stopping"
@@ -74,8 +74,13 @@ def why_not_steady(service: Service, task_definition: str) -> str | None:
     return None
 
 
-def await_steady(aws: Aws, say: Callable[[str], None], seconds: float = STEADY_SECONDS) -> None:
-    """Wait until both services are; each ECS task that stops meanwhile is told once.
+def await_steady(
+    aws: Aws,
+    say: Callable[[str], None],
+    processes: Iterable[ProcessName] = tuple(SERVICES),
+    seconds: float = STEADY_SECONDS,
+) -> None:
+    """Wait until their services are; each ECS task that stops meanwhile is told once.
 
     Raises `RolledBackError` or `OverdueError` with what stopped and its last lines.
     """
@@ -83,7 +88,7 @@ def await_steady(aws: Aws, say: Callable[[str], None], seconds: float = STEADY_S
     known = {stopped.arn for stopped in _stopped(aws)}
     told: list[Stopped] = []
     try:
-        while waits := _waits(aws):
+        while waits := _waits(aws, processes):
             for stopped in _stopped(aws):
                 if stopped.arn not in known:
                     known.add(stopped.arn)
@@ -102,16 +107,16 @@ def await_steady(aws: Aws, say: Callable[[str], None], seconds: float = STEADY_S
         ) from error
 
 
-def _waits(aws: Aws) -> list[str]:
+def _waits(aws: Aws, processes: Iterable[ProcessName]) -> list[str]:
     names = aws.names
     answer = aws.call(
         "ecs", "describe_services", cluster=names.cluster,
-        services=[names.service(process) for process in SERVICES],
+        services=[names.service(process) for process in processes],
     )  # fmt: skip
     found = {each["serviceName"]: each for each in answer["services"]}
     reasons = [
-        why_not_steady(found[names.service(process)], aws.output(key))
-        for process, key in SERVICES.items()
+        why_not_steady(found[names.service(process)], aws.output(SERVICES[process]))
+        for process in processes
     ]
     return [reason for reason in reasons if reason]
 
