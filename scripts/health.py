@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from scripts.balancer import TargetHealth
 from scripts.bounds import Autoscaling, Bounds, configured
 from scripts.ecs import ROLLOUT_FAILED, Event, Service, Task, revision
 from scripts.memory import is_asleep
@@ -13,7 +14,6 @@ from scripts.waiting import details
 from service.contract import Metric, ProcessName
 
 EVENTS, STOPPED_TASKS = 5, 5  # of each ECS service; of the stage
-HEALTHY = "healthy"
 ACU = "Acu"  # the id of the one metric that is not the service's own
 
 
@@ -50,15 +50,6 @@ class StoppedTask:
     stop_code: str
     reason: str
     exit_codes: dict[str, int]
-
-
-@dataclass(frozen=True)
-class TargetHealth:
-    """What the load balancer thinks of one address."""
-
-    address: str
-    state: str
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -163,19 +154,6 @@ def last_stopped(tasks: Iterable[Task]) -> list[StoppedTask]:
             exit_codes={c.name: c.exit_code for c in task.containers if c.exit_code is not None},
         )
         for task in ended[:STOPPED_TASKS]
-    ]
-
-
-def read_targets(answers: Iterable[Mapping[str, Any]]) -> list[TargetHealth]:
-    """Out of `describe_target_health`."""
-    return [
-        TargetHealth(
-            f"{each['Target']['Id']}:{each['Target'].get('Port', '')}",
-            each["TargetHealth"]["State"],
-            each["TargetHealth"].get("Description", ""),
-        )
-        for answer in answers
-        for each in answer["TargetHealthDescriptions"]
     ]
 
 

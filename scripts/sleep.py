@@ -5,6 +5,7 @@ from functools import partial
 
 from scripts.answer import say
 from scripts.aws import Aws, connect
+from scripts.balancer import await_healthy
 from scripts.bounds import Autoscaling, Bounds, drop_revert, find_autoscaling, set_bounds
 from scripts.clock import Clock
 from scripts.ecs import Service, find_protected, find_services, find_tasks
@@ -90,11 +91,14 @@ def run_sleep(aws: Aws, clock: Clock, *, yes: bool = False) -> None:
 
 
 def run_wake(aws: Aws, clock: Clock, *, yes: bool = False) -> None:
-    """Bring both ECS services back and wait until they run. Raises `NotFoundError` where nothing
-    is remembered although nothing runs."""
+    """Bring both ECS services back and wait until they run and the API gets requests. Raises
+    `NotFoundError` where nothing is remembered although nothing runs."""
     services, scalings = find_services(aws), find_autoscaling(aws, clock.now())
+    api = services[ProcessName.API]
     if not any(recall(service) for service in services.values()):
         if any(service.desired for service in services.values()):
+            if api.desired:
+                await_healthy(aws, api, clock)
             say(f"{aws.target} is awake.")
             return
         raise NotFoundError(
@@ -103,14 +107,16 @@ def run_wake(aws: Aws, clock: Clock, *, yes: bool = False) -> None:
         )
     confirm(aws.target, "start the API and the workers", yes)
     say(f"{aws.target}: waking up")
-    allowed = {}
+    counts, allowed = {}, {}
     with told(f"`{aws.target.command('wake')}` again does the rest.") as progress:
         for process in TO_WAKE:
             service, memory = services[process], recall(services[process])
             _do(aws, service, steps_to_wake(service, scalings.get(process)), progress)
-            count = memory.count if memory else service.desired
+            count = counts[process] = memory.count if memory else service.desired
             allowed[process] = (memory and memory.bounds) or Bounds(count, count)
         wait(aws, {p: partial(count_missing, allowed[p]) for p in TO_WAKE}, clock)
+        if counts[ProcessName.API]:
+            await_healthy(aws, api, clock)
     say(f"{aws.target} is awake.")
 
 

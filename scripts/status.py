@@ -9,10 +9,10 @@ import typer
 from scripts.answer import print_json, print_screen
 from scripts.api import Api
 from scripts.aws import Aws, connect
+from scripts.balancer import find_targets
 from scripts.bounds import autoscaling_calls, read_answers
 from scripts.clock import Clock
 from scripts.ecs import (
-    Service,
     both,
     describe_services_call,
     describe_tasks,
@@ -23,11 +23,9 @@ from scripts.health import (
     ACU,
     Health,
     QueueHealth,
-    TargetHealth,
     judge_service,
     last_stopped,
     read_metrics,
-    read_targets,
     warn,
 )
 from scripts.options import DEFAULT_STAGE, SERVICES, JsonOption, StageOption
@@ -125,7 +123,7 @@ def find_health(aws: Aws, clock: Clock) -> Health:
         stage=aws.target.stage.stage,
         at=now,
         services=tuple(judged),
-        targets=tuple(_targets(aws, services[ProcessName.API])),
+        targets=tuple(find_targets(aws, services[ProcessName.API])),
         queue=queue,
         acu=acu,
         stopped=tuple(last_stopped(describe_tasks(aws, arns))),
@@ -178,13 +176,6 @@ def _period(aws: Aws) -> int:
     from scripts.twin.settings import MINUTE_SECONDS
 
     return MINUTE_SECONDS
-
-
-def _targets(aws: Aws, api: Service) -> list[TargetHealth]:
-    calls = [
-        ("elbv2", "describe_target_health", {"TargetGroupArn": arn}) for arn in api.target_groups
-    ]
-    return read_targets(aws.together(*calls))
 
 
 def _ask_api(aws: Aws) -> QueueHealth | None:

@@ -5,8 +5,9 @@ from datetime import datetime
 from typing import Any
 
 from scripts.answer import DASH, make_table
+from scripts.balancer import HEALTHY
 from scripts.duration import in_words
-from scripts.health import HEALTHY, Health, ServiceHealth
+from scripts.health import Health, ServiceHealth
 
 WARNING, DIM, BOLD = "yellow", "dim", "bold"
 

@@ -21,6 +21,7 @@ from scripts.ecs import (
     revision,
 )
 from scripts.errors import OperatorError, OverdueError
+from scripts.target import Target
 from service.contract import ProcessName
 
 LIMIT = timedelta(minutes=30)
@@ -121,6 +122,11 @@ def _meaning(task: Task) -> str:
     return MEANINGS.get(task.status, "starting")
 
 
+def poll_seconds(target: Target) -> float:
+    """Between two questions to ECS."""
+    return TWIN_POLL_SECONDS if target.is_local else POLL_SECONDS
+
+
 def wait(
     aws: Aws, missing: dict[ProcessName, Missing], clock: Clock, *, limit: timedelta = LIMIT
 ) -> None:
@@ -129,7 +135,7 @@ def wait(
     Raises `OverdueError` after `limit`.
     """
     begun, said = clock.now(), dict.fromkeys(missing, "")
-    seconds = TWIN_POLL_SECONDS if aws.target.is_local else POLL_SECONDS
+    seconds = poll_seconds(aws.target)
     while True:
         services = find_services(aws)
         still = {

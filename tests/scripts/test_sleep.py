@@ -4,13 +4,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 
+import boto3
 import pytest
 
 from scripts import scale
 from scripts.aws import Aws
 from scripts.bounds import Autoscaling, Bounds, Revert
 from scripts.ecs import Service
-from scripts.errors import NotFoundError, RefusedError
+from scripts.errors import NotFoundError, OverdueError, RefusedError
 from scripts.memory import NOTHING, TAG, Memory, is_asleep, recall, to_remember
 from scripts.scale import Wanted
 from scripts.sleep import (
@@ -139,6 +140,31 @@ def test_ctrl_c_on_the_way_to_sleep_loses_nothing(world: World, operation: str) 
     run_wake(again, world.clock)
     assert [len(world.tasks(process)) for process in (API, WORKER)] == [2, 3]
     assert world.bounds(API) == world.bounds(WORKER) == Bounds(1, 4)
+
+
+def test_a_stage_is_awake_when_its_load_balancer_has_a_healthy_target(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    vpc = boto3.client("ec2").describe_vpcs()["Vpcs"][0]["VpcId"]
+    balancer = boto3.client("elbv2")
+    made = balancer.create_target_group(
+        Name="api", Protocol="HTTP", Port=8000, VpcId=vpc, TargetType="ip"
+    )
+    group = made["TargetGroups"][0]["TargetGroupArn"]
+    world.service(API).load_balancers = [{"targetGroupArn": group}]
+    run_sleep(world.aws, world.clock)
+    with pytest.raises(OverdueError, match="the api gets no requests: no healthy target"):
+        run_wake(Aws(world.aws.target), world.clock)
+    capsys.readouterr()
+
+    def sleep(seconds: float) -> None:
+        world.clock.sleep(seconds)
+        balancer.register_targets(TargetGroupArn=group, Targets=[{"Id": "10.0.0.1"}])
+
+    run_wake(Aws(world.aws.target), replace(world.clock, sleep=sleep))
+    assert capsys.readouterr().err.splitlines() == [
+        "  api: no healthy target: none is registered", "stage dev is awake."
+    ]  # fmt: skip
 
 
 def test_sleep_keeps_a_temporary_scale_from_waking_the_worker(world: World) -> None:

@@ -13,17 +13,16 @@ from botocore.exceptions import ClientError
 from scripts import scale
 from scripts.answer import print_json, print_screen
 from scripts.aws import Aws
+from scripts.balancer import TargetHealth, read_targets
 from scripts.bounds import Autoscaling, Bounds, Revert
 from scripts.ecs import Container, Event
 from scripts.errors import DeniedError, NotDeployedError
 from scripts.health import (
     Health,
     QueueHealth,
-    TargetHealth,
     judge_service,
     last_stopped,
     read_metrics,
-    read_targets,
     warn,
 )
 from scripts.memory import NOTHING, TAG
