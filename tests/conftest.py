@@ -27,6 +27,9 @@ from tests.scratch import scratch_folder
 for name in EnvVar:  # a developer's own settings must not reach a test
     os.environ.pop(name, None)  # noqa: TID251
 
+# A shell's background job ignores Ctrl-C, and so would every process that a test starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 ROOT = Path(__file__).parent.parent
 
 
