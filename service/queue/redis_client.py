@@ -36,9 +36,16 @@ class Client(aioredis.Redis):
         except (RedisConnectionError, RedisTimeoutError) as error:
             raise ConnectionError(f"Redis does not answer: {type(error).__name__}") from None
         except REFUSALS as error:
-            # A primary that was demoted keeps its connections; a new one finds its successor.
-            await self.connection_pool.disconnect(inuse_connections=False)
             raise ConnectionError(f"Redis refuses to write: {type(error).__name__}") from None
+
+    async def parse_response(self, connection: Any, command_name: Any, **options: Any) -> Any:
+        try:
+            return await super().parse_response(connection, command_name, **options)
+        except REFUSALS:
+            # A primary that was demoted keeps its connections; a new one finds its successor.
+            # Closed when it is given back: idle ones may be another call's this very moment.
+            connection.mark_for_reconnect()
+            raise
 
 
 class Beat(threading.Thread):

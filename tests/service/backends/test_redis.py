@@ -3,6 +3,7 @@
 import asyncio
 import json
 import signal
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -208,6 +209,11 @@ async def test_a_job_that_ran_long_is_not_taken_for_lost_at_its_next_start(
     assert await queue.sweep() == []  # it was taken again this very moment
 
 
+def connections(client: Any) -> set[str]:
+    """The ids of those that the server has now."""
+    return {each["id"] for each in client.client_list()}
+
+
 @pytest.mark.parametrize("trouble", ["it is full", "it was demoted"])
 async def test_what_redis_refuses_to_write_waits_until_it_does(
     backend: Backend, trouble: str
@@ -228,9 +234,12 @@ async def test_what_redis_refuses_to_write_waits_until_it_does(
         else:
             client.slaveof("127.0.0.1", 1)
         OPEN.add(trouble)
+        before = connections(client)
         with pytest.raises(ConnectionError, match="Redis refuses to write"):
             await queue.enqueue("echo")
         await asyncio.sleep(1)  # in which its outcome is tried
+        # a connection that was refused is not used again: another may lead to the new primary
+        assert before - connections(client)
         if trouble == "it is full":
             client.config_set("maxmemory", 0)
         else:
