@@ -5,7 +5,6 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -160,14 +159,6 @@ async def own_server(scratch: Path) -> AsyncIterator[OwnServer]:
             )  # fmt: skip
         server.cleanup()
         shutil.rmtree(folder)
-
-
-def free_port() -> int:
-    """A TCP port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 async def exit_status(child: "subprocess.Popen[bytes]", seconds: float) -> int:

@@ -12,7 +12,8 @@ import httpx
 import pytest
 
 from service.contract import EnvVar
-from tests.conftest import ROOT, Processes, free_port
+from tests.conftest import ROOT, Processes
+from tests.ports import free_port
 
 README = (ROOT / "README.md").read_text()
 

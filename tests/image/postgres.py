@@ -14,8 +14,8 @@ from pathlib import Path
 
 from scripts.twin.owner import Owner
 from scripts.twin.programs import programs
-from tests.benchmarks.ports import free_port
 from tests.faults.tls import TlsFront
+from tests.ports import free_port
 
 
 class Server:

@@ -5,7 +5,6 @@ import http.client
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,7 @@ import psutil
 import pytest
 
 from scripts.twin.postgres import Postgres
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 MOOR = [sys.executable, "-m", "scripts.cli"]
@@ -36,12 +36,6 @@ def wait_until(is_true: Callable[[], object], what: str, seconds: float = UP_SEC
         assert asked < deadline, f"not in {seconds} s: {what}"
         # A question to AWS's APIs keeps this machine busy: it has four fifths of the time without.
         time.sleep(min(max(0.05, 4 * (time.monotonic() - asked)), 0.5))
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
 
 
 def execute(home: Path, statement: str) -> Any:

@@ -22,7 +22,8 @@ from scripts.doctor.rule import judge
 from scripts.doctor.rules import RULES
 from scripts.doctor.template import read_system
 from stacks.config import read_stage
-from tests.conftest import ROOT, free_port
+from tests.conftest import ROOT
+from tests.ports import free_port
 from tests.scripts.deployed import one_command
 from tests.stacks.templates import of_stage
 

@@ -10,7 +10,8 @@ import psutil
 import pytest
 
 from scripts.twin.environment import Environment
-from tests.scripts.conftest import Up, are_gone, execute, free_port, wait_until
+from tests.ports import free_port
+from tests.scripts.conftest import Up, are_gone, execute, wait_until
 
 StartUp = Callable[..., Up]
 

@@ -19,7 +19,8 @@ from scripts.target import Target
 from service.contract import ProcessName
 from stacks.config import read_stage
 from tests.conftest import ROOT
-from tests.scripts.conftest import MOOR, free_port, wait_until
+from tests.ports import free_port
+from tests.scripts.conftest import MOOR, wait_until
 from tests.scripts.stage import definition
 from tests.scripts.test_session_task import TASK
 

@@ -21,7 +21,8 @@ import pytest
 from service.contract import EnvVar, ProcessName, UiSecretField
 from stacks.config import read_stage
 from stacks.naming import Output
-from tests.conftest import ROOT, free_port
+from tests.conftest import ROOT
+from tests.ports import free_port
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
 STAGE = read_stage("local")

@@ -8,9 +8,9 @@ import asyncpg
 import httpx
 
 from service.contract import LIVE_PATH, READY_PATH
-from tests.conftest import free_port
 from tests.faults.arena import Arena
 from tests.faults.scenarios.load import fill, steady_load
+from tests.ports import free_port
 
 
 async def restarts(arena: Arena) -> None:

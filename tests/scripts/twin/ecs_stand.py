@@ -20,7 +20,7 @@ from scripts.twin.metrics import Metrics
 from scripts.twin.pids import birth
 from scripts.twin.scaling import Scaling
 from scripts.twin.settings import ACCOUNT, REGION, Twin, folder
-from tests.scripts.conftest import free_port
+from tests.ports import free_port
 
 
 def main(home: Path) -> None:

@@ -15,7 +15,7 @@ from moto import mock_aws
 from scripts.twin.cloud.backends import Backends
 from scripts.twin.loop import Loop
 from scripts.twin.settings import ACCOUNT, REGION, Twin
-from tests.scripts.conftest import free_port
+from tests.ports import free_port
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

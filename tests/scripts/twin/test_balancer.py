@@ -18,7 +18,8 @@ from aiohttp import web
 
 from scripts.twin.balancer import Balancer
 from scripts.twin.cloud.backends import Backends
-from tests.scripts.conftest import free_port, wait_until
+from tests.ports import free_port
+from tests.scripts.conftest import wait_until
 from tests.scripts.twin.stand import Handler, Server, a_twin, client, cloud, make_door
 
 BIG = 20_000_000

@@ -24,7 +24,8 @@ from aiohttp import ClientSession, web
 from botocore.exceptions import ClientError
 
 from scripts.twin.sessions import Sessions
-from tests.scripts.conftest import ROOT, free_port, wait_until
+from tests.ports import free_port
+from tests.scripts.conftest import ROOT, wait_until
 from tests.scripts.twin.conftest import Ecs
 
 SLEEP = str(10_000 + os.getpid())  # seconds, by which this run's commands are known

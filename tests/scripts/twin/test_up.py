@@ -28,7 +28,8 @@ from scripts.twin.steady import SERVICES
 from scripts.twin.turn import take_turn
 from service.contract import READY_PATH
 from stacks.naming import Output
-from tests.scripts.conftest import ROOT, are_gone, free_port, wait_until
+from tests.ports import free_port
+from tests.scripts.conftest import ROOT, are_gone, wait_until
 
 COMMAND_SECONDS = 300
 

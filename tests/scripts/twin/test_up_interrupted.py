@@ -13,7 +13,8 @@ import pytest
 
 from scripts.twin.launch import end
 from scripts.twin.settings import Twin
-from tests.scripts.conftest import ROOT, are_gone, free_port, wait_until
+from tests.ports import free_port
+from tests.scripts.conftest import ROOT, are_gone, wait_until
 
 COMMAND_SECONDS = 120
 INTERRUPTED = 130

@@ -22,7 +22,8 @@ from service.queue.base import JobQueue
 from service.queue.registry import Registry
 from service.queue.worker import Worker
 from service.settings import Settings, settings_of
-from tests.conftest import free_port, until
+from tests.conftest import until
+from tests.ports import free_port
 from tests.service.backends.tasks import registry
 
 if TYPE_CHECKING:

@@ -20,7 +20,8 @@ from service.queue.redis import RedisQueue
 from service.queue.redis_client import KEEP_SECONDS
 from service.queue.registry import Registry
 from service.settings import SettingsError
-from tests.conftest import free_port, until
+from tests.conftest import until
+from tests.ports import free_port
 from tests.service.backends.conftest import Backend, active, ended, put
 from tests.service.backends.tasks import OPEN, echo, registry
 

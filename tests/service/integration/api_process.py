@@ -2,7 +2,6 @@
 
 import asyncio
 import concurrent.futures
-import socket
 import subprocess
 import time
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import httpx
 import pytest
 
 from tests.conftest import Processes
+from tests.ports import free_port
 
 API_KEY = "a-test-key-of-thirty-two-letters"
 UI_LOGIN = ("operator", "a-test-password-of-some-length")
@@ -74,10 +74,3 @@ def start_api(processes: Processes, **environment: str) -> Api:
             if process.poll() is not None or time.monotonic() > deadline:
                 pytest.fail(f"the API did not start:\n{api.log()}")
             time.sleep(0.05)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

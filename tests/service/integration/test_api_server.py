@@ -12,7 +12,8 @@ import httpx
 import pytest
 
 from tests.conftest import Processes, until
-from tests.service.integration.api_process import Api, free_port, start_api
+from tests.ports import free_port
+from tests.service.integration.api_process import Api, start_api
 
 pytest_plugins = ["tests.service.integration.conftest_api"]
 

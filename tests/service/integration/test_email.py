@@ -13,7 +13,8 @@ from moto.ses.models import ses_backends
 
 from service.queue.postgres import PostgresQueue
 from service.queue.registry import Registry
-from tests.conftest import Processes, free_port
+from tests.conftest import Processes
+from tests.ports import free_port
 from tests.service.integration.conftest import Ledger
 from tests.service.integration.domain_worker import working
 

@@ -11,7 +11,8 @@ from service.contract import Metric, MetricDimension
 from service.queue.postgres import PostgresQueue
 from service.queue.reporter import Reporter
 from service.settings import Settings
-from tests.conftest import Processes, free_port, until
+from tests.conftest import Processes, until
+from tests.ports import free_port
 from tests.service.integration.conftest import Ledger, claim, put
 
 SETTINGS = Settings.model_construct(app_name="shop", stage="dev")

@@ -19,7 +19,8 @@ from service.aws import Bucket
 from service.domain.reports.table import Cell, csv_bytes
 from service.domain.reports.upload import upload
 from service.queue.registry import Registry
-from tests.conftest import Processes, free_port, until
+from tests.conftest import Processes, until
+from tests.ports import free_port
 from tests.service.integration.api_process import Api, start_api
 from tests.service.integration.domain_worker import Domains, working
 

@@ -8,7 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.conftest import Processes, free_port, until
+from tests.conftest import Processes, until
+from tests.ports import free_port
 from tests.service.integration.conftest import Ledger
 
 

@@ -15,7 +15,8 @@ from saq import Job
 
 from service.queue.postgres import PostgresQueue
 from service.queue.registry import Registry
-from tests.conftest import ROOT, OwnServer, Processes, exit_status, free_port, until
+from tests.conftest import ROOT, OwnServer, Processes, exit_status, until
+from tests.ports import free_port
 from tests.service.integration.conftest import Ledger
 from tests.service.tasks import LEDGER
 
