@@ -1,6 +1,9 @@
 """The list is whole: every fault is a row, is proven elsewhere, or has a reason why not."""
 
 import ast
+import re
+import subprocess
+import sys
 
 from tests.conftest import ROOT
 from tests.faults.table import ROWS
@@ -27,3 +30,14 @@ def test_tests_that_prove_a_fault_elsewhere_exist() -> None:
 def test_every_row_says_how_stock_saq_does_or_is_not_about_it() -> None:
     unknown = [row.id for row in ROWS if row.stock_breaks and row.stock]
     assert unknown == [], "measured or quoted, not both"
+
+
+def test_the_command_finds_every_row() -> None:
+    listed = subprocess.run(
+        [sys.executable, "-m", "tests.faults", "--collect-only", "-qq"],
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert listed.returncode == 0, listed.stdout + listed.stderr
+    found = re.search(r"test_rows\.py: (\d+)", listed.stdout)
+    assert found, listed.stdout
+    assert int(found[1]) >= len(ROWS)
