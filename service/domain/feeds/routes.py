@@ -1,7 +1,5 @@
 """Feeds over HTTP: follow one, leave it, read what was found in it."""
 
-from dataclasses import asdict
-from datetime import datetime
 from typing import Annotated, Any
 
 import asyncpg
@@ -16,7 +14,12 @@ from msgspec import Meta
 
 from service.domain.feeds import store
 from service.domain.feeds.address import is_port
-from service.domain.feeds.store import refresh_job, transaction_with_jobs
+from service.domain.feeds.store import (
+    StoredEntry,
+    StoredFeed,
+    refresh_job,
+    transaction_with_jobs,
+)
 from service.paging import LAST_ID, Cursor, Limit, position, refuse_others
 from service.problem import InvalidFieldError, documented
 from service.queue.base import JobQueue
@@ -38,40 +41,17 @@ class NewFeed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ]
 
 
-class FeedView(msgspec.Struct, frozen=True, kw_only=True):
-    """A feed that is followed; `error` says why its last check found nothing."""
-
-    id: int
-    url: str
-    title: str | None
-    checked_at: datetime | None
-    error: str | None
-    created_at: datetime
-
-
 class FeedPage(msgspec.Struct, frozen=True):
     """Feeds, those added last first; `next_cursor` leads to older ones."""
 
-    items: list[FeedView]
+    items: list[StoredFeed]
     next_cursor: str | None
-
-
-class EntryView(msgspec.Struct, frozen=True, kw_only=True):
-    """An entry of a feed; title and summary are plain text."""
-
-    id: int
-    feed_id: int
-    url: str | None
-    title: str
-    summary: str
-    published_at: datetime | None
-    created_at: datetime
 
 
 class EntryPage(msgspec.Struct, frozen=True):
     """Entries, those found last first; `next_cursor` leads to older ones."""
 
-    items: list[EntryView]
+    items: list[StoredEntry]
     next_cursor: str | None
 
 
@@ -87,14 +67,14 @@ async def add_feed(
     pool: NamedDependency[asyncpg.Pool],
     queue: NamedDependency[JobQueue],
     settings: NamedDependency[Settings],
-) -> Response[FeedView]:
+) -> Response[StoredFeed]:
     """It is checked by a job at once and then every six hours; 409 if it is followed already."""
     url = _address(data.url)
     async with transaction_with_jobs(pool, queue, settings) as (connection, jobs):
         if (feed := await store.add_feed(connection, url)) is None:
             raise HTTPException(f"The feed {url} is followed already.", status_code=409)
         jobs.append(refresh_job(queue, feed.id, url))
-    return Response(FeedView(**asdict(feed)), status_code=201)
+    return Response(feed, status_code=201)
 
 
 @get("/", summary="List feeds", operation_id="ListFeeds", responses=documented(422))
@@ -108,7 +88,7 @@ async def read_feeds(
     """Those added last first, each with how its last check went."""
     refuse_others(request, {"cursor", "limit"})
     found = await store.list_feeds(pool, before=position(cursor), limit=limit + 1)
-    page = [FeedView(**asdict(feed)) for feed in found[:limit]]
+    page = found[:limit]
     return FeedPage(page, str(page[-1].id) if len(found) > limit else None)
 
 
@@ -151,7 +131,7 @@ async def read_entries(
     found = await store.list_entries(pool, feed_id, before=position(cursor), limit=limit + 1)
     if not found and not await store.has_feed(pool, feed_id):
         raise NotFoundException(f"There is no feed {feed_id}.")
-    page = [EntryView(**asdict(entry)) for entry in found[:limit]]
+    page = found[:limit]
     return EntryPage(page, str(page[-1].id) if len(found) > limit else None)
 
 

@@ -22,7 +22,7 @@ ENTRIES_MAX = 10_000  # of one feed, and those it still holds: some give each en
 
 @dataclass(frozen=True, kw_only=True)
 class StoredFeed:
-    """A row of `feeds`; `error` says why its last check found nothing."""
+    """A feed that is followed; `error` says why its last check found nothing."""
 
     id: int
     url: str
@@ -34,7 +34,7 @@ class StoredFeed:
 
 @dataclass(frozen=True, kw_only=True)
 class StoredEntry:
-    """A row of `feed_entries`; title and summary are plain text."""
+    """An entry of a feed; title and summary are plain text."""
 
     id: int
     feed_id: int

@@ -1,6 +1,5 @@
 """Search over HTTP."""
 
-from dataclasses import asdict
 from typing import Annotated, Any
 
 import asyncpg
@@ -9,7 +8,7 @@ from litestar import Request, get
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
-from service.domain.search.index import open_index
+from service.domain.search.index import Hit, open_index
 from service.paging import Cursor, position, refuse_others
 from service.problem import InvalidFieldError, documented
 
@@ -26,24 +25,10 @@ Words = Annotated[
 ]
 
 
-class HitView(msgspec.Struct, frozen=True, kw_only=True):
-    """A piece of content.
-
-    `title_html` and `excerpt_html` are safe to show: escaped text, the found words in `<mark>`.
-    """
-
-    content_type: str
-    content_id: int
-    url: str | None
-    rank: float
-    title_html: str
-    excerpt_html: str
-
-
 class HitPage(msgspec.Struct, frozen=True):
     """What was found, the best first; `next_cursor` leads on, to a thousand of them."""
 
-    items: list[HitView]
+    items: list[Hit]
     next_cursor: str | None
 
 
@@ -69,9 +54,7 @@ async def search(
         raise InvalidFieldError("cursor", "is not one that a page of this list has given")
     found = await open_index(pool).search(q, offset=offset, limit=limit + 1)
     is_more = len(found) > limit and offset + limit < LAST_HIT
-    return HitPage(
-        [HitView(**asdict(hit)) for hit in found[:limit]], str(offset + limit) if is_more else None
-    )
+    return HitPage(found[:limit], str(offset + limit) if is_more else None)
 
 
 route_handlers = [search]
