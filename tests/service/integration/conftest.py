@@ -34,6 +34,14 @@ async def queue(database: str, registry: Registry) -> AsyncIterator[PostgresQueu
 
 
 @pytest.fixture
+async def db(database: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection to this test's database."""
+    connection = await asyncpg.connect(database)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
 async def other(database: str, registry: Registry) -> AsyncIterator[PostgresQueue]:
     """The same queue as another process has it."""
     queue = PostgresQueue(database, registry, poll_seconds=0.2)

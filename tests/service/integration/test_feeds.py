@@ -31,13 +31,6 @@ async def domains(database: str, registry: Registry) -> AsyncIterator[Domains]:
         yield running
 
 
-@pytest.fixture
-async def db(database: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(database)
-    yield connection
-    await connection.close()
-
-
 async def follow(db: asyncpg.Connection, url: str) -> int:
     feed_id: int = await db.fetchval("INSERT INTO feeds (url) VALUES ($1) RETURNING id", url)
     return feed_id

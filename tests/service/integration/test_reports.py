@@ -76,13 +76,6 @@ async def domains(database: str, registry: Registry, bucket: str) -> AsyncIterat
 
 
 @pytest.fixture
-async def db(database: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(database)
-    yield connection
-    await connection.close()
-
-
-@pytest.fixture
 def api(processes: Processes, aws: dict[str, str], bucket: str) -> Api:
     return start_api(processes, BUCKET=bucket, **aws)
 
