@@ -122,7 +122,7 @@ class JobQueue(Queue):
 
     @abstractmethod
     async def clear(self, status: Status, *, task: str | None = None) -> int:
-        """Delete a thousand jobs that ended so, or fewer if there are no more; how many.
+        """Delete a thousand failed or aborted jobs, or fewer if there are no more; how many.
 
         Their history stays; they can no longer be retried.
         """

@@ -40,12 +40,22 @@ FORGOTTEN_ROWS = 1000
 BUSY_SECONDS = 2  # until another try of a job whose group is busy
 FIFO_ID = re.compile(r"[A-Za-z0-9!\"#$%&'()*+,./:;<=>?@\[\\\]^_`{|}~-]{1,128}")
 
-# $1 queue, $2 how many seconds before it is due a message may be sent, $3 keys or NULL for all.
-UNSENT = f"""
-SELECT key, lease, group_key, greatest(scheduled - {sql.NOW}, 0)::int AS delay FROM saq_jobs
+_UNSENT = f"""
+SELECT key, lease, group_key, greatest(scheduled - {sql.NOW}, 0)::int AS delay,
+       scheduled, background_job_id
+FROM saq_jobs
 WHERE queue = $1 AND status = 'queued' AND sent IS DISTINCT FROM lease
-  AND scheduled <= {sql.NOW} + $2 AND ($3::text[] IS NULL OR key = ANY ($3))
+  AND scheduled <= {sql.NOW} + $2
+"""
+# $1 queue, $2 how many seconds before it is due a message may be sent. In two halves, as each has
+# an index of its own.
+UNSENT = f"""
+{_UNSENT} AND NOT is_delayed UNION ALL {_UNSENT} AND is_delayed
 ORDER BY scheduled, background_job_id LIMIT {SEND_ROWS}
+"""
+# $3 keys: the same of these alone
+UNSENT_OF = f"""
+{_UNSENT} AND key = ANY ($3::text[]) ORDER BY scheduled, background_job_id LIMIT {SEND_ROWS}
 """
 SENT = """
 UPDATE saq_jobs j SET sent = d.lease, sent_at = clock_timestamp()
@@ -74,9 +84,14 @@ WHERE j.queue = $3 AND j.status = 'queued'
 # another message is worth its price. Of the oldest, by index: they are what has been lost.
 FORGOTTEN = f"""
 UPDATE saq_jobs SET sent = NULL WHERE key IN (
-    SELECT key FROM (SELECT key, sent, lease, scheduled, sent_at FROM saq_jobs
-                     WHERE queue = $1 AND status = 'queued'
-                     ORDER BY priority, scheduled LIMIT {FORGOTTEN_ROWS}) AS oldest
+    SELECT key FROM (
+        (SELECT key, sent, lease, scheduled, sent_at FROM saq_jobs
+         WHERE queue = $1 AND status = 'queued' AND NOT is_delayed
+         ORDER BY priority, scheduled LIMIT {FORGOTTEN_ROWS})
+        UNION ALL
+        (SELECT key, sent, lease, scheduled, sent_at FROM saq_jobs
+         WHERE queue = $1 AND status = 'queued' AND is_delayed
+         ORDER BY scheduled LIMIT {FORGOTTEN_ROWS})) AS oldest
     WHERE sent = lease AND scheduled < {sql.NOW} - 60
       AND ($2 OR sent_at < clock_timestamp() - interval '{FORGOTTEN_SECONDS} seconds'))
   AND status = 'queued' AND sent = lease
@@ -206,7 +221,10 @@ class SqsQueue(PostgresQueue):
     async def send_unsent(self, keys: list[str] | None = None) -> int:
         """Send a message for each job that waits and has none; how many."""
         ahead = 0 if self.is_fifo else DELAY_MAX_SECONDS
-        found = await self.fetch(UNSENT, self.name, ahead, keys)
+        if keys is None:
+            found = await self.fetch(UNSENT, self.name, ahead)
+        else:
+            found = await self.fetch(UNSENT_OF, self.name, ahead, keys)
         sent = []
         for start in range(0, len(found), Messages.BATCH):
             batch = found[start : start + Messages.BATCH]

@@ -6,6 +6,11 @@ Due times, leases and expiry are decided by the database's clock alone.
 # Not clock_timestamp(): it may change within a statement, so no index could be searched for it.
 NOW = "floor(extract(epoch FROM statement_timestamp()))::bigint"
 ENDED = "('complete', 'failed', 'aborted')"
+BAD = "('failed', 'aborted')"
+# A statement that names a key says the status by what it is not. By what it is, the planner may go
+# through a whole index of such rows: it thinks them few where the statistics are old.
+IS_HELD = "status NOT IN ('new', 'queued', 'complete', 'failed', 'aborted')"
+IS_ENDED = "status NOT IN ('new', 'queued', 'active', 'aborting')"
 CRASHES_MAX = 3  # workers a job may kill before it is failed for good
 # With so many a worker runs one such job at a time: the next death then has one suspect, and jobs
 # that only ran beside it are not failed with it.
@@ -127,9 +132,7 @@ SET status = CASE WHEN d.status = 'queued' AND j.status = 'aborting' THEN 'abort
 FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::bytea[], $6::float8[],
             $7::int[], $8::bigint[])
      AS d (key, lease, status, error, ending, delay, refund, ttl)
-WHERE j.key = d.key AND j.lease = d.lease AND j.owner IS NOT NULL
-  -- by what it is not: by what it is, the planner would go through the index of all held jobs
-  AND j.status NOT IN ('queued', 'complete', 'failed', 'aborted')
+WHERE j.key = d.key AND j.lease = d.lease AND j.owner IS NOT NULL AND j.{IS_HELD}
 RETURNING j.key
 """
 
@@ -139,7 +142,7 @@ UPDATE saq_jobs
 SET status = CASE status WHEN 'active' THEN 'aborting' ELSE 'aborted' END,
     error = $3,
     expire_at = CASE status WHEN 'active' THEN NULL ELSE {NOW} + {KEEP_FAILED_SECONDS} END
-WHERE key = $1 AND queue = $2 AND status IN ('new', 'queued', 'active')
+WHERE key = $1 AND queue = $2 AND status NOT IN ('aborting', 'complete', 'failed', 'aborted')
 RETURNING status
 """
 
@@ -150,7 +153,7 @@ UPDATE saq_jobs
 SET job = $3, status = 'queued', attempts = 0, crashes = 0, error = NULL, owner = NULL,
     lease = lease + 1, started_at = NULL, progress = 0, expire_at = NULL, scheduled = {NOW},
     is_delayed = FALSE
-WHERE key = $1 AND queue = $2 AND status IN {ENDED}
+WHERE key = $1 AND queue = $2 AND {IS_ENDED}
 RETURNING status
 """
 
@@ -270,21 +273,20 @@ DELETE FROM queue_workers WHERE expires_at < clock_timestamp() - interval '1 hou
 """
 PRUNE_STATS = f"DELETE FROM saq_stats WHERE expire_at < {NOW} RETURNING 1"
 
-# $1 queue, $2 an ended status, $3 a task or NULL, $4 how many: rows that nobody wants any more,
-# before their time. Those that stay longest come first: what failed is not looked for behind a
-# day's completed ones.
+# $1 queue, $2 failed or aborted, $3 a task or NULL, $4 how many: rows that nobody wants any more,
+# before their time, the newest first.
 CLEAR = f"""
 DELETE FROM saq_jobs WHERE key IN (
-    SELECT key FROM saq_jobs WHERE queue = $1 AND status = $2 AND status IN {ENDED}
+    SELECT key FROM saq_jobs WHERE queue = $1 AND status = $2 AND status IN {BAD}
       AND ($3::text IS NULL OR task = $3)
-    ORDER BY expire_at DESC LIMIT $4 FOR UPDATE SKIP LOCKED)
+    ORDER BY background_job_id DESC LIMIT $4 FOR UPDATE SKIP LOCKED)
 RETURNING 1
 """
 
 KEPT = f"""
-SELECT {JOB_COLUMNS} FROM saq_jobs j WHERE queue = $1 AND status = $2 AND status IN {ENDED}
+SELECT {JOB_COLUMNS} FROM saq_jobs j WHERE queue = $1 AND status = $2 AND status IN {BAD}
   AND ($3::text IS NULL OR task = $3)
-ORDER BY expire_at DESC LIMIT $4
+ORDER BY background_job_id DESC LIMIT $4
 """
 
 CLOCK = "SELECT extract(epoch FROM clock_timestamp())::float8 AS now"
@@ -297,14 +299,23 @@ WHERE queue = $1 AND status = ANY($2::text[]) AND key > $3 ORDER BY key LIMIT $4
 
 # The job page: what runs, what is next, what failed last. $1 queue, $2 rows of each, $3 offset.
 PAGE = f"""
-(SELECT {JOB_COLUMNS} FROM saq_jobs j WHERE queue = $1 AND status IN ('active', 'aborting')
- ORDER BY key LIMIT $2 OFFSET $3)
+(WITH held AS MATERIALIZED (
+    SELECT {JOB_COLUMNS} FROM saq_jobs j WHERE queue = $1 AND status IN ('active', 'aborting'))
+ SELECT * FROM held ORDER BY key LIMIT $2 OFFSET $3)
 UNION ALL
-(SELECT {JOB_COLUMNS} FROM saq_jobs j WHERE queue = $1 AND status = 'queued'
- ORDER BY priority, scheduled LIMIT $2 OFFSET $3)
+(WITH next AS MATERIALIZED (
+    (SELECT {JOB_COLUMNS}, 1 AS turn FROM saq_jobs j
+     WHERE queue = $1 AND status = 'queued' AND NOT is_delayed
+     ORDER BY priority, scheduled LIMIT $2 + $3)
+    UNION ALL
+    (SELECT {JOB_COLUMNS}, 2 AS turn FROM saq_jobs j
+     WHERE queue = $1 AND status = 'queued' AND is_delayed
+     ORDER BY scheduled LIMIT $2 + $3))
+ SELECT {JOB_COLUMNS} FROM next j
+ ORDER BY turn, CASE turn WHEN 1 THEN priority END, scheduled LIMIT $2 OFFSET $3)
 UNION ALL
-(SELECT {JOB_COLUMNS} FROM saq_jobs j WHERE queue = $1 AND status IN ('failed', 'aborted')
- ORDER BY expire_at DESC LIMIT $2 OFFSET $3)
+(SELECT {JOB_COLUMNS} FROM saq_jobs j WHERE queue = $1 AND status IN {BAD}
+ ORDER BY background_job_id DESC LIMIT $2 OFFSET $3)
 """
 
 STATS = f"""
@@ -320,7 +331,7 @@ SELECT
     (SELECT count(*) FROM saq_jobs
      WHERE queue = $1 AND status IN ('active', 'aborting')) AS active,
     (SELECT count(*) FROM (SELECT FROM saq_jobs WHERE queue = $1 AND status = 'failed'
-                           LIMIT {COUNT_MAX}) AS bad) AS failed,
+                           AND status IN {BAD} LIMIT {COUNT_MAX}) AS bad) AS failed,
     (SELECT count(*) FROM queue_workers
      WHERE queue = $1 AND expires_at > clock_timestamp()) AS workers,
     coalesce((SELECT greatest(extract(epoch FROM clock_timestamp()) - min(oldest), 0) FROM (
@@ -352,9 +363,9 @@ SET stats = excluded.stats, queue_key = excluded.queue_key, metadata = excluded.
 """
 
 # A task reports its progress, or changes its meta. $1 key, $2 lease, $3 progress, $4 blob or NULL
-UPDATE_HELD = """
+UPDATE_HELD = f"""
 UPDATE saq_jobs SET progress = $3, job = coalesce($4, job)
-WHERE key = $1 AND lease = $2 AND status IN ('active', 'aborting')
+WHERE key = $1 AND lease = $2 AND {IS_HELD}
 """
 UPDATE_WAITING = f"""
 UPDATE saq_jobs

@@ -52,16 +52,25 @@ async def list_jobs(
     limit: int = 50,
 ) -> list[JobRecord]:
     """At most `limit` jobs, newest first, older than the job with the id `before`."""
-    rows = await pool.fetch(
-        f"SELECT {COLUMNS} FROM background_jobs WHERE queue = $1"
-        " AND ($2::text IS NULL OR status = $2) AND ($3::text IS NULL OR task = $3)"
-        # for the index: what failed is rare, and looked for when it matters
-        f" AND ($4::bigint IS NULL OR id < $4) {'AND is_bad' if status in BAD else ''}"
-        " ORDER BY id DESC LIMIT $5",
-        queue,
-        status,
-        task,
-        before,
-        limit,
-    )
+    asked = {"status": status, "task": task, "before": before}
+    given = {name: value for name, value in asked.items() if value is not None}
+    rows = await pool.fetch(listing(*given, is_bad=status in BAD), queue, *given.values(), limit)
     return [JobRecord(**row) for row in rows]
+
+
+def listing(*given: str, is_bad: bool) -> str:
+    """The statement of `list_jobs`: $1 queue, then what is given of its filters, the limit last.
+
+    A filter that is not given has no condition: one plan for all of them could use no index.
+    """
+    conditions = {"status": "status =", "task": "task =", "before": "id <"}
+    wanted = [f"{conditions[name]} ${place}" for place, name in enumerate(given, start=2)]
+    if is_bad:
+        # For its index: what failed is rare, and looked for when it matters. A task's own index has
+        # all its jobs, and cannot answer IS NOT DISTINCT FROM.
+        wanted = [each.replace("task =", "task IS NOT DISTINCT FROM") for each in wanted]
+        wanted.append("is_bad")
+    return (
+        f"SELECT {COLUMNS} FROM background_jobs WHERE {' AND '.join(['queue = $1', *wanted])}"
+        f" ORDER BY id DESC LIMIT ${len(given) + 2}"
+    )

@@ -171,7 +171,7 @@ async def test_somebody_elses_message_that_comes_again_starts_nothing(
     await ended(queue, key)
     again = Message(sent["MessageId"], body, "receipt")
     assert await queue.start([again]) == []
-    assert await queue.clear(Status.COMPLETE) == 1
+    await queue.pool.execute("DELETE FROM saq_jobs")  # as the job expires
     assert await queue.start([again]) == []
     assert [each.status for each in await queue.list_records()] == ["complete"]
 

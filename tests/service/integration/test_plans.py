@@ -1,0 +1,242 @@
+"""No statement of the queue reads more than it needs, whatever the planner believes of the tables.
+
+Each is planned as the engine has it planned (once, for any arguments) while the statistics are
+those of other times: of an empty table, of ended jobs alone, of a backlog that is gone.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import asyncpg
+import pytest
+
+from service.queue import history, recurring, redis, sqs, statements, ticker, tracking
+from service.queue.database import SESSION
+
+ROWS = 20_000  # of each kind of job; a page of the table holds about ten
+PAGES = 250
+# What has to read more, by its own limit.
+MORE_PAGES = {
+    "statements.STATS": 5 * ROWS,  # counts up to a hundred thousand of each kind
+    "statements.PROMOTE": 25_000,  # moves a thousand rows, and the history of each
+    "statements.ITERATE": 6_000,  # skips what has another status, by key
+    "statements.PRUNE_HISTORY": 1_500,  # the oldest thousand
+    "history.UNFINISHED": 2_000,  # the newest ten thousand
+    "sqs.UNSENT": 3 * ROWS,  # each waiting job, until a hundred have no message
+    "sqs.FORGOTTEN": 6_000,  # the oldest two thousand
+}
+NAMES = ["default", ["sleep"], ["sleep"], ["* * * * *"], [None], ["UTC"], [False], [0], "w"]
+ARGUMENTS: dict[str, list[Any]] = {
+    "statements.ENQUEUE": [
+        ["new", "queued7"],
+        [b"{}", b"{}"],
+        [0, 0],
+        [None, None],
+        [0, 0],
+        ["sleep", "sleep"],
+        "default",
+        "saq:default",
+        False,
+    ],
+    "statements.CLAIM": ["default", 10, "w", False, ["other"]],
+    "statements.PROMOTE": ["default"],
+    "statements.SETTLE": [
+        ["active5", "active6"],
+        [1, 1],
+        ["complete", "queued"],
+        [None, "x"],
+        [None, None],
+        [0, 1],
+        [0, 0],
+        [60, 60],
+    ],
+    "statements.ABORT": ["queued7", "default", "x"],
+    "statements.RETRY_ENDED": ["complete7", "default", b"{}"],
+    "statements.OWNED": ["default", "w"],
+    "statements.RENEW": ["w", "default", 12],
+    "statements.TAKE_OVER": ["w", "default", 0, "saq:default"],
+    "statements.IS_SUPERSEDED": ["w", "release", 3],
+    "statements.LEAVE": ["v", "default"],
+    "statements.RECOVER_FROM_STOCK": ["default"],
+    "statements.CLEAR": ["default", "failed", None, 10],
+    "statements.KEPT": ["default", "failed", "sleep", 10],
+    "statements.GET": ["default", ["queued7", "complete7"]],
+    "statements.STATUS": ["default", "queued7"],
+    "statements.ITERATE": ["default", ["complete"], "complete", 100],
+    "statements.PAGE": ["default", 50, 0],
+    "statements.STATS": ["default"],
+    "statements.TAKE_TURN": ["default", 5],
+    "statements.WORKERS": ["default"],
+    "statements.WRITE_WORKER": ["w", "{}", "default", "{}", 60],
+    "statements.UPDATE_HELD": ["active5", 1, 0.5, None],
+    "statements.UPDATE_WAITING": ["queued7", "default", b"{}", 0],
+    "recurring.LIST": ["default", None],
+    "recurring.CREATE": ["default", "n", "sleep", "* * * * *", None, "UTC", "{}", False, True, 0],
+    "recurring.ENABLE": ["default", "n", 0],
+    "recurring.DISABLE": ["default", "n"],
+    "recurring.DELETE": ["default", "n"],
+    "ticker.SYNC": NAMES,
+    "ticker.NEXT": ["default", ["sleep"]],
+    "ticker.DUE": ["default", ["sleep"]],
+    "ticker.MOVE_ON": ["default", ["n"], [0], ["queued7"], [None]],
+    "history.INSERT": ["new", "default", "sleep", 0],
+    "history.DELETE": [7, "default"],
+    "history.CHANGE": ["default", ["queued7"], ["active"], [1], [0], [None], ["w"], [0], [0], [0]],
+    "history.ASKED": ["default", "queued7", "x"],
+    "history.PUSHED": ["default", ["queued7"], "x"],
+    "history.DELETE_UNPUSHED": ["default", ["queued7"]],
+    "history.UNFINISHED": ["default"],
+    "redis.FAILED": ["default", 60, 1000],
+    "sqs.UNSENT": ["default", 900],
+    "sqs.UNSENT_OF": ["default", 900, ["queued7"]],
+    "sqs.SENT": [["queued7"], [0]],
+    "sqs.START": [["queued7"], [0], "w", "default"],
+    "sqs.WAITING": [["queued7"], [0], "default"],
+    "sqs.FORGOTTEN": ["default", True],
+    "tracking.by_task": ["default", "rare", 50],
+    "tracking.by_task_before": ["default", "rare", 10**9, 50],
+    "tracking.by_task_failed": ["default", "failed", "sleep", 50],
+    "tracking.newest": ["default", 50],
+}
+
+
+def all_statements() -> Iterator[tuple[str, str]]:
+    """Every statement of the engine, by its module and name."""
+    for module in (statements, recurring, ticker, history, redis, sqs):
+        for name, value in vars(module).items():
+            is_whole = name.isupper() and not name.startswith("_")
+            if is_whole and re.match(r"\s*\(?(WITH|SELECT|INSERT|UPDATE|DELETE)\s", str(value)):
+                yield f"{module.__name__.rpartition('.')[2]}.{name}", value
+    yield "tracking.by_task", tracking.listing("task", is_bad=False)
+    yield "tracking.by_task_before", tracking.listing("task", "before", is_bad=False)
+    yield "tracking.by_task_failed", tracking.listing("status", "task", is_bad=True)
+    yield "tracking.newest", tracking.listing(is_bad=False)
+
+
+async def add(db: asyncpg.Connection, status: str, *, task: str = "sleep", more: str = "") -> None:
+    """Twenty thousand jobs, due at once in no order of their keys."""
+    await db.execute(
+        "INSERT INTO saq_jobs (key, job, queue, status, task, expire_at, is_delayed, priority,"
+        " scheduled)"
+        f" SELECT '{status}{more}' || n, '{{\"function\": \"{task}\"}}', 'default', '{status}',"
+        f" '{task}', 4102444800, {bool(more)}, n * 7919 % 100,"
+        f" {4102444800 if more == 'later' else 0} + n * 7919 % 1009"
+        f" FROM generate_series(1, {ROWS}) AS n"
+    )
+
+
+async def analyzed_while_empty(db: asyncpg.Connection) -> None:
+    await db.execute("VACUUM ANALYZE")
+    for status, more in (
+        ("queued", ""), ("queued", "later"), ("queued", "late"), ("complete", ""),
+    ):  # fmt: skip
+        await add(db, status, more=more)
+
+
+async def analyzed_with_ended_jobs(db: asyncpg.Connection) -> None:
+    await add(db, "complete")
+    await db.execute("VACUUM ANALYZE")
+    await add(db, "queued")
+    await add(db, "failed")
+
+
+async def analyzed_with_a_backlog_that_is_gone(db: asyncpg.Connection) -> None:
+    await add(db, "queued")
+    await db.execute("VACUUM ANALYZE")
+    await db.execute("UPDATE saq_jobs SET status = 'complete', key = 'complete' || key")
+    await db.execute("VACUUM")
+    await add(db, "queued")
+
+
+async def analyzed_with_a_backlog(db: asyncpg.Connection) -> None:
+    """What had the claim read all that waits, for ten jobs: rows as wide as real ones."""
+    for rows, status in ((1_000, "complete"), (ROWS, "queued")):
+        await db.execute(
+            "INSERT INTO saq_jobs (key, job, queue, status, task, scheduled, expire_at)"
+            " SELECT gen_random_uuid()::text, repeat('x', 250)::bytea, 'default', $1, 'sleep',"
+            " extract(epoch FROM now())::bigint, 4102444800 FROM generate_series(1, $2)",
+            status,
+            rows,
+        )
+        await db.execute("UPDATE saq_jobs SET lease = 2 WHERE status = 'complete'")
+    await db.execute("VACUUM ANALYZE")
+
+
+async def analyzed_with_one_task(db: asyncpg.Connection) -> None:
+    await add(db, "complete", task="rare")
+    await db.execute("VACUUM ANALYZE")
+    await db.execute("UPDATE background_jobs SET task = 'sleep' WHERE id > 10")
+    await db.execute("VACUUM")
+    await add(db, "queued")
+
+
+def literal(value: Any) -> str:
+    """An argument of EXECUTE."""
+    if value is None:
+        return "NULL"
+    if isinstance(value, bytes):
+        return f"'\\x{value.hex()}'"
+    if isinstance(value, list):
+        items = (
+            "NULL" if item is None
+            else f'"\\\\x{item.hex()}"' if isinstance(item, bytes) else f'"{item}"'
+            for item in value
+        )  # fmt: skip
+        return "'{" + ",".join(items) + "}'"
+    return f"'{value}'"
+
+
+async def plan(db: asyncpg.Connection, statement: str, arguments: list[Any]) -> str:
+    """What the statement did, and how; undone."""
+    given = f"({', '.join(map(literal, arguments))})" if arguments else ""
+    undone = db.transaction()
+    await undone.start()
+    try:
+        # EXPLAIN of the statement itself would plan it for these arguments.
+        await db.execute(f"PREPARE hostile AS {statement}")
+        found = await db.fetch(
+            f"EXPLAIN (ANALYZE, BUFFERS, COSTS OFF, TIMING OFF) EXECUTE hostile{given}"
+        )
+        await db.execute("DEALLOCATE hostile")
+    finally:
+        await undone.rollback()
+    return "\n".join(row[0] for row in found)
+
+
+@pytest.mark.parametrize(
+    "fill",
+    [
+        analyzed_while_empty,
+        analyzed_with_ended_jobs,
+        analyzed_with_a_backlog_that_is_gone,
+        analyzed_with_a_backlog,
+        analyzed_with_one_task,
+    ],
+)
+async def test_no_statement_reads_more_where_the_statistics_mislead(
+    db: asyncpg.Connection, database: str, fill: Any
+) -> None:
+    for table in ("saq_jobs", "background_jobs", "queue_workers"):
+        await db.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = off)")
+    await fill(db)
+    await db.execute(
+        "INSERT INTO saq_jobs (key, job, queue, status, task, owner, lease)"
+        " SELECT 'active' || n, '{\"function\": \"sleep\"}', 'default', 'active', 'sleep', 'w', 1"
+        " FROM generate_series(1, 100) AS n"
+    )
+    await db.execute(
+        "INSERT INTO queue_workers (id, queue, expires_at) SELECT 'w', 'default', now() + '1 hour'"
+    )
+    engine = await asyncpg.connect(database, server_settings=SESSION, statement_cache_size=0)
+    too_many = {}
+    try:
+        for name, statement in all_statements():
+            shown = await plan(engine, statement, ARGUMENTS.get(name, []))
+            read = re.search(r"Buffers: shared(?: hit=(\d+))?(?: read=(\d+))?", shown)
+            pages = sum(int(count or 0) for count in read.groups()) if read else 0
+            if pages > MORE_PAGES.get(name, PAGES):
+                too_many[name] = f"{pages} pages\n{shown}"
+    finally:
+        await engine.close()
+    assert not too_many, "\n\n".join(f"{name}: {what}" for name, what in too_many.items())
