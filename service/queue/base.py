@@ -101,7 +101,7 @@ class JobQueue(Queue):
     concurrency: int | None = None  # as the address of the queue wants it
     large_payloads = LargePayloads(None, None)
     # Beside SAQ's own counts of this process (complete, failed, retried, aborted):
-    started: int
+    jobs_started: int
     dead_letters: int  # jobs that killed their workers or cannot be read
 
     @abstractmethod

@@ -33,6 +33,8 @@ _JOB_FIELDS = _ALL_FIELDS - _QUEUE_FIELDS
 
 
 DELAY_MAX_SECONDS = 3660 * 86400
+# Of SAQ's options the least: 0 is no limit of time, one attempt, kept for ever; -1 not kept at all.
+LEAST = {"timeout": 0, "heartbeat": 0, "retries": 0, "ttl": -1, "retry_delay": 0}
 
 
 class JobOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -44,14 +46,14 @@ class JobOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """Seconds to wait before the job is due."""
     run_at: Annotated[datetime, Meta(tz=True)] | None = None
     """When the job is due, instead of `delay`."""
-    timeout: Annotated[int, Meta(ge=1, le=86400)] | None = None
-    """Seconds one attempt may take."""
-    retries: Annotated[int, Meta(ge=1, le=100)] | None = None
-    """The most attempts the job gets."""
+    timeout: Annotated[int, Meta(ge=0, le=86400)] | None = None
+    """Seconds one attempt may take; 0 for no limit."""
+    retries: Annotated[int, Meta(ge=0, le=100)] | None = None
+    """The most attempts the job gets; 0 is one, too."""
     retry_delay: Annotated[float, Meta(ge=0, le=86400)] | None = None
     """Seconds before the second attempt; later delays double."""
-    ttl: Annotated[int, Meta(ge=1, le=366 * 86400)] | None = None
-    """Seconds the ended job and its result are kept."""
+    ttl: Annotated[int, Meta(ge=-1, le=366 * 86400)] | None = None
+    """Seconds the ended job and its result are kept; 0 for ever, -1 not at all."""
     priority: Annotated[int, Meta(ge=0, le=32767)] | None = None
     """Lower runs first."""
     group_key: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
@@ -141,16 +143,19 @@ def job_from_call(registry: Registry, name: str, arguments: Mapping[str, Any]) -
     payload = {key: value for key, value in arguments.items() if key in fields}
     others = {key: value for key, value in arguments.items() if key not in fields}
     options = {key: others.pop(key) for key in OPTION_NAMES & others.keys()}
+    is_endless = "timeout" in options and options["timeout"] is None  # to SAQ: without a limit
     if isinstance(seconds := options.get("timeout"), float) and math.isfinite(seconds):
         options["timeout"] = math.ceil(seconds)  # SAQ's `apply` hands on how long its caller waits
     job_fields = {key: others.pop(key) for key in _JOB_FIELDS & others.keys()}
+    if is_endless:
+        job_fields["timeout"] = None
     if isinstance(others.get("kwargs"), Mapping):
         payload |= others.pop("kwargs")  # the payload in one piece, as SAQ's cron jobs give it
     payload |= others  # unknown to both: the payload's check names it
     job = build_job(registry, name, payload, _options(options))
     if isinstance(job_fields.get("meta"), dict):
         job_fields["meta"] = {**job_fields["meta"], **job.meta}
-    return dataclasses.replace(job, **job_fields) if job_fields else job
+    return check_options(dataclasses.replace(job, **job_fields)) if job_fields else job
 
 
 def requested_job(registry: Registry, job_or_func: str | Job, arguments: dict[str, Any]) -> Job:
@@ -168,8 +173,7 @@ def requested_job(registry: Registry, job_or_func: str | Job, arguments: dict[st
 def check_job(registry: Registry, job: Job) -> Job:
     """The same job with its payload checked and made JSON-safe; its name is the task's own."""
     task = registry.get(job.function)
-    if not 0 <= job.priority <= 32767:
-        raise InvalidOptionError("priority", "must be 0 to 32767")
+    check_options(job)
     job.function = task.name
     if job.meta.get(LARGE_PAYLOAD) and not job.kwargs:
         return job  # it has been enqueued before
@@ -177,6 +181,20 @@ def check_job(registry: Registry, job: Job) -> Job:
     job.meta.pop(LARGE_PAYLOAD, None)
     if size > contract.PAYLOAD_MAX_BYTES:
         job.meta[LARGE_PAYLOAD] = None
+    return job
+
+
+def check_options(job: Job) -> Job:
+    """The same job, whose options a worker can honour. Raises `InvalidOptionError`."""
+    if not 0 <= job.priority <= 32767:
+        raise InvalidOptionError("priority", "must be 0 to 32767")
+    for option, least in LEAST.items():
+        value = getattr(job, option)
+        if value is None and option in ("timeout", "heartbeat"):
+            continue  # to SAQ as 0: without a limit
+        is_number = isinstance(value, int | float) and math.isfinite(value)
+        if not is_number or value < least:
+            raise InvalidOptionError(option, f"must be a number, {least} at least")
     return job
 
 

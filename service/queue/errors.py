@@ -5,6 +5,7 @@ QueueError
 ├── InvalidPayloadError      the payload does not fit the task's signature
 │   └── PayloadTooLargeError
 ├── InvalidOptionError       a job option has a value it cannot have
+│   └── WrongQueueError      the job belongs to another queue; a ValueError, as SAQ's
 ├── JobNotFoundError         no job with that key
 ├── JobStateError            the job is in a state that does not allow it
 ├── ScheduleNotFoundError    no recurring job of that name
@@ -49,6 +50,13 @@ class InvalidOptionError(QueueError):
         super().__init__(f"{option}: {reason}")
         self.option = option
         self.reason = reason
+
+
+class WrongQueueError(InvalidOptionError, ValueError):
+    """The job belongs to another queue."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__("queue", f"the job belongs to the queue {name!r}")
 
 
 class JobNotFoundError(QueueError):

@@ -54,9 +54,9 @@ class WrittenJob(msgspec.Struct, omit_defaults=True):
     queue: str
     kwargs: dict[str, Any] | None = None
     timeout: int | float | None = 10
-    heartbeat: int | float = 0
-    retries: int = 1
-    ttl: int = 600
+    heartbeat: int | float | None = 0
+    retries: int | float = 1
+    ttl: int | float = 600
     retry_delay: float = 0.0
     retry_backoff: bool | float = False
     scheduled: int = 0
@@ -124,9 +124,9 @@ class StoredJob(msgspec.Struct):
     queue: str | None = None
     kwargs: dict[str, Any] | None = None
     timeout: int | float | None = 10
-    heartbeat: int | float = 0
-    retries: int = 1
-    ttl: int = 600
+    heartbeat: int | float | None = 0
+    retries: int | float = 1
+    ttl: int | float = 600
     retry_delay: float = 0.0
     retry_backoff: bool | float = False
     group_key: str | None = None
@@ -163,10 +163,11 @@ def load(row: asyncpg.Record, queue: "Queue") -> LeasedJob:
         kwargs=stored.kwargs,
         queue=queue,
         key=row["key"],
-        timeout=stored.timeout or 0,  # type: ignore[arg-type] # SAQ says int, takes any number
+        # SAQ says int, takes any number, and None for no limit
+        timeout=stored.timeout,  # type: ignore[arg-type]
         heartbeat=stored.heartbeat,  # type: ignore[arg-type]
-        retries=stored.retries,
-        ttl=stored.ttl,
+        retries=stored.retries,  # type: ignore[arg-type]
+        ttl=stored.ttl,  # type: ignore[arg-type]
         retry_delay=stored.retry_delay,
         retry_backoff=stored.retry_backoff,
         scheduled=row["scheduled"],

@@ -21,7 +21,7 @@ from service.queue import job as rows
 from service.queue.base import BULK_JOBS, JobQueue
 from service.queue.database import Connection
 from service.queue.dispatch import check_job, requested_job
-from service.queue.errors import InvalidOptionError, JobNotFoundError, JobStateError
+from service.queue.errors import JobNotFoundError, JobStateError, WrongQueueError
 from service.queue.job import LeasedJob
 from service.queue.memory_rows import Line, Row, copy_of
 from service.queue.memory_schedules import MemorySchedules
@@ -50,7 +50,7 @@ class MemoryQueue(JobQueue):
         self._news = asyncio.Event()
         self.consumer = Puller(self, take=self._take, stopped=self._stopped, wake=self._news.set)
         self.ticker = self.recurring = MemorySchedules(self)
-        self.started = self.dead_letters = 0
+        self.jobs_started = self.dead_letters = 0
         self._ids = itertools.count(1)
         self._rows: dict[str, Row] = {}  # by key, the newest; gone with its ttl
         self._history: dict[int, Row] = {}  # by id
@@ -86,7 +86,7 @@ class MemoryQueue(JobQueue):
 
     async def _put(self, job: Job) -> Job | None:
         if job.queue is not None and job.queue.name != self.name:
-            raise InvalidOptionError("queue", f"the job belongs to the queue {job.queue.name!r}")
+            raise WrongQueueError(job.queue.name)
         job.queue, job.queued, job.status = self, now(), Status.QUEUED
         await self._before_enqueue(job)
         known = self._rows.get(job.key)
@@ -175,7 +175,9 @@ class MemoryQueue(JobQueue):
         else:
             self.aborted += 1
         kept = job.ttl if status is Status.COMPLETE else max(job.ttl, KEEP_FAILED_SECONDS)
-        row.expires_at = time.time() + kept if kept else None
+        row.expires_at = time.time() + kept if job.ttl else None
+        if job.ttl < 0:
+            del self._rows[job.key]
 
     async def finish(
         self,

@@ -21,7 +21,7 @@ from service.queue.batch import Batch
 from service.queue.consumer import Consumer
 from service.queue.database import Connection, Database
 from service.queue.dispatch import check_job, requested_job
-from service.queue.errors import InvalidOptionError, JobNotFoundError, JobStateError
+from service.queue.errors import JobNotFoundError, JobStateError, WrongQueueError
 from service.queue.job import LeasedJob, Settlement
 from service.queue.reading import QueueStats
 from service.queue.recurring import Table
@@ -68,7 +68,7 @@ class PostgresQueue(TableQueue):
         self.ticker = Ticker(self)
         self.recurring = Table(self)
         # Beside SAQ's own counts of this process (complete, failed, retried, aborted):
-        self.started = 0
+        self.jobs_started = 0
         self.dead_letters = 0  # jobs that killed their workers or cannot be read
 
     async def connect(self) -> None:
@@ -160,7 +160,7 @@ class PostgresQueue(TableQueue):
 
     async def _prepare(self, job: Job) -> None:
         if job.queue is not None and job.queue.name != self.name:
-            raise InvalidOptionError("queue", f"the job belongs to the queue {job.queue.name!r}")
+            raise WrongQueueError(job.queue.name)
         job.key = self._own_key(job.key)
         job.queue = self
         job.queued = now()

@@ -23,7 +23,7 @@ from service.queue import statements as sql
 from service.queue.base import BULK_JOBS, TableQueue, own_name
 from service.queue.database import Connection, Database
 from service.queue.dispatch import check_job, requested_job
-from service.queue.errors import InvalidOptionError, JobNotFoundError, JobStateError
+from service.queue.errors import JobNotFoundError, JobStateError, WrongQueueError
 from service.queue.history import History
 from service.queue.job import LeasedJob, MalformedJobError
 from service.queue.reading import PAGE_ROWS, QueueStats
@@ -82,7 +82,7 @@ class RedisQueue(TableQueue, SaqRedisQueue):
         self.channel = f"saq:{name}"
         self.ticker = Ticker(self)
         self.recurring = Table(self)
-        self.started = self.dead_letters = 0
+        self.jobs_started = self.dead_letters = 0
         self.database = Database(database, name=name, pool_size=pool_size, password=password)
         self.history = History(self)
         self.stored = RedisJobs(self)
@@ -147,7 +147,7 @@ class RedisQueue(TableQueue, SaqRedisQueue):
 
     async def _put(self, job: Job) -> Job | None:
         if job.queue is not None and job.queue.name != self.name:
-            raise InvalidOptionError("queue", f"the job belongs to the queue {job.queue.name!r}")
+            raise WrongQueueError(job.queue.name)
         job.queue, job.queued, job.status = self, now(), Status.QUEUED
         if job.scheduled <= time.time():
             job.scheduled = 0  # SAQ would wait for its next look at what is delayed

@@ -5,6 +5,7 @@ stands who runs it, so that the end of a run that was taken over is refused.
 """
 
 import contextlib
+import math
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -62,10 +63,10 @@ class RedisJobs:
     async def write_end(self, job: Job, holder: str) -> Any:
         """1, or 0 where `holder` does not hold it any more."""
         is_bad = job.status is not Status.COMPLETE
-        seconds = max(job.ttl, sql.KEEP_FAILED_SECONDS) if is_bad else job.ttl
+        seconds = max(job.ttl, sql.KEEP_FAILED_SECONDS) if is_bad and job.ttl > 0 else job.ttl
         answer = await self._settle(
             keys=self._keys(job),
-            args=[job.id, holder, self._queue.serialize(job), "end", seconds],
+            args=[job.id, holder, self._queue.serialize(job), "end", math.ceil(seconds)],
         )
         with contextlib.suppress(RedisError, *UNAVAILABLE):
             await self._queue.notify(job)
@@ -86,7 +87,7 @@ class RedisJobs:
 
     async def write_aborted(self, job: Job, reason: str) -> Any:
         """b"queued": it waited and is `job` now; b"active": it runs and is asked to; b"ended"."""
-        keep = max(job.ttl, sql.KEEP_FAILED_SECONDS)
+        keep = max(math.ceil(job.ttl), sql.KEEP_FAILED_SECONDS)
         return await self._abort(
             keys=self._keys(job),
             args=[job.id, reason, self._queue.serialize(job), keep, ABORT_SECONDS],

@@ -8,8 +8,8 @@ return {lease, redis.call('GET', KEYS[3])}
 """
 
 # KEYS holders, active, incomplete, queued, job, abort; ARGV job id, holder ('': nobody), blob,
-# 'end' or 'queue', seconds to keep the ended one (0: for ever) or when the queued one is due
-# (0: now). 1 done, 0 held by somebody else, or the reason of the abort that came first.
+# 'end' or 'queue', seconds to keep the ended one (0: for ever, -1: not at all) or when the queued
+# one is due (0: now). 1 done, 0 held by somebody else, or the reason of the abort that came first.
 SETTLE = """
 if (redis.call('HGET', KEYS[1], ARGV[1]) or '') ~= ARGV[2] then return 0 end
 if ARGV[4] == 'queue' then
@@ -24,6 +24,7 @@ if ARGV[4] == 'end' then
     redis.call('ZREM', KEYS[3], ARGV[1])
     redis.call('SET', KEYS[5], ARGV[3])
     if tonumber(ARGV[5]) > 0 then redis.call('EXPIRE', KEYS[5], ARGV[5]) end
+    if tonumber(ARGV[5]) < 0 then redis.call('DEL', KEYS[5]) end
 else
     redis.call('SET', KEYS[5], ARGV[3])
     redis.call('ZADD', KEYS[3], ARGV[5], ARGV[1])

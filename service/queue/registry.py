@@ -49,12 +49,12 @@ class Task:
     function: TaskFunction
     payload_type: type[msgspec.Struct]
     aliases: tuple[str, ...] = ()  # former names, for jobs that were queued under them
-    timeout: int = TIMEOUT_SECONDS  # seconds for one attempt
-    retries: int = ATTEMPTS  # the most attempts a job gets, as SAQ counts them
+    timeout: int = TIMEOUT_SECONDS  # seconds for one attempt; 0: no limit
+    retries: int = ATTEMPTS  # the most attempts a job gets, as SAQ counts them; 0 is one, too
     retry_delay: float = BACKOFF_BASE_SECONDS  # seconds before the second attempt
     backoff: bool | float = BACKOFF_MAX_SECONDS  # doubling delays up to this many seconds
     heartbeat: int = 0  # seconds a job may run without reporting progress; 0: for ever
-    ttl: int = TTL_SECONDS  # seconds the ended job and its result are kept in the queue
+    ttl: int = TTL_SECONDS  # seconds the ended job is kept; 0: for ever, -1: not at all
     priority: int = 0  # lower runs first
     schedule: Schedule | None = None
     source: str = ""  # file:line
@@ -165,11 +165,11 @@ class Registry:
         def register(function: F) -> F:
             source = _source(function)
             for option, value, low in (
-                ("timeout", timeout, 1),
-                ("retries", retries, 1),
+                ("timeout", timeout, 0),
+                ("retries", retries, 0),
                 ("retry_delay", retry_delay, 0),
                 ("heartbeat", heartbeat, 0),
-                ("ttl", ttl, 1),
+                ("ttl", ttl, -1),
             ):
                 if value < low:
                     raise RegistrationError(f"{source}: {option}={value}: must be at least {low}")

@@ -80,7 +80,7 @@ class Reporter:
     def _counts(self) -> dict[Metric, float]:
         queue = self._queue
         return {
-            Metric.JOBS_STARTED: queue.started,
+            Metric.JOBS_STARTED: queue.jobs_started,
             Metric.JOBS_FINISHED: queue.complete,
             Metric.JOBS_FAILED: queue.failed,
             Metric.JOBS_RETRIED: queue.retried,

@@ -14,7 +14,7 @@ from saq import Status
 from service.queue.context import Context
 from service.queue.dispatch import LARGE_PAYLOAD, REQUEST_ID
 from service.queue.errors import InvalidPayloadError, NoRetryError, UnknownTaskError
-from service.queue.invoke import prepare, run_in_thread
+from service.queue.invoke import Call, prepare, run_in_thread
 from service.queue.job import LeasedJob
 from service.queue.progress import Progress
 from service.queue.registry import Registry
@@ -107,14 +107,27 @@ class Run:
         if self.interruption is not None:
             return None, asyncio.CancelledError()
         try:
+            if self._registry.before:
+                with self._interruptible():
+                    for hook in self._registry.before:
+                        await self._worker.run_hook(hook, context)
+                call = self._prepared_again(payload)
+                if self.interruption is not None:
+                    return None, asyncio.CancelledError()
             with self._interruptible():
-                for hook in self._registry.before:
-                    await self._worker.run_hook(hook, context)
                 if call.is_async:
                     return await call(context), None
                 return await run_in_thread(self._worker.pool, partial(call, context)), None
         except BaseException as error:  # sys.exit() and a stray cancellation fail the job alone
             return None, error
+
+    def _prepared_again(self, payload: dict[str, Any]) -> Call:
+        """As the hooks before have left the job: its task and its payload may be others now."""
+        if LARGE_PAYLOAD in self.job.meta:
+            payload = payload | (self.job.kwargs or {})
+        else:
+            payload = self.job.kwargs or {}
+        return prepare(self._registry, self.job.function, payload)
 
     @contextlib.contextmanager
     def _interruptible(self) -> Iterator[None]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 from typing import TYPE_CHECKING
 
 import structlog
@@ -81,8 +82,11 @@ class Settler:
             [settled.ending for settled in settlements],
             [float(settled.delay) for settled in settlements],
             [settled.refund for settled in settlements],
-            [settled.job.ttl for settled in settlements],
+            [math.ceil(settled.job.ttl) for settled in settlements],
         )
+        if forget := [settled.job.key for settled in settlements if settled.job.ttl < 0]:
+            with contextlib.suppress(*UNAVAILABLE):  # else it is pruned in a minute
+                await self._queue.fetch(sql.FORGET, forget)
         held = {row["key"] for row in found}
         return [settled.job.key in held for settled in settlements]
 

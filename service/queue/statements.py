@@ -126,14 +126,19 @@ SET status = CASE WHEN d.status = 'queued' AND j.status = 'aborting' THEN 'abort
     progress = CASE d.status WHEN 'complete' THEN 1 ELSE j.progress END,
     attempts = j.attempts - d.refund,
     owner = NULL,
-    expire_at = CASE WHEN d.status = 'complete' THEN {NOW} + nullif(d.ttl, 0) -- 0: for ever
-                     WHEN d.status = 'queued' AND j.status = 'active' THEN NULL
+    expire_at = CASE WHEN d.ttl = 0 OR d.status = 'queued' AND j.status = 'active' THEN NULL
+                     WHEN d.status = 'complete' OR d.ttl < 0 THEN {NOW} + greatest(d.ttl, 0)
                      ELSE {NOW} + greatest(d.ttl, {KEEP_FAILED_SECONDS}) END
 FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::bytea[], $6::float8[],
             $7::int[], $8::bigint[])
      AS d (key, lease, status, error, ending, delay, refund, ttl)
 WHERE j.key = d.key AND j.lease = d.lease AND j.owner IS NOT NULL AND j.{IS_HELD}
 RETURNING j.key
+"""
+
+# $1 keys: of jobs that are not to be kept once they have ended.
+FORGET = f"""
+DELETE FROM saq_jobs WHERE key = ANY ($1::text[]) AND status IN {ENDED} AND expire_at <= {NOW}
 """
 
 # $1 key, $2 queue, $3 error: an operator's decision. A running job is asked to stop.

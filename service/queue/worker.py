@@ -171,7 +171,7 @@ class Worker(SaqWorker[Any]):
         if job is not None:
             run = Run(self, job, self._registry)
             self._runs.add(run)
-            self.queue.started += 1
+            self.queue.jobs_started += 1
             run.start(self._end_run)
         return True
 

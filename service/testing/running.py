@@ -146,5 +146,7 @@ async def _has_work(queue: JobQueue) -> bool:
 
 async def _is_done(queue: JobQueue, worker: Worker) -> bool:
     """Nothing waits, and nothing has run while that was asked, hooks included."""
-    started, was_idle = queue.started, worker.is_idle
-    return not await _has_work(queue) and was_idle and worker.is_idle and started == queue.started
+    started, was_idle = queue.jobs_started, worker.is_idle
+    return (
+        not await _has_work(queue) and was_idle and worker.is_idle and started == queue.jobs_started
+    )

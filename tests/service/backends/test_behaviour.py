@@ -298,7 +298,7 @@ async def test_a_drained_job_is_queued_again_at_no_cost(backend: Backend) -> Non
     long = await put(queue, "sleep", seconds=60)
     short = await put(queue, "sleep", seconds=0.3)
     await active(queue, long.key)
-    await until(lambda: queue.started == 2, what="both have started")
+    await until(lambda: queue.jobs_started == 2, what="both have started")
     began = time.monotonic()
     await backend.stop(worker)
     assert time.monotonic() - began < 10

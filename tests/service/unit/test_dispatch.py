@@ -69,8 +69,9 @@ def test_argument_that_is_neither_is_refused(registry: Registry) -> None:
 @pytest.mark.parametrize(
     ("option", "value"),
     [
-        ("timeout", 0), ("timeout", "5"), ("retries", 0), ("priority", -1), ("priority", 40000),
-        ("delay", -1), ("key", ""), ("key", "x" * 201), ("ttl", 0), ("run_at", "tomorrow"),
+        ("timeout", -1), ("timeout", "5"), ("retries", -1), ("priority", -1), ("priority", 40000),
+        ("delay", -1), ("key", ""), ("key", "x" * 201), ("ttl", -2), ("run_at", "tomorrow"),
+        ("heartbeat", -1), ("heartbeat", "2"),
         ("run_at", datetime(2030, 1, 1)),  # noqa: DTZ001 - the case: no time zone
     ],
 )  # fmt: skip

@@ -114,10 +114,12 @@ def test_signature_that_cannot_be_a_payload_is_refused(registry: Registry, funct
     assert str(raised.value).startswith(HERE)
 
 
-@pytest.mark.parametrize("option", ["timeout", "retries", "ttl"])
-def test_option_that_would_never_work_is_refused(registry: Registry, option: str) -> None:
-    options: dict[str, Any] = {option: 0}
-    with pytest.raises(RegistrationError, match=f"{option}=0: must be at least 1"):
+@pytest.mark.parametrize(("option", "least"), [("timeout", 0), ("retries", 0), ("ttl", -1)])
+def test_option_that_would_never_work_is_refused(
+    registry: Registry, option: str, least: int
+) -> None:
+    options: dict[str, Any] = {option: least - 1}
+    with pytest.raises(RegistrationError, match=f"{option}={least - 1}: must be at least {least}"):
         registry.task(**options)(no_payload)
 
 
