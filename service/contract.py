@@ -115,10 +115,9 @@ WRONG_CREDENTIALS_EVENT = "wrong credentials"  # in the API's log, for each refu
 OWN_CONNECTIONS = 2
 MIGRATE_CONNECTIONS = 1
 
-# Where each process may keep objects: the API writes uploads, the worker results, both read both.
-UPLOADS_PREFIX = "uploads/"
-RESULTS_PREFIX = "results/"
-PAYLOADS_PREFIX = "payloads/"  # of jobs: both write and read them
+# Where in the bucket each process may do what (stacks/roles.py).
+RESULTS_PREFIX = "results/"  # workers write them, the API gives out links to them
+PAYLOADS_PREFIX = "payloads/"  # of jobs: both write them, workers read them
 LARGE_PAYLOAD_DAYS = 60  # the bucket keeps one
 REPORTS_PREFIX = f"{RESULTS_PREFIX}reports/"
 REPORT_DAYS = 30  # the bucket keeps one; its job, which gives the link, lives for a week

@@ -76,6 +76,8 @@ class Stage:
         False
     )  # a shell by `aws ecs execute-command`; the root is writable then
     email_from: str = text(r"[^@\s]+@[^@\s]+", "")  # a sender that SES has verified
+    # An SQS queue of this account and region that carries the jobs; empty: Postgres does.
+    sqs_queue: str = text(r"[A-Za-z0-9_-]{1,75}(\.fifo)?", "")
     drain_seconds: int = number(5, DRAIN_MAX_SECONDS, DRAIN_SECONDS)
 
     api_cpu: int = choice(CPU, 256)

@@ -38,6 +38,8 @@ def environment(
         EnvVar.DRAIN_SECONDS: str(stage.drain_seconds),
         EnvVar.BUCKET: bucket_name,
     }
+    if stage.sqs_queue:
+        found[EnvVar.QUEUE_DSN] = f"sqs://{stage.sqs_queue}"
     if process is ProcessName.API:
         found |= {
             # every address: the balancer's security group is the only one let in

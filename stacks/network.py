@@ -18,6 +18,20 @@ TASK_SUBNETS = {
 # Groups of a new VPC's subnets.
 PUBLIC, PRIVATE, ISOLATED = "Public", "Private", "Isolated"
 
+# What an ECS task calls, or ECS in its place, beside S3, which has a gateway of its own.
+# tests/agreement/test_rights.py holds it to the code.
+ENDPOINTS = {
+    "Ecr": ec2.InterfaceVpcEndpointAwsService.ECR,
+    "EcrDocker": ec2.InterfaceVpcEndpointAwsService.ECR_DOCKER,
+    "Logs": ec2.InterfaceVpcEndpointAwsService.CLOUDWATCH_LOGS,
+    "SecretsManager": ec2.InterfaceVpcEndpointAwsService.SECRETS_MANAGER,
+    # The agent beside the containers passes a worker's protection on to ECS.
+    "Ecs": ec2.InterfaceVpcEndpointAwsService.ECS,
+    # Sessions: `moor debug`, and through it `moor psql`, need them where exec is off, too.
+    "SsmMessages": ec2.InterfaceVpcEndpointAwsService.SSM_MESSAGES,
+    "Kms": ec2.InterfaceVpcEndpointAwsService.KMS,
+}
+
 
 class Network(Construct):
     """Subnets for the balancer, the ECS tasks and the database.
@@ -121,17 +135,11 @@ class Network(Construct):
         )
 
     def _add_endpoints(self, vpc: ec2.Vpc, stage: Stage) -> None:
-        services = {
-            "Ecr": ec2.InterfaceVpcEndpointAwsService.ECR,
-            "EcrDocker": ec2.InterfaceVpcEndpointAwsService.ECR_DOCKER,
-            "Logs": ec2.InterfaceVpcEndpointAwsService.CLOUDWATCH_LOGS,
-            "SecretsManager": ec2.InterfaceVpcEndpointAwsService.SECRETS_MANAGER,
-        }
-        if stage.enable_exec:
-            services["SsmMessages"] = ec2.InterfaceVpcEndpointAwsService.SSM_MESSAGES
-            services["Kms"] = ec2.InterfaceVpcEndpointAwsService.KMS
+        services = dict(ENDPOINTS)
         if stage.email_from:
             services["Email"] = ec2.InterfaceVpcEndpointAwsService.EMAIL
+        if stage.sqs_queue:
+            services["Sqs"] = ec2.InterfaceVpcEndpointAwsService.SQS
         self.endpoints_group = ec2.SecurityGroup(
             self,
             "EndpointsSecurityGroup",

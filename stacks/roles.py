@@ -6,13 +6,20 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from service.contract import PAYLOADS_PREFIX, RESULTS_PREFIX, UPLOADS_PREFIX, ProcessName
+from service.contract import PAYLOADS_PREFIX, RESULTS_PREFIX, ProcessName
 from stacks.acknowledge import acknowledge
 from stacks.config import Stage
 from stacks.data_stack import DataStack, bucket_export
 from stacks.image import Image
 
-PREFIXES = (UPLOADS_PREFIX, RESULTS_PREFIX, PAYLOADS_PREFIX)
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-api-permissions-reference.html
+QUEUE_ACTIONS = {
+    ProcessName.API: ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes",
+                      "sqs:GetQueueUrl", "sqs:SendMessage"],
+    ProcessName.WORKER: ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage",
+                         "sqs:GetQueueAttributes", "sqs:GetQueueUrl", "sqs:ReceiveMessage",
+                         "sqs:SendMessage"],
+}  # fmt: skip
 
 
 class TaskRoles(Construct):
@@ -44,11 +51,13 @@ class TaskRoles(Construct):
             *_database_statements(data, key),
             *_bucket_statements(process, data, key),
         ]
+        if stage.sqs_queue:
+            statements += [_queue_statement(self, process, stage)]
         if process is ProcessName.WORKER:
             statements += [_protection_statement(self, stage)]
             if stage.email_from:
                 statements += [_email_statement(self, stage)]
-        with_exec = [*statements, *_exec_statements(key, exec_log_group)]
+        with_exec = [*statements, *_exec_statements(stage, key, exec_log_group)]
         self.task, policy = self._role("Task", with_exec if stage.enable_exec else statements)
         self._acknowledge(policy, process, stage, with_exec=stage.enable_exec)
         # What runs in production holds no shell. `moor debug` starts a copy of it that does, with
@@ -67,7 +76,7 @@ class TaskRoles(Construct):
     def _acknowledge(
         self, policy: iam.ManagedPolicy, process: ProcessName, stage: Stage, *, with_exec: bool
     ) -> None:
-        for prefix in PREFIXES:
+        for prefix in (RESULTS_PREFIX, PAYLOADS_PREFIX):
             acknowledge(
                 policy,
                 "The objects under one prefix of the stage's bucket.",
@@ -170,22 +179,33 @@ def _database_statements(data: DataStack, key: kms.IKey) -> list[iam.PolicyState
 def _bucket_statements(
     process: ProcessName, data: DataStack, key: kms.IKey
 ) -> list[iam.PolicyStatement]:
-    own = UPLOADS_PREFIX if process is ProcessName.API else RESULTS_PREFIX
-    every = [f"{data.bucket_arn}/{name}*" for name in PREFIXES]
-    return [
-        iam.PolicyStatement(sid="ReadObjects", actions=["s3:GetObject"], resources=every),
+    """A worker writes results and the API gives out links to them, which its role stands for. A
+    large payload is written by whoever enqueues its job and read by whoever runs it."""
+    payloads, results = (f"{data.bucket_arn}/{name}*" for name in (PAYLOADS_PREFIX, RESULTS_PREFIX))
+    is_worker = process is ProcessName.WORKER
+    statements = [
         iam.PolicyStatement(
-            sid="WriteObjects",
-            actions=["s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"],
-            resources=[f"{data.bucket_arn}/{own}*"],
+            sid="ReadObjects",
+            actions=["s3:GetObject"],
+            resources=[payloads if is_worker else results],
         ),
-        iam.PolicyStatement(
-            sid="WritePayloads",
-            actions=["s3:PutObject"],
-            resources=[f"{data.bucket_arn}/{PAYLOADS_PREFIX}*"],
-        ),
+        iam.PolicyStatement(sid="WritePayloads", actions=["s3:PutObject"], resources=[payloads]),
         _key_statement(key, "UseBucketKey", "s3", ["kms:Decrypt", "kms:GenerateDataKey"]),
     ]
+    if is_worker:
+        statements.append(
+            iam.PolicyStatement(
+                sid="WriteResults",
+                actions=["s3:PutObject", "s3:AbortMultipartUpload"],
+                resources=[results],
+            )
+        )
+    return statements
+
+
+def session_of(stage: Stage) -> dict[str, str]:
+    """The condition for a key that encrypts sessions with ECS tasks of the stage."""
+    return {"kms:EncryptionContext:aws:ssm:TargetId": f"ecs:{stage.names.cluster}_*"}
 
 
 def _key_statement(
@@ -203,13 +223,21 @@ def _key_statement(
 def _protection_statement(scope: Construct, stage: Stage) -> iam.PolicyStatement:
     return iam.PolicyStatement(
         sid="ProtectItselfFromScaleIn",
-        actions=["ecs:GetTaskProtection", "ecs:UpdateTaskProtection"],
+        actions=["ecs:UpdateTaskProtection"],
         # an ECS task's id is made when it starts: the tasks of this cluster
         resources=[
             Stack.of(scope).format_arn(
                 service="ecs", resource="task", resource_name=f"{stage.names.cluster}/*"
             )
         ],
+    )
+
+
+def _queue_statement(scope: Construct, process: ProcessName, stage: Stage) -> iam.PolicyStatement:
+    return iam.PolicyStatement(
+        sid="UseQueue",
+        actions=QUEUE_ACTIONS[process],
+        resources=[Stack.of(scope).format_arn(service="sqs", resource=stage.sqs_queue)],
     )
 
 
@@ -223,7 +251,9 @@ def _email_statement(scope: Construct, stage: Stage) -> iam.PolicyStatement:
     )
 
 
-def _exec_statements(key: kms.IKey, log_group: logs.ILogGroup) -> list[iam.PolicyStatement]:
+def _exec_statements(
+    stage: Stage, key: kms.IKey, log_group: logs.ILogGroup
+) -> list[iam.PolicyStatement]:
     # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-exec.html
     return [
         iam.PolicyStatement(
@@ -246,5 +276,13 @@ def _exec_statements(key: kms.IKey, log_group: logs.ILogGroup) -> list[iam.Polic
             actions=["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
             resources=[log_group.log_group_arn],  # ends in :*, its streams
         ),
-        iam.PolicyStatement(sid="DecryptSession", actions=["kms:Decrypt"], resources=[key.key_arn]),
+        iam.PolicyStatement(
+            sid="DecryptSession",
+            actions=["kms:Decrypt"],
+            resources=[key.key_arn],
+            # Only the keys of sessions with an ECS task of this cluster: both ends of a session
+            # name its target when they use the key, the agent and session-manager-plugin.
+            # https://docs.aws.amazon.com/systems-manager/latest/userguide/session-preferences-enable-encryption.html
+            conditions={"StringLike": session_of(stage)},
+        ),
     ]

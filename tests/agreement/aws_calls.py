@@ -1,0 +1,238 @@
+"""Which AWS calls the code makes, by process and by `moor` command, read from its source."""
+
+import ast
+import functools
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import botocore.session
+from botocore import xform_name
+
+from scripts.commands import COMMANDS
+from service.contract import ProcessName
+from stacks.naming import Output
+from tests.agreement.call_graph import Code, Place, Reach
+from tests.conftest import ROOT
+
+# What the twin does, and what is told to it, is no call of AWS.
+TWIN = "scripts.twin"
+LOCAL = {"up", "down"}
+# They pass on what others have written down: a call whose words are not in the source.
+PASS_ON = {"scripts.aws.Aws.together", "scripts.ecs.find_services"}
+# Another name in IAM than in boto3.
+PREFIXES = {"elbv2": "elasticloadbalancing"}
+# Several calls of an API that one right allows.
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-api-permissions-reference.html
+RIGHTS = {
+    "s3:CreateMultipartUpload": "s3:PutObject",
+    "s3:UploadPart": "s3:PutObject",
+    "s3:CompleteMultipartUpload": "s3:PutObject",
+    "s3:HeadObject": "s3:GetObject",
+    "s3:ListObjectsV2": "s3:ListBucket",
+    "s3:DeleteObjects": "s3:DeleteObject",
+    "sqs:SendMessageBatch": "sqs:SendMessage",
+    "sqs:DeleteMessageBatch": "sqs:DeleteMessage",
+    "sqs:ChangeMessageVisibilityBatch": "sqs:ChangeMessageVisibility",
+}
+# https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-scale-in-protection-endpoint.html
+PROTECTION_PATH = "/task-protection/v1/state"
+PROTECTION = {"put": "ecs:UpdateTaskProtection", "get": "ecs:GetTaskProtection"}
+# What the code of one backend of the queue is, in no other.
+BACKENDS = {
+    "postgresql": {"service.queue.backends._create_redis", "service.queue.backends._create_sqs"},
+    "redis": {"service.queue.backends._create_sqs"},
+    "sqs": {"service.queue.backends._create_redis"},
+}
+# What only whoever runs jobs does.
+TAKES_JOBS = {
+    "service.worker", "service.queue.worker", "service.queue.consumer",
+    "service.queue.redis_consumer", "service.queue.sqs_consumer",
+}  # fmt: skip
+TASK_DECORATORS = ("task", "scheduled_task")
+HOOK_DECORATORS = ("on_startup", "on_shutdown")
+
+
+@dataclass(frozen=True, order=True)
+class Call:
+    """A right that a call asks for, in IAM's words; `output` is the secret that it is about."""
+
+    right: str
+    where: str
+    output: str = ""
+
+
+class UnreadableCallError(Exception):
+    """A call's service and operation do not stand in the source where it is made."""
+
+
+@functools.cache
+def operations(service: str) -> dict[str, str]:
+    """IAM's action by boto3's name of the operation; empty for what is no AWS service."""
+    session = botocore.session.get_session()
+    if service not in session.get_available_services():
+        return {}
+    prefix = PREFIXES.get(service, service)
+    found = {}
+    for name in session.get_service_model(service).operation_names:
+        action = f"{prefix}:{name}"
+        found[xform_name(name)] = RIGHTS.get(action, action)
+    return found
+
+
+class Source:
+    """The project's code; `planted` is added to the ends of files, which may be new."""
+
+    def __init__(self, planted: Mapping[str, str] = MappingProxyType({})) -> None:
+        self.code = Code(ROOT, ("service", "scripts", "stacks"))
+        for file, text in planted.items():
+            self.code.plant(file, text)
+        self.process = functools.cache(self._process)
+
+    def _process(self, process: ProcessName, backend: str = "postgresql") -> "Called":
+        """What a process of the image calls by itself."""
+        cut = set(BACKENDS[backend])
+        if process is ProcessName.HEALTHCHECK:
+            starts = self.code.places("service.healthcheck")
+        elif process is ProcessName.MIGRATE:
+            starts = [Place("service.__main__", "_migrate")]
+        elif process is ProcessName.WORKER:
+            starts = [Place("service.worker", "run"), *self._tasks(), *self._hooks()]
+        else:
+            starts = [Place("service.api.server", "run"), *self._routes()]
+            # It names tasks, to enqueue them, and runs none.
+            cut |= {str(place) for place in self._tasks()} | TAKES_JOBS
+        return Called(self.code.reach(starts, without=cut))
+
+    def _domain(self, *endings: str) -> Iterator[str]:
+        for name in self.code.modules:
+            if name.startswith("service.domain.") and name.endswith(endings):
+                yield name
+
+    def _tasks(self) -> list[Place]:
+        modules = self._domain(".jobs.tasks", ".jobs.scheduled")
+        return [p for name in modules for p in self.code.decorated(name, TASK_DECORATORS)]
+
+    def _hooks(self) -> list[Place]:
+        modules = self._domain(".jobs.startup", ".jobs.shutdown")
+        return [p for name in modules for p in self.code.decorated(name, HOOK_DECORATORS)]
+
+    def _routes(self) -> list[Place]:
+        modules = [*self._domain(".routes"), *(m for m in self.code.modules if "service.api" in m)]
+        return [place for name in modules for place in self.code.places(name)]
+
+    def commands(self) -> dict[str, set[Call]]:
+        """Every `moor` command that works on AWS, with its calls."""
+        return {name: self.command(name) for name in COMMANDS if name not in LOCAL}
+
+    def command(self, name: str) -> set[Call]:
+        """Raises `UnreadableCallError` where a call's words are not beside it."""
+        module, _, attribute = COMMANDS[name][0].partition(":")
+        starts = [Place(module, attribute)]
+        if attribute == "app":
+            starts = self.code.decorated(module, ["app"])
+        return set(operator_calls(self.code.reach(starts, without={TWIN})))
+
+
+class Called:
+    """What a process calls, and whatever else of it concerns its role."""
+
+    def __init__(self, reach: Reach) -> None:
+        self._reach = reach
+        self.rights = {call.right for call in client_calls(reach)}
+        # The prefixes of the bucket that its code names.
+        self.prefixes = {
+            place.name
+            for place in reach.places
+            if place.module == "service.contract" and place.name.endswith("_PREFIX")
+        }
+
+    @property
+    def services(self) -> set[str]:
+        return {right.partition(":")[0] for right in self.rights}
+
+
+def client_calls(reach: Reach) -> Iterator[Call]:
+    """Of the service: any operation of a client that is made somewhere in what is reached."""
+    made: set[str] = set()
+    for _, node in reach.nodes():
+        for call in _calls(node, {"client"}):
+            made.update(_texts(call.args[:1]))
+    for place, node in reach.nodes():
+        named = {each.attr for each in ast.walk(node) if isinstance(each, ast.Attribute)}
+        for call in _calls(node, {"generate_presigned_url", "get_paginator", "get_waiter"}):
+            named.update(_texts(call.args[:1]))
+        for service in made:
+            for operation in named & operations(service).keys():
+                yield Call(operations(service)[operation], str(place))
+        if PROTECTION_PATH in _texts(ast.walk(node)):
+            for verb in named & PROTECTION.keys():
+                yield Call(PROTECTION[verb], str(place))
+
+
+def operator_calls(reach: Reach) -> Iterator[Call]:
+    """Of a command: `aws.call("ecs", "run_task", …)`, `aws.pages(…)`, and the triples of
+    `aws.together`."""
+    for place, node in reach.nodes():
+        constants = _constants(node) | _constants(reach.code.modules[place.module].tree)
+        for call in _calls(node, {"call", "pages"}):
+            words = [_text(each, constants) for each in call.args[:2]]
+            if str(place) in PASS_ON:
+                continue
+            if len(words) < 2 or None in words or not (right := _right(*words)):
+                line = ast.unparse(call)
+                raise UnreadableCallError(f"{place}: {line}: name service and operation here")
+            yield Call(right, str(place), _output(call))
+        for each in ast.walk(node):
+            if isinstance(each, ast.Tuple) and len(each.elts) == 3:
+                words = [_text(part, constants) for part in each.elts[:2]]
+                if None not in words and (right := _right(*words)):
+                    yield Call(right, str(place))
+
+
+def _right(service: str | None, operation: str | None) -> str | None:
+    return operations(service or "").get(operation or "")
+
+
+def _calls(node: ast.AST, names: set[str]) -> Iterator[ast.Call]:
+    for each in ast.walk(node):
+        if (
+            isinstance(each, ast.Call)
+            and isinstance(each.func, ast.Attribute)
+            and each.func.attr in names
+        ):
+            yield each
+
+
+def _text(node: ast.expr, constants: dict[str, str]) -> str | None:
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    return constants.get(node.id) if isinstance(node, ast.Name) else None
+
+
+def _texts(nodes: Iterable[ast.AST]) -> set[str]:
+    return {
+        each.value
+        for each in nodes
+        if isinstance(each, ast.Constant) and isinstance(each.value, str)
+    }
+
+
+def _constants(node: ast.AST) -> dict[str, str]:
+    found = {}
+    for each in ast.walk(node):
+        if isinstance(each, ast.Assign) and isinstance(each.value, ast.Constant):
+            for target in each.targets:
+                if isinstance(target, ast.Name) and isinstance(each.value.value, str):
+                    found[target.id] = each.value.value
+    return found
+
+
+def _output(call: ast.Call) -> str:
+    """The stack's output that names what the call is about. A process is told the database's
+    secret in its environment, and so is whoever reads its task definition."""
+    named = {each.attr for each in ast.walk(call) if isinstance(each, ast.Attribute)}
+    if "secret_arn" in named:
+        return Output.DATABASE_SECRET
+    return next((str(output) for output in Output if output.name in named), "")
