@@ -38,7 +38,7 @@ def main() -> int:
         write_report(Results.load(saved), out)
         return 0
     for name in contenders.NAMES:
-        contenders.load(name).log_warnings_only()
+        contenders.load(name).set_up_logging()
     sizes = QUICK if given.quick else FULL
     rounds = given.rounds or sizes.rounds
     results = Results(

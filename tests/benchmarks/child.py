@@ -119,7 +119,7 @@ ROLES = {"work": work, "enqueue": enqueue, "pace": pace}
 
 def main() -> None:
     order = Order(**json.loads(sys.argv[1]))
-    contenders.load(order.contender).log_warnings_only()
+    contenders.load(order.contender).set_up_logging()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(ROLES[order.role](order))
 

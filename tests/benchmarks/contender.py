@@ -35,8 +35,8 @@ class Contender(ABC):
     has_bulk: ClassVar[bool] = True
     has_worker: ClassVar[bool] = True
 
-    def log_warnings_only(self) -> None:
-        """What a log line costs is not what is measured."""
+    def set_up_logging(self) -> None:
+        """Warnings only: what a log line costs is not what is measured."""
         logging.basicConfig(level=logging.WARNING)
 
     @abstractmethod

@@ -6,6 +6,7 @@ from tests.benchmarks.contender import Contender
 
 _PLACES = {
     "moorage": "moorage:Moorage",
+    "logged": "moorage:MoorageLogged",
     "untracked": "moorage:MoorageUntracked",
     "pgqueuer": "pgqueuer:PgQueuerAsyncpg",
     "procrastinate": "procrastinate:Procrastinate",

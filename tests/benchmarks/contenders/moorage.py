@@ -1,6 +1,8 @@
 """This project's engine, as the API and the worker of the service use it."""
 
 import asyncio
+import contextlib
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, ClassVar
@@ -48,7 +50,7 @@ class Moorage(PostgresContender):
     )
     HAS_UNFINISHED = saq_jobs.HAS_UNFINISHED
 
-    def log_warnings_only(self) -> None:
+    def set_up_logging(self) -> None:
         logs.configure(Settings.model_construct(log_level="warning", log_format="json"), "bench")
 
     async def set_up(self, dsn: str) -> None:
@@ -87,6 +89,21 @@ class Moorage(PostgresContender):
             yield queue
         finally:
             await queue.disconnect()
+
+
+class MoorageLogged(Moorage):
+    """At the log level that users have: two lines a job."""
+
+    name = "logged"
+    title = "Moorage, logging"
+    settings = "as above, at the default log level (`info`), into a file"
+    promise = "As above"
+
+    def set_up_logging(self) -> None:
+        settings = Settings.model_construct(log_level="info", log_format="json")
+        # standard output is for what is measured
+        with contextlib.redirect_stdout(tempfile.TemporaryFile("w")):
+            logs.configure(settings, "bench")
 
 
 class MoorageUntracked(Moorage):
