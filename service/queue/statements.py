@@ -138,7 +138,7 @@ RETURNING j.key
 
 # $1 keys: of jobs that are not to be kept once they have ended.
 FORGET = f"""
-DELETE FROM saq_jobs WHERE key = ANY ($1::text[]) AND status IN {ENDED} AND expire_at <= {NOW}
+DELETE FROM saq_jobs WHERE key = ANY ($1::text[]) AND {IS_ENDED} AND expire_at <= {NOW}
 """
 
 # $1 key, $2 queue, $3 error: an operator's decision. A running job is asked to stop.

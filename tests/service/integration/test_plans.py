@@ -51,6 +51,7 @@ ARGUMENTS: dict[str, list[Any]] = {
         [0, 0],
         [60, 60],
     ],
+    "statements.FORGET": [["complete5", "complete6"]],
     "statements.ABORT": ["queued7", "default", "x"],
     "statements.RETRY_ENDED": ["complete7", "default", b"{}"],
     "statements.OWNED": ["default", "w"],
