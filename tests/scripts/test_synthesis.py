@@ -1,0 +1,26 @@
+"""Commands make the templates they read by themselves."""
+
+import pytest
+
+from scripts.errors import OperatorError
+from scripts.synthesis import synthesized
+from scripts.template import read_template
+
+
+def test_templates_are_those_of_the_code_whatever_the_caller_s_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("PYTHONPATH", "PYTHONHOME", "NODE_OPTIONS", "JSII_NODE", "CDK_OUTDIR"):
+        monkeypatch.setenv(name, "/nowhere")
+    with synthesized("dev", app_name="shop") as folder:
+        (cluster,) = read_template(folder).all("AWS::ECS::Cluster")
+    assert cluster.properties["ClusterName"] == "shop-dev-cluster"
+    assert not folder.exists()
+
+
+def test_what_is_wrong_in_the_configuration_is_said_as_synth_says_it() -> None:
+    with (
+        pytest.raises(OperatorError, match="worker_cpu = '7'.*allowed"),
+        synthesized("dev", worker_cpu="7"),
+    ):
+        pass
