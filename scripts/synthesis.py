@@ -23,7 +23,7 @@ KEPT = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "XDG_CACHE_HOME")
 def synthesized(stage: str, **keys: str) -> Iterator[Path]:
     """A folder of the CDK with the stage's templates; it is gone after the block.
 
-    `keys` are keys of stages.toml, as `cdk -c key=value` gives them. Nothing is asked of AWS. Raises
+    `keys` are keys of stages.toml, as `cdk -c key=value` gives them. AWS is not asked. Raises
     `OperatorError` with what is wrong in the configuration.
     """
     say(f"Synthesizing stage {stage}")
@@ -35,12 +35,13 @@ def synthesized(stage: str, **keys: str) -> Iterator[Path]:
 def _run(folder: Path, keys: Mapping[str, str]) -> None:
     flags = json.loads((ROOT / "cdk.json").read_text("utf-8"))["context"]
     env = {name: value for name, value in os.environ.items() if name in KEPT}
+    # What the CDK's command line sets for the app: it is not needed for more than that.
+    env |= {"CDK_OUTDIR": str(folder), "CDK_CONTEXT_JSON": json.dumps({**flags, **keys})}
     try:
         done = subprocess.run(
             [sys.executable, "app.py"],
             cwd=ROOT,
-            # What the CDK's command line sets for the app; it is not needed for more than that.
-            env={**env, "CDK_OUTDIR": str(folder), "CDK_CONTEXT_JSON": json.dumps({**flags, **keys})},
+            env=env,
             text=True, capture_output=True, stdin=subprocess.DEVNULL, timeout=SECONDS, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
