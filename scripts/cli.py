@@ -3,11 +3,12 @@
 import os
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 
 import typer
 from typer.exceptions import Abort, TyperException
 
-from scripts.answer import say
+from scripts.answer import fail, print_traceback
 from scripts.commands import Commands
 from scripts.errors import OperatorError
 
@@ -37,16 +38,19 @@ def moor() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit code, as `scripts.errors` lists them."""
+    sys.excepthook = print_traceback
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # a terminal of another encoding than UTF-8 cannot show all that we write
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = app(arguments, prog_name="moor", standalone_mode=False)
     except OperatorError as error:
-        say(f"error: {error}")
-        if error.hint:
-            say(f"  {error.hint}")
+        fail(error)
         return error.exit_code
     except TyperException as error:
-        say(f"error: {error.format_message()}")
-        say("  `moor --help` and `moor COMMAND --help` show what there is.")
+        hint = "`moor --help` and `moor COMMAND --help` show what there is."
+        fail(OperatorError(error.format_message(), hint))
         return error.exit_code
     except (Abort, KeyboardInterrupt):
         return INTERRUPTED

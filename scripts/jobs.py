@@ -8,10 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
-from scripts.answer import print_json, print_table, say
+from scripts.answer import print_json, print_line, print_table, say
 from scripts.api import Api
 from scripts.aws import Aws, connect
 from scripts.options import DEFAULT_STAGE, JsonOption, StageOption, YesOption, confirm
+from scripts.render import Shown, indent, join
 
 PAGE_JOBS = 200  # the most that the API answers at once
 STATUSES = ("queued", "active", "aborting", "complete", "failed", "aborted")
@@ -73,7 +74,7 @@ def read_payload(words: list[str]) -> dict[str, Any]:
     return payload
 
 
-def describe(found: dict[str, Any], *, error_field: str = "error") -> str:
+def describe(found: dict[str, Any], *, error_field: str = "error") -> Shown:
     """Of one thing that the API answers, a line for each field that has a value; the error last."""
     values = {name: value for name, value in found.items() if value is not None}
     error = values.pop(error_field, None)
@@ -81,7 +82,7 @@ def describe(found: dict[str, Any], *, error_field: str = "error") -> str:
         if name in values:
             values[name] = json.dumps(values[name], ensure_ascii=False)
     lines = [f"{name:<{NAME_WIDTH}}{value}" for name, value in values.items()]
-    return "\n".join(lines if error is None else [*lines, error_field, error.rstrip()])
+    return join("\n", lines if error is None else [*lines, error_field, indent(error, 2)])
 
 
 @app.command("list")
@@ -118,7 +119,7 @@ def show(key: KeyArgument, stage: StageOption = DEFAULT_STAGE, as_json: JsonOpti
     found = Api(connect(stage)).get("jobs", key)
     if as_json:
         return print_json(found)
-    typer.echo(describe(found))
+    print_line(describe(found))
     return None
 
 
@@ -149,7 +150,7 @@ def retry(
         retried, is_more = retried + answer["retried"], answer["is_more"]
         if is_more:
             say(f"{retried} queued again so far")
-    typer.echo(f"{retried} failed jobs queued again")
+    print_line(f"{retried} failed jobs queued again")
 
 
 @app.command()
@@ -184,7 +185,7 @@ def enqueue(  # noqa: PLR0917 - Typer calls it by name
     found = Api(aws).post("jobs", task=task, payload=fields_, **options)
     if as_json:
         return print_json(found)
-    typer.echo(found["job_id"])
+    print_line(found["job_id"])
     if not found["created"]:
         say(f"A job with this key is already there ({found['status']}): nothing was enqueued.")
     say(f"`moor jobs show {found['job_id']}{_stage_words(aws)}` shows what becomes of it.")
@@ -219,7 +220,7 @@ def clear(
             say(f"{cleared} removed so far")
     if as_json:
         return print_json({"cleared": cleared})
-    typer.echo(f"{cleared} {status} jobs removed")
+    print_line(f"{cleared} {status} jobs removed")
     return None
 
 
@@ -259,7 +260,7 @@ def _pages(api: Api, limit: int, status: str | None, task: str | None) -> Iterat
 def _change(aws: Aws, key: str, verb: str, action: str, yes: bool) -> None:
     confirm(aws.target, f"{action} {key}", yes)
     found = Api(aws).post("jobs", key, verb)
-    typer.echo(f"{found['job_id']} is {found['status']}")
+    print_line(f"{found['job_id']} is {found['status']}")
     say(f"`moor jobs show {key}{_stage_words(aws)}` shows what becomes of it.")
 
 

@@ -2,11 +2,24 @@
 
 import json
 from datetime import datetime
+from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
 from scripts.log_reading import Event
-from scripts.render import BOLD, DIM, PREFIX_WIDTH, PROCESS_COLOURS, RED, RESET, YELLOW
+from scripts.render import (
+    BOLD,
+    DIM,
+    PREFIX_WIDTH,
+    PROCESS_COLOURS,
+    RED,
+    YELLOW,
+    Shown,
+    indent,
+    join,
+    paint,
+    shown,
+)
 
 LEVEL_COLOURS = {"warning": YELLOW, "error": RED, "critical": RED}
 LEVEL_WIDTH = len("warning")
@@ -55,48 +68,45 @@ def as_object(event: Event) -> dict[str, Any]:
     }
 
 
-def render(event: Event, *, is_coloured: bool) -> str:
+def render(event: Event, *, is_coloured: bool) -> Shown:
     """Process, ECS task, time, level, event and fields; the time is this machine's."""
-    paint = _paint if is_coloured else _plain
+    colour = partial(paint, is_coloured=is_coloured)
     prefix = f"{event.process:<{PREFIX_WIDTH}} {event.ecs_task[:ID_SHOWN]:<{ID_SHOWN}} |"
     at = datetime.fromtimestamp(event.at / 1000).astimezone()
     time = at.strftime("%H:%M:%S.") + f"{event.at % 1000:03}"
     if at.date() != datetime.now().astimezone().date():
         time = f"{at:%Y-%m-%d} {time}"
-    return " ".join(
+    return join(
+        " ",
         (
-            paint(prefix, PROCESS_COLOURS.get(event.process, DIM)),
-            paint(time, DIM),
+            colour(prefix, PROCESS_COLOURS.get(event.process, DIM)),
+            colour(time, DIM),
             render_message(event.message, is_coloured=is_coloured),
-        )
+        ),
     )
 
 
-def render_message(message: str, *, is_coloured: bool) -> str:
+def render_message(message: str, *, is_coloured: bool) -> Shown:
     """`level event key=value`, with the traceback below; a line of another form as it stands."""
     fields = parse(message)
     if fields is None or "event" not in fields:
-        return message.rstrip("\n")
-    paint = _paint if is_coloured else _plain
+        return shown(message.rstrip("\n"), keep="\t")
+    colour = partial(paint, is_coloured=is_coloured)
     level = str(fields.get("level", ""))
     words = [
-        paint(f"{level:<{LEVEL_WIDTH}}", LEVEL_COLOURS.get(level, DIM)),
-        paint(str(fields["event"]), BOLD),
-        *(f"{paint(key, DIM)}={_value(fields[key])}" for key in fields if key not in LEFT_OUT),
+        colour(f"{level:<{LEVEL_WIDTH}}", LEVEL_COLOURS.get(level, DIM)),
+        colour(str(fields["event"]), BOLD),
+        *(
+            join("=", (colour(key, DIM), _value(fields[key])))
+            for key in fields
+            if key not in LEFT_OUT
+        ),
     ]
-    below = [str(fields[key]) for key in ("stack", "exception") if fields.get(key)]
-    return "\n".join([" ".join(words), *below])
+    below = [indent(str(fields[key]), 4) for key in ("stack", "exception") if fields.get(key)]
+    return join("\n", [join(" ", words), *below])
 
 
 def _value(value: Any) -> str:
     if isinstance(value, str) and value and not any(each in value for each in ' "=\n'):
         return value
     return json.dumps(value, ensure_ascii=False)
-
-
-def _paint(text: str, colour: str) -> str:
-    return f"{colour}{text}{RESET}"
-
-
-def _plain(text: str, _colour: str) -> str:
-    return text

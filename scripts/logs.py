@@ -1,15 +1,13 @@
 """`moor logs`: what the processes of a stage write, in order of time."""
 
-import json
 import os
 from collections.abc import Iterable
 from datetime import timedelta
-from functools import partial
 from typing import Annotated
 
 import typer
 
-from scripts.answer import print_line, say
+from scripts.answer import print_json, print_line, say
 from scripts.aws import Aws, connect
 from scripts.clock import Clock
 from scripts.duration import in_words, parse_duration
@@ -75,11 +73,18 @@ def logs(
         events = follow(sources, start, clock, patient=not aws.target.is_local)
     else:
         events = history(sources, start)
-    show = _as_json if as_json else partial(render, is_coloured=shows_colours(os.environ))
+    is_coloured = shows_colours(os.environ)
+
+    def show(event: Event) -> None:
+        if as_json:
+            print_json(as_object(event), indent=None)
+        else:
+            print_line(render(event, is_coloured=is_coloured))
+
     is_silent = True
     for event in events:
         if is_wanted(event, job_key=job, text=grep, with_metrics=as_json):
-            print_line(show(event))
+            show(event)
             is_silent = False
     if is_silent:
         say(f"No such line in the last {in_words(since)}; --since looks further back.")
@@ -105,7 +110,3 @@ def is_wanted(event: Event, *, job_key: str, text: str, with_metrics: bool) -> b
     if job_key:
         return names_job(fields, job_key)
     return with_metrics or not is_metric(fields)
-
-
-def _as_json(event: Event) -> str:
-    return json.dumps(as_object(event), ensure_ascii=False)

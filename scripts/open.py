@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import typer
 
-from scripts.answer import say
+from scripts.answer import print_line, say
 from scripts.aws import Aws, connect
 from scripts.errors import OperatorError
 from scripts.options import DEFAULT_STAGE, StageOption
@@ -36,7 +36,7 @@ def open_(
 ) -> None:
     """Open a page of the stage in the browser: its API, or where AWS shows it."""
     address = find_address(connect(stage), page)
-    typer.echo(address)
+    print_line(address)
     if not only_print and not webbrowser.open(address):
         say("There is no browser here; the address is above.")
 

@@ -4,22 +4,65 @@ import os
 import re
 import signal
 import sys
+import textwrap
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from io import TextIOWrapper
 
 from scripts.errors import OperatorError
+from service.escape import escape
 
 BOLD, DIM, RED, YELLOW, RESET = "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[33m", "\x1b[0m"
 PROCESS_COLOURS = {"api": "\x1b[36m", "worker": "\x1b[35m", "migrate": "\x1b[33m"}
-COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+# What our log lines are painted with. Others could hide what is written.
+COLOUR = re.compile(r"(\x1b\[(?:(?:[0-2]|3[1-7]|39|9[1-7])(?:;(?=[0-9])|(?=m)))*m)")
 PREFIX_WIDTH = max(map(len, PROCESS_COLOURS))
+BLOCK = "\n\t"  # what may stay in a text of several lines
+
+
+class Shown(str):
+    """Text that may go to a terminal as it is: escaped, and painted by us.
+
+    Whatever else is made of it is a plain string again, which is escaped when it is printed.
+    """
+
+    __slots__ = ()
+
+
+def shown(text: str, *, keep: str = "") -> Shown:
+    """With everything escaped that a terminal would obey; `keep` as in `escape`."""
+    return text if isinstance(text, Shown) else Shown(escape(text, keep=keep))
+
+
+def paint(text: str, colour: str, *, is_coloured: bool = True) -> Shown:
+    """In that colour, and escaped."""
+    return Shown(f"{colour}{shown(text)}{RESET}") if is_coloured else shown(text)
+
+
+def join(between: str, parts: Iterable[str]) -> Shown:
+    """The parts, those from outside escaped, with something of ours between them."""
+    return Shown(between.join(shown(part) for part in parts))
+
+
+def indent(text: str, blanks: int) -> Shown:
+    """A text of several lines, none of which can pass for a line of ours."""
+    return Shown(textwrap.indent(shown(text.rstrip(), keep=BLOCK), " " * blanks))
 
 
 def shows_colours(env: Mapping[str, str]) -> bool:
     """Is standard output a terminal, and has nobody said NO_COLOR?"""
     plain = env.get("NO_COLOR") or env.get("TERM") == "dumb"
     return sys.stdout.isatty() and not plain
+
+
+def error_lines(error: OperatorError, *, is_coloured: bool = False) -> Iterator[Shown]:
+    """What happened, then what to do; an error of several lines has the others below its first."""
+    first, _, rest = str(error).partition("\n")
+    yield join(" ", (paint("error:", RED, is_coloured=is_coloured), first))
+    if rest:
+        yield indent(rest, 4)
+    if error.hint:
+        yield indent(error.hint, 2)
 
 
 class Screen:
@@ -32,29 +75,30 @@ class Screen:
         self._turn = threading.RLock()  # a signal handler may print while its own thread does
 
     def say(self, text: str = "") -> None:
-        self._write(text)
+        self._write(shown(text))
 
     def title(self, text: str) -> None:
         self._write(self._paint(text, BOLD))
 
     def step(self, text: str, seconds: float) -> None:
         """Something is done and took so long."""
-        self._write(f"{text} {self._paint(f'({seconds:.1f} s)', DIM)}")
+        self._write(join(" ", (text, self._paint(f"({seconds:.1f} s)", DIM))))
 
     def line(self, process: str, text: str) -> None:
-        """One line of a process's own log."""
+        """One line of a process's own log, with the colours that it has there."""
         prefix = self._paint(f"{process:<{PREFIX_WIDTH}} |", PROCESS_COLOURS.get(process, DIM))
-        self._write(f"{prefix} {text if self._is_coloured else COLOUR.sub('', text)}")
+        parts = COLOUR.split(text)  # every other one is a colour
+        parts[1::2] = map(Shown, parts[1::2] if self._is_coloured else [""] * (len(parts) // 2))
+        self._write(join(" ", (prefix, join("", parts))))
 
     def fail(self, error: OperatorError) -> None:
-        self._write(f"{self._paint('error:', RED)} {error}")
-        if error.hint:
-            self._write(f"  {error.hint}")
+        for line in error_lines(error, is_coloured=self._is_coloured):
+            self._write(line)
 
-    def _paint(self, text: str, colour: str) -> str:
-        return f"{colour}{text}{RESET}" if self._is_coloured else text
+    def _paint(self, text: str, colour: str) -> Shown:
+        return paint(text, colour, is_coloured=self._is_coloured)
 
-    def _write(self, text: str) -> None:
+    def _write(self, text: Shown) -> None:
         with self._turn:
             try:
                 print(text, flush=True)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from scripts.answer import print_json, print_table, say
+from scripts.answer import print_json, print_line, print_table, say
 from scripts.api import Api
 from scripts.aws import connect
 from scripts.jobs import describe, read_payload
@@ -78,7 +78,7 @@ def show(
     found = Api(connect(stage)).get("schedules", name)
     if as_json:
         return print_json(found)
-    typer.echo(describe(found, error_field="last_error"))
+    print_line(describe(found, error_field="last_error"))
     return None
 
 
@@ -113,7 +113,7 @@ def create(  # noqa: PLR0917 - Typer calls it by name
             unique=unique, **times,
         )
     )  # fmt: skip
-    typer.echo(f"{found.name} comes first at {_time(found.next_run_at)} UTC")
+    print_line(f"{found.name} comes first at {_time(found.next_run_at)} UTC")
 
 
 @app.command()
@@ -122,7 +122,7 @@ def enable(name: NameArgument, stage: StageOption = DEFAULT_STAGE, yes: YesOptio
     aws = connect(stage)
     confirm(aws.target, f"enable {name}", yes)
     found = read_schedule(Api(aws).post("schedules", name, "enable"))
-    typer.echo(f"{found.name} comes next at {_time(found.next_run_at)} UTC")
+    print_line(f"{found.name} comes next at {_time(found.next_run_at)} UTC")
 
 
 @app.command()
@@ -131,7 +131,7 @@ def disable(name: NameArgument, stage: StageOption = DEFAULT_STAGE, yes: YesOpti
     aws = connect(stage)
     confirm(aws.target, f"disable {name}", yes)
     Api(aws).post("schedules", name, "disable")
-    typer.echo(f"{name} is disabled")
+    print_line(f"{name} is disabled")
     say("A job of it that runs goes on.")
 
 
@@ -141,7 +141,7 @@ def delete(name: NameArgument, stage: StageOption = DEFAULT_STAGE, yes: YesOptio
     aws = connect(stage)
     confirm(aws.target, f"delete {name}", yes)
     Api(aws).delete("schedules", name)
-    typer.echo(f"{name} is deleted")
+    print_line(f"{name} is deleted")
 
 
 @app.command()
@@ -149,7 +149,7 @@ def run(name: NameArgument, stage: StageOption = DEFAULT_STAGE, yes: YesOption =
     """One job of it now, beside its ticks; prints the job's key."""
     aws = connect(stage)
     confirm(aws.target, f"run {name} now", yes)
-    typer.echo(Api(aws).post("schedules", name, "run")["job_id"])
+    print_line(Api(aws).post("schedules", name, "run")["job_id"])
 
 
 def _time(moment: datetime | None) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from scripts.answer import print_json, print_screen
+from scripts.answer import print_json, print_screen, redrawn
 from scripts.api import Api
 from scripts.aws import Aws, connect
 from scripts.balancer import find_targets
@@ -70,15 +70,13 @@ def status(
 
 def follow(aws: Aws, clock: Clock) -> None:
     """Redraw the screen until Ctrl-C; a failure is shown in its place, and may pass."""
-    from rich.live import Live
-
-    with Live(draw(find_health(aws, clock)), screen=True, auto_refresh=False) as live:
+    with redrawn(draw(find_health(aws, clock))) as show:
         while True:
             clock.sleep(WATCH_SECONDS)
             try:
-                live.update(draw(find_health(aws, clock)), refresh=True)
+                show(draw(find_health(aws, clock)))
             except OperatorError as error:
-                live.update(f"{error}\n{error.hint}", refresh=True)
+                show(f"{error}\n{error.hint}")
 
 
 def find_health(aws: Aws, clock: Clock) -> Health:

@@ -4,7 +4,7 @@ from collections import Counter
 from datetime import datetime
 from typing import Any
 
-from scripts.answer import DASH, make_table
+from scripts.answer import DASH, make_line, make_table
 from scripts.balancer import HEALTHY
 from scripts.duration import in_words
 from scripts.health import Health, ServiceHealth
@@ -18,17 +18,17 @@ def draw(health: Health) -> Any:
     from rich.text import Text
 
     parts: list[Any] = [
-        Text(f"stage {health.stage}, {health.at:%Y-%m-%d %H:%M:%S} UTC", style=BOLD),
+        make_line(f"stage {health.stage}, {health.at:%Y-%m-%d %H:%M:%S} UTC", BOLD),
         Text(),
         make_table(
             ("service", "desired", "running", "pending", "bounds", "revision", "rollout", ""),
             [_service(each) for each in health.services],
         ),
         Text(),
-        *(Text(line) for line in _lines(health)),
+        *(make_line(line) for line in _lines(health)),
     ]
     if health.warnings:
-        parts += [Text(), *(Text(f"! {line}", style=WARNING) for line in health.warnings)]
+        parts += [Text(), *(make_line(f"! {line}", WARNING) for line in health.warnings)]
     if health.stopped:
         rows = [
             (

@@ -13,6 +13,7 @@ import msgspec
 import structlog
 
 from service import metrics
+from service.escape import escape, escape_json
 from service.settings import Settings
 
 # Libraries that say at info what ours already says, or that may print a job's payload.
@@ -36,9 +37,8 @@ def configure(settings: Settings, process: str) -> None:
     ]
     last: structlog.typing.Processor
     if is_pretty:
-        # plain tracebacks: the rich ones print local variables, payloads among them
-        plain = structlog.dev.plain_traceback
-        last = structlog.dev.ConsoleRenderer(exception_formatter=plain, pad_event_to=24)
+        last = structlog.dev.ConsoleRenderer(exception_formatter=_traceback, pad_event_to=24)
+        shared.append(_escaped)
     else:
         shared.append(lambda _logger, _method, event: {**event, "process": process})
         shared.append(structlog.processors.format_exc_info)
@@ -90,6 +90,27 @@ class _Logger:
 
 def _to_json(event: dict[str, Any], default: Callable[[Any], Any]) -> str:
     try:
-        return msgspec.json.encode(event, enc_hook=default).decode()
+        line = msgspec.json.encode(event, enc_hook=default).decode()
+        # somebody may read it at a terminal
+        return line if line.isascii() and "\x7f" not in line else escape_json(line)
     except (TypeError, ValueError, ArithmeticError):  # half a surrogate pair, a number of 80 bits
         return json.dumps(event, default=default)
+
+
+def _escaped(
+    _logger: object, _method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """Payloads and errors reach a terminal here; what is no text is shown by its repr."""
+    return {
+        escape(key): escape(value, keep="\n\t" if key == "stack" else "")
+        if isinstance(value, str)
+        else value
+        for key, value in event.items()
+    }
+
+
+def _traceback(stream: TextIO, exc_info: structlog.typing.ExcInfo) -> None:
+    """A plain one: structlog's rich ones print local variables, payloads among them."""
+    text = io.StringIO()
+    structlog.dev.plain_traceback(text, exc_info)
+    stream.write(escape(text.getvalue(), keep="\n\t"))

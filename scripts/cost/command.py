@@ -30,7 +30,8 @@ def cost(
         sums = {"at_rest": found.at_rest, "at_most": found.at_most}
         return print_json(vars(found) | sums)
     print_table(("USD a month", "at most", "share", ""), list(_rows(found)))
-    say(f"\nList prices of {found.region}, looked up on {found.checked}. Paid by use on top:")
+    say("")
+    say(f"List prices of {found.region}, looked up on {found.checked}. Paid by use on top:")
     for note in found.by_use:
         say(f"  {note}")
     if found.unchecked:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from scripts.answer import print_json, say
+from scripts.answer import print_json, print_line, say
 from scripts.aws import connect
 from scripts.doctor.live import look_at
 from scripts.doctor.roots import read_roots
@@ -51,9 +51,9 @@ def doctor(
 
 def _print(report: Report) -> None:
     for finding in report.findings:
-        typer.echo(f"{finding.severity}: {finding.message}  [{finding.id}]")
-        typer.echo(f"  {finding.fix}")
-        typer.echo(f"  {finding.link}")
+        print_line(f"{finding.severity}: {finding.message}  [{finding.id}]")
+        print_line(f"  {finding.fix}")
+        print_line(f"  {finding.link}")
     for id, why in report.not_checked.items():
         say(f"not checked: {id}: {why}")
     say(

@@ -9,7 +9,12 @@ from zoneinfo import ZoneInfo
 from croniter import CroniterError, croniter
 
 EVERY = re.compile(r"(?:every )?(?:(\d{1,7}) )?(second|minute|hour|day|week)s?", re.IGNORECASE)
-RANDOM = re.compile(r"(^|[\s,])[RH]([\s,/(]|$)", re.IGNORECASE)  # croniter's: by chance, by hash
+ITEM = re.compile(
+    r"(?P<first>\*|[a-z0-9]+)(?:(?<!\*)-(?P<last>[a-z0-9]+))?(?:/(?P<step>[0-9]{1,4}))?"
+)
+# The last day, the working day nearest to the 15th, any; and of the weekdays the last or second.
+OF_DAYS = re.compile(r"l|[0-9]{1,2}w|\?|l[0-7]|[a-z0-9]{1,3}#[1-5]")
+SOME_DAY = re.compile(r"#|\bl|[0-9]w\b")
 SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 7 * 86400}
 EVERY_MAX_SECONDS = 366 * 86400
 # Clocks have been set by two hours at the most since 1970, by an hour nearly always.
@@ -51,12 +56,7 @@ class Timing:
                 "tz", "is not a time zone; IANA names such as 'Europe/Berlin' or 'UTC' are"
             ) from None
         if cron is not None:
-            if not _comes(cron):
-                raise TimingError(
-                    "cron",
-                    "is not a cron line that ever comes; five fields: "
-                    "minute hour day-of-month month day-of-week",
-                )
+            spell_out(cron)
             return cls(cron, None, tz)
         found = EVERY.fullmatch((every or "").strip())
         seconds = int(found[1] or 1) * SECONDS[found[2].lower()] if found else 0
@@ -87,12 +87,11 @@ class Timing:
         """
         if self.every_seconds is not None:
             return (int(moment) // self.every_seconds + 1) * self.every_seconds
-        assert self.cron is not None
         local = datetime.fromtimestamp(moment, self._zone).replace(tzinfo=None)
         if self._offset(moment, -SHIFT) == self._offset(moment, SHIFT):
-            tick: datetime = croniter(self.cron, local).get_next(datetime)
+            tick: datetime = croniter(self._line, local).get_next(datetime)
             return self._moments(tick)[0]
-        return self._first_of(croniter(self.cron, local - SHIFT), moment, local + SHIFT)
+        return self._first_of(croniter(self._line, local - SHIFT), moment, local + SHIFT)
 
     def _first_of(self, ticks: croniter, moment: float, enough: datetime) -> int:
         """Of some hours around a shift: what comes first by the clock need not come first."""
@@ -119,17 +118,107 @@ class Timing:
         return ZoneInfo(self.tz)
 
     @cached_property
+    def _line(self) -> str:
+        assert self.cron is not None
+        return spell_out(self.cron)
+
+    @cached_property
     def _is_every_hour(self) -> bool:
         return self.cron is not None and self.cron.split()[1].startswith("*")
 
 
-def _comes(cron: str) -> bool:
+@dataclass(frozen=True)
+class Field:
+    """One of the five fields of a cron line."""
+
+    name: str
+    first: int
+    last: int
+    names: tuple[str, ...] = ()  # of the values, from the first on
+
+    def spell_out(self, text: str) -> str:
+        """`text` with each range as its values, because croniter takes 9-9 for every hour.
+
+        `*` stays: it says that the field does not choose. So do `L`, `#`, `W` and `?`, which
+        croniter knows. Raises `TimingError`.
+        """
+        return ",".join(self._item(item) for item in text.lower().split(","))
+
+    def _item(self, item: str) -> str:
+        # croniter's R and H are another time at every look, and each worker would have its own
+        if OF_DAYS.fullmatch(item) and self in FIELDS[2::2]:
+            return item
+        found = ITEM.fullmatch(item)
+        if found is None:
+            raise self._error(item)
+        step = int(found["step"] or 1)
+        if step == 0:
+            raise self._error(item, "; a step is 1 or more")
+        if found["first"] == "*":
+            return item
+        first = self._value(found["first"], item)
+        if found["last"] is None and found["step"] is None:
+            return str(first)
+        last = self.last if found["last"] is None else self._value(found["last"], item)
+        if found["last"] is None and self.names == DAYS:
+            last = self.last - 1  # Sunday is there already, as 0
+        size = self.last - self.first + (self.names != DAYS)
+        span = (last - first) % size if last < first else last - first
+        values = [first + at for at in range(0, span + 1, step)]
+        return ",".join(
+            str(value if value <= self.last else value - size) for value in dict.fromkeys(values)
+        )
+
+    def _value(self, word: str, item: str) -> int:
+        if word in self.names:
+            return self.first + self.names.index(word)
+        if not word.isdecimal() or not self.first <= int(word) <= self.last:
+            raise self._error(item)
+        return int(word)
+
+    def _error(self, item: str, more: str = "") -> TimingError:
+        names = f" or {self.names[0]} to {self.names[-1]}" if self.names else ""
+        return TimingError(
+            "cron",
+            f"is not a cron line: its {self.name} {item!r} is none of {self.first} to "
+            f"{self.last}{names}, a range like {self.first}-{self.first + 2}, a list with commas, "
+            f"* or */2{more}",
+        )
+
+
+MONTHS = tuple(["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"])
+DAYS = tuple(["sun", "mon", "tue", "wed", "thu", "fri", "sat"])
+FIELDS = (
+    Field("minute", 0, 59),
+    Field("hour", 0, 23),
+    Field("day-of-month", 1, 31),
+    Field("month", 1, 12, MONTHS),
+    Field("day-of-week", 0, 7, DAYS),
+)
+
+
+def spell_out(cron: str) -> str:
+    """The line as croniter is given it. Raises `TimingError`."""
+    texts = cron.split()
     # croniter would read six fields with seconds, and names such as @daily with a hash.
-    # Its R is another time at every look, and each worker would have its own.
-    if len(cron.split()) != 5 or cron.startswith("@") or RANDOM.search(cron):
-        return False
+    if len(texts) != len(FIELDS):
+        raise TimingError(
+            "cron",
+            f"is not a cron line: five fields are wanted, not {len(texts)}: "
+            f"{' '.join(field.name for field in FIELDS)}"
+            + ("; names such as @daily are not read" if cron.lstrip().startswith("@") else ""),
+        )
+    line = " ".join(field.spell_out(text) for field, text in zip(FIELDS, texts, strict=True))
+    _, _, day, _, weekday = texts
+    # croniter would leave one of the two out
+    if SOME_DAY.search(f"{day} {weekday}".lower()) and not {day, weekday} & {"*", "?"}:
+        raise TimingError(
+            "cron",
+            "is not a cron line: with L, W or # in one field of days the other is *; "
+            "make two schedules of it",
+        )
     try:
-        croniter(cron, datetime(2024, 1, 1)).get_next(datetime)  # noqa: DTZ001 - the clock's face
+        croniter(line, datetime(2024, 1, 1)).get_next(datetime)  # noqa: DTZ001 - the clock's face
     except (CroniterError, ValueError, KeyError):
-        return False
-    return True
+        raise TimingError("cron", "is not a cron line that ever comes") from None
+    return line

@@ -66,7 +66,7 @@ def test_a_job_knows_how_long_its_last_attempt_took() -> None:
 
 def test_the_traceback_of_a_job_comes_last_and_whole() -> None:
     found = describe(SUMMARY | {"payload": {"é": 1}, "result": None})
-    assert found.endswith("error\nTraceback\n  File\nValueError: no")
+    assert found.endswith("error\n  Traceback\n    File\n  ValueError: no")
     assert 'payload       {"é": 1}\n' in found
     assert "result" not in found
 

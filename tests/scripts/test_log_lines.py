@@ -49,8 +49,8 @@ def test_traceback_stands_below_its_line() -> None:
     message = logged("try:\n  1 / 0\nexcept Exception:\n  log.exception('oh')")
     first, *below = render_message(message, is_coloured=False).splitlines()
     assert first == "error   oh"
-    assert below[0] == "Traceback (most recent call last):"
-    assert below[-1] == "ZeroDivisionError: division by zero"
+    assert below[0] == "    Traceback (most recent call last):"
+    assert below[-1] == "    ZeroDivisionError: division by zero"
 
 
 @pytest.mark.parametrize("message", ["plain text", "{not json", '{"no": "event field"}', "[1]"])
@@ -68,7 +68,7 @@ def test_line_says_process_ecs_task_and_local_time() -> None:
 
 def test_colours_mark_the_process_and_change_no_word() -> None:
     message = json.dumps({"event": "x", "level": "error", "a": 1})
-    plain, coloured = (render(line(message), is_coloured=each) for each in (False, True))
+    plain, coloured = (str(render(line(message), is_coloured=each)) for each in (False, True))
     assert coloured.startswith("\x1b[35mworker  0a1b2c |\x1b[0m")
     assert "\x1b[31merror" in coloured
     for code in ("\x1b[35m", "\x1b[31m", "\x1b[1m", "\x1b[2m", "\x1b[0m"):

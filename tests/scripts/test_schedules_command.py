@@ -161,7 +161,7 @@ def test_what_the_code_declares_is_disabled_here_and_deleted_there(
             ("create", "x", "test_task", "message=a", "--cron", "0 7 * * *", "--every", "1 day"),
             (1, "exactly one"),
         ),
-        (("create", "x", "test_task", "message=a", "--cron", "61 * * * *"), (1, "five fields")),
+        (("create", "x", "test_task", "message=a", "--cron", "61 * * * *"), (1, "0 to 59")),
         (("create", "x", "test_task", "message=a", "--every", "soon"), (1, "30 minutes")),
         (
             ("create", "x", "test_task", "message=a", "--cron", "0 7 * * *", "--tz", "Mars"),

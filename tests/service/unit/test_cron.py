@@ -1,10 +1,11 @@
 """When a schedule comes, and what the clocks' changes do to it."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.queue.cron import Timing, TimingError
@@ -138,6 +139,131 @@ def test_a_wrong_time_is_refused_by_field(given: dict[str, str], field: str) -> 
     assert raised.value.field == field
 
 
-@pytest.mark.parametrize("cron", ["0 2 * MAR,apr THU", "0 2 L * *", "0 2 * * fri#2"])
+SPELLED = [
+    ("0 9-9 * * *", "0 9 * * *"),
+    ("5-5/2 * * * *", "5 * * * *"),
+    ("0-59/60 * * * *", "0 * * * *"),
+    ("7-7,7 * * * *", "7 * * * *"),
+    ("50-10/10 * * * *", "50,0,10 * * * *"),
+    ("5/20 22-2 * * *", "5,25,45 22,23,0,1,2 * * *"),
+    ("0 0 31-31 * *", "0 0 31 * *"),
+    ("0 0 31-1 * *", "0 0 31,1 * *"),
+    ("0 0 1 DEC-dec *", "0 0 1 12 *"),
+    ("0 0 1 nov-feb *", "0 0 1 11,12,1,2 *"),
+    ("0 0 * * mon-mon", "0 0 * * 1"),
+    ("0 0 * * 7-7", "0 0 * * 0"),
+    ("0 0 * * 0-0/3", "0 0 * * 0"),
+    ("0 0 * * fri-mon", "0 0 * * 5,6,0,1"),
+    ("0 0 * * 7-2", "0 0 * * 0,1,2"),
+    ("0 0 * * 7-0", "0 0 * * sun"),
+    ("0 0 * * fri-7", "0 0 * * 5,6,0"),
+    (" 0\t9-9  * * * ", "0 9 * * *"),
+]
+
+
+@pytest.mark.parametrize(("cron", "plain"), SPELLED)
+def test_a_range_names_its_values_and_no_others(cron: str, plain: str) -> None:
+    for start in (1_000_000_000, 1_700_000_000):
+        moment, other = float(start), float(start)
+        for _ in range(20):
+            moment = Timing.parse(cron=cron).next_after(moment)
+            other = Timing.parse(cron=plain).next_after(other)
+            assert moment == other
+
+
+LIMITS = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 6))
+Part = tuple[str, set[int]]
+
+
+@st.composite
+def part(draw: st.DrawFn, place: int) -> Part:
+    """A field as text, and the values that it names by the rules of crontab(5)."""
+    low, high = LIMITS[place]
+    size, texts, values = high - low + 1, [], set()
+    for _ in range(draw(st.integers(1, 2))):
+        first, span = draw(st.integers(low, high)), draw(st.sampled_from([0, 0, 1, 2, 5]))
+        step = draw(st.sampled_from([1, 1, 2, 3, 60]))
+        last = (first - low + span) % size + low
+        texts.append(f"{first}-{last}{f'/{step}' if step > 1 else ''}" if span or step > 1
+                     or draw(st.booleans()) else str(first))  # fmt: skip
+        values |= {(first - low + at) % size + low for at in range(0, span + 1, step)}
+    return ",".join(texts), values
+
+
+def ticks_by_hand(parts: list[Part | None], start: datetime, count: int) -> list[datetime]:
+    minutes, hours, days, months, weekdays = (
+        set(range(low, high + 1)) if each is None else each[1]
+        for each, (low, high) in zip(parts, LIMITS, strict=True)
+    )
+    found: list[datetime] = []
+    for day in range(366 * 5):
+        date = start.date() + timedelta(days=day)
+        in_month, in_week = date.day in days, date.isoweekday() % 7 in weekdays
+        # either day is enough where both fields choose
+        is_day = in_month or in_week if parts[2] and parts[4] else in_month and in_week
+        if date.month in months and is_day:
+            found += [
+                tick
+                for hour in sorted(hours)
+                for minute in sorted(minutes)
+                if (tick := datetime(date.year, date.month, date.day, hour, minute, tzinfo=UTC))
+                > start
+            ]
+        if len(found) >= count:
+            break
+    return found[:count]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.tuples(*(st.none() | part(place) for place in range(5))),
+    st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1)),  # noqa: DTZ001
+)
+def test_any_line_comes_when_it_says(given_parts: tuple[Part | None, ...], at: datetime) -> None:
+    parts, start = list(given_parts), at.replace(tzinfo=UTC)
+    line = " ".join(each[0] if each else "*" for each in parts)
+    expected = ticks_by_hand(parts, start, 12)
+    if not expected:
+        return  # 30 February
+    timing, moment, found = Timing.parse(cron=line), start.timestamp(), []
+    for _ in expected:
+        moment = timing.next_after(moment)
+        found.append(datetime.fromtimestamp(moment, UTC))
+    assert found == expected, line
+
+
+@pytest.mark.parametrize(
+    ("cron", "says"),
+    [
+        ("@daily", "five fields are wanted, not 1"),
+        ("0 0 * * * *", "five fields are wanted, not 6"),
+        ("*/0 * * * *", "a step is 1 or more"),
+        ("60 * * * *", "its minute '60' is none of 0 to 59"),
+        ("0 24 * * *", "its hour '24' is none of 0 to 23"),
+        ("0 0 0 * *", "its day-of-month '0'"),
+        ("0 0 1 13 *", "its month '13' is none of 1 to 12 or jan to dec"),
+        ("0 0 * * 8", "its day-of-week '8' is none of 0 to 7 or sun to sat"),
+        ("0 0 * * montag", "its day-of-week 'montag'"),
+        ("1,,2 * * * *", "its minute ''"),
+        ("-5 * * * *", "its minute '-5'"),
+        ("5- * * * *", "its minute '5-'"),
+        ("*-5 * * * *", "its minute '*-5'"),
+        ("? * * * *", "its minute '?'"),
+        ("L * * * *", "its minute 'l'"),
+        ("\u0665 * * * *", "its minute '\u0665'"),  # a digit
+        ("H * * * *", "its minute 'h'"),
+        ("0 0 1 * mon#1", "with L, W or # in one field of days"),
+        ("0 0 L * 5", "with L, W or #"),
+        ("0 0 15W * 3", "with L, W or #"),
+        ("0 0 */2 * L5", "with L, W or #"),
+        ("0 0 31 2 *", "ever comes"),
+    ],
+)
+def test_a_wrong_line_is_refused_with_its_field(cron: str, says: str) -> None:
+    with pytest.raises(TimingError, match=re.escape(says)):
+        Timing.parse(cron=cron)
+
+
+@pytest.mark.parametrize("cron", ["0 2 * MAR,apr THU", "0 2 L * *", "0 2 * * fri#2", "0 2 ? * L5"])
 def test_names_and_last_days_are_read(cron: str) -> None:
     assert Timing.parse(cron=cron).next_after(1_000_000_000) % 86400 == 7200

@@ -1,0 +1,38 @@
+"""Text from outside, made fit for a terminal. Standard library only."""
+
+import re
+
+# Whatever moves the cursor, changes the terminal, turns the direction of writing or cannot be seen:
+# controls (C0, DEL, C1), format characters (bidi, zero width, tags), the fillers that look like
+# blanks, the ends of lines and paragraphs, and halves of characters, which no terminal can show.
+UNSAFE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f"
+    "\u2028-\u202e\u2060-\u206f\u3164\ud800-\udfff\ufeff\uffa0\ufff0-\ufffb"
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+NAMES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+
+def escape(text: str, *, keep: str = "") -> str:
+    r"""`text` with `\x1b`, `\u202e`, `\n` … for what could deceive, but for what is in `keep`."""
+
+    def name(found: re.Match[str]) -> str:
+        character = found[0]
+        if character in keep:
+            return character
+        code = ord(character)
+        long = f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+        return NAMES.get(character) or (f"\\x{code:02x}" if code < 0x100 else long)
+
+    return UNSAFE.sub(name, text)
+
+
+def escape_json(text: str) -> str:
+    """The same for JSON: the same value to every reader, and nothing in it a terminal obeys."""
+
+    def name(found: re.Match[str]) -> str:
+        units = found[0].encode("utf-16-be", "surrogatepass")
+        pairs = (units[at : at + 2].hex() for at in range(0, len(units), 2))
+        return found[0] if found[0] == "\n" else "".join(f"\\u{pair}" for pair in pairs)
+
+    return UNSAFE.sub(name, text)
