@@ -173,6 +173,8 @@ THROTTLED = {
 ABSENT = {
     "ClusterNotFoundException", "ServiceNotFoundException", "ResourceNotFoundException",
     "ServiceNotActiveException", "ObjectNotFoundException", "TargetGroupNotFound",
+    "ParameterNotFound", "NoSuchEntity", "NoSuchHostedZone", "NotFoundException",
+    "DBClusterNotFoundFault",
 }  # fmt: skip
 
 

@@ -33,6 +33,14 @@ COMMANDS = {
     "schedules": ("scripts.schedules:app", "What comes by itself: list, create, disable, run."),
     "tasks": ("scripts.jobs:tasks", "What can be enqueued, and what comes by itself."),
     "doctor": ("scripts.doctor.command:doctor", "What is wrong with a stage, and how to mend it."),
+    "preflight": (
+        "scripts.preflight.command:preflight",
+        "What would stop a deploy, before you wait for it.",
+    ),
+    "leftovers": (
+        "scripts.preflight.leftovers:leftovers",
+        "What a deleted stage has left behind, and how it goes.",
+    ),
     "cost": ("scripts.cost.command:cost", "What a month of a stage costs."),
     "open": ("scripts.open:open_", "The API, or the stage's pages at AWS, in the browser."),
 }

@@ -99,13 +99,18 @@ class Template:
 
 def read_template(folder: Path) -> Template:
     """Out of a folder of the CDK. Raises `NotDeployedError` where there is none."""
+    return Template(read_stacks(folder))
+
+
+def read_stacks(folder: Path) -> dict[str, Any]:
+    """The templates as they stand, by stack. Raises `NotDeployedError` where there is none."""
     files = dict(_stack_files(folder))
     if not files:
         raise NotDeployedError(
             f"there is no synthesized stage in {folder}",
             "`make synth` writes every stage into cdk.out; --template names another folder.",
         )
-    return Template({stack: json.loads(file.read_text("utf-8")) for stack, file in files.items()})
+    return {stack: json.loads(file.read_text("utf-8")) for stack, file in files.items()}
 
 
 def _stack_files(folder: Path) -> Iterator[tuple[str, Path]]:

@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from scripts.answer import print_json, print_line, say
 from scripts.aws import connect
 from scripts.doctor.live import look_at
+from scripts.doctor.report import show
 from scripts.doctor.roots import read_roots
-from scripts.doctor.rule import Report, judge
+from scripts.doctor.rule import judge
 from scripts.doctor.rules import RULES
 from scripts.doctor.template import read_system
 from scripts.options import DEFAULT_STAGE, JsonOption, StageOption
@@ -40,23 +40,4 @@ def doctor(
         system = look_at(connect(stage), now=now, ca_ends=roots)
     else:
         system = read_system(template, find_stage(stage), now=now, ca_ends=roots)
-    report = judge(RULES, system)
-    if as_json:
-        print_json(report)
-    else:
-        _print(report)
-    if report.has_errors:
-        raise typer.Exit(1)
-
-
-def _print(report: Report) -> None:
-    for finding in report.findings:
-        print_line(f"{finding.severity}: {finding.message}  [{finding.id}]")
-        print_line(f"  {finding.fix}")
-        print_line(f"  {finding.link}")
-    for id, why in report.not_checked.items():
-        say(f"not checked: {id}: {why}")
-    say(
-        f"{len(report.findings)} findings, {len(report.passed)} rules passed, "
-        f"{len(report.not_checked)} not checked"
-    )
+    show(judge(RULES, system), as_json=as_json)

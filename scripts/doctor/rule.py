@@ -1,12 +1,13 @@
 """What a rule is, what it finds, and what all of them say of one system."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Generic, TypeVar
 
-from scripts.doctor.model import System, UnjudgedError
+from scripts.doctor.model import UnjudgedError
 
-Check = Callable[[System], Iterator[str]]
+System = TypeVar("System")
 ECS = "https://docs.aws.amazon.com/AmazonECS/latest/developerguide"
 AURORA = "https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide"
 DOCS = "docs/doctor.md"
@@ -21,14 +22,14 @@ class Severity(StrEnum):
 
 
 @dataclass(frozen=True)
-class Rule:
+class Rule(Generic[System]):
     """One thing to look at. `check` yields a sentence for each place where it is wrong."""
 
     id: str
     severity: Severity
     fix: str
     link: str
-    check: Check
+    check: Callable[[System], Iterator[str]]
 
 
 @dataclass(frozen=True)
@@ -55,12 +56,14 @@ class Report:
         return any(finding.severity is Severity.ERROR for finding in self.findings)
 
 
-def rule(id: str, severity: Severity, fix: str, link: str = DOCS) -> Callable[[Check], Rule]:
+def rule(
+    id: str, severity: Severity, fix: str, link: str = DOCS
+) -> Callable[[Callable[[System], Iterator[str]]], Rule[System]]:
     """Makes a rule of a function."""
     return lambda check: Rule(id, severity, fix, link, check)
 
 
-def judge(rules: tuple[Rule, ...], system: System) -> Report:
+def judge(rules: Iterable[Rule[System]], system: System) -> Report:
     """What these rules say; errors come first."""
     findings: list[Finding] = []
     not_checked: dict[str, str] = {}

@@ -156,7 +156,7 @@ def _url(environment: Mapping[str, str]) -> tuple[str, str]:
     return parts.netloc.rpartition("@")[2], mode
 
 
-DATABASE: tuple[Rule, ...] = (
+DATABASE: tuple[Rule[System], ...] = (
     database_unencrypted, database_unprotected, database_backup_short, database_pauses,
     database_proxy, database_tls_weak, database_roots_expire, database_connections,
     database_plaintext,

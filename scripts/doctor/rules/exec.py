@@ -147,7 +147,7 @@ def exec_key_refused(system: System) -> Iterator[str]:
         yield "sessions have a key, and you may not use it"
 
 
-EXEC: tuple[Rule, ...] = (
+EXEC: tuple[Rule[System], ...] = (
     exec_read_only_root, exec_no_channel, exec_no_route, exec_no_init, static_aws_keys,
     pid_mode_task, start_session_allowed, exec_not_logged, exec_key_refused,
 )  # fmt: skip

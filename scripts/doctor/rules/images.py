@@ -70,6 +70,6 @@ def image_may_change(system: System) -> Iterator[str]:
             yield f"{image} may mean another image tomorrow"
 
 
-IMAGES: tuple[Rule, ...] = (
+IMAGES: tuple[Rule[System], ...] = (
     log_mode_unset, log_kept_for_ever, architecture_mismatch, image_may_change,
 )  # fmt: skip

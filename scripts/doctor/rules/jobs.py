@@ -100,7 +100,7 @@ def task_killed(system: System) -> Iterator[str]:
             )
 
 
-JOBS: tuple[Rule, ...] = (
+JOBS: tuple[Rule[System], ...] = (
     api_not_ready, tasks_missing, no_worker, backlog_grows_old, worker_deaf, deployment_failed,
     task_killed,
 )  # fmt: skip

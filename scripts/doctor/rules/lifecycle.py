@@ -161,7 +161,7 @@ def migrate_not_first(system: System) -> Iterator[str]:
             yield f"{service.name}: it does not wait for its migrations to succeed"
 
 
-LIFECYCLE: tuple[Rule, ...] = (
+LIFECYCLE: tuple[Rule[System], ...] = (
     stop_timeout, drain_unset, worker_without_health_check, balancer_asks_database,
     health_grace_short, deregistration_slow, breaker_off, api_least_healthy,
     count_reset_by_deploy, migrate_not_first,

@@ -97,7 +97,7 @@ def database_password_unreadable(system: System) -> Iterator[str]:
             yield f"{service.name}: its task role may not ask for the database's password"
 
 
-ROLES: tuple[Rule, ...] = (
+ROLES: tuple[Rule[System], ...] = (
     secret_unreadable, secret_for_nobody, password_in_environment, role_too_wide,
     database_password_unreadable,
 )  # fmt: skip

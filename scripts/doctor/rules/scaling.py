@@ -58,4 +58,9 @@ def one_zone(system: System) -> Iterator[str]:
         yield "one NAT gateway serves every zone: with its zone the way out is gone for all"
 
 
-SCALING: tuple[Rule, ...] = (worker_never_wakes, worker_stopped_by_cpu, api_on_spot, one_zone)
+SCALING: tuple[Rule[System], ...] = (
+    worker_never_wakes,
+    worker_stopped_by_cpu,
+    api_on_spot,
+    one_zone,
+)

@@ -1,0 +1,218 @@
+"""An account as AWS shows it to whoever is about to deploy."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from scripts.aws import Aws
+from scripts.errors import NotFoundError, OperatorError
+from scripts.image_platform import why_not_buildable
+from scripts.preflight.account import Account, Certificate, Subnet, physical_names
+from scripts.preflight.changes import Change, changes
+from scripts.preflight.rules import ADDRESSES, SERVICE_ROLES, VCPU, VPCS
+from scripts.template import read_stacks, read_template
+
+Found = TypeVar("Found")
+BOOTSTRAP_PARAMETER = "/cdk-bootstrap/hnb659fds/version"
+# https://docs.aws.amazon.com/general/latest/gr/aws-service-information.html
+QUOTAS = {
+    VCPU: ("fargate", "L-3032A538"),
+    ADDRESSES: ("ec2", "L-0263D0A3"),
+    VPCS: ("vpc", "L-F678F1CE"),
+}
+GONE = "DELETE_COMPLETE"
+# Stacks of which CloudFormation has a name and nothing else.
+EMPTY = ("REVIEW_IN_PROGRESS", "ROLLBACK_COMPLETE")
+
+
+@dataclass
+class Look:
+    """Asks for one part after the other, and keeps why one could not be seen."""
+
+    aws: Aws
+    unseen: dict[str, str] = field(default_factory=dict)
+
+    def at(self, part: str, ask: Callable[[], Found]) -> Found | None:
+        """The part, or None where AWS refuses it or does not know it."""
+        try:
+            return ask()
+        except OperatorError as error:
+            self.unseen[part] = str(error)
+            return None
+
+    def stack_status(self, name: str) -> str | None:
+        try:
+            answer = self.aws.call("cloudformation", "describe_stacks", StackName=name)
+        except NotFoundError:
+            return None
+        status = str(answer["Stacks"][0]["StackStatus"])
+        return None if status == GONE else status
+
+    def stacks(self) -> dict[str, str]:
+        names = self.aws.names
+        asked = (names.network_stack, names.data_stack, names.service_stack)
+        return {name: status for name in asked if (status := self.stack_status(name))}
+
+    def templates(self, stacks: Mapping[str, str]) -> dict[str, Any]:
+        """What is deployed, stack by stack."""
+        found = {}
+        for name, status in stacks.items():
+            if status not in EMPTY:
+                body = self.aws.call("cloudformation", "get_template", StackName=name)
+                given = body["TemplateBody"]
+                found[name] = json.loads(given) if isinstance(given, str) else given
+        return found
+
+    def physical_ids(self, stacks: Mapping[str, str]) -> frozenset[str]:
+        """The names of what the stage's stacks hold."""
+        return frozenset(
+            str(each.get("PhysicalResourceId", ""))
+            for name in stacks
+            for each in self.aws.pages(
+                "cloudformation", "list_stack_resources", "StackResourceSummaries", StackName=name
+            )
+        )
+
+    def bootstrap_version(self) -> int:
+        try:
+            answer = self.aws.call("ssm", "get_parameter", Name=BOOTSTRAP_PARAMETER)
+        except NotFoundError:
+            return 0
+        return int(answer["Parameter"]["Value"])
+
+    def service_roles(self) -> frozenset[str]:
+        return frozenset(role for role in SERVICE_ROLES if self._has_role(role))
+
+    def _has_role(self, name: str) -> bool:
+        try:
+            self.aws.call("iam", "get_role", RoleName=name)
+        except NotFoundError:
+            return False
+        return True
+
+    def zones(self) -> tuple[str, ...]:
+        answer = self.aws.call(
+            "ec2", "describe_availability_zones",
+            Filters=[{"Name": "zone-type", "Values": ["availability-zone"]}],
+        )  # fmt: skip
+        return tuple(
+            zone["ZoneName"]
+            for zone in answer["AvailabilityZones"]
+            if zone.get("State") == "available"
+        )
+
+    def quotas(self) -> dict[str, float]:
+        """Those that AWS tells; a part of its own for each that it does not."""
+        found = {}
+        for name, (service, code) in QUOTAS.items():
+            answer = self.at(
+                f"quota of {name}",
+                lambda service=service, code=code: self.aws.call(  # type: ignore[misc]
+                    "service-quotas", "get_service_quota", ServiceCode=service, QuotaCode=code
+                ),
+            )
+            if answer:
+                found[name] = float(answer["Quota"]["Value"])
+        if not found:
+            raise OperatorError(self.unseen[f"quota of {VCPU}"])
+        return found
+
+    def taken_names(self, wanted: Mapping[str, str]) -> frozenset[str]:
+        return frozenset(name for name, type in wanted.items() if self._is_taken(name, type))
+
+    def _is_taken(self, name: str, type: str) -> bool:
+        if type == "AWS::RDS::DBCluster":
+            try:
+                self.aws.call("rds", "describe_db_clusters", DBClusterIdentifier=name)
+            except NotFoundError:
+                return False
+            return True
+        groups = self.aws.pages("logs", "describe_log_groups", "logGroups", logGroupNamePrefix=name)
+        return any(group["logGroupName"] == name for group in groups)
+
+    def certificate(self, arn: str) -> Certificate:
+        try:
+            found = self.aws.call("acm", "describe_certificate", CertificateArn=arn)["Certificate"]
+        except NotFoundError:
+            return Certificate(status="", names=())
+        return Certificate(
+            status=found["Status"], names=tuple(found.get("SubjectAlternativeNames", ()))
+        )
+
+    def zone_name(self, id: str) -> str:
+        try:
+            return str(self.aws.call("route53", "get_hosted_zone", Id=id)["HostedZone"]["Name"])
+        except NotFoundError:
+            return ""
+
+    def is_verified(self, sender: str) -> bool:
+        return any(self._has_identity(name) for name in (sender, sender.partition("@")[2]))
+
+    def _has_identity(self, name: str) -> bool:
+        try:
+            found = self.aws.call("sesv2", "get_email_identity", EmailIdentity=name)
+        except NotFoundError:
+            return False
+        return bool(found.get("VerifiedForSendingStatus"))
+
+    def may_mail_anybody(self) -> bool:
+        return bool(self.aws.call("sesv2", "get_account").get("ProductionAccessEnabled"))
+
+    def subnets(self, ids: list[str]) -> dict[str, Subnet]:
+        found = self.aws.pages(
+            "ec2", "describe_subnets", "Subnets", Filters=[{"Name": "subnet-id", "Values": ids}]
+        )
+        return {
+            each["SubnetId"]: Subnet(vpc=each["VpcId"], zone=each["AvailabilityZone"])
+            for each in found
+        }
+
+
+def look_at(aws: Aws, folder: Path) -> Account:
+    """The account and region that `aws` is in, for the templates in a folder of the CDK.
+
+    Raises `OperatorError` where AWS does not know who asks, or cannot be reached.
+    """
+    look, stage = Look(aws), aws.target.stage
+    template = read_template(folder)
+    id = str(aws.call("sts", "get_caller_identity")["Account"])
+    stacks = look.at("stacks", look.stacks)
+    arn, zone, sender = stage.certificate_arn, stage.hosted_zone_id, stage.email_from
+    is_here = arn and arn.split(":")[3] == aws.region
+    subnets = [*stage.public_subnet_ids, *stage.private_subnet_ids, *stage.isolated_subnet_ids]
+    return Account(
+        stage=stage,
+        template=template,
+        id=id,
+        region=aws.region,
+        bootstrap_version=look.at("bootstrap", look.bootstrap_version),
+        service_roles=look.at("service roles", look.service_roles),
+        zones=look.at("zones", look.zones),
+        quotas=look.at("quotas", look.quotas),
+        addresses=look.at(
+            "addresses", lambda: len(aws.call("ec2", "describe_addresses")["Addresses"])
+        ),
+        vpcs=look.at("VPCs", lambda: len(list(aws.pages("ec2", "describe_vpcs", "Vpcs")))),
+        stacks=stacks,
+        live_names=look.at("live names", lambda: look.physical_ids(stacks or {})) or frozenset(),
+        taken_names=look.at("names", lambda: look.taken_names(physical_names(template))),
+        changes=look.at("changes", lambda: _changes(look, stacks or {}, folder, id)),
+        certificate=look.at("certificate", lambda: look.certificate(arn)) if is_here else None,
+        zone_name=look.at("hosted zone", lambda: look.zone_name(zone)) if zone else None,
+        sender_is_verified=look.at("sender", lambda: look.is_verified(sender)) if sender else None,
+        may_mail_anybody=look.at("sender", look.may_mail_anybody) if sender else None,
+        subnets=look.at("subnets", lambda: look.subnets(subnets)) if subnets else None,
+        image_problem="" if stage.image else why_not_buildable(stage.cpu_architecture),
+        unseen=look.unseen,
+    )
+
+
+def _changes(
+    look: Look, stacks: Mapping[str, str], folder: Path, account: str
+) -> tuple[Change, ...] | None:
+    before = look.templates(stacks)
+    if not before:
+        return None
+    return tuple(changes(before, read_stacks(folder), region=look.aws.region, account=account))
