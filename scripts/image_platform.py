@@ -10,14 +10,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-# Where Linux lists the programs that run another machine's: one file each, with its state.
-EMULATORS = Path("/proc/sys/fs/binfmt_misc")
+# Where Linux lists the programs that run another machine's: one file each, with its state. On macOS
+# and Windows the builder brings them with it.
+EMULATORS = Path("/proc/sys/fs/binfmt_misc") if sys.platform == "linux" else None
 QEMU = {"arm64": "qemu-aarch64", "x86_64": "qemu-x86_64"}
 ALIASES = {"aarch64": "arm64", "amd64": "x86_64"}
 SECONDS = 20
 
 
-def why_not_buildable(wanted: str, *, emulators: Path = EMULATORS) -> str:
+def why_not_buildable(wanted: str, *, emulators: Path | None = EMULATORS) -> str:
     """Why an image for `wanted` (arm64, x86_64) cannot be built here; "" where it can."""
     tool = os.environ.get("CDK_DOCKER") or "docker"
     if shutil.which(tool) is None:
@@ -47,12 +48,9 @@ def why_not_buildable(wanted: str, *, emulators: Path = EMULATORS) -> str:
     )
 
 
-def _is_emulated(wanted: str, emulators: Path) -> bool:
-    # Docker Desktop, Colima and Podman machines on macOS and Windows bring both.
-    if sys.platform != "linux":
-        return True
+def _is_emulated(wanted: str, emulators: Path | None) -> bool:
     try:
-        return (emulators / QEMU[wanted]).read_text().startswith("enabled")
+        return emulators is None or (emulators / QEMU[wanted]).read_text().startswith("enabled")
     except OSError:
         return False
 
