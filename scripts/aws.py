@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
+from scripts.aws_errors import ATTEMPTS, NOTHING_KNOWN, PREFIXES, WHO, About, explain_answer
 from scripts.errors import (
     CredentialsError,
-    DeniedError,
     NotDeployedError,
     NotFoundError,
     OperatorError,
@@ -18,7 +18,7 @@ from scripts.errors import (
 from scripts.target import Target, find_target
 from stacks.naming import Names, Output
 
-CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 5, 20, 5
+CONNECT_SECONDS, READ_SECONDS = 5, 20
 # The twin takes any; these keep a real profile's keys from being sent to it.
 TWIN_KEY = "local"
 
@@ -53,13 +53,13 @@ class Aws:
 
     def call(self, service: str, operation: str, /, **given: Any) -> Answer:
         """One call, as boto3 names it: `call("ecs", "describe_clusters", clusters=[…])`."""
-        with _explained(self.target):
+        with _explained(self.target, self._about(service, given)):
             answer: Answer = getattr(self._client(service), operation)(**given)
         return answer
 
     def pages(self, service: str, operation: str, key: str, /, **given: Any) -> Iterator[Any]:
         """Every item under `key`, over all pages."""
-        with _explained(self.target):
+        with _explained(self.target, self._about(service, given)):
             for page in self._client(service).get_paginator(operation).paginate(**given):
                 yield from page[key]
 
@@ -101,6 +101,12 @@ class Aws:
             f"`{command}` deploys it; another region is chosen by AWS_REGION, another account "
             "by AWS_PROFILE.",
         )
+
+    def _about(self, service: str, given: Mapping[str, Any]) -> About:
+        known: dict[str, str] = self.__dict__.get("outputs", {})  # those that have been asked for
+        secret = given.get("SecretId", "")
+        output = next((key for key, value in known.items() if value == secret), "")
+        return About(PREFIXES.get(service, service), output)
 
     def _client(self, service: str) -> Any:
         if service not in self._clients:
@@ -146,7 +152,7 @@ def connect(stage: str) -> Aws:
 
 
 @contextmanager
-def _explained(target: Target) -> Iterator[None]:
+def _explained(target: Target, about: About = NOTHING_KNOWN) -> Iterator[None]:
     """Turns what botocore raises into one sentence and what to do."""
     try:
         yield
@@ -158,33 +164,16 @@ def _explained(target: Target) -> Iterator[None]:
 
         if not isinstance(error, ClientError | BotoCoreError | ResponseParserError):
             raise
-        raise explain(error, target) from error
+        raise explain(error, target, about) from error
 
 
-WHO = "`aws sts get-caller-identity` shows who you are; AWS_PROFILE chooses another."
-EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
-UNKNOWN_CALLER = {
-    "InvalidClientTokenId", "UnrecognizedClientException", "AuthFailure", "SignatureDoesNotMatch",
-}  # fmt: skip
-DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"}
-THROTTLED = {
-    "Throttling", "ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded",
-}  # fmt: skip
-ABSENT = {
-    "ClusterNotFoundException", "ServiceNotFoundException", "ResourceNotFoundException",
-    "ServiceNotActiveException", "ObjectNotFoundException", "TargetGroupNotFound",
-    "ParameterNotFound", "NoSuchEntity", "NoSuchHostedZone", "NotFoundException",
-    "DBClusterNotFoundFault",
-}  # fmt: skip
-
-
-def explain(error: Exception, target: Target) -> OperatorError:
+def explain(error: Exception, target: Target, about: About = NOTHING_KNOWN) -> OperatorError:
     """The `OperatorError` for what botocore raised; its kind decides the exit code."""
     from botocore import exceptions as boto
 
     match error:
         case boto.ClientError():
-            return _explain_answer(error, target)
+            return explain_answer(error, target, about)
         case boto.NoCredentialsError() | boto.PartialCredentialsError():
             found: OperatorError = CredentialsError(
                 "there are no AWS credentials here", f"`aws login`. {WHO}"
@@ -207,21 +196,3 @@ def explain(error: Exception, target: Target) -> OperatorError:
         case _:
             found = OperatorError(f"AWS could not be asked: {str(error).splitlines()[0]}")
     return found
-
-
-def _explain_answer(error: Any, target: Target) -> OperatorError:
-    code, said = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
-    call = error.operation_name
-    if code in EXPIRED:
-        return CredentialsError("the AWS session has expired", f"`aws sso login`. {WHO}")
-    if code in UNKNOWN_CALLER:
-        return CredentialsError(f"AWS does not know these credentials ({code})", WHO)
-    if code in DENIED:
-        return DeniedError(f"these credentials may not call {call}: {said}", WHO)
-    if code in THROTTLED:
-        return UnreachableError(
-            f"AWS asks to slow down ({call}, after {ATTEMPTS} attempts)", "Try again in a minute."
-        )
-    if code in ABSENT or (code == "ValidationError" and "does not exist" in said):
-        return NotFoundError(f"{call}: {said}", f"Is {target} deployed in this account and region?")
-    return OperatorError(f"{call} failed: {said or code}")

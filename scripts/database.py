@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from scripts.aws import Answer, Aws
 from scripts.clock import Clock
-from scripts.errors import DeniedError, OperatorError, OverdueError
+from scripts.errors import OperatorError, OverdueError
 from scripts.session import (
     Container,
     PluginError,
@@ -139,11 +139,6 @@ def _open(aws: Aws, database: Database, way: Container, port: int) -> list[str]:
     plugin = find_plugin(is_local=False)
     try:
         session = aws.call("ssm", "start_session", **request)
-    except DeniedError as error:
-        raise DeniedError(
-            str(error),
-            f"The caller needs ssm:StartSession on the ECS task and on the document {DOCUMENT}.",
-        ) from None
     except OperatorError as error:
         if "TargetNotConnected" in str(error) or "is not connected" in str(error):
             raise not_connected(way) from None

@@ -26,6 +26,8 @@ class Page(StrEnum):
     CLUSTER = "cluster"
 
 
+# Of the partitions that have another one.
+CONSOLES = {"cn-": "console.amazonaws.cn", "us-gov-": "console.amazonaws-us-gov.com"}
 OF_API = {Page.API: "", Page.JOBS: UI_PATH, Page.SCHEMA: "/schema"}
 
 
@@ -60,12 +62,18 @@ def find_address(aws: Aws, page: Page) -> str:
         case Page.DASHBOARD:
             return console(aws.region, "cloudwatch", f"dashboards/dashboard/{names.dashboard}")
         case _:
-            return (
-                f"https://{aws.region}.console.aws.amazon.com/ecs/v2/clusters/"
-                f"{aws.output(Output.CLUSTER)}/services?region={aws.region}"
-            )
+            cluster = aws.output(Output.CLUSTER)
+            return f"{_console(aws.region)}/ecs/v2/clusters/{cluster}/services?region={aws.region}"
 
 
 def console(region: str, service: str, part: str) -> str:
     """A page of AWS's console."""
-    return f"https://{region}.console.aws.amazon.com/{service}/home?region={region}#{part}"
+    return f"{_console(region)}/{service}/home?region={region}#{part}"
+
+
+def _console(region: str) -> str:
+    # https://docs.aws.amazon.com/awsconsolehelpdocs/latest/gsg/getting-started.html
+    for beginning, domain in CONSOLES.items():
+        if region.startswith(beginning):
+            return f"https://{region}.{domain}"
+    return f"https://{region}.console.aws.amazon.com"

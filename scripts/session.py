@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scripts.aws import Answer, Aws
-from scripts.errors import DeniedError, OperatorError, UnreachableError
+from scripts.errors import OperatorError, UnreachableError
 from scripts.transcript import Transcript, wrap
 
 PLUGIN = "session-manager-plugin"
@@ -71,7 +71,7 @@ def plugin_arguments(
 def open_session(aws: Aws, container: Container, command: str) -> list[str]:
     """Ask ECS for a session with `command`; the command line that joins it.
 
-    Raises `DeniedError` and `UnreachableError` with what is missing.
+    Raises `UnreachableError` where the ECS task has no connection for it.
     """
     plugin = find_plugin(is_local=aws.target.is_local)
     try:
@@ -79,12 +79,6 @@ def open_session(aws: Aws, container: Container, command: str) -> list[str]:
             "ecs", "execute_command", cluster=container.cluster, task=container.ecs_task,
             container=container.name, interactive=True, command=command,
         )  # fmt: skip
-    except DeniedError as error:
-        raise DeniedError(
-            str(error),
-            "The caller needs ecs:ExecuteCommand on the cluster and the ECS task, and "
-            "kms:GenerateDataKey on the stage's key.",
-        ) from None
     except OperatorError as error:
         if "TargetNotConnected" in str(error) or "internal error" in str(error):
             raise not_connected(container) from None

@@ -75,6 +75,7 @@ class Stage:
     enable_exec: bool = flag(
         False
     )  # a shell by `aws ecs execute-command`; the root is writable then
+    operator_policies: bool = flag(False)  # three managed policies, docs/operators.md
     email_from: str = text(r"[^@\s]+@[^@\s]+", "")  # a sender that SES has verified
     # An SQS queue of this account and region that carries the jobs; empty: Postgres does.
     sqs_queue: str = text(r"[A-Za-z0-9_-]{1,75}(\.fifo)?", "")

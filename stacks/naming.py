@@ -29,6 +29,9 @@ class Output(StrEnum):
     SCALE_COMMAND = "ScaleCommand"
     LOGS_COMMAND = "LogsCommand"
     EXEC_COMMAND = "ExecCommand"
+    READ_POLICY = "ReadPolicy"  # this and the next two where the stage has operator_policies
+    OPERATE_POLICY = "OperatePolicy"
+    DEBUG_POLICY = "DebugPolicy"
 
 
 @dataclass(frozen=True)

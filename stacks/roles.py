@@ -44,7 +44,8 @@ class TaskRoles(Construct):
         exec_log_group: logs.ILogGroup,
     ) -> None:
         super().__init__(scope, id)
-        self.execution, self.execution_policy = self._role(
+        self.policies: list[iam.ManagedPolicy] = []
+        self.execution = self._role(
             "Execution", _execution_statements(process, image, data, key, log_group)
         )
         statements = [
@@ -58,17 +59,17 @@ class TaskRoles(Construct):
             if stage.email_from:
                 statements += [_email_statement(self, stage)]
         with_exec = [*statements, *_exec_statements(stage, key, exec_log_group)]
-        self.task, policy = self._role("Task", with_exec if stage.enable_exec else statements)
-        self._acknowledge(policy, process, stage, with_exec=stage.enable_exec)
+        self.task = self._role("Task", with_exec if stage.enable_exec else statements)
+        self._acknowledge(self.policies[-1], process, stage, with_exec=stage.enable_exec)
         # What runs in production holds no shell. `moor debug` starts a copy of it that does, with
         # this role: nobody's until then.
         self.debug: iam.IRole | None = None
         if process is ProcessName.WORKER and not stage.enable_exec:
-            self.debug, policy = self._role("Debug", with_exec)
-            self._acknowledge(policy, process, stage, with_exec=True)
+            self.debug = self._role("Debug", with_exec)
+            self._acknowledge(self.policies[-1], process, stage, with_exec=True)
         if image.repository_arn:
             acknowledge(
-                self.execution_policy,
+                self.policies[0],
                 "ecr:GetAuthorizationToken knows no resource.",
                 "AwsSolutions-IAM5[Resource::*]",
             )
@@ -103,9 +104,11 @@ class TaskRoles(Construct):
                 "AwsSolutions-IAM5[Resource::*]",
             )
 
-    def _role(
-        self, id: str, statements: list[iam.PolicyStatement]
-    ) -> tuple[iam.IRole, iam.ManagedPolicy]:
+    @property
+    def roles(self) -> list[iam.IRole]:
+        return [self.execution, self.task, *([self.debug] if self.debug else [])]
+
+    def _role(self, id: str, statements: list[iam.PolicyStatement]) -> iam.IRole:
         here = Stack.of(self)
         role = iam.Role(
             self,
@@ -118,8 +121,10 @@ class TaskRoles(Construct):
                 }
             ),
         )
-        policy = iam.ManagedPolicy(self, f"{id}Policy", roles=[role], statements=statements)
-        return role.without_policy_updates(), policy
+        self.policies.append(
+            iam.ManagedPolicy(self, f"{id}Policy", roles=[role], statements=statements)
+        )
+        return role.without_policy_updates()
 
 
 def _execution_statements(

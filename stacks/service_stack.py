@@ -14,6 +14,8 @@ from stacks.image import build_image
 from stacks.load_balancer import LoadBalancer
 from stacks.naming import Output
 from stacks.network import Network
+from stacks.operator_policies import OperatorPolicies
+from stacks.operator_rights import POLICIES
 from stacks.process import Process
 from stacks.queue_alarms import QueueAlarms
 from stacks.roles import TaskRoles
@@ -107,6 +109,14 @@ class ServiceStack(StageStack):
             database=data.database,
         )
         self._tell(api, worker)
+        if stage.operator_policies:
+            operators = OperatorPolicies(
+                self, "Operators", stage=stage, key=self.key, data=data,
+                roles=[api.roles, worker.roles],
+            )  # fmt: skip
+            for level, policy in operators.policies.items():
+                arn = policy.managed_policy_arn
+                self.output(POLICIES[level], arn, f"What who may {level} a stage is given")
 
     def _cluster(self) -> ecs.Cluster:
         return ecs.Cluster(

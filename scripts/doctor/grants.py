@@ -8,9 +8,6 @@ from scripts.doctor.model import Role, Statement
 from scripts.doctor.policy import read_statements
 from scripts.errors import OperatorError
 
-# On any ECS task, and on any key.
-ASKED = ("ssm:StartSession", "kms:GenerateDataKey")
-
 
 def read_role(aws: Aws, name: str) -> Role:
     """A role with the statements of its own and of its attached policies."""
@@ -31,23 +28,44 @@ def _documents(aws: Aws, role: str) -> Iterator[Mapping[str, Any]]:
         yield found["PolicyVersion"]["Document"]
 
 
-def read_caller(aws: Aws) -> dict[str, bool]:
-    """May whoever asks do these? By IAM's simulation, which needs a permission of its own."""
+def read_caller(aws: Aws, key: str) -> dict[str, bool]:
+    """May whoever asks open a session in an ECS task past exec, and use `key` for one by exec?
+
+    By IAM's simulation, which needs a right of its own. `key` is empty where sessions have none.
+    """
     if aws.target.is_local:
         raise OperatorError("the local twin refuses nobody anything")
+    asked: list[tuple[str, dict[str, Any]]] = [("ssm:StartSession", {})]
+    if key:
+        target = f"ecs:{aws.names.cluster}_task_container"
+        named = {
+            "ContextKeyName": "kms:EncryptionContext:aws:ssm:TargetId",
+            "ContextKeyValues": [target],
+            "ContextKeyType": "string",
+        }
+        asked.append(("kms:GenerateDataKey", {"ResourceArns": [key], "ContextEntries": [named]}))
     arn = aws.call("sts", "get_caller_identity")["Arn"]
+    if arn.endswith(":root"):  # whose rights nothing in the account limits
+        return dict.fromkeys((action for action, _ in asked), True)
+    source = _source(aws, arn)
+    return {action: _may(aws, source, action, given) for action, given in asked}
+
+
+def _may(aws: Aws, source: str, action: str, given: dict[str, Any]) -> bool:
     found = aws.call(
-        "iam", "simulate_principal_policy", PolicySourceArn=_source(arn), ActionNames=list(ASKED)
+        "iam", "simulate_principal_policy", PolicySourceArn=source, ActionNames=[action], **given
     )
-    return {
-        each["EvalActionName"]: each["EvalDecision"] == "allowed"
-        for each in found["EvaluationResults"]
-    }
+    return all(each["EvalDecision"] == "allowed" for each in found["EvaluationResults"])
 
 
-def _source(arn: str) -> str:
-    """A session's role: the simulation takes no session."""
-    if ":assumed-role/" not in arn:
+def _source(aws: Aws, arn: str) -> str:
+    """Whose policies they are: the simulation takes no session, and a session's ARN lacks the path
+    of its role (those of IAM Identity Center have one). Raises `OperatorError` for a federated
+    user, who has policies of his own."""
+    kind, _, name = arn.partition(":sts::")[2].partition("/")
+    if kind.endswith(":federated-user"):
+        raise OperatorError(f"IAM cannot simulate the federated user {name}")
+    if not kind.endswith(":assumed-role"):
         return arn
-    account, role = arn.split(":")[4], arn.split("/")[1]
-    return f"{':'.join(arn.split(':')[:2])}:iam::{account}:role/{role}"
+    role: str = aws.call("iam", "get_role", RoleName=name.partition("/")[0])["Role"]["Arn"]
+    return role

@@ -54,6 +54,8 @@ def look_at(aws: Aws, *, now: datetime, ca_ends: Mapping[str, datetime] | None) 
     look = Look(aws)
     answers = _services(aws)
     services = tuple(_service(look, answer) for answer in answers)
+    cluster = look.at("cluster", lambda: _cluster(aws))
+    key = cluster.exec_key if cluster else ""
     return System(
         stage=aws.target.stage,
         now=now,
@@ -61,11 +63,11 @@ def look_at(aws: Aws, *, now: datetime, ca_ends: Mapping[str, datetime] | None) 
         services=services,
         target_group=look.at("target_group", lambda: _target_group(aws, answers)),
         retention_days=look.at("retention_days", lambda: _retention(aws, services)),
-        cluster=look.at("cluster", lambda: _cluster(aws)),
+        cluster=cluster,
         database=look.at("database", lambda: _database(look)),
         network=look.at("network", lambda: _network(aws, services)),
         ca_ends=ca_ends,
-        caller=look.at("caller", lambda: read_caller(aws)),
+        caller=look.at("caller", lambda: read_caller(aws, key)),
         readiness=look.at("readiness", lambda: read_readiness(aws.output(Output.URL))),
         queue=look.at("queue", lambda: read_queue(aws)),
         listen_age_seconds=look.at("listen_age_seconds", lambda: _listen_age(aws, now)),

@@ -89,6 +89,7 @@ class Source:
         for file, text in planted.items():
             self.code.plant(file, text)
         self.process = functools.cache(self._process)
+        self.command = functools.cache(self._command)
 
     def _process(self, process: ProcessName, backend: str = "postgresql") -> "Called":
         """What a process of the image calls by itself."""
@@ -122,17 +123,23 @@ class Source:
         modules = [*self._domain(".routes"), *(m for m in self.code.modules if "service.api" in m)]
         return [place for name in modules for place in self.code.places(name)]
 
-    def commands(self) -> dict[str, set[Call]]:
+    def commands(self) -> dict[str, frozenset[Call]]:
         """Every `moor` command that works on AWS, with its calls."""
         return {name: self.command(name) for name in COMMANDS if name not in LOCAL}
 
-    def command(self, name: str) -> set[Call]:
+    def _command(self, name: str) -> frozenset[Call]:
         """Raises `UnreadableCallError` where a call's words are not beside it."""
         module, _, attribute = COMMANDS[name][0].partition(":")
         starts = [Place(module, attribute)]
         if attribute == "app":
             starts = self.code.decorated(module, ["app"])
-        return set(operator_calls(self.code.reach(starts, without={TWIN})))
+        return frozenset(operator_calls(self.code.reach(starts, without={TWIN})))
+
+
+@functools.cache
+def source_of_today() -> Source:
+    """As it stands; read once."""
+    return Source()
 
 
 class Called:
@@ -175,7 +182,7 @@ def operator_calls(reach: Reach) -> Iterator[Call]:
     """Of a command: `aws.call("ecs", "run_task", …)`, `aws.pages(…)`, and the triples of
     `aws.together`."""
     for place, node in reach.nodes():
-        constants = _constants(node) | _constants(reach.code.modules[place.module].tree)
+        constants = _module_constants(reach.code.modules[place.module].tree) | _constants(node)
         for call in _calls(node, {"call", "pages"}):
             words = [_text(each, constants) for each in call.args[:2]]
             if str(place) in PASS_ON:
@@ -217,6 +224,11 @@ def _texts(nodes: Iterable[ast.AST]) -> set[str]:
         for each in nodes
         if isinstance(each, ast.Constant) and isinstance(each.value, str)
     }
+
+
+@functools.cache
+def _module_constants(tree: ast.Module) -> dict[str, str]:
+    return _constants(tree)
 
 
 def _constants(node: ast.AST) -> dict[str, str]:

@@ -7,6 +7,7 @@ import pytest
 from service.contract import ProcessName
 from stacks.config import STAGES
 from stacks.naming import Names, Output
+from stacks.operator_rights import POLICIES
 from tests.stacks.templates import of_stage, synthesize
 
 PHYSICAL = {
@@ -55,6 +56,7 @@ def test_everything_else_is_named_by_cloudformation(stage: str) -> None:
 def test_outputs_are_those_that_commands_look_up(stage: str) -> None:
     templates = of_stage(stage)
     absent = {Output.DEBUG_ROLE if templates.stage.enable_exec else Output.EXEC_COMMAND}
+    absent |= set(POLICIES.values())  # on request: test_operators.py
     assert set(templates.outputs()) == set(Output) - absent
 
 

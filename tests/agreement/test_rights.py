@@ -11,7 +11,7 @@ import pytest
 from service import contract
 from service.contract import ProcessName
 from stacks.roles import QUEUE_ACTIONS
-from tests.agreement.aws_calls import BACKENDS, Source
+from tests.agreement.aws_calls import BACKENDS, Source, source_of_today
 from tests.stacks.identity import identity
 from tests.stacks.templates import Resource, Templates, of_stage, synthesize
 
@@ -57,7 +57,7 @@ ENDPOINTS = {
 
 @pytest.fixture(scope="module")
 def source() -> Source:
-    return Source()
+    return source_of_today()
 
 
 @pytest.fixture(scope="module")

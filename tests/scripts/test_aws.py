@@ -8,7 +8,8 @@ import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 
-from scripts.aws import ATTEMPTS, Aws
+from scripts.aws import Aws
+from scripts.aws_errors import ATTEMPTS
 from scripts.bounds import Bounds
 from scripts.ecs import describe_tasks, find_services, find_tasks
 from scripts.errors import NotFoundError, UnreachableError

@@ -33,6 +33,21 @@ def test_pages_of_aws_name_region_and_stage(
     )
 
 
+@pytest.mark.parametrize(
+    ("region", "home"),
+    [
+        ("eu-central-1", "https://eu-central-1.console.aws.amazon.com/"),
+        ("cn-north-1", "https://cn-north-1.console.amazonaws.cn/"),
+        ("us-gov-west-1", "https://us-gov-west-1.console.amazonaws-us-gov.com/"),
+    ],
+)
+@pytest.mark.parametrize("page", [Page.LOGS, Page.DASHBOARD])
+def test_pages_of_aws_are_those_of_the_partition(region: str, home: str, page: Page) -> None:
+    found = find_address(Aws(Target(read_stage("dev"), region=region)), page)
+    assert found.startswith(home)
+    assert region in found
+
+
 def test_an_unknown_page_is_refused_with_what_there_is(
     moor: Moor, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -180,7 +180,7 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(
     ("code", "words", "kind", "hint"),
     [
-        ("AccessDeniedException", "not authorized", DeniedError, "ecs:ExecuteCommand"),
+        ("AccessDeniedException", "not authorized", DeniedError, "not authorized"),
         (
             "TargetNotConnectedException",
             "The execute command failed due to an internal error. Try again later.",

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.conftest import ROOT
-from tests.stacks.templates import of_stage
+from tests.stacks.templates import synthesize
 
 CHECKOV = ROOT / ".venv-checkov/bin/checkov"
 LIST = ROOT / "docs/security.md"
@@ -78,7 +78,9 @@ def difference(found: set[Finding], known: set[Finding]) -> list[str]:
 
 
 def main() -> int:
-    found = {each for stage in STAGES for each in scan(stage, of_stage(stage).folder)}
+    # With what is deployed on request, too.
+    folders = {stage: synthesize(stage, operator_policies=True).folder for stage in STAGES}
+    found = {each for stage, folder in folders.items() for each in scan(stage, folder)}
     for line in (wrong := difference(found, set(listed()))):
         print(f"{LIST.relative_to(ROOT)}: {line}", file=sys.stderr)  # noqa: T201
     if not wrong:

@@ -13,7 +13,7 @@ from stacks.build import build_stage
 from stacks.config import STAGES
 from tests.conftest import ROOT
 from tests.stacks.acknowledgements import table
-from tests.stacks.templates import PACKS, Templates, of_stage
+from tests.stacks.templates import PACKS, Templates, of_stage, synthesize
 
 MAY_FAIL = {"@aws-cdk/core:failSynthOnValidationErrors": False}
 
@@ -46,11 +46,11 @@ def findings(templates: Templates, folder: Path) -> set[tuple[str, str]]:
     }
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", [*STAGES, "with operators' policies"])
 def test_each_acknowledgement_answers_a_finding_and_each_finding_is_answered(
     stage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    templates = of_stage(stage)
+    templates = of_stage(stage) if stage in STAGES else synthesize("prod", operator_policies=True)
     answered = [(rule, path) for rule, path, _ in templates.acknowledged()]
     monkeypatch.setattr("stacks.acknowledge.Validations", Silent)
 
