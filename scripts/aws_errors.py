@@ -16,7 +16,10 @@ from stacks.operator_rights import rights_to
 
 ATTEMPTS = 5
 # Another name in IAM than in boto3.
-PREFIXES = {"elbv2": "elasticloadbalancing"}
+PREFIXES = {
+    "elbv2": "elasticloadbalancing", "resourcegroupstaggingapi": "tag",
+    "service-quotas": "servicequotas", "sesv2": "ses",
+}  # fmt: skip
 WHO = "`aws sts get-caller-identity` shows who you are; AWS_PROFILE chooses another."
 EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
 UNKNOWN_CALLER = {

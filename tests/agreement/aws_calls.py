@@ -9,6 +9,7 @@ from types import MappingProxyType
 import botocore.session
 from botocore import xform_name
 
+from scripts.aws_errors import PREFIXES
 from scripts.commands import COMMANDS
 from service.contract import ProcessName
 from stacks.naming import Output
@@ -18,10 +19,10 @@ from tests.conftest import ROOT
 # What the twin does, and what is told to it, is no call of AWS.
 TWIN = "scripts.twin"
 LOCAL = {"up", "down"}
+# They look where there is no stage yet, or no more: for those who deploy.
+OF_DEPLOYERS = {"preflight", "leftovers"}
 # They pass on what others have written down: a call whose words are not in the source.
 PASS_ON = {"scripts.aws.Aws.together", "scripts.ecs.find_services"}
-# Another name in IAM than in boto3.
-PREFIXES = {"elbv2": "elasticloadbalancing"}
 # Several calls of an API that one right allows.
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-api-permissions-reference.html
@@ -124,8 +125,9 @@ class Source:
         return [place for name in modules for place in self.code.places(name)]
 
     def commands(self) -> dict[str, frozenset[Call]]:
-        """Every `moor` command that works on AWS, with its calls."""
-        return {name: self.command(name) for name in COMMANDS if name not in LOCAL}
+        """Every `moor` command that works on a deployed stage, with its calls."""
+        names = [name for name in COMMANDS if name not in LOCAL | OF_DEPLOYERS]
+        return {name: self.command(name) for name in names}
 
     def _command(self, name: str) -> frozenset[Call]:
         """Raises `UnreadableCallError` where a call's words are not beside it."""

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from scripts.commands import COMMANDS
 from stacks.operator_rights import RIGHTS, Level, Right
-from tests.agreement.aws_calls import Call, Source
+from tests.agreement.aws_calls import OF_DEPLOYERS, Call, Source
 from tests.conftest import ROOT
 
 PAGE = ROOT / "docs/operators.md"
@@ -89,8 +90,21 @@ def rights_table() -> str:
     return "\n".join(lines) + "\n"
 
 
+def deployer_table(source: Source) -> str:
+    lines = ["| `moor` | AWS calls |", "|---|---|"]
+    for command in COMMANDS:
+        if command in OF_DEPLOYERS:
+            names = sorted({call.right for call in source.command(command)} - FREE)
+            lines.append(f"| `{command}` | {', '.join(f'`{name}`' for name in names)} |")
+    return "\n".join(lines) + "\n"
+
+
 def tables(source: Source) -> str:
-    return f"{command_table(source.commands())}\n## What each policy holds\n\n{rights_table()}"
+    return (
+        f"{command_table(source.commands())}\n"
+        "These are for who deploys, as they look where there is no stage yet, or no more:\n\n"
+        f"{deployer_table(source)}\n## What each policy holds\n\n{rights_table()}"
+    )
 
 
 if __name__ == "__main__":
