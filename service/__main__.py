@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from service.contract import HEARTBEAT_FILE, RUN, EnvVar, ProcessName
 
 if TYPE_CHECKING:  # the health check must not pay for it
+    from service.aws import DatabasePassword
     from service.settings import Settings
 
 USAGE = f"usage: python -m service {'|'.join(ProcessName)} | {RUN} PROGRAM..."
@@ -37,7 +38,35 @@ def main(arguments: list[str]) -> int:
     except SettingsError as error:
         return _say(f"{process} cannot start: {error}", 2)
     logs.configure(settings, process)
+    if problem := _unfit(settings):
+        return _say(f"{process} cannot start: {problem}", 2)
     return _migrate(settings) if process is ProcessName.MIGRATE else _serve(process, settings)
+
+
+def _databases(settings: "Settings") -> "dict[str, tuple[EnvVar, DatabasePassword | None]]":
+    """By address: the variable that names it, and what to ask for its password."""
+    from service.aws import database_password  # noqa: PLC0415
+    from service.database_url import SCHEMES  # noqa: PLC0415
+
+    found = {settings.database_dsn: (EnvVar.DATABASE_URL, database_password(settings))}
+    if settings.queue_url.startswith(SCHEMES):
+        found.setdefault(settings.queue_url, (EnvVar.QUEUE_DSN, None))  # it may be another one
+    return found
+
+
+def _unfit(settings: "Settings") -> str | None:
+    """Why a database will never serve; None where all may."""
+    import asyncio  # noqa: PLC0415
+
+    from service.db import UnfitDatabaseError, check_database  # noqa: PLC0415
+    from service.queue.database import SESSION  # noqa: PLC0415
+
+    for dsn, (variable, password) in _databases(settings).items():
+        try:
+            asyncio.run(check_database(dsn, password, SESSION))
+        except UnfitDatabaseError as error:
+            return f"{variable}: {error}"
+    return None
 
 
 def _serve(process: ProcessName, settings: "Settings") -> int:
@@ -68,16 +97,11 @@ def _become(command: list[str]) -> int:
 def _migrate(settings: "Settings") -> int:
     import asyncio  # noqa: PLC0415
 
-    from service.aws import database_password  # noqa: PLC0415
     from service.db import UNAVAILABLE  # noqa: PLC0415
     from service.migrate import MigrationError, migrate  # noqa: PLC0415
-    from service.settings import POSTGRES_SCHEMES  # noqa: PLC0415
 
-    databases = {settings.database_dsn: database_password(settings)}
-    if settings.queue_url.startswith(POSTGRES_SCHEMES):
-        databases.setdefault(settings.queue_url, None)  # the queue's may be another one
     try:
-        for dsn, password in databases.items():
+        for dsn, (_, password) in _databases(settings).items():
             for name in asyncio.run(migrate(dsn, password=password)):
                 _say(f"applied {name}", 0)
     except MigrationError as error:

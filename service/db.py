@@ -1,6 +1,9 @@
 """Connections to Postgres: bounded in number and in time, and named in pg_stat_activity."""
 
+import asyncio
+import contextlib
 import random
+import ssl
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -68,3 +71,80 @@ async def create_pool(
         },
         **options,
     )
+
+
+class NotReadyError(ConnectionError):
+    """The database answers, and what this process does with it does not work; it says what."""
+
+
+class UnfitDatabaseError(Exception):
+    """What is at this address will never serve us, however often it is asked; no secret in it."""
+
+
+CHECK_SECONDS = 3.0  # what a start may wait for a database that does not answer
+# What a server would say again and again; not a wrong password, which may be about to rotate.
+_REFUSALS = (
+    asyncpg.UndefinedObjectError,  # a setting that it does not know
+    asyncpg.InvalidParameterValueError,
+    asyncpg.CantChangeRuntimeParamError,
+    asyncpg.FeatureNotSupportedError,
+    asyncpg.exceptions.ClientConfigurationError,
+    ssl.SSLCertVerificationError,
+)
+_POOLED = (
+    "a pooler gives each transaction another connection (PgBouncer's pool_mode = transaction, a "
+    "proxy's address); leases and LISTEN need their own: give the database's own address, or set "
+    "the pooler to sessions"
+)
+
+
+async def check_database(
+    dsn: str, password: Password | None, server_settings: dict[str, str]
+) -> None:
+    """Raises `UnfitDatabaseError`; says nothing of a database that is away, for it may come."""
+    options: dict[str, Any] = {
+        "password": password,
+        "timeout": CONNECT_TIMEOUT_SECONDS,
+        "server_settings": {"application_name": "moorage check", **server_settings},
+    }
+    try:
+        async with asyncio.timeout(CHECK_SECONDS), contextlib.AsyncExitStack() as stack:
+            first = await asyncpg.connect(dsn, **options)
+            stack.callback(first.terminate)
+            if await first.fetchval("SELECT pg_backend_pid()") == first.get_server_pid():
+                return
+            second = await asyncpg.connect(dsn, **options)
+            stack.callback(second.terminate)
+            try:
+                is_shared = await _share_sessions(first, second)
+            except UNAVAILABLE:  # a pooler of single statements hangs up on a transaction
+                is_shared = True
+            if is_shared:
+                raise UnfitDatabaseError(_POOLED)
+    except (asyncpg.DuplicatePreparedStatementError, asyncpg.InvalidSQLStatementNameError):
+        raise UnfitDatabaseError(_POOLED) from None
+    except asyncpg.ProtocolViolationError as error:  # a pooler's word
+        raise UnfitDatabaseError(
+            f"{error}: a pooler stands in front of the database; give the database's own address, "
+            "or a pooler for sessions that lets these settings through"
+        ) from None
+    except _REFUSALS as error:
+        raise UnfitDatabaseError(f"the connection is refused: {error}") from None
+    except UNAVAILABLE as error:
+        if "rejected SSL upgrade" in str(error):
+            raise UnfitDatabaseError("the server has no TLS, and sslmode asks for it") from None
+
+
+async def _share_sessions(first: asyncpg.Connection, second: asyncpg.Connection) -> bool:
+    """Does a connection of one client serve the other, or another one the same client?"""
+    mark = f"{random.getrandbits(64):x}"
+    pid = await first.fetchval("SELECT pg_backend_pid()")
+    await first.fetchval("SELECT set_config('moorage.session', $1, false)", mark)
+    async with second.transaction():  # keeps a connection of the server from the first client
+        if await second.fetchval("SELECT current_setting('moorage.session', true)") == mark:
+            return True
+        own = await first.fetchrow(
+            "SELECT pg_backend_pid() AS pid, current_setting('moorage.session', true) AS mark"
+        )
+    assert own is not None
+    return (own["pid"], own["mark"]) != (pid, mark)

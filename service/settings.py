@@ -8,9 +8,12 @@ from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_va
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service import contract
+from service.database_url import ENCODE, SCHEMES, read_database_url, unreadable_file
 
-POSTGRES_SCHEMES = ("postgresql://", "postgres://")
-QUEUE_SCHEMES = (*POSTGRES_SCHEMES, "memory://", "redis://", "rediss://", "sqs://")
+QUEUE_SCHEMES = (*SCHEMES, "memory://", "redis://", "rediss://", "sqs://")
+ARN_OR_NAME = (
+    r"^(arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]+:secret:)?[A-Za-z0-9/_+=.@!-]{1,512}$"
+)
 SECRET_MIN_CHARACTERS = 16
 CONCURRENCY_MAX = 1000
 
@@ -38,7 +41,8 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "json", "pretty"] = "auto"
 
     database_url: SecretStr
-    database_secret_arn: str | None = None
+    # or its name, which Secrets Manager takes too
+    database_secret_arn: Annotated[str | None, Field(pattern=ARN_OR_NAME)] = None
     database_pool_size: Annotated[int, Field(ge=1, le=100)] = 10
     queue_dsn: SecretStr | None = None
     queue_pool_size: Annotated[int, Field(ge=2, le=100)] = 4
@@ -62,10 +66,12 @@ class Settings(BaseSettings):
         contract.METRIC_SECONDS
     )
 
-    bucket: str | None = None
-    email_from: str | None = None
-    aws_region: str | None = None
-    ecs_agent_uri: str | None = None  # this and the next on ECS alone
+    bucket: Annotated[str | None, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")] = None
+    email_from: Annotated[str | None, Field(pattern=r"@")] = None
+    aws_region: Annotated[str | None, Field(pattern=r"^[a-z]{2,3}(-[a-z]+)+-[0-9]{1,2}$")] = None
+    ecs_agent_uri: Annotated[str | None, Field(pattern=r"^https?://")] = (
+        None  # this and the next on ECS alone
+    )
     ecs_container_metadata_uri_v4: str | None = None
 
     @field_validator("log_level", "log_format", "api_auth", "worker_mode", mode="before")
@@ -76,9 +82,7 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _is_postgres(cls, value: SecretStr) -> SecretStr:
-        if not value.get_secret_value().startswith(POSTGRES_SCHEMES):
-            raise ValueError("must start with postgresql://")
-        return value
+        return SecretStr(read_database_url(value.get_secret_value()))
 
     @field_validator("queue_dsn")
     @classmethod
@@ -150,14 +154,21 @@ def settings_of(process: contract.ProcessName) -> type[Settings]:
 
 def _queue_address(given: SecretStr) -> SecretStr:
     """Raises ValueError, without the address: it may hold a password."""
-    value = given.get_secret_value()
+    value = given.get_secret_value().strip()
     if not value.startswith(QUEUE_SCHEMES):
         raise ValueError("must start with postgresql://, memory://, redis://, rediss:// or sqs://")
+    if value.startswith(SCHEMES):
+        return SecretStr(read_database_url(value))
     try:
         parts = urlsplit(value)
         _ = parts.port
     except ValueError:
-        raise ValueError("is no address") from None
+        raise ValueError(ENCODE) from None
+    special = parts.fragment or "@" in parts.path + parts.query or parts.netloc.count("@") > 1
+    if special or "#" in value or re.search(r"%(?![0-9A-Fa-f]{2})", value):
+        raise ValueError(ENCODE)
+    if parts.scheme in ("redis", "rediss") and not re.fullmatch(r"/?[0-9]{0,4}", parts.path):
+        raise ValueError(f"{parts.scheme}:// ends with the number of a database, like /0")
     query = dict(parse_qsl(parts.query, keep_blank_values=True))
     known = {
         "redis": {"concurrency"},
@@ -174,7 +185,7 @@ def _queue_address(given: SecretStr) -> SecretStr:
         raise ValueError(f"concurrency must be 1 to {CONCURRENCY_MAX}")
     if parts.scheme == "sqs" and not (parts.netloc or parts.path.strip("/")):
         raise ValueError("names no queue: sqs://<queue's name> or sqs://<host>/<account>/<name>")
-    return given
+    return SecretStr(value)
 
 
 def _long_enough(secret: SecretStr) -> SecretStr:
@@ -189,9 +200,18 @@ def load_settings(process: contract.ProcessName) -> Settings:
     Raises `SettingsError` naming every missing or wrong variable at once; no value is repeated.
     """
     try:
-        return settings_of(process)()
+        settings = settings_of(process)()
     except ValidationError as error:
         raise SettingsError([_problem(dict(found)) for found in error.errors()]) from None
+    addresses = {"DATABASE_URL": settings.database_dsn, "QUEUE_DSN": settings.queue_url}
+    problems = [
+        f"{name}: {problem}"
+        for name, url in addresses.items()
+        if url.startswith(SCHEMES) and (problem := unreadable_file(url))
+    ]
+    if problems:
+        raise SettingsError(problems if settings.queue_dsn else problems[:1])
+    return settings
 
 
 def _problem(found: dict[str, object]) -> str:
@@ -199,4 +219,14 @@ def _problem(found: dict[str, object]) -> str:
     assert isinstance(location, tuple)
     message = str(found["msg"]).removeprefix("Value error, ")
     name = str(location[0]).upper()
-    return f"{name}: {'missing' if found['type'] == 'missing' else message}"
+    if found["type"] == "missing":
+        message = "missing"
+    elif limits := _limits(str(location[0])):
+        message = f"must be a number from {limits[0]} to {limits[1]}"
+    return f"{name}: {message}"
+
+
+def _limits(field: str) -> list[float]:
+    """The least and the most that a number may be; nothing for what is none."""
+    found = Settings.model_fields[field].metadata
+    return [getattr(each, side) for side in ("ge", "le") for each in found if hasattr(each, side)]

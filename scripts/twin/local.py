@@ -7,7 +7,7 @@ from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from types import FrameType
 
-from scripts.errors import OperatorError
+from scripts.errors import OperatorError, UsageError
 from scripts.render import Screen
 from scripts.twin.environment import Environment
 from scripts.twin.guard import Guard
@@ -102,7 +102,8 @@ class Local:
         self._start_process(ProcessName.MIGRATE)
         ended = self._next_end(None)
         if ended and ended.code:
-            raise OperatorError(f"the database could not be migrated: {ended}", SEE_ABOVE)
+            failure = UsageError if ended.code == UsageError.exit_code else OperatorError
+            raise failure(f"the database could not be migrated: {ended}", SEE_ABOVE)
         self.screen.step("The database is migrated", time.monotonic() - started)
 
     def _start_processes(self) -> None:

@@ -11,7 +11,7 @@ from litestar.openapi.datastructures import ResponseSpec
 
 from service.api.errors import RETRY_AFTER_SECONDS
 from service.contract import LIVE_PATH, READY_PATH
-from service.db import UNAVAILABLE
+from service.db import UNAVAILABLE, NotReadyError
 from service.migrate import read_migrations
 from service.queue.base import JobQueue, TableQueue
 
@@ -79,6 +79,8 @@ async def _queue_reason(queue: JobQueue) -> str | None:
             await queue.ping()
     except TimeoutError:
         return f"no answer within {READY_SECONDS:g} s"
+    except NotReadyError as error:
+        return str(error)
     except UNAVAILABLE as error:
         return f"no connection ({type(error).__name__})"
     return None

@@ -71,9 +71,13 @@ class Lease:
 
     async def until_alive(self) -> None:
         """Returns while the lease is fresh; waits for the next beat where it is not."""
-        if time.monotonic() - self._beat_at > LEASE_SECONDS - BEAT_SECONDS:
+        if self.seconds_since_beat() > LEASE_SECONDS - BEAT_SECONDS:
             self.is_alive.clear()  # this process was frozen, or the database is away
         await self.is_alive.wait()
+
+    def seconds_since_beat(self) -> float:
+        """How old the lease is; infinite before its first beat."""
+        return time.monotonic() - self._beat_at
 
     def is_moving(self) -> bool:
         return (

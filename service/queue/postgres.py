@@ -12,7 +12,7 @@ from saq.types import CountKind, QueueInfo, WorkerInfo
 from saq.utils import now
 
 from service import contract
-from service.db import CONNECT_TIMEOUT_SECONDS, UNAVAILABLE, Password
+from service.db import CONNECT_TIMEOUT_SECONDS, UNAVAILABLE, NotReadyError, Password
 from service.queue import job as rows
 from service.queue import reading
 from service.queue import statements as sql
@@ -23,6 +23,7 @@ from service.queue.database import Connection, Database
 from service.queue.dispatch import check_job, requested_job
 from service.queue.errors import JobNotFoundError, JobStateError, WrongQueueError
 from service.queue.job import LeasedJob, Settlement
+from service.queue.lease import LEASE_SECONDS
 from service.queue.reading import QueueStats
 from service.queue.recurring import Table
 from service.queue.registry import Registry
@@ -30,6 +31,7 @@ from service.queue.settle import Settler, storable
 from service.queue.ticker import Ticker
 
 ENQUEUE_ROWS = 1000
+DEAF_SECONDS = 60.0  # a ping comes back every ten
 
 log = structlog.stdlib.get_logger("queue")
 
@@ -76,6 +78,16 @@ class PostgresQueue(TableQueue):
         if await self.database.open():
             self.consumer.resume()
             await super().connect()
+
+    async def ping(self) -> None:
+        """Raises `NotReadyError` where this process takes jobs and its lease or LISTEN is dead."""
+        consumer = self.consumer
+        if not consumer.is_started:
+            return
+        if consumer.lease.seconds_since_beat() > LEASE_SECONDS:
+            raise NotReadyError("the lease of this process's worker is not renewed")
+        if consumer.seconds_since_heard() > DEAF_SECONDS:
+            raise NotReadyError(f"LISTEN has heard nothing for {DEAF_SECONDS:.0f} s")
 
     async def disconnect(self) -> None:
         """Hand back what is claimed and not started, then close every connection.

@@ -15,13 +15,13 @@ PLACEHOLDER = "x" * 20
 
 
 def value(given: Any) -> str:
-    """A value as CloudFormation might fill it in: each unknown part is some text."""
+    """A value as CloudFormation might fill it in: each unknown part is some text, or a port."""
     if isinstance(given, str):
         return given
     ((function, argument),) = given.items()
     if function == "Fn::Join":
         return str(argument[0]).join(value(part) for part in argument[1])
-    return PLACEHOLDER
+    return "5432" if "Port" in str(argument) else PLACEHOLDER
 
 
 def environment(container: dict[str, Any]) -> dict[str, str]:

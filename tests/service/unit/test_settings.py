@@ -3,6 +3,7 @@
 import pytest
 
 from service.contract import EnvVar, ProcessName
+from service.database_url import ENCODE
 from service.settings import Settings, SettingsError, load_settings
 
 LOCAL = {"STAGE": "local", "DATABASE_URL": "postgresql://app:hunter2hunter2@db/app"}
@@ -49,7 +50,7 @@ def test_all_problems_are_reported_at_once_by_the_variables_names(
         "LOG_LEVEL", "DATABASE_URL", "API_KEY", "WORKER_CONCURRENCY", "DRAIN_SECONDS",
     ]  # fmt: skip
     assert "DATABASE_URL: missing" in found
-    assert "less than or equal to 110" in found[-1]
+    assert found[-1] == "DRAIN_SECONDS: must be a number from 0 to 110"
 
 
 def test_no_value_appears_in_a_message_or_a_representation(
@@ -59,7 +60,7 @@ def test_no_value_appears_in_a_message_or_a_representation(
     environment.setenv("DATABASE_URL", "mysql://app:hunter2hunter2@db/app")
     environment.setenv("API_KEY", "hunter2")
     found = problems()
-    assert "DATABASE_URL: must start with postgresql://" in found
+    assert "DATABASE_URL: must start with postgresql://, without quotes around it" in found
     assert "API_KEY: must have at least 16 characters" in found
     assert "hunter2" not in "\n".join(found)
 
@@ -98,7 +99,15 @@ def test_job_pages_need_both_credentials_or_none(environment: pytest.MonkeyPatch
         ),
         ("redis://localhost?concurrency=0", "concurrency must be 1 to 1000"),
         ("redis://localhost?concurrency=many", "concurrency must be 1 to 1000"),
-        ("redis://localhost:port", "is no address"),
+        ("redis://localhost:port", ENCODE),
+        ("redis://:a#b@localhost/0", ENCODE),
+        ("redis://:a/b@localhost/0", ENCODE),
+        ("redis://:a?b@localhost/0", ENCODE),
+        ("rediss://:a@b@localhost/0", ENCODE),
+        ("redis://:a[b@localhost/0", ENCODE),
+        ("redis://:50%@localhost/0", ENCODE),
+        ("redis://localhost/jobs", "redis:// ends with the number of a database, like /0"),
+        ("postgresql://u:a#b@localhost/0", ENCODE),
         ("memory://?size=3", "memory:// has no option 'size'"),
         ("sqs://jobs?zone=eu", "sqs:// has no option 'zone'"),
         ("sqs://", "names no queue: sqs://<queue's name> or sqs://<host>/<account>/<name>"),
@@ -127,3 +136,53 @@ def test_a_queue_in_memory_has_its_worker_in_the_api(environment: pytest.MonkeyP
     ]
     environment.setenv("WORKER_MODE", "in-process")
     assert load_settings(ProcessName.API).queue_url == "memory://"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "says"),
+    [
+        ("API_PORT", "0", "must be a number from 1 to 65535"),
+        ("API_PORT", "http", "must be a number from 1 to 65535"),
+        ("API_PORT", "", "must be a number from 1 to 65535"),
+        ("API_PORT", "80.5", "must be a number from 1 to 65535"),
+        ("WORKER_POLL_SECONDS", "NaN", "must be a number from 0.1 to 60"),
+        ("WORKER_POLL_SECONDS", "inf", "must be a number from 0.1 to 60"),
+        ("QUEUE_POOL_SIZE", "1", "must be a number from 2 to 100"),
+        ("API_AUTH", "maybe", "Input should be 'key' or 'off'"),
+        ("LOG_FORMAT", "yaml", "Input should be 'auto', 'json' or 'pretty'"),
+        ("STAGE", "My Stage", "String should match pattern"),
+        ("DATABASE_SECRET_ARN", "arn:aws:iam::1:role/x", "String should match pattern"),
+        ("DATABASE_SECRET_ARN", "", "String should match pattern"),
+        ("BUCKET", "s3://bucket/", "String should match pattern"),
+        ("AWS_REGION", "Frankfurt", "String should match pattern"),
+        ("EMAIL_FROM", "nobody", "String should match pattern"),
+        ("ECS_AGENT_URI", "169.254.170.2", "String should match pattern"),
+    ],
+)
+def test_each_wrong_value_is_named_with_what_is_allowed(
+    environment: pytest.MonkeyPatch, variable: str, value: str, says: str
+) -> None:
+    environment.setenv(variable, value)
+    found = problems()[0]
+    assert found.startswith(f"{variable}: {says}")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("DATABASE_SECRET_ARN", "arn:aws:secretsmanager:eu-west-1:123456789012:secret:rds!db-1-x"),
+        (
+            "DATABASE_SECRET_ARN",
+            "arn:aws-cn:secretsmanager:cn-north-1:123456789012:secret:a",
+        ),
+        ("DATABASE_SECRET_ARN", "shop/dev/database"),
+        ("BUCKET", "shop-dev-bucket.x1"),
+        ("AWS_REGION", "us-gov-east-1"),
+        ("EMAIL_FROM", "Shop <shop@example.com>"),
+    ],
+)
+def test_names_at_aws_are_taken_as_aws_writes_them(
+    environment: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    environment.setenv(variable, value)
+    assert load_settings(ProcessName.API)
