@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import click
 from litestar import Litestar, Response
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
@@ -17,6 +18,7 @@ from service.problem import problem
 from service.queue.base import JobQueue
 from service.settings import Settings
 
+ANYTHING = {"ignore_unknown_options": True, "allow_extra_args": True}
 INLINE_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 
 
@@ -25,9 +27,21 @@ def has_pages(settings: Settings) -> bool:
     return settings.is_local or settings.ui_password is not None
 
 
+class Pages(SAQPlugin):
+    """litestar-saq without its workers: those of this queue are processes of their own."""
+
+    def on_cli_init(self, cli: click.Group) -> None:
+        @cli.command("workers", context_settings=ANYTHING, help="Says what runs the jobs.")
+        def workers() -> None:
+            raise click.ClickException(
+                "This application's workers are not litestar-saq's: `python -m service worker` "
+                "runs one, `make worker` one with its database."
+            )
+
+
 def saq_plugin(settings: Settings, queue: JobQueue) -> SAQPlugin:
     """The pages where they may exist, and `task_queues` for every route."""
-    return SAQPlugin(
+    return Pages(
         SAQConfig(
             queue_instances={QUEUE_NAME: queue},
             queue_configs=[],

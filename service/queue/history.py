@@ -1,6 +1,7 @@
 """`background_jobs` for a backend whose jobs are not in Postgres: written by the service itself."""
 
 import contextlib
+import copy
 from typing import TYPE_CHECKING
 
 import structlog
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 LOST_SECONDS = 60  # a job the broker does not know of for so long is lost
 LOOK_ROWS = 10_000
+MISSED_JOBS = 10_000  # so many of those that end while the database is away are written afterwards
 HISTORY = "history"  # in a job's meta: the id of its own
 LOST = "the broker has lost it"
 Run = tuple[str, int]  # a job's key, and the id of its history or 0
@@ -78,6 +80,7 @@ class History:
     def __init__(self, queue: "TableQueue") -> None:
         self._queue = queue
         self._batch = Batch(self._write)
+        self._missed: dict[str, Job] = {}  # by key, as they stood when it could not be written
 
     async def begin(self, job: Job) -> int:
         """A new job's history; its id, which the job carries: its key may be another's next."""
@@ -102,10 +105,14 @@ class History:
 
     async def note(self, job: Job, *, due: float = 0) -> None:
         """Where the job stands now. While the database is away it stays as it was: `mend` it."""
+        self._missed.pop(job.key, None)
         try:
             await self._batch((job, due))
         except UNAVAILABLE as error:
             log.warning("history not written", job_key=job.key, error=type(error).__name__)
+            self._missed[job.key] = copy.copy(job)
+            if len(self._missed) > MISSED_JOBS:
+                del self._missed[next(iter(self._missed))]
 
     async def note_asked_to_abort(self, job: Job) -> None:
         """Somebody wants a running job stopped; its worker may have done so before this is read."""
@@ -114,17 +121,27 @@ class History:
 
     async def mend(self) -> int:
         """Write what was missed, and which jobs the broker has lost; how many."""
-        keys = [row["key"] for row in await self._queue.fetch(UNFINISHED, self._queue.name)]
+        missed = dict(self._missed)
+        unfinished = {row["key"] for row in await self._queue.fetch(UNFINISHED, self._queue.name)}
+        keys = list(unfinished | missed.keys())
         if not keys:
             return 0
-        found = dict(zip(keys, await self._queue.jobs(keys), strict=True))
-        wrong = [(job, 0.0) for job in found.values() if job and job.status in TERMINAL_STATUSES]
-        for key in [key for key, job in found.items() if job is None]:
-            log.error("the broker has lost a job", job_key=key)
-            wrong.append((_lost(key), 0.0))
+        wrong: list[tuple[Job, float]] = []
+        for key, job in zip(keys, await self._queue.jobs(keys), strict=True):
+            own = missed.get(key)
+            if job is None and own is not None and own.status in TERMINAL_STATUSES:
+                wrong.append((own, 0.0))  # it was not to be kept
+            elif job is None and key in unfinished:
+                log.error("the broker has lost a job", job_key=key)
+                wrong.append((_lost(key), 0.0))
+            elif job is not None and (own is not None or job.status in TERMINAL_STATUSES):
+                wrong.append((job, 0.0))
         if wrong:
             with contextlib.suppress(*UNAVAILABLE):
                 await self._write(wrong)
+                for key, own in missed.items():
+                    if self._missed.get(key) is own:
+                        del self._missed[key]
         return len(wrong)
 
     async def _write(self, changes: list[tuple[Job, float]]) -> list[None]:

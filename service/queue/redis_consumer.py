@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from service.queue.redis import RedisQueue
 
 TAKE_SECONDS = 0.5  # a worker that stops waits for it
-UNHELD_SECONDS = 12.0  # between being taken from the list and being held; it takes milliseconds
+# How long a job may run without anybody who says so: a stock SAQ worker's, or of a lost answer.
+UNHELD_SECONDS = 12.0
 
 log = structlog.stdlib.get_logger("queue")
 
@@ -53,20 +54,21 @@ class RedisConsumer(Puller):
         await self._until_alive()
         queue = self._redis_queue
         await queue.promote()
-        found = await queue.redis.blmove(
-            queue._queued, queue._active, TAKE_SECONDS, "LEFT", "RIGHT"
-        )
-        ids = []
-        while found is not None:
-            ids.append(found)
-            if len(ids) == room:
+        taken = await queue.stored.take()
+        if taken is None:
+            # Only waits: the job stays where it is, so that nobody has it who has not said so.
+            await queue.redis.blmove(queue._queued, queue._queued, TAKE_SECONDS, "LEFT", "LEFT")
+            taken = await queue.stored.take()
+        all_taken = []
+        while taken is not None:
+            all_taken.append(taken)
+            if len(all_taken) == room:
                 break
-            found = await queue.redis.lmove(queue._queued, queue._active, "LEFT", "RIGHT")
-        return [job for job in [await self._start(job_id) for job_id in ids] if job]
+            taken = await queue.stored.take()
+        return [job for job in [await self._start(*each) for each in all_taken] if job]
 
-    async def _start(self, job_id: bytes) -> LeasedJob | None:
+    async def _start(self, job_id: bytes, lease: int, blob: bytes | None) -> LeasedJob | None:
         queue = self._redis_queue
-        lease, blob = await queue.stored.hold(job_id)
         try:
             job = queue.stored.read(blob)
         except MalformedJobError as error:

@@ -33,7 +33,7 @@ class RedisJobs:
         self.holders = queue.namespace("holders")
         self._leases = queue.namespace("leases")
         register = queue.redis.register_script
-        self._hold, self._settle, self._touch = map(register, (lua.HOLD, lua.SETTLE, lua.TOUCH))
+        self._take, self._settle, self._touch = map(register, (lua.TAKE, lua.SETTLE, lua.TOUCH))
         self._abort, self._again = map(register, (lua.ABORT, lua.AGAIN))
 
     def read(self, blob: bytes | None) -> LeasedJob:
@@ -49,12 +49,16 @@ class RedisJobs:
             raise MalformedJobError(f"{type(error).__name__}: {error}"[:500]) from None
         return job
 
-    async def hold(self, job_id: bytes) -> tuple[int, bytes | None]:
-        """This process runs it from now on; the lease and the blob."""
-        lease, blob = await self._hold(
-            keys=[self.holders, self._leases, job_id], args=[job_id, self._queue.owner]
+    async def take(self) -> tuple[bytes, int, bytes | None] | None:
+        """The next job that waits, which this process runs from now on: id, lease and blob."""
+        queue = self._queue
+        taken = await self._take(
+            keys=[queue._queued, queue._active, self.holders, self._leases], args=[queue.owner]
         )
-        return int(lease), blob
+        if taken is None:
+            return None
+        job_id, lease, *blob = taken  # without a blob, the answer ends before it
+        return job_id, int(lease), blob[0] if blob else None
 
     def holder(self, job: LeasedJob) -> str:
         """What this process is called as the one that runs the job."""

