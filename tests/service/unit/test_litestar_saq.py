@@ -14,7 +14,7 @@ from service.queue.registry import Registry
 from service.settings import Settings
 
 # litestar-saq's own routes, not ours
-pytestmark = pytest.mark.filterwarnings("ignore:.*worker:.*:DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:.*worker.*:DeprecationWarning")
 
 
 def queue() -> MemoryQueue:
