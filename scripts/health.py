@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from scripts.alarms import Alarm, sections_at_rest
 from scripts.balancer import TargetHealth
 from scripts.bounds import Autoscaling, Bounds, configured
 from scripts.ecs import ROLLOUT_FAILED, Event, Service, Task, revision
@@ -72,6 +73,7 @@ class Health:
     targets: tuple[TargetHealth, ...]
     queue: QueueHealth | None
     acu: float | None
+    alarms: tuple[Alarm, ...]
     stopped: tuple[StoppedTask, ...]
     warnings: tuple[str, ...]
 
@@ -131,6 +133,29 @@ def _warnings(target: Target, service: ServiceHealth) -> Iterable[str]:
         )
     if service.bounds and service.bounds.clamp(service.desired) != service.desired:
         yield f"{name}: {service.desired} are wanted, which is outside its bounds {service.bounds}"
+
+
+def warn_of_alarms(
+    target: Target, services: Iterable[ServiceHealth], alarms: Iterable[Alarm]
+) -> Iterable[str]:
+    """Who is told of trouble that is none, and who is not told of trouble."""
+    services, alarms = list(services), list(alarms)
+    least = {
+        each.process: each.bounds.minimum if each.bounds else each.desired for each in services
+    }
+    at_rest = sections_at_rest(target.stage, least)
+    if all(each.is_asleep for each in services):
+        if told := sum(alarm.tells for alarm in alarms):
+            yield (
+                f"{told} of {len(alarms)} alarms are on although the stage sleeps: a deploy does "
+                f"that; `{target.command('sleep')}` switches them off"
+            )
+        return
+    if silent := sum(not alarm.tells and alarm.section not in at_rest for alarm in alarms):
+        yield (
+            f"{silent} of {len(alarms)} alarms are off: nobody is told when they ring; "
+            f"`{target.command('wake')}` switches them on"
+        )
 
 
 def last_stopped(tasks: Iterable[Task]) -> list[StoppedTask]:

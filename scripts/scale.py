@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from scripts.alarms import find_alarms, sections_at_rest, switch
 from scripts.answer import say
 from scripts.aws import Aws, connect
 from scripts.bounds import (
@@ -134,8 +135,8 @@ def run(
     is_awaited: bool = True,
 ) -> None:
     """Scale, wait, and say what stands and what the next deploy does with it."""
-    service = find_services(aws)[process]
-    scaling = find_autoscaling(aws, clock.now()).get(process)
+    services, scalings = find_services(aws), find_autoscaling(aws, clock.now())
+    service, scaling = services[process], scalings.get(process)
     if is_asleep(service, scaling):
         raise RefusedError(f"{aws.target} sleeps", f"`{aws.target.command('wake')}` wakes it.")
     goal = plan(wanted, service, scaling)
@@ -148,14 +149,38 @@ def run(
     if warning := connections_warning(aws.target.stage, process, goal):
         say(f"warning: {warning}")
     say(f"{aws.target}: {process} from {now} to {there}")
+    least = {
+        each: scalings[each].bounds.minimum if each in scalings else services[each].desired
+        for each in services
+    }
+    before = sections_at_rest(aws.target.stage, least)
+    least[process] = goal.bounds.minimum if goal.bounds else goal.count
+    after = sections_at_rest(aws.target.stage, least)
     with told("The same command again does the rest.") as progress:
+        _switch_alarms(aws, after, progress, on=False)
         until = clock.now() + wanted.duration if wanted.duration else None
         _apply(aws, service, scaling, goal, until=until, progress=progress)
         if is_awaited:
             allowed = goal.bounds or Bounds(goal.count, goal.count)
             wait(aws, {process: partial(count_missing, allowed)}, clock)
+        _switch_alarms(aws, before - after, progress, on=True)
+    if wanted.duration and after - before:
+        say(
+            f"They stay off when the bounds come back: `{aws.target.command('wake')}` switches "
+            "them on then."
+        )
     for line in afterwards(aws, process, goal, scaling, is_temporary=wanted.duration is not None):
         say(line)
+
+
+def _switch_alarms(aws: Aws, sections: set[str], progress: Progress, *, on: bool) -> None:
+    """Of those sections of the runbook: off where none has to run, or they would ring for it."""
+    if not sections:
+        return
+    alarms = [alarm for alarm in find_alarms(aws) if alarm.section in sections]
+    if switch(aws, alarms, on=on):
+        names = ", ".join(sorted(alarm.section for alarm in alarms))
+        progress.note(f"alarms are {'on again' if on else 'off'}: {names}")
 
 
 def _refuse_below(count: int, process: ProcessName, protected: list[str]) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import partial
 
+from scripts.alarms import find_alarms, sections_at_rest, switch
 from scripts.answer import say
 from scripts.aws import Aws, connect
 from scripts.balancer import await_healthy
@@ -69,12 +70,14 @@ def wake(yes: YesOption = False, stage: StageOption = DEFAULT_STAGE) -> None:
 
 
 def run_sleep(aws: Aws, clock: Clock, *, yes: bool = False) -> None:
-    """Put both ECS services to zero and wait until nothing runs."""
+    """Switch the alarms off, put both ECS services to zero and wait until nothing runs."""
     services, scalings = find_services(aws), find_autoscaling(aws, clock.now())
     confirm(aws.target, "stop the API and every worker", yes)
     _refuse_protected(aws, services)
     say(f"{aws.target}: going to sleep")
     with told(f"`{aws.target.command('sleep')}` again does the rest.") as progress:
+        if switched := switch(aws, find_alarms(aws), on=False):
+            progress.note(f"{switched} alarms are off")
         for process in TO_SLEEP:
             steps = steps_to_sleep(services[process], scalings.get(process))
             _do(aws, services[process], steps, progress)
@@ -91,15 +94,16 @@ def run_sleep(aws: Aws, clock: Clock, *, yes: bool = False) -> None:
 
 
 def run_wake(aws: Aws, clock: Clock, *, yes: bool = False) -> None:
-    """Bring both ECS services back and wait until they run and the API gets requests. Raises
-    `NotFoundError` where nothing is remembered although nothing runs."""
+    """Bring both ECS services back, wait until they run and the API gets requests, and switch the
+    alarms on. Raises `NotFoundError` where nothing is remembered although nothing runs."""
     services, scalings = find_services(aws), find_autoscaling(aws, clock.now())
     api = services[ProcessName.API]
     if not any(recall(service) for service in services.values()):
         if any(service.desired for service in services.values()):
             if api.desired:
                 await_healthy(aws, api, clock)
-            say(f"{aws.target} is awake.")
+            least = {p: _least(services[p].desired, scalings.get(p)) for p in TO_WAKE}
+            _say_awake(aws, _let_alarms_tell(aws, least))
             return
         raise NotFoundError(
             f"{aws.target} was not put to sleep by `moor sleep`, so nothing is remembered",
@@ -117,6 +121,25 @@ def run_wake(aws: Aws, clock: Clock, *, yes: bool = False) -> None:
         wait(aws, {p: partial(count_missing, allowed[p]) for p in TO_WAKE}, clock)
         if counts[ProcessName.API]:
             await_healthy(aws, api, clock)
+        # Last: what an alarm sees before is no trouble but the way here.
+        switched = _let_alarms_tell(aws, {p: allowed[p].minimum for p in TO_WAKE})
+    _say_awake(aws, switched)
+
+
+def _least(count: int, scaling: Autoscaling | None) -> int:
+    return scaling.bounds.minimum if scaling else count
+
+
+def _let_alarms_tell(aws: Aws, least: dict[ProcessName, int]) -> int:
+    """Those that may; how many of them were off."""
+    at_rest = sections_at_rest(aws.target.stage, least)
+    alarms = [alarm for alarm in find_alarms(aws) if alarm.section not in at_rest]
+    return switch(aws, alarms, on=True)
+
+
+def _say_awake(aws: Aws, switched: int) -> None:
+    if switched:
+        say(f"  {switched} alarms are on again")
     say(f"{aws.target} is awake.")
 
 

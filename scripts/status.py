@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from scripts.alarms import find_alarms
 from scripts.answer import print_json, print_screen, redrawn
 from scripts.api import Api
 from scripts.aws import Aws, connect
@@ -27,6 +28,7 @@ from scripts.health import (
     last_stopped,
     read_metrics,
     warn,
+    warn_of_alarms,
 )
 from scripts.options import DEFAULT_STAGE, SERVICES, JsonOption, StageOption
 from scripts.queues import read_queues
@@ -117,6 +119,12 @@ def find_health(aws: Aws, clock: Clock) -> Health:
             queue = _ask_api(aws)
         except OperatorError as error:
             warnings.append(f"the queue's state is unknown: {error}")
+    alarms = []
+    try:
+        alarms = find_alarms(aws, templates.get(Output.ALARM_TOPIC))
+        warnings += warn_of_alarms(aws.target, judged, alarms)
+    except OperatorError as error:
+        warnings.append(f"the state of the alarms is unknown: {error}")
     return Health(
         stage=aws.target.stage.stage,
         at=now,
@@ -124,6 +132,7 @@ def find_health(aws: Aws, clock: Clock) -> Health:
         targets=tuple(find_targets(aws, services[ProcessName.API])),
         queue=queue,
         acu=acu,
+        alarms=tuple(alarms),
         stopped=tuple(last_stopped(describe_tasks(aws, arns))),
         warnings=tuple(warnings),
     )

@@ -4,6 +4,7 @@ from collections import Counter
 from datetime import datetime
 from typing import Any
 
+from scripts.alarms import RINGS
 from scripts.answer import DASH, make_line, make_table
 from scripts.balancer import HEALTHY
 from scripts.duration import in_words
@@ -88,7 +89,20 @@ def _lines(health: Health) -> list[str]:
             f"{queue.workers_alive} workers alive{at}"
         )
     acu = [f"database   {health.acu:g} ACU"] if health.acu is not None else []
-    return [f"targets    {targets}", *sick, f"queue      {known}", *acu]
+    alarms = [f"alarms     {_alarms(health)}"] if health.alarms else []
+    return [f"targets    {targets}", *sick, f"queue      {known}", *acu, *alarms]
+
+
+def _alarms(health: Health) -> str:
+    told = [alarm for alarm in health.alarms if alarm.tells]
+    rings = [alarm.section for alarm in told if alarm.state == RINGS]
+    off = len(health.alarms) - len(told)
+    return ", ".join(
+        [
+            f"{len(rings)} of {len(told)} ring: {', '.join(rings)}" if rings else "none rings",
+            *([f"{off} are off"] if off else []),
+        ]
+    )
 
 
 def _ago(at: datetime | None, now: datetime) -> str:

@@ -1,6 +1,5 @@
 """How every alarm is made, so that none lacks an action, a runbook or a word on missing data."""
 
-import re
 from enum import Enum
 
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -9,13 +8,24 @@ from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 from stacks.config import Stage
+from stacks.metrics import shortfall, silence
+from stacks.naming import runbook_section
+
+# Minutes out of how many. CloudWatch has the last two or three minutes of most metrics late, and
+# until then they are as silent as those of a process that has ended.
+SILENT = (8, 10)
+# A fleet that grows waits minutes for one ECS task, and wants the next one then.
+SHORT = (12, 15)
 
 
 class Missing(Enum):
     """What it means when a metric says nothing."""
 
     IS_FINE = cloudwatch.TreatMissingData.NOT_BREACHING  # written only when something happens
-    IS_TROUBLE = cloudwatch.TreatMissingData.BREACHING  # a heartbeat: silence is the trouble
+    # Of `shortfall` and `silence`, whose value tells of silence: they have none before the first
+    # word, when a stage has just been made, and none long after the last one, when the alarm is to
+    # go on. Treated as breaching, the first minutes of every stage would ring.
+    CHANGES_NOTHING = cloudwatch.TreatMissingData.IGNORE
 
 
 class Alarms(Construct):
@@ -33,26 +43,19 @@ class Alarms(Construct):
         says: str,
         metric: cloudwatch.IMetric,
         *,
-        above: float | None = None,
-        below: float | None = None,
+        above: float,
         minutes: int = 1,
         of: int | None = None,
         missing: Missing,
     ) -> cloudwatch.Alarm:
-        """An alarm when `metric` was `above` or `below` for `minutes` out of `of` (or in a row)."""
-        assert (above is None) != (below is None)
-        comparison = cloudwatch.ComparisonOperator
+        """An alarm when `metric` was `above` that for `minutes` out of `of` (or in a row)."""
         alarm = cloudwatch.Alarm(
             self,
             id,
-            alarm_description=f"{says} {self.stage.runbook_url}#{section(id)}",
+            alarm_description=f"{says} {self.stage.runbook_url}#{runbook_section(id)}",
             metric=metric,
-            threshold=above if above is not None else below,  # type: ignore[arg-type]
-            comparison_operator=(
-                comparison.GREATER_THAN_THRESHOLD
-                if above is not None
-                else comparison.LESS_THAN_THRESHOLD
-            ),
+            threshold=above,
+            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
             evaluation_periods=of or minutes,
             datapoints_to_alarm=minutes,
             treat_missing_data=missing.value,
@@ -62,7 +65,37 @@ class Alarms(Construct):
         self.alarms.append(alarm)
         return alarm
 
+    def add_heartbeat(self, id: str, says: str, metric: cloudwatch.Metric) -> None:
+        """An alarm when `metric` was written and is no more, for what must always run."""
+        minutes, of = SILENT
+        self.add(
+            id,
+            says,
+            silence(metric),
+            above=0,
+            minutes=minutes,
+            of=of,
+            missing=Missing.CHANGES_NOTHING,
+        )
 
-def section(id: str) -> str:
-    """The runbook's anchor for an alarm or event: `OldestJobAge` is `oldest-job-age`."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", id).lower()
+    def add_shortfall(
+        self,
+        id: str,
+        says: str,
+        *,
+        wanted: cloudwatch.IMetric,
+        there: cloudwatch.IMetric,
+        must_run: bool,
+    ) -> None:
+        """An alarm when `there` is below `wanted`, and where one `must_run` when both are silent:
+        nobody writes them for an ECS service without ECS tasks."""
+        minutes, of = SHORT
+        self.add(
+            id,
+            says,
+            shortfall(wanted, there, must_run=must_run),
+            above=0,
+            minutes=minutes,
+            of=of,
+            missing=Missing.CHANGES_NOTHING if must_run else Missing.IS_FINE,
+        )

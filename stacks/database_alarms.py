@@ -1,8 +1,8 @@
 """Alarms on Aurora, by role and not by instance: after a failover they watch the new writer."""
 
-from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_rds as rds
 from aws_cdk import aws_sns as sns
+from aws_cdk.aws_cloudwatch import Metric
 from constructs import Construct
 
 from stacks.alarms import Alarms, Missing
@@ -14,6 +14,7 @@ from stacks.metrics import MAXIMUM, SUM, aws_metric
 # PostgreSQL stops writing at 2^31; autovacuum should have acted at 200 million.
 TRANSACTION_AGE = 1_000_000_000
 REPLICA_LAG_MS = 1000
+BUSY_PERCENT = 90  # of what the database may use
 
 
 class DatabaseAlarms(Alarms):
@@ -25,26 +26,28 @@ class DatabaseAlarms(Alarms):
         super().__init__(scope, id, stage=stage, topic=topic)
         cluster = database.cluster
 
-        def writer(name: str, statistic: str = MAXIMUM) -> cloudwatch.Metric:
+        def instance(name: str, statistic: str = MAXIMUM, role: str = "WRITER") -> Metric:
             return aws_metric(
                 "AWS/RDS",
                 name,
                 statistic,
-                {"DBClusterIdentifier": cluster.cluster_identifier, "Role": "WRITER"},
+                {"DBClusterIdentifier": cluster.cluster_identifier, "Role": role},
             )
 
+        # Where the smallest size is about the largest, the size says nothing of the load.
+        always_large = stage.database_min_acu * 100 > stage.database_max_acu * BUSY_PERCENT
         self.add(
             "DatabaseCapacity",
             "The database works at its largest size: raise database_max_acu.",
-            writer("ACUUtilization"),
-            above=90,
+            instance("CPUUtilization" if always_large else "ACUUtilization"),
+            above=BUSY_PERCENT,
             minutes=10,
             missing=Missing.IS_FINE,
         )
         self.add(
             "DatabaseConnections",
             "More connections than were planned for.",
-            writer("DatabaseConnections"),
+            instance("DatabaseConnections"),
             above=int(CONNECTION_SHARE * max_connections(stage)),
             minutes=5,
             missing=Missing.IS_FINE,
@@ -52,7 +55,7 @@ class DatabaseAlarms(Alarms):
         self.add(
             "DatabaseDeadlocks",
             "Transactions lock each other out.",
-            writer("Deadlocks", SUM),
+            instance("Deadlocks", SUM),
             above=0,
             minutes=3,
             of=5,
@@ -61,7 +64,7 @@ class DatabaseAlarms(Alarms):
         self.add(
             "DatabaseTransactionAge",
             "Old row versions are not cleaned up; at two thousand million the database stops.",
-            writer("MaximumUsedTransactionIDs"),
+            instance("MaximumUsedTransactionIDs"),
             above=TRANSACTION_AGE,
             minutes=5,
             missing=Missing.IS_FINE,
@@ -78,8 +81,14 @@ class DatabaseAlarms(Alarms):
                 ),
                 above=REPLICA_LAG_MS,
                 minutes=5,
-                missing=Missing.IS_TROUBLE,  # no reader, no figure
+                missing=Missing.IS_FINE,  # DatabaseReaderGone says so
             )
+            if stage.database_min_acu:  # a database that pauses is silent
+                self.add_heartbeat(
+                    "DatabaseReaderGone",
+                    "There is no reader: a failover would take minutes, not one.",
+                    instance("CPUUtilization", role="READER"),
+                )
         rds.CfnEventSubscription(
             self,
             "DatabaseEvents",

@@ -7,7 +7,7 @@ from service.contract import METRIC_NAMESPACE, METRIC_SECONDS, QUEUE_NAME, Metri
 from stacks.config import Stage
 
 # By what a metric's values of one period are summed up. One process writes one value a minute.
-MAXIMUM, SUM, AVERAGE = "Maximum", "Sum", "Average"
+MAXIMUM, SUM, AVERAGE, SAMPLES = "Maximum", "Sum", "Average", "SampleCount"
 SUMMED = {
     Metric.JOBS_STARTED,
     Metric.JOBS_FINISHED,
@@ -52,3 +52,22 @@ def math(
     return cloudwatch.MathExpression(
         expression=expression, using_metrics=using, label=label, period=Duration.minutes(1)
     )
+
+
+# Both begin only after a minute with a value: FILL repeats none before the first, and where one of
+# two is missing metric math takes it for 0.
+# https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html
+
+
+def shortfall(
+    wanted: cloudwatch.IMetric, there: cloudwatch.IMetric, *, must_run: bool
+) -> cloudwatch.MathExpression:
+    """By how much `there` is below `wanted`; where one `must_run`, also while both are silent."""
+    expression = "FILL(wanted, REPEAT) - there" if must_run else "wanted - there"
+    return math(expression, {"wanted": wanted, "there": there}, "Fewer than are wanted")
+
+
+def silence(metric: cloudwatch.Metric) -> cloudwatch.MathExpression:
+    """0 in a minute with a value, and more in one without."""
+    spoken = metric.with_(statistic=SAMPLES)
+    return math("FILL(spoken, REPEAT) - spoken", {"spoken": spoken}, "Minutes of silence")

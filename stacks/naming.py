@@ -1,5 +1,6 @@
 """Every name that people type, every stack and output, spelled once. Standard library only."""
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -109,3 +110,8 @@ class Names:
             f"aws ecs execute-command --cluster {self.cluster} --task {newest} "
             f"--container {process} --interactive --command /bin/sh"
         )
+
+
+def runbook_section(id: str) -> str:
+    """The runbook's anchor for an alarm or event: of `OldestJobAge` it is `oldest-job-age`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", id).lower()

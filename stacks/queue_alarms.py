@@ -12,6 +12,9 @@ from stacks.metrics import SUM, aws_metric, math, queue_metric
 
 # A job waits this many times longer than the autoscaler wants before a person is told.
 PATIENCE = 5
+# Minutes that jobs may wait without a worker. From zero the first one takes some: the autoscaler
+# two, Fargate and migrations the others.
+WITHOUT_WORKER, FROM_ZERO = 5, 10
 WRONG_CREDENTIALS = "WrongCredentials"
 
 
@@ -43,17 +46,15 @@ class QueueAlarms(Alarms):
                 "Jobs that nobody works on",
             ),
             above=0,
-            minutes=5,
+            minutes=WITHOUT_WORKER if stage.worker_min_count else FROM_ZERO,
             missing=Missing.IS_FINE,  # NoMetrics says so
         )
-        self.add(
-            "NoMetrics",
-            "Nobody reports on the queue: neither API nor worker runs, or both are stuck.",
-            queue(Metric.WORKERS_ALIVE),
-            below=0,
-            minutes=5,
-            missing=Missing.IS_TROUBLE,
-        )
+        if stage.api_min_count or stage.worker_min_count:  # else nobody has to speak
+            self.add_heartbeat(
+                "NoMetrics",
+                "Nobody reports on the queue: neither API nor worker runs, or both are stuck.",
+                queue(Metric.WORKERS_ALIVE),
+            )
         self.add(
             "DeadLetters",
             "A job was set aside: it killed its workers or cannot be read.",

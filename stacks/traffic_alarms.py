@@ -12,10 +12,11 @@ from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 from service.contract import ProcessName
-from stacks.alarms import Alarms, Missing, section
+from stacks.alarms import Alarms, Missing
 from stacks.config import Stage
 from stacks.load_balancer import LoadBalancer
 from stacks.metrics import AVERAGE, SUM, aws_metric, math
+from stacks.naming import runbook_section
 
 SLOW_SECONDS = 1.0
 
@@ -60,15 +61,34 @@ class TrafficAlarms(Alarms):
         def minute(metric: cloudwatch.Metric, statistic: str) -> cloudwatch.Metric:
             return metric.with_(statistic=statistic, period=Duration.minutes(1))
 
+        nobody = minute(balancer.http_code_elb(elb.HttpCodeElb.ELB_503_COUNT), SUM)
         unanswered = self.add(
             "BalancerErrors",
-            "The balancer answers 5xx by itself: nobody behind it takes the request.",
-            minute(balancer.http_code_elb(elb.HttpCodeElb.ELB_5XX_COUNT), SUM),
+            "The balancer answers 5xx by itself: who takes the request does not answer it.",
+            math(
+                # Not those with nobody to take it, on which a first deployment must not fail.
+                "errors - nobody",
+                {
+                    "errors": minute(balancer.http_code_elb(elb.HttpCodeElb.ELB_5XX_COUNT), SUM),
+                    "nobody": nobody,
+                },
+                "5xx of the balancer but 503",
+            ),
             above=5,
             minutes=3,
             of=5,
             missing=Missing.IS_FINE,
         )
+        if self.stage.api_min_count:  # else it is what an API without ECS tasks is to answer
+            self.add(
+                "NoTarget",
+                "Callers are turned away with 503: no ECS task of the API is there for them.",
+                nobody,
+                above=5,
+                minutes=3,
+                of=5,
+                missing=Missing.IS_FINE,
+            )
         failed = self.add(
             "ApiErrors",
             "The API answers 5xx.",
@@ -114,38 +134,40 @@ class TrafficAlarms(Alarms):
                 {"ClusterName": names.cluster, "ServiceName": names.service(process)},
             )
 
-        self.add(
+        self.add_shortfall(
             f"{process.capitalize()}TasksMissing",
             f"Fewer ECS tasks of {names.service(process)} run than are wanted.",
-            math(
-                "desired - running",
-                {"desired": count("DesiredTaskCount"), "running": count("RunningTaskCount")},
-                "Missing ECS tasks",
-            ),
-            above=0,
-            minutes=5,
-            missing=Missing.IS_TROUBLE,  # both are written every minute as long as the cluster is
+            wanted=count("DesiredTaskCount"),
+            there=count("RunningTaskCount"),
+            must_run=getattr(self.stage, f"{process}_min_count") > 0,
         )
 
     def _tell_of_events(self, cluster: ecs.ICluster, topic: sns.ITopic) -> None:
-        services = [
-            self.stage.names.service(name) for name in (ProcessName.API, ProcessName.WORKER)
-        ]
         here = Stack.of(self)
+        services = [
+            here.format_arn(
+                service="ecs",
+                resource="service",
+                resource_name=f"{self.stage.names.cluster}/{self.stage.names.service(process)}",
+            )
+            for process in (ProcessName.API, ProcessName.WORKER)
+        ]
         self._event(
             "DeploymentFailed",
             "A deployment failed, and the one before comes back.",
             topic,
             detail_type="ECS Deployment State Change",
             detail={"eventName": ["SERVICE_DEPLOYMENT_FAILED"]},
-            resources=[
-                here.format_arn(
-                    service="ecs",
-                    resource="service",
-                    resource_name=f"{self.stage.names.cluster}/{service}",
-                )
-                for service in services
-            ],
+            resources=services,
+        )
+        # What no metric tells where none has to run: the first ECS task does not start.
+        self._event(
+            "TasksDoNotStart",
+            "ECS tries again and again to start ECS tasks, and they end.",
+            topic,
+            detail_type="ECS Service Action",
+            detail={"eventName": ["SERVICE_TASK_START_IMPAIRED"]},
+            resources=services,
         )
         self._event(
             "OutOfMemory",
@@ -189,7 +211,7 @@ class TrafficAlarms(Alarms):
         tells: dict[str, str] | None = None,
     ) -> None:
         told = tells or {"event": "$.detail"}
-        says = f"{self.stage.names.prefix}: {says} {self.stage.runbook_url}#{section(id)}"
+        says = f"{self.stage.names.prefix}: {says} {self.stage.runbook_url}#{runbook_section(id)}"
         events.Rule(
             self,
             id,

@@ -6,17 +6,21 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarm-evaluation.
 import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from moto.cloudwatch.models import Alarm, CloudWatchBackend
 
+from scripts.twin import notices
 from scripts.twin.expression import UnknownExpressionError, Value
-from scripts.twin.series import Series, seconds
+from scripts.twin.series import Series
 from scripts.twin.settings import MINUTE_SECONDS
 
 OK, ALARM, INSUFFICIENT = "OK", "ALARM", "INSUFFICIENT_DATA"
 # CloudWatch looks some periods further back for points where the last periods lack some.
 FURTHER_PERIODS = 2
 HISTORY_MAX = 100  # moto keeps every change of state for ever
+
+_put = CloudWatchBackend.put_metric_alarm
 
 COMPARISONS: dict[str, tuple[Callable[[float, float], bool], str]] = {
     "GreaterThanThreshold": (operator.gt, "greater than"),
@@ -35,6 +39,23 @@ class Verdict:
     value: Value = None
 
 
+def apply() -> None:
+    """Let moto's alarms have the states of AWS's; a second time changes nothing."""
+    CloudWatchBackend.put_metric_alarm = _put_again  # type: ignore[assignment,method-assign]
+
+
+def _put_again(self: CloudWatchBackend, **given: Any) -> Alarm:
+    """A new one does not know its state yet; one that is put again keeps what it had."""
+    before = self.alarms.get(given["name"])
+    alarm = _put(self, **given)
+    alarm.state_value = INSUFFICIENT
+    if before is not None:
+        for name in ("value", "reason", "reason_data", "updated_timestamp"):
+            setattr(alarm, f"state_{name}", getattr(before, f"state_{name}"))
+        alarm.history = before.history
+    return alarm
+
+
 def judge(
     values: Sequence[Value],
     *,
@@ -43,23 +64,25 @@ def judge(
     periods: int,
     to_alarm: int,
     missing: str,
-    is_new: bool = False,
 ) -> Verdict | None:
-    """What `values` of the last periods, the oldest first, mean; None: it stays as it is.
+    """What `values` of the evaluation range, the oldest first, mean; None: it stays as it is.
 
-    `is_new`: the alarm has not seen all its periods yet, so that what is missing means nothing.
+    What is missing counts only where there are fewer values than periods.
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarms-and-missing-data.html
     """
     breaches, words = COMPARISONS[comparison]
     real = [value for value in values if value is not None][-periods:]
-    gaps = 0 if len(real) == periods or is_new else periods - len(real)
-    if not real and (is_new or missing == "missing"):
-        return Verdict(
-            INSUFFICIENT, f"Insufficient Data: {gaps or periods} datapoints were unknown."
-        )
-    if not real and missing == "ignore":
-        return None
+    gaps = periods - len(real)
     over = [value for value in real if breaches(value, threshold)]
     counted = len(over) + (gaps if missing == "breaching" else 0)
+    if gaps and len(over) == len(real) and counted < to_alarm and missing != "notBreaching":
+        # Nothing says that it is well: one that has been over for long enough rings all the same.
+        if missing == "ignore":
+            return None
+        age = next((len(values) - n for n, each in enumerate(values) if each is not None), 0)
+        if age < to_alarm:
+            return Verdict(INSUFFICIENT, f"Insufficient Data: {gaps} datapoints were unknown.")
+        counted = to_alarm
     newest = real[-1] if real else None
     if not real:
         reason = f"no datapoints were received for {periods} periods and missing is {missing}"
@@ -82,9 +105,12 @@ def look(cloudwatch: CloudWatchBackend, series: Series, now: float) -> dict[str,
         if verdict is None:
             continue
         found[alarm.name] = verdict
-        if alarm.state_value != verdict.state or _is_unchecked(alarm):
+        before = alarm.state_value
+        if before != verdict.state or _is_unchecked(alarm):
             alarm.update_state(verdict.reason, "{}", verdict.state)
             del alarm.history[:-HISTORY_MAX]
+        if before != verdict.state:
+            notices.send(alarm, before)
     return found
 
 
@@ -123,7 +149,6 @@ def _verdict(alarm: Alarm, series: Series, now: float) -> Verdict | None:
         periods=periods,
         to_alarm=int(alarm.datapoints_to_alarm or periods),
         missing=alarm.treat_missing_data or "missing",
-        is_new=now - seconds(alarm.configuration_updated_timestamp) < period * (periods + 1),
     )
 
 

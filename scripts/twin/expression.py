@@ -1,13 +1,15 @@
-"""Metric math, as far as our alarms use it: one value at a time.
+"""Metric math, as far as our alarms use it: series in, one series out.
 
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html
 """
 
 import ast
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 Value = float | None  # None: no point in that minute
+Values = Sequence[Value]  # minute by minute, the oldest first
+Series = list[Value] | float  # a number alone holds for every minute
 
 ARITHMETIC: dict[type[ast.operator], Callable[[float, float], float]] = {
     ast.Add: operator.add,
@@ -30,7 +32,6 @@ OF_MANY: dict[str, Callable[[list[float]], float]] = {
     "SUM": sum,
     "MIN": min,
     "MAX": max,
-    "AVG": lambda values: sum(values) / len(values),
 }
 
 
@@ -45,61 +46,117 @@ class UnknownExpressionError(Exception):
         super().__init__(f"the local twin cannot evaluate {expression!r}")
 
 
-def evaluate(expression: str, values: Mapping[str, Value]) -> Value:
-    """The value of `expression` in one minute; None where a point is missing that it needs.
+def evaluate(expression: str, values: Mapping[str, Values]) -> list[Value]:
+    """The values of `expression` for those of its metrics, which are of equal length.
 
-    Raises `UnknownExpressionError`.
+    None where it has no point. Raises `UnknownExpressionError`.
     """
+    length = max((len(each) for each in values.values()), default=0)
     try:
-        return _value(ast.parse(expression, mode="eval").body, values)
+        tree = ast.parse(expression, mode="eval").body
+        found = _Math({id: list(each) for id, each in values.items()}, length).of(tree)
     except (SyntaxError, KeyError, TypeError, _UnknownPartError) as error:
         raise UnknownExpressionError(expression) from error
-    except (ArithmeticError, ValueError):
-        return None  # CloudWatch has no point where a division by zero would be
+    return found if isinstance(found, list) else [found] * length
 
 
-def _value(node: ast.expr, values: Mapping[str, Value]) -> Value:
-    match node:
-        case ast.Constant(value=int() | float() as number):
-            return float(number)
-        case ast.Name(id=name):
-            return values[name]
-        case ast.UnaryOp(op=ast.USub(), operand=operand):
-            found = _value(operand, values)
-            return None if found is None else -found
-        case ast.BinOp(left=left, op=op, right=right):
-            return _both(ARITHMETIC[type(op)], left, right, values)
-        case ast.Compare(left=left, ops=[op], comparators=[right]):
-            return _both(COMPARISONS[type(op)], left, right, values)
-        case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]):
-            return _call(name, arguments, values)
-    raise _UnknownPartError
+class _Math:
+    def __init__(self, values: Mapping[str, list[Value]], length: int) -> None:
+        self._values = values
+        self._minutes = range(length)
 
+    def of(self, node: ast.expr) -> Series:
+        match node:
+            case ast.Constant(value=int() | float() as number):
+                return float(number)
+            case ast.Name(id=name):
+                return self._values[name]
+            case ast.UnaryOp(op=ast.USub(), operand=operand):
+                return self._each(operator.neg, self.of(operand))
+            case ast.BinOp(left=left, op=op, right=right):
+                return self._both(ARITHMETIC[type(op)], self.of(left), self.of(right))
+            case ast.Compare(left=left, ops=[op], comparators=[right]):
+                return self._both(COMPARISONS[type(op)], self.of(left), self.of(right))
+            case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]):
+                return self._call(name, arguments)
+        raise _UnknownPartError
 
-def _both(
-    apply: Callable[[float, float], float], left: ast.expr, right: ast.expr,
-    values: Mapping[str, Value],
-) -> Value:  # fmt: skip
-    a, b = _value(left, values), _value(right, values)
-    return None if a is None or b is None else float(apply(a, b))
+    def _call(self, name: str, arguments: list[ast.expr]) -> Series:
+        match name, arguments:
+            case "IF", [condition, then, otherwise]:
+                return self._if(self.of(condition), self.of(then), self.of(otherwise))
+            case "FILL", [metric, ast.Name(id="REPEAT")]:
+                return self._repeat(self.of(metric))
+            case "FILL", [metric, filling]:
+                return self._fill(self.of(metric), self.of(filling))
+            case _, [ast.List(elts=elements)]:
+                return self._many(OF_MANY[name], [self.of(each) for each in elements])
+            case _, [one]:
+                return self._each(OF_ONE[name], self.of(one))
+        raise _UnknownPartError
 
+    def _at(self, series: Series, minute: int) -> Value:
+        return series[minute] if isinstance(series, list) else series
 
-def _call(name: str, arguments: list[ast.expr], values: Mapping[str, Value]) -> Value:
-    match name, arguments:
-        case "IF", [condition, then, otherwise]:
-            is_true = _value(condition, values)
-            chosen = None if is_true is None else (then if is_true else otherwise)
-            return None if chosen is None else _value(chosen, values)
-        case "FILL", [metric, filling]:
-            found = _value(metric, values)
-            return _value(filling, values) if found is None else found
-        case _, [ast.List(elts=elements)]:
-            of_many = OF_MANY[name]
-            found_many = [_value(one, values) for one in elements]
-            real = [each for each in found_many if each is not None]
-            return float(of_many(real)) if real else None
-        case _, [one]:
-            of_one = OF_ONE[name]
-            found = _value(one, values)
-            return None if found is None else float(of_one(found))
-    raise _UnknownPartError
+    def _each(self, apply: Callable[[float], float], series: Series) -> Series:
+        if not isinstance(series, list):
+            return apply(series)
+        return [None if each is None else float(apply(each)) for each in series]
+
+    def _both(self, apply: Callable[[float, float], float], left: Series, right: Series) -> Series:
+        """A series with a number has the series' points. Two series have those of either, and what
+        one of them lacks counts as 0."""
+        if not isinstance(left, list) and not isinstance(right, list):
+            return float(apply(left, right))
+        found: list[Value] = []
+        for minute in self._minutes:
+            a, b = self._at(left, minute), self._at(right, minute)
+            series = [each for each, of in ((a, left), (b, right)) if isinstance(of, list)]
+            if all(each is None for each in series):
+                found.append(None)
+                continue
+            try:
+                found.append(float(apply(a or 0.0, b or 0.0)))
+            except ArithmeticError:
+                found.append(None)  # no point where a division by zero would be
+        return found
+
+    def _if(self, condition: Series, then: Series, otherwise: Series) -> Series:
+        """No point without a condition. A true one gives 0 where `then` has none."""
+        found: list[Value] = []
+        for minute in self._minutes:
+            is_true = self._at(condition, minute)
+            if is_true is None:
+                found.append(None)
+            elif is_true:
+                found.append(self._at(then, minute) or 0.0)
+            else:
+                found.append(self._at(otherwise, minute))
+        return found
+
+    def _repeat(self, series: Series) -> Series:
+        """The last value before it; nothing before the first."""
+        if not isinstance(series, list):
+            return series
+        found: list[Value] = []
+        for each in series:
+            found.append(found[-1] if each is None and found else each)
+        return found
+
+    def _fill(self, series: Series, filling: Series) -> Series:
+        """A metric without a single point is none to fill."""
+        if not isinstance(series, list) or all(each is None for each in series):
+            return series
+        return [
+            self._at(filling, minute) if each is None else each
+            for minute, each in enumerate(series)
+        ]
+
+    def _many(self, apply: Callable[[list[float]], float], all_series: list[Series]) -> Series:
+        """Of what is there in each minute."""
+        found: list[Value] = []
+        for minute in self._minutes:
+            values = [self._at(each, minute) for each in all_series]
+            real = [each for each in values if each is not None]
+            found.append(float(apply(real)) if real else None)
+        return found

@@ -54,7 +54,8 @@ class Metrics:
             if service.status != "ACTIVE":
                 continue
             dimensions = {"ClusterName": service.cluster_name, "ServiceName": service.name}
-            used = [use for task in self._tasks(service) if (use := self._use(task, seen))]
+            tasks = list(self._tasks(service))
+            used = [use for task in tasks if (use := self._use(task, seen))]
             put(
                 self._backends.cloudwatch,
                 "AWS/ECS",
@@ -62,6 +63,8 @@ class Metrics:
                 + [("MemoryUtilization", dimensions, memory) for _, memory in used],
                 units={"CPUUtilization": "Percent", "MemoryUtilization": "Percent"},
             )
+            if not tasks:  # Container Insights says nothing of a service without a running ECS task
+                continue
             counts = {
                 "DesiredTaskCount": service.desired_count,
                 "RunningTaskCount": service.running_count,

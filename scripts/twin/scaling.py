@@ -43,6 +43,7 @@ class Scaling:
         self._said: set[str] = set()
         self._is_stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="scaling", daemon=True)
+        alarms.apply()
         tracking.apply()
         activities.apply()
 

@@ -45,12 +45,7 @@ class Series:
         expressions = [each for each in alarm.metric_data_queries if each.expression]
         if len(expressions) != 1:
             raise UnknownExpressionError(" and ".join(str(each.expression) for each in expressions))
-        return [
-            evaluate(
-                str(expressions[0].expression), {id: values[n] for id, values in known.items()}
-            )
-            for n in range(count)
-        ]
+        return evaluate(str(expressions[0].expression), known)
 
     def _values(
         self, key: Key, statistic: str, *, end: float, period: float, count: int

@@ -51,17 +51,22 @@ class Traffic:
         answered = sum(self._statuses.values())
         points: list[tuple[str, dict[str, str], float]] = [
             ("RequestCount", ours, self.requests),
-            ("HTTPCode_ELB_5XX_Count", ours, sum(self.refused.values())),
-            ("RejectedConnectionCount", ours, 0),
             ("RequestCountPerTarget", both, answered / max(healthy, 1)),
-            ("HealthyHostCount", both, healthy),
-            ("UnHealthyHostCount", both, unhealthy),
             *[
                 (f"HTTPCode_Target_{kind}_Count", both, count)
                 for kind, count in self._statuses.items()
             ],
             *[("TargetResponseTime", both, each) for each in _sample(sorted(self._seconds))],
+            # Only where there is one: without a target, or an error, a balancer says nothing.
+            *[(f"HTTPCode_ELB_{status}_Count", ours, n) for status, n in self.refused.items()],
         ]
+        if errors := sum(n for status, n in self.refused.items() if status >= 500):
+            points.append(("HTTPCode_ELB_5XX_Count", ours, errors))
+        if states:
+            points += [
+                ("HealthyHostCount", both, healthy),
+                ("UnHealthyHostCount", both, unhealthy),
+            ]
         self.requests, self._seconds = 0, []
         self.refused.clear()
         self._statuses.clear()

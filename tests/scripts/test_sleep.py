@@ -25,7 +25,15 @@ from scripts.sleep import (
 from service.contract import ProcessName
 from stacks.config import read_stage
 from tests.scripts.values import AT, SERVICE
-from tests.scripts.world import REGION, World, before, deployed, protected
+from tests.scripts.world import (
+    ALARMS,
+    REGION,
+    World,
+    alarms_that_tell,
+    before,
+    deployed,
+    protected,
+)
 
 API, WORKER = ProcessName.API, ProcessName.WORKER
 AWAKE = Autoscaling(Bounds(1, 4))
@@ -155,6 +163,7 @@ def test_a_stage_is_awake_when_its_load_balancer_has_a_healthy_target(
     run_sleep(world.aws, world.clock)
     with pytest.raises(OverdueError, match="the api gets no requests: no healthy target"):
         run_wake(Aws(world.aws.target), world.clock)
+    assert not alarms_that_tell() & set(ALARMS)
     capsys.readouterr()
 
     def sleep(seconds: float) -> None:
@@ -163,8 +172,10 @@ def test_a_stage_is_awake_when_its_load_balancer_has_a_healthy_target(
 
     run_wake(Aws(world.aws.target), replace(world.clock, sleep=sleep))
     assert capsys.readouterr().err.splitlines() == [
-        "  api: no healthy target: none is registered", "stage dev is awake."
-    ]  # fmt: skip
+        "  api: no healthy target: none is registered",
+        "  5 alarms are on again",
+        "stage dev is awake.",
+    ]
 
 
 def test_sleep_keeps_a_temporary_scale_from_waking_the_worker(world: World) -> None:

@@ -11,6 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from scripts import scale
+from scripts.alarms import Alarm
 from scripts.answer import print_json, print_screen
 from scripts.aws import Aws
 from scripts.balancer import TargetHealth, read_targets
@@ -291,6 +292,11 @@ HEALTH = Health(
     ),
     queue=QueueHealth(12, 34.4, 2, AT),
     acu=0.5,
+    alarms=(
+        Alarm("a", "api-errors", "ALARM", tells=True),
+        Alarm("b", "no-worker", "OK", tells=True),
+        Alarm("c", "no-metrics", "ALARM", tells=False),
+    ),
     stopped=tuple(
         last_stopped([replace(TASK, stopped=AT - timedelta(hours=1), stop_reason="[bold]Why")])
     ),
@@ -312,6 +318,7 @@ def test_one_screen_says_it_all(capsys: pytest.CaptureFixture[str]) -> None:
         "10.0.0.2:8000 unhealthy: Timed out",
         "queue backlog 12, oldest job 34 s, 2 workers alive, at 05:00:00",
         "database 0.5 ACU",
+        "alarms 1 of 2 ring: api-errors, 1 are off",
         "",
         "! look here",
         "",

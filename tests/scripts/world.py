@@ -24,8 +24,12 @@ from scripts.twin.agent.deployment import COMPLETED, FAILED, roll_back
 from scripts.twin.agent.record import RUNNING, STOPPED, ask_to_stop, protect
 from service.contract import ProcessName
 from stacks.config import Stage, read_stage
+from stacks.naming import Output, runbook_section
+from tests.scripts.twin.stand import client
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
+TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:alarms"
+ALARMS = ("ApiTasksMissing", "WorkerTasksMissing", "NoMetrics", "NoTarget", "ApiErrors")
 STEPS = ["PROVISIONING", "PENDING", "ACTIVATING", RUNNING]
 FAILURES = 3
 NOW = datetime(2026, 11, 22, 5, 0, tzinfo=UTC)
@@ -208,13 +212,41 @@ def deployed(
                 )
         put_stack(names.data_stack, {})
         put_stack(names.service_stack, outputs)
+        for id in ALARMS:
+            put_alarm(id, TOPIC)
+        put_alarm("Scaling", f"arn:aws:autoscaling:{REGION}:{ACCOUNT}:scalingPolicy:1")
+        put_alarm("OfAnotherApp", f"{TOPIC}-of-another-app")
         target = Target(settings, region=REGION)
         world = World(settings, Aws(target))
         world.settle()
         yield world
 
 
+def put_alarm(id: str, action: str) -> None:
+    """As a deploy writes it: with its actions on."""
+    client("cloudwatch").put_metric_alarm(
+        AlarmName=id,
+        AlarmDescription=f"Trouble. docs/runbook.md#{runbook_section(id)}",
+        AlarmActions=[action],
+        Namespace="Test",
+        MetricName=id,
+        Statistic="Sum",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=0,
+        ComparisonOperator="GreaterThanThreshold",
+    )
+
+
+def alarms_that_tell() -> set[str]:
+    """Those with their actions on."""
+    found = client("cloudwatch").describe_alarms()["MetricAlarms"]
+    return {each["AlarmName"] for each in found if each["ActionsEnabled"]}
+
+
 def put_stack(name: str, outputs: dict[str, str]) -> None:
+    if outputs:
+        outputs = {**outputs, Output.ALARM_TOPIC: TOPIC}
     body = {
         "Resources": {"Topic": {"Type": "AWS::SNS::Topic"}},
         "Outputs": {key: {"Value": value} for key, value in outputs.items()},

@@ -23,6 +23,7 @@ from stacks.config import read_stage
 from stacks.naming import Output
 from tests.conftest import ROOT
 from tests.ports import free_port
+from tests.stacks.rules.watch import wanted_alarms
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
 STAGE = read_stage("local")
@@ -191,7 +192,7 @@ def test_database_bucket_and_logs_are_as_synthesized(cloud: Cloud, outputs: dict
 def test_alarms_and_scaling_are_there(cloud: Cloud, outputs: dict[str, str]) -> None:
     alarms = cloud.client("cloudwatch").describe_alarms()["MetricAlarms"]
     told = [each for each in alarms if each["AlarmActions"] == [outputs[Output.ALARM_TOPIC]]]
-    assert len(told) == 19
+    assert len(told) == len(wanted_alarms(STAGE))
     assert all("docs/runbook.md#" in each["AlarmDescription"] for each in told)
     targets = cloud.client("application-autoscaling").describe_scalable_targets(
         ServiceNamespace="ecs"

@@ -44,6 +44,20 @@ CORNERS: dict[str, dict[str, object]] = {
         "egress": "endpoints",
         "email_from": "hello@example.com",
     },
+    "nothing runs": {
+        **dict.fromkeys(
+            (
+                "api_min_count",
+                "api_desired_count",
+                "worker_min_count",
+                "worker_desired_count",
+                "database_min_acu",
+            ),
+            0,
+        ),
+        "database_reader": True,
+    },
+    "a database of one size": {"database_min_acu": 2, "database_max_acu": 2},
     "given counts": {"worker_desired_count": 3, "api_desired_count": 2, "availability_zones": 3},
 }
 

@@ -21,22 +21,28 @@ OLD_JOBS = {
 @pytest.mark.parametrize(
     ("expression", "values", "expected"),
     [
-        ("IF(alive < 1, backlog, 0)", {"alive": 0.0, "backlog": 7.0}, 7),
-        ("IF(alive < 1, backlog, 0)", {"alive": 2.0, "backlog": 7.0}, 0),
-        ("IF(alive < 1, backlog, 0)", {"alive": None, "backlog": 7.0}, None),
-        ("desired - running", {"desired": 4.0, "running": 1.0}, 3),
-        ("desired - running", {"desired": 4.0, "running": None}, None),
-        ("IF(a + b >= 10, 100 * a / (a + b), 0)", {"a": 3.0, "b": 9.0}, 25),
-        ("IF(a + b >= 10, 100 * a / (a + b), 0)", {"a": 0.0, "b": 0.0}, 0),
-        ("a / b", {"a": 1.0, "b": 0.0}, None),
-        ("FILL(a, 5) * 2", {"a": None}, 10),
-        ("SUM([a, b])", {"a": 1.0, "b": None}, 1),
-        ("MAX([a, b]) - MIN([a, b])", {"a": 1.0, "b": 5.0}, 4),
-        ("-CEIL(a)", {"a": 1.2}, -2),
+        ("IF(alive < 1, backlog, 0)", {"alive": [0, 2], "backlog": [7, 7]}, [7, 0]),
+        ("IF(alive < 1, backlog, 0)", {"alive": [None, 0], "backlog": [7, None]}, [None, 0]),
+        ("IF(a, 5, b)", {"a": [1, 1, 0, 0, None], "b": [0, 0, 20, None, 20]},
+         [5, 5, 20, None, None]),
+        ("IF(a, b, 5)", {"a": [1, 1, 0, 0, None], "b": [30, None, 0, 0, 20]},
+         [30, 0, 5, 5, None]),
+        ("desired - running", {"desired": [4, 4, None], "running": [1, None, None]}, [3, 4, None]),
+        ("a < b", {"a": [1, None, None], "b": [None, 1, None]}, [0, 1, None]),
+        ("IF(a + b >= 10, 100 * a / (a + b), 0)", {"a": [3, 0], "b": [9, 0]}, [25, 0]),
+        ("a / b", {"a": [1, 1], "b": [0, None]}, [None, None]),
+        ("FILL(a, 5) * 2", {"a": [None, 1]}, [10, 2]),
+        ("FILL(a, 5)", {"a": [None, None]}, [None, None]),
+        ("FILL(a, b)", {"a": [None, 1], "b": [3, 4]}, [3, 1]),
+        ("FILL(a, REPEAT)", {"a": [None, 1, None, 3, None]}, [None, 1, 1, 3, 3]),
+        ("FILL(a, REPEAT) - a", {"a": [None, 2, None, 3, None]}, [None, 0, 2, 0, 3]),
+        ("SUM([a, b])", {"a": [1, None], "b": [None, None]}, [1, None]),
+        ("MAX([a, b]) - MIN([a, b])", {"a": [1], "b": [5]}, [4]),
+        ("-CEIL(a)", {"a": [1.2]}, [-2]),
     ],
-)
-def test_expression_has_the_value_that_cloudwatch_gives_it(
-    expression: str, values: dict[str, Value], expected: Value
+)  # fmt: skip
+def test_expression_has_the_values_that_cloudwatch_gives_it(
+    expression: str, values: dict[str, list[Value]], expected: list[Value]
 ) -> None:
     assert evaluate(expression, values) == expected
 
@@ -44,43 +50,55 @@ def test_expression_has_the_value_that_cloudwatch_gives_it(
 @pytest.mark.parametrize(
     "expression",
     ["ANOMALY_DETECTION_BAND(a, 2)", "a AND b", "nobody", "SEARCH('x', 'Sum')", "a.b", "a[0]",
-     "__import__('os')", "SUM(METRICS())"],
+     "__import__('os')", "SUM(METRICS())", "FILL(a, LINEAR)"],
 )  # fmt: skip
 def test_unknown_expression_is_named(expression: str) -> None:
     with pytest.raises(UnknownExpressionError, match="cannot evaluate"):
-        evaluate(expression, {"a": 1.0, "b": 2.0})
+        evaluate(expression, {"a": [1.0], "b": [2.0]})
+
+
+# The tables of https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarms-and-missing-data.html:
+# 0 is within, X over the threshold, - is missing. The states are those where what is missing is
+# missing, ignored (None: it stays), breaching, not breaching; three periods, five in the range.
+THREE_OF_THREE = {
+    "0-X-X": (OK, OK, OK, OK),
+    "0----": (OK, OK, OK, OK),
+    "-----": (INSUFFICIENT, None, ALARM, OK),
+    "0XX-X": (ALARM, ALARM, ALARM, ALARM),
+    "--X--": (ALARM, None, ALARM, OK),
+    "----X": (INSUFFICIENT, None, ALARM, OK),
+    "---X-": (INSUFFICIENT, None, ALARM, OK),
+    "X----": (ALARM, None, ALARM, OK),
+}
+TWO_OF_THREE = {
+    "0-X-X": (ALARM, ALARM, ALARM, ALARM),
+    "00X0X": (ALARM, ALARM, ALARM, ALARM),
+    "0-X--": (OK, OK, ALARM, OK),
+    "----0": (OK, OK, ALARM, OK),
+    "---X-": (ALARM, None, ALARM, OK),
+    "----X": (INSUFFICIENT, None, ALARM, OK),
+}
+TREATMENTS = ("missing", "ignore", "breaching", "notBreaching")
 
 
 @pytest.mark.parametrize(
-    ("values", "missing", "state"),
+    ("points", "to_alarm", "missing", "state"),
     [
-        ([None, 1, 1, 9, 9, 9], "missing", ALARM),
-        ([None, 9, 9, 9, 9, 1], "missing", OK),
-        ([9, 9, None, 9, None, None], "missing", ALARM),  # three real ones: gaps do not count
-        ([None, None, None, 9, None, 9], "notBreaching", OK),
-        ([None, None, None, 9, None, 9], "breaching", ALARM),
-        ([None] * 6, "missing", INSUFFICIENT),
-        ([None] * 6, "breaching", ALARM),
-        ([None] * 6, "notBreaching", OK),
+        (points, to_alarm, missing, state)
+        for to_alarm, table in ((3, THREE_OF_THREE), (2, TWO_OF_THREE))
+        for points, states in table.items()
+        for missing, state in zip(TREATMENTS, states, strict=True)
     ],
 )
-def test_alarm_goes_off_when_enough_periods_are_over_the_threshold(
-    values: list[Value], missing: str, state: str
+def test_alarm_takes_what_is_missing_as_cloudwatch_does(
+    points: str, to_alarm: int, missing: str, state: str | None
 ) -> None:
+    values: dict[str, Value] = {"0": 0.0, "X": 9.0, "-": None}
     verdict = judge(
-        values, comparison="GreaterThanThreshold", threshold=5, periods=3, to_alarm=3,
-        missing=missing,
+        [values[each] for each in points], comparison="GreaterThanThreshold", threshold=5,
+        periods=3, to_alarm=to_alarm, missing=missing,
     )  # fmt: skip
-    assert verdict is not None
-    assert verdict.state == state
-
-
-def test_alarm_may_stay_as_it_is_where_nothing_is_known() -> None:
-    given = {"comparison": "LessThanThreshold", "threshold": 1.0, "periods": 1, "to_alarm": 1}
-    assert judge([None] * 3, missing="ignore", **given) is None  # type: ignore[arg-type]
-    new = judge([None] * 3, missing="breaching", is_new=True, **given)  # type: ignore[arg-type]
-    assert new is not None
-    assert new.state == INSUFFICIENT
+    assert (verdict and verdict.state) == state
 
 
 def test_some_periods_of_several_are_enough_where_the_alarm_says_so() -> None:

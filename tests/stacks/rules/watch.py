@@ -5,6 +5,7 @@ from typing import Any
 
 from service.contract import METRIC_NAMESPACE, QUEUE_NAME, Metric, MetricDimension, ProcessName
 from stacks.checks import CONNECTION_SHARE, max_connections
+from stacks.config import Stage
 from tests.conftest import ROOT
 from tests.stacks.rules.data import is_the_key
 from tests.stacks.templates import Resource, Templates
@@ -17,16 +18,20 @@ SCALING_ALARMS = ("WorkerScaling",)
 BALANCER, TARGETS = "LoadBalancer", "LoadBalancer,TargetGroup"
 OURS = "App,Queue,Stage"
 
-# What each alarm watches, the threshold, minutes, out of how many, and what silence means.
+# What each alarm watches, the threshold, minutes, out of how many, and what silence means; None is
+# what `by_configuration` says.
 ALARMS = {
     "QueueOldestJobAge": (
         f"Moorage OldestJobAgeSeconds Maximum {OURS}", None, 5, 5, "notBreaching",
     ),
     "QueueNoWorker": (
         f"IF(alive < 1, backlog, 0); alive=Moorage WorkersAlive Maximum {OURS};"
-        f" backlog=Moorage Backlog Maximum {OURS}", 0, 5, 5, "notBreaching",
+        f" backlog=Moorage Backlog Maximum {OURS}", 0, None, None, "notBreaching",
     ),
-    "QueueNoMetrics": (f"Moorage WorkersAlive Maximum {OURS}", 0, 5, 5, "breaching"),
+    "QueueNoMetrics": (
+        f"FILL(spoken, REPEAT) - spoken; spoken=Moorage WorkersAlive SampleCount {OURS}",
+        0, 8, 10, "ignore",
+    ),
     "QueueDeadLetters": (f"Moorage DeadLetters Sum {OURS}", 0, 1, 1, "notBreaching"),
     "QueueFailedJobs": (
         "IF(failed + finished >= 10, 100 * failed / (failed + finished), 0);"
@@ -40,7 +45,12 @@ ALARMS = {
     "QueueListenAge": (f"Moorage ListenAgeSeconds Maximum {OURS}", 60, 3, 3, "notBreaching"),
     "QueueWrongCredentials": ("Moorage WrongCredentials-{prefix} Sum ", 100, 5, 5, "notBreaching"),
     "TrafficBalancerErrors": (
-        f"AWS/ApplicationELB HTTPCode_ELB_5XX_Count Sum {BALANCER}", 5, 3, 5, "notBreaching",
+        f"errors - nobody; errors=AWS/ApplicationELB HTTPCode_ELB_5XX_Count Sum {BALANCER};"
+        f" nobody=AWS/ApplicationELB HTTPCode_ELB_503_Count Sum {BALANCER}",
+        5, 3, 5, "notBreaching",
+    ),
+    "TrafficNoTarget": (
+        f"AWS/ApplicationELB HTTPCode_ELB_503_Count Sum {BALANCER}", 5, 3, 5, "notBreaching",
     ),
     "TrafficApiErrors": (
         f"AWS/ApplicationELB HTTPCode_Target_5XX_Count Sum {TARGETS}", 5, 3, 5, "notBreaching",
@@ -54,21 +64,12 @@ ALARMS = {
     "TrafficUnhealthyApi": (
         f"AWS/ApplicationELB UnHealthyHostCount Maximum {TARGETS}", 0, 5, 5, "notBreaching",
     ),
-    **{
-        f"Traffic{process.capitalize()}TasksMissing": (
-            "desired - running;"
-            " desired=ECS/ContainerInsights DesiredTaskCount Average ClusterName,ServiceName;"
-            " running=ECS/ContainerInsights RunningTaskCount Average ClusterName,ServiceName",
-            0, 5, 5, "breaching",
-        )
-        for process in (ProcessName.API, ProcessName.WORKER)
-    },
+    "TrafficApiTasksMissing": (None, 0, 12, 15, None),
+    "TrafficWorkerTasksMissing": (None, 0, 12, 15, None),
     "TrafficFirewallBlocks": (
         "AWS/WAFV2 BlockedRequests Sum Region,Rule,WebACL", 1000, 5, 5, "notBreaching",
     ),
-    "DatabaseDatabaseCapacity": (
-        "AWS/RDS ACUUtilization Maximum DBClusterIdentifier,Role", 90, 10, 10, "notBreaching",
-    ),
+    "DatabaseDatabaseCapacity": (None, 90, 10, 10, "notBreaching"),
     "DatabaseDatabaseConnections": (
         "AWS/RDS DatabaseConnections Maximum DBClusterIdentifier,Role", None, 5, 5, "notBreaching",
     ),
@@ -80,7 +81,12 @@ ALARMS = {
         1_000_000_000, 5, 5, "notBreaching",
     ),
     "DatabaseDatabaseReplicaLag": (
-        "AWS/RDS AuroraReplicaLagMaximum Maximum DBClusterIdentifier", 1000, 5, 5, "breaching",
+        "AWS/RDS AuroraReplicaLagMaximum Maximum DBClusterIdentifier", 1000, 5, 5, "notBreaching",
+    ),
+    "DatabaseDatabaseReaderGone": (
+        "FILL(spoken, REPEAT) - spoken;"
+        " spoken=AWS/RDS CPUUtilization SampleCount DBClusterIdentifier,Role",
+        0, 8, 10, "ignore",
     ),
 }  # fmt: skip
 
@@ -89,7 +95,7 @@ DIMENSIONS = {
     "LoadBalancer": "DoorBalancer",
     "TargetGroup": "DoorApi",
     "DBClusterIdentifier": "DatabaseCluster",
-    "Role": "WRITER",
+    "Role": "ER",  # WRITER or READER
     "Rule": "ALL",
     "Region": "AWS::Region",
     "ClusterName": "-cluster",
@@ -133,34 +139,64 @@ def alarms(templates: Templates) -> list[Resource]:
     return [each for each in templates.all(ALARM) if not each.id.startswith(SCALING_ALARMS)]
 
 
-def wanted_alarms(templates: Templates) -> set[str]:
+def wanted_alarms(stage: Stage) -> set[str]:
+    """Those that can mean something in this stage."""
     absent = set()
-    if not templates.stage.web_firewall:
+    if not stage.web_firewall:
         absent.add("TrafficFirewallBlocks")
-    if not templates.stage.database_reader:
-        absent.add("DatabaseDatabaseReplicaLag")
+    if not stage.database_reader:
+        absent |= {"DatabaseDatabaseReplicaLag", "DatabaseDatabaseReaderGone"}
+    if not stage.database_min_acu:
+        absent.add("DatabaseDatabaseReaderGone")
+    if not stage.api_min_count:
+        absent.add("TrafficNoTarget")
+    if not stage.api_min_count and not stage.worker_min_count:
+        absent.add("QueueNoMetrics")
     return set(ALARMS) - absent
+
+
+def by_configuration(stage: Stage) -> dict[str, dict[str, Any]]:
+    """What of an alarm depends on the stage: silence is trouble only where one must run."""
+    load = "CPU" if stage.database_min_acu > 0.9 * stage.database_max_acu else "ACU"
+    patience = 5 if stage.worker_min_count else 10
+    found: dict[str, dict[str, Any]] = {
+        "QueueOldestJobAge": {"threshold": 5 * stage.worker_age_target_seconds},
+        "QueueNoWorker": {"minutes": patience, "of": patience},
+        "DatabaseDatabaseConnections": {
+            "threshold": int(CONNECTION_SHARE * max_connections(stage))
+        },
+        "DatabaseDatabaseCapacity": {
+            "watched": f"AWS/RDS {load}Utilization Maximum DBClusterIdentifier,Role"
+        },
+    }
+    for process, least in (("Api", stage.api_min_count), ("Worker", stage.worker_min_count)):
+        of = "Average ClusterName,ServiceName"
+        found[f"Traffic{process}TasksMissing"] = {
+            "watched": f"{'FILL(wanted, REPEAT)' if least else 'wanted'} - there;"
+            f" there=ECS/ContainerInsights RunningTaskCount {of};"
+            f" wanted=ECS/ContainerInsights DesiredTaskCount {of}",
+            "missing": "ignore" if least else "notBreaching",
+        }
+    return found
 
 
 def every_alarm_is_there_and_as_sharp_as_written(templates: Templates) -> None:
     """FACTS 7: thresholds, times and the meaning of silence."""
     found = {name(each): each for each in alarms(templates)}
-    assert set(found) == wanted_alarms(templates)
-    configured = {
-        "QueueOldestJobAge": 5 * templates.stage.worker_age_target_seconds,
-        "DatabaseDatabaseConnections": int(CONNECTION_SHARE * max_connections(templates.stage)),
-    }
+    assert set(found) == wanted_alarms(templates.stage)
+    configured = by_configuration(templates.stage)
+    names = ("watched", "threshold", "minutes", "of", "missing")
     for id, alarm in found.items():
-        watched, threshold, minutes, of, missing = ALARMS[id]
-        assert source(alarm) == watched.format(prefix=templates.stage.names.prefix), id
-        if threshold is None:
-            threshold = configured[id]
-        assert alarm.get("Threshold") == threshold, id
-        assert alarm.get("DatapointsToAlarm") == minutes, id
-        assert alarm.get("EvaluationPeriods") == of, id
-        assert alarm.get("TreatMissingData") == missing, id
-        direction = "LessThanThreshold" if id == "QueueNoMetrics" else "GreaterThanThreshold"
-        assert alarm.get("ComparisonOperator") == direction, id
+        wanted = dict(zip(names, ALARMS[id], strict=True)) | configured.get(id, {})
+        prefix = templates.stage.names.prefix
+        assert source(alarm) == wanted["watched"].format(prefix=prefix), id
+        assert alarm.get("Threshold") == wanted["threshold"], id
+        assert alarm.get("DatapointsToAlarm") == wanted["minutes"], id
+        assert alarm.get("EvaluationPeriods") == wanted["of"], id
+        assert alarm.get("TreatMissingData") == wanted["missing"], id
+        assert alarm.get("ComparisonOperator") == "GreaterThanThreshold", id
+        if "'Role'" in (whole := str(alarm.properties)):
+            assert ("'READER'" in whole) is (id == "DatabaseDatabaseReaderGone"), id
         periods = re.findall(r"'Period': (\d+)", str(alarm.properties))
         assert periods, id
         assert set(periods) == {"60"}, id
@@ -234,7 +270,8 @@ def trouble_without_a_metric_is_told_too(templates: Templates) -> None:
     topic = {"Ref": templates.one(TOPIC).id}
     rules = {name(each): each for each in templates.all("AWS::Events::Rule")}
     assert set(rules) == {
-        "TrafficDeploymentFailed", "TrafficOutOfMemory", "TrafficExecuteCommand",
+        "TrafficDeploymentFailed", "TrafficTasksDoNotStart", "TrafficOutOfMemory",
+        "TrafficExecuteCommand",
     }  # fmt: skip
     whole = {"detail": "$.detail"}
     for id, rule in rules.items():
@@ -250,11 +287,15 @@ def trouble_without_a_metric_is_told_too(templates: Templates) -> None:
     failed = rules["TrafficDeploymentFailed"].get("EventPattern")
     assert failed["detail"] == {"eventName": ["SERVICE_DEPLOYMENT_FAILED"]}
     assert failed["detail-type"] == ["ECS Deployment State Change"]
+    impaired = rules["TrafficTasksDoNotStart"].get("EventPattern")
+    assert impaired["detail"] == {"eventName": ["SERVICE_TASK_START_IMPAIRED"]}
+    assert impaired["detail-type"] == ["ECS Service Action"]
     names = templates.stage.names
-    for service, arn in zip(
-        (ProcessName.API, ProcessName.WORKER), failed["resources"], strict=True
-    ):
-        assert f":service/{names.cluster}/{names.service(service)}" in str(arn)
+    for event in (failed, impaired):
+        for service, arn in zip(
+            (ProcessName.API, ProcessName.WORKER), event["resources"], strict=True
+        ):
+            assert f":service/{names.cluster}/{names.service(service)}" in str(arn)
     assert rules["TrafficOutOfMemory"].get("EventPattern")["detail-type"] == [
         "ECS Task State Change"
     ]
