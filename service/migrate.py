@@ -12,12 +12,28 @@ from pathlib import Path
 import asyncpg
 import structlog
 
-from service.db import CONNECT_TIMEOUT_SECONDS, Password
+from service.db import CONNECT_TIMEOUT_SECONDS, UNAVAILABLE, Password
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 LOCK_KEY = 0x6D6F6F72  # "moor": any constant of ours
 LOCK_WAIT_SECONDS = 60  # behind another migration that is being applied
 STATEMENT_TIMEOUT_SECONDS = 300
+
+COLUMNS = {"version": "integer", "name": "text", "checksum": "text"}  # of our schema_migrations
+ELSEWHERE = (
+    "nothing was changed. Give Moorage a database of its own, or a schema of its own: "
+    "CREATE SCHEMA moorage, and end DATABASE_URL with ?options=-c%20search_path%3Dmoorage"
+)
+# Another program's table, or one with our name and other columns.
+TAKEN = (
+    asyncpg.DuplicateTableError,
+    asyncpg.DuplicateObjectError,
+    asyncpg.DuplicateFunctionError,
+    asyncpg.DuplicateColumnError,
+    asyncpg.UndefinedColumnError,
+    asyncpg.WrongObjectTypeError,
+    asyncpg.DatatypeMismatchError,
+)
 
 log = structlog.stdlib.get_logger("migrate")
 
@@ -58,7 +74,8 @@ async def migrate(
     """Apply what is missing, all of it or nothing; the names of what was applied.
 
     A database that is newer than the files is left alone: an older image runs beside a newer one
-    during a rollout and after a rollback. Raises `MigrationError` where an applied file changed.
+    during a rollout and after a rollback. Raises `MigrationError` where an applied file changed,
+    or something of another program stands in the way.
     """
     migrations = read_migrations(folder)
     connection: asyncpg.Connection = await asyncpg.connect(
@@ -78,15 +95,17 @@ async def migrate(
         async with connection.transaction():
             # Bound to the transaction: a killed migration leaves neither lock nor half a table.
             await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK_KEY)
-            await connection.execute(
+            await _apply(
+                connection,
+                "the table schema_migrations",
                 "CREATE TABLE IF NOT EXISTS schema_migrations ("
                 " version INT PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL,"
-                " applied_at TIMESTAMPTZ NOT NULL DEFAULT now())"
+                " applied_at TIMESTAMPTZ NOT NULL DEFAULT now())",
             )
             missing = _missing(migrations, await _applied(connection))
             for migration in missing:
                 log.debug("applying", migration=migration.name)
-                await connection.execute(migration.sql)
+                await _apply(connection, f"{migration.name}.sql", migration.sql)
                 await connection.execute(
                     "INSERT INTO schema_migrations (version, name, checksum) VALUES ($1, $2, $3)",
                     migration.version,
@@ -101,8 +120,34 @@ async def migrate(
 async def _applied(connection: asyncpg.Connection) -> dict[int, asyncpg.Record]:
     if await connection.fetchval("SELECT to_regclass('schema_migrations')") is None:
         return {}
-    rows = await connection.fetch("SELECT version, name, checksum FROM schema_migrations")
+    columns = await connection.fetch(
+        "SELECT attname::text AS name, atttypid::regtype::text AS type FROM pg_attribute"
+        " WHERE attrelid = to_regclass('schema_migrations') AND attnum > 0 AND NOT attisdropped"
+    )
+    found = {row["name"]: row["type"] for row in columns}
+    if not COLUMNS.items() <= found.items():
+        raise MigrationError(
+            "the table schema_migrations is another program's: it has the columns "
+            f"{', '.join(sorted(found))}; {ELSEWHERE}"
+        )
+    try:
+        rows = await connection.fetch("SELECT version, name, checksum FROM schema_migrations")
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise MigrationError(f"{error}; {ELSEWHERE}") from None
     return {row["version"]: row for row in rows}
+
+
+async def _apply(connection: asyncpg.Connection, name: str, sql: str) -> None:
+    try:
+        await connection.execute(sql)
+    except UNAVAILABLE:
+        raise
+    except TAKEN as error:
+        raise MigrationError(
+            f"{name}: {error}: it is another program's, or was made by hand; {ELSEWHERE}"
+        ) from None
+    except asyncpg.PostgresError as error:
+        raise MigrationError(f"{name}: {error}; nothing was changed") from error
 
 
 def _missing(migrations: list[Migration], applied: dict[int, asyncpg.Record]) -> list[Migration]:

@@ -18,6 +18,14 @@ from service.queue.base import JobQueue, TableQueue
 NEWEST_MIGRATION = len(read_migrations())
 READY_SECONDS = 2.0  # below the load balancer's own limit, so that its log shows our reason
 
+_FOREIGN = "the table schema_migrations is another program's"
+REASONS: dict[type[Exception], str] = {
+    asyncpg.UndefinedTableError: "the migrations have not run",
+    asyncpg.UndefinedColumnError: _FOREIGN,
+    asyncpg.DataError: _FOREIGN,
+    asyncpg.CannotCoerceError: _FOREIGN,
+}
+
 log = structlog.stdlib.get_logger("api")
 
 
@@ -91,15 +99,16 @@ async def _reason(pool: asyncpg.Pool) -> str | None:
     try:
         async with asyncio.timeout(READY_SECONDS):
             row = await pool.fetchrow(
-                "SELECT max(version) AS version,"
+                "SELECT max(version::int) AS version,"
                 " current_setting('transaction_read_only')::bool AS read_only"
                 " FROM schema_migrations"
             )
     except TimeoutError:
         return f"no answer within {READY_SECONDS:g} s"
-    except asyncpg.UndefinedTableError:
-        return "the migrations have not run"
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        for kind, reason in REASONS.items():
+            if isinstance(error, kind):
+                return reason
         return f"no connection ({type(error).__name__})"
     assert row is not None
     if row["read_only"]:

@@ -14,7 +14,7 @@ from litestar.response import ServerSentEvent
 from saq import Status
 
 from service.api.errors import ENQUEUE_HANDLERS
-from service.api.events import Watch, stream
+from service.api.events import ENDED, Watch, stream
 from service.api.job_views import (
     BadStatusName,
     FailedJobs,
@@ -195,7 +195,10 @@ async def cancel_job(key: FromPath[str], queue: NamedDependency[JobQueue]) -> Jo
     record = await _find(queue, key)
     job = await queue.job(record.key)
     if job is None:
-        raise JobStateError(record.key, record.status, "only a live job can be cancelled")
+        why = "only a live job can be cancelled"
+        if record.status not in ENDED:
+            why = "its row is gone from the queue, and a worker closes its history within minutes"
+        raise JobStateError(record.key, record.status, why)
     await queue.abort(job, "cancelled through the API")
     return JobChanged(record.key, job.status.value)
 

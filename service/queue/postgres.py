@@ -369,6 +369,8 @@ class PostgresQueue(TableQueue):
         """Delete ended jobs and history past their time, a thousand rows a statement; how many."""
         for row in await self.fetch(sql.RECOVER_FROM_STOCK, self.name):
             log.warning("took a job from a dead SAQ worker", job_key=row["key"])
+        for row in await self.fetch(sql.CLOSE_LOST, self.name):
+            log.error("a job's row is gone", job_key=row["key"])
         deleted = 0
         for statement in (sql.PRUNE_JOBS, sql.PRUNE_HISTORY, sql.PRUNE_WORKERS, sql.PRUNE_STATS):
             while gone := len(await self.fetch(statement)):

@@ -18,6 +18,7 @@ SUSPECT_CRASHES = CRASHES_MAX - 1
 NEWCOMER_SECONDS = 8.0
 KEEP_FAILED_SECONDS = 14 * 24 * 3600  # failed and aborted jobs stay at least this long
 HISTORY_DAYS = 90
+LOST_ROWS = 10_000  # the newest of the history that are looked through for lost jobs
 PRUNE_ROWS = 1000
 PROMOTE_ROWS = 1000
 COUNT_MAX = 100_000  # counting further would cost the database more than the figure is worth
@@ -265,6 +266,20 @@ DELETE FROM saq_jobs WHERE key IN (
     SELECT key FROM saq_jobs WHERE status IN {ENDED} AND expire_at <= {NOW}
     LIMIT {PRUNE_ROWS} FOR UPDATE SKIP LOCKED)
 RETURNING 1
+"""
+# $1 queue: history that says a job is not over and whose row is gone, after a restore of one table
+# or a change past the triggers. A schedule would wait for such a job for ever.
+CLOSE_LOST = f"""
+UPDATE background_jobs b
+SET status = 'aborted', finished_at = now(), is_bad = TRUE,
+    error = 'its row was gone while it was ' || b.status
+WHERE b.id IN (
+    SELECT id FROM (SELECT id, key, finished_at, created_at FROM background_jobs
+                    WHERE queue = $1 ORDER BY id DESC LIMIT {LOST_ROWS}) AS newest
+    WHERE finished_at IS NULL AND created_at < now() - interval '1 minute'
+      AND NOT EXISTS (SELECT FROM saq_jobs j
+                      WHERE j.key = newest.key AND j.background_job_id = newest.id))
+RETURNING b.key
 """
 PRUNE_HISTORY = f"""
 DELETE FROM background_jobs WHERE id IN (

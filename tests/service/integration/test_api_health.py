@@ -87,11 +87,20 @@ async def test_without_its_database_the_api_lives_answers_503_and_recovers(
 def test_ready_waits_for_the_migrations(empty_database: str, tmp_path: object) -> None:
     processes = Processes(empty_database, tmp_path)  # type: ignore[arg-type]
     try:
-        with start_api(processes).client() as http:
+        api = start_api(processes)
+        with api.client() as http:
             ready = http.get("/health/ready")
             assert ready.status_code == 503
             assert ready.json()["parts"]["queue"] == "the migrations have not run"
             assert http.post("/queue/example", json={"message": "a"}).status_code == 503
+            for columns in ("version TIMESTAMP", "other INT"):
+                api.sql(f"CREATE TABLE schema_migrations ({columns})")
+                ready = http.get("/health/ready")
+                assert ready.status_code == 503
+                assert ready.json()["parts"]["queue"].endswith("is another program's")
+                api.sql("DROP TABLE schema_migrations")
+            api.sql("CREATE TABLE schema_migrations AS SELECT '20240101120000' AS version")  # Rails
+            assert "another program" in http.get("/health/ready").json()["parts"]["queue"]
     finally:
         processes.stop_all()
 

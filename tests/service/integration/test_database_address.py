@@ -93,9 +93,13 @@ async def test_an_api_whose_worker_cannot_renew_its_lease_is_not_ready(
             await locker.execute("LOCK TABLE queue_workers IN ACCESS EXCLUSIVE MODE")
             api = start_api(processes, WORKER_MODE="in-process")
             with api.client() as http:
-                answer = await asyncio.to_thread(http.get, "/health/ready")
-                assert answer.status_code == 503
-                assert "lease" in answer.json()["parts"]["queue"]
+
+                def says_why() -> bool:
+                    answer = http.get("/health/ready")
+                    assert answer.status_code == 503
+                    return "lease" in answer.json()["parts"]["queue"]
+
+                await until(says_why, what="the reason")
         with api.client() as http:
             await until(lambda: http.get("/health/ready").status_code == 200, what="ready")
     finally:

@@ -12,7 +12,7 @@ import pytest
 from saq.queue.postgres import PostgresQueue as StockQueue
 
 from service.migrate import MIGRATIONS, MigrationError, migrate, read_migrations
-from tests.conftest import ROOT
+from tests.conftest import ROOT, Processes, exit_status
 
 NAMES = [migration.name for migration in read_migrations()]
 
@@ -43,11 +43,80 @@ async def test_failing_migration_leaves_nothing_behind(empty_database: str, fold
     (folder / f"{len(NAMES) + 1:04}_break_things.sql").write_text(
         "CREATE TABLE half (); SELECT 1/0;"
     )
-    with pytest.raises(asyncpg.DivisionByZeroError):
+    with pytest.raises(MigrationError, match="division by zero; nothing was changed"):
         await migrate(empty_database, folder)
     tables = await _fetch(empty_database, "SELECT 1 FROM pg_tables WHERE schemaname = 'public'")
     assert tables == []
     assert await migrate(empty_database) == NAMES
+
+
+FOREIGN = {
+    "Rails": "CREATE TABLE schema_migrations (version VARCHAR PRIMARY KEY);"
+    " INSERT INTO schema_migrations VALUES ('20240101120000')",
+    "golang-migrate": "CREATE TABLE schema_migrations (version BIGINT PRIMARY KEY, dirty BOOLEAN);"
+    " INSERT INTO schema_migrations VALUES (20240101120000, FALSE)",
+    "Ecto": "CREATE TABLE schema_migrations (version BIGINT PRIMARY KEY, inserted_at TIMESTAMP)",
+    "dbmate, a view": "CREATE VIEW schema_migrations AS SELECT 'x'::text AS version",
+    "our columns of other types": "CREATE TABLE schema_migrations"
+    " (version TEXT, name TEXT, checksum TEXT)",
+    "a table of jobs": "CREATE TABLE background_jobs (id INT)",
+    "a table of workers": "CREATE TABLE queue_workers (id INT)",
+    "a table of feeds": "CREATE TABLE feeds (id INT)",
+    "other columns than SAQ's": "CREATE TABLE saq_jobs (id INT)",
+    "a view for a table": "CREATE VIEW saq_jobs AS SELECT 1 AS key",
+    "a function": "CREATE FUNCTION saq_job_time(scheduled BIGINT) RETURNS TIMESTAMPTZ"
+    " LANGUAGE sql AS 'SELECT now()'",
+    "an index": "CREATE TABLE mine (a INT); CREATE INDEX background_jobs_key_idx ON mine (a)",
+}
+
+
+@pytest.mark.parametrize("statement", FOREIGN.values(), ids=FOREIGN)
+async def test_what_another_program_has_is_said_in_a_sentence_and_left_alone(
+    empty_database: str, statement: str
+) -> None:
+    everything = (
+        "SELECT c.relname, a.attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid"
+        " WHERE c.relnamespace = 'public'::regnamespace ORDER BY 1, 2"
+    )
+    connection = await asyncpg.connect(empty_database)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+    before = await _fetch(empty_database, everything)
+    with pytest.raises(MigrationError, match=r"nothing was changed\. Give Moorage"):
+        await migrate(empty_database)
+    assert await _fetch(empty_database, everything) == before
+
+
+async def test_beside_another_program_a_schema_of_its_own_will_do(empty_database: str) -> None:
+    connection = await asyncpg.connect(empty_database)
+    try:
+        await connection.execute(FOREIGN["Rails"])
+        await connection.execute("CREATE SCHEMA moorage")
+    finally:
+        await connection.close()
+    own = f"{empty_database}&options=-c%20search_path%3Dmoorage"
+    assert await migrate(own) == NAMES
+    assert await migrate(own) == []
+
+
+async def test_a_database_where_nothing_may_be_made_is_said(
+    empty_database: str, processes: Processes
+) -> None:
+    connection = await asyncpg.connect(empty_database)
+    try:
+        await connection.execute("CREATE ROLE guest_of_migrate LOGIN")
+        await connection.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+        guest = empty_database.replace("postgres:@", "guest_of_migrate:@")
+        child = processes.start("migrate", DATABASE_URL=guest)
+        assert await exit_status(child, 20) == 1
+        said = processes.log(child)
+        assert "permission denied for schema public; nothing was changed" in said
+        assert "Traceback" not in said
+    finally:
+        await connection.execute("DROP ROLE guest_of_migrate")
+        await connection.close()
 
 
 async def test_applied_file_that_changed_is_refused(database: str, folder: Path) -> None:

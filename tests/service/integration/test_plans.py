@@ -21,6 +21,7 @@ MORE_PAGES = {
     "statements.STATS": 5 * ROWS,  # counts up to a hundred thousand of each kind
     "statements.PROMOTE": 25_000,  # moves a thousand rows, and the history of each
     "statements.ITERATE": 6_000,  # skips what has another status, by key
+    "statements.CLOSE_LOST": 8_000,  # the newest ten thousand, and each open one's row
     "statements.PRUNE_HISTORY": 1_500,  # the oldest thousand
     "history.UNFINISHED": 2_000,  # the newest ten thousand
     "sqs.UNSENT": 3 * ROWS,  # each waiting job, until a hundred have no message
@@ -60,6 +61,7 @@ ARGUMENTS: dict[str, list[Any]] = {
     "statements.IS_SUPERSEDED": ["w", "release", 3],
     "statements.LEAVE": ["v", "default"],
     "statements.RECOVER_FROM_STOCK": ["default"],
+    "statements.CLOSE_LOST": ["default"],
     "statements.CLEAR": ["default", "failed", None, 10],
     "statements.KEPT": ["default", "failed", "sleep", 10],
     "statements.GET": ["default", ["queued7", "complete7"]],
