@@ -50,7 +50,10 @@ synth: setup cdk ## the templates of every stage, into cdk.out; no network, no c
 	done
 
 diff: setup cdk ## what a deploy would change: make diff STAGE=prod (needs credentials)
-	@$(CDK) diff --all --no-notices --method=template -c stage=$(STAGE) $(ARGS)
+	@[ $(STAGE) != local ] || [ -f .moorage/twin/env ] || \
+		{ echo "error: the local twin does not run; \`make up\` starts it" >&2; exit 1; }
+	@[ $(STAGE) != local ] || . .moorage/twin/env; \
+	$(CDK) diff --all --no-notices --method=template -c stage=$(STAGE) $(ARGS)
 
 faults: setup ## the fault list on real processes, half an hour (ARGS="-k F12" for one row)
 	@$(PY) -m tests.faults $(ARGS)

@@ -10,7 +10,6 @@ from typing import Any
 
 from scripts.errors import NotDeployedError
 
-CDK_OUT = Path(__file__).parent.parent / "cdk.out"
 SUB = re.compile(r"\$\{([^!}][^}]*)\}")
 
 

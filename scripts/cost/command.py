@@ -1,5 +1,6 @@
 """`moor cost`: what a stage costs in a month."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -9,12 +10,17 @@ from scripts.answer import print_json, print_table, say
 from scripts.cost.estimate import Estimate, estimate
 from scripts.cost.prices import read_prices
 from scripts.options import DEFAULT_STAGE, JsonOption, StageOption
-from scripts.template import CDK_OUT, read_template
+from scripts.synthesis import synthesized
+from scripts.target import find_stage
+from scripts.template import read_template
+from service.contract import LOCAL_STAGE
 
 TemplateOption = Annotated[
     Path | None,
     typer.Option(
-        "--template", help="A folder of the CDK; without it cdk.out/STAGE.", metavar="FOLDER"
+        "--template",
+        help="A folder of the CDK (cdk.out/dev) instead of stages.toml and the code as they are.",
+        metavar="FOLDER",
     ),
 ]
 
@@ -25,7 +31,18 @@ def cost(
     as_json: JsonOption = False,
 ) -> None:
     """What a stage costs in a month, from its template: no account needed."""
-    found = estimate(read_template(template or CDK_OUT / stage), read_prices())
+    if template is None and stage == LOCAL_STAGE:
+        if as_json:
+            print_json({"items": [], "at_rest": 0, "at_most": 0})
+        say(
+            "Stage local runs on this machine and costs nothing; `moor cost --stage dev` is what "
+            "a stage on AWS costs."
+        )
+        return None
+    # Without a certificate prod cannot be deployed; it costs the same.
+    keys = {} if find_stage(stage).is_https else {"allow_http": "true"}
+    with nullcontext(template) if template else synthesized(stage, **keys) as folder:
+        found = estimate(read_template(folder), read_prices())
     if as_json:
         sums = {"at_rest": found.at_rest, "at_most": found.at_most}
         return print_json(vars(found) | sums)

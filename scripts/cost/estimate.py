@@ -12,6 +12,10 @@ from service.contract import Metric
 # Each policy of target tracking keeps an alarm on either side.
 # https://docs.aws.amazon.com/autoscaling/application/userguide/application-auto-scaling-target-tracking.html
 TRACKING_ALARMS = 2
+# What Container Insights writes on Fargate: of CPU, memory, network and storage ten for a cluster,
+# for each ECS service and for each family of task definitions, and counts of the first two.
+# https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Container-Insights-metrics-ECS.html
+INSIGHTS_OF_CLUSTER, INSIGHTS_OF_SERVICE, INSIGHTS_OF_FAMILY = 12, 15, 10
 
 
 @dataclass(frozen=True)
@@ -151,6 +155,28 @@ def _watching(template: Template, prices: Prices) -> Iterator[Item]:
     if template.all("AWS::ECS::Service"):
         metrics += len(Metric)  # of the one queue
     yield from _counted("metric of our own", metrics, prices["metric"].monthly)
+    yield from _insights(template, prices)
+
+
+def _insights(template: Template, prices: Prices) -> Iterator[Item]:
+    """Nothing is written, and paid, for an ECS service of which nothing runs."""
+    clusters = sum(
+        setting.get("Name") == "containerInsights" and setting.get("Value") != "disabled"
+        for cluster in template.all("AWS::ECS::Cluster")
+        for setting in cluster.properties.get("ClusterSettings", ())
+    )
+    if not clusters:
+        return
+    found = list(fleets(template))
+    for what, of_cluster, of_each in (
+        ("of the cluster and its ECS services", INSIGHTS_OF_CLUSTER, INSIGHTS_OF_SERVICE),
+        ("of the task definitions", 0, INSIGHTS_OF_FAMILY),
+    ):
+        most = clusters * of_cluster + len(found) * of_each
+        running = sum(fleet.least > 0 for fleet in found)
+        least = (clusters * of_cluster if running else 0) + running * of_each
+        each = prices["metric"].monthly
+        yield Item(f"Container Insights, {most} metrics {what}", least * each, most * each)
 
 
 def _counted(what: str, count: int, monthly: float) -> Iterator[Item]:

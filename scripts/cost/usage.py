@@ -18,22 +18,48 @@ def usage_notes(template: Template, prices: Prices) -> Iterator[str]:
             f"Aurora: {_each(prices, 'aurora_storage')} of storage, "
             f"{_each(prices, 'aurora_io')}; backups beyond the size of the database"
         )
+    yield from _above_the_minimum(template, prices)
     if template.all("AWS::EC2::NatGateway"):
-        yield f"NAT gateways: {_each(prices, 'nat_gateway_gb')}"
+        yield f"NAT gateways: {_each(prices, 'nat_gateway_gb')} that goes through them"
     if groups := template.all("AWS::Logs::LogGroup"):
         flow = ", flow logs among them" if template.all("AWS::EC2::FlowLog") else ""
-        yield f"{len(groups)} log groups{flow}: {_each(prices, 'log_gb')}"
-    if any(
-        setting.get("Name") == "containerInsights" and setting.get("Value") != "disabled"
-        for cluster in template.all("AWS::ECS::Cluster")
-        for setting in cluster.properties.get("ClusterSettings", ())
-    ):
-        yield f"Container Insights: {_each(prices, 'metric')} for each of its metrics"
+        yield (
+            f"{len(groups)} log groups{flow}, and those that Container Insights and enhanced "
+            f"monitoring make: {_each(prices, 'log_gb')}"
+        )
     if template.all("AWS::WAFv2::WebACL"):
         yield f"web firewall: {_each(prices, 'firewall_requests')}"
     if buckets := template.all("AWS::S3::Bucket"):
         yield f"{len(buckets)} buckets: what they store and how often they are asked"
-    yield "traffic to the internet; calls of KMS, Secrets Manager and SNS"
+    yield "traffic to the internet and between zones"
+    yield "calls of KMS, Secrets Manager, SNS and CloudWatch; images in ECR"
+
+
+def _above_the_minimum(template: Template, prices: Prices) -> Iterator[str]:
+    """What asks something of a database all the time, so that it may never rest at its minimum."""
+    instances = template.all("AWS::RDS::DBInstance")
+    clusters = template.all("AWS::RDS::DBCluster")
+    watchers = [
+        name
+        for name, found, key in (
+            ("Performance Insights", instances, "EnablePerformanceInsights"),
+            ("enhanced monitoring", [*clusters, *instances], "MonitoringInterval"),
+            ("log export", clusters, "EnableCloudwatchLogsExports"),
+        )
+        if any(each.properties.get(key) for each in found)
+    ]
+    smallest = [
+        scaling["MinCapacity"]
+        for cluster in clusters
+        if (scaling := cluster.properties.get("ServerlessV2ScalingConfiguration"))
+    ]
+    if watchers and smallest:
+        step = prices["aurora_acu"].monthly / 2
+        yield (
+            f"Aurora above its minimum of {min(smallest):g} ACU: {', '.join(watchers)} ask "
+            f"something of it all the time; half an ACU more is {step:.2f} USD a month for each "
+            "instance"
+        )
 
 
 def _each(prices: Prices, key: str) -> str:

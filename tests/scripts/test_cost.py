@@ -103,6 +103,43 @@ def test_an_alarm_on_an_expression_costs_each_of_its_metrics() -> None:
     assert found.at_rest == pytest.approx(0.30)
 
 
+def test_container_insights_costs_its_metrics_while_something_runs() -> None:
+    setting = {"Name": "containerInsights", "Value": "enabled"}
+    cluster = {"C": {"Type": "AWS::ECS::Cluster", "Properties": {"ClusterSettings": [setting]}}}
+
+    def cost(found: Estimate) -> tuple[float, float]:
+        items = [item for item in found.items if "Container Insights" in item.what]
+        return sum(item.at_rest for item in items), sum(item.at_most for item in items)
+
+    whole = (12 + 15 + 10) * 0.30
+    assert cost(of(**worker(), **cluster)) == pytest.approx((whole, whole))
+    assert cost(of(**worker(), **bounds(0, 4), **cluster)) == pytest.approx((0, whole))
+    assert cost(of(**worker())) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("cluster", "instance", "named"),
+    [
+        ({}, {"EnablePerformanceInsights": True}, "Performance Insights ask"),
+        ({"MonitoringInterval": 60}, {}, "enhanced monitoring ask"),
+        ({}, {"MonitoringInterval": 60}, "enhanced monitoring ask"),
+        ({"EnableCloudwatchLogsExports": ["postgresql"]}, {}, "log export ask"),
+        ({"MonitoringInterval": 0}, {"EnablePerformanceInsights": False}, ""),
+    ],
+)
+def test_what_may_keep_a_database_above_its_minimum_is_named(
+    cluster: dict[str, Any], instance: dict[str, Any], named: str
+) -> None:
+    scaling = {"ServerlessV2ScalingConfiguration": {"MinCapacity": 0.5, "MaxCapacity": 4}}
+    found = of(
+        C={"Type": "AWS::RDS::DBCluster", "Properties": scaling | cluster},
+        W={"Type": "AWS::RDS::DBInstance", "Properties": instance},
+    )
+    notes = [note for note in found.by_use if note.startswith("Aurora above its minimum of 0.5")]
+    assert bool(notes) is bool(named)
+    assert all(named in note and "43.80 USD a month" in note for note in notes)
+
+
 def test_a_type_without_a_price_is_named() -> None:
     found = of(A={"Type": "AWS::Redshift::Cluster"}, B={"Type": "AWS::EC2::VPC"})
     assert found.unknown == ("AWS::Redshift::Cluster",)
@@ -148,20 +185,37 @@ def test_a_price_without_a_source_is_marked() -> None:
     assert set(of().unchecked) == unchecked
 
 
-def test_the_command_prints_the_sum_and_what_is_not_in_it(
+def test_the_command_synthesizes_and_prints_the_sum_and_what_is_not_in_it(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    folder = str(of_stage("dev").folder)
-    assert main(["cost", "--template", folder]) == 0
+    assert main(["cost", "--stage", "prod"]) == 0, "it has no certificate yet, and costs the same"
     out, err = capsys.readouterr()
-    assert out.splitlines()[1].rstrip().endswith("Aurora, 1 × 0.5 to 2 ACU")
+    assert out.splitlines()[1].rstrip().endswith("Aurora, 2 × 1 to 8 ACU")
     assert "in all" in out.splitlines()[-1]
+    assert "Container Insights, 42 metrics of the cluster" in out
     assert f"looked up on {PRICES.checked}" in err
-    assert "Container Insights" in err
+    for named in (
+        "Aurora above its minimum of 1 ACU: Performance Insights, enhanced monitoring, log export",
+        "NAT gateways: 0.045 USD per GB", "calls of KMS", "flow logs", "between zones",
+    ):  # fmt: skip
+        assert named in err
 
-    assert main(["cost", "--template", folder, "--json"]) == 0
+    folder = str(of_stage("dev").folder)
+    assert main(["cost", "--stage", "dev", "--template", folder, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["at_rest"] == pytest.approx(sum(item["at_rest"] for item in found["items"]))
+
+
+@pytest.mark.parametrize("words", [[], ["--stage", "local"]])
+def test_the_local_stage_costs_nothing(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["cost", *words]) == 0
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("Stage local runs on this machine and costs nothing; ")
+    assert main(["cost", *words, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"items": [], "at_rest": 0, "at_most": 0}
 
 
 def test_a_stage_that_is_not_synthesized_is_said_with_the_command(

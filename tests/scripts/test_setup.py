@@ -113,3 +113,31 @@ def test_the_image_runs_what_the_tests_ran() -> None:
     assert {name: list(map(str, image[name])) for name in image} == {
         name: list(map(str, tested.get(name, []))) for name in image
     }
+
+
+def diff_of_local(folder: Path) -> "subprocess.CompletedProcess[str]":
+    """`make diff STAGE=local` in a folder where everything is set up."""
+    command = ["make", "-s", "-f", str(ROOT / "Makefile"), "-o", "setup", "-o", "cdk"]
+    return subprocess.run(
+        [*command, "diff", "STAGE=local"],
+        cwd=folder,
+        env={"PATH": "/usr/bin:/bin", "AWS_ACCESS_KEY_ID": "of-the-user"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_diff_of_the_local_stage_asks_the_twin_and_never_aws(tmp_path: Path) -> None:
+    cdk = tmp_path / "node_modules" / ".bin" / "cdk"
+    cdk.parent.mkdir(parents=True)
+    cdk.write_text('#!/bin/sh\necho "$1 as $AWS_ACCESS_KEY_ID"\n')
+    cdk.chmod(0o755)
+    before = diff_of_local(tmp_path)
+    assert before.returncode != 0
+    assert before.stdout == ""
+    assert "the local twin does not run; `make up` starts it" in before.stderr
+    env = tmp_path / ".moorage" / "twin" / "env"
+    env.parent.mkdir(parents=True)
+    env.write_text("export AWS_ACCESS_KEY_ID=of-the-twin\n")
+    assert diff_of_local(tmp_path).stdout == "diff as of-the-twin\n"
