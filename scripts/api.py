@@ -25,6 +25,7 @@ class Api:
             base_url=f"{self.url}/api/v1",
             headers={"X-API-Key": secret["SecretString"]},
             timeout=SECONDS,
+            trust_env=not aws.target.is_local,  # a proxy does not know the twin
         )
 
     def get(self, *path: str, **query: Any) -> Any:

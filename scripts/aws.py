@@ -19,8 +19,8 @@ from scripts.target import Target, find_target
 from stacks.naming import Names, Output
 
 CONNECT_SECONDS, READ_SECONDS = 5, 20
-# The twin takes any; these keep a real profile's keys from being sent to it.
-TWIN_KEY = "local"
+# What the caller may have set for AWS, and what would lead past the twin or break calls of it.
+OF_AWS = ("AWS_", "BOTO_")
 
 Answer = dict[str, Any]
 
@@ -110,7 +110,7 @@ class Aws:
 
     def _client(self, service: str) -> Any:
         if service not in self._clients:
-            with _explained(self.target):
+            with _explained(self.target), self._settings_aside():
                 self._clients[service] = self._session.client(
                     service, endpoint_url=self.target.endpoint, config=self._config
                 )
@@ -128,6 +128,7 @@ class Aws:
             connect_timeout=CONNECT_SECONDS,
             read_timeout=READ_SECONDS,
             retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+            proxies={} if self.target.is_local else None,  # {}: none, whatever is set
         )
 
     @cached_property
@@ -135,15 +136,33 @@ class Aws:
         import boto3  # a quarter of a second, which `moor --help` does not wait for
 
         if self.target.is_local:
-            return boto3.Session(
-                aws_access_key_id=TWIN_KEY,
-                aws_secret_access_key=TWIN_KEY,
-                region_name=self.target.region,
-            )
+            id, secret = self.target.key or (None, None)
+            with self._settings_aside():
+                return boto3.Session(
+                    aws_access_key_id=id, aws_secret_access_key=secret,
+                    region_name=self.target.region,
+                )  # fmt: skip
         # AWS's command line reads this variable, boto3 only AWS_DEFAULT_REGION.
         region = self.target.region or os.environ.get("AWS_REGION")
         with _explained(self.target):
             return boto3.Session(region_name=region)
+
+    @contextmanager
+    def _settings_aside(self) -> Iterator[None]:
+        """For the twin: without the caller's variables and files of AWS, which are for AWS."""
+        taken = {
+            name: os.environ.pop(name)
+            for name in list(os.environ)
+            if self.target.is_local and name.startswith(OF_AWS)
+        }
+        if self.target.is_local:
+            os.environ |= {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
+        try:
+            yield
+        finally:
+            if self.target.is_local:
+                del os.environ["AWS_CONFIG_FILE"], os.environ["AWS_SHARED_CREDENTIALS_FILE"]
+            os.environ.update(taken)
 
 
 def connect(stage: str) -> Aws:

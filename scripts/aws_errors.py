@@ -24,6 +24,8 @@ WHO = "`aws sts get-caller-identity` shows who you are; AWS_PROFILE chooses anot
 EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
 UNKNOWN_CALLER = {
     "InvalidClientTokenId", "UnrecognizedClientException", "AuthFailure", "SignatureDoesNotMatch",
+    "InvalidSignatureException", "InvalidAccessKeyId", "MissingAuthenticationToken",
+    "MissingAuthenticationTokenException",
 }  # fmt: skip
 DENIED = {
     "AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "UnauthorizedException",

@@ -10,6 +10,7 @@ from scripts.errors import OperatorError
 from scripts.render import Screen
 from scripts.twin.environment import Environment
 from scripts.twin.local import Local, Stopped
+from scripts.twin.owner import make_private
 from service.contract import UI_PATH, EnvVar, ProcessName
 
 PARTS = {
@@ -27,6 +28,7 @@ def main(arguments: list[str]) -> int:
         "--data", type=Path, default=Path(".moorage"), help="folder of the local data (.moorage)"
     )
     options = parser.parse_args(arguments)
+    os.umask(0o077)  # what is written is this user's alone
     screen = Screen(os.environ)
     environment = Environment(os.environ, options.data.absolute())
     try:
@@ -54,7 +56,7 @@ def run(part: str, environment: Environment, screen: Screen) -> int:
             "DATABASE_URL names another server, so there is none to start here",
             "Unset it for the embedded Postgres.",
         )
-    environment.home.mkdir(parents=True, exist_ok=True)
+    make_private(environment.home)
     local.heed_signals()
     if ProcessName.API in names:
         environment.address.check_free()

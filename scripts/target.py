@@ -1,6 +1,6 @@
 """Which stage a command works on, and where it is."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from scripts.errors import NotDeployedError, OperatorError
@@ -19,6 +19,9 @@ class Target:
     stage: Stage
     endpoint: str | None = None
     region: str | None = None  # None: that of the credentials
+    key: tuple[str, str] | None = field(
+        default=None, repr=False
+    )  # the local twin's, and its secret
 
     @property
     def names(self) -> Names:
@@ -61,4 +64,5 @@ def find_target(stage: str, *, home: Path = HOME) -> Target:
     twin = Twin.load(home)
     if twin is None:
         raise NotDeployedError("the local twin does not run", "`moor up` starts it.")
-    return Target(found, endpoint=twin.endpoint, region=twin.region)
+    key = twin.access_key, twin.secret_key
+    return Target(found, endpoint=twin.endpoint, region=twin.region, key=key)

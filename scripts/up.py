@@ -42,6 +42,7 @@ def up(home: HomeOption = HOME) -> None:
     The twin plays AWS on this machine: moto, an embedded Postgres and local processes. `cdk deploy`
     of stage local goes there; nothing leaves the machine and nothing costs money.
     """
+    os.umask(0o077)  # what is written is this user's alone
     screen = Screen(os.environ)
     home = home.absolute()
     began = time.monotonic()

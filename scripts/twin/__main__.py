@@ -5,6 +5,7 @@
 """
 
 import logging
+import os
 import signal
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from scripts.twin.daemon import Daemon
 
 def main(home: Path, port: int, lock: int | None = None) -> None:
     """Run until told to stop."""
+    os.umask(0o077)  # what is written is this user's alone: keys, logs, the code of images
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     logging.getLogger("botocore").setLevel(logging.WARNING)
     # Simple, because a signal handler puts into it whatever its thread is doing. Not blocked

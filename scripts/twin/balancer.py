@@ -16,11 +16,11 @@ from scripts.twin.cloud.backends import Backends
 from scripts.twin.guard import Guard
 from scripts.twin.health import HealthChecks
 from scripts.twin.loop import Loop, logged
+from scripts.twin.loopback import addresses, names_this_machine
 from scripts.twin.settings import Twin
 from scripts.twin.targets import Target
 from scripts.twin.traffic import Traffic
 
-HOST = "127.0.0.1"
 CONNECT_SECONDS = 10  # ALB's own
 LINE_MAX_BYTES = 16 * 1024  # of a header, as ALB has it
 # Between two neighbours only: each connection has its own.
@@ -29,12 +29,21 @@ HOP_BY_HOP = {
     "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection",
     "te", "trailer", "transfer-encoding", "upgrade", "expect",
 }  # fmt: skip
-WORDS = {502: "Bad Gateway", 503: "Service Temporarily Unavailable", 504: "Gateway Time-out"}
+WORDS = {
+    400: "Bad Request",
+    421: "Misdirected Request",
+    502: "Bad Gateway",
+    503: "Service Temporarily Unavailable",
+    504: "Gateway Time-out",
+}
 PAGE = "<html><head><title>{0}</title></head><body><center><h1>{0}</h1></center></body></html>"
 
 
 class Balancer:
     """Answers on the twin's URL: the answer of a target, or 502, 503 and 504 as ALB gives them.
+
+    Unlike ALB it refuses every name but this machine's own: a page whose name leads here by DNS
+    would otherwise be taken for the API's own page.
 
     A request is sent once. Only a target that does not even take the connection is passed over for
     the next one. Each request has a connection of its own to the target, so there are no races over
@@ -78,7 +87,8 @@ class Balancer:
         )
         self._runner = web.ServerRunner(server)
         await self._runner.setup()
-        await web.TCPSite(self._runner, HOST, self._port, reuse_address=True).start()
+        for address in addresses(self._port):
+            await web.TCPSite(self._runner, address, self._port, reuse_address=True).start()
         self._watches = [
             asyncio.create_task(logged(HealthChecks(self._backends, self._session).run())),
             asyncio.create_task(logged(self._traffic.run(self._where))),
@@ -92,6 +102,10 @@ class Balancer:
         await self._session.close()
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        if not names_this_machine(request.headers.get("Host")):
+            return self._refuse(421)
+        if not request.raw_path.startswith(("/", "http://", "https://")):
+            return self._refuse(400)
         self._traffic.requests += 1
         balancer, group = self._where()
         if balancer is None or group is None:

@@ -2,8 +2,8 @@
 
 import logging
 import os
+import secrets
 import shutil
-import socket
 import sys
 from pathlib import Path
 from typing import Protocol
@@ -13,15 +13,18 @@ from scripts.twin.address import Address
 from scripts.twin.agent import Agent
 from scripts.twin.balancer import Balancer
 from scripts.twin.cloud.backends import Backends
-from scripts.twin.cloud.server import HOST, Cloud
+from scripts.twin.cloud.keys import AccessKey
+from scripts.twin.cloud.server import Cloud
 from scripts.twin.guard import Guard
+from scripts.twin.loopback import V4, addresses, free_port
 from scripts.twin.metadata import Metadata
 from scripts.twin.metrics import Metrics
+from scripts.twin.owner import make_private
 from scripts.twin.pids import birth
 from scripts.twin.postgres import Postgres
 from scripts.twin.scaling import Scaling
 from scripts.twin.settings import ACCOUNT, REGION, Twin, folder, state_file
-from scripts.twin.shell import write_docker, write_env, write_plugin
+from scripts.twin.shell import write_docker, write_env, write_programs
 from scripts.twin.turn import Turn
 from service.contract import API_PORT, STOP_TIMEOUT_SECONDS
 
@@ -56,21 +59,25 @@ class Daemon:
 
     def start(self) -> None:
         """Everything runs, and is written down, when this returns."""
-        folder(self.home).mkdir(parents=True, exist_ok=True)
+        make_private(self.home)
+        make_private(folder(self.home))
         if not self._turn.take():
             raise OperatorError(f"another twin runs in {self.home} (process {self._turn.holder})")
         state_file(self.home).unlink(missing_ok=True)  # a killed one's
         self._guard = Guard(self.home, seconds=STOP_TIMEOUT_SECONDS, lock=self._turn.file)
         self._postgres.start()
         url = f"http://localhost:{first_free_port(self._wanted_port)}"
-        cloud = Cloud(database=self._postgres, balancer=url.removeprefix("http://"))
+        key = AccessKey.new()
+        cloud = Cloud(key=key, database=self._postgres, balancer=url.removeprefix("http://"))
         twin = Twin(
             home=self.home,
             account=ACCOUNT,
             region=REGION,
             endpoint=cloud.endpoint,
+            access_key=key.id,
+            secret_key=key.secret,
             url=url,
-            agent_url=f"http://{HOST}:{free_port()}",
+            agent_url=f"http://{V4}:{free_port()}/{secrets.token_urlsafe(24)}",
             images=folder(self.home) / "images",
             python=Path(sys.executable),
             postgres_port=self._postgres.port,
@@ -82,7 +89,7 @@ class Daemon:
             shutil.rmtree(left, ignore_errors=True)
         twin.images.mkdir()
         write_docker(self.home)
-        write_plugin(self.home)
+        write_programs(self.home)
         write_env(twin)
         os.environ.update(twin.environment)
         self._run(cloud)
@@ -115,14 +122,9 @@ def first_free_port(port: int) -> int:
     """`port`, or the next that nobody listens on. Raises `OperatorError` where none is."""
     for candidate in range(port, port + PORTS_TRIED):
         try:
-            Address(HOST, candidate).check_free()
-        except OperatorError:
+            Address(V4, candidate).check_free()
+            addresses(candidate)
+        except (OperatorError, OSError):
             continue
         return candidate
     raise OperatorError(f"no port from {port} to {port + PORTS_TRIED - 1} is free")
-
-
-def free_port() -> int:
-    with socket.create_server((HOST, 0)) as server:
-        port: int = server.getsockname()[1]
-        return port

@@ -39,7 +39,7 @@ class Cdk:
             "bootstrap",
             [f"aws://{twin.account}/{twin.region}"],
             cwd=folder(self.home),
-            env=environment(twin, self._given),
+            env=environment(twin, self._given, self.home),
         )
 
     def synthesize(self) -> bool:
@@ -55,7 +55,7 @@ class Cdk:
             "synth",
             ["--quiet", f"--context=stage={LOCAL_STAGE}", f"--output={self.assembly}"],
             cwd=ROOT,
-            env=environment(None, self._given),
+            env=environment(None, self._given, self.home),
         )
         stamp.write_text(now)
         return True
@@ -66,7 +66,7 @@ class Cdk:
             "deploy",
             ["--all", "--require-approval=never", "--method=direct", f"--app={self.assembly}"],
             cwd=ROOT,
-            env=environment(twin, self._given),
+            env=environment(twin, self._given, self.home),
         )
 
     @property

@@ -13,7 +13,24 @@ from service.contract import API_PORT, LOCAL_STAGE, EnvVar
 
 DRAIN_SECONDS = 10  # a developer waits for it, so less than in a deployed stage
 UNCLEAR = "the database"
+# What a program of ours needs of the operator's terminal. All else stays there: settings of AWS, of
+# the CDK, proxies, certificates, Postgres, Python, Node and moto are about other things, and would
+# lead past the twin or break what asks it.
+INHERITED = (
+    "PATH", "HOME", "USER", "LOGNAME", "SHELL", "TZ", "TMPDIR",
+    "LD_LIBRARY_PATH",  # a Python may have been built so
+)  # fmt: skip
+FOLDERS = ("HOME", "TMPDIR")
 SERVER = re.compile(r"(?:/.+|[\w.-]+|\[[\da-f:.]+\])(:\d+)?")  # as in an address
+
+
+def inherited(given: Mapping[str, str], spare: Path) -> dict[str, str]:
+    """What of `given` a program of the twin gets; `spare` is its home where it has none."""
+    found = {name: given[name] for name in INHERITED if given.get(name)}
+    for name in FOLDERS:
+        if name in found and not (os.path.isdir(found[name]) and os.access(found[name], os.W_OK)):
+            del found[name]
+    return {"PATH": os.defpath, "HOME": str(spare), **found}
 
 
 @dataclass(frozen=True)
@@ -74,10 +91,16 @@ class Environment:
     def for_service(self, database_url: str) -> dict[str, str]:
         """The environment of the processes: what was given, and what the local stage adds."""
         ours = set(EnvVar)
+        # What changes how Python starts; and of Postgres, what is about another server.
+        foreign = ("PYTHON", "LD_PRELOAD", *(() if self.database_url else ("PG",)))
         return {
-            "PYTHONUNBUFFERED": "1",
             EnvVar.LOG_FORMAT: "pretty",  # not found out by itself: its output is a pipe here
-            **{name: value for name, value in self.given.items() if value or name not in ours},
+            **{
+                name: value
+                for name, value in self.given.items()
+                if (value or name not in ours) and not name.startswith(foreign)
+            },
+            "PYTHONUNBUFFERED": "1",
             EnvVar.STAGE: LOCAL_STAGE,
             EnvVar.DATABASE_URL: database_url,
             EnvVar.DRAIN_SECONDS: str(self.drain_seconds),

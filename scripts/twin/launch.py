@@ -10,12 +10,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from scripts.errors import OperatorError, OverdueError
-from scripts.twin.environment import Environment
+from scripts.twin.environment import Environment, inherited
 from scripts.twin.pids import command_line
 from scripts.twin.settings import Twin, folder
-from scripts.twin.shell import ROOT, UNSET
+from scripts.twin.shell import ROOT
 from scripts.twin.turn import Turn
-from service.contract import STOP_TIMEOUT_SECONDS, EnvVar
+from service.contract import STOP_TIMEOUT_SECONDS
 
 START_SECONDS = 90  # Postgres alone may take 60, after a crash
 STOP_SECONDS = STOP_TIMEOUT_SECONDS + 30
@@ -43,7 +43,7 @@ def launch(home: Path, environment: Mapping[str, str], say: Say) -> Twin:
         process = subprocess.Popen(
             [sys.executable, "-m", "scripts.twin", str(home), str(port), str(turn.file)],
             cwd=ROOT,
-            env=_clean(environment),
+            env=inherited(environment, folder(home)),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -149,9 +149,3 @@ def _send(pid: int | None, number: signal.Signals) -> None:
     if pid is not None and "scripts.twin" in command_line(pid):
         with suppress(ProcessLookupError):
             os.kill(pid, number)
-
-
-def _clean(environment: Mapping[str, str]) -> dict[str, str]:
-    """Nothing that is meant for AWS, or for a service that is started by hand."""
-    ours = {*EnvVar, *UNSET}
-    return {name: value for name, value in environment.items() if name not in ours}

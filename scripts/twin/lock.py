@@ -21,7 +21,7 @@ class FileLock:
     def file(self) -> int:
         """The descriptor: a process that inherits it keeps the lock until it ends too."""
         if self._file is None:
-            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
         return self._file
 
     def share(self) -> None:

@@ -8,6 +8,7 @@ import asyncio
 import json
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from aiohttp import web
 from moto.ecs.exceptions import ECSException
@@ -17,20 +18,21 @@ from scripts.twin.agent import protection
 from scripts.twin.cloud.backends import Backends
 from scripts.twin.guard import Guard
 from scripts.twin.loop import Loop
+from scripts.twin.loopback import V4, is_of_a_page, is_of_another_user, names_this_machine
 from scripts.twin.sessions import Sessions
 from scripts.twin.settings import Twin
 
-HOST = "127.0.0.1"
 STATE_PATH = "/api/{id}/task-protection/v1/state"
 PROTECTION_KEYS = {"ProtectionEnabled", "ExpiresInMinutes"}
 
 
 class Metadata:
-    """Answers on the twin's agent URL."""
+    """Answers on the twin's agent URL: who knows the secret in its path, and no page."""
 
     def __init__(self, backends: Backends, twin: Twin, guard: Guard | None) -> None:
         self._backends = backends
-        self._port = int(twin.agent_url.rpartition(":")[2])
+        parts = urlsplit(twin.agent_url)
+        self._port, self._root = int(parts.port or 0), parts.path
         self._loop = Loop("metadata")
         self._sessions = Sessions(twin.agent_url, guard)
         execute.apply(self._sessions)
@@ -46,15 +48,27 @@ class Metadata:
         self._loop.stop()
 
     async def _open(self) -> None:
-        application = web.Application()
-        application.router.add_get("/v4/{id}", self._container)
-        application.router.add_get("/v4/{id}/task", self._task)
-        application.router.add_get(STATE_PATH, self._get_protection)
-        application.router.add_put(STATE_PATH, self._put_protection)
-        application.router.add_get(self._sessions.path, self._sessions.serve)
+        application = web.Application(middlewares=[self._refuse_strangers])
+        add = application.router.add_route
+        add("GET", f"{self._root}/v4/{{id}}", self._container)
+        add("GET", f"{self._root}/v4/{{id}}/task", self._task)
+        add("GET", self._root + STATE_PATH, self._get_protection)
+        add("PUT", self._root + STATE_PATH, self._put_protection)
+        add("GET", self._root + self._sessions.path, self._sessions.serve)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1)
         await self._runner.setup()
-        await web.TCPSite(self._runner, HOST, self._port, reuse_address=True).start()
+        await web.TCPSite(self._runner, V4, self._port, reuse_address=True).start()
+
+    @web.middleware
+    async def _refuse_strangers(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        is_ours = names_this_machine(request.headers.get("Host"), self._port)
+        peer = request.transport.get_extra_info("peername") if request.transport else None
+        # For sessions: their secrets stand in the arguments of the plugin, which `ps` shows.
+        is_strange = not is_ours or peer is None or is_of_another_user(peer[1])
+        if is_strange or is_of_a_page(request.headers, request.method):
+            return web.Response(status=403, text="The local twin answers its own ECS tasks only.\n")
+        answer: web.StreamResponse = await handler(request)
+        return answer
 
     async def _close(self) -> None:
         await self._sessions.close()

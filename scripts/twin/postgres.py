@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 from scripts.errors import OperatorError
 from scripts.twin.lock import FileLock
-from scripts.twin.owner import Owner
+from scripts.twin.owner import ENVIRONMENT, Owner, make_private
 from scripts.twin.pids import command_line
 from scripts.twin.programs import MAJOR_VERSION, programs
 
@@ -42,6 +42,9 @@ SELECT format('CREATE DATABASE %I OWNER %I', :'database', :'user')
     WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = :'database') \\gexec
 """
 NO_PID = 2**31 - 1  # no system counts so far
+PORT_LINE = 3  # of postmaster.pid
+# What Postgres says of data that it cannot use; all else has a cause elsewhere.
+BROKEN = ("PANIC:", "database files are incompatible", "could not locate a valid checkpoint record")
 
 
 class PostgresError(OperatorError):
@@ -74,8 +77,10 @@ class Postgres:
     def port(self) -> int:
         """Of the last start, and of the next one if it is free then; 0 before the first."""
         try:
+            if self._pid() is not None:
+                return int(self._pid_file.read_text().splitlines()[PORT_LINE])
             return int(self._port_file.read_text())
-        except (FileNotFoundError, ValueError):
+        except (FileNotFoundError, ValueError, IndexError):
             return 0
 
     @property
@@ -109,14 +114,16 @@ class Postgres:
 
     def start(self) -> list[Path]:
         """Have it running until `stop`; the folders its user had to be let through (as root)."""
-        self.home.mkdir(parents=True, exist_ok=True)
+        make_private(self.home)
         with FileLock(self._turn):
+            self._owner = Owner.of(self.data)  # under the lock: the first one chooses its group
             opened = self._owner.let_in(self.data, programs())
             if not self.exists:
                 self._create()
             self._check_version()
-            if not self._answers():
+            if self._pid() is None:
                 self._launch()
+            self._await_answer()
             self._users.share()
         return opened
 
@@ -144,6 +151,7 @@ class Postgres:
             capture_output=True,
             text=True,
             check=False,
+            env=ENVIRONMENT,
         )
         if done.returncode:
             raise PostgresError(f"database {database} could not be made: {done.stderr.strip()}")
@@ -169,16 +177,16 @@ class Postgres:
         if found != str(MAJOR_VERSION):
             raise PostgresError(
                 f"{self.data} was made by Postgres {found} and this is Postgres {MAJOR_VERSION}",
-                "`make clean` forgets the local data.",
+                "The release that made it reads it: `make db` there, and `pg_dump` what you need. "
+                "Then `make clean` forgets it.",
             )
 
     def _launch(self) -> None:
         self._disown_pid()
         if self.socket_folder != self.data:
-            self._owner.make_folder(self.socket_folder)
+            self._owner.make_shared_folder(self.socket_folder)
         (self.data / "pg_hba.conf").write_text(ACCESS)
         port = _free_port(self.port)
-        self._port_file.write_text(f"{port}\n")
         self._run(
             "pg_ctl",
             "start",
@@ -188,8 +196,18 @@ class Postgres:
             f"--log={self.log}",
             "--options",
             f"-h {HOST} -p {port} -k {shlex.quote(str(self.socket_folder))} "
-            f"-c max_connections={MAX_CONNECTIONS}",
+            f"-c max_connections={MAX_CONNECTIONS} -c unix_socket_permissions=0700",
         )
+        self._port_file.write_text(f"{port}\n")
+
+    def _await_answer(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while not self._answers():
+            if self._pid() is None or time.monotonic() > deadline:
+                raise PostgresError(
+                    f"Postgres runs on {self.data} and does not answer", f"Its log is {self.log}."
+                )
+            time.sleep(0.05)
 
     def _answers(self) -> bool:
         ready = subprocess.run(
@@ -200,6 +218,7 @@ class Postgres:
                 f"--port={self.port}",
             ],
             check=False,
+            env=ENVIRONMENT,
         )
         return ready.returncode == 0
 
@@ -245,9 +264,15 @@ class Postgres:
             said = [str(error.stdout).strip()]
             if self.log.exists():
                 said += self.log.read_text(errors="replace").splitlines()[-10:]
+            text = "\n".join(said)
+            hint = f"Its log is {self.log}; the data is as it was."
+            if any(words in text for words in BROKEN):
+                hint = (
+                    f"The data in {self.data} is broken: bring a copy of it back, or forget it and "
+                    "begin anew by `make clean`."
+                )
             raise PostgresError(
-                f"{program} failed:\n    " + "\n    ".join("\n".join(said).splitlines()),
-                "If the data itself is broken, `make clean` forgets it.",
+                f"{program} failed:\n    " + "\n    ".join(text.splitlines()), hint
             ) from error
 
 

@@ -2,7 +2,7 @@
 
 import json
 import os
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,11 @@ class Twin:
     account: str
     region: str
     endpoint: str  # of every AWS API: http://localhost:PORT
+    access_key: str  # made for this twin; whoever has it may do everything there
+    secret_key: str = field(repr=False)
     url: str  # of the load balancer
-    agent_url: str  # of the ECS agent: metadata of ECS tasks and their protection
+    # Of the ECS agent: metadata of ECS tasks and their protection. A secret is in its path.
+    agent_url: str = field(repr=False)
     images: Path  # one folder for each image, named by its tag
     python: Path  # what a container's `python` is
     postgres_port: int  # on this machine; the master user's password is in Secrets Manager
@@ -36,8 +39,8 @@ class Twin:
         try:
             found = json.loads(state_file(home).read_text("utf-8"))
             values: dict[str, Any] = {
-                field.name: Path(found[field.name]) if field.type is Path else found[field.name]
-                for field in fields(cls)
+                each.name: Path(found[each.name]) if each.type is Path else found[each.name]
+                for each in fields(cls)
             }
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
@@ -48,7 +51,9 @@ class Twin:
         """Write it down for the commands; all of it at once or nothing."""
         file = state_file(self.home)
         new = file.with_suffix(".new")
-        new.write_text(json.dumps(asdict(self), default=str, indent=2) + "\n", "utf-8")
+        new.unlink(missing_ok=True)
+        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as opened:
+            opened.write(json.dumps(asdict(self), default=str, indent=2) + "\n")
         os.replace(new, file)
 
     @property
@@ -61,8 +66,8 @@ class Twin:
         return {
             # by name: moto takes the first part of an address for the name of a bucket
             "AWS_ENDPOINT_URL": self.endpoint,
-            "AWS_ACCESS_KEY_ID": "twin",
-            "AWS_SECRET_ACCESS_KEY": "twin",
+            "AWS_ACCESS_KEY_ID": self.access_key,
+            "AWS_SECRET_ACCESS_KEY": self.secret_key,
             "AWS_REGION": self.region,
             "AWS_DEFAULT_REGION": self.region,
             "AWS_CONFIG_FILE": os.devnull,
@@ -70,8 +75,6 @@ class Twin:
             "AWS_EC2_METADATA_DISABLED": "true",
             "CDK_DOCKER": str(docker_file(self.home)),
             "CDK_DISABLE_CLI_TELEMETRY": "true",
-            "NO_PROXY": "localhost,127.0.0.1",
-            "no_proxy": "localhost,127.0.0.1",
         }
 
 

@@ -6,22 +6,28 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from scripts.twin.environment import inherited
 from scripts.twin.settings import Twin, docker_file, folder
 
 ROOT = Path(__file__).parents[2]
-# What would lead `aws`, `cdk` and boto3 past the variables that are set here.
-UNSET = (
-    "AWS_PROFILE",
-    "AWS_DEFAULT_PROFILE",
-    "AWS_SESSION_TOKEN",
-    "AWS_SECURITY_TOKEN",
-    "AWS_ROLE_ARN",
-    "AWS_WEB_IDENTITY_TOKEN_FILE",
-    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
-    "AWS_CA_BUNDLE",
-)
+# Settings of AWS go, all of them: each may lead `aws`, `cdk` or boto3 past what is set here.
+FORGET = """\
+for _moor in $(env | sed -n 's/^\\(AWS_[A-Za-z0-9_]*\\)=.*/\\1/p'); do unset "$_moor"; done
+unset _moor BOTO_CONFIG"""
+# Version 1 of AWS's command line goes to names of its own for SQS, RDS, DocumentDB, Neptune and EMR
+# unless it has the address as an argument.
+AWS = """\
+#!/bin/sh
+IFS=:
+for folder in $PATH; do
+    [ "$folder" != %s ] && [ -x "$folder/aws" ] &&
+        exec "$folder/aws" --endpoint-url "$AWS_ENDPOINT_URL" "$@"
+done
+echo 'aws: not found' >&2
+exit 127
+"""
+PROXY = """\
+case ",${%s:-}," in *,localhost,*) ;; *) export %s="localhost,127.0.0.1${%s:+,$%s}";; esac"""
 
 
 def env_file(home: Path) -> Path:
@@ -33,11 +39,12 @@ def write_env(twin: Twin, more: Mapping[str, str] | None = None) -> None:
     path = f'{shlex.quote(_programs(twin.home))}:"$PATH"'
     lines = [
         "# Written by `moor up`: points this terminal's aws, cdk and boto3 at the local twin.",
-        *(f"unset {name}" for name in UNSET),
+        FORGET,
         *(
             f"export {name}={shlex.quote(value)}"
             for name, value in {**twin.environment, **(more or {})}.items()
         ),
+        *(PROXY.replace("%s", name) for name in ("NO_PROXY", "no_proxy")),
         f"export PATH={path}",
     ]
     _write(env_file(twin.home), "\n".join(lines) + "\n", mode=0o600)
@@ -50,31 +57,26 @@ def write_docker(home: Path) -> None:
     _write(docker_file(home), text, mode=0o700)
 
 
-def write_plugin(home: Path) -> None:
-    """The program that `aws ecs execute-command` needs on PATH."""
+def write_programs(home: Path) -> None:
+    """`aws` for the twin, and the program that `aws ecs execute-command` needs on PATH."""
     file = folder(home) / "bin" / "session-manager-plugin"
     file.parent.mkdir(exist_ok=True)
+    _write(file.with_name("aws"), AWS.replace("%s", shlex.quote(str(file.parent))), mode=0o700)
     command = shlex.join([sys.executable, "-m", "scripts.twin.session"])
     text = f'#!/bin/sh\nPYTHONPATH={shlex.quote(str(ROOT))} exec {command} "$@"\n'
     _write(file, text, mode=0o700)
 
 
-def environment(twin: Twin | None, given: Mapping[str, str]) -> dict[str, str]:
-    """`given` as it is after `. .moorage/twin/env`; without a twin, with nothing of AWS."""
-    kept = {
-        name: value
-        for name, value in given.items()
-        # Without bytecode every import of aws_cdk compiles it anew, for five seconds.
-        if name not in {*UNSET, "PYTHONDONTWRITEBYTECODE"}
-        and not name.startswith("AWS_ENDPOINT_URL_")
-    }
-    path = f"{_programs(twin.home if twin else None)}:{given.get('PATH', '')}"
+def environment(twin: Twin | None, given: Mapping[str, str], home: Path) -> dict[str, str]:
+    """For the CDK: of `given` what is inherited, and the twin; without a twin, nothing of AWS."""
+    kept = inherited(given, folder(home))
+    path = f"{_programs(home)}:{kept['PATH']}"
     return {**kept, **(twin.environment if twin else {}), "PATH": path}
 
 
-def _programs(home: Path | None) -> str:
-    folders = [f"{ROOT}/node_modules/.bin", str(Path(sys.executable).parent)]
-    return ":".join([*folders, *([str(folder(home) / "bin")] if home else [])])
+def _programs(home: Path) -> str:
+    own = Path(sys.executable).parent
+    return f"{folder(home) / 'bin'}:{ROOT}/node_modules/.bin:{own}"
 
 
 def _write(file: Path, text: str, *, mode: int) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from scripts.errors import OperatorError
 from scripts.twin.lock import FileLock
+from scripts.twin.owner import make_private
 
 
 class Turn:
@@ -56,7 +57,7 @@ class AlreadyUpError(OperatorError):
 
 def take_turn(home: Path) -> Turn:
     """Be the only `moor up` here. Raises `AlreadyUpError` where there is another."""
-    home.mkdir(parents=True, exist_ok=True)
+    make_private(home)
     turn = Turn(home, "up")
     if not turn.take():
         raise AlreadyUpError(

@@ -21,6 +21,7 @@ from scripts.doctor.queue import read_readiness, ready_reason
 from scripts.doctor.rule import judge
 from scripts.doctor.rules import RULES
 from scripts.doctor.template import read_system
+from scripts.twin.cloud.keys import AccessKey
 from stacks.config import read_stage
 from tests.conftest import ROOT
 from tests.ports import free_port
@@ -39,12 +40,12 @@ FOUND = {"api-not-ready", "tasks-missing"}  # nobody runs there
 def cloud() -> Iterator[str]:
     """The imitation as a process of its own; it mends moto wherever it runs."""
     port = free_port()
-    endpoint = f"http://localhost:{port}"
+    endpoint, key = f"http://localhost:{port}", AccessKey.new()
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {
             "AWS_ENDPOINT_URL": endpoint,
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_ACCESS_KEY_ID": key.id,
+            "AWS_SECRET_ACCESS_KEY": key.secret,
             "AWS_REGION": "us-east-1",
             "AWS_DEFAULT_REGION": "us-east-1",
         }.items():
@@ -64,7 +65,7 @@ def _await(endpoint: str, process: "subprocess.Popen[bytes]") -> None:
     deadline = time.monotonic() + START_SECONDS
     while True:
         try:
-            httpx.get(f"{endpoint}/moto-api/")
+            httpx.get(f"{endpoint}/")
             return
         except httpx.TransportError:
             assert process.poll() is None

@@ -39,7 +39,7 @@ def test_a_path_too_long_for_a_socket_works(home: Path) -> None:
     folder = server.socket_folder
 
     assert execute(deep, "SELECT 42") == 42
-    assert folder.stat().st_mode & 0o077 == 0
+    assert folder.stat().st_mode & 0o007 == 0
     assert server.stop()
     assert not folder.exists()
 
@@ -120,8 +120,66 @@ def test_a_server_that_cannot_start_says_why(home: Path) -> None:
     with (home / "postgres" / "postgresql.conf").open("a") as file:
         file.write("shared_buffers = -1kB\n")
 
-    with pytest.raises(PostgresError, match="shared_buffers"):
+    with pytest.raises(PostgresError, match="shared_buffers") as refused:
         server.start()
+
+    assert "make clean" not in refused.value.hint  # the data has nothing to do with it
+
+
+def test_data_that_is_broken_is_called_so(home: Path) -> None:
+    server = Postgres(home)
+    server.start()
+    server.stop()
+    (home / "postgres" / "global" / "pg_control").write_bytes(b"x" * 8192)
+
+    with pytest.raises(PostgresError) as refused:
+        server.start()
+
+    assert "is broken" in refused.value.hint
+    assert "make clean" in refused.value.hint
+
+
+# libpq's settings, each of which keeps pg_ctl, pg_isready or psql from a server of ours.
+OF_ANOTHER_SERVER = {
+    "PGSSLMODE": "require", "PGHOST": "nowhere", "PGHOSTADDR": "127.0.0.2", "PGPORT": "1",
+    "PGUSER": "somebody", "PGDATABASE": "none", "PGOPTIONS": "-c nothing=1", "PGSERVICE": "none",
+    "PGREQUIREAUTH": "scram-sha-256", "PGCHANNELBINDING": "require", "PGCONNECT_TIMEOUT": "x",
+    "PGTARGETSESSIONATTRS": "standby", "PGCLIENTENCODING": "SQL_ASCII", "PGDATA": "/nowhere",
+    "PGGSSENCMODE": "require", "PG_COLOR": "always", "PGTZ": "Nowhere/None", "LC_ALL": "none",
+    "LC_MESSAGES": "de_DE", "TZ": "Nowhere/None", "LD_LIBRARY_PATH": "/nowhere",
+}  # fmt: skip
+
+
+def test_settings_of_another_server_do_not_reach_this_one(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in OF_ANOTHER_SERVER.items():
+        monkeypatch.setenv(name, value)
+    server, second = Postgres(home), Postgres(home)
+
+    server.start()
+    port = server.port
+    server.let_in("moorage", "a password", "moorage")
+    second.start()
+
+    assert (home / "postgres.port").read_text() == f"{port}\n"
+    monkeypatch.undo()
+    assert connect(home, "moorage", "a password", "moorage") == "moorage"
+    second.stop()
+
+
+def test_a_port_file_that_is_wrong_does_not_hide_a_server_that_runs(home: Path) -> None:
+    server = Postgres(home)
+    server.start()
+    port = server.port
+    (home / "postgres.port").write_text("1\n")
+
+    other = Postgres(home)
+    other.start()
+
+    assert other.port == port
+    assert execute(home, "SELECT 42") == 42
+    other.stop()
 
 
 def connect(home: Path, user: str, password: str, database: str) -> Any:

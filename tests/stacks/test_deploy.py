@@ -11,13 +11,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 
+from scripts.twin.cloud.keys import AccessKey
 from service.contract import EnvVar, ProcessName, UiSecretField
 from stacks.config import read_stage
 from stacks.naming import Output
@@ -37,6 +38,7 @@ class Cloud:
 
     port: int
     folder: Path
+    key: AccessKey = field(default_factory=AccessKey.new)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -48,8 +50,8 @@ class Cloud:
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",  # noqa: TID251
             # by name: moto takes the first part of an address for the name of a bucket
             "AWS_ENDPOINT_URL": f"http://localhost:{self.port}",
-            "AWS_ACCESS_KEY_ID": "testing",
-            "AWS_SECRET_ACCESS_KEY": "testing",
+            "AWS_ACCESS_KEY_ID": self.key.id,
+            "AWS_SECRET_ACCESS_KEY": self.key.secret,
             "AWS_REGION": REGION,
             "AWS_DEFAULT_REGION": REGION,
             "AWS_EC2_METADATA_DISABLED": "true",
@@ -84,8 +86,8 @@ class Cloud:
             service,  # type: ignore[call-overload]
             endpoint_url=f"http://localhost:{self.port}",
             region_name=REGION,
-            aws_access_key_id="testing",
-            aws_secret_access_key="testing",
+            aws_access_key_id=self.key.id,
+            aws_secret_access_key=self.key.secret,
         )
 
     def service(self, process: ProcessName) -> dict[str, Any]:

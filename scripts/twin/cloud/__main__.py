@@ -1,11 +1,17 @@
-"""`python -m scripts.twin.cloud PORT`: the imitation alone, as a server, until it is ended."""
+"""`python -m scripts.twin.cloud PORT`: the imitation alone, as a server, until it is ended.
 
+It answers who has the key of its own AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
+"""
+
+import os
 import signal
 import sys
 
+from scripts.twin.cloud.keys import AccessKey
 from scripts.twin.cloud.server import Cloud
 
 if __name__ == "__main__":
-    cloud = Cloud(int(sys.argv[1]))
+    given = os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"]
+    cloud = Cloud(int(sys.argv[1]), key=AccessKey(*given))
     cloud.start()
     signal.sigwait({signal.SIGINT, signal.SIGTERM})

@@ -4,21 +4,18 @@ import logging
 import os
 import threading
 
-from moto.moto_server.werkzeug_app import (
-    DomainDispatcherApplication,
-    MotoRequestHandler,
-    create_backend_app,
-)
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
 
 from scripts.twin.cloud import aurora, fixes, recipes, removal
 from scripts.twin.cloud.aurora import Server
-
-HOST = "127.0.0.1"  # nobody else's machine may deploy here
+from scripts.twin.cloud.gate import Gate, Handler
+from scripts.twin.cloud.keys import AccessKey, Keys
+from scripts.twin.loopback import addresses, free_port
 
 
 class Cloud:
-    """AWS's APIs on a port of this machine (0: any that is free).
+    """AWS's APIs on a port of this machine (0: any that is free), for who has `key`.
 
     `database` stands behind the cluster of a template; without one its address leads nowhere. So
     does that of load balancers without `balancer` (host:port). Our additions call these APIs as
@@ -26,7 +23,12 @@ class Cloud:
     """
 
     def __init__(
-        self, port: int = 0, *, database: Server | None = None, balancer: str | None = None
+        self,
+        port: int = 0,
+        *,
+        key: AccessKey,
+        database: Server | None = None,
+        balancer: str | None = None,
     ) -> None:
         fixes.apply()
         removal.apply()
@@ -35,20 +37,30 @@ class Cloud:
         recipes.register()
         aurora.register(database)
         logging.getLogger("werkzeug").setLevel(logging.WARNING)  # not a line for each request
-        application = DomainDispatcherApplication(create_backend_app)
-        self._server = make_server(
-            HOST, port, application, threaded=True, request_handler=MotoRequestHandler
-        )
+        port = port or free_port()
+        moto = DomainDispatcherApplication(create_backend_app)
+        gate = Gate(moto, Keys(key), port)
+        self._servers = [
+            make_server(each, port, gate, threaded=True, request_handler=Handler)
+            for each in addresses(port)
+        ]
         # by name: moto takes the first part of an address for the name of a bucket
-        self.endpoint = f"http://localhost:{self._server.server_port}"
-        os.environ["AWS_ENDPOINT_URL"] = self.endpoint
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, name="cloud", daemon=True
-        )
+        self.endpoint = f"http://localhost:{port}"
+        os.environ |= {
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_ACCESS_KEY_ID": key.id,
+            "AWS_SECRET_ACCESS_KEY": key.secret,
+        }
+        self._threads = [
+            threading.Thread(target=each.serve_forever, name="cloud", daemon=True)
+            for each in self._servers
+        ]
 
     def start(self) -> None:
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
-        self._server.shutdown()
-        self._thread.join()
+        for server, thread in zip(self._servers, self._threads, strict=True):
+            server.shutdown()
+            thread.join()

@@ -12,6 +12,7 @@ from queue import SimpleQueue
 from scripts.twin.agent import Agent
 from scripts.twin.balancer import Balancer
 from scripts.twin.cloud.backends import Backends
+from scripts.twin.cloud.keys import AccessKey
 from scripts.twin.cloud.server import Cloud
 from scripts.twin.daemon import Part
 from scripts.twin.guard import Guard
@@ -28,10 +29,12 @@ def main(home: Path) -> None:
     images = folder(home) / "images"
     images.mkdir(parents=True, exist_ok=True)
     guard = Guard(home, seconds=2, lock=None)
-    cloud = Cloud()
+    key = AccessKey.new()
+    cloud = Cloud(key=key)
     twin = Twin(
         home=home, account=ACCOUNT, region=REGION, endpoint=cloud.endpoint,
-        url=f"http://localhost:{free_port()}", agent_url=f"http://127.0.0.1:{free_port()}",
+        access_key=key.id, secret_key=key.secret, url=f"http://localhost:{free_port()}",
+        agent_url=f"http://127.0.0.1:{free_port()}/secret",
         images=images, python=Path(sys.executable), postgres_port=0, pid=os.getpid(),
         started=birth(os.getpid()) or "",
     )  # fmt: skip

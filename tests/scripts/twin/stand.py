@@ -39,6 +39,8 @@ def a_twin(home: Path) -> Twin:
         account=ACCOUNT,
         region=REGION,
         endpoint="http://localhost:1",
+        access_key="unused",
+        secret_key="unused",
         url=f"http://localhost:{free_port()}",
         agent_url=f"http://127.0.0.1:{free_port()}",
         images=home / "images",

@@ -19,7 +19,8 @@ def twin(tmp_path: Path) -> Twin:
     images.mkdir(parents=True)
     twin = Twin(
         home=home, account="123456789012", region="us-east-1", endpoint="http://localhost:1",
-        url="", agent_url="", images=images, python=Path(), postgres_port=0,
+        access_key="unused", secret_key="unused", url="", agent_url="",
+        images=images, python=Path(), postgres_port=0,
         pid=os.getpid(), started=birth(os.getpid()) or "",
     )  # fmt: skip
     twin.save()

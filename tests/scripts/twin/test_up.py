@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
 import psutil
@@ -48,6 +49,7 @@ class Stage:
             [sys.executable, "-m", "scripts.cli", command, "--home", str(self.home)],
             cwd=ROOT,
             env={**given, "API_PORT": str(self.port), **environment},
+            umask=0o000 if environment else -1,
             capture_output=True,
             text=True,
             check=False,
@@ -92,10 +94,31 @@ def stage(scratch: Path) -> Iterator[Stage]:
         end(made.home, print)
 
 
+NOWHERE = "http://127.0.0.1:9"
+# What a terminal may have for other things; each of these has broken a start, or would have.
+HOSTILE = {
+    **{f"{scheme}_PROXY": NOWHERE for scheme in ("HTTP", "HTTPS", "ALL")},
+    **{f"{scheme}_proxy": NOWHERE for scheme in ("http", "https", "all")},
+    "PGSSLMODE": "require", "PGHOST": "nowhere", "PGPORT": "1", "PGSERVICE": "none",
+    "PGOPTIONS": "-c nothing=1", "PGUSER": "somebody", "PGDATABASE": "another",
+    "AWS_PROFILE": "company", "AWS_ENDPOINT_URL_S3": NOWHERE, "AWS_MAX_ATTEMPTS": "many",
+    "AWS_RETRY_MODE": "none", "AWS_USE_DUALSTACK_ENDPOINT": "true", "AWS_CA_BUNDLE": "/nowhere",
+    "AWS_DATA_PATH": "/nowhere", "AWS_CONFIG_FILE": "/nowhere", "AWS_SESSION_TOKEN": "old",
+    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true", "AWS_ACCESS_KEY_ID": "AKIAREAL",
+    "AWS_SECRET_ACCESS_KEY": "real", "REQUESTS_CA_BUNDLE": "/nowhere", "SSL_CERT_FILE": "/nowhere",
+    "NODE_OPTIONS": "--require=/nowhere", "NODE_PATH": "/nowhere", "CDK_OUTDIR": "/nowhere",
+    "CDK_CONTEXT_JSON": "{", "JSII_NODE": "/nowhere", "JSII_RUNTIME": "/nowhere",
+    "MOTO_ACCOUNT_ID": "1", "MOTO_PORT": "1", "OPENSSL_CONF": "/nowhere", "LC_ALL": "xx_YY.none",
+    "LANG": "none", "TMPDIR": "/nowhere", "BASH_ENV": "/nowhere",
+    "CDPATH": "/tmp", "PYTHONDONTWRITEBYTECODE": "1", "UV_PYTHON": "3.1", "PIP_USER": "1",
+    "npm_config_prefix": "/nowhere", "FLASK_DEBUG": "1", "WERKZEUG_RUN_MAIN": "true",
+}  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def first(stage: Stage) -> "subprocess.CompletedProcess[str]":
-    """`moor up` where nothing was."""
-    done = stage.moor("up")
+    """`moor up` where nothing was, in a terminal that has been set up for all kinds of things."""
+    done = stage.moor("up", **HOSTILE)
     assert done.returncode == 0, done.stdout + done.stderr
     return done
 
@@ -187,6 +210,78 @@ def test_a_terminal_with_the_env_file_talks_to_the_twin_and_to_nothing_else(up: 
 
     assert done.stdout.split() == [up.twin.account, "40"], done.stderr
     assert file.stat().st_mode & 0o077 == 0
+
+
+STRANGER = """
+import http.client, json, os, socket, sys
+home, agent_port, path, aws_port, database_port = sys.argv[1:]
+found = {"uid": os.getuid(), "seen": [], "opened": [], "secrets": 0, "status": []}
+for folder, _, files in os.walk(home):
+    found["seen"] += [os.path.join(folder, each) for each in files]
+for name in ("twin/env", "twin/state.json", "twin/twin.log", "postgres/PG_VERSION",
+             "postgres/pg_hba.conf", "postgres.port", "twin.lock"):
+    try:
+        open(os.path.join(home, name)).read()
+        found["opened"].append(name)
+    except OSError:
+        pass
+try:
+    socket.socket(socket.AF_UNIX).connect(f"{home}/postgres/.s.PGSQL.{database_port}")
+    found["opened"].append("socket")
+except OSError:
+    pass
+for each in filter(str.isdigit, os.listdir("/proc") if os.path.isdir("/proc") else []):
+    try:
+        if int(each) != os.getpid():
+            found["secrets"] += "AWS_SECRET_ACCESS_KEY" in open(f"/proc/{each}/environ").read()
+            found["opened"] += [each] * os.readlink(f"/proc/{each}/cwd").startswith(home)
+    except OSError:
+        pass
+for port, path in ((agent_port, path), (aws_port, "/")):
+    connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=10)
+    connection.request("GET", path)
+    found["status"].append(connection.getresponse().status)
+print(json.dumps(found))
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root alone can be another user")
+def test_another_user_reads_nothing_and_is_answered_nothing(up: Stage) -> None:
+    """As "nobody", which Postgres runs as where the operator is root."""
+    (arn, *_) = up.aws.call("ecs", "list_tasks", cluster=up.aws.names.cluster)["taskArns"]
+    described = up.aws.call("ecs", "describe_tasks", cluster=up.aws.names.cluster, tasks=[arn])
+    runtime_id = described["tasks"][0]["containers"][0]["runtimeId"]
+    agent = urlsplit(up.twin.agent_url)
+    python = shutil.which("python3", path="/usr/bin:/usr/local/bin") or sys.executable
+
+    done = subprocess.run(
+        [python, "-I", "-c", STRANGER, str(up.home), str(agent.port),
+         f"{agent.path}/v4/{runtime_id}", str(urlsplit(up.twin.endpoint).port),
+         str(up.twin.postgres_port)],
+        cwd="/", env={}, capture_output=True, text=True, check=False,
+        user=65534, group=65534, extra_groups=[],
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["uid"] == 65534
+    assert (found["seen"], found["opened"], found["secrets"]) == ([], [], 0)
+    # even with the secret of the path, which stands in the arguments of a session's plugin
+    assert found["status"] == [403, 403]
+
+
+def test_every_file_of_the_twin_is_its_user_s_alone(up: Stage) -> None:
+    """Each by its own mode, too: somebody may open the folder above."""
+    copies = up.twin.images, up.home / "twin" / "cdk.out"  # of code, with its modes
+    below = [
+        each
+        for each in up.home.rglob("*")
+        if not each.is_symlink() and each.exists() and not {*copies} & {*each.parents}
+    ]
+    open_to_others = [str(each) for each in below if each.stat().st_mode & 0o077]
+
+    assert open_to_others == []
+    assert up.home.stat().st_mode & 0o067 == 0  # to pass through, for the group of Postgres alone
 
 
 def test_a_second_up_deploys_to_the_same_twin_and_synthesizes_nothing_anew(up: Stage) -> None:

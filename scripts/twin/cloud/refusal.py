@@ -1,0 +1,120 @@
+"""A refused call, answered in the words and in the protocol of the service that was asked."""
+
+import json
+import secrets
+from collections.abc import Mapping
+from enum import Enum
+from xml.sax.saxutils import escape
+
+Answer = tuple[int, dict[str, str], bytes]
+
+
+class Why(Enum):
+    """For each protocol the code, the HTTP status and the text, as AWS has them.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+    https://docs.aws.amazon.com/IAM/latest/APIReference/CommonErrors.html
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
+    """
+
+    NO_KEY = "no key"
+    UNKNOWN_KEY = "unknown key"
+    WRONG_SIGNATURE = "wrong signature"
+    EXPIRED_TOKEN = "expired token"  # noqa: S105
+    OLD = "old"
+    EXPIRED_LINK = "expired link"
+    NOT_OURS = "not ours"
+
+
+MISMATCH = (
+    "The request signature we calculated does not match the signature you provided. Check your "
+    "AWS Secret Access Key and signing method. Consult the service documentation for details."
+)
+INVALID = "The security token included in the request is invalid."
+EXPIRED = "The security token included in the request is expired"
+TOO_OLD = "Signature expired: it is more than 15 minutes off the clock here."
+NOT_VALIDATED = "AWS was not able to validate the provided access credentials"
+NOT_OURS = (
+    "The local twin answers programs of this machine that ask for it by the name localhost, and "
+    "no page of a browser."
+)
+S3 = {
+    Why.NO_KEY: ("AccessDenied", 403, "Access Denied"),
+    Why.UNKNOWN_KEY: (
+        "InvalidAccessKeyId", 403,
+        "The AWS Access Key Id you provided does not exist in our records.",
+    ),
+    Why.WRONG_SIGNATURE: ("SignatureDoesNotMatch", 403, MISMATCH),
+    Why.EXPIRED_TOKEN: ("ExpiredToken", 400, "The provided token has expired."),
+    Why.OLD: ("RequestTimeTooSkewed", 403, TOO_OLD),
+    Why.EXPIRED_LINK: ("AccessDenied", 403, "Request has expired"),
+    Why.NOT_OURS: ("AccessDenied", 403, NOT_OURS),
+}  # fmt: skip
+JSON = {
+    Why.NO_KEY: ("MissingAuthenticationTokenException", 400, "Missing Authentication Token"),
+    Why.UNKNOWN_KEY: ("UnrecognizedClientException", 400, INVALID),
+    Why.WRONG_SIGNATURE: ("InvalidSignatureException", 400, MISMATCH),
+    Why.EXPIRED_TOKEN: ("ExpiredTokenException", 400, EXPIRED),
+    Why.OLD: ("InvalidSignatureException", 400, TOO_OLD),
+    Why.EXPIRED_LINK: ("InvalidSignatureException", 400, TOO_OLD),
+    Why.NOT_OURS: ("AccessDeniedException", 400, NOT_OURS),
+}
+QUERY = {
+    Why.NO_KEY: ("MissingAuthenticationToken", 403, "Request is missing Authentication Token"),
+    Why.UNKNOWN_KEY: ("InvalidClientTokenId", 403, INVALID),
+    Why.WRONG_SIGNATURE: ("SignatureDoesNotMatch", 403, MISMATCH),
+    Why.EXPIRED_TOKEN: ("ExpiredToken", 403, EXPIRED),
+    Why.OLD: ("SignatureDoesNotMatch", 403, TOO_OLD),
+    Why.EXPIRED_LINK: ("SignatureDoesNotMatch", 403, TOO_OLD),
+    Why.NOT_OURS: ("AccessDenied", 403, NOT_OURS),
+}
+EC2 = {
+    **{each: ("AuthFailure", 401, NOT_VALIDATED) for each in Why},
+    Why.EXPIRED_TOKEN: ("RequestExpired", 400, "Request has expired."),
+    Why.OLD: ("RequestExpired", 400, "Request has expired."),
+    Why.NOT_OURS: ("UnauthorizedOperation", 403, NOT_OURS),
+}
+OTHER_XML = {"cloudfront", "route53"}
+
+
+class RefusedError(Exception):
+    """A call that does not reach moto."""
+
+    def __init__(self, why: Why) -> None:
+        super().__init__(why.value)
+        self.why = why
+
+
+def answer(why: Why, service: str, headers: Mapping[str, str]) -> Answer:
+    """What the service, by the name in the signature, would answer to a request like this."""
+    if headers.get("smithy-protocol") == "rpc-v2-cbor":
+        code, status, text = JSON[why]
+        body = b"\xa2" + b"".join(map(_cbor, ("__type", code, "message", text)))
+        return status, {"smithy-protocol": "rpc-v2-cbor", "Content-Type": "application/cbor"}, body
+    if "X-Amz-Target" in headers:
+        code, status, text = JSON[why]
+        body = json.dumps({"__type": code, "message": text}).encode()
+        return status, {"Content-Type": "application/x-amz-json-1.1"}, body
+    code, status, text = (EC2 if service == "ec2" else QUERY)[why]
+    error = f"<Code>{code}</Code><Message>{escape(text)}</Message>"
+    # Of the system's randomness: an answer to a stranger must tell nothing of moto's.
+    id = f"<RequestId>{secrets.token_hex(16)}</RequestId>"
+    is_form = headers.get("Content-Type", "").startswith("application/x-www-form-urlencoded")
+    if is_form and service == "ec2":
+        found = f"<Response><Errors><Error>{error}</Error></Errors>{id}</Response>"
+    elif is_form or service in OTHER_XML:
+        found = f"<ErrorResponse><Error><Type>Sender</Type>{error}</Error>{id}</ErrorResponse>"
+    elif service in {"", "s3"}:
+        code, status, text = S3[why]
+        found = f"<Error><Code>{code}</Code><Message>{escape(text)}</Message>{id}</Error>"
+    else:
+        code, status, text = JSON[why]
+        shown = {"Content-Type": "application/json", "x-amzn-ErrorType": code}
+        return max(status, 403), shown, json.dumps({"message": text}).encode()
+    return status, {"Content-Type": "application/xml"}, found.encode()
+
+
+def _cbor(text: str) -> bytes:
+    """A string of less than 256 bytes (RFC 8949, 3.1)."""
+    data = text.encode()
+    return bytes([0x78, len(data)]) + data

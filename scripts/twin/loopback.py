@@ -1,0 +1,80 @@
+"""Who may ask a server of this machine: programs by its own names, and no page of a browser.
+
+A port of loopback is reached by every page that a browser on this machine shows. A page sends an
+Origin, or Sec-Fetch-Site (https://www.w3.org/TR/fetch-metadata/), unless its own name leads here
+by DNS ("rebinding"); then that name is the Host.
+"""
+
+import errno
+import os
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+
+V4, V6 = "127.0.0.1", "::1"
+NAMES = {"localhost", V4, f"[{V6}]"}
+OF_OTHERS = {"cross-site", "same-site"}  # another port of localhost is the same site
+
+
+def names_this_machine(host: str | None, port: int | None = None) -> bool:
+    """Is this Host header a name of this machine alone, with `port` if that is given?"""
+    name, _, number = (host or "").lower().rpartition(":")
+    if not name or "]" in number:
+        name, number = (host or "").lower(), ""
+    if port is not None and number != str(port):
+        return False
+    labels = name.removesuffix(".localhost").split(".")  # of buckets, in front of "localhost"
+    is_below = name.endswith(".localhost") and all(labels)
+    return name in NAMES or is_below
+
+
+def is_of_a_page(headers: Mapping[str, str], method: str) -> bool:
+    """Does a browser say that a page of somebody else asks? A link that is followed is none."""
+    site = headers.get("Sec-Fetch-Site", "")
+    is_link = (
+        site == "same-site" and headers.get("Sec-Fetch-Mode") == "navigate" and method == "GET"
+    )
+    return "Origin" in headers or method == "OPTIONS" or (site in OF_OTHERS and not is_link)
+
+
+def is_of_another_user(peer_port: int) -> bool:
+    """Is the connection from `peer_port` of 127.0.0.1 another user's? False where nothing tells.
+
+    Not root's, who may do everything. By https://docs.kernel.org/networking/proc_net_tcp.html
+    """
+    try:
+        lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    except OSError:
+        return False
+    end = f"0100007F:{peer_port:04X}"
+    owners = [int(each[7]) for each in map(str.split, lines) if each[1] == end]
+    return not {0, os.geteuid()} & set(owners) if owners else False
+
+
+def addresses(port: int) -> list[str]:
+    """Where to listen so that nobody else gets what is sent to "localhost": both, if there are two.
+
+    Raises `OSError` where `port` is taken on one of them.
+    """
+    found = []
+    for address, family in ((V4, socket.AF_INET), (V6, socket.AF_INET6)):
+        try:
+            socket.create_server((address, port), family=family).close()
+        except OSError as error:
+            if address == V4 or error.errno == errno.EADDRINUSE:
+                raise
+            continue  # this machine has no IPv6
+        found.append(address)
+    return found
+
+
+def free_port() -> int:
+    """A port that nobody listens on, at either address of "localhost"."""
+    while True:
+        with socket.create_server((V4, 0)) as server:
+            port: int = server.getsockname()[1]
+        try:
+            addresses(port)
+        except OSError:
+            continue
+        return port
