@@ -1,22 +1,26 @@
 # The developer's commands; each sets up what it needs by itself. `make` lists them.
 
-UV_VERSION := 0.13.9
 PY := .venv/bin/python
 # The CDK's command line, on the Node of the virtual environment.
 NODE_PATHS := PATH="$(CURDIR)/.venv/bin:$$PATH"
 CDK := $(NODE_PATHS) CDK_DISABLE_CLI_TELEMETRY=true node_modules/.bin/cdk
 STAGE ?= dev
-# Without bytecode every import of aws_cdk compiles it anew, for five seconds.
-unexport PYTHONDONTWRITEBYTECODE
+# One after the other, whatever MAKEFLAGS says: `cdk` needs what `setup` makes.
+.NOTPARALLEL:
+# Of the caller's environment, what changes how Python, Node and the shell start. PYTHON is for setup.
+unexport $(filter-out PYTHON,$(filter PYTHON%,$(.VARIABLES)))
+unexport NODE_OPTIONS NODE_PATH NODE_ENV NODE_DEBUG JSII_NODE JSII_RUNTIME LD_PRELOAD \
+	BASH_ENV ENV CDPATH GREP_OPTIONS OPENSSL_CONF VIRTUAL_ENV
 # `prod` refuses to go without HTTPS. To look at its templates, a certificate that does not exist does.
 EXAMPLE_CERTIFICATE := arn:aws:acm:eu-central-1:123456789012:certificate/00000000-0000-0000-0000-000000000000
 NEEDS_CERTIFICATE := $(if $(shell grep -E '^(certificate_arn|domain_name)' stages.toml),,\
 	-c certificate_arn=$(EXAMPLE_CERTIFICATE))
 UV := .venv/bin/uv
 LOCKED := --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
+SYNC := $(UV) pip sync --quiet --require-hashes
 COMPILE := $(UV) pip compile $(LOCKED) pyproject.toml
 
-.PHONY: help setup up db api worker test synth diff faults bench checkov check fmt image image-check rds-ca \
+.PHONY: help setup up db api worker test synth diff faults bench checkov audit check fmt image image-check rds-ca \
 	lock browser cdk clean
 .DEFAULT_GOAL := help
 
@@ -24,7 +28,7 @@ help:
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 setup: ## the virtual environment in .venv, as locked (PYTHON=... to choose the interpreter)
-	@sh scripts/setup.sh $(UV_VERSION)
+	@sh scripts/setup.sh
 
 up: setup cdk ## the local stage, deployed by the CDK to the local twin (`moor down` ends it)
 	@$(PY) -m scripts.cli up
@@ -60,13 +64,18 @@ faults: setup ## the fault list on real processes, half an hour (ARGS="-k F12" f
 
 bench: setup ## the queue against its peers, into docs/ (ARGS=--quick for a small run)
 	@$(UV) venv --quiet --allow-existing --python $(PY) .venv-bench
-	@$(UV) pip sync --quiet --require-hashes --python .venv-bench/bin/python requirements-bench.lock
+	@$(SYNC) --python .venv-bench/bin/python requirements-bench.lock
 	@.venv-bench/bin/python -m tests.benchmarks $(ARGS)
 
 checkov: setup ## checkov on the templates of dev and prod, against the list in docs/security.md
 	@$(UV) venv --quiet --allow-existing --python $(PY) .venv-checkov
-	@$(UV) pip sync --quiet --require-hashes --python .venv-checkov/bin/python requirements-checkov.lock
+	@$(SYNC) --python .venv-checkov/bin/python requirements-checkov.lock
 	@$(PY) -m tests.stacks.checkov
+
+audit: setup cdk ## known vulnerabilities of what is locked; 69 where no database is within reach
+	@$(UV) venv --quiet --allow-existing --python $(PY) .venv-audit
+	@$(SYNC) --python .venv-audit/bin/python requirements-audit.lock
+	@$(NODE_PATHS) $(PY) -m scripts.audit
 
 check: setup ## ruff, mypy --strict, import-linter
 	@sh scripts/check.sh
@@ -85,17 +94,20 @@ rds-ca: setup ## the root certificates of Amazon RDS anew, from AWS (ARGS=file:/
 	@$(PY) -m scripts.rds_ca $(ARGS)
 
 lock: setup ## requirements*.lock anew from pyproject.toml (ARGS=--upgrade for newer versions)
+	@$(UV) pip compile $(LOCKED) --group uv $(ARGS) --output-file requirements-uv.lock
+	@$(UV) pip compile $(LOCKED) --group audit $(ARGS) --output-file requirements-audit.lock
 	@$(COMPILE) $(ARGS) --output-file requirements.lock
 	@$(COMPILE) $(ARGS) --output-file requirements-dev.lock --group dev --constraint requirements.lock
 	@$(COMPILE) $(ARGS) --output-file requirements-bench.lock --group bench --constraint requirements-dev.lock
 	@$(UV) pip compile $(LOCKED) --group checkov $(ARGS) --output-file requirements-checkov.lock
 	@$(NODE_PATHS) npm update --silent --package-lock-only --no-fund --no-audit
-	@sh scripts/setup.sh $(UV_VERSION)
+	@sh scripts/setup.sh
 
 cdk: node_modules/.package-lock.json
 
 node_modules/.package-lock.json: package-lock.json
-	@$(NODE_PATHS) npm ci --silent --no-fund --no-audit
+	@umask go-w; $(NODE_PATHS) npm ci --silent --no-fund --no-audit --include=dev --global=false \
+		--dry-run=false --workspaces=false --bin-links=true --install-strategy=hoisted
 	@touch $@
 
 browser:

@@ -35,7 +35,7 @@ def context() -> dict[str, object]:
 
 def flags() -> dict[str, object]:
     """The feature flags of cdk.json, which decide about logical ids and defaults."""
-    found: dict[str, object] = json.loads(CDK_JSON.read_text("utf-8"))["context"]
+    found: dict[str, object] = json.loads(CDK_JSON.read_text("utf-8-sig"))["context"]
     return found
 
 

@@ -1,9 +1,23 @@
 # make image: with docker, podman or finch, whichever works here. Arguments go to its `build`.
 set -eu
 
+python=.venv/bin/python # any does: what asks for the platform needs no packages
+[ -x "$python" ] || python=python3
+
 for tool in docker podman finch; do
     # `info` asks the daemon: a client alone cannot build.
     "$tool" info >/dev/null 2>&1 || continue
+    previous=
+    for argument; do
+        case "$previous $argument" in
+        "--platform "*) wanted=$argument ;;
+        *" --platform="*) wanted=${argument#*=} ;;
+        esac
+        previous=$argument
+    done
+    for each in $(echo "${wanted:-}" | tr , ' '); do # os/architecture/variant
+        CDK_DOCKER=$tool "$python" -m scripts.image_platform "$(echo "$each" | cut -d/ -f2)"
+    done
     echo "Building moorage:local with $tool"
     started=$(date +%s)
     "$tool" build -f service/Dockerfile -t moorage:local "$@" . || {

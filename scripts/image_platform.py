@@ -50,7 +50,9 @@ def why_not_buildable(wanted: str, *, emulators: Path | None = EMULATORS) -> str
 
 def _is_emulated(wanted: str, emulators: Path | None) -> bool:
     try:
-        return emulators is None or (emulators / QEMU[wanted]).read_text().startswith("enabled")
+        return emulators is None or (
+            emulators / QEMU.get(wanted, f"qemu-{wanted}")
+        ).read_text().startswith("enabled")
     except OSError:
         return False
 

@@ -61,7 +61,7 @@ def read_migrations(folder: Path = MIGRATIONS) -> list[Migration]:
     for path in sorted(folder.glob("*.sql")):
         if not (match := re.fullmatch(r"(\d{4})_[a-z0-9_]+", path.stem)):
             raise MigrationError(f"{path.name}: migrations are named NNNN_verb_noun.sql")
-        found.append(Migration(int(match[1]), path.stem, path.read_text("utf-8")))
+        found.append(Migration(int(match[1]), path.stem, path.read_text("utf-8-sig")))
     for wanted, migration in enumerate(found, start=1):
         if migration.version != wanted:
             raise MigrationError(f"{migration.name}.sql: expected number {wanted:04}")

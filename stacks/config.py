@@ -143,7 +143,10 @@ def read_stage(
 
 def _from_file(stage: str, file: Path) -> dict[str, object]:
     try:
-        found = tomllib.loads(file.read_text("utf-8"))
+        found = tomllib.loads(file.read_text("utf-8-sig"))  # some editors begin with a mark
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise ConfigError([f"{file.name}: line {line} is not UTF-8; save it as UTF-8"]) from None
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise ConfigError([f"{file.name}: {error}"]) from None
     tables = {key: value for key, value in found.items() if isinstance(value, dict)}

@@ -16,6 +16,7 @@ import httpx
 from scripts.twin.settings import Twin
 from tests.conftest import ROOT
 from tests.ports import free_port
+from tests.project import files
 
 COMMAND_SECONDS = 300
 TASKS = """
@@ -45,15 +46,10 @@ class Checkout:
 
     @classmethod
     def clone(cls, folder: Path) -> "Checkout":
-        """What git knows of this checkout, with the environments that `make setup` has made."""
-        listed = subprocess.run(
-            ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
-            cwd=ROOT, capture_output=True, text=True, check=True,
-        )  # fmt: skip
-        for name in filter(None, listed.stdout.split("\0")):
-            if (ROOT / name).is_file():
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(ROOT / name, folder / name)
+        """The files of this checkout, with the environments that `make setup` has made."""
+        for name in files():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, folder / name)
         for made in (".venv", "node_modules"):
             (folder / made).symlink_to(ROOT / made)
         jobs = folder / "service/domain/bakery/jobs"
@@ -107,7 +103,8 @@ class Checkout:
             self._clients[service] = boto3.client(
                 service,  # type: ignore[call-overload]
                 endpoint_url=self.twin.endpoint, region_name=self.twin.region,
-                aws_access_key_id="x", aws_secret_access_key="x",
+                aws_access_key_id=self.twin.access_key,
+                aws_secret_access_key=self.twin.secret_key,
             )  # fmt: skip
         return self._clients[service]
 

@@ -1,11 +1,13 @@
 """An image that this machine cannot build is found before anybody waits for it."""
 
+import subprocess
 from pathlib import Path
 from platform import machine
 
 import pytest
 
 from scripts.image_platform import why_not_buildable
+from tests.conftest import ROOT
 
 
 @pytest.fixture
@@ -58,3 +60,26 @@ def test_a_builder_without_that_question_builds_for_this_machine(
     own, other = ("arm64", "x86_64") if machine() in ("arm64", "aarch64") else ("x86_64", "arm64")
     assert why_not_buildable(own, emulators=tmp_path) == ""
     assert why_not_buildable(other, emulators=tmp_path)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--platform", "linux/nosuch"], ["--platform=linux/nosuch/v8"],
+     ["--pull", "--platform", "linux/amd64,linux/nosuch"]],
+)  # fmt: skip
+def test_make_image_asks_before_it_builds(tmp_path: Path, arguments: list[str]) -> None:
+    docker = tmp_path / "docker"
+    docker.write_text(
+        f"#!/bin/sh\ncase $1 in info) echo x86_64;; *) touch {tmp_path}/built;; esac\n"
+    )
+    docker.chmod(0o755)
+
+    done = subprocess.run(
+        ["/bin/sh", "scripts/image.sh", *arguments],
+        cwd=ROOT, env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+
+    assert done.returncode == 1
+    assert "exec format error" in done.stderr
+    assert not (tmp_path / "built").exists()

@@ -170,3 +170,30 @@ def test_connections_wanted_count_every_pool_twice_in_a_deploy() -> None:
 def test_every_key_stands_in_the_file_that_says_what_it_does() -> None:
     source = (STAGES_FILE.parent / "stacks/config.py").read_text()
     assert [key for key in CONFIGURABLE if f"    {key}: " not in source] == []
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_file_is_read_as_editors_save_it(tmp_path: Path, encoding: str, end: str) -> None:
+    file = tmp_path / "stages.toml"
+    text = 'app_name = "shop"\n# über\n[dev]\nworker_cpu = 512\n'
+    file.write_bytes(text.replace("\n", end).encode(encoding))
+
+    assert (read_stage("dev", file=file).app_name, read_stage("dev", file=file).worker_cpu) == (
+        "shop", 512
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("encoding", "line"), [("utf-16", 1), ("utf-16-be", 2), ("latin-1", 2), ("utf-32", 1)]
+)
+def test_a_file_in_another_encoding_is_refused_with_what_to_do(
+    tmp_path: Path, encoding: str, line: int
+) -> None:
+    file = tmp_path / "stages.toml"
+    file.write_bytes('app_name = "shop"\n# über\n'.encode(encoding))
+
+    with pytest.raises(ConfigError) as refused:
+        read_stage("dev", file=file)
+
+    assert refused.value.problems == [f"stages.toml: line {line} is not UTF-8; save it as UTF-8"]

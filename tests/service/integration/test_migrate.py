@@ -32,6 +32,17 @@ def folder(tmp_path: Path) -> Path:
     return Path(shutil.copytree(MIGRATIONS, tmp_path / "migrations"))
 
 
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "with a mark"])
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"], ids=["LF", "CRLF"])
+def test_a_migration_is_the_same_however_an_editor_or_git_has_saved_it(
+    folder: Path, mark: bytes, end: bytes
+) -> None:
+    for file in folder.glob("*.sql"):
+        file.write_bytes(mark + file.read_bytes().replace(b"\n", end))
+
+    assert read_migrations(folder) == read_migrations()
+
+
 async def test_twenty_migrations_at_once_apply_each_file_once(empty_database: str) -> None:
     answers = await asyncio.gather(*(migrate(empty_database) for _ in range(20)))
     assert sorted(answers, key=len)[-1] == NAMES
