@@ -1,5 +1,6 @@
 """What this process was told from outside: read once in `service/__main__.py`, then passed on."""
 
+import ipaddress
 import re
 from typing import Annotated, Literal
 from urllib.parse import parse_qsl, urlsplit
@@ -16,6 +17,7 @@ ARN_OR_NAME = (
 )
 SECRET_MIN_CHARACTERS = 16
 CONCURRENCY_MAX = 1000
+AUTH_OFF = "API_AUTH=off leaves authentication to what stands in front of the API"
 
 
 class SettingsError(Exception):
@@ -131,10 +133,14 @@ class ApiSettings(Settings):
     @classmethod
     def _is_key_given(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         stage, auth = info.data.get("stage"), info.data.get("api_auth")
-        if value is None and stage != contract.LOCAL_STAGE and auth == "key":
+        if value is not None or auth != "key":
+            return value
+        if stage != contract.LOCAL_STAGE:
+            raise ValueError(f"missing; every stage but local needs one ({AUTH_OFF})")
+        if "api_host" in info.data and not is_loopback(info.data["api_host"]):
             raise ValueError(
-                "missing; every stage but local needs one "
-                "(API_AUTH=off leaves authentication to what stands in front of the API)"
+                "missing; with an API_HOST that other machines reach (any but localhost, 127.0.0.1 "
+                f"or ::1) the API needs one ({AUTH_OFF})"
             )
         return value
 
@@ -145,6 +151,22 @@ class ApiSettings(Settings):
         if value == "standalone" and queue and queue.get_secret_value().startswith("memory:"):
             raise ValueError("must be in-process with QUEUE_DSN=memory://, which no process shares")
         return value
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a server that listens on `host` is out of reach of other machines.
+
+    False for every name but localhost: what it stands for is known only when it is looked up. An
+    empty one stands for all addresses.
+    """
+    if host.lower() == "localhost":
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    inner = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (inner or address).is_loopback
 
 
 def settings_of(process: contract.ProcessName) -> type[Settings]:

@@ -17,11 +17,13 @@ from litestar.openapi.spec import Components, SecurityScheme
 
 from service import contract
 from service.api import demo, health, jobs, queues, schedules
+from service.api.admission import Admission
 from service.api.auth import Gate
 from service.api.body import JsonRequest
 from service.api.envelope import Envelope
 from service.api.errors import EXCEPTION_HANDLERS
 from service.api.events import Watch
+from service.api.methods import Methods
 from service.api.ui import JobPages, content_policy, has_pages, saq_plugin
 from service.aws import database_password
 from service.db import CONNECT_TIMEOUT_SECONDS, create_pool
@@ -100,7 +102,7 @@ def create_app(
     if has_pages(settings):
         handler = JobPages(handler, saq.config.static_files)
     # Around Litestar rather than among its middleware, which sees no request that no route matches.
-    app.asgi_handler = envelope = Envelope(Gate(handler, settings))
+    app.asgi_handler = envelope = Envelope(Gate(Admission(Methods(handler)), settings))
     return app
 
 

@@ -3,6 +3,8 @@
 import base64
 import hashlib
 import hmac
+import re
+from urllib.parse import unquote
 
 import structlog
 from litestar.datastructures import Headers
@@ -18,6 +20,8 @@ from service.settings import Settings
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 TARGET_MAX_BYTES = 4096  # path and query; Litestar keeps the last thousand of each in memory
 JOBS_PATH = "/api/v1/jobs/"
+ENCODED_SLASH = re.compile("%2f", re.IGNORECASE)
+HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~%-]+)(:[0-9]{1,5})?")
 
 log = structlog.stdlib.get_logger("api")
 
@@ -56,6 +60,7 @@ class Gate:
         try:
             _route_as_sent(scope)
             headers = Headers.from_scope(scope)
+            _refuse_unclear_host(headers, scope["http_version"])
             is_open = self._authenticate(scope["path"], headers)
             if scope["method"] not in SAFE_METHODS:
                 _refuse_other_origins(headers)
@@ -65,8 +70,6 @@ class Gate:
             answer = problem(scope["path"], refusal.status, refusal.detail, headers=refusal.headers)
             await send_response(answer, scope, receive, send)
             return
-        if scope["method"] == "HEAD":  # Litestar has no HEAD; the server leaves out the body
-            scope = {**scope, "method": "GET"}
         await self.app(scope, receive, send)
 
     def _authenticate(self, path: str, headers: Headers) -> bool:
@@ -115,12 +118,24 @@ def _route_as_sent(scope: HTTPScope) -> None:
         raise Refusal(414, f"Path and query may have {TARGET_MAX_BYTES} bytes together.")
     if b"%00" in raw or b"%00" in query or b"\0" in query:
         raise Refusal(400, "The character U+0000 is not allowed in a path or query.")
-    scope["path"] = normalize_path(scope["path"])
-    # A job's key may hold a slash, which arrives percent-encoded and must not become a separator:
-    # `jobs.py` decodes what follows.
+    # A slash that arrives percent-encoded is part of a name and must not become a separator.
+    path = scope["path"]
+    if b"%2f" in raw.lower():
+        path = unquote(ENCODED_SLASH.sub("%252F", raw.decode("ascii", "replace")))
+    scope["path"] = normalize_path(path)
+    # A job's key may hold one: `jobs.py` decodes what follows.
     if scope["path"].startswith(JOBS_PATH):
         parts = [part for part in raw.split(b"/") if part]
         scope["path"] = JOBS_PATH + b"/".join(parts[3:]).decode("ascii", "replace")
+
+
+def _refuse_unclear_host(headers: Headers, http_version: str) -> None:
+    """RFC 9112, 3.2: what stands in front of us may have taken another of two for the right one."""
+    hosts = headers.getall("host", [])
+    if not hosts and http_version == "1.0":
+        return
+    if len(hosts) != 1 or not HOST.fullmatch(hosts[0]):
+        raise Refusal(400, "The request needs one header Host, with a name or an address.")
 
 
 def _refuse_other_origins(headers: Headers) -> None:

@@ -15,6 +15,7 @@ from service.contract import LIVE_PATH, READY_PATH, UI_PATH
 from service.problem import problem
 from service.queue.dispatch import REQUEST_ID
 
+HSTS = f"max-age={365 * 86400}"
 SANE_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 STATIC_PATH = f"{UI_PATH}/static/"
 NO_SCRIPTS = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -48,6 +49,9 @@ class Envelope:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 self._add_headers(scope["path"], request_id, message)
+                if _came_by_https(scope):
+                    headers = MutableScopeHeaders.from_message(message)
+                    headers["Strict-Transport-Security"] = HSTS
             await send(message)
 
         try:
@@ -84,6 +88,11 @@ async def send_response(
     """Answer from a layer around Litestar."""
     request: Request[Any, Any, Any] = Request(scope)
     await response.to_asgi_response(app=None, request=request)(scope, receive, send)
+
+
+def _came_by_https(scope: HTTPScope) -> bool:
+    """What the load balancer says; a client that makes it up changes nothing but its own answer."""
+    return scope["scheme"] == "https" or (b"x-forwarded-proto", b"https") in scope["headers"]
 
 
 def _request_id(scope: HTTPScope) -> str:

@@ -1,5 +1,7 @@
 """`python -m service api`: the API in one process, on uvicorn."""
 
+import functools
+import resource
 import signal
 import socket
 import sys
@@ -11,7 +13,8 @@ from litestar import Litestar
 
 from service import contract
 from service.api.app import create_app
-from service.api.protocol import BoundedProtocol
+from service.api.load import Load
+from service.api.protocol import MAX_CONNECTIONS, BoundedProtocol
 from service.queue.backends import create_queue
 from service.queue.registry import discover
 from service.settings import Settings
@@ -19,7 +22,7 @@ from service.worker import end_if_stuck
 
 log = structlog.stdlib.get_logger("api")
 
-MAX_CONNECTIONS = 1000  # more are answered 503; idle ones that a balancer keeps count too
+OPEN_FILES = 4096  # connections and what else is open; many machines begin with 1024
 # For requests in flight, where the drain time is wanted for jobs or is shorter.
 REQUEST_SECONDS = 5
 
@@ -63,18 +66,19 @@ def run(settings: Settings) -> None:
             host=settings.api_host,
             port=settings.api_port,
             loop="uvloop",
-            http=BoundedProtocol,
+            http=functools.partial(BoundedProtocol, load=Load()),  # type: ignore[arg-type]
             ws="none",
             lifespan="on",
             log_config=None,
             access_log=False,  # `envelope.py` writes one line with the request id
             server_header=False,
             proxy_headers=False,
-            limit_concurrency=MAX_CONNECTIONS,
+            limit_concurrency=MAX_CONNECTIONS + 1,  # it counts the request itself
             timeout_keep_alive=contract.KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=drain_seconds,
         ),
     )
+    _allow_open_files()
     # uvicorn raises the signal again when it is done; the default handler would then end a clean
     # stop as killed (143). Before it listens, the same handler makes it stop before it starts.
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -82,3 +86,10 @@ def run(settings: Settings) -> None:
     server.run()
     if server.lifespan.should_exit:  # what it says of a start or stop that failed
         sys.exit(1)
+
+
+def _allow_open_files() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if 0 <= soft < OPEN_FILES:
+        wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

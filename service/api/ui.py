@@ -16,15 +16,16 @@ from service.api.envelope import STATIC_PATH, send_response
 from service.contract import QUEUE_NAME, READY_PATH, UI_PATH
 from service.problem import problem
 from service.queue.base import JobQueue
-from service.settings import Settings
+from service.settings import Settings, is_loopback
 
 ANYTHING = {"ignore_unknown_options": True, "allow_extra_args": True}
 INLINE_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 
 
 def has_pages(settings: Settings) -> bool:
-    """Without a password the pages exist on a laptop only."""
-    return settings.is_local or settings.ui_password is not None
+    """Without a password the pages exist on a laptop only, and there for nobody else."""
+    is_private = settings.is_local and is_loopback(settings.api_host)
+    return is_private or settings.ui_password is not None
 
 
 class Pages(SAQPlugin):
@@ -84,7 +85,7 @@ class JobPages:
             if scope["raw_path"] == UI_PATH.encode() and scope["method"] == "GET":
                 # The script in the page knows itself under /saq/ only, and shows "not found" here.
                 answer = Response(None, status_code=307, headers={"Location": f"{UI_PATH}/"})
-            elif scope["path"] == f"{UI_PATH}/health":
+            elif scope["path"] == f"{UI_PATH}/health" and scope["method"] == "GET":
                 # It would answer 500 while the database is away.
                 answer = Response(None, status_code=307, headers={"Location": READY_PATH})
             elif scope["path"].startswith(STATIC_PATH) and scope["path"] not in self.static:

@@ -1,11 +1,14 @@
 """The API's wiring, without a database: routes of domains, and errors nobody expected."""
 
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from litestar import Litestar
+from litestar.routes import HTTPRoute
 from litestar.testing import TestClient
 from pydantic import SecretStr
 
@@ -215,3 +218,40 @@ def test_the_database_that_is_away_is_503_and_no_traceback(
     assert answer.status_code == 503
     assert answer.headers["Retry-After"]
     assert "Traceback" not in capsys.readouterr().out
+
+
+async def test_options_and_405_say_every_method_of_every_route() -> None:
+    settings, registry = Settings(stage="local", database_url=SecretStr(NOWHERE)), Registry()
+    app = create_app(settings, registry, PostgresQueue(NOWHERE, registry))
+    given = {"str": "x", "int": "1", "path": "app.js"}
+    routes = [route for route in app.routes if isinstance(route, HTTPRoute)]
+    assert len(routes) > 15
+    for route in routes:
+        path = re.sub(r"\{\w+:(\w+)\}", lambda found: given[found[1]], route.path)
+        methods = set(route.methods) | ({"HEAD"} if "GET" in route.methods else set())
+        assert await ask(app, "OPTIONS", path) == (204, methods), path
+        for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "TRACE"} - methods:
+            assert await ask(app, method, path) == (405, methods), f"{method} {path}"
+    assert await ask(app, "OPTIONS", "/nope") == (404, set())
+
+
+async def ask(app: Litestar, method: str, path: str) -> tuple[int, set[str]]:
+    """The status, and the methods that the answer allows."""
+    heads: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            heads.append(message)
+
+    scope: Any = {
+        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method,
+        "path": path, "raw_path": path.encode(), "query_string": b"", "scheme": "http",
+        "headers": [(b"host", b"localhost")], "client": ("127.0.0.1", 1), "root_path": "",
+        "server": ("127.0.0.1", 80), "state": {},
+    }  # fmt: skip
+    await app(scope, receive, send)
+    allow = dict(heads[0]["headers"]).get(b"allow", b"").decode()
+    return heads[0]["status"], set(filter(None, allow.split(", ")))

@@ -2,6 +2,7 @@
 
 import pytest
 
+from service.api.ui import has_pages
 from service.contract import EnvVar, ProcessName
 from service.database_url import ENCODE
 from service.settings import Settings, SettingsError, load_settings
@@ -186,3 +187,48 @@ def test_names_at_aws_are_taken_as_aws_writes_them(
 ) -> None:
     environment.setenv(variable, value)
     assert load_settings(ProcessName.API)
+
+
+LOOPBACK = ["localhost", "LocalHost", "127.0.0.1", "127.8.9.1", "::1", "0:0:0:0:0:0:0:1"]
+OPEN = [
+    "0.0.0.0", "::", "[::]", "", " ", "0", "192.168.1.7", "10.0.0.1", "::ffff:0.0.0.0",
+    "fe80::1", "my-laptop", "my-laptop.local", "localhost.example", "127.0.0.1.example", "*",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("mode", ["standalone", "in-process"])
+@pytest.mark.parametrize("host", OPEN)
+def test_the_api_is_not_opened_to_the_network_without_a_key(
+    environment: pytest.MonkeyPatch, host: str, mode: str
+) -> None:
+    environment.setenv("API_HOST", host)
+    environment.setenv("WORKER_MODE", mode)
+    (problem,) = problems()
+    assert problem.startswith("API_KEY: missing")
+    assert "API_HOST" in problem
+    assert "API_AUTH=off" in problem
+    environment.setenv("API_KEY", "k" * 16)
+    load_settings(ProcessName.API)
+    environment.delenv("API_KEY")
+    environment.setenv("API_AUTH", "off")  # it says that something in front asks for credentials
+    load_settings(ProcessName.API)
+
+
+@pytest.mark.parametrize("host", LOOPBACK)
+def test_on_this_machine_alone_the_api_may_be_open(
+    environment: pytest.MonkeyPatch, host: str
+) -> None:
+    environment.setenv("API_HOST", host)
+    assert load_settings(ProcessName.API).api_key is None
+
+
+@pytest.mark.parametrize("host", [*OPEN, *LOOPBACK])
+def test_the_job_pages_are_not_opened_to_the_network_without_a_password(
+    environment: pytest.MonkeyPatch, host: str
+) -> None:
+    environment.setenv("API_HOST", host)
+    environment.setenv("API_AUTH", "off")
+    assert has_pages(load_settings(ProcessName.API)) is (host in LOOPBACK)
+    environment.setenv("UI_USERNAME", "operator")
+    environment.setenv("UI_PASSWORD", "p" * 16)
+    assert has_pages(load_settings(ProcessName.API))
