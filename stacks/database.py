@@ -73,7 +73,7 @@ class Database(Construct):
             copy_tags_to_snapshot=True,
             deletion_protection=stage.is_protected,
             removal_policy=RemovalPolicy.SNAPSHOT if stage.is_protected else RemovalPolicy.DESTROY,
-            iam_authentication=True,
+            iam_authentication=False,  # nothing here connects by a token of IAM
             cloudwatch_logs_exports=["postgresql"],
             monitoring_interval=Duration.seconds(60),
         )
@@ -92,6 +92,12 @@ class Database(Construct):
             "Aurora keeps continuous backups of its own, and can return to any second of "
             "database_backup_days. A plan of AWS Backup is the account's decision.",
             "NIST.800.53.R5-RDSInBackupPlan",
+        )
+        acknowledge(
+            self.cluster,
+            "Whoever connects asks Secrets Manager for a password that rotates; a second way in "
+            "that nobody uses would only be one more to watch.",
+            "AwsSolutions-RDS6",
         )
         if not self.stage.is_protected:
             acknowledge(

@@ -81,9 +81,9 @@ def rds_keeps_the_password(templates: Templates) -> None:
     assert cluster.get("MasterUserPassword") is None
 
 
-def people_may_connect_by_iam(templates: Templates) -> None:
-    """RDS.12, CKV_AWS_162."""
-    assert templates.one(CLUSTER).get("EnableIAMDatabaseAuthentication") is True
+def nobody_connects_by_iam(templates: Templates) -> None:
+    """Against RDS.12 and CKV_AWS_162: a way in that nothing uses is closed."""
+    assert templates.one(CLUSTER).get("EnableIAMDatabaseAuthentication") is False
 
 
 def nobody_reaches_the_database_from_outside(templates: Templates) -> None:
