@@ -186,22 +186,27 @@ def operator_calls(reach: Reach) -> Iterator[Call]:
     for place, node in reach.nodes():
         constants = _module_constants(reach.code.modules[place.module].tree) | _constants(node)
         for call in _calls(node, {"call", "pages"}):
-            words = [_text(each, constants) for each in call.args[:2]]
             if str(place) in PASS_ON:
                 continue
-            if len(words) < 2 or None in words or not (right := _right(*words)):
+            if not (rights := _rights(call.args, constants)):
                 line = ast.unparse(call)
                 raise UnreadableCallError(f"{place}: {line}: name service and operation here")
-            yield Call(right, str(place), _output(call))
+            yield from (Call(right, str(place), _output(call)) for right in rights)
         for each in ast.walk(node):
             if isinstance(each, ast.Tuple) and len(each.elts) == 3:
-                words = [_text(part, constants) for part in each.elts[:2]]
-                if None not in words and (right := _right(*words)):
-                    yield Call(right, str(place))
+                yield from (Call(right, str(place)) for right in _rights(each.elts, constants))
 
 
-def _right(service: str | None, operation: str | None) -> str | None:
-    return operations(service or "").get(operation or "")
+def _rights(words: list[ast.expr], constants: dict[str, set[str]]) -> list[str]:
+    """Of a service and an operation of it; several where either has more than one value."""
+    if len(words) < 2:
+        return []
+    return [
+        right
+        for service in _values(words[0], constants)
+        for operation in _values(words[1], constants)
+        if (right := operations(service).get(operation))
+    ]
 
 
 def _calls(node: ast.AST, names: set[str]) -> Iterator[ast.Call]:
@@ -214,10 +219,13 @@ def _calls(node: ast.AST, names: set[str]) -> Iterator[ast.Call]:
             yield each
 
 
-def _text(node: ast.expr, constants: dict[str, str]) -> str | None:
-    if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        return node.value
-    return constants.get(node.id) if isinstance(node, ast.Name) else None
+def _values(node: ast.expr, constants: dict[str, set[str]]) -> set[str]:
+    """The texts that it may be."""
+    if isinstance(node, ast.IfExp):
+        return _values(node.body, constants) | _values(node.orelse, constants)
+    if isinstance(node, ast.Name):
+        return constants.get(node.id, set())
+    return _texts([node])
 
 
 def _texts(nodes: Iterable[ast.AST]) -> set[str]:
@@ -229,18 +237,18 @@ def _texts(nodes: Iterable[ast.AST]) -> set[str]:
 
 
 @functools.cache
-def _module_constants(tree: ast.Module) -> dict[str, str]:
+def _module_constants(tree: ast.Module) -> dict[str, set[str]]:
     return _constants(tree)
 
 
-def _constants(node: ast.AST) -> dict[str, str]:
-    found = {}
-    for each in ast.walk(node):
-        if isinstance(each, ast.Assign) and isinstance(each.value, ast.Constant):
-            for target in each.targets:
-                if isinstance(target, ast.Name) and isinstance(each.value.value, str):
-                    found[target.id] = each.value.value
-    return found
+def _constants(node: ast.AST) -> dict[str, set[str]]:
+    return {
+        target.id: found
+        for each in ast.walk(node)
+        if isinstance(each, ast.Assign) and (found := _values(each.value, {}))
+        for target in each.targets
+        if isinstance(target, ast.Name)
+    }
 
 
 def _output(call: ast.Call) -> str:
