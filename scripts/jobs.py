@@ -11,6 +11,8 @@ import typer
 from scripts.answer import print_json, print_line, print_table, say
 from scripts.api import Api
 from scripts.aws import Aws, connect
+from scripts.errors import OperatorError
+from scripts.job_payload import HELP, read_payload, refused, task_schema
 from scripts.options import DEFAULT_STAGE, JsonOption, StageOption, YesOption, confirm
 from scripts.render import Shown, indent, join
 
@@ -58,20 +60,6 @@ def read_job(item: dict[str, Any]) -> Job:
         for field in fields(Job)
     }
     return Job(**values)
-
-
-def read_payload(words: list[str]) -> dict[str, Any]:
-    """From `{"json": 1}` and `key=value` words; a value is JSON if it parses, else text.
-
-    Raises `typer.BadParameter` for another word, and for a field that is given twice.
-    """
-    payload: dict[str, Any] = {}
-    for word in words:
-        new = _fields(word)
-        if twice := sorted(new.keys() & payload.keys()):
-            raise typer.BadParameter(f"{twice[0]} is given twice")
-        payload |= new
-    return payload
 
 
 def describe(found: dict[str, Any], *, error_field: str = "error") -> Shown:
@@ -166,7 +154,7 @@ def enqueue(  # noqa: PLR0917 - Typer calls it by name
         list[str] | None,
         typer.Argument(
             metavar="[KEY=VALUE|JSON]…",
-            help="count=3 is a number, name=x a text; or one object: '{\"count\": 3}'.",
+            help=HELP,
         ),
     ] = None,
     delay: Annotated[
@@ -178,11 +166,16 @@ def enqueue(  # noqa: PLR0917 - Typer calls it by name
     yes: YesOption = False,
 ) -> None:
     """Put a job in the queue; prints its key."""
-    fields_ = read_payload(payload or [])
+    read_payload(payload or [])  # a wrong word is said before anything is asked
     aws = connect(stage)
     confirm(aws.target, f"enqueue {task}", yes)
     options = {name: value for name, value in (("delay", delay), ("key", key)) if value is not None}
-    found = Api(aws).post("jobs", task=task, payload=fields_, **options)
+    api = Api(aws)
+    fields_ = read_payload(payload, task_schema(api, task)) if payload else {}
+    try:
+        found = api.post("jobs", task=task, payload=fields_, **options)
+    except OperatorError as error:
+        raise refused(error) from None
     if as_json:
         return print_json(found)
     print_line(found["job_id"])
@@ -262,26 +255,6 @@ def _change(aws: Aws, key: str, verb: str, action: str, yes: bool) -> None:
     found = Api(aws).post("jobs", key, verb)
     print_line(f"{found['job_id']} is {found['status']}")
     say(f"`moor jobs show {key}{_stage_words(aws)}` shows what becomes of it.")
-
-
-def _fields(word: str) -> dict[str, Any]:
-    if word.startswith("{"):
-        try:
-            found = json.loads(word, parse_constant=_refuse)
-        except ValueError as error:
-            raise typer.BadParameter(f"{word} is not JSON: {error}") from None
-        return dict(found)
-    name, equals, text = word.partition("=")
-    if not equals or not name:
-        raise typer.BadParameter(f'{word!r} is neither KEY=VALUE nor an object like {{"key": 1}}')
-    try:
-        return {name: json.loads(text, parse_constant=_refuse)}
-    except ValueError:
-        return {name: text}
-
-
-def _refuse(name: str) -> None:
-    raise ValueError(f"{name} is not in JSON")
 
 
 def _field_names(schema: dict[str, Any]) -> list[str]:

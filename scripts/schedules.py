@@ -9,7 +9,9 @@ import typer
 from scripts.answer import print_json, print_line, print_table, say
 from scripts.api import Api
 from scripts.aws import connect
-from scripts.jobs import describe, read_payload
+from scripts.errors import OperatorError
+from scripts.job_payload import read_payload, refused, task_schema
+from scripts.jobs import describe
 from scripts.options import DEFAULT_STAGE, JsonOption, StageOption, YesOption, confirm
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="`moor schedules list` has it.")]
@@ -104,15 +106,19 @@ def create(  # noqa: PLR0917 - Typer calls it by name
     yes: YesOption = False,
 ) -> None:
     """A new one: `moor schedules create hello example_task message=hi --every "30 minutes"`."""
+    read_payload(payload or [])  # a wrong word is said before anything is asked
     aws = connect(stage)
     confirm(aws.target, f"run {task} again and again", yes)
     times = {key: value for key, value in (("cron", cron), ("every", every)) if value is not None}
-    found = read_schedule(
-        Api(aws).post(
-            "schedules", name=name, task=task, payload=read_payload(payload or []), tz=tz,
-            unique=unique, **times,
+    api = Api(aws)
+    fields_ = read_payload(payload, task_schema(api, task)) if payload else {}
+    try:
+        made = api.post(
+            "schedules", name=name, task=task, payload=fields_, tz=tz, unique=unique, **times
         )
-    )  # fmt: skip
+    except OperatorError as error:
+        raise refused(error) from None
+    found = read_schedule(made)
     print_line(f"{found.name} comes first at {_time(found.next_run_at)} UTC")
 
 

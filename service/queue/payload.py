@@ -1,6 +1,7 @@
 """A task's payload: the fields of its signature as a checked type."""
 
 import inspect
+import math
 from collections.abc import Callable
 from typing import Any, get_type_hints
 
@@ -48,6 +49,35 @@ def payload_type(function: Callable[..., Any], name: str) -> type[msgspec.Struct
     except TypeError as error:
         raise SignatureError(str(error)) from None
     return made
+
+
+# What msgspec raises for a value that JSON cannot hold: of a type it does not know, half of a
+# surrogate pair, within itself.
+UNSTORABLE = (TypeError, ValueError, OverflowError, RecursionError)
+
+
+def unstorable(error: BaseException) -> str:
+    """Why a value has no form in JSON, without the value."""
+    match error:
+        case UnicodeEncodeError():
+            return "holds half of a surrogate pair, which is no text"
+        case RecursionError():
+            return "holds itself, or is nested too deeply for JSON"
+        case _:
+            return f"cannot be stored as JSON: {error}"
+
+
+def not_finite(tree: Any, path: str) -> tuple[str, float] | None:
+    """The first NaN or infinity in a tree of what JSON can hold, and where it is."""
+    if isinstance(tree, float):
+        return None if math.isfinite(tree) else (path, tree)
+    if isinstance(tree, dict):
+        inner = ((f"{path}.{name}", value) for name, value in tree.items())
+    elif isinstance(tree, list | tuple):
+        inner = ((f"{path}[{at}]", value) for at, value in enumerate(tree))
+    else:
+        return None
+    return next((found for where, value in inner if (found := not_finite(value, where))), None)
 
 
 def required_fields(kind: type[msgspec.Struct]) -> list[str]:

@@ -15,7 +15,14 @@ import msgspec
 from service import contract
 from service.queue.cron import Timing, TimingError
 from service.queue.errors import InvalidPayloadError, PayloadTooLargeError, UnknownTaskError
-from service.queue.payload import SignatureError, payload_type, required_fields
+from service.queue.payload import (
+    UNSTORABLE,
+    SignatureError,
+    not_finite,
+    payload_type,
+    required_fields,
+    unstorable,
+)
 from service.queue.reason import explain
 
 TaskFunction = Callable[..., Any]
@@ -63,10 +70,26 @@ class Task:
     def encode(self, payload: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
         """Check `payload` against the function's annotations and make it JSON-safe; its bytes too.
 
-        Raises `InvalidPayloadError` with the field's path, `PayloadTooLargeError` over 5 MiB.
+        What is let through comes out again as it was. Raises `InvalidPayloadError` with the field's
+        path, `PayloadTooLargeError` over 5 MiB.
         """
-        encoded: dict[str, Any] = msgspec.to_builtins(self._convert(payload), str_keys=True)
-        size = len(msgspec.json.encode(encoded))
+        struct = self._convert(payload)
+        try:
+            encoded: dict[str, Any] = msgspec.to_builtins(struct, str_keys=True)
+            as_json = msgspec.json.encode(encoded)
+        except UNSTORABLE:
+            raise self._unstorable(struct) from None
+        # JSON has no NaN and no infinity: msgspec writes them as null
+        if b"null" in as_json and (found := not_finite(encoded, "payload")):
+            path, value = found
+            raise InvalidPayloadError(self.name, path, f"is {value}, which JSON cannot hold")
+        try:  # now, and not in the worker
+            msgspec.json.decode(as_json, type=self.payload_type)
+        except msgspec.ValidationError as error:
+            raise InvalidPayloadError(
+                self.name, "payload", f"does not survive JSON: {error}"
+            ) from None
+        size = len(as_json)
         if size > contract.LARGE_PAYLOAD_MAX_BYTES:
             raise PayloadTooLargeError(
                 self.name,
@@ -81,12 +104,21 @@ class Task:
 
         Raises `InvalidPayloadError` where an older or newer release queued something else.
         """
-        struct = self._convert(payload)
+        struct = self._convert(payload, str_keys=True)
         return {name: getattr(struct, name) for name in struct.__struct_fields__}
 
-    def _convert(self, payload: Mapping[str, Any]) -> msgspec.Struct:
+    def _unstorable(self, struct: msgspec.Struct) -> InvalidPayloadError:
+        """Which field has no form in JSON."""
+        for name in struct.__struct_fields__:
+            try:
+                msgspec.json.encode(msgspec.to_builtins(getattr(struct, name), str_keys=True))
+            except UNSTORABLE as error:
+                return InvalidPayloadError(self.name, f"payload.{name}", unstorable(error))
+        return InvalidPayloadError(self.name, "payload", "cannot be stored as JSON")
+
+    def _convert(self, payload: Mapping[str, Any], *, str_keys: bool = False) -> msgspec.Struct:
         try:
-            return msgspec.convert(payload, self.payload_type)
+            return msgspec.convert(payload, self.payload_type, str_keys=str_keys)
         except msgspec.ValidationError as error:
             reason, _, path = str(error).partition(" - at `$.")
             path = path.rstrip("`")

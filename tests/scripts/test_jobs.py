@@ -3,20 +3,32 @@
 import json
 import re
 import uuid
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import typer
 
-from scripts.jobs import describe, read_job, read_payload
+from scripts.job_payload import read_payload
+from scripts.jobs import describe, read_job
+from service.api.queues import _schema
+from service.queue.payload import payload_type
 from tests.scripts.deployed import Moor, deploy
 from tests.service.integration.api_process import API_KEY, Api
 
 pytest_plugins = ["tests.service.integration.conftest_api", "tests.scripts.conftest_deployed"]
 
 DEV = ("--stage", "dev")
+
+
+class Size(StrEnum):
+    """Of a value that looks like a number."""
+
+    SMALL = "1"
 
 
 @pytest.mark.parametrize(
@@ -49,6 +61,55 @@ def test_words_become_typed_fields(words: list[str], payload: dict[str, Any]) ->
 def test_a_word_that_is_no_field_is_refused(words: list[str], says: str) -> None:
     with pytest.raises(typer.BadParameter, match=re.escape(says)):
         read_payload(words)
+
+
+def typed_task(  # noqa: PLR0917 - called by nobody
+    ctx: Any, text: str, count: int, ratio: float, ok: bool, maybe: str | None, either: int | str,
+    names: list[str], of: dict[str, int], when: datetime, price: Decimal, size: Size, raw: bytes,
+    kind: Literal["1", "2"], level: Literal[1, 2], anything: Any = None,
+) -> None: ...  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("word", "value"),
+    [
+        ("text=5", "5"),
+        ("text=5.0", "5.0"),
+        ("text=true", "true"),
+        ("text=null", "null"),
+        ("text=[1, 2]", "[1, 2]"),
+        ('text={"a": 1}', '{"a": 1}'),
+        ("text= 5 ", " 5 "),
+        ("text=1e400", "1e400"),
+        ("text=a=b=c", "a=b=c"),
+        ("text=", ""),
+        ('text="5"', "5"),
+        ("count=5", 5),
+        ("count=five", "five"),
+        ("ratio=5", 5),
+        ("ok=false", False),
+        ("ok=yes", "yes"),
+        ("maybe=null", None),
+        ("maybe=5", "5"),
+        ("either=5", 5),
+        ('either="5"', "5"),
+        ('names=["a"]', ["a"]),
+        ("names=[1]", [1]),
+        ('of={"a": 1}', {"a": 1}),
+        ("when=20260101", "20260101"),
+        ("price=1.10", "1.10"),
+        ("size=1", "1"),
+        ("raw=1234", "1234"),
+        ("kind=1", "1"),
+        ("level=1", 1),
+        ("anything=5", 5),
+        ("unknown=5", 5),
+    ],
+)
+def test_a_value_is_what_its_field_takes(word: str, value: Any) -> None:
+    schema = _schema(payload_type(typed_task, "typed"))
+    (found,) = read_payload([word], schema).values()
+    assert (found, type(found)) == (value, type(value))
 
 
 SUMMARY: dict[str, Any] = {
@@ -101,7 +162,7 @@ def test_a_job_goes_in_and_is_shown(
     ("words", "refusal"),
     [
         (("enqueue", "test_task"), (1, "payload.message")),
-        (("enqueue", "test_task", "message=5"), (1, "payload.message: Expected `str`")),
+        (("enqueue", "test_task", '{"message": 5}'), (1, "payload.message: Expected `str`")),
         (("enqueue", "no_such_task"), (7, "no task is named")),
         (("enqueue", "hooked", "fail"), (2, "neither KEY=VALUE")),
         (("show", "no such job"), (7, "no such job")),
@@ -297,6 +358,24 @@ def test_listing_follows_the_pages_up_to_the_limit(
     assert moor("jobs", "list", "--task", "paged", "--limit", "430", "--json", *DEV) == 0
     found = [job["job_id"] for job in json.loads(capsys.readouterr().out)]
     assert len(found) == len(set(found)) == 430
+
+
+def test_a_number_is_text_where_the_task_wants_text(
+    deployed: Api, moor: Moor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert moor("jobs", "enqueue", "test_task", "message=5", "user_id=5", "--json", *DEV) == 0
+    key = json.loads(capsys.readouterr().out)["job_id"]
+    assert moor("jobs", "show", key, "--json", *DEV) == 0
+    payload = json.loads(capsys.readouterr().out)["payload"]
+    assert (payload["message"], payload["user_id"]) == ("5", 5)
+
+    assert moor("jobs", "enqueue", "test_task", "message=5", "nobody=1", *DEV) == 1
+    err = capsys.readouterr().err
+    assert "nobody" in err
+    assert "A value is JSON where its field takes that, else text" in err
+    late = ("--every", "1 day", *DEV)
+    assert moor("schedules", "create", "by-number", "test_task", "message=5", *late) == 0
+    assert moor("schedules", "delete", "by-number", *DEV) == 0
 
 
 def test_tasks_and_queues_are_listed(

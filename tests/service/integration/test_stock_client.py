@@ -1,5 +1,7 @@
 """A stock SAQ client beside ours, on the same tables."""
 
+import math
+
 from saq import Status
 from saq.queue.postgres import PostgresQueue as StockQueue
 
@@ -44,3 +46,14 @@ async def test_failure_seen_by_a_stock_client_carries_the_error(
     await queue.finish(await claim(queue), Status.FAILED, error="it broke")
     await job.refresh()
     assert (job.status, job.error) == (Status.FAILED, "it broke")
+
+
+async def test_a_stock_clients_job_that_json_cannot_hold_ends_at_once(
+    queue: PostgresQueue, stock: StockQueue, ledger: Ledger
+) -> None:
+    job = await stock.enqueue("sleep", seconds=math.nan)  # Python writes NaN, which no JSON is
+    assert job is not None
+    assert await queue.dequeue(timeout=0.5) is None
+    record = await ledger.tracked(job.key)
+    assert record["status"] == "failed"
+    assert "malformed job" in record["error"]
