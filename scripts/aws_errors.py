@@ -68,7 +68,7 @@ def explain_answer(error: Any, target: Target, about: About) -> OperatorError:
     if code in UNKNOWN_CALLER:
         return CredentialsError(f"AWS does not know these credentials ({code})", WHO)
     if code in DENIED:
-        return _explain_refusal(f"{about.service}:{call}".lstrip(":"), said, target, about)
+        return explain_refusal(f"{about.service}:{call}".lstrip(":"), said, target, about.secret)
     if code in THROTTLED:
         return UnreachableError(
             f"AWS asks to slow down ({call}, after {ATTEMPTS} attempts)", "Try again in a minute."
@@ -78,11 +78,16 @@ def explain_answer(error: Any, target: Target, about: About) -> OperatorError:
     return OperatorError(f"{call} failed: {said or code}")
 
 
-def _explain_refusal(call: str, said: str, target: Target, about: About) -> DeniedError:
+def is_refusal(said: str) -> bool:
+    """Are these AWS's words for a call that it refuses?"""
+    return bool(PERFORM.search(said))
+
+
+def explain_refusal(call: str, said: str, target: Target, secret: str = "") -> DeniedError:
     """Which right is missing, which policy of the stage has it, and what to do."""
     found = PERFORM.search(said)
     right = found[1] if found else ("kms:Decrypt" if NO_KEY.search(said) else call)
-    rights = list(rights_to(right, about.secret))
+    rights = list(rights_to(right, secret))
     # The same right may stand for a call of its own, and beside another one.
     wanted = [
         each for each in rights if (call in each.beside if right != call else not each.beside)

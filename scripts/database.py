@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from scripts.aws import Answer, Aws
+from scripts.aws_errors import explain_refusal, is_refusal
 from scripts.clock import Clock
 from scripts.errors import OperatorError, OverdueError
 from scripts.session import (
@@ -117,6 +118,8 @@ def tunnel(aws: Aws, database: Database, way: Container, port: int, clock: Clock
                     break
                 if plugin.poll() is not None:
                     text = words.decode(errors="replace").strip()
+                    if is_refusal(text):
+                        raise explain_refusal("ssm:StartSession", text, aws.target)
                     raise PluginError(f"the tunnel did not open: {text or 'it says nothing'}")
                 clock.sleep(POLL_SECONDS)
             else:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scripts.aws import Answer, Aws
+from scripts.aws_errors import explain_refusal, is_refusal
 from scripts.errors import OperatorError, UnreachableError
 from scripts.transcript import Transcript, wrap
 
@@ -136,6 +137,8 @@ def run_command(
     if was_interrupted:
         return INTERRUPTED
     said = transcript.instead or "the session ended before the command did"
+    if is_refusal(said):  # of the plugin's own call: it encrypts with the stage's key
+        raise explain_refusal("ecs:ExecuteCommand", said, aws.target)
     raise PluginError(
         f"the command's end was not seen: {said}",
         "`moor status` shows whether the ECS task still runs; a session that is silent for 20 "

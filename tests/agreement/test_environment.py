@@ -30,7 +30,10 @@ def environment(container: dict[str, Any]) -> dict[str, str]:
 
 
 def stages() -> list[Templates]:
-    return [*map(of_stage, STAGES), synthesize("dev", email_from="hello@example.com")]
+    return [
+        *map(of_stage, STAGES),
+        synthesize("dev", email_from="hello@example.com", sqs_queue="jobs.fifo"),
+    ]
 
 
 def test_every_container_starts_with_what_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

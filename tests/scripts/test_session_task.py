@@ -19,7 +19,7 @@ from scripts.errors import (
     RefusedError,
     UnreachableError,
 )
-from scripts.session import Container, open_session
+from scripts.session import Container, open_session, run_command
 from scripts.session_task import (
     SessionContainer,
     SessionTask,
@@ -198,6 +198,20 @@ def test_refusal_of_ecs_says_what_is_missing(
         with pytest.raises(kind) as caught:
             open_session(aws, Container("c", "t", "worker", "r"), "/bin/sh")
     assert hint in caught.value.hint
+
+
+def test_a_key_that_the_plugin_may_not_use_is_named_with_its_policy(aws: Aws, plugin: Path) -> None:
+    """It asks KMS itself, with the caller's credentials."""
+    words = (
+        "Fetching data key failed: AccessDeniedException: User: u is not authorized to perform: "
+        "kms:GenerateDataKey on resource: k because no identity-based policy allows it"
+    )
+    plugin.write_text(f"#!/bin/sh\necho '{words}'\nexit 1\n")
+    session = {"sessionId": "s", "streamUrl": "wss://x", "tokenValue": "t"}
+    with Stubber(aws._client("ecs")) as stub:
+        stub.add_response("execute_command", {"session": session})
+        with pytest.raises(DeniedError, match="kms:GenerateDataKey, which the policy debug of"):
+            run_command(aws, Container("c", "t", "worker", "r"), ["true"], lambda _: None)
 
 
 def test_plugin_gets_what_awss_own_command_line_gives_it(aws: Aws, plugin: Path) -> None:

@@ -1,0 +1,51 @@
+"""Whether an ECS task reaches what it calls."""
+
+from collections.abc import Iterator
+
+from scripts.doctor.model import Service, System, containers, seen, services
+from scripts.doctor.rule import ECS, Rule, Severity, rule
+from service.contract import EnvVar, ProcessName
+
+
+@rule(
+    "endpoint-missing", Severity.WARNING,
+    'Add the interface endpoints to the VPC, set egress = "nat", or see to another way out.',
+    f"{ECS}/vpc-endpoints.html",
+)  # fmt: skip
+def endpoint_missing(system: System) -> Iterator[str]:
+    for service in services(system):
+        if service.has_public_address:
+            continue
+        network = seen(system, "network", system.network)
+        if network.nat_gateways:
+            continue
+        missing = [
+            name for name in _called(system, service)
+            if name.rpartition(".")[2] not in network.endpoints
+        ]  # fmt: skip
+        if missing:
+            yield (
+                f"{service.name}: neither a public address nor a NAT gateway, and no endpoint of "
+                f"{', '.join(missing)}"
+            )
+
+
+def _called(system: System, service: Service) -> list[str]:
+    """The services of AWS that its ECS tasks call, or ECS in their place; S3 has a gateway."""
+    found = ["secretsmanager"]
+    mine = [container for owner, container in containers(system) if owner is service]
+    if any(".dkr.ecr." in each.image for each in mine):
+        found += ["ecr.api", "ecr.dkr"]
+    if any(each.log_driver == "awslogs" for each in mine):
+        found.append("logs")
+    environment = service.definition.main.environment
+    if service.process == ProcessName.WORKER:
+        found.append("ecs")  # protects a long job
+        if environment.get(EnvVar.EMAIL_FROM):
+            found.append("email")
+    if environment.get(EnvVar.QUEUE_DSN, "").startswith("sqs://"):
+        found.append("sqs")
+    return found
+
+
+NETWORK: tuple[Rule[System], ...] = (endpoint_missing,)
