@@ -5,6 +5,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from service.contract import HEARTBEAT_FILE, RUN, EnvVar, ProcessName
+from service.escape import escape
 
 if TYPE_CHECKING:  # the health check must not pay for it
     from service.aws import DatabasePassword
@@ -114,7 +115,8 @@ def _migrate(settings: "Settings") -> int:
 
 
 def _say(message: str, status: int) -> int:
-    print(message, file=sys.stderr if status else sys.stdout, flush=True)
+    text = escape(message, keep="\n\t")
+    print(text, file=sys.stderr if status else sys.stdout, flush=True)
     return status
 
 

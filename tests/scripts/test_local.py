@@ -263,6 +263,16 @@ def test_a_database_out_of_reach_is_the_step_that_failed(up: StartUp) -> None:
     assert "s3cret" not in run.output
 
 
+def test_an_address_that_can_never_be_used_ends_the_command_as_typed_wrongly(up: StartUp) -> None:
+    run = up("worker", DATABASE_URL="postgresql://me:Sup3r?Secret@127.0.0.1/shop")
+
+    assert run.await_end() == 2
+    assert "DATABASE_URL: " in run.output
+    assert "percent-encode" in run.output
+    assert "Sup3r" not in run.output
+    assert "Secret" not in run.output
+
+
 def test_a_port_that_is_no_number_is_refused(up: StartUp) -> None:
     run = up("api", API_PORT="eight")
 

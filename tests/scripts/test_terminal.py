@@ -74,8 +74,11 @@ PAGES: dict[str, dict[str, Any]] = {
     "queues": QUEUE,
 }
 DEV = ("--stage", "dev")
-# They start or end processes of this machine, or wait for a stage that moves: a wrong word only.
-NOT_RUN = {"up", "down", "sleep", "wake", "open", "run", "psql", "tunnel"}
+# They start or end processes of this machine, wait for a stage that moves, or synthesize: a wrong
+# word only.
+NOT_RUN = {
+    "up", "down", "sleep", "wake", "open", "run", "psql", "tunnel", "cost", "preflight",
+}  # fmt: skip
 NOT_RUN_BARE = {"scale", "restart", "rollback"}
 
 
