@@ -20,8 +20,10 @@ from service.queue import statements as sql
 from service.queue.database import Connection, Database
 from service.queue.dispatch import LARGE_PAYLOAD
 from service.queue.errors import InvalidOptionError, JobNotFoundError, JobStateError
+from service.queue.handed_out import HandsOut
 from service.queue.job import LeasedJob
 from service.queue.large_payloads import LargePayloads
+from service.queue.own_loop import answer_everywhere
 from service.queue.reading import QueueStats
 from service.queue.recurring import Store
 from service.queue.registry import Registry
@@ -43,6 +45,7 @@ class WorkerSide(Protocol):
 
     prefetch: int
     asked_to_abort: asyncio.Event
+    held: dict[str, LeasedJob]  # what this process has taken, by key
 
     def wait(self, slot: Slot) -> None:
         """Call `slot(job)` with the next job; None once paused."""
@@ -83,7 +86,7 @@ class Clock(Protocol):
         """Epoch seconds by the clock that decides what is due."""
 
 
-class JobQueue(Queue):
+class JobQueue(HandsOut):
     """A SAQ queue that checks names and payloads and that our API and worker can use.
 
     `lacks` says which options of a job this backend cannot honour, and what to do instead; using
@@ -104,11 +107,41 @@ class JobQueue(Queue):
     jobs_started: int
     dead_letters: int  # jobs that killed their workers or cannot be read
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        answer_everywhere(cls)
+
+    @staticmethod
+    def from_url(url: str, **kwargs: Any) -> Queue:
+        """Raises `TypeError`: it makes SAQ's own queues."""
+        raise TypeError(
+            "from_url makes SAQ's own queues; ours come from "
+            "service.queue.backends.create_queue(settings, registry), by QUEUE_DSN"
+        )
+
     @abstractmethod
     async def enqueue_many(
         self, jobs: Iterable[Job], *, connection: Connection | None = None
     ) -> list[Job | None]:
         """Put jobs in the queue; None for each whose key waits or runs."""
+
+    async def update(self, job: Job, **kwargs: Any) -> None:
+        """Store what has changed in a job: its payload, meta and progress, never its status.
+
+        For a running job it is a sign of life, as SAQ's `heartbeat` wants it. Of a job that runs in
+        another process, or has ended, nothing changes.
+        """
+        if isinstance(job, LeasedJob):
+            job.say_alive()
+        await super().update(job, **kwargs)
+
+    async def get_job_status(
+        self, key: str, for_update: bool = False, connection: Connection | None = None
+    ) -> Status | None:
+        """The status of the job of that key, None without one."""
+        self.refuse_connection(connection)
+        job = await self.job(key)
+        return job.status if job else None
 
     @abstractmethod
     async def hand_back(

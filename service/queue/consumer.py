@@ -17,7 +17,9 @@ from service.queue import statements as sql
 from service.queue.job import LeasedJob, MalformedJobError
 from service.queue.lease import Lease
 from service.queue.listener import Listener
+from service.queue.showing import show_forever
 from service.queue.ticker import CHANGED
+from service.queue.waiting import arrives
 
 if TYPE_CHECKING:
     from service.queue.postgres import PostgresQueue
@@ -44,7 +46,7 @@ class Consumer:
         self.prefetch = 0
         self._slots: deque[Slot] = deque()
         self._ready: deque[LeasedJob] = deque()
-        self._held: dict[str, LeasedJob] = {}
+        self.held: dict[str, LeasedJob] = {}
         self._is_backlog = False
         self._is_told = False  # the database knows that this worker waits
         self._is_paused = False
@@ -52,6 +54,7 @@ class Consumer:
         self._claiming = asyncio.Lock()
         self._has_room = asyncio.Event()
         self._has_news = asyncio.Event()
+        self.is_idle = asyncio.Event()  # at the last look nothing was due
         # Event-loop times: of the last look at the delayed jobs, and until when it need not be
         # repeated: else every job that comes would make all idle workers look.
         self._promoted_at = self._promote_at = 0.0
@@ -66,16 +69,12 @@ class Consumer:
 
     def holds(self, job: LeasedJob) -> bool:
         """Is this very run of the job this process's? Another read of the same key is not."""
-        return self._held.get(job.key) is job
-
-    def held(self, key: str) -> LeasedJob | None:
-        """The job of that key that this process has claimed, or None."""
-        return self._held.get(key)
+        return self.held.get(job.key) is job
 
     def release(self, job: LeasedJob) -> None:
         """Forget a job whose outcome has been written."""
         if self.holds(job):
-            del self._held[job.key]
+            del self.held[job.key]
 
     @property
     def is_started(self) -> bool:
@@ -123,8 +122,9 @@ class Consumer:
 
         self.wait(slot)
         try:
-            async with asyncio.timeout(timeout or None):
-                return await future
+            if timeout and not await arrives(future, self.is_idle, timeout):
+                raise TimeoutError
+            return await future
         except (TimeoutError, asyncio.CancelledError) as error:
             if slot in self._slots:
                 self._slots.remove(slot)
@@ -148,7 +148,8 @@ class Consumer:
             return
         await self.listener.stop()
         self._task.cancel()
-        await asyncio.wait([self._task])
+        self._show.cancel()
+        await asyncio.wait([self._task, self._show])
         self._task = None
         await self.lease.give_up()
         self._is_backlog = self._is_told = False
@@ -174,12 +175,16 @@ class Consumer:
         """
         queue = self._queue
         async with self._claiming:
-            known = set(self._held)
+            known = set(self.held)
             found = await queue.fetch(sql.OWNED, queue.name, queue.owner)
-        unknown = [row for row in found if row["key"] not in known | self._held.keys()]
+        unknown = [row for row in found if row["key"] not in known | self.held.keys()]
         await queue.hand_back([rows.stand_in(row["key"], row["lease"]) for row in unknown])
-        stop = [row["key"] for row in found if row["status"] == Status.ABORTING]
-        wanted = [self._held[key] for key in stop if key in self._held]
+        stop = [row for row in found if row["status"] == Status.ABORTING]
+        wanted = []
+        for row in stop:
+            if job := self.held.get(row["key"]):
+                job.error = row["error"]
+                wanted.append(job)
         for job in [job for job in wanted if job in self._ready]:
             self._ready.remove(job)
             await queue.finish(job, Status.ABORTED, error="aborted before it started")
@@ -188,6 +193,7 @@ class Consumer:
     def _start(self) -> None:
         self._turned_at = asyncio.get_running_loop().time()
         self._task = asyncio.create_task(self._claim_forever(), name="queue claim")
+        self._show = asyncio.create_task(show_forever(self._queue, self.held), name="queue show")
         self.lease.start()
         self.listener.start()
 
@@ -291,7 +297,7 @@ class Consumer:
                 await queue.bury(row["key"], row["lease"], f"malformed job: {error}")
             else:
                 job.claimed_at = now
-                self._held[job.key] = job
+                self.held[job.key] = job
                 claimed.append(job)
         return claimed, len(found)
 
@@ -316,11 +322,14 @@ class Consumer:
             self._is_told, self._promote_at, seconds = True, 0.0, LOOK_AGAIN_SECONDS
         if due_in is not None:
             seconds = min(seconds, max(due_in, 0.001))
+        self.is_idle.set()
         try:
             async with asyncio.timeout(seconds):
                 await self._has_news.wait()
         except TimeoutError:
             pass
+        finally:
+            self.is_idle.clear()
 
 
 def _log_failure(what: str, error: Exception, failures: int) -> None:

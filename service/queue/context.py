@@ -48,7 +48,7 @@ class Context(dict[str, Any]):
         run: Run | None = self.get("run")
         if run is not None:  # it is None in a worker of SAQ's own
             return run.progress.report(percent, message)
-        return Progress(self.job, lambda: None, self["loop"]).report(percent, message)
+        return Progress(self.job, self["loop"]).report(percent, message)
 
     @property
     def cancelled(self) -> bool:

@@ -1,16 +1,24 @@
 """Calling a task's function with a payload as it was queued."""
 
 import asyncio
+import contextlib
 import contextvars
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from saq import Job
+
 from service.queue.context import Context
 from service.queue.dispatch import LARGE_PAYLOAD
+from service.queue.errors import InvalidPayloadError, NoRetryError
+from service.queue.job import LeasedJob
+from service.queue.progress import Heartbeats
 from service.queue.registry import Registry, Task, TaskFunction
+
+SILENT = "reported no progress for its heartbeat of {} s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +42,31 @@ def prepare(registry: Registry, name: str, payload: Mapping[str, Any]) -> Call:
     return Call(task, task.decode(payload))
 
 
-async def run_in_thread(pool: Executor, function: Callable[[], Any]) -> Any:
+@contextlib.asynccontextmanager
+async def _while_it_lives(job: Job) -> AsyncIterator[None]:
+    """Raises `TimeoutError` where a job with a heartbeat says nothing for so long."""
+    if not job.heartbeat or not isinstance(job, LeasedJob):
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(job.heartbeat) as limit:
+
+            def on_word() -> None:
+                with contextlib.suppress(RuntimeError):  # too late
+                    limit.reschedule(loop.time() + job.heartbeat)
+
+            job.on_word = on_word
+            yield
+    except TimeoutError as error:
+        if limit.expired():
+            raise TimeoutError(SILENT.format(job.heartbeat)) from error
+        raise
+    finally:
+        job.on_word = None
+
+
+async def run_in_thread(pool: Executor | None, function: Callable[[], Any]) -> Any:
     """Run a plain function in a thread; a cancellation waits for it to end, then counts."""
     run = partial(contextvars.copy_context().run, _without_stop_iteration, function)
     future = asyncio.get_running_loop().run_in_executor(pool, run)
@@ -57,17 +89,31 @@ def _without_stop_iteration(function: Callable[[], Any]) -> Any:
 
 
 def functions(registry: Registry) -> list[tuple[str, TaskFunction]]:
-    """The registry as SAQ's own worker takes it: checked on receipt there too."""
+    """The registry as SAQ's own worker takes it: checked on receipt there too.
+
+    A heartbeat, `NoRetryError` and a payload of another release count there as they do in ours.
+    """
+    heartbeats = Heartbeats()
 
     def runner(task: Task) -> TaskFunction:
         async def run(context: dict[str, Any], /, **payload: Any) -> Any:
-            if LARGE_PAYLOAD in context["job"].meta:
-                payload = await context["job"].queue.payload(context["job"])
-            call = Call(task, task.decode(payload))
-            own = Context(context, loop=asyncio.get_running_loop())
-            if call.is_async:
-                return await call(own)
-            return await asyncio.to_thread(call, own)
+            job, loop = context["job"], asyncio.get_running_loop()
+            if LARGE_PAYLOAD in job.meta:
+                payload = await job.queue.payload(job)
+            own = Context(context, loop=loop, heartbeat_manager=heartbeats)
+            try:
+                call = Call(task, task.decode(payload))
+                async with _while_it_lives(job):
+                    if call.is_async:
+                        return await call(own)
+                    return await run_in_thread(None, partial(call, own))
+            except InvalidPayloadError as error:
+                job.misfit = str(error)
+                raise
+            except NoRetryError:
+                job.is_final = True  # known to the jobs of a queue of ours
+                job.retries = 0 if not isinstance(job, LeasedJob) else job.retries
+                raise
 
         return run
 

@@ -6,6 +6,8 @@ blob, so that a stock SAQ client reads the result where it expects it.
 """
 
 import random
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +34,21 @@ class LeasedJob(Job):
     lease: int = 0
     crashes: int = 0
     claimed_at: float = 0.0  # event-loop time
+    is_shown = False  # its blob says that it runs
+    is_handed_out = False  # by `dequeue`: not our own worker runs it
+    is_swept = False  # its worker has been asked to give it up
+    is_final = False  # it is not to be tried again
+    misfit: str | None = None  # why this release cannot run it
+    on_word: Callable[[], None] | None = None  # called when the job says that it lives
+
+    @property
+    def retryable(self) -> bool:
+        return not self.is_final and super().retryable
+
+    def say_alive(self) -> None:
+        """The job has given a sign: its heartbeat begins anew."""
+        if self.on_word:
+            self.on_word()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,8 +83,20 @@ class WrittenJob(msgspec.Struct, omit_defaults=True):
     meta: dict[Any, Any] = {}
 
 
+class WrittenRun(msgspec.Struct, omit_defaults=True):
+    """What a run adds to it, for SAQ's clients."""
+
+    status: str
+    attempts: int = 0
+    started: int = 0
+    touched: int = 0
+    progress: float = 0.0
+    worker_id: str | None = None
+    error: str | None = None
+
+
 def dump(job: Job) -> bytes:
-    """The blob of a job that has not ended."""
+    """The blob of a job that has not ended and says nothing of a run."""
     return msgspec.json.encode(
         WrittenJob(
             function=job.function,
@@ -89,6 +118,42 @@ def dump(job: Job) -> bytes:
     )
 
 
+def dump_run(job: Job) -> str:
+    """What a running job adds to its blob: the rest of a JSON object, as `dump_ending`."""
+    run = WrittenRun(
+        status=Status.ACTIVE.value,
+        attempts=job.attempts,
+        started=job.started,
+        touched=job.touched or job.started,
+        progress=job.progress,
+        worker_id=job.worker_id,
+    )
+    return "," + msgspec.json.encode(run).decode()[1:]
+
+
+def dump_running(job: Job) -> bytes:
+    """The blob of a job that runs."""
+    return dump(job)[:-1] + dump_run(job).encode()
+
+
+def dump_retry(job: Job, error: str | None) -> bytes | None:
+    """The blob of a job that waits for another attempt.
+
+    None where it has no JSON form: the task has put something else into its meta.
+    """
+    run = WrittenRun(
+        status=Status.QUEUED.value,
+        attempts=job.attempts,
+        touched=now(),
+        worker_id=job.worker_id,
+        error=error,
+    )
+    try:
+        return dump(job)[:-1] + b"," + msgspec.json.encode(run)[1:]
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        return None
+
+
 def dump_ending(job: Job, status: Status, result: Any, error: str | None) -> bytes:
     """What an ended job adds to its blob: the rest of a JSON object, its closing brace included.
 
@@ -98,7 +163,7 @@ def dump_ending(job: Job, status: Status, result: Any, error: str | None) -> byt
         "status": status.value,
         "attempts": job.attempts,
         "started": job.started,
-        "touched": job.started,
+        "touched": max(job.touched, job.started),
         "completed": now(),
         "worker_id": job.worker_id,
     }
@@ -155,9 +220,12 @@ def load(row: asyncpg.Record, queue: "Queue") -> LeasedJob:
         raise MalformedJobError(f"{type(error).__name__}: {error}"[:500]) from None
     if stored.queue not in (None, queue.name):
         raise MalformedJobError("its blob names another queue")
-    has_ended = status in TERMINAL_STATUSES
+    has_ended, is_waiting = status in TERMINAL_STATUSES, status is Status.QUEUED
+    # A blob that says more of a run than the columns is of a stock worker.
     started_at = row["started_at"]
     started = int(started_at.timestamp() * 1000) if started_at else stored.started
+    attempts = row["attempts"] or (0 if started_at else stored.attempts)
+    progress = row["progress"] or (0.0 if started_at else stored.progress)
     job = LeasedJob(
         function=stored.function,
         kwargs=stored.kwargs,
@@ -171,13 +239,13 @@ def load(row: asyncpg.Record, queue: "Queue") -> LeasedJob:
         retry_delay=stored.retry_delay,
         retry_backoff=stored.retry_backoff,
         scheduled=row["scheduled"],
-        progress=row["progress"] or stored.progress,
-        attempts=row["attempts"] or stored.attempts,
+        progress=0.0 if is_waiting else progress,
+        attempts=attempts,
         # an earlier end, before a retry by hand, is in the blob still
         completed=stored.completed if has_ended else 0,
         queued=stored.queued,
-        started=started,
-        touched=started or stored.touched,
+        started=0 if is_waiting else started,
+        touched=max(started, stored.touched),
         result=stored.result if has_ended else None,
         error=row["error"] or (stored.error if has_ended else None),
         status=status,
@@ -203,6 +271,16 @@ def retry_delay(job: Job) -> float:
             delay = min(delay, job.retry_backoff)
         delay *= random.uniform(0.5, 1.0)  # noqa: S311 - jitter
     return delay
+
+
+# How long a job that a release does not know is left to the other one, while a deployment runs.
+DEPLOY_SECONDS = 900
+DEFER_SECONDS = 15.0
+
+
+def may_be_of_another_release(job: Job) -> bool:
+    """Is it due for so short a time that a worker may come which knows it?"""
+    return time.time() - max(job.queued / 1000, job.scheduled) < DEPLOY_SECONDS
 
 
 def stand_in(key: str, lease: int) -> LeasedJob:

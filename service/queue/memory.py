@@ -22,6 +22,7 @@ from service.queue.base import BULK_JOBS, JobQueue
 from service.queue.database import Connection
 from service.queue.dispatch import check_job, requested_job
 from service.queue.errors import JobNotFoundError, JobStateError, WrongQueueError
+from service.queue.handed_out import RUN, UPDATED
 from service.queue.job import LeasedJob
 from service.queue.memory_rows import Line, Row, copy_of
 from service.queue.memory_schedules import MemorySchedules
@@ -32,6 +33,9 @@ from service.queue.statements import KEEP_FAILED_SECONDS
 from service.queue.tracking import JobRecord
 
 TAKE_SECONDS = 1.0
+CHANGEABLE = (
+    "kwargs", "meta", "timeout", "heartbeat", "retries", "ttl", "retry_delay", "scheduled",
+)  # fmt: skip
 HISTORY_MAX = 10_000  # ended jobs that are kept, whatever their ttl
 
 log = structlog.stdlib.get_logger("queue")
@@ -109,6 +113,7 @@ class MemoryQueue(JobQueue):
         self._news.clear()
         if taken := self._claim(room):
             return taken
+        self.consumer.is_idle.set()
         seconds = min(TAKE_SECONDS, self._line.seconds_to_next())
         try:
             async with asyncio.timeout(seconds):
@@ -130,6 +135,7 @@ class MemoryQueue(JobQueue):
         job = await self.consumer.next_job(timeout)
         if job is not None:
             job.attempts -= 1  # SAQ's worker adds it itself
+            job.is_handed_out = True
         return job
 
     def _settle(
@@ -143,8 +149,7 @@ class MemoryQueue(JobQueue):
         refund: int = 0,
     ) -> None:
         """What becomes of a job this process holds; dropped where it does not any more."""
-        held = job if isinstance(job, LeasedJob) and job.claimed_at else None
-        held = held or self.consumer.held.get(job.key)
+        held = self.own_run(job)
         row = self._rows.get(job.key)
         if held is None or row is None or row.job.lease != held.lease or not row.runs:
             log.warning("not held here; its outcome is dropped", job_key=job.key)
@@ -155,7 +160,7 @@ class MemoryQueue(JobQueue):
             status, error = Status.ABORTED, stored.error or error
         stored.error, stored.attempts = error, stored.attempts - refund
         if status is Status.QUEUED:
-            stored.status = status
+            stored.status, stored.started, stored.progress = status, 0, 0.0
             row.due_at = time.time() + delay if delay else row.due_at
             self._line_up(row)
             return
@@ -192,7 +197,11 @@ class MemoryQueue(JobQueue):
 
         Raises `TypeError` or `ValueError` where the result has no JSON form or is over 1 MiB.
         """
+        status = Status(status)
         rows.dump_ending(job, status, result, error)
+        held = self.own_run(job)
+        if held and held.is_handed_out and await self.is_taken_back(held, status, error):
+            return
         as_json = msgspec.json.decode(msgspec.json.encode(result))
         self._settle(job, status, error=error, result=as_json)
         job.status, job.result, job.error, job.completed = status, as_json, error, now()
@@ -202,8 +211,10 @@ class MemoryQueue(JobQueue):
 
         Raises `JobNotFoundError`, `JobStateError`.
         """
-        if isinstance(job, LeasedJob) and job.claimed_at:
-            self._settle(job, Status.QUEUED, error=error, delay=rows.retry_delay(job))
+        if held := self.handed_out(job):
+            if held.is_handed_out and await self.is_left_to_others(held, error):
+                return
+            self._settle(held, Status.QUEUED, error=error, delay=rows.retry_delay(held))
             self.retried += 1
         else:
             row = self._rows.get(job.key)
@@ -226,6 +237,7 @@ class MemoryQueue(JobQueue):
             row.due_at, row.finished_at, row.expires_at = time.time(), None, None
             self._line_up(row)
         job.status, job.error, job.completed = Status.QUEUED, error, 0
+        job.started, job.progress, job.touched = 0, 0.0, now()
 
     async def hand_back(
         self, jobs: list[LeasedJob], error: str | None = None, *, delay: float = 0.0
@@ -255,7 +267,7 @@ class MemoryQueue(JobQueue):
 
     async def job(self, job_key: str) -> Job | None:
         row = self._rows.get(job_key)
-        return copy_of(row.job) if row else None
+        return self.shown(copy_of(row.job)) if row else None
 
     async def jobs(self, job_keys: Iterable[str]) -> list[Job | None]:
         return [await self.job(key) for key in job_keys]
@@ -332,8 +344,9 @@ class MemoryQueue(JobQueue):
         return True
 
     async def sweep(self, lock: int = 60, abort: float = 5.0) -> list[str]:
+        swept = await self.sweep_handed_out(abort)
         await self.prune()
-        return []
+        return swept
 
     async def clear(self, status: Status, *, task: str | None = None) -> int:
         found = [
@@ -367,12 +380,14 @@ class MemoryQueue(JobQueue):
         row = self._rows.get(job.key)
         if row is None:
             return
-        if isinstance(job, LeasedJob) and self.consumer.holds(job):
-            if row.job.lease == job.lease:
-                row.job.progress, row.job.meta = job.progress, copy.deepcopy(job.meta)
+        if run := self.updated_run(job):
+            if row.job.lease == run.lease:
+                for name in (*UPDATED, *RUN):
+                    setattr(row.job, name, copy.deepcopy(getattr(run, name)))
         elif row.job.status is Status.QUEUED:
-            row.job.kwargs = copy.deepcopy(job.kwargs)
-            row.job.meta = copy.deepcopy(job.meta)
-            if job.scheduled:
-                row.due_at = job.scheduled
+            is_moved = "scheduled" in kwargs or job.scheduled not in (0, row.job.scheduled)
+            for name in CHANGEABLE:
+                setattr(row.job, name, copy.deepcopy(getattr(job, name)))
+            if is_moved:
+                row.due_at = job.scheduled or time.time()
                 self._line_up(row)

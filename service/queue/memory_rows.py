@@ -27,6 +27,7 @@ class Row:
     ticket: int = 0  # of the place in the line that counts; earlier ones are void
     finished_at: float | None = None
     expires_at: float | None = None
+    started_at: float | None = None  # of the last attempt
 
     @property
     def runs(self) -> bool:
@@ -50,7 +51,7 @@ class Row:
             worker_id=job.worker_id,
             created_at=_moment(self.created_at),
             scheduled_at=_moment(self.due_at),
-            started_at=_moment(job.started / 1000) if job.started else None,
+            started_at=_moment(self.started_at) if self.started_at else None,
             finished_at=_moment(self.finished_at) if self.finished_at else None,
         )
 
@@ -59,6 +60,7 @@ class Row:
         job = self.job
         job.status, job.started, job.worker_id = Status.ACTIVE, now(), owner
         job.touched, job.progress = job.started, 0
+        self.started_at = job.started / 1000
         job.attempts += 1
         job.lease += 1
         held = copy_of(job)

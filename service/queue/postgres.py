@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import time
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
@@ -14,9 +15,9 @@ from saq.utils import now
 from service import contract
 from service.db import CONNECT_TIMEOUT_SECONDS, UNAVAILABLE, NotReadyError, Password
 from service.queue import job as rows
-from service.queue import reading
+from service.queue import keeping, reading
 from service.queue import statements as sql
-from service.queue.base import BULK_JOBS, TableQueue, own_name
+from service.queue.base import TableQueue, own_name
 from service.queue.batch import Batch
 from service.queue.consumer import Consumer
 from service.queue.database import Connection, Database
@@ -205,6 +206,7 @@ class PostgresQueue(TableQueue):
         job = await self.consumer.next_job(timeout)
         if job is not None:
             job.attempts -= 1  # counted with the claim already; SAQ's worker adds it itself
+            job.is_handed_out = True
         return job
 
     async def bury(self, key: str, lease: int, error: str) -> None:
@@ -223,16 +225,14 @@ class PostgresQueue(TableQueue):
         **kwargs: Any,
     ) -> None:
         """End a job. Refused, with a log line, where this process no longer holds it."""
-        error = storable(error)
+        status, error = Status(status), storable(error)
         ending = rows.dump_ending(job, status, result, error)
-        # A job that was only read has the lease of whoever runs it.
-        is_claimed = isinstance(job, LeasedJob) and job.claimed_at
-        held = job if is_claimed else self.consumer.held(job.key)
-        if isinstance(held, LeasedJob):
-            await self._settle(Settlement(job=held, status=status, error=error, ending=ending))
-        else:
+        if (held := self.own_run(job)) is None:
             log.warning("not held here; its outcome is dropped", job_key=job.key)
             return
+        if held.is_handed_out and await self.is_taken_back(held, status, error):
+            return
+        await self._settle(Settlement(job=held, status=status, error=error, ending=ending))
         job.status, job.result, job.error, job.completed = status, result, error, now()
         if status is Status.COMPLETE:
             job.progress = 1.0
@@ -243,9 +243,18 @@ class PostgresQueue(TableQueue):
         A job this process runs goes back with its retry delay. Any other has to have ended, or
         `JobStateError` is raised: running a job twice at once is what a retry must never do.
         """
-        if isinstance(job, LeasedJob) and job.claimed_at:
+        if held := self.handed_out(job):
+            if held.is_handed_out and await self.is_left_to_others(held, error):
+                return
+            error = storable(error)
             await self._settle(
-                Settlement(job=job, status=Status.QUEUED, error=error, delay=rows.retry_delay(job))
+                Settlement(
+                    job=held,
+                    status=Status.QUEUED,
+                    error=error,
+                    ending=rows.dump_retry(held, error),
+                    delay=rows.retry_delay(held),
+                )
             )
             self.retried += 1
         else:
@@ -259,6 +268,7 @@ class PostgresQueue(TableQueue):
             await self.tell("saq:enqueue")
         job.status = Status.QUEUED
         job.error, job.completed, job.started, job.progress = error, 0, 0, 0
+        job.touched = now()
 
     async def hand_back(
         self, jobs: list[LeasedJob], error: str | None = None, *, delay: float = 0.0
@@ -269,7 +279,14 @@ class PostgresQueue(TableQueue):
         await asyncio.gather(
             *(
                 self._settle(
-                    Settlement(job=job, status=Status.QUEUED, error=error, delay=delay, refund=1)
+                    Settlement(
+                        job=job,
+                        status=Status.QUEUED,
+                        error=error,
+                        ending=rows.dump_retry(job, error) if job.is_shown else None,
+                        delay=delay,
+                        refund=1,
+                    )
                 )
                 for job in jobs
             )
@@ -286,11 +303,14 @@ class PostgresQueue(TableQueue):
         job.error = error
         job.status = Status(
             await self._change_state(
-                sql.ABORT, job.key, error, wanted="only a waiting or running job can be cancelled"
+                sql.ABORT, job.key, storable(error),
+                wanted="only a waiting or running job can be cancelled",
             )
-        )
+        )  # fmt: skip
         if job.status is Status.ABORTING:
             await self.tell("saq:abort")
+        else:
+            await self.fetch(sql.SHOW_ABORTED, job.key, self.name)
 
     async def tell(self, message: str) -> None:
         """Send one word to every worker of this queue."""
@@ -316,7 +336,8 @@ class PostgresQueue(TableQueue):
         """The jobs of these keys in their order, None for each that is not in this queue."""
         keys = [(key, self._own_key(key)) for key in job_keys]
         found = await reading.get_jobs(self, list({name for pair in keys for name in pair}))
-        return [found.get(own) or found.get(key) for key, own in keys]
+        jobs = [found.get(own) or found.get(key) for key, own in keys]
+        return [self.shown(job) if job else None for job in jobs]
 
     def _own_key(self, key: str) -> str:
         # SAQ's table has one key for all queues, and its clients rely on that. A key is this
@@ -331,6 +352,17 @@ class PostgresQueue(TableQueue):
     ) -> AsyncIterator[Job]:
         """Every job in one of `statuses`, by key, `batch_size` rows at a time."""
         return reading.iterate_jobs(self, statuses, batch_size)
+
+    async def get_job_status(
+        self, key: str, for_update: bool = False, connection: Connection | None = None
+    ) -> Status | None:
+        """The status of the job of that key, None without one; with `for_update`, which needs the
+        caller's transaction, its row is locked until that ends.
+        """
+        lock = " FOR UPDATE" if for_update else ""
+        own = self._own_key(key)
+        found = await self.fetch(sql.STATUS + lock, self.name, own, connection=connection)
+        return Status(found[0]["status"]) if found else None
 
     async def stats(self) -> QueueStats:
         """How the queue stands now, in one statement."""
@@ -362,30 +394,18 @@ class PostgresQueue(TableQueue):
         may have been cut off as well and are about to return.
         """
         swept = await self.consumer.lease.take_over()
+        swept += await self.sweep_handed_out(abort)
         await self.prune()
         return swept
 
     async def prune(self) -> int:
-        """Delete ended jobs and history past their time, a thousand rows a statement; how many."""
-        for row in await self.fetch(sql.RECOVER_FROM_STOCK, self.name):
-            log.warning("took a job from a dead SAQ worker", job_key=row["key"])
-        for row in await self.fetch(sql.CLOSE_LOST, self.name):
-            log.error("a job's row is gone", job_key=row["key"])
-        deleted = 0
-        for statement in (sql.PRUNE_JOBS, sql.PRUNE_HISTORY, sql.PRUNE_WORKERS, sql.PRUNE_STATS):
-            while gone := len(await self.fetch(statement)):
-                deleted += gone
-                if gone < sql.PRUNE_ROWS:
-                    break
-        return deleted
+        return await keeping.prune(self)
 
     async def kept(self, status: Status, task: str | None) -> AsyncIterator[list[Job]]:
-        """As everywhere, but by their rows: history may name many that are gone."""
-        found = await self.fetch(sql.KEPT, self.name, status.value, task, BULK_JOBS)
-        yield list(reading.load_all(self, found))
+        yield await keeping.kept(self, status, task)
 
     async def clear(self, status: Status, *, task: str | None = None) -> int:
-        return len(await self.fetch(sql.CLEAR, self.name, status.value, task, BULK_JOBS))
+        return await keeping.clear(self, status, task)
 
     async def is_superseded(self, release: str, *, after_seconds: float) -> bool:
         (row,) = await self.fetch(sql.IS_SUPERSEDED, self.owner, release, after_seconds)
@@ -398,10 +418,14 @@ class PostgresQueue(TableQueue):
 
     async def _update(self, job: Job, status: Status | None = None, **kwargs: Any) -> None:
         """A running task's progress or meta, or a waiting job's payload: never its status."""
-        if isinstance(job, LeasedJob) and self.consumer.holds(job):
-            blob = rows.dump(job) if kwargs.keys() - {"progress", "status"} else None
-            await self.fetch(sql.UPDATE_HELD, job.key, job.lease, job.progress, blob)
-        else:
-            await self.fetch(
-                sql.UPDATE_WAITING, job.key, self.name, rows.dump(job), int(job.scheduled)
-            )
+        if run := self.updated_run(job):
+            run.is_shown = True
+            blob = rows.dump_running(run)
+            await self.fetch(sql.UPDATE_HELD, run.key, run.lease, run.progress, blob)
+            return
+        is_moved = "scheduled" in kwargs
+        due = int(job.scheduled) or (int(time.time()) if is_moved else None)
+        if not await self.fetch(
+            sql.UPDATE_WAITING, job.key, self.name, rows.dump(job), due, is_moved
+        ):
+            log.warning("neither waits nor runs here; not updated", job_key=job.key)

@@ -1,13 +1,15 @@
 """What a running job tells of itself: how far it is, and that it is still there."""
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Generator
 
 import structlog
 from saq import Job
 
 from service.db import UNAVAILABLE
+from service.queue.job import LeasedJob
 
 MESSAGE = "message"  # in a job's meta: what it has said last
 WRITE_SECONDS = 0.25  # between two writings of one job; what is said meanwhile waits for the next
@@ -15,6 +17,35 @@ THREAD_SECONDS = 10.0  # for a plain function's word to be written
 MESSAGE_MAX_CHARACTERS = 500
 
 log = structlog.stdlib.get_logger("job")
+
+
+class Heartbeats:
+    """As `ctx["heartbeat_manager"]`: there litestar-saq's `@monitored_job` says that it lives.
+
+    That of litestar-saq writes from a thread of its own, once in thirty seconds.
+    """
+
+    def __init__(self) -> None:
+        self._jobs: dict[str, Job] = {}
+        self._writing: set[asyncio.Task[None]] = set()
+
+    def register_job(self, job: Job) -> None:
+        self._jobs[job.id] = job
+
+    def unregister_job(self, job_id: str) -> None:
+        self._jobs.pop(job_id, None)
+
+    def signal(self, job_id: str) -> None:
+        """The job lives; others read it in `job.touched`."""
+        if (job := self._jobs.get(job_id)) is None:
+            return
+        writing = asyncio.create_task(self._write(job))
+        self._writing.add(writing)
+        writing.add_done_callback(self._writing.discard)
+
+    async def _write(self, job: Job) -> None:
+        with contextlib.suppress(*UNAVAILABLE):
+            await job.update()
 
 
 class Written:
@@ -28,11 +59,8 @@ class Written:
 class Progress:
     """Of one run. May be told from the event loop and from the thread of a plain function."""
 
-    def __init__(
-        self, job: Job, on_word: Callable[[], None], loop: asyncio.AbstractEventLoop
-    ) -> None:
+    def __init__(self, job: Job, loop: asyncio.AbstractEventLoop) -> None:
         self._job = job
-        self._on_word = on_word
         self._loop = loop
         self._written_at = float("-inf")
         self._later: asyncio.Task[None] | None = None
@@ -55,7 +83,8 @@ class Progress:
         return self._report(percent, message)
 
     async def _report(self, percent: float, message: str | None) -> None:
-        self._on_word()
+        if isinstance(self._job, LeasedJob):
+            self._job.say_alive()  # what is written comes later
         self._job.progress = percent / 100
         if message is not None:
             self._job.meta[MESSAGE] = message[:MESSAGE_MAX_CHARACTERS]

@@ -9,6 +9,7 @@ import structlog
 
 from service.db import UNAVAILABLE, backoff
 from service.queue.job import LeasedJob
+from service.queue.waiting import arrives
 
 if TYPE_CHECKING:
     from service.queue.base import JobQueue, Slot
@@ -49,6 +50,7 @@ class Puller:
         self._has_room = asyncio.Event()
         self._is_resting = asyncio.Event()  # nothing is being taken
         self._is_resting.set()
+        self.is_idle = asyncio.Event()  # at the last look nothing was due
         self._is_paused = False
         self._turned_at = 0.0
         self._tasks: list[asyncio.Task[None]] = []
@@ -90,8 +92,9 @@ class Puller:
 
         self.wait(slot)
         try:
-            async with asyncio.timeout(timeout or None):
-                return await future
+            if timeout and not await arrives(future, self.is_idle, timeout):
+                raise TimeoutError
+            return await future
         except (TimeoutError, asyncio.CancelledError) as error:
             if slot in self._slots:
                 self._slots.remove(slot)
@@ -121,6 +124,7 @@ class Puller:
         if self._tasks:
             await asyncio.wait(self._tasks)
         self._tasks = []
+        self.is_idle.clear()
 
     def leave_alone(self, task: str, seconds: float) -> None:
         pass  # whoever is free gets a job; handed back with a delay it comes to another in the end
@@ -150,6 +154,10 @@ class Puller:
             self._is_resting.clear()
             try:
                 taken = await self._take(room)
+                if len(taken) < room:
+                    self.is_idle.set()
+                else:
+                    self.is_idle.clear()
                 if self._is_paused:
                     await self._queue.hand_back(taken)
                 else:
@@ -157,6 +165,7 @@ class Puller:
                 failures = 0
             except Exception as error:  # whatever it is, this loop has to go on
                 failures += 1
+                self.is_idle.clear()
                 _log_failure("cannot take jobs", error, failures)
                 self._is_resting.set()
                 await asyncio.sleep(backoff(failures))

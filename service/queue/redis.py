@@ -45,7 +45,7 @@ SELECT (SELECT count(*) FROM (SELECT FROM background_jobs WHERE is_bad AND statu
 log = structlog.stdlib.get_logger("queue")
 
 
-class RedisQueue(TableQueue, SaqRedisQueue):
+class RedisQueue(TableQueue, SaqRedisQueue):  # type: ignore[misc] # from_url makes none of ours
     """SAQ's queue on Redis; history and schedules are in the application's database.
 
     A job is taken over from a worker that has been dead for twelve seconds, and costs no attempt.
@@ -176,6 +176,7 @@ class RedisQueue(TableQueue, SaqRedisQueue):
         job = await self.consumer.next_job(timeout)
         if job is not None:
             job.attempts -= 1  # SAQ's worker adds it itself
+            job.is_handed_out = True
         return job
 
     async def _settle(self, job: Job, *, due: float | None = None) -> None:
@@ -183,8 +184,7 @@ class RedisQueue(TableQueue, SaqRedisQueue):
 
         `due` is when it is to run again, 0 for now; None where it has ended.
         """
-        held = job if isinstance(job, LeasedJob) and job.claimed_at else None
-        held = held or self.consumer.held.get(job.key)
+        held = self.own_run(job)
         if held is None:
             log.warning("not held here; its outcome is dropped", job_key=job.key)
             return
@@ -233,7 +233,11 @@ class RedisQueue(TableQueue, SaqRedisQueue):
 
         Raises `TypeError` or `ValueError` where the result has no JSON form or is over 1 MiB.
         """
+        status = Status(status)
         rows.dump_ending(job, status, result, error)
+        held = self.own_run(job)
+        if held and held.is_handed_out and await self.is_taken_back(held, status, error):
+            return
         job.status, job.result, job.error, job.completed = status, result, error, now()
         if status is Status.COMPLETE:
             job.progress = 1.0
@@ -245,7 +249,9 @@ class RedisQueue(TableQueue, SaqRedisQueue):
         Raises `JobNotFoundError`, `JobStateError`.
         """
         delay = rows.retry_delay(job)
-        is_held = isinstance(job, LeasedJob) and job.claimed_at
+        is_held = held = self.handed_out(job)
+        if held and held.is_handed_out and await self.is_left_to_others(held, error):
+            return
         stored = job if is_held else await self.job(job.key)
         if stored is None:
             raise JobNotFoundError(job.key)
@@ -253,11 +259,12 @@ class RedisQueue(TableQueue, SaqRedisQueue):
             raise JobStateError(job.key, stored.status.value, "only an ended job can be retried")
         stored.status, stored.error, stored.result = Status.QUEUED, error if is_held else None, None
         stored.completed, stored.progress, stored.worker_id = 0, 0.0, None
+        stored.started, stored.touched = 0, now()
         if is_held:
             await self._settle(stored, due=time.time() + delay if delay else 0)
             self.retried += 1
             return
-        stored.attempts = stored.started = stored.scheduled = 0
+        stored.attempts = stored.scheduled = 0
         stored.meta.pop(CRASHES, None)
         if isinstance(stored, LeasedJob):
             stored.crashes = 0
@@ -272,6 +279,7 @@ class RedisQueue(TableQueue, SaqRedisQueue):
         for job in jobs:
             job.attempts -= 1
             job.status, job.error, job.progress, job.worker_id = Status.QUEUED, error, 0.0, None
+            job.started = 0
             await self._settle(job, due=time.time() + delay if delay else 0)
 
     async def abort(self, job: Job, error: str, ttl: float = 5) -> None:
@@ -320,13 +328,13 @@ class RedisQueue(TableQueue, SaqRedisQueue):
                 job = None
             if job and asked is not None and job.status is Status.ACTIVE:
                 job.status, job.error = Status.ABORTING, asked.decode()
-            jobs.append(job)
+            jobs.append(self.shown(job) if job else None)
         return jobs
 
     async def _update(self, job: Job, status: Status | None = None, **kwargs: Any) -> None:
         """A running task's progress or meta, or a waiting job's payload: never its status."""
-        if isinstance(job, LeasedJob) and self.consumer.holds(job):
-            await self.stored.write_held(job)
+        if run := self.updated_run(job):
+            await self.stored.write_held(run)
         elif await self.redis.zscore(self._incomplete, job.id) is not None:
             await SaqRedisQueue._update(self, job)
 
@@ -373,6 +381,7 @@ class RedisQueue(TableQueue, SaqRedisQueue):
     async def sweep(self, lock: int = 60, abort: float = 5.0) -> list[str]:
         """Queue the jobs of dead workers again, at once; their keys."""
         swept = await self.consumer.take_over()
+        swept += await self.sweep_handed_out(abort)
         await self.prune()
         return swept
 

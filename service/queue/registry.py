@@ -144,6 +144,9 @@ class Registry:
     after: list[TaskFunction] = field(default_factory=list)
     _names: dict[str, Task] = field(default_factory=dict)  # aliases included
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._names
+
     def get(self, name: str) -> Task:
         """The task of that name or former name. Raises `UnknownTaskError`."""
         try:

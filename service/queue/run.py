@@ -14,8 +14,8 @@ from saq import Status
 from service.queue.context import Context
 from service.queue.dispatch import LARGE_PAYLOAD, REQUEST_ID
 from service.queue.errors import InvalidPayloadError, NoRetryError, UnknownTaskError
-from service.queue.invoke import Call, prepare, run_in_thread
-from service.queue.job import LeasedJob
+from service.queue.invoke import SILENT, Call, prepare, run_in_thread
+from service.queue.job import DEFER_SECONDS, LeasedJob, may_be_of_another_release
 from service.queue.progress import Progress
 from service.queue.registry import Registry
 
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from service.queue.worker import Worker
 
 ERROR_MAX_CHARACTERS = 16_000
-# How long a job that this release does not know is left to the other one, while a deployment runs.
-DEPLOY_SECONDS = 900
-DEFER_SECONDS = 15.0
 
 Interruption = Literal["timed out", "silent", "aborted", "drained"]
 log = structlog.stdlib.get_logger("worker")
@@ -49,7 +46,7 @@ class Run:
     def progress(self) -> Progress:
         """What the job tells of itself; made when it does."""
         if self._progress is None:
-            self._progress = Progress(self.job, self._wait_for_a_word, self._loop)
+            self._progress = Progress(self.job, self._loop)
         return self._progress
 
     def start(self, on_end: Callable[["Run"], None]) -> None:
@@ -137,11 +134,15 @@ class Run:
         if self.job.timeout:
             loop = asyncio.get_running_loop()
             timer = loop.call_later(self.job.timeout, self.interrupt, "timed out")
-        self._wait_for_a_word()
+        if self.job.heartbeat:
+            self.job.on_word = self._wait_for_a_word
+            self._wait_for_a_word()
         try:
             yield
         finally:
             self.is_calling = False
+            if self.job.on_word:
+                self.job.on_word = None
             for each in (timer, self._silence):
                 if each:
                     each.cancel()
@@ -150,9 +151,7 @@ class Run:
                 task.uncancel()
 
     def _wait_for_a_word(self) -> None:
-        """A task with a heartbeat that reports no progress for so long hangs."""
-        if not self.job.heartbeat or not self.is_calling:
-            return
+        """A task with a heartbeat that says nothing for so long hangs."""
         if self._silence:
             self._silence.cancel()
         loop = asyncio.get_running_loop()
@@ -171,7 +170,7 @@ class Run:
             late = TimeoutError(
                 f"took longer than its timeout of {job.timeout} s"
                 if self.interruption == "timed out"
-                else f"reported no progress for its heartbeat of {job.heartbeat} s"
+                else SILENT.format(job.heartbeat)
             )
             late.__cause__ = failure
             await self._record_failure(late)
@@ -206,8 +205,7 @@ class Run:
     async def _defer_or_fail(self, error: UnknownTaskError | InvalidPayloadError) -> None:
         """A job of a newer or an older release waits for a worker that knows it."""
         job, queue = self.job, self._worker.queue
-        due_at = max(job.queued / 1000, job.scheduled)
-        if time.time() - due_at < DEPLOY_SECONDS:
+        if may_be_of_another_release(job):
             log.warning("not for this release; left to another worker", reason=str(error))
             if isinstance(error, UnknownTaskError):
                 # When it is due again, those who have not had it come first.

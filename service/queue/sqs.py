@@ -62,6 +62,7 @@ UPDATE saq_jobs j SET sent = d.lease, sent_at = clock_timestamp()
 FROM unnest($1::text[], $2::bigint[]) AS d (key, lease)
 WHERE j.key = d.key AND j.lease = d.lease
 """
+UNSEND = "UPDATE saq_jobs SET sent = NULL WHERE key = $1 AND queue = $2"
 # $1 keys, $2 leases, $3 owner, $4 queue
 START = f"""
 UPDATE saq_jobs j
@@ -199,6 +200,13 @@ class SqsQueue(PostgresQueue):
     async def retry(self, job: Job, error: str | None) -> None:
         await super().retry(job, error)
         await self._send_soon([job.key])
+
+    async def _update(self, job: Job, status: Status | None = None, **kwargs: Any) -> None:
+        """As the Postgres engine; another due time wants another message."""
+        await super()._update(job, status, **kwargs)
+        if "scheduled" in kwargs:
+            await self.fetch(UNSEND, job.key, self.name)
+            await self._send_soon([job.key])
 
     async def _settle_both(self, settlement: Settlement) -> bool:
         job = settlement.job

@@ -39,6 +39,7 @@ class SqsConsumer(Consumer):
         ]
 
     async def stop(self) -> None:
+        self.is_idle.clear()
         for task in self._others:
             task.cancel()
         await super().stop()
@@ -59,6 +60,10 @@ class SqsConsumer(Consumer):
                 continue
             try:
                 messages = await self._receive(room)
+                if messages:
+                    self.is_idle.clear()
+                else:
+                    self.is_idle.set()
                 if self._is_paused:
                     await self._give_back(messages)
                 elif messages:
@@ -95,7 +100,7 @@ class SqsConsumer(Consumer):
             now = asyncio.get_running_loop().time()
             for job, receipt in started:
                 job.claimed_at = now
-                self._held[job.key] = job
+                self.held[job.key] = job
                 self.receipts[job.key] = receipt
         jobs = [job for job, _ in started]
         if self._is_paused:

@@ -119,6 +119,7 @@ SET status = CASE WHEN d.status = 'queued' AND j.status = 'aborting' THEN 'abort
     error = CASE WHEN j.status = 'aborting' AND d.status IN ('queued', 'aborted')
                  THEN coalesce(j.error, d.error) ELSE d.error END,
     job = CASE WHEN d.ending IS NULL THEN j.job
+               WHEN get_byte(d.ending, 0) = 123 THEN d.ending -- an opening brace: the whole blob
                ELSE substring(j.job FROM 1 FOR octet_length(j.job) - 1) || d.ending END,
     scheduled = CASE WHEN d.delay > 0
                      THEN ceil(extract(epoch FROM clock_timestamp()) + d.delay)::bigint
@@ -150,6 +151,14 @@ SET status = CASE status WHEN 'active' THEN 'aborting' ELSE 'aborted' END,
     expire_at = CASE status WHEN 'active' THEN NULL ELSE {NOW} + {KEEP_FAILED_SECONDS} END
 WHERE key = $1 AND queue = $2 AND status NOT IN ('aborting', 'complete', 'failed', 'aborted')
 RETURNING status
+"""
+
+# $1 key, $2 queue: why it was aborted while it waited, for SAQ's clients. A statement of its own:
+# the other changes the status of running jobs, too, which is refused to one that sets the blob.
+SHOW_ABORTED = """
+UPDATE saq_jobs SET job = saq_job_with(job, saq_job_ending(status, error))
+WHERE key = $1 AND queue = $2
+  AND status NOT IN ('new', 'queued', 'active', 'aborting', 'complete', 'failed')
 """
 
 # $1 key, $2 queue, $3 blob without the end of the last run: ended jobs only, with all their
@@ -210,6 +219,12 @@ WITH lost AS (
                      ELSE 'its worker died while running it' END,
         expire_at = CASE WHEN j.status = 'aborting' OR j.crashes + 1 >= {CRASHES_MAX}
                          THEN {NOW} + {KEEP_FAILED_SECONDS} END,
+        job = CASE WHEN j.status = 'aborting'
+                   THEN saq_job_with(j.job, saq_job_ending('aborted', j.error))
+                   WHEN j.crashes + 1 >= {CRASHES_MAX}
+                   THEN saq_job_with(j.job, saq_job_ending('failed', 'its worker died '
+                                     || j.crashes + 1 || ' times while running it'))
+                   ELSE j.job END,
         crashes = j.crashes + 1,
         attempts = greatest(j.attempts - 1, 0),
         owner = NULL,
@@ -382,14 +397,23 @@ SET stats = excluded.stats, queue_key = excluded.queue_key, metadata = excluded.
     expire_at = excluded.expire_at
 """
 
-# A task reports its progress, or changes its meta. $1 key, $2 lease, $3 progress, $4 blob or NULL
+# A task reports its progress, or changes its meta. $1 key, $2 lease, $3 progress, $4 blob
 UPDATE_HELD = f"""
-UPDATE saq_jobs SET progress = $3, job = coalesce($4, job)
+UPDATE saq_jobs SET progress = $3, job = $4
 WHERE key = $1 AND lease = $2 AND {IS_HELD}
 """
+# $1 keys, $2 leases, $3 what each adds to its blob
+SHOW = f"""
+UPDATE saq_jobs j SET job = saq_job_with(j.job, d.more)
+FROM unnest($1::text[], $2::bigint[], $3::text[]) AS d (key, lease, more)
+WHERE j.key = d.key AND j.lease = d.lease AND j.{IS_HELD}
+"""
+# $1 key, $2 queue, $3 blob, $4 when it is due, or NULL: as it was. $5: or as it was enqueued, which
+# may be long before its retry.
+_DUE = """CASE WHEN $4::bigint IS NULL OR NOT $5 AND saq_job_field(job, 'scheduled') = $4::text
+               THEN scheduled ELSE $4 END"""
 UPDATE_WAITING = f"""
-UPDATE saq_jobs
-SET job = $3, scheduled = CASE WHEN $4::bigint = 0 THEN scheduled ELSE $4 END,
-    is_delayed = $4 > {NOW}
+UPDATE saq_jobs SET job = $3, scheduled = {_DUE}, is_delayed = {_DUE} > {NOW}
 WHERE key = $1 AND queue = $2 AND status = 'queued'
+RETURNING key
 """

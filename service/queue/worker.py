@@ -19,6 +19,7 @@ from service.queue.base import JobQueue
 from service.queue.context import Context
 from service.queue.invoke import functions, run_in_thread
 from service.queue.job import LeasedJob
+from service.queue.progress import Heartbeats
 from service.queue.registry import Registry, TaskFunction, discover
 from service.queue.run import Run
 from service.settings import Settings, load_settings
@@ -31,6 +32,24 @@ INFO_SECONDS = 20.0  # between what SAQ's page is told of the worker, which it s
 PREFETCH_MAX_JOBS = 200
 DAY_SECONDS = 24 * 3600
 
+# Options of SAQ's worker that ours does not take, and what to use.
+INSTEAD = {
+    "functions": "those of the registry are run",
+    "id": "a worker is called as its queue's owner",
+    "cron_jobs": "declare them with @scheduled_task",
+    "cron_tz": "@scheduled_task has tz",
+    "before_process": "decorate the hook with @before_process",
+    "after_process": "decorate the hook with @after_process",
+    "timers": "what they poll for is notified, or done by the lease",
+    "dequeue_timeout": "WORKER_POLL_SECONDS is the time between two looks",
+    "poll_interval": "WORKER_POLL_SECONDS is the time between two looks",
+    "burst": "run_jobs of service.testing runs what is due, and so does SAQ's own Worker",
+    "max_burst_jobs": "SAQ's own Worker has it",
+    "shutdown_grace_period_s": "drain_seconds is that time",
+    "cancellation_hard_deadline_s": "it is five seconds",
+    "metadata": "a worker has none; SAQ's own Worker does",
+}
+
 log = structlog.stdlib.get_logger("worker")
 
 
@@ -39,6 +58,8 @@ class Worker(SaqWorker[Any]):
 
     On SIGTERM or SIGINT no new job starts; running ones get `drain_seconds` to finish, then they
     are cancelled and queued again, which costs them no attempt. An idle worker stops at once.
+
+    Raises `TypeError` for an option of SAQ's worker that this one has not, with what to use.
     """
 
     def __init__(
@@ -50,7 +71,10 @@ class Worker(SaqWorker[Any]):
         drain_seconds: float,
         startup: Iterable[TaskFunction] = (),
         shutdown: Iterable[TaskFunction] = (),
+        **saq: Any,
     ) -> None:
+        for option in saq:
+            raise TypeError(f"{option}: {INSTEAD.get(option, 'a worker has no such option')}")
         super().__init__(queue, functions(registry), id=queue.owner, concurrency=concurrency)
         self.queue: JobQueue = queue
         # a plain function's time runs from its start: each slot has a thread, hooks a few more
@@ -61,7 +85,7 @@ class Worker(SaqWorker[Any]):
         self._on_shutdown = [*registry.shutdown, *shutdown]
         self._runs: set[Run] = set()  # a retry may start before its last run has left
         self._is_hook_stuck = False
-        self.context = Context(worker=self, queue=queue)
+        self.context = Context(worker=self, queue=queue, heartbeat_manager=Heartbeats())
 
     async def start(self) -> None:
         """Run until a signal or `stop`. Raises what a start-up hook raises, having run no job."""
