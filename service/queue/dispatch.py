@@ -143,12 +143,11 @@ def job_from_call(registry: Registry, name: str, arguments: Mapping[str, Any]) -
     payload = {key: value for key, value in arguments.items() if key in fields}
     others = {key: value for key, value in arguments.items() if key not in fields}
     options = {key: others.pop(key) for key in OPTION_NAMES & others.keys()}
-    is_endless = "timeout" in options and options["timeout"] is None  # to SAQ: without a limit
-    if isinstance(seconds := options.get("timeout"), float) and math.isfinite(seconds):
-        options["timeout"] = math.ceil(seconds)  # SAQ's `apply` hands on how long its caller waits
     job_fields = {key: others.pop(key) for key in _JOB_FIELDS & others.keys()}
-    if is_endless:
-        job_fields["timeout"] = None
+    if not isinstance(
+        options.get("timeout", 0), int
+    ):  # to SAQ None is no limit; it takes fractions
+        job_fields["timeout"] = options.pop("timeout")
     if isinstance(others.get("kwargs"), Mapping):
         payload |= others.pop("kwargs")  # the payload in one piece, as SAQ's cron jobs give it
     payload |= others  # unknown to both: the payload's check names it
@@ -177,7 +176,8 @@ def check_job(registry: Registry, job: Job) -> Job:
     job.function = task.name
     if job.meta.get(LARGE_PAYLOAD) and not job.kwargs:
         return job  # it has been enqueued before
-    job.kwargs, size = task.encode(job.kwargs or {})
+    encoded, size = task.encode(job.kwargs or {})
+    job.kwargs = encoded or job.kwargs
     job.meta.pop(LARGE_PAYLOAD, None)
     if size > contract.PAYLOAD_MAX_BYTES:
         job.meta[LARGE_PAYLOAD] = None

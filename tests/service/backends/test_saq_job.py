@@ -15,7 +15,7 @@ from tests.service.backends.conftest import Backend, ended, put
 from tests.service.backends.tasks import registry
 
 NUMBERS = [
-    ("ttl", -1), ("ttl", 0), ("timeout", 0), ("timeout", None), ("retries", 0),
+    ("ttl", -1), ("ttl", 0), ("timeout", 0), ("timeout", None), ("timeout", 5.5), ("retries", 0),
     ("heartbeat", 0), ("heartbeat", None), ("retry_delay", 0),
 ]  # fmt: skip
 KEEP_SECONDS = 14 * 86400
