@@ -1,6 +1,7 @@
 """What an ECS task finds on localhost, as the service itself asks for it."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -128,18 +129,30 @@ def test_service_protects_itself_here_as_on_ecs(ecs: Ecs, task: dict[str, Any]) 
     asyncio.run(protect())
 
 
-def test_ecs_is_seen_in_its_metrics(ecs: Ecs, task: dict[str, Any]) -> None:
+def test_ecs_is_seen_in_its_metrics_while_something_runs(ecs: Ecs, task: dict[str, Any]) -> None:
     cloudwatch = ecs.boto("cloudwatch")
 
-    def names() -> set[str]:
-        service = task["group"].removeprefix("service:")
+    def names(service: str) -> set[str]:
         wanted = [{"Name": "ServiceName", "Value": service}]
         return {
             each["MetricName"] for each in cloudwatch.list_metrics(Dimensions=wanted)["Metrics"]
         }
 
-    wait_until(
-        lambda: names() >= {"CPUUtilization", "MemoryUtilization", "DesiredTaskCount",
-                            "RunningTaskCount"},
-        "metrics of ECS",
-    )  # fmt: skip
+    at_rest = ecs.serve(task["taskDefinitionArn"], desired=0)
+    running = task["group"].removeprefix("service:")
+    before = datetime.now(UTC)
+
+    def is_measured() -> bool:
+        found = cloudwatch.get_metric_statistics(
+            Namespace="ECS/ContainerInsights", MetricName="RunningTaskCount", Period=60,
+            Dimensions=[{"Name": "ClusterName", "Value": "test"},
+                        {"Name": "ServiceName", "Value": running}],
+            StartTime=before, EndTime=before + timedelta(minutes=5), Statistics=["Sum"],
+        )  # fmt: skip
+        return bool(found["Datapoints"])
+
+    wait_until(is_measured, "metrics of ECS")
+    assert names(running) >= {
+        "CPUUtilization", "MemoryUtilization", "DesiredTaskCount", "RunningTaskCount"
+    }  # fmt: skip
+    assert names(at_rest) == set(), "Container Insights knows nothing of it"
