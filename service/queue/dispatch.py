@@ -33,6 +33,7 @@ _JOB_FIELDS = _ALL_FIELDS - _QUEUE_FIELDS
 
 
 DELAY_MAX_SECONDS = 3660 * 86400
+PAST_MAX_SECONDS = 86400
 # Of SAQ's options the least: 0 is no limit of time, one attempt, kept for ever; -1 not kept at all.
 LEAST = {"timeout": 0, "heartbeat": 0, "retries": 0, "ttl": -1, "retry_delay": 0}
 
@@ -64,12 +65,17 @@ class JobOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         """When the job is due, in epoch seconds; 0 for at once."""
         if self.delay is not None and self.run_at is not None:
             raise InvalidOptionError("run_at", "give delay or run_at, not both")
+        if self.delay is not None and not math.isfinite(self.delay):
+            raise InvalidOptionError("delay", "must be a number of seconds")
         if self.run_at is None:
             return math.ceil(time.time() + self.delay) if self.delay else 0
-        scheduled = math.ceil(self.run_at.timestamp())
-        if scheduled > time.time() + DELAY_MAX_SECONDS:
+        seconds = self.run_at.timestamp() - time.time()
+        if seconds > DELAY_MAX_SECONDS:
             raise InvalidOptionError("run_at", "must be within ten years")
-        return scheduled
+        if seconds < -PAST_MAX_SECONDS:
+            # The age of a job that is due tells the autoscaler how many workers are wanted.
+            raise InvalidOptionError("run_at", "must not be more than a day ago")
+        return math.ceil(self.run_at.timestamp())
 
 
 OPTION_NAMES = frozenset(JobOptions.__struct_fields__)

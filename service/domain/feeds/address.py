@@ -6,10 +6,37 @@ import socket
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-# All of IPv6 that is given out. Outside of it are former site-local addresses and those that hold
-# an IPv4 address, for which `is_global` is true in part (fec0::1, ::127.0.0.1, 64:ff9b:1::a00:1).
+# IANA's registries of special-purpose addresses, and what clouds use of the others. Listed here,
+# for `is_global` of the ipaddress module knows more or fewer of them with each release of Python.
+SPECIAL = [
+    ipaddress.ip_network(each)
+    for each in (
+        "0.0.0.0/8",  # this network
+        "10.0.0.0/8",
+        "100.64.0.0/10",  # behind a carrier's NAT; Alibaba's metadata service
+        "127.0.0.0/8",
+        "168.63.129.16/32",  # Azure's metadata service
+        "169.254.0.0/16",  # link-local; the metadata services of AWS and most others
+        "172.16.0.0/12",
+        "192.0.0.0/24",  # protocol assignments; Oracle's metadata service
+        "192.0.2.0/24",  # documentation
+        "192.88.99.0/24",  # relays of 6to4, withdrawn
+        "192.168.0.0/16",
+        "198.18.0.0/15",  # benchmarks
+        "198.51.100.0/24",  # documentation
+        "203.0.113.0/24",  # documentation
+        "224.0.0.0/3",  # groups, reserved, broadcast
+        "2001::/23",  # protocol assignments; Teredo, which holds an IPv4 address
+        "2001:db8::/32",  # documentation
+        "2002::/16",  # 6to4, which leads to any IPv4 address
+        "3fff::/20",  # documentation
+    )
+]
+# All of IPv6 that is given out. Outside of it are loopback, unique local, link-local, groups, and
+# those that hold an IPv4 address (::127.0.0.1, ::ffff:0:10.0.0.1, NAT64's 64:ff9b::10.0.0.1).
 UNICAST = ipaddress.IPv6Network("2000::/3")
-TUNNEL = ipaddress.IPv6Network("2002::/16")  # leads to any IPv4 address, a private one included
+# The middle of the last 64 bits of an ISATAP address, before the IPv4 address that it leads to.
+ISATAP = {0x00005EFE, 0x02005EFE}
 
 
 def is_public(address: Address) -> bool:
@@ -17,9 +44,9 @@ def is_public(address: Address) -> bool:
     if isinstance(address, ipaddress.IPv6Address):
         if address.ipv4_mapped is not None:
             return is_public(address.ipv4_mapped)
-        if address not in UNICAST or address in TUNNEL:
+        if address not in UNICAST or (int(address) >> 32) & 0xFFFFFFFF in ISATAP:
             return False
-    return address.is_global and not address.is_multicast
+    return not any(address in network for network in SPECIAL)
 
 
 def is_port(number: int) -> bool:

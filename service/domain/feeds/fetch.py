@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import httpx
 
 from service.domain.feeds.address import Address, is_port, is_public, resolve
+from service.domain.feeds.unpack import ENCODINGS, Unpacker
 
 MAX_BYTES = 5_000_000
 MAX_REDIRECTS = 5
@@ -155,22 +156,25 @@ class Fetcher:
     async def _body(self, response: httpx.Response) -> bytes:
         """Unpacked here, piece by piece: a small answer can unpack to any size."""
         encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
-        if encoding not in ("identity", "", "gzip", "x-gzip", "deflate"):
+        if encoding not in ("identity", "") and encoding not in ENCODINGS:
             raise FeedError(f"its server packs it as {encoding[:50]!r}, which nobody asked for")
-        unpack = zlib.decompressobj(wbits=47) if encoding not in ("identity", "") else None
+        unpack = Unpacker(encoding) if encoding in ENCODINGS else None
         body = bytearray()
+        taken = 0
         assert isinstance(response.stream, httpx.AsyncByteStream)
         async for piece in response.stream:
+            taken += len(piece)
             try:
                 room = self._max_bytes - len(body) + 1
-                body += unpack.decompress(piece, room) if unpack else piece
+                body += unpack.feed(piece, room) if unpack else piece
             except zlib.error:
                 raise FeedError("it cannot be unpacked") from None
-            if len(body) > self._max_bytes:
+            # Both, for a packed answer may be endless and hold nothing.
+            if max(len(body), taken) > self._max_bytes:
                 raise FeedError(f"it is larger than {self._max_bytes / 1e6:g} MB")
-            if unpack and unpack.eof:  # it would keep all that still comes, without end
+            if unpack and unpack.has_ended:  # it may still send, without end
                 break
-        if unpack and not unpack.eof:
+        if unpack and not unpack.is_whole:
             raise FeedError("it ends in the middle", is_temporary=True)
         return bytes(body)
 

@@ -14,7 +14,9 @@ from urllib.parse import urljoin
 
 import feedparser
 
+from service.domain.feeds.dates import named_date
 from service.domain.feeds.fetch import Answer, FeedError
+from service.domain.feeds.mend import mend
 
 MAX_ENTRIES = 1000  # of one feed at one time; those that come first in it
 TITLE_MAX_CHARACTERS = 1000
@@ -53,7 +55,7 @@ def read_feed(answer: Answer) -> Feed:
     headers = {"content-type": answer.content_type}
     # A file object, for the library would open a string as a path or an address.
     try:
-        parsed = feedparser.parse(io.BytesIO(answer.body or b""), response_headers=headers)
+        parsed = feedparser.parse(io.BytesIO(mend(answer.body or b"")), response_headers=headers)
     except Exception as error:  # the library raises whatever a broken feed made it stumble over
         raise FeedError(f"cannot be read: {type(error).__name__}") from error
     if not parsed.version and not parsed.entries:
@@ -78,15 +80,12 @@ def _entry(found: Mapping[str, Any], base: str) -> Entry | None:
         guid = _digest(f"{title}\n{summary}")
     url = _joined(base, link)
     is_link = url.startswith(("http://", "https://")) and len(url) <= URL_MAX_CHARACTERS
-    when = found.get("published_parsed")
-    if when is None and "updated_parsed" in found:  # asked first, or the library warns
-        when = found["updated_parsed"]
     return Entry(
         guid=guid if len(guid) <= KEY_MAX_CHARACTERS else _digest(guid),
         url=url if is_link else None,
         title=title,
         summary=summary[:SUMMARY_MAX_CHARACTERS],
-        published_at=_when(when),
+        published_at=_published(found),
     )
 
 
@@ -133,6 +132,15 @@ def _clean(value: str) -> str:
 
 def _digest(value: str) -> str:
     return "sha256:" + hashlib.sha256(value.encode("utf-8")).hexdigest()
+
+
+def _published(found: Mapping[str, Any]) -> datetime | None:
+    for name in ("published", "updated"):
+        if f"{name}_parsed" in found:  # asked first, or the library warns
+            when = named_date(str(found.get(name) or "")) or _when(found[f"{name}_parsed"])
+            if when is not None:
+                return when
+    return None
 
 
 def _when(parsed: time.struct_time | None) -> datetime | None:

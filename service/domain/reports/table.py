@@ -2,14 +2,18 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 Cell = str | int | float | datetime | None
 
-# What makes a spreadsheet take a text for a formula (OWASP, "CSV Injection").
-FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20")
-CONTROL = tuple("\t\r\n")
+# Where a spreadsheet would take a text or a part of it for a formula (OWASP, "CSV Injection"). What
+# parts the cells is the spreadsheet's choice, by its language: `;` in much of Europe. To such a one
+# our quotes mean little, so that what follows any usual separator begins a cell.
+FORMULA = re.compile(
+    '(^|[;|\\t\\r\\n])(?=[\\s\\x00-\\x1f"]*[=+@\uff1d\uff0b\uff0d\uff20-])|^(?=[\\t\\r\\n])'
+)
 
 
 def csv_bytes(rows: Iterable[Sequence[Cell]]) -> bytes:
@@ -22,6 +26,6 @@ def csv_bytes(rows: Iterable[Sequence[Cell]]) -> bytes:
 def _shown(cell: Cell) -> str | int | float | None:
     if isinstance(cell, datetime):
         return cell.isoformat()
-    if isinstance(cell, str) and (cell.startswith(CONTROL) or cell.lstrip().startswith(FORMULA)):
-        return f"'{cell}"
+    if isinstance(cell, str):
+        return FORMULA.sub(r"\g<1>'", cell)
     return cell

@@ -4,6 +4,7 @@ For another engine, write another class with these methods and return it from `o
 """
 
 import html
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +15,7 @@ import asyncpg
 # ts_headline marks words with these; they become tags after the text around them is escaped.
 START, STOP = "\x02", "\x03"
 MARKS = f"StartSel={START}, StopSel={STOP}"
+NOTS = re.compile(r'(?:-[^\w"-]*){16,}')
 BODY_MAX_CHARACTERS = 200_000  # Postgres's vector of words ends at a megabyte
 
 
@@ -119,7 +121,7 @@ class PostgresIndex:
             " ts_headline('english', title, query, 'HighlightAll=true, ' || $4) AS title,"
             " ts_headline('english', body, query, 'MaxFragments=2, ' || $4) AS excerpt"
             " FROM page ORDER BY rank DESC, content_type, content_id DESC",
-            words,
+            _plain(words),
             offset,
             limit,
             MARKS,
@@ -140,6 +142,11 @@ class PostgresIndex:
 def open_index(pool: asyncpg.Pool) -> Index:
     """The index of this application."""
     return PostgresIndex(pool)
+
+
+def _plain(words: str) -> str:
+    """One `-` for very many: each is a "not", and Postgres has a stack for 32 before a word."""
+    return NOTS.sub("-", words)
 
 
 def _storable(text: str) -> str:

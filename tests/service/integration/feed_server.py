@@ -22,6 +22,7 @@ class FeedServer:
     seen: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     locations: dict[str, str] = field(default_factory=dict)  # path → where it redirects to
     bodies: dict[str, bytes] = field(default_factory=dict)  # path → an answer of the test's own
+    headers: dict[str, dict[str, str]] = field(default_factory=dict)  # path → those of that answer
     etag: str = ETAG  # of /conditional.xml
     sent: int = 0  # bytes of the endless answer
 
@@ -62,7 +63,7 @@ class FeedServer:
         elif path in self.locations:
             self._send(to, 302, b"", Location=self.locations[path])
         elif path in self.bodies:
-            self._send(to, 200, self.bodies[path])
+            self._send(to, 200, self.bodies[path], **self.headers.get(path, {}))
         elif path == "/conditional.xml" and to.headers.get("If-None-Match") == self.etag:
             self._send(to, 304, b"")
         elif path == "/conditional.xml":

@@ -5,7 +5,9 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 import httpx
+import hypothesis
 import pytest
+from hypothesis import strategies as st
 
 from service.domain.search.index import Document, PostgresIndex
 from service.queue.errors import InvalidPayloadError
@@ -68,8 +70,32 @@ async def test_words_are_understood_as_people_type_them(index: PostgresIndex) ->
     assert await found(index, '"night ferry"') == [1]
     assert await found(index, "ferries -sailing") == [2]
     assert sorted(await found(index, "sails or nights")) == [1, 2]
-    for words in ("the", "'", '"', "& | !", "\\", ":*", "a" * 200, "<->"):
+    for words in ("the", "'", '"', "& | !", "\\", ":*", "a" * 200, "<->", "-" * 33, "- " * 100):
         assert await found(index, words) == [], words
+
+
+QUERY = st.one_of(
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=200),
+    # Few signs again and again: that is where a parser has its limits.
+    st.lists(st.sampled_from([*'-"!|&():*<>\\ \t', "or", "a"]), min_size=1, max_size=4).map(
+        lambda signs: ("".join(signs) * 200)[:200]
+    ),
+    st.lists(st.sampled_from('--|<!" a'), min_size=150, max_size=200).map("".join),
+)
+
+
+async def test_no_words_are_an_error(index: PostgresIndex) -> None:
+    queries: list[str] = []
+
+    @hypothesis.settings(max_examples=400, database=None, deadline=None, derandomize=True)
+    @hypothesis.given(QUERY.filter(lambda text: "\0" not in text))
+    def collect(words: str) -> None:
+        queries.append(words)
+
+    collect()
+    for words in queries:
+        await index.search(words, offset=0, limit=1)
+    assert len(queries) >= 400
 
 
 async def test_what_is_shown_is_escaped_and_marked(index: PostgresIndex) -> None:
