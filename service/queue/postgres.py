@@ -14,15 +14,15 @@ from saq.utils import now
 
 from service import contract
 from service.db import CONNECT_TIMEOUT_SECONDS, UNAVAILABLE, NotReadyError, Password
+from service.queue import decisions, keeping, reading
 from service.queue import job as rows
-from service.queue import keeping, reading
 from service.queue import statements as sql
 from service.queue.base import TableQueue, own_name
 from service.queue.batch import Batch
 from service.queue.consumer import Consumer
 from service.queue.database import Connection, Database
 from service.queue.dispatch import check_job, requested_job
-from service.queue.errors import JobNotFoundError, JobStateError, WrongQueueError
+from service.queue.errors import WrongQueueError
 from service.queue.job import LeasedJob, Settlement
 from service.queue.lease import LEASE_SECONDS
 from service.queue.reading import QueueStats
@@ -70,9 +70,7 @@ class PostgresQueue(TableQueue):
         self._settle, self.warm_up = settler.settle, settler.warm_up
         self.ticker = Ticker(self)
         self.recurring = Table(self)
-        # Beside SAQ's own counts of this process (complete, failed, retried, aborted):
-        self.jobs_started = 0
-        self.dead_letters = 0  # jobs that killed their workers or cannot be read
+        self.jobs_started = self.dead_letters = 0
 
     async def connect(self) -> None:
         """Make the pool; its connections open when they are first needed. May be called again."""
@@ -258,14 +256,7 @@ class PostgresQueue(TableQueue):
             )
             self.retried += 1
         else:
-            stored = await self.job(job.key)
-            if stored is None:
-                raise JobNotFoundError(job.key)
-            await self._change_state(
-                sql.RETRY_ENDED, stored.key, rows.dump(stored),
-                wanted="only an ended job can be retried",
-            )  # fmt: skip
-            await self.tell("saq:enqueue")
+            await decisions.retry_ended(self, job.key)
         job.status = Status.QUEUED
         job.error, job.completed, job.started, job.progress = error, 0, 0, 0
         job.touched = now()
@@ -301,31 +292,11 @@ class PostgresQueue(TableQueue):
         Raises `JobStateError` where it has ended, and leaves it as it is.
         """
         job.error = error
-        job.status = Status(
-            await self._change_state(
-                sql.ABORT, job.key, storable(error),
-                wanted="only a waiting or running job can be cancelled",
-            )
-        )  # fmt: skip
-        if job.status is Status.ABORTING:
-            await self.tell("saq:abort")
-        else:
-            await self.fetch(sql.SHOW_ABORTED, job.key, self.name)
+        job.status = await decisions.abort(self, job.key, error)
 
     async def tell(self, message: str) -> None:
         """Send one word to every worker of this queue."""
         await self.fetch("SELECT pg_notify($1, $2)", self.channel, message)
-
-    async def _change_state(self, statement: str, key: str, *arguments: Any, wanted: str) -> str:
-        if changed := await self.fetch(statement, key, self.name, *arguments):
-            return str(changed[0]["status"])
-        current = await self.fetch(sql.STATUS, self.name, key)
-        if not current:
-            raise JobNotFoundError(key)
-        status = str(current[0]["status"])
-        if status == Status.ABORTING and statement == sql.ABORT:
-            return status  # asked twice
-        raise JobStateError(key, status, wanted)
 
     async def job(self, job_key: str) -> Job | None:
         """The job of that key, or None."""
@@ -356,9 +327,7 @@ class PostgresQueue(TableQueue):
     async def get_job_status(
         self, key: str, for_update: bool = False, connection: Connection | None = None
     ) -> Status | None:
-        """The status of the job of that key, None without one; with `for_update`, which needs the
-        caller's transaction, its row is locked until that ends.
-        """
+        """The job's status, None without one; `for_update` locks its row on `connection`."""
         lock = " FOR UPDATE" if for_update else ""
         own = self._own_key(key)
         found = await self.fetch(sql.STATUS + lock, self.name, own, connection=connection)

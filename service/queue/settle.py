@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 
 # While one commit is on its way to the disk, the slots it will free stand idle.
 LANES = 2
+# $1 keys: of jobs that are not to be kept once they have ended.
+FORGET = """
+DELETE FROM saq_jobs WHERE key = ANY ($1::text[])
+  AND status NOT IN ('new', 'queued', 'active', 'aborting')
+  AND expire_at <= floor(extract(epoch FROM statement_timestamp()))
+"""
 
 log = structlog.stdlib.get_logger("queue")
 
@@ -86,7 +92,7 @@ class Settler:
         )
         if forget := [settled.job.key for settled in settlements if settled.job.ttl < 0]:
             with contextlib.suppress(*UNAVAILABLE):  # else it is pruned in a minute
-                await self._queue.fetch(sql.FORGET, forget)
+                await self._queue.fetch(FORGET, forget)
         held = {row["key"] for row in found}
         return [settled.job.key in held for settled in settlements]
 

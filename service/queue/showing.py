@@ -11,13 +11,27 @@ import structlog
 
 from service.db import UNAVAILABLE
 from service.queue import job as rows
-from service.queue import statements as sql
 from service.queue.job import LeasedJob
 
 if TYPE_CHECKING:
     from service.queue.postgres import PostgresQueue
 
 SHOW_SECONDS = 1.0  # a job that has run for so long is shown, once
+
+# $1 keys, $2 leases, $3 what each adds to its blob
+SHOW = """
+UPDATE saq_jobs j SET job = saq_job_with(j.job, d.more)
+FROM unnest($1::text[], $2::bigint[], $3::text[]) AS d (key, lease, more)
+WHERE j.key = d.key AND j.lease = d.lease
+  AND j.status NOT IN ('new', 'queued', 'complete', 'failed', 'aborted')
+"""
+# $1 key, $2 queue: why it was aborted while it waited, for SAQ's clients. A statement of its own:
+# the other changes the status of running jobs, too, which is refused to one that sets the blob.
+SHOW_ABORTED = """
+UPDATE saq_jobs SET job = saq_job_with(job, saq_job_ending(status, error))
+WHERE key = $1 AND queue = $2
+  AND status NOT IN ('new', 'queued', 'active', 'aborting', 'complete', 'failed')
+"""
 
 log = structlog.stdlib.get_logger("queue")
 
@@ -33,7 +47,7 @@ async def show_forever(queue: "PostgresQueue", held: Mapping[str, LeasedJob]) ->
             continue
         try:
             await queue.fetch(
-                sql.SHOW,
+                SHOW,
                 [job.key for job in jobs],
                 [job.lease for job in jobs],
                 [rows.dump_run(job) for job in jobs],

@@ -138,11 +138,6 @@ WHERE j.key = d.key AND j.lease = d.lease AND j.owner IS NOT NULL AND j.{IS_HELD
 RETURNING j.key
 """
 
-# $1 keys: of jobs that are not to be kept once they have ended.
-FORGET = f"""
-DELETE FROM saq_jobs WHERE key = ANY ($1::text[]) AND {IS_ENDED} AND expire_at <= {NOW}
-"""
-
 # $1 key, $2 queue, $3 error: an operator's decision. A running job is asked to stop.
 ABORT = f"""
 UPDATE saq_jobs
@@ -151,14 +146,6 @@ SET status = CASE status WHEN 'active' THEN 'aborting' ELSE 'aborted' END,
     expire_at = CASE status WHEN 'active' THEN NULL ELSE {NOW} + {KEEP_FAILED_SECONDS} END
 WHERE key = $1 AND queue = $2 AND status NOT IN ('aborting', 'complete', 'failed', 'aborted')
 RETURNING status
-"""
-
-# $1 key, $2 queue: why it was aborted while it waited, for SAQ's clients. A statement of its own:
-# the other changes the status of running jobs, too, which is refused to one that sets the blob.
-SHOW_ABORTED = """
-UPDATE saq_jobs SET job = saq_job_with(job, saq_job_ending(status, error))
-WHERE key = $1 AND queue = $2
-  AND status NOT IN ('new', 'queued', 'active', 'aborting', 'complete', 'failed')
 """
 
 # $1 key, $2 queue, $3 blob without the end of the last run: ended jobs only, with all their
@@ -401,12 +388,6 @@ SET stats = excluded.stats, queue_key = excluded.queue_key, metadata = excluded.
 UPDATE_HELD = f"""
 UPDATE saq_jobs SET progress = $3, job = $4
 WHERE key = $1 AND lease = $2 AND {IS_HELD}
-"""
-# $1 keys, $2 leases, $3 what each adds to its blob
-SHOW = f"""
-UPDATE saq_jobs j SET job = saq_job_with(j.job, d.more)
-FROM unnest($1::text[], $2::bigint[], $3::text[]) AS d (key, lease, more)
-WHERE j.key = d.key AND j.lease = d.lease AND j.{IS_HELD}
 """
 # $1 key, $2 queue, $3 blob, $4 when it is due, or NULL: as it was. $5: or as it was enqueued, which
 # may be long before its retry.

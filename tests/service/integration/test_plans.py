@@ -11,7 +11,17 @@ from typing import Any
 import asyncpg
 import pytest
 
-from service.queue import history, recurring, redis, sqs, statements, ticker, tracking
+from service.queue import (
+    history,
+    recurring,
+    redis,
+    settle,
+    showing,
+    sqs,
+    statements,
+    ticker,
+    tracking,
+)  # fmt: skip
 from service.queue.database import SESSION
 
 ROWS = 20_000  # of each kind of job; a page of the table holds about ten
@@ -52,9 +62,9 @@ ARGUMENTS: dict[str, list[Any]] = {
         [0, 0],
         [60, 60],
     ],
-    "statements.FORGET": [["complete5", "complete6"]],
+    "settle.FORGET": [["complete5", "complete6"]],
     "statements.ABORT": ["queued7", "default", "x"],
-    "statements.SHOW_ABORTED": ["aborted5", "default"],
+    "showing.SHOW_ABORTED": ["aborted5", "default"],
     "statements.RETRY_ENDED": ["complete7", "default", b"{}"],
     "statements.OWNED": ["default", "w"],
     "statements.RENEW": ["w", "default", 12],
@@ -75,7 +85,7 @@ ARGUMENTS: dict[str, list[Any]] = {
     "statements.WRITE_WORKER": ["w", "{}", "default", "{}", 60],
     "statements.UPDATE_HELD": ["active5", 1, 0.5, b"{}"],
     "statements.UPDATE_WAITING": ["queued7", "default", b"{}", 0, True],
-    "statements.SHOW": [["active5", "active6"], [1, 1], ["}", "}"]],
+    "showing.SHOW": [["active5", "active6"], [1, 1], ["}", "}"]],
     "recurring.LIST": ["default", None],
     "recurring.CREATE": ["default", "n", "sleep", "* * * * *", None, "UTC", "{}", False, True, 0],
     "recurring.ENABLE": ["default", "n", 0],
@@ -109,7 +119,7 @@ ARGUMENTS: dict[str, list[Any]] = {
 
 def all_statements() -> Iterator[tuple[str, str]]:
     """Every statement of the engine, by its module and name."""
-    for module in (statements, recurring, ticker, history, redis, sqs):
+    for module in (statements, settle, showing, recurring, ticker, history, redis, sqs):
         for name, value in vars(module).items():
             is_whole = name.isupper() and not name.startswith("_")
             if is_whole and re.match(r"\s*\(?(WITH|SELECT|INSERT|UPDATE|DELETE)\s", str(value)):
