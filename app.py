@@ -67,6 +67,12 @@ def main() -> int:
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    if stage.is_protected and stage.first_deploy:
+        print(
+            f"note: first_deploy: stage {stage.stage} gets no deletion and termination protection "
+            "this time. When it stands, deploy it again without.",
+            file=sys.stderr,
+        )
     synthesize(stage, given)
     return 0
 

@@ -46,6 +46,7 @@ class EnvVar(StrEnum):
     DRAIN_SECONDS = "DRAIN_SECONDS"
     METRIC_SECONDS = "METRIC_SECONDS"
     BUCKET = "BUCKET"
+    INTERNET_PORTS = "INTERNET_PORTS"
     EMAIL_FROM = "EMAIL_FROM"
     AWS_REGION = "AWS_REGION"
     ECS_AGENT_URI = "ECS_AGENT_URI"  # this and the next are set by ECS itself
@@ -100,10 +101,16 @@ METRIC_NAMESPACE = "Moorage"
 METRIC_SECONDS = 60  # between two writings, unless the environment says otherwise
 
 DEFAULT_APP_NAME = "moorage"
-APP_NAME_PATTERN = r"^[a-z][a-z0-9-]{0,19}$"
+# RDS takes no name with two hyphens side by side or one at its end.
+APP_NAME_PATTERN = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
+APP_NAME_MAX_CHARACTERS = 20  # the names made of it stay within AWS's limits
 LOCAL_STAGE = "local"  # the only stage where the API and the job pages may be open
 
 API_PORT = 8000
+# What leaves an ECS task of a worker for the internet: what a job fetches from elsewhere has one of
+# these ports, or waits for an answer in vain. The API's leave by 443 alone.
+HTTP_PORT, HTTPS_PORT = 80, 443
+WORKER_INTERNET_PORTS = (HTTP_PORT, HTTPS_PORT)
 LIVE_PATH = "/health/live"
 READY_PATH = "/health/ready"
 UI_PATH = "/saq"

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from service import contract
 from service.database_url import ENCODE, SCHEMES, read_database_url, unreadable_file
@@ -37,7 +37,9 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
-    app_name: Annotated[str, Field(pattern=contract.APP_NAME_PATTERN)] = contract.DEFAULT_APP_NAME
+    app_name: Annotated[
+        str, Field(pattern=contract.APP_NAME_PATTERN, max_length=contract.APP_NAME_MAX_CHARACTERS)
+    ] = contract.DEFAULT_APP_NAME
     stage: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,15}$")]
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "pretty"] = "auto"
@@ -70,7 +72,9 @@ class Settings(BaseSettings):
 
     bucket: Annotated[str | None, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")] = None
     email_from: Annotated[str | None, Field(pattern=r"@")] = None
-    aws_region: Annotated[str | None, Field(pattern=r"^[a-z]{2,3}(-[a-z]+)+-[0-9]{1,2}$")] = None
+    # Of the internet, that jobs reach from here: none where it is empty, any where it is None.
+    internet_ports: Annotated[frozenset[int] | None, NoDecode] = None
+    aws_region: Annotated[str | None, Field(pattern=r"^[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}$")] = None
     ecs_agent_uri: Annotated[str | None, Field(pattern=r"^https?://")] = (
         None  # this and the next on ECS alone
     )
@@ -80,6 +84,16 @@ class Settings(BaseSettings):
     @classmethod
     def _any_case(cls, value: object) -> object:
         return value.lower() if isinstance(value, str) else value
+
+    @field_validator("internet_ports", mode="before")
+    @classmethod
+    def _are_ports(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        parts = [part.strip() for part in value.split(",") if part.strip()]
+        if not all(part.isdecimal() and 0 < int(part) < 65536 for part in parts):
+            raise ValueError("must be ports with commas between them, such as 80,443, or empty")
+        return frozenset(map(int, parts))
 
     @field_validator("database_url")
     @classmethod

@@ -1,6 +1,10 @@
 """Where alarms and events go: an SNS topic, and from it an e-mail address if there is one."""
 
-from aws_cdk import Aws
+from typing import Any
+
+import jsii
+from aws_cdk import Aws, Stack
+from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sns as sns
@@ -33,5 +37,33 @@ class AlarmTopic(sns.Topic):
                 conditions={"StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID}},
             )
         )
+        here = Stack.of(self)
+        self.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid="Events",
+                principals=[iam.ServicePrincipal("events.amazonaws.com")],
+                actions=["sns:Publish"],
+                resources=[self.topic_arn],
+                # of this account and region; another's rule could name this topic too
+                conditions={
+                    "ArnLike": {
+                        "aws:SourceArn": here.format_arn(
+                            service="events", resource="rule", resource_name="*"
+                        )
+                    }
+                },
+            )
+        )
         if stage.alarm_email:
             self.add_subscription(subscriptions.EmailSubscription(stage.alarm_email))
+
+
+@jsii.implements(events.IRuleTarget)
+class ToTopic:
+    """A rule's way to the topic. The CDK's own would let the rules of any account publish there."""
+
+    def __init__(self, topic: sns.ITopic, message: events.RuleTargetInput) -> None:
+        self.topic, self.message = topic, message
+
+    def bind(self, rule: Any, id: str | None = None) -> events.RuleTargetConfig:
+        return events.RuleTargetConfig(arn=self.topic.topic_arn, input=self.message)

@@ -4,6 +4,7 @@ from itertools import pairwise
 
 from service import contract
 from stacks.config import Stage
+from stacks.subnets import PRIVATE, PUBLIC, TAKEN_BY_AWS, place
 from stacks.values import ConfigError
 
 # A rolling deployment runs the new ECS tasks beside the old ones.
@@ -16,6 +17,14 @@ CONNECTION_SHARE = 0.8  # what may be planned for
 # The most connections by the maximum of ACUs; it does not follow the capacity of the moment.
 CONNECTIONS_BY_ACU = {1: 189, 4: 823, 8: 1669, 16: 3360, 32: 5000, 256: 5000}
 CONNECTIONS_AT_SMALL_MINIMUM = 2000  # where the minimum is 0 or 0.5 ACU
+
+# Addresses of each subnet that are not for ECS tasks: the balancer's in a public one, and those of
+# the endpoints of AWS services in a private one.
+BALANCER_ADDRESSES, ENDPOINT_ADDRESSES = 8, 12
+ONE_OFF_TASKS = 4  # of `moor run` and `moor debug`
+# AWS gives accounts two of its zones there, whatever it has itself:
+# https://docs.aws.amazon.com/global-infrastructure/latest/regions/aws-availability-zones.html
+REGIONS_OF_TWO_ZONES = ("us-west-1",)
 
 # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/fargate-tasks-services.html
 MEMORY_BY_CPU = {
@@ -39,6 +48,8 @@ def check_stage(stage: Stage) -> None:
         *_drain(stage),
         *_door(stage),
         *_network(stage),
+        *_zones(stage),
+        *_addresses(stage),
     ]
     if problems:
         raise ConfigError(problems)
@@ -153,6 +164,17 @@ def _door(stage: Stage) -> list[str]:
             f"domain_name = {stage.domain_name!r}: is not in hosted_zone_name = "
             f"{stage.hosted_zone_name!r}"
         )
+    if stage.certificate_arn:
+        region, account = stage.certificate_arn.split(":")[3:5]
+        for key, is_, wanted in (
+            ("region", region, stage.region),
+            ("account", account, stage.account),
+        ):
+            if wanted and is_ != wanted:
+                found.append(
+                    f"certificate_arn: is of {key} {is_}, and a balancer takes one of its own: "
+                    f"{key} = {wanted!r}"
+                )
     if not stage.is_https and not stage.allow_http:
         found.append(
             "certificate_arn: missing; give it, or domain_name with its hosted zone, "
@@ -181,4 +203,43 @@ def _network(stage: Stage) -> list[str]:
         for key, subnets in kinds.items()
         if len(subnets) != zones
     ]
+    every = [subnet for subnets in kinds.values() for subnet in subnets]
+    for key, ids in {"zone_names": stage.zone_names, **kinds}.items():
+        twice = sorted({each for each in ids if (*stage.zone_names, *every).count(each) > 1})
+        found += [f"{key}: {each} stands twice; each has one place" for each in twice]
     return found
+
+
+def _zones(stage: Stage) -> list[str]:
+    found = []
+    if stage.region in REGIONS_OF_TWO_ZONES and not stage.vpc_id and stage.availability_zones > 2:
+        found.append(
+            f"availability_zones = {stage.availability_zones}: "
+            f"region {stage.region} gives two to an account"
+        )
+    regions = sorted({zone[:-1] for zone in stage.zone_names} | {stage.region} - {""})
+    if stage.zone_names and len(regions) > 1:
+        found.append(f"zone_names: all of one region, that of the stage, not {', '.join(regions)}")
+    return found
+
+
+def _addresses(stage: Stage) -> list[str]:
+    """Each ECS task has an address of its own, in the middle of a deployment the new ones too."""
+    if stage.vpc_id:
+        return []
+    wanted = (stage.api_max_count + stage.worker_max_count) * MAXIMUM_PERCENT // 100 + ONE_OFF_TASKS
+    group = PUBLIC if stage.egress == "public" else PRIVATE
+    taken = BALANCER_ADDRESSES if group == PUBLIC else ENDPOINT_ADDRESSES
+    places = place(stage.vpc_cidr, stage.layout)
+    offered = sum(
+        places[group, zone].num_addresses - TAKEN_BY_AWS - taken
+        for zone in range(1, stage.availability_zones + 1)
+    )
+    if wanted <= offered:
+        return []
+    return [
+        f"vpc_cidr = {stage.vpc_cidr!r}: with egress = {stage.egress!r} and "
+        f"{stage.availability_zones} availability zones it has {offered} addresses for ECS tasks; "
+        f"in the middle of a deploy {wanted} are wanted. Take a larger network for a new stage, or "
+        "lower api_max_count or worker_max_count"
+    ]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from service.contract import (
+    APP_NAME_MAX_CHARACTERS,
     APP_NAME_PATTERN,
     DEFAULT_APP_NAME,
     DRAIN_MAX_SECONDS,
@@ -17,7 +18,21 @@ from service.contract import (
     LOCAL_STAGE,
 )
 from stacks.naming import Names
-from stacks.values import ConfigError, check, choice, count, flag, names, number, text, unknown
+from stacks.subnets import LAYOUTS, MOST_ZONES, NARROWEST, WIDEST
+from stacks.values import (
+    DOMAIN,
+    EMAIL,
+    ConfigError,
+    check,
+    choice,
+    count,
+    flag,
+    names,
+    network,
+    number,
+    text,
+    unknown,
+)
 
 STAGES = ("dev", "prod", LOCAL_STAGE)
 STAGES_FILE = Path(__file__).parent.parent / "stages.toml"
@@ -25,7 +40,19 @@ STAGES_FILE = Path(__file__).parent.parent / "stages.toml"
 # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/fargate-tasks-services.html
 CPU = (256, 512, 1024, 2048, 4096, 8192, 16384)
 # https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
-RETENTION_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 3653)
+RETENTION_DAYS = (
+    1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922,
+    3288, 3653,
+)  # fmt: skip
+
+REGION = r"[a-z]{2,4}(-[a-z]+)+-\d+"
+ID = "([0-9a-f]{8}|[0-9a-f]{17})"  # of a VPC or a subnet; the short ones are from before 2016
+UUID = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+# https://pkg.go.dev/github.com/distribution/reference: registry, name, tag, digest
+IMAGE = (
+    r"([A-Za-z0-9.-]+(:\d+)?/)?[a-z0-9]+([._/-]+[a-z0-9]+)*"
+    r"(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,35 +60,75 @@ class Stage:
     """One stage's settings. Money: each default is the cheap choice that still works."""
 
     stage: str
-    app_name: str = text(APP_NAME_PATTERN, DEFAULT_APP_NAME)
-    account: str = text(r"\d{12}", "")  # empty: that of the credentials
-    region: str = text(r"[a-z]{2}(-[a-z]+)+-\d", "")  # empty: that of the credentials
+    app_name: str = text(
+        APP_NAME_PATTERN,
+        DEFAULT_APP_NAME,
+        most=APP_NAME_MAX_CHARACTERS,
+        what="a-z, 0-9 and single hyphens between them, a letter first",
+    )
+    # Empty, both are those of the credentials.
+    account: str = text(r"\d{12}", "", example="123456789012", what="12 digits")
+    region: str = text(REGION, "", example="eu-central-1", what="a region")
     # Termination and deletion protection, and nothing with data in it goes with its stack.
     is_protected: bool = flag(False)
+    # On the command line, for the first deployment of a protected stage: deletion and termination
+    # protection come with the next one, so that a first one that fails can be taken back.
+    first_deploy: bool = flag(False)
     log_retention_days: int = choice(RETENTION_DAYS, 30)
-    alarm_email: str = text(r"[^@\s]+@[^@\s]+", "")  # empty: alarms reach the topic and no further
-    runbook_url: str = text(r"\S+", "docs/runbook.md")  # what each alarm links to
+    # Empty: alarms reach the topic and no further.
+    alarm_email: str = text(
+        EMAIL, "", example="ops@example.com", most=254, what="an e-mail address"
+    )
+    # What each alarm links to.
+    runbook_url: str = text(
+        r"\S+", "docs/runbook.md", most=500, what="an address or a path without spaces"
+    )
 
     # A new VPC, or the one with `vpc_id` and one subnet of each kind for each zone. `private` is
     # where ECS tasks run when egress is not "public"; `isolated` is the database's.
-    vpc_id: str = text(r"vpc-[0-9a-f]+", "")
-    vpc_cidr: str = text(r"(\d{1,3}\.){3}\d{1,3}/(1[6-9]|2[0-2])", "10.0.0.0/16")
-    availability_zones: int = number(2, 3, 2)
-    zone_names: tuple[str, ...] = names(r"[a-z]{2}(-[a-z]+)+-\d[a-z]")
-    public_subnet_ids: tuple[str, ...] = names(r"subnet-[0-9a-f]+")
-    private_subnet_ids: tuple[str, ...] = names(r"subnet-[0-9a-f]+")
-    isolated_subnet_ids: tuple[str, ...] = names(r"subnet-[0-9a-f]+")
+    vpc_id: str = text(f"vpc-{ID}", "", example="vpc-0123456789abcdef0", what="the id of a VPC")
+    vpc_cidr: str = network(WIDEST, NARROWEST, "10.0.0.0/16")
+    availability_zones: int = number(2, MOST_ZONES, 2)
+    # <egress>-<availability_zones> of the stage's first deployment, for good: the subnets that were
+    # made then stay where they are when one of the two changes. Empty: as the two are now.
+    subnet_layout: str = choice(("", *LAYOUTS), "")
+    zone_names: tuple[str, ...] = names(
+        f"{REGION}[a-z]", example="eu-central-1a", what="an availability zone"
+    )
+    public_subnet_ids: tuple[str, ...] = names(
+        f"subnet-{ID}", example="subnet-0123456789abcdef0", what="the id of a subnet"
+    )
+    private_subnet_ids: tuple[str, ...] = names(
+        f"subnet-{ID}", example="subnet-0123456789abcdef1", what="the id of a subnet"
+    )
+    isolated_subnet_ids: tuple[str, ...] = names(
+        f"subnet-{ID}", example="subnet-0123456789abcdef2", what="the id of a subnet"
+    )
     # How ECS tasks reach AWS. "public": an address each and no inbound rule, nothing per month;
     # "nat": a gateway in each zone; "endpoints": AWS only, nothing else on the internet.
     egress: str = choice(("public", "nat", "endpoints"), "public")
 
     # HTTPS by a certificate, or by a domain in a hosted zone whose certificate is then made here.
-    certificate_arn: str = text(r"arn:aws[a-z-]*:acm:[a-z0-9-]+:\d{12}:certificate/[0-9a-f-]+", "")
-    domain_name: str = text(r"([a-z0-9-]+\.)+[a-z]{2,}", "")
-    hosted_zone_id: str = text(r"Z[A-Z0-9]+", "")
-    hosted_zone_name: str = text(r"([a-z0-9-]+\.)+[a-z]{2,}", "")
+    certificate_arn: str = text(
+        rf"arn:aws[a-z-]*:acm:{REGION}:\d{{12}}:certificate/{UUID}",
+        "",
+        example="arn:aws:acm:eu-central-1:123456789012:certificate/01234567-89ab-cdef-0123-456789abcdef",
+        what="the ARN of a certificate in ACM",
+    )
+    domain_name: str = text(
+        DOMAIN, "", example="api.example.com", most=64, what="a domain in lower case"
+    )  # a certificate's limit
+    hosted_zone_id: str = text(
+        r"Z[A-Z0-9]{1,31}", "", example="Z0123456789ABCDEFGHIJ", what="the id of a hosted zone"
+    )
+    hosted_zone_name: str = text(
+        DOMAIN, "", example="example.com", most=253, what="a domain in lower case"
+    )
     allow_http: bool = flag(False)  # without either: plain HTTP, and an output that says so
     web_firewall: bool = flag(False)  # AWS WAF before the balancer, about 9 USD a month
+    # From one address in five minutes, then it is refused; a server that calls for many people is
+    # one address. The least and the most are AWS's.
+    web_firewall_requests: int = number(10, 2_000_000_000, 30_000)
 
     # One ACU is 2 GiB; 0.5 always on is about 45 USD a month.
     database_min_acu: float = number(0, 256, 0.5)
@@ -70,15 +137,25 @@ class Stage:
     database_backup_days: int = number(1, 35, 7)
     database_tls: bool = flag(True)  # off: for a database on the same machine
 
-    image: str = text(r"\S+", "")  # empty: built from this folder
+    # Empty: built from this folder.
+    image: str = text(
+        IMAGE, "", example="ghcr.io/example/shop:1.0", most=255, what="a container image"
+    )
     cpu_architecture: str = choice(("arm64", "x86_64"), "arm64")
-    enable_exec: bool = flag(
-        False
-    )  # a shell by `aws ecs execute-command`; the root is writable then
+    # ECS services by launch type, as before 0.2, unless worker_spot_percent asks for Spot. Only for
+    # a stage of that time whose deployment ends in "already exists" (CHANGELOG.md).
+    use_launch_type: bool = flag(False)
+    # A shell by `aws ecs execute-command`; the root is writable then.
+    enable_exec: bool = flag(False)
     operator_policies: bool = flag(False)  # three managed policies, docs/operators.md
-    email_from: str = text(r"[^@\s]+@[^@\s]+", "")  # a sender that SES has verified
+    # A sender that SES has verified.
+    email_from: str = text(
+        EMAIL, "", example="hello@example.com", most=254, what="an e-mail address"
+    )
     # An SQS queue of this account and region that carries the jobs; empty: Postgres does.
-    sqs_queue: str = text(r"[A-Za-z0-9_-]{1,75}(\.fifo)?", "")
+    sqs_queue: str = text(
+        r"[A-Za-z0-9_-]{1,75}(\.fifo)?", "", example="jobs", most=80, what="the name of a queue"
+    )
     drain_seconds: int = number(5, DRAIN_MAX_SECONDS, DRAIN_SECONDS)
 
     api_cpu: int = choice(CPU, 256)
@@ -111,6 +188,16 @@ class Stage:
     def is_https(self) -> bool:
         return bool(self.certificate_arn or self.domain_name)
 
+    @property
+    def is_locked(self) -> bool:
+        """Deletion and termination protection: once a protected stage stands."""
+        return self.is_protected and not self.first_deploy
+
+    @property
+    def layout(self) -> str:
+        """Of a new VPC's subnets."""
+        return self.subnet_layout or f"{self.egress}-{self.availability_zones}"
+
 
 CONFIGURABLE = {field.name: field for field in fields(Stage) if field.name != "stage"}
 
@@ -127,8 +214,13 @@ def read_stage(
     """
     if stage not in STAGES:
         raise ConfigError([f"stage = {stage!r}: allowed are {', '.join(STAGES)}"])
-    given = _from_file(stage, file) | dict(overrides or {})
+    written = _from_file(stage, file)
+    given = written | dict(overrides or {})
     problems = [unknown(key, CONFIGURABLE) for key in given if key not in CONFIGURABLE]
+    if "first_deploy" in written:
+        problems.append(
+            f"first_deploy: is for one deployment, -c first_deploy=true, and not for {file.name}"
+        )
     values: dict[str, Any] = {}
     for key, value in given.items():
         if key in CONFIGURABLE:

@@ -5,6 +5,7 @@ from aws_cdk import aws_ecs as ecs
 from service.contract import (
     API_PORT,
     HEARTBEAT_FILE,
+    WORKER_INTERNET_PORTS,
     EnvVar,
     ProcessName,
     UiSecretField,
@@ -37,6 +38,10 @@ def environment(
         EnvVar.QUEUE_POOL_SIZE: str(queue_pool),
         EnvVar.DRAIN_SECONDS: str(stage.drain_seconds),
         EnvVar.BUCKET: bucket_name,
+        # Of the workers; the API asks before it takes what no worker could fetch.
+        EnvVar.INTERNET_PORTS: ",".join(
+            str(port) for port in WORKER_INTERNET_PORTS if stage.egress != "endpoints"
+        ),
     }
     if stage.sqs_queue:
         found[EnvVar.QUEUE_DSN] = f"sqs://{stage.sqs_queue}"

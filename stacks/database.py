@@ -71,8 +71,8 @@ class Database(Construct):
             storage_encryption_key=key,
             backup=rds.BackupProps(retention=Duration.days(stage.database_backup_days)),
             copy_tags_to_snapshot=True,
-            deletion_protection=stage.is_protected,
-            removal_policy=RemovalPolicy.SNAPSHOT if stage.is_protected else RemovalPolicy.DESTROY,
+            deletion_protection=stage.is_locked,
+            removal_policy=RemovalPolicy.SNAPSHOT if stage.is_locked else RemovalPolicy.DESTROY,
             iam_authentication=False,  # nothing here connects by a token of IAM
             cloudwatch_logs_exports=["postgresql"],
             monitoring_interval=Duration.seconds(60),
@@ -99,10 +99,11 @@ class Database(Construct):
             "that nobody uses would only be one more to watch.",
             "AwsSolutions-RDS6",
         )
-        if not self.stage.is_protected:
+        if not self.stage.is_locked:
             acknowledge(
                 self.cluster,
-                "This stage's data goes with it (is_protected = false).",
+                "This stage's data goes with it: is_protected is false, or this is its first "
+                "deployment and there is none.",
                 "AwsSolutions-RDS10",
                 "NIST.800.53.R5-RDSInstanceDeletionProtectionEnabled",
             )

@@ -1,4 +1,4 @@
-"""The stage's encryption key."""
+"""The stage's encryption key, and that of its alarms."""
 
 from aws_cdk import Aws, Stack
 from aws_cdk import aws_iam as iam
@@ -16,7 +16,7 @@ class EncryptionKey(kms.Key):
         super().__init__(
             scope,
             id,
-            description=f"What {stage.names.prefix} keeps: database, bucket, secrets, logs, alarms",
+            description=f"What {stage.names.prefix} keeps: database, bucket, secrets, logs",
             enable_key_rotation=True,
             removal_policy=removal_policy(stage),
         )
@@ -35,6 +35,19 @@ class EncryptionKey(kms.Key):
                 },
             )
         )
+
+
+class AlarmKey(kms.Key):
+    """The key of the alarm topic alone, so that what publishes there can use no other; 1 USD."""
+
+    def __init__(self, scope: Construct, id: str, *, stage: Stage) -> None:
+        super().__init__(
+            scope,
+            id,
+            description=f"Alarms of {stage.names.prefix} on their way",
+            enable_key_rotation=True,
+            removal_policy=removal_policy(stage),
+        )
         self.add_to_resource_policy(
             iam.PolicyStatement(
                 principals=[
@@ -48,7 +61,7 @@ class EncryptionKey(kms.Key):
         )
         self.add_to_resource_policy(
             iam.PolicyStatement(
-                # Without a condition, as in AWS's own example: EventBridge names no account to SNS.
+                # Without a condition, as in AWS's own example: EventBridge names no account to KMS.
                 # https://repost.aws/knowledge-center/sns-not-getting-eventbridge-notification
                 principals=[iam.ServicePrincipal("events.amazonaws.com")],
                 actions=["kms:Decrypt", "kms:GenerateDataKey*"],

@@ -52,7 +52,7 @@ class LoadBalancer(Construct):
             vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PUBLIC),
             internet_facing=True,
             security_group=self.security_group,
-            deletion_protection=stage.is_protected,
+            deletion_protection=stage.is_locked,
             drop_invalid_header_fields=True,
             desync_mitigation_mode=elb.DesyncMitigationMode.DEFENSIVE,
             idle_timeout=Duration.seconds(IDLE_SECONDS),
@@ -90,13 +90,18 @@ class LoadBalancer(Construct):
 
     def _open(self, stage: Stage) -> tuple[str, str]:
         self.security_group.add_ingress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(HTTP), "HTTP")
+        forward = elb.ListenerAction.forward([self.target_group])
         if not stage.is_https:
-            self.listener = self._listener(HTTP, [])
+            self.listener = self._listener(HTTP, forward)
             warning = "HTTP in the clear: set certificate_arn or domain_name before real use"
             return f"http://{self.balancer.load_balancer_dns_name}", warning
         self.security_group.add_ingress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(HTTPS), "HTTPS")
-        self.redirect = self.balancer.add_redirect(open=False)
-        self.listener = self._listener(HTTPS, [self._certificate(stage)])
+        self.listener = self._listener(HTTPS, forward, [self._certificate(stage)])
+        # A port has one listener, so this one has the logical id of the one that would forward.
+        redirect = elb.ListenerAction.redirect(port=str(HTTPS), protocol="HTTPS", permanent=True)
+        self.redirect = self._listener(HTTP, redirect)
+        # A live one forwards until there is something to send callers to.
+        self.redirect.node.add_dependency(self.listener)
         says = "HTTPS, TLS 1.2 or 1.3"
         if stage.domain_name:
             return f"https://{stage.domain_name}", says
@@ -125,10 +130,11 @@ class LoadBalancer(Construct):
                 "This listener answers with a redirect to the one that has the certificate.",
                 "NIST.800.53.R5-ELBv2ACMCertificateRequired",
             )
-        if not stage.is_protected:
+        if not stage.is_locked:
             acknowledge(
                 self.balancer,
-                "This stage may be removed in one command (is_protected = false).",
+                "This stage may be removed in one command: is_protected is false, or this is its "
+                "first deployment.",
                 "NIST.800.53.R5-ELBDeletionProtectionEnabled",
             )
         if not stage.web_firewall:
@@ -138,7 +144,12 @@ class LoadBalancer(Construct):
                 "NIST.800.53.R5-ALBWAFEnabled",
             )
 
-    def _listener(self, port: int, certificates: list[acm.ICertificate]) -> elb.ApplicationListener:
+    def _listener(
+        self,
+        port: int,
+        action: elb.ListenerAction,
+        certificates: list[elb.IListenerCertificate] | None = None,
+    ) -> elb.ApplicationListener:
         is_https = port == HTTPS
         protocol = elb.ApplicationProtocol.HTTPS if is_https else elb.ApplicationProtocol.HTTP
         return self.balancer.add_listener(
@@ -146,12 +157,12 @@ class LoadBalancer(Construct):
             port=port,
             protocol=protocol,
             open=False,
-            certificates=list(certificates),
+            certificates=certificates,
             ssl_policy=elb.SslPolicy.TLS13_12_RES_PQ if is_https else None,
-            default_target_groups=[self.target_group],
+            default_action=action,
         )
 
-    def _certificate(self, stage: Stage) -> acm.ICertificate:
+    def _certificate(self, stage: Stage) -> elb.IListenerCertificate:
         zone = None
         if stage.domain_name:
             zone = route53.HostedZone.from_hosted_zone_attributes(
@@ -165,10 +176,11 @@ class LoadBalancer(Construct):
                 target=route53.RecordTarget.from_alias(targets.LoadBalancerTarget(self.balancer)),
             )
         if stage.certificate_arn:
-            return acm.Certificate.from_certificate_arn(self, "Certificate", stage.certificate_arn)
-        return acm.Certificate(
+            return elb.ListenerCertificate.from_arn(stage.certificate_arn)
+        certificate = acm.Certificate(
             self,
             "Certificate",
             domain_name=stage.domain_name,
             validation=acm.CertificateValidation.from_dns(zone),
         )
+        return elb.ListenerCertificate.from_certificate_manager(certificate)

@@ -66,6 +66,11 @@ class Process(Construct):
             "come from Secrets Manager, which test_only_secrets_carry_credentials holds us to.",
             "AwsSolutions-ECS2",
         )
+        acknowledge(
+            self.task_definition,
+            "roles.py allows the pull.",
+            "Annotation::@aws-cdk/aws-ecs:ecrImageRequiresPolicy",
+        )
         migrate = self._add(ProcessName.MIGRATE, essential=False)
         self.container = self._add(
             process,

@@ -7,7 +7,7 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from service.contract import PAYLOADS_PREFIX, RESULTS_PREFIX, ProcessName
-from stacks.acknowledge import acknowledge
+from stacks.acknowledge import acknowledge, arn_as_found
 from stacks.config import Stage
 from stacks.data_stack import DataStack, bucket_export
 from stacks.image import Image
@@ -87,15 +87,14 @@ class TaskRoles(Construct):
             acknowledge(
                 policy,
                 "An ECS task's id is made when it starts; the right ends at this cluster.",
-                "AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:ecs:<AWS::Region>:"
-                f"<AWS::AccountId>:task/{stage.names.cluster}/*]",
+                f"AwsSolutions-IAM5[Resource::{arn_as_found(self, 'ecs')}:"
+                f"task/{stage.names.cluster}/*]",
             )
         if process is ProcessName.WORKER and stage.email_from:
             acknowledge(
                 policy,
                 "The identity may be the address or its domain; a condition holds the sender.",
-                "AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:ses:<AWS::Region>:"
-                "<AWS::AccountId>:identity/*]",
+                f"AwsSolutions-IAM5[Resource::{arn_as_found(self, 'ses')}:identity/*]",
             )
         if with_exec:
             acknowledge(

@@ -6,6 +6,7 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
 from constructs import Construct
 
+from service import contract
 from service.contract import ProcessName
 from stacks import database
 from stacks.checks import MAXIMUM_PERCENT
@@ -16,7 +17,7 @@ from stacks.process import Process
 
 # From its start an ECS task of the API has so long for migrations before the balancer judges it.
 GRACE_SECONDS = 120
-HTTPS = ec2.Port.tcp(443)
+HTTPS = ec2.Port.tcp(contract.HTTPS_PORT)
 
 
 class RunningProcess(Construct):
@@ -72,7 +73,7 @@ class RunningProcess(Construct):
             propagate_tags=ecs.PropagatedTagSource.SERVICE,
             enable_ecs_managed_tags=True,
             health_check_grace_period=grace,
-            capacity_provider_strategies=_capacity(spot_percent, min_count),
+            capacity_provider_strategies=_capacity(stage, spot_percent, min_count),
         )
         if is_done_when_healthy:
             # The deploy does not wait for old workers that drain; they do so in the background.
@@ -80,7 +81,7 @@ class RunningProcess(Construct):
                 "DeploymentConfiguration.EarlySuccessCriteria",
                 {"Enable": True, "HealthyPercent": 100, "SourceServiceRevisionCleanup": "DEFERRED"},
             )
-        self._open_ways(network, data)
+        self._open_ways(name, network, data)
         # The first ECS task needs its rights and its ways when it starts.
         self.service.node.add_dependency(process.roles, self.security_group)
 
@@ -95,23 +96,33 @@ class RunningProcess(Construct):
             [alarm.alarm_name for alarm in alarms], behavior=ecs.AlarmBehavior.ROLLBACK_ON_ALARM
         )
 
-    def _open_ways(self, network: Network, data: DataStack) -> None:
+    def _open_ways(self, process: ProcessName, network: Network, data: DataStack) -> None:
         # From here towards the database: the other direction would make the data stack depend on
         # this one. The port is literal, or the checks of security groups cannot read it.
         self.security_group.connections.allow_to(
             data.database.security_group, ec2.Port.tcp(database.PORT), "to the database"
         )
-        # AWS's addresses are many and change. A job that needs another port gets its line here.
+        # AWS's addresses are many and change.
         self.security_group.add_egress_rule(ec2.Peer.any_ipv4(), HTTPS, "to AWS and other HTTPS")
+        if process is ProcessName.WORKER:
+            for port in sorted(set(contract.WORKER_INTERNET_PORTS) - {contract.HTTPS_PORT}):
+                self.security_group.add_egress_rule(
+                    ec2.Peer.any_ipv4(), ec2.Port.tcp(port), "what jobs fetch from elsewhere"
+                )
         if network.endpoints_group:
             self.security_group.connections.allow_to(
                 network.endpoints_group, HTTPS, "to the endpoints of AWS services"
             )
 
 
-def _capacity(spot_percent: int, min_count: int) -> list[ecs.CapacityProviderStrategy] | None:
+def _capacity(
+    stage: Stage, spot_percent: int, min_count: int
+) -> list[ecs.CapacityProviderStrategy] | None:
+    # A strategy without Spot too: between launch type and strategy CloudFormation may replace the
+    # ECS service, whose name is taken (aws-cloudformation/cloudformation-coverage-roadmap#2214).
     if not spot_percent:
-        return None
+        strategy = ecs.CapacityProviderStrategy(capacity_provider="FARGATE", weight=1)
+        return None if stage.use_launch_type else [strategy]
     return [
         ecs.CapacityProviderStrategy(
             capacity_provider="FARGATE", base=max(min_count, 1), weight=100 - spot_percent

@@ -11,6 +11,7 @@ from stacks.dashboard import Dashboard
 from stacks.data_stack import DataStack
 from stacks.database_alarms import DatabaseAlarms
 from stacks.image import build_image
+from stacks.key import AlarmKey
 from stacks.load_balancer import LoadBalancer
 from stacks.naming import Output
 from stacks.network import Network
@@ -82,7 +83,9 @@ class ServiceStack(StageStack):
             )
         ApiScaling(self, "ApiScaling", stage=stage, api=self.api.service, door=self.door)
         WorkerScaling(self, "WorkerScaling", stage=stage, worker=self.worker.service)
-        self.topic = AlarmTopic(self, "AlarmTopic", stage=stage, key=self.key)
+        self.topic = AlarmTopic(
+            self, "AlarmTopic", stage=stage, key=AlarmKey(self, "AlarmKey", stage=stage)
+        )
         queue = QueueAlarms(self, "Queue", stage=stage, topic=self.topic, api_log=api.log_group)
         traffic = TrafficAlarms(
             self,

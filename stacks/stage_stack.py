@@ -29,6 +29,10 @@ RETENTION = dict(
             logs.RetentionDays.TWO_YEARS,
             logs.RetentionDays.THREE_YEARS,
             logs.RetentionDays.FIVE_YEARS,
+            logs.RetentionDays.SIX_YEARS,
+            logs.RetentionDays.SEVEN_YEARS,
+            logs.RetentionDays.EIGHT_YEARS,
+            logs.RetentionDays.NINE_YEARS,
             logs.RetentionDays.TEN_YEARS,
         ),
         strict=True,
@@ -47,7 +51,7 @@ class StageStack(Stack):
             stack_name=name,
             description=description,
             env=Environment(account=stage.account or None, region=stage.region or None),
-            termination_protection=stage.is_protected,
+            termination_protection=stage.is_locked,
         )
         self._outputs = Construct(self, "Outputs")
         Tags.of(self).add("app", stage.app_name)

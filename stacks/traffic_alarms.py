@@ -7,11 +7,11 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_elasticloadbalancingv2 as elb
 from aws_cdk import aws_events as events
-from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 from service.contract import ProcessName
+from stacks.alarm_topic import ToTopic
 from stacks.alarms import Alarms, Missing
 from stacks.config import Stage
 from stacks.load_balancer import LoadBalancer
@@ -220,9 +220,9 @@ class TrafficAlarms(Alarms):
                 source=["aws.ecs"], detail_type=[detail_type], detail=detail, resources=resources
             ),
             targets=[
-                targets.SnsTopic(
+                ToTopic(
                     topic,
-                    message=events.RuleTargetInput.from_object(
+                    events.RuleTargetInput.from_object(
                         {"says": says}
                         | {key: events.EventField.from_path(path) for key, path in told.items()}
                     ),

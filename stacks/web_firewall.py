@@ -15,11 +15,42 @@ MANAGED_RULES = (
     "AWSManagedRulesKnownBadInputsRuleSet",
     "AWSManagedRulesCommonRuleSet",
 )
-# Payloads may hold any text, up to BODY_MAX_BYTES; the API checks them itself.
+# What these judge is text that honest callers send: a payload in the body, a search or a filter in
+# the query, a job's key or a schedule's name in the path. `../`, an address, `${jndi:` or a name
+# that ends in .log is no attack there; the API checks all of it itself, and its limits are larger.
+# A server that calls may send no User-Agent. All else blocks: headers, cookies, methods, bad bots.
 COUNTED = {
-    "AWSManagedRulesCommonRuleSet": ("SizeRestrictions_BODY", "CrossSiteScripting_BODY"),
+    "AWSManagedRulesKnownBadInputsRuleSet": (
+        "JavaDeserializationRCE_BODY",
+        "JavaDeserializationRCE_QUERYSTRING",
+        "JavaDeserializationRCE_URIPATH",
+        "Log4JRCE_BODY",
+        "Log4JRCE_QUERYSTRING",
+        "Log4JRCE_URIPATH",
+        "ReactJSRCE_BODY",
+    ),
+    "AWSManagedRulesCommonRuleSet": (
+        "NoUserAgent_HEADER",
+        "SizeRestrictions_BODY",
+        "SizeRestrictions_QUERYSTRING",
+        "SizeRestrictions_URIPATH",
+        "CrossSiteScripting_BODY",
+        "CrossSiteScripting_QUERYARGUMENTS",
+        "CrossSiteScripting_URIPATH",
+        "EC2MetaDataSSRF_BODY",
+        "EC2MetaDataSSRF_QUERYARGUMENTS",
+        "EC2MetaDataSSRF_URIPATH",
+        "GenericLFI_BODY",
+        "GenericLFI_QUERYARGUMENTS",
+        "GenericLFI_URIPATH",
+        "GenericRFI_BODY",
+        "GenericRFI_QUERYARGUMENTS",
+        "GenericRFI_URIPATH",
+        "RestrictedExtensions_QUERYARGUMENTS",
+        "RestrictedExtensions_URIPATH",
+    ),
 }
-REQUESTS_IN_FIVE_MINUTES = 2000  # from one address
+FIVE_MINUTES = 300  # over which the requests of an address are counted
 HIDDEN_HEADERS = ("authorization", "cookie", "x-api-key")
 
 
@@ -47,7 +78,7 @@ class WebFirewall(Construct):
             scope="REGIONAL",
             default_action=waf.CfnWebACL.DefaultActionProperty(allow={}),
             visibility_config=_visible(self.name),
-            rules=[_rate_rule(), *rules],
+            rules=[_rate_rule(stage.web_firewall_requests), *rules],
         )
         waf.CfnWebACLAssociation(
             self, "Door", resource_arn=balancer.load_balancer_arn, web_acl_arn=acl.attr_arn
@@ -95,7 +126,7 @@ def _managed_rule(name: str, priority: int) -> waf.CfnWebACL.RuleProperty:
     )
 
 
-def _rate_rule() -> waf.CfnWebACL.RuleProperty:
+def _rate_rule(requests: int) -> waf.CfnWebACL.RuleProperty:
     return waf.CfnWebACL.RuleProperty(
         name="Rate",
         priority=0,
@@ -103,7 +134,7 @@ def _rate_rule() -> waf.CfnWebACL.RuleProperty:
         visibility_config=_visible("Rate"),
         statement=waf.CfnWebACL.StatementProperty(
             rate_based_statement=waf.CfnWebACL.RateBasedStatementProperty(
-                limit=REQUESTS_IN_FIVE_MINUTES, aggregate_key_type="IP"
+                limit=requests, aggregate_key_type="IP", evaluation_window_sec=FIVE_MINUTES
             )
         ),
     )

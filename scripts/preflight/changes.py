@@ -15,6 +15,8 @@ from scripts.preflight.references import Reference, Template, Text, Values, refe
 from scripts.preflight.schemas import RULES_OF_GROUPS, Rules, rules
 
 SUBNET = "AWS::EC2::Subnet"
+# https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_ModifyDBSubnetGroup.html
+GROWS_ONLY = {"AWS::RDS::DBSubnetGroup": ("SubnetIds",)}
 LOG_GROUP = "AWS::Logs::LogGroup"
 ANOTHER = "(another)"  # marks a reference to a resource that will not be the one that is there
 
@@ -27,6 +29,7 @@ class Kind(StrEnum):
     COLLIDES = "collides"
     REMOVED = "removed"
     EXPORT_IN_USE = "export in use"
+    SHRINKS = "shrinks"
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,8 @@ class Change:
                 return f"{what} would be removed, and what it holds"
             case Kind.EXPORT_IN_USE:
                 return f"{what} would change or go while {self.other} uses it"
+            case Kind.SHRINKS:
+                return f"{what} would lose {self.other} of {by}, which may be in use"
 
 
 def changes(
@@ -87,6 +92,7 @@ class _Comparison:
             *self._collisions(),
             *self._removed(),
             *self._exports(),
+            *self._shrinking(),
         ]
 
     def _rules(self, type: str) -> Rules:
@@ -228,6 +234,19 @@ class _Comparison:
             users = [user for user in _users(self.old, name) if user.partition("/")[0] != stack]
             if users and self._changes(name):
                 yield Change(Kind.EXPORT_IN_USE, stack, name, "Export", True, (), users[0])
+
+    def _shrinking(self) -> Iterator[Change]:
+        """What AWS changes in place by the schema, and refuses while something is in it."""
+        for stack, id, body in _resources(self.new):
+            was = _resource(self.old, (stack, id))
+            for name in GROWS_ONLY.get(body["Type"], ()) if was else ():
+                then, now = (
+                    set(values.read(stack, each["Properties"].get(name, [])))
+                    for values, each in ((self.old, was or {}), (self.new, body))
+                )
+                if lost := then - now:
+                    said = ", ".join(sorted(str(each) for each in lost))
+                    yield Change(Kind.SHRINKS, stack, id, body["Type"], True, (name,), said)
 
     def _changes(self, name: str) -> bool:
         if name not in self.new.exports:

@@ -67,6 +67,14 @@ def test_a_wrong_value_ends_in_one_message_and_no_traceback(tmp_path: Path) -> N
     ]
 
 
+def test_a_first_deploy_says_that_the_locks_are_still_to_come(tmp_path: Path) -> None:
+    result = run(tmp_path, stage="prod", certificate_arn=CERTIFICATE, first_deploy=True)
+
+    assert result.returncode == 0
+    assert result.stderr.startswith("note: first_deploy: stage prod gets no deletion and term")
+    assert "deploy it again without" in result.stderr
+
+
 def test_remembered_look_ups_and_flags_are_not_taken_for_settings() -> None:
     given = {"availability-zones:account=1:region=eu-central-1": ["a"], "@aws-cdk/core:x": True}
     assert app.chosen_stage(given).stage == "dev"

@@ -7,6 +7,7 @@ import pytest
 from stacks.checks import check_stage, connections_wanted, max_connections
 from stacks.config import CONFIGURABLE, STAGES, STAGES_FILE, Stage, read_stage
 from stacks.values import ConfigError
+from tests.stacks.configurations import VPC
 from tests.stacks.templates import GIVEN
 
 
@@ -36,10 +37,10 @@ def test_stages_as_they_come_are_valid(stage: str) -> None:
         ({"worker_max_count": True}, "worker_max_count = True: allowed is a whole number"),
         ({"worker_desired_count": "many"}, "worker_desired_count = 'many': allowed is a"),
         ({"database_max_acu": "lots"}, "database_max_acu = 'lots': allowed is a number"),
-        ({"app_name": "My Shop"}, "app_name = 'My Shop': allowed is text like ^[a-z]"),
-        ({"region": "europe"}, "region = 'europe': allowed is text like"),
-        ({"alarm_email": ["a@b"]}, "alarm_email = ['a@b']: allowed is text like"),
-        ({"public_subnet_ids": "here"}, "public_subnet_ids = 'here': allowed is a list of"),
+        ({"app_name": "My Shop"}, "app_name = 'My Shop': allowed is a-z, 0-9 and single hyphens"),
+        ({"region": "europe"}, "region = 'europe': allowed is a region, such as eu-"),
+        ({"alarm_email": ["a@b"]}, "alarm_email = ['a@b']: allowed is an e-mail address"),
+        ({"public_subnet_ids": "here"}, "public_subnet_ids = 'here': allowed is a list, each"),
         ({"drain_seconds": 111}, "drain_seconds = 111: allowed is a whole number from 5 to 110"),
     ],
 )  # fmt: skip
@@ -63,6 +64,15 @@ def test_a_wrong_key_or_value_is_named(settings: dict[str, object], said: str) -
         ("dev", {"database_tls": False}, "database_tls = false: only stage local may do without"),
         ("dev", {"zone_names": "eu-central-1a"}, "zone_names: only with vpc_id"),
         ("prod", {"certificate_arn": ""}, "certificate_arn: missing"),
+        ("prod", {"region": "us-east-1"}, "certificate_arn: is of region eu-central-1, and a bal"),
+        ("prod", {"account": "1" * 12}, "certificate_arn: is of account 123456789012, and a bal"),
+        ("dev", {"region": "us-west-1", "availability_zones": 3}, "availability_zones = 3: region"),
+        ("dev", VPC | {"region": "eu-west-1"}, "zone_names: all of one region, that of the stage"),
+        ("dev", VPC | {"zone_names": "eu-central-1a,eu-west-1a"}, "zone_names: all of one region"),
+        ("dev", VPC | {"zone_names": "eu-central-1a,eu-central-1a"}, "zone_names: eu-central-1a"),
+        ("dev", VPC | {"isolated_subnet_ids": "subnet-00000001,subnet-00000006"},
+         "isolated_subnet_ids: subnet-00000001 stands twice"),
+        ("dev", {"vpc_cidr": "10.0.0.0/24", "api_max_count": 30}, "vpc_cidr = '10.0.0.0/24': with"),
     ],
 )  # fmt: skip
 def test_settings_that_do_not_fit_together_are_named(
@@ -81,14 +91,18 @@ def test_a_domain_must_be_in_its_zone() -> None:
 
 def test_an_imported_vpc_needs_a_subnet_of_each_kind_in_each_zone() -> None:
     settings = {
-        "vpc_id": "vpc-1",
+        "vpc_id": "vpc-00000001",
         "zone_names": "eu-central-1a,eu-central-1b",
-        "public_subnet_ids": "subnet-1,subnet-2",
-        "isolated_subnet_ids": "subnet-3",
+        "public_subnet_ids": "subnet-00000001,subnet-00000002",
+        "isolated_subnet_ids": "subnet-00000003",
     }
     (problem,) = problems("dev", **settings)
     assert problem.startswith("isolated_subnet_ids: with vpc_id and 2 zone_names it must have 2")
-    check_stage(read_stage("dev", settings | {"isolated_subnet_ids": ["subnet-3", "subnet-4"]}))
+    check_stage(
+        read_stage(
+            "dev", settings | {"isolated_subnet_ids": ["subnet-00000003", "subnet-00000004"]}
+        )
+    )
 
 
 def test_a_drain_that_ends_after_the_kill_is_refused() -> None:
@@ -120,9 +134,11 @@ def test_what_is_typed_is_text_and_means_the_same() -> None:
     typed = read_stage("dev", {"worker_desired_count": "3", "enable_exec": "FALSE"})
     assert typed.worker_desired_count == 3
     assert typed.enable_exec is False
-    assert read_stage("dev", {"public_subnet_ids": "subnet-1, subnet-2"}).public_subnet_ids == (
-        "subnet-1",
-        "subnet-2",
+    assert read_stage(
+        "dev", {"public_subnet_ids": "subnet-00000001, subnet-00000002"}
+    ).public_subnet_ids == (
+        "subnet-00000001",
+        "subnet-00000002",
     )
 
 
@@ -140,6 +156,7 @@ def test_the_file_gives_values_for_all_stages_and_for_one(tmp_path: Path) -> Non
         ("[dv]\n", r"stages.toml: \[dv\]: no such key; allowed are dev, local, prod"),
         ("[dev\n", "stages.toml: "),
         ("[dev]\nworkers = 3\n", "workers: no such key"),
+        ("[dev]\nfirst_deploy = true\n", "first_deploy: is for one deployment, -c first_deploy=tr"),
     ],
 )
 def test_a_wrong_file_is_refused(text: str, said: str, tmp_path: Path) -> None:

@@ -135,14 +135,19 @@ def test_three_stacks_are_deployed(cloud: Cloud, outputs: dict[str, str]) -> Non
     found = {each["StackName"]: each for each in stacks}
     for name in (NAMES.network_stack, NAMES.data_stack, NAMES.service_stack):
         assert found[name]["StackStatus"] == "CREATE_COMPLETE"
-    assert set(Output) - {Output.EXEC_COMMAND, Output.DEBUG_ROLE} <= set(outputs)
+    of_others = {
+        Output.EXEC_COMMAND, Output.DEBUG_ROLE,
+        Output.READ_POLICY, Output.OPERATE_POLICY, Output.DEBUG_POLICY,
+    }  # fmt: skip
+    assert set(Output) - of_others <= set(outputs)
 
 
 def test_both_ecs_services_run_what_was_synthesized(cloud: Cloud, outputs: dict[str, str]) -> None:
     for process in (ProcessName.API, ProcessName.WORKER):
         service = cloud.service(process)
         assert service["desiredCount"] == 1
-        assert service["launchType"] == "FARGATE"
+        (provider,) = service["capacityProviderStrategy"]
+        assert (provider["capacityProvider"], provider["weight"]) == ("FARGATE", 1)
         network = service["networkConfiguration"]["awsvpcConfiguration"]
         assert len(network["subnets"]) == 2
         definition = cloud.client("ecs").describe_task_definition(

@@ -3,6 +3,7 @@
 import asyncio
 import ipaddress
 import socket
+from collections.abc import Set
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -52,6 +53,17 @@ def is_public(address: Address) -> bool:
 def is_port(number: int) -> bool:
     """One that can be connected to; httpx takes any number for a port."""
     return 0 < number < 65536
+
+
+def unreachable(port: int, ports: Set[int] | None) -> str | None:
+    """Why nothing answers at `port` where only `ports` of the internet are reached, or None."""
+    if ports is None or port in ports:
+        return None
+    if not ports:
+        return 'this stage reaches AWS alone, nothing else on the internet (egress = "endpoints")'
+    return (
+        f"this stage reaches the ports {', '.join(map(str, sorted(ports)))} of the internet alone"
+    )
 
 
 async def resolve(host: str, port: int) -> list[Address]:

@@ -2,12 +2,12 @@
 
 import asyncio
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 
 import httpx
 
-from service.domain.feeds.address import Address, is_port, is_public, resolve
+from service.domain.feeds.address import Address, is_port, is_public, resolve, unreachable
 from service.domain.feeds.unpack import ENCODINGS, Unpacker
 
 MAX_BYTES = 5_000_000
@@ -50,10 +50,12 @@ class Fetcher:
         self,
         *,
         may_connect: Callable[[Address], bool] = is_public,
+        ports: Set[int] | None = None,  # that can be reached; None: all of them
         max_bytes: int = MAX_BYTES,
         seconds: float = FETCH_SECONDS,
     ) -> None:
         self._may_connect = may_connect
+        self._ports = ports
         self._max_bytes = max_bytes
         self._seconds = seconds
         # No client around it: that would keep cookies, ask proxies and follow redirects by itself.
@@ -129,9 +131,13 @@ class Fetcher:
             raise FeedError("has a user name in its address")
         if url.port is not None and not is_port(url.port):
             raise FeedError(f"has the port {str(url.port)[:20]}, which is none")
+        port = url.port or (443 if url.scheme == "https" else 80)
+        # A firewall would swallow the connection, and the feed seem to be slow.
+        if reason := unreachable(port, self._ports):
+            raise FeedError(f"leads to port {port}: {reason}")
         host = url.raw_host.decode("ascii")
         try:
-            found = await resolve(host, url.port or (443 if url.scheme == "https" else 80))
+            found = await resolve(host, port)
         except (OSError, UnicodeError):
             raise FeedError(f"the host {host!r} has no address", is_temporary=True) from None
         # All of them: a name that has a private address beside a public one means no good.

@@ -1,5 +1,6 @@
 """Feeds over HTTP: follow one, leave it, read what was found in it."""
 
+from collections.abc import Set
 from typing import Annotated, Any
 
 import asyncpg
@@ -13,7 +14,7 @@ from litestar.params import Body, PathParameter
 from msgspec import Meta
 
 from service.domain.feeds import store
-from service.domain.feeds.address import is_port
+from service.domain.feeds.address import is_port, unreachable
 from service.domain.feeds.store import (
     StoredEntry,
     StoredFeed,
@@ -69,7 +70,7 @@ async def add_feed(
     settings: NamedDependency[Settings],
 ) -> Response[StoredFeed]:
     """It is checked by a job at once and then every six hours; 409 if it is followed already."""
-    url = _address(data.url)
+    url = _address(data.url, settings.internet_ports)
     async with transaction_with_jobs(pool, queue, settings) as (connection, jobs):
         if (feed := await store.add_feed(connection, url)) is None:
             raise HTTPException(f"The feed {url} is followed already.", status_code=409)
@@ -135,7 +136,7 @@ async def read_entries(
     return EntryPage(page, str(page[-1].id) if len(found) > limit else None)
 
 
-def _address(given: str) -> str:
+def _address(given: str, ports: Set[int] | None) -> str:
     """As it is stored, so that one feed has one address. Raises `InvalidFieldError`."""
     try:
         url = httpx.URL(given)
@@ -145,6 +146,8 @@ def _address(given: str) -> str:
         raise InvalidFieldError("url", "must have a host, and neither user name nor password")
     if url.port is not None and not is_port(url.port):
         raise InvalidFieldError("url", "must have a port from 1 to 65535, or none")
+    if reason := unreachable(url.port or (443 if url.scheme == "https" else 80), ports):
+        raise InvalidFieldError("url", f"cannot be fetched: {reason}")
     return str(url.copy_with(fragment=None))
 
 

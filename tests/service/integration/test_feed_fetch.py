@@ -15,7 +15,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from service.domain.feeds.address import is_public
+from service import contract
+from service.domain.feeds.address import is_public, unreachable
 from service.domain.feeds.fetch import FeedError, Fetcher
 from service.domain.feeds.reading import MAX_ENTRIES, read_feed
 from service.domain.feeds.unpack import Unpacker
@@ -146,6 +147,35 @@ async def test_a_redirect_to_nowhere_is_refused(
     with pytest.raises(FeedError, match=reason):
         await fetcher.fetch(server.url("/around"))
     assert len(server.seen) == (6 if location == "/around" else 1)
+
+
+@pytest.mark.parametrize("location", ["http://127.0.0.1:8080/", "https://127.0.0.1:8443/rss"])
+async def test_a_redirect_to_a_port_that_nothing_leaves_by_is_refused_at_once(
+    server: FeedServer, location: str
+) -> None:
+    port = server.server.server_port
+    fetcher = Fetcher(may_connect=lambda address: True, ports={port, 443})
+    server.locations = {"/around": location}
+    with pytest.raises(FeedError, match=r"leads to port 8\d{3}: this stage reaches the ports"):
+        await fetcher.fetch(server.url("/around"))
+    await fetcher.close()
+    assert len(server.seen) == 1
+
+
+@pytest.mark.parametrize("url", ["http://example.com/rss", "https://example.com/rss"])
+async def test_a_stage_that_reaches_aws_alone_says_so(url: str) -> None:
+    fetcher = Fetcher(ports=set())
+    with pytest.raises(FeedError, match=r'nothing else on the internet .egress = "endpoints"') as e:
+        await fetcher.fetch(url)
+    await fetcher.close()
+    assert not e.value.is_temporary
+
+
+def test_what_a_feed_may_be_fetched_by_is_what_workers_may_leave_by() -> None:
+    for port in contract.WORKER_INTERNET_PORTS:
+        assert unreachable(port, frozenset(contract.WORKER_INTERNET_PORTS)) is None
+    assert unreachable(8080, frozenset(contract.WORKER_INTERNET_PORTS))
+    assert unreachable(8080, None) is None
 
 
 async def test_the_host_is_asked_for_by_its_name(server: FeedServer) -> None:

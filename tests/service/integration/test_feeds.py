@@ -255,6 +255,18 @@ async def test_a_feed_is_followed_read_and_left_over_http(
         assert http.delete(f"/api/v1/feeds/{feed['id']}").status_code == 404
 
 
+async def test_a_feed_that_no_worker_of_the_stage_could_reach_is_refused_at_once(
+    processes: Processes, domains: Domains
+) -> None:
+    api = await asyncio.to_thread(start_api, processes, INTERNET_PORTS="443")
+    with api.client() as http:
+        for url in ("http://example.com/rss", "https://example.com:8443/rss"):
+            refused = http.post("/api/v1/feeds", json={"url": url})
+            assert refused.status_code == 422, refused.text
+            assert "reaches the ports 443 of the internet" in refused.text
+        assert http.get("/api/v1/feeds").json()["items"] == []
+
+
 pytest_plugins = ["tests.service.integration.conftest_api"]
 
 

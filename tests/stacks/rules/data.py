@@ -62,11 +62,11 @@ def database_is_backed_up(templates: Templates) -> None:
 
 def data_outlives_a_protected_stage(templates: Templates) -> None:
     """RDS.7, RDS.8, CKV_AWS_139: protected, and kept or snapshotted when the stack goes."""
-    is_protected = templates.stage.is_protected
+    is_protected, is_locked = templates.stage.is_protected, templates.stage.is_locked
     cluster = templates.one(CLUSTER)
-    assert cluster.get("DeletionProtection") is is_protected
-    assert cluster.body["DeletionPolicy"] == ("Snapshot" if is_protected else "Delete")
-    assert cluster.body["UpdateReplacePolicy"] == ("Snapshot" if is_protected else "Delete")
+    assert cluster.get("DeletionProtection") is is_locked
+    assert cluster.body["DeletionPolicy"] == ("Snapshot" if is_locked else "Delete")
+    assert cluster.body["UpdateReplacePolicy"] == ("Snapshot" if is_locked else "Delete")
     for kind in (BUCKET, SECRET, KEY, "AWS::Logs::LogGroup"):
         for each in templates.all(kind):
             wanted = "RetainExceptOnCreate" if is_protected else "Delete"
@@ -208,8 +208,18 @@ def application_secrets_are_strong_and_encrypted(templates: Templates) -> None:
     assert json.loads(pages["SecretStringTemplate"]) == {UiSecretField.USERNAME: "operator"}
 
 
-def the_key_rotates(templates: Templates) -> None:
-    """KMS.4, CKV_AWS_7."""
-    key = templates.one(KEY)
-    assert key.get("EnableKeyRotation") is True
-    assert key.get("Enabled") is not False
+def keys_rotate(templates: Templates) -> None:
+    """KMS.4, CKV_AWS_7: that of the data, and that of the alarms."""
+    assert {key.id[:-8] for key in templates.all(KEY)} == {"Key", "AlarmKey"}
+    for key in templates.all(KEY):
+        assert key.get("EnableKeyRotation") is True
+        assert key.get("Enabled") is not False
+
+
+def no_service_uses_the_key_of_the_data_unconditioned(templates: Templates) -> None:
+    """A service that anybody can ask would be a way to what the key guards."""
+    statements = templates.one(KEY, "Key").get("KeyPolicy.Statement")
+    for statement in statements:
+        if "Service" in statement["Principal"]:
+            assert statement.get("Condition"), statement
+            assert "events" not in str(statement["Principal"])

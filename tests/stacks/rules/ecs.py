@@ -273,18 +273,18 @@ def count_is_the_autoscalers_unless_given(templates: Templates) -> None:
 
 def only_the_worker_may_run_on_spot(templates: Templates) -> None:
     """Doctor 32: an API on Spot drops requests."""
-    assert service(templates, ProcessName.API).get("CapacityProviderStrategy") is None
-    strategy = service(templates, ProcessName.WORKER).get("CapacityProviderStrategy") or []
-    weights = {each["CapacityProvider"]: each["Weight"] for each in strategy}
     spot = templates.stage.worker_spot_percent
-    wanted = {"FARGATE": 100 - spot, "FARGATE_SPOT": spot} if spot else {}
-    assert weights == wanted
-    for each in strategy:
+    wanted = {"FARGATE": 100 - spot, "FARGATE_SPOT": spot} if spot else {"FARGATE": 1}
+    for process, weights in ((ProcessName.API, {"FARGATE": 1}), (ProcessName.WORKER, wanted)):
+        # A strategy in any case: to or from a launch type CloudFormation may replace the service.
+        assert service(templates, process).get("LaunchType") is None
+        strategy = service(templates, process).get("CapacityProviderStrategy")
+        assert {each["CapacityProvider"]: each["Weight"] for each in strategy} == weights
+    for each in strategy if spot else []:
         least = max(templates.stage.worker_min_count, 1)  # these run whatever Spot has to give
         assert each.get("Base") == (least if each["CapacityProvider"] == "FARGATE" else None)
     offered = templates.one("AWS::ECS::ClusterCapacityProviderAssociations")
     assert offered.get("CapacityProviders") == ["FARGATE", "FARGATE_SPOT"]
-    assert service(templates, ProcessName.API).get("LaunchType") == "FARGATE"
 
 
 def ecs_services_are_spread_and_current(templates: Templates) -> None:
@@ -331,7 +331,8 @@ def every_container_is_told_what_it_needs(templates: Templates) -> None:
         EnvVar.STAGE: stage.stage,
         EnvVar.LOG_FORMAT: "json",
     }
-    drain = {EnvVar.DRAIN_SECONDS: str(stage.drain_seconds)}
+    ports = "" if stage.egress == "endpoints" else "80,443"
+    drain = {EnvVar.DRAIN_SECONDS: str(stage.drain_seconds), EnvVar.INTERNET_PORTS: ports}
     api = {
         EnvVar.API_HOST: "0.0.0.0",
         EnvVar.API_PORT: str(contract.API_PORT),

@@ -12,6 +12,37 @@ BALANCER = "AWS::ElasticLoadBalancingV2::LoadBalancer"
 LISTENER = "AWS::ElasticLoadBalancingV2::Listener"
 TARGETS = "AWS::ElasticLoadBalancingV2::TargetGroup"
 ACL = "AWS::WAFv2::WebACL"
+# The rules of AWS's groups, as its page lists them:
+# https://docs.aws.amazon.com/waf/latest/developerguide/aws-managed-rule-groups-baseline.html
+MANAGED = {
+    "AWSManagedRulesAmazonIpReputationList": {
+        "AWSManagedIPReputationList", "AWSManagedReconnaissanceList", "AWSManagedIPDDoSList",
+    },
+    "AWSManagedRulesKnownBadInputsRuleSet": {
+        *(f"{name}_{part}" for part in ("HEADER", "BODY", "URIPATH", "QUERYSTRING")
+          for name in ("JavaDeserializationRCE", "Log4JRCE")),
+        "Host_localhost_HEADER", "PROPFIND_METHOD", "ExploitablePaths_URIPATH", "ReactJSRCE_BODY",
+    },
+    "AWSManagedRulesCommonRuleSet": {
+        "NoUserAgent_HEADER", "UserAgent_BadBots_HEADER",
+        *(f"SizeRestrictions_{part}"
+          for part in ("QUERYSTRING", "Cookie_HEADER", "BODY", "URIPATH")),
+        *(f"EC2MetaDataSSRF_{part}" for part in ("BODY", "COOKIE", "URIPATH", "QUERYARGUMENTS")),
+        *(f"GenericLFI_{part}" for part in ("QUERYARGUMENTS", "URIPATH", "BODY")),
+        *(f"RestrictedExtensions_{part}" for part in ("URIPATH", "QUERYARGUMENTS")),
+        *(f"GenericRFI_{part}" for part in ("QUERYARGUMENTS", "BODY", "URIPATH")),
+        *(f"CrossSiteScripting_{part}" for part in ("COOKIE", "QUERYARGUMENTS", "BODY", "URIPATH")),
+    },
+}  # fmt: skip
+# It judges paths of other programs, which are no text of a caller.
+NO_TEXT = {"ExploitablePaths_URIPATH"}
+# What callers may honestly send.
+JUDGE_TEXT = {"NoUserAgent_HEADER"} | {
+    rule
+    for rules in MANAGED.values()
+    for rule in rules
+    if rule.endswith(("_BODY", "_QUERYARGUMENTS", "_QUERYSTRING", "_URIPATH"))
+} - NO_TEXT
 # How CDK writes down that nothing may leave; without any rule everything may.
 NOBODY = {
     "CidrIp": "255.255.255.255/32",
@@ -67,8 +98,9 @@ def ways_are_named_at_both_ends(templates: Templates) -> None:
         )
         for rule in templates.all(EGRESS)
     }
-    if templates.stage.egress == "endpoints":
+    if not templates.stage.vpc_id:  # whatever egress is: it may become "endpoints"
         ways |= {(who, "Endpoints", 443) for who in ("ApiService", "WorkerService")}
+        assert templates.one(GROUP, "NetworkEndpoints")
     assert incoming == ways
     assert outgoing == ways
 
@@ -89,17 +121,20 @@ def port(rule: dict[str, Any]) -> int:
     return int(rule["FromPort"])
 
 
-def ecs_tasks_talk_https_only_to_the_world(templates: Templates) -> None:
-    """CKV_AWS_382: what leaves by address range is HTTPS, from ECS tasks alone."""
+def what_leaves_for_the_world_is_what_the_service_fetches(templates: Templates) -> None:
+    """CKV_AWS_382: HTTPS from ECS tasks alone, and of workers what their jobs may fetch."""
+    wanted = {"ApiService": {443}, "WorkerService": set(contract.WORKER_INTERNET_PORTS)}
+    found: dict[str, list[int]] = {prefix: [] for prefix in wanted}
     for group in templates.all(GROUP):
         for rule in group.get("SecurityGroupEgress") or []:
             if group.id.startswith(("ApiService", "WorkerService")):
                 assert rule["CidrIp"] == ANYBODY
-                assert port(rule) == 443
+                found[group.id.partition("Security")[0]].append(port(rule))
             else:
                 assert rule == NOBODY
-    for prefix in ("ApiService", "WorkerService"):
-        assert len(templates.one(GROUP, prefix).get("SecurityGroupEgress")) == 1
+    assert {prefix: sorted(ports) for prefix, ports in found.items()} == {
+        prefix: sorted(ports) for prefix, ports in wanted.items()
+    }
     assert templates.one(GROUP, "Database").get("SecurityGroupEgress") == [NOBODY]
 
 
@@ -163,8 +198,8 @@ def balancer_is_strict_and_logs(templates: Templates) -> None:
     assert found["access_logs.s3.enabled"] == "true"
     assert "LogBucket" in str(found["access_logs.s3.bucket"])
     assert found["access_logs.s3.prefix"] == "balancer"
-    is_protected = str(templates.stage.is_protected).lower()
-    assert found["deletion_protection.enabled"] == is_protected
+    is_locked = str(templates.stage.is_locked).lower()
+    assert found["deletion_protection.enabled"] == is_locked
 
 
 def balancer_spans_zones_behind_its_own_group(templates: Templates) -> None:
@@ -242,7 +277,8 @@ def firewall_stands_before_the_door_where_configured(templates: Templates) -> No
     assert rules["Rate"]["Action"] == {"Block": {}}
     rate = rules.pop("Rate")["Statement"]["RateBasedStatement"]
     assert rate["AggregateKeyType"] == "IP"
-    assert 100 <= rate["Limit"] <= 5000
+    assert rate["Limit"] == templates.stage.web_firewall_requests
+    assert rate["EvaluationWindowSec"] == 300
     assert set(rules) == {
         "AWSManagedRulesAmazonIpReputationList",
         "AWSManagedRulesKnownBadInputsRuleSet",
@@ -256,11 +292,7 @@ def firewall_stands_before_the_door_where_configured(templates: Templates) -> No
         counted = {
             each["Name"]: each["ActionToUse"] for each in group.get("RuleActionOverrides", [])
         }
-        assert counted == (
-            {"SizeRestrictions_BODY": {"Count": {}}, "CrossSiteScripting_BODY": {"Count": {}}}
-            if name == "AWSManagedRulesCommonRuleSet"
-            else {}
-        )
+        assert counted == {rule: {"Count": {}} for rule in JUDGE_TEXT if rule in MANAGED[name]}
     assert [rule["Priority"] for rule in acl.get("Rules")] == [0, 1, 2, 3]
     for name, each in [
         ("Rate", acl.get("Rules")[0]),

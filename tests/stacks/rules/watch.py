@@ -318,12 +318,29 @@ def trouble_without_a_metric_is_told_too(templates: Templates) -> None:
 
 
 def alarms_travel_encrypted(templates: Templates) -> None:
-    """SNS.1, CKV_AWS_26: with our key, or CloudWatch could not publish; over TLS only."""
-    assert is_the_key(templates.one(TOPIC).get("KmsMasterKeyId"))
+    """SNS.1, CKV_AWS_26: with a key of ours, or CloudWatch could not publish; over TLS only."""
+    assert "AlarmKey" in str(templates.one(TOPIC).get("KmsMasterKeyId"))
     statements = templates.one("AWS::SNS::TopicPolicy").get("PolicyDocument.Statement")
     (denied,) = (each for each in statements if each["Effect"] == "Deny")
     assert denied["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
     assert denied["Principal"] == "*"
+
+
+def only_this_account_publishes_alarms(templates: Templates) -> None:
+    """SNS.4: each service that may publish does so for this account alone."""
+    statements = templates.one("AWS::SNS::TopicPolicy").get("PolicyDocument.Statement")
+    allowed = {
+        str(each["Principal"]["Service"]): each["Condition"]
+        for each in statements
+        if each["Effect"] == "Allow"
+    }
+    alarms = "['cloudwatch.amazonaws.com', 'events.rds.amazonaws.com']"
+    assert set(allowed) == {alarms, "events.amazonaws.com"}
+    assert set(allowed[alarms]["StringEquals"]) == {"aws:SourceAccount"}
+    source = str(allowed["events.amazonaws.com"]["ArnLike"]["aws:SourceArn"])
+    assert ":events:" in source
+    assert ":rule/*" in source
+    assert "AccountId" in source or templates.stage.account in source
 
 
 def logs_are_encrypted_and_end(templates: Templates) -> None:

@@ -9,5 +9,5 @@ from service.queue.registry import on_startup
 @on_startup
 async def open_fetcher(ctx: Context) -> None:
     """Put what fetches feeds into `ctx["fetcher"]`, what reads them into `ctx["reader"]`."""
-    ctx["fetcher"] = Fetcher()
+    ctx["fetcher"] = Fetcher(ports=ctx["settings"].internet_ports)
     ctx["reader"] = Reader()
