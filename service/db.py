@@ -81,7 +81,7 @@ class UnfitDatabaseError(Exception):
     """What is at this address will never serve us, however often it is asked; no secret in it."""
 
 
-CHECK_SECONDS = 3.0  # what a start may wait for a database that does not answer
+CHECK_SECONDS = 5.0  # what a start may wait for a database that does not answer
 # What a server would say again and again; not a wrong password, which may be about to rotate.
 _REFUSALS = (
     asyncpg.UndefinedObjectError,  # a setting that it does not know
