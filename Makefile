@@ -11,6 +11,9 @@ STAGE ?= dev
 unexport $(filter-out PYTHON,$(filter PYTHON%,$(.VARIABLES)))
 unexport NODE_OPTIONS NODE_PATH NODE_ENV NODE_DEBUG JSII_NODE JSII_RUNTIME LD_PRELOAD \
 	BASH_ENV ENV CDPATH GREP_OPTIONS OPENSSL_CONF VIRTUAL_ENV
+ifneq ($(shell [ -d "$${TMPDIR:-/tmp}" ] && [ -w "$${TMPDIR:-/tmp}" ] && echo yes),yes)
+unexport TMPDIR
+endif
 # `prod` refuses to go without HTTPS. To look at its templates, a certificate that does not exist does.
 EXAMPLE_CERTIFICATE := arn:aws:acm:eu-central-1:123456789012:certificate/00000000-0000-0000-0000-000000000000
 NEEDS_CERTIFICATE := $(if $(shell grep -E '^(certificate_arn|domain_name)' stages.toml),,\

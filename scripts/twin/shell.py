@@ -18,10 +18,11 @@ unset _moor BOTO_CONFIG"""
 # unless it has the address as an argument.
 AWS = """\
 #!/bin/sh
+[ -z "${AWS_ENDPOINT_URL:-}" ] || set -- --endpoint-url "$AWS_ENDPOINT_URL" "$@"
 IFS=:
 for folder in $PATH; do
     [ "$folder" != %s ] && [ -x "$folder/aws" ] &&
-        exec "$folder/aws" --endpoint-url "$AWS_ENDPOINT_URL" "$@"
+        exec "$folder/aws" "$@"
 done
 echo 'aws: not found' >&2
 exit 127

@@ -4,6 +4,7 @@ The tests build on one another, in this order, on one twin.
 """
 
 import json
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -21,8 +22,9 @@ CLUSTER, WORKERS = "moorage-local-cluster", "moorage-local-worker-service"
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
-    made = Checkout.clone(tmp_path_factory.mktemp("shop"))
+def shop(scratch: Path) -> Iterator[Checkout]:
+    # Not pytest's own folder: another run may close that to the user that Postgres runs as.
+    made = Checkout.clone(Path(tempfile.mkdtemp(dir=scratch)))
     try:
         up = made.moor("up")
         assert "API is healthy" in up.stdout
@@ -160,11 +162,18 @@ def test_a_broken_release_goes_back_by_itself(shop: Checkout, http: httpx.Client
     shop.moor("up")
 
 
-def test_rollback_brings_an_earlier_release(shop: Checkout, http: httpx.Client) -> None:
-    newest = max(int(each["name"]) for each in shop.answer("deployments"))
+def test_rollback_brings_an_earlier_release_and_up_the_code_s_own_back(
+    shop: Checkout, http: httpx.Client
+) -> None:
     shop.moor("rollback", "1")
     assert shop.result(http, shop.enqueue(http))["result"] == {"release": 1}
-    shop.moor("rollback", str(newest))
+
+    shown = shop.moor(
+        "up"
+    ).stdout  # the stacks have not changed: to a deploy there is nothing to do
+
+    for process in ("api", "worker"):
+        assert f"The {process} was rolled back to revision 1: deploying the code's own" in shown
     assert shop.result(http, shop.enqueue(http))["result"] == {"release": 2}
 
 

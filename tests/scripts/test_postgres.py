@@ -2,9 +2,11 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import socket
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -260,9 +262,32 @@ def test_a_socket_folder_of_somebody_else_is_not_used(home: Path) -> None:
 
 
 def test_nobody_but_its_owner_can_open_the_data(home: Path) -> None:
+    home.mkdir()
+    home.chmod(0o777)  # as an earlier release, or a careless umask, has left it
     Postgres(home).start()
 
     assert (home / "postgres").stat().st_mode & 0o077 == 0
+    assert home.stat().st_mode & 0o067 == 0  # to pass through, for a group of Postgres's own
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root alone needs another user for Postgres")
+@pytest.mark.parametrize("name", ["data", "x" * 100], ids=["beside the data", "in /tmp"])
+def test_other_programs_of_its_user_do_not_come_in_by_the_socket(home: Path, name: str) -> None:
+    """Postgres is "nobody" where the operator is root, and so are others' programs."""
+    server = Postgres(home / name)
+    server.start()
+    socket_file = server.socket_folder / f".s.PGSQL.{server.port}"
+    code = "import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])"
+    python = shutil.which("python3", path="/usr/bin:/usr/local/bin") or sys.executable
+    command = [python, "-I", "-c", code, str(socket_file)]
+
+    tried = subprocess.run(
+        command, cwd="/", user=65534, group=65534, extra_groups=[], capture_output=True,
+        text=True, check=False,
+    )  # fmt: skip
+    server.stop()
+
+    assert "PermissionError" in tried.stderr
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="root alone needs another user for Postgres")

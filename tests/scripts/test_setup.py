@@ -163,6 +163,36 @@ def test_node_s_packages_are_locked_with_their_hashes() -> None:
     assert [name for name, each in locked.items() if name and "integrity" not in each] == []
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["PYTHONHOME", "PYTHONPATH", "PYTHONSAFEPATH", "PYTHONHASHSEED", "NODE_OPTIONS", "NODE_ENV",
+     "JSII_NODE", "BASH_ENV", "CDPATH", "GREP_OPTIONS", "OPENSSL_CONF", "LD_PRELOAD", "TMPDIR"],
+)  # fmt: skip
+def test_make_gives_no_recipe_what_would_break_it(name: str) -> None:
+    told = recipe_environment({name: "/nowhere", "PYTHON": "python3.12", "HTTPS_PROXY": "x"})
+
+    assert name not in told
+    assert (told["PYTHON"], told["HTTPS_PROXY"]) == ("python3.12", "x")
+
+
+def test_make_keeps_a_folder_for_temporary_files_that_is_one(tmp_path: Path) -> None:
+    assert recipe_environment({"TMPDIR": str(tmp_path)})["TMPDIR"] == str(tmp_path)
+
+
+def recipe_environment(given: dict[str, str]) -> dict[str, str]:
+    """What a recipe of the Makefile is given."""
+    shown = subprocess.run(
+        ["make", "--no-print-directory", "--eval", "told:; @env", "told"],
+        cwd=ROOT, env={"PATH": "/usr/bin:/bin", **given}, capture_output=True, text=True,
+        check=True,
+    ).stdout  # fmt: skip
+    return dict(line.partition("=")[::2] for line in shown.splitlines())
+
+
+def test_make_does_one_thing_after_the_other_whatever_makeflags_say() -> None:
+    assert "\n.NOTPARALLEL:\n" in (ROOT / "Makefile").read_text()
+
+
 def test_make_alone_lists_every_command() -> None:
     listed = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
 

@@ -5,6 +5,7 @@ The exit status alone proves little there, so what was made is looked up through
 
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -265,3 +266,52 @@ def test_destroy_leaves_nothing_that_costs(cloud: Cloud) -> None:
     assert [name for name in buckets if not name.startswith("cdk-")] == []
     groups = cloud.client("logs").describe_log_groups()["logGroups"]
     assert [each for each in groups if NAMES.prefix in each["logGroupName"]] == []
+
+
+# --- a stack whose resource fails says why, as on AWS: the CDK would ask again otherwise ---
+
+TOPIC = {"Type": "AWS::SNS::Topic"}
+BAD = {"Type": "AWS::RDS::DBCluster", "Properties": {"Engine": "nonsense", "MasterUsername": "x"}}
+
+
+def template(**resources: Any) -> str:
+    return json.dumps({"Resources": resources})
+
+
+def reasons(cloudformation: Any, name: str, status: str) -> list[str]:
+    events = cloudformation.describe_stack_events(StackName=name)["StackEvents"]
+    return [each["ResourceStatusReason"] for each in events if each["ResourceStatus"] == status]
+
+
+def test_a_stack_that_cannot_be_made_says_why_and_can_be_deleted(cloud: Cloud) -> None:
+    cloudformation, name = cloud.client("cloudformation"), f"bad-{secrets.token_hex(4)}"
+
+    cloudformation.create_stack(StackName=name, TemplateBody=template(Topic=TOPIC, Bad=BAD))
+
+    (stack,) = cloudformation.describe_stacks(StackName=name)["Stacks"]
+    assert stack["StackStatus"] == "ROLLBACK_COMPLETE"
+    (reason,) = reasons(cloudformation, name, "CREATE_FAILED")
+    assert "DBClusterIdentifier" in reason
+    cloudformation.delete_stack(StackName=name)
+    cloudformation.create_stack(StackName=name, TemplateBody=template(Topic=TOPIC))
+    (stack,) = cloudformation.describe_stacks(StackName=name)["Stacks"]
+    assert stack["StackStatus"] == "CREATE_COMPLETE"
+    cloudformation.delete_stack(StackName=name)
+
+
+def test_a_change_that_cannot_be_made_says_why_and_can_be_made_again(cloud: Cloud) -> None:
+    cloudformation, name = cloud.client("cloudformation"), f"changed-{secrets.token_hex(4)}"
+    cloudformation.create_stack(StackName=name, TemplateBody=template(Topic=TOPIC))
+
+    cloudformation.update_stack(StackName=name, TemplateBody=template(Topic=TOPIC, Bad=BAD))
+
+    (stack,) = cloudformation.describe_stacks(StackName=name)["Stacks"]
+    assert stack["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
+    (reason,) = reasons(cloudformation, name, "UPDATE_FAILED")
+    assert "DBClusterIdentifier" in reason
+    cloudformation.update_stack(
+        StackName=name, TemplateBody=template(Topic=TOPIC, Second=TOPIC)
+    )  # fmt: skip
+    (stack,) = cloudformation.describe_stacks(StackName=name)["Stacks"]
+    assert stack["StackStatus"] == "UPDATE_COMPLETE"
+    cloudformation.delete_stack(StackName=name)

@@ -1,5 +1,6 @@
 """Where moto's CloudFormation is wrong about what these stacks ask of it."""
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,8 @@ from moto.elbv2.models import FakeLoadBalancer, FakeTargetGroup
 from moto.iam.access_control import PermissionResult
 from moto.iam.models import ManagedPolicy
 from moto.s3.models import FakeBucket
+
+log = logging.getLogger("twin.cloud")
 
 
 def apply() -> None:
@@ -25,6 +28,7 @@ def apply() -> None:
     _conditions_of_bucket_policies_hold()
     _policies_leave_their_roles()
     _network_interfaces_have_names()
+    _failures_have_their_reason()
 
 
 def balancers_are_at(address: str) -> None:
@@ -154,3 +158,47 @@ def _policies_leave_their_roles() -> None:
 def _network_interfaces_have_names() -> None:
     """moto forgets the name in a VPC without DNS host names, and an ECS task asks for it."""
     NetworkInterface.private_dns_name = ""
+
+
+def _failures_have_their_reason() -> None:
+    """moto answers 500 where a resource fails; the CDK asks again, and hears that the stack exists.
+
+    On AWS the call is good, and the stack's events say what went wrong.
+    """
+    create, update = CloudFormationBackend.create_stack, CloudFormationBackend.update_stack
+
+    def create_or_say(self: Any, *given: Any, **named: Any) -> Stack:
+        known = set(self.stacks)
+        try:
+            return create(self, *given, **named)
+        except Exception as error:
+            made = [stack for id, stack in self.stacks.items() if id not in known]
+            if not made:
+                raise
+            stack: Stack = made[0]
+            _fail(stack, "CREATE_FAILED", "ROLLBACK_COMPLETE", error)
+            return stack
+
+    def update_or_say(self: Any, name: str, *given: Any, **named: Any) -> Stack:
+        stack: Stack = self.get_stack(name)
+        before, events = stack.template, len(stack.events)
+        try:
+            return update(self, name, *given, **named)
+        except Exception as error:
+            if len(stack.events) == events:  # refused before it began
+                raise
+            stack.template = before
+            stack._parse_template()
+            _fail(stack, "UPDATE_FAILED", "UPDATE_ROLLBACK_COMPLETE", error)
+            return stack
+
+    CloudFormationBackend.create_stack = create_or_say  # type: ignore[method-assign]
+    CloudFormationBackend.update_stack = update_or_say  # type: ignore[method-assign]
+
+
+def _fail(stack: Stack, event: str, status: str, error: Exception) -> None:
+    log.error("stack %s: %s", stack.name, event, exc_info=error)
+    reason = str(error) or repr(error)
+    stack._add_stack_event(event, resource_status_reason=reason)
+    stack._add_stack_event(status)
+    stack.status = status

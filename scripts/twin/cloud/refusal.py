@@ -10,12 +10,7 @@ Answer = tuple[int, dict[str, str], bytes]
 
 
 class Why(Enum):
-    """For each protocol the code, the HTTP status and the text, as AWS has them.
-
-    https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
-    https://docs.aws.amazon.com/IAM/latest/APIReference/CommonErrors.html
-    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
-    """
+    """Of a refusal."""
 
     NO_KEY = "no key"
     UNKNOWN_KEY = "unknown key"
@@ -38,6 +33,10 @@ NOT_OURS = (
     "The local twin answers programs of this machine that ask for it by the name localhost, and "
     "no page of a browser."
 )
+# For each protocol the code, the HTTP status and the text, as AWS has them:
+# https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+# https://docs.aws.amazon.com/IAM/latest/APIReference/CommonErrors.html
+# https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 S3 = {
     Why.NO_KEY: ("AccessDenied", 403, "Access Denied"),
     Why.UNKNOWN_KEY: (

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPMessage
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qsl, urlsplit
 
 from botocore.auth import HmacV1QueryAuth, SigV4Auth
@@ -88,12 +88,12 @@ def check(request: Received, keys: Keys) -> None:
     if "host" not in claim.signed or not claim.stamp.startswith(day):
         raise RefusedError(Why.WRONG_SIGNATURE)
     signer = _Signer(Credentials(key.id, key.secret), service, region, claim)
-    signed = AWSRequest(request.method, request.url, headers=_all(request.headers))
+    signed = AWSRequest(request.method, request.url, headers=cast(Any, request.headers))
     signed.context = {"timestamp": claim.stamp, "body": _body_hash(request, claim, service)}
     if claim.is_link:
         signed.url = _without(request.url, "X-Amz-Signature")
     text = signer.string_to_sign(signed, signer.canonical_request(signed))
-    if not hmac.compare_digest(signer.signature(text, signed), claim.signature):
+    if not _is_same(signer.signature(text, signed), claim.signature):
         raise RefusedError(Why.WRONG_SIGNATURE)
     _check_time(claim, query)
 
@@ -149,7 +149,7 @@ def _find(keys: Keys, id: str, token: str | None) -> AccessKey:
     key = keys.find(id)
     if key is None or (key.token is None) != (token is None):
         raise RefusedError(Why.UNKNOWN_KEY)
-    if key.token is not None and not hmac.compare_digest(key.token.encode(), str(token).encode()):
+    if key.token is not None and not _is_same(key.token, str(token)):
         raise RefusedError(Why.UNKNOWN_KEY)
     if key.expires is not None and key.expires.replace(tzinfo=UTC) < datetime.now(UTC):
         raise RefusedError(Why.EXPIRED_TOKEN)
@@ -193,7 +193,7 @@ def _check_version_2(request: Received, query: Mapping[str, str], keys: Keys) ->
         def _get_date(self) -> str:
             return str(expires)
 
-    headers: Any = AWSRequest(headers=_all(request.headers)).headers
+    headers: Any = AWSRequest(headers=cast(Any, request.headers)).headers
     for name in [each for each in headers if each.lower().startswith("x-amz-")]:
         del headers[name]
     for name, value in query.items():
@@ -206,20 +206,17 @@ def _check_version_2(request: Received, query: Mapping[str, str], keys: Keys) ->
     path = f"/{bucket[0]}{parts.path}" if bucket[1] else parts.path
     signer = Signer(Credentials(key.id, key.secret, key.token))
     made = signer.get_signature(request.method, parts, headers, auth_path=path)
-    if not hmac.compare_digest(made, query.get("Signature", "")):
+    if not _is_same(made, query.get("Signature", "")):
         raise RefusedError(Why.WRONG_SIGNATURE)
     if datetime.fromtimestamp(expires, UTC) < datetime.now(UTC):
         raise RefusedError(Why.EXPIRED_LINK)
-
-
-def _all(headers: HTTPMessage) -> Any:
-    found = HTTPMessage()
-    for name, value in headers.items():
-        found[name] = value
-    return found
 
 
 def _without(url: str, name: str) -> str:
     before, _, query = url.partition("?")
     kept = [each for each in query.split("&") if each.partition("=")[0] != name]
     return f"{before}?{'&'.join(kept)}"
+
+
+def _is_same(made: str, given: str) -> bool:
+    return hmac.compare_digest(made.encode(), given.encode("utf-8", "replace"))

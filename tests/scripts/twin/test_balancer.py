@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -85,6 +86,18 @@ def open_door(backends: Backends, tmp_path: Path) -> Iterator[Callable[..., Door
     for door in doors:
         door.balancer.stop()
         for server in door.servers:
+            server.stop()
+
+
+@pytest.fixture(scope="module")
+def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
+    """One for tests that change nothing of it, with a target that says hello."""
+    with cloud() as backends:
+        made = Door(backends, tmp_path_factory.mktemp("door"))
+        made.serve(says("hello"))
+        yield made
+        made.balancer.stop()
+        for server in made.servers:
             server.stop()
 
 
@@ -392,3 +405,35 @@ def test_no_request_is_lost_while_targets_are_replaced(open_door: Callable[..., 
         statuses = [status for caller in callers for status in caller.result(30)]
     assert len(statuses) > 100
     assert set(statuses) == {200}
+
+
+@pytest.mark.parametrize(
+    ("line", "host", "status"),
+    [
+        ("OPTIONS *", "localhost", 400), ("GET *", "localhost", 400),
+        ("CONNECT localhost:1", "localhost", 400), ("GET x", "localhost", 400),
+        ("OPTIONS /", "localhost", 200), ("GET //x/y?a=%2f", "localhost:8000", 200),
+        ("GET http://localhost/x?y", "localhost", 200), ("GET /a%zz", "localhost", 200),
+        ("GET /?a={b}|c", "[::1]", 200), ("BREW /", "127.0.0.1", 400),
+        ("GET /", "evil.example", 421), ("GET /", "localhost.evil.example:80", 421),
+        ("POST /", "evil.example:8000", 421), ("GET /", "127.0.0.2", 421), ("GET /", "", 421),
+        ("GET http://evil.example/", "localhost", 200),
+    ],
+)  # fmt: skip
+def test_each_form_of_a_request_has_an_answer_and_each_foreign_name_a_refusal(
+    door: Door, line: str, host: str, status: int
+) -> None:
+    with socket.create_connection(("127.0.0.1", urlsplit(door.twin.url).port or 0), 30) as caller:
+        ask = f"{line} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+        caller.sendall(ask.encode())
+        answer = b"".join(iter(lambda: caller.recv(65536), b""))
+
+    assert int(answer.split()[1]) == status, answer
+
+
+def test_a_request_with_no_or_two_names_is_refused(door: Door) -> None:
+    for names in ("", "Host: localhost\r\nHost: evil.example\r\n"):
+        with socket.create_connection(("127.0.0.1", urlsplit(door.twin.url).port or 0)) as caller:
+            caller.sendall(f"GET / HTTP/1.1\r\n{names}Connection: close\r\n\r\n".encode())
+            answer = b"".join(iter(lambda: caller.recv(65536), b""))
+        assert answer.split()[1] in {b"400", b"421"}

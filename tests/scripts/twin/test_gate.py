@@ -145,6 +145,31 @@ def test_a_request_without_a_signature_is_refused_whatever_it_asks_for(ecs: Ecs)
     assert HTTP.post(ecs.twin.endpoint, headers=form, content=body).status_code == 403
 
 
+def test_a_signature_that_cannot_be_read_is_refused_as_any_other(ecs: Ecs) -> None:
+    now = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    good = f"{ecs.twin.access_key}/{now[:8]}/us-east-1/s3/aws4_request"
+    for credential, signed_headers, signature in (
+        (good, "host", "é"), (good, "", ""), (good, "host;host;;x", "0" * 64), (good, "é", "\xff"),
+        (good.replace("s3", ""), "host", "0"), (good.replace("us-east-1", "é"), "host", "0"),
+        (good.replace(now[:8], ""), "host", "0"), (f"/{good}", "host", "0"), ("////", "host", "0"),
+        (good.replace("s3", "../../x"), "host", "0"), ("", "", ""), (good + "/", "host", "0"),
+    ):  # fmt: skip
+        header = f"AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders={signed_headers}, "
+        headers = {"Authorization": f"{header}Signature={signature}", "X-Amz-Date": now}
+        sent = {name.encode(): value.encode("latin-1") for name, value in headers.items()}
+        link = {"X-Amz-Algorithm": "AWS4-HMAC-SHA256", "X-Amz-Credential": credential,
+                "X-Amz-SignedHeaders": signed_headers, "X-Amz-Signature": signature}  # fmt: skip
+        old = {"AWSAccessKeyId": ecs.twin.access_key, "Signature": signature, "Expires": "9" * 99}
+        for answer in (
+            HTTP.get(ecs.twin.endpoint, headers=sent),
+            HTTP.get(ecs.twin.endpoint, headers={**sent, b"X-Amz-Date": b"never"}),
+            HTTP.get(ecs.twin.endpoint, params={**link, "X-Amz-Date": now}),
+            HTTP.get(ecs.twin.endpoint, params={**link, "X-Amz-Expires": "x", "X-Amz-Date": now}),
+            HTTP.get(ecs.twin.endpoint, params=old),
+        ):
+            assert answer.status_code in {400, 403}, (credential, signature, answer.text)
+
+
 @pytest.mark.parametrize(
     "path", ["/moto-api/reset", "/moto-api/data.json", "/moto-api/", "/latest/meta-data/iam/",
              "/latest/api/token", "/favicon.ico", "/%6doto-api/reset", "//moto-api/reset"],

@@ -125,3 +125,8 @@ def test_aws_s_command_line_is_told_the_address_by_an_argument(
     )  # fmt: skip
 
     assert shown.stdout.splitlines() == ["--endpoint-url", twin.endpoint, *arguments]
+    away = subprocess.run(
+        ["sh", "-c", '. "$0"; unset AWS_ENDPOINT_URL; aws "$@"', str(env_file(twin.home)), "x"],
+        env={"PATH": f"{real.parent}:/usr/bin:/bin"}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert away.stdout.splitlines() == ["x"]

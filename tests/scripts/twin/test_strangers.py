@@ -96,6 +96,7 @@ def paths(ecs: Ecs) -> list[str]:
         f"{ecs.twin.endpoint}/", f"{ecs.twin.endpoint}/moto-api/reset",
         f"{ecs.twin.endpoint}/moto-api/data.json", f"{root}/v4/x",
         f"{agent}/v4/x/task", f"{agent}/api/x/task-protection/v1/state",
+        f"{agent}/v1/data-channel/x",
     ]  # fmt: skip
 
 

@@ -21,11 +21,9 @@ import psutil
 import pytest
 
 from scripts.aws import Aws
-from scripts.ecs import find_services
 from scripts.target import find_target
 from scripts.twin.launch import end
 from scripts.twin.settings import Twin
-from scripts.twin.steady import SERVICES
 from scripts.twin.turn import take_turn
 from service.contract import READY_PATH
 from stacks.naming import Output
@@ -294,37 +292,6 @@ def test_a_second_up_deploys_to_the_same_twin_and_synthesizes_nothing_anew(up: S
     assert "The twin runs already" in again.stdout
     assert "Nothing to synthesize" in again.stdout
     assert "Bootstrapped" not in again.stdout
-
-
-def test_up_after_a_rollback_brings_the_release_of_the_code_back(up: Stage) -> None:
-    for process, output in SERVICES.items():
-        another = copy_of(up, up.aws.output(output))
-        service = up.aws.names.service(process)
-        cluster = up.aws.names.cluster
-        up.aws.call(
-            "ecs", "update_service", cluster=cluster, service=service, taskDefinition=another
-        )
-
-    again = up.moor("up")
-
-    assert again.returncode == 0, again.stdout + again.stderr
-    assert "The worker was rolled back to revision 2: deploying the code's own again, 1" in (
-        again.stdout
-    )
-    for process, found in find_services(up.aws).items():
-        assert found.task_definition == up.aws.output(SERVICES[process])
-
-
-def copy_of(stage: Stage, arn: str) -> str:
-    """One more revision of a task definition, as another release has."""
-    found = stage.aws.call("ecs", "describe_task_definition", taskDefinition=arn)["taskDefinition"]
-    names = (
-        "family", "taskRoleArn", "executionRoleArn", "networkMode", "containerDefinitions",
-        "volumes", "requiresCompatibilities", "cpu", "memory", "runtimePlatform",
-    )  # fmt: skip
-    given = {name: found[name] for name in names if name in found}
-    made = stage.aws.call("ecs", "register_task_definition", **given)["taskDefinition"]
-    return str(made["taskDefinitionArn"])
 
 
 def test_two_ups_at_once_are_one_too_many(up: Stage) -> None:
