@@ -7,6 +7,7 @@ from scripts.doctor.model import UnjudgedError
 from scripts.doctor.rule import Rule, Severity, rule
 from scripts.preflight.account import Account, physical_names
 from scripts.preflight.changes import Kind
+from scripts.preflight.kept import kept
 from stacks.checks import MAXIMUM_PERCENT
 from stacks.config import Stage
 
@@ -155,12 +156,22 @@ def stack_stuck(account: Account) -> Iterator[str]:
 
 @rule(
     "change-refused", Severity.ERROR,
-    "Leave the key as it is, or make a new stage beside this one and move over.", PAGE,
+    "Leave the key as it is, or take the way that stands in docs/changing.md.", PAGE,
 )  # fmt: skip
 def change_refused(account: Account) -> Iterator[str]:
-    for change in account.changes or ():
-        if change.is_refused:
-            yield str(change)
+    certain = [each for each in account.changes or () if each.kind is not Kind.MAY_BE_REPLACED]
+    refused = [each for each in certain if each.is_refused]
+    for row in kept(certain) if refused else ():
+        yield f"{', '.join(row.keys)}: {row.reason} {row.way}"
+    for change in refused:
+        yield str(change)
+
+
+@rule("change-unsure", Severity.WARNING, "Deploy it when nobody minds if it is taken back.", PAGE)
+def change_unsure(account: Account) -> Iterator[str]:
+    unsure = [each for each in account.changes or () if each.kind is Kind.MAY_BE_REPLACED]
+    for row in kept(unsure):
+        yield f"{', '.join(row.keys)}: {row.reason} {row.way}"
 
 
 @rule("change-replaces", Severity.NOTICE, "Nothing, if that is what you want.", PAGE)
@@ -252,5 +263,6 @@ def image_not_buildable(account: Account) -> Iterator[str]:
 RULES: tuple[Rule[Account], ...] = (
     other_account, not_bootstrapped, stack_stuck, change_refused, left_behind, zones_missing,
     quota_too_small, certificate_unusable, zone_unusable, sender_unverified, vpc_differs,
-    image_not_buildable, service_role_missing, quota_at_maximum, mail_sandboxed, change_replaces,
+    image_not_buildable, service_role_missing, quota_at_maximum, mail_sandboxed, change_unsure,
+    change_replaces,
 )  # fmt: skip

@@ -26,6 +26,7 @@ PROD = read_stage(
     },
 )  # fmt: skip
 ONE = {"LogGroup": {"Type": "AWS::Logs::LogGroup", "Properties": {"LogGroupName": GROUP}}}
+UNSURE = Change(Kind.MAY_BE_REPLACED, "service", "Api", "AWS::ECS::Service", False, ("LaunchType",))
 REPLACED = Change(Kind.REPLACED, "data", "Cluster", "AWS::RDS::DBCluster", True, ("KmsKeyId",))
 GOOD = Account(
     stage=PROD, template=Template({"service": {"Resources": ONE}}), id=ACCOUNT, region=REGION,
@@ -80,6 +81,7 @@ SICK: list[tuple[str, str, dict[str, Any]]] = [
     ("stack-stuck", "first deploy failed", {"stacks": {NETWORK: "ROLLBACK_COMPLETE"}}),
     ("stack-stuck", "deploys it now", {"stacks": {NETWORK: "UPDATE_IN_PROGRESS"}}),
     ("change-refused", "would be replaced", {"changes": (REPLACED,)}),
+    ("change-unsure", "use_launch_type = true", {"changes": (UNSURE,)}),
     ("change-replaces", "replaced", {"changes": (replace(REPLACED, is_refused=False),)}),
     ("certificate-unusable", "PENDING", {"certificate": PENDING}),
     ("certificate-unusable", "not there", {"certificate": replace(PENDING, status="")}),
