@@ -16,8 +16,6 @@ from stacks.naming import Output
 from tests.agreement.call_graph import Code, Place, Reach
 from tests.conftest import ROOT
 
-# What the twin does, and what is told to it, is no call of AWS.
-TWIN = "scripts.twin"
 LOCAL = {"up", "down"}
 # They look where there is no stage yet, or no more: for those who deploy.
 OF_DEPLOYERS = {"preflight", "leftovers"}
@@ -69,9 +67,14 @@ class UnreadableCallError(Exception):
 
 
 @functools.cache
+def _session() -> botocore.session.Session:
+    return botocore.session.get_session()
+
+
+@functools.cache
 def operations(service: str) -> dict[str, str]:
     """IAM's action by boto3's name of the operation; empty for what is no AWS service."""
-    session = botocore.session.get_session()
+    session = _session()
     if service not in session.get_available_services():
         return {}
     prefix = PREFIXES.get(service, service)
@@ -86,7 +89,8 @@ class Source:
     """The project's code; `planted` is added to the ends of files, which may be new."""
 
     def __init__(self, planted: Mapping[str, str] = MappingProxyType({})) -> None:
-        self.code = Code(ROOT, ("service", "scripts", "stacks"))
+        # What the twin does, and what is told to it, is no call of AWS.
+        self.code = Code(ROOT, ("service", "scripts", "stacks"), unread=["scripts/twin"])
         for file, text in planted.items():
             self.code.plant(file, text)
         self.process = functools.cache(self._process)
@@ -135,7 +139,7 @@ class Source:
         starts = [Place(module, attribute)]
         if attribute == "app":
             starts = self.code.decorated(module, ["app"])
-        return frozenset(operator_calls(self.code.reach(starts, without={TWIN})))
+        return frozenset(operator_calls(self.code.reach(starts)))
 
 
 @functools.cache

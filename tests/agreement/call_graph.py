@@ -66,26 +66,24 @@ class Module:
 
 
 class Code:
-    """The packages under `root`."""
+    """The packages under `root`, without the folders `unread`."""
 
-    def __init__(self, root: Path, packages: Iterable[str]) -> None:
+    def __init__(self, root: Path, packages: Iterable[str], unread: Iterable[str] = ()) -> None:
+        unseen = [root / folder for folder in unread]
         self.modules: dict[str, Module] = {}
         for package in packages:
             for file in sorted((root / package).rglob("*.py")):
-                self._add(file.relative_to(root), _parse(file))
+                if not any(file.is_relative_to(folder) for folder in unseen):
+                    module = _read(root, file.relative_to(root))
+                    self.modules[module.name] = module
 
     def plant(self, file: str, text: str) -> None:
         """More at the end of a file, or a new one. To be done before anything is asked."""
         planted, path = ast.parse(text), Path(file)
         if known := self.modules.get(".".join(path.with_suffix("").parts)):
             planted.body = [*known.tree.body, *planted.body]
-        self._add(path, planted)
-
-    def _add(self, file: Path, tree: ast.Module) -> None:
-        parts = file.with_suffix("").parts
-        is_package = parts[-1] == "__init__"
-        name = ".".join(parts[:-1] if is_package else parts)
-        self.modules[name] = Module(name, tree, is_package)
+        module = _module(path, planted)
+        self.modules[module.name] = module
 
     def places(self, module: str) -> list[Place]:
         """Everything at the top of a module."""
@@ -228,8 +226,14 @@ class Reach:
 
 
 @functools.cache
-def _parse(file: Path) -> ast.Module:
-    return ast.parse(file.read_text("utf-8"))
+def _read(root: Path, file: Path) -> Module:
+    return _module(file, ast.parse((root / file).read_text("utf-8")))
+
+
+def _module(file: Path, tree: ast.Module) -> Module:
+    parts = file.with_suffix("").parts
+    is_package = parts[-1] == "__init__"
+    return Module(".".join(parts[:-1] if is_package else parts), tree, is_package)
 
 
 def _head(node: ast.expr) -> str:

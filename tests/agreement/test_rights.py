@@ -66,7 +66,7 @@ def everything() -> Templates:
     return synthesize("dev", egress="endpoints", enable_exec=False, **OPTIONS)
 
 
-@pytest.fixture(scope="module", params=["dev", "prod", "local", "everything"])
+@pytest.fixture(scope="module", params=["dev", "prod", "everything"])
 def templates(request: pytest.FixtureRequest, everything: Templates) -> Templates:
     return everything if request.param == "everything" else of_stage(request.param)
 

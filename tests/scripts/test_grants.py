@@ -42,13 +42,14 @@ def cloud() -> Iterator[Gate]:
                 yield found
         finally:
             aws.cache_clear()
+            iam_client.cache_clear()
             server.stop()
 
 
 @pytest.fixture
 def iam(cloud: Gate) -> Iterator[Any]:
     """Roles and users of a new account; only principals that exist are simulated, by their ARN."""
-    client = boto3.client("iam")
+    client = iam_client()
     cloud.refused, cloud.simulated = set(), []
 
     def simulate(given: Parameters) -> tuple[int, str]:
@@ -72,6 +73,11 @@ def iam(cloud: Gate) -> Iterator[Any]:
 @functools.cache
 def aws() -> Aws:
     return Aws(Target(read_stage("dev"), region="us-east-1"))
+
+
+@functools.cache
+def iam_client() -> Any:
+    return boto3.client("iam")
 
 
 def ask_as(cloud: Gate, arn: str, key: str = KEY) -> dict[str, bool]:
