@@ -111,3 +111,5 @@ class Progress:
             await self._job.update(progress=self._job.progress, **told)
         except UNAVAILABLE as error:  # no reason for the job to fail
             log.warning("progress not written", error=type(error).__name__)
+        except (TypeError, ValueError) as error:  # nor is a meta that has no JSON form
+            log.warning("progress not written", error=type(error).__name__)

@@ -9,9 +9,11 @@ from typing import Any
 
 import httpx
 import pytest
+from saq import Status
 
 from service.api.events import STREAMS_MAX
 from service.queue.postgres import PostgresQueue
+from service.queue.progress import Progress
 from tests.conftest import Processes, until
 from tests.service.integration.api_process import Api, start_api
 from tests.service.integration.conftest import Ledger
@@ -206,3 +208,16 @@ async def test_a_stream_of_no_job_is_not_found(processes: Processes) -> None:
     api = start_api(processes)
     with api.client() as http:
         assert http.get("/api/v1/jobs/nobody/events").status_code == 404
+
+
+async def test_meta_that_is_no_json_keeps_no_job_from_reporting(queue: PostgresQueue) -> None:
+    job = await queue.enqueue("sleep", seconds=0)
+    assert job is not None
+    held = await queue.dequeue(timeout=10)
+    assert held is not None
+    held.meta["open file"] = object()
+    await Progress(held, asyncio.get_running_loop()).report(40)
+    await queue.finish(held, Status.COMPLETE)
+    done = await queue.job(job.key)
+    assert done is not None
+    assert done.status is Status.COMPLETE
