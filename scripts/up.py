@@ -101,7 +101,7 @@ def bring_up(home: Path, environment: Mapping[str, str], screen: Screen) -> Twin
         _await_ready(door, twin)
         done(f"The API is healthy at {twin.url}")
     key = aws.call("secretsmanager", "get_secret_value", SecretId=aws.output(Output.API_KEY_SECRET))
-    write_env(twin, {EnvVar.API_KEY: key["SecretString"]})
+    write_env(twin, {EnvVar.API_KEY: key["SecretString"].split()[0]})
     return twin
 
 

@@ -106,6 +106,7 @@ APP_NAME_PATTERN = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
 APP_NAME_MAX_CHARACTERS = 20  # the names made of it stay within AWS's limits
 LOCAL_STAGE = "local"  # the only stage where the API and the job pages may be open
 
+API_KEYS_MAX = 2  # in API_KEY, with a space between: the old and the new one while it is changed
 API_PORT = 8000
 # What leaves an ECS task of a worker for the internet: what a job fetches from elsewhere has one of
 # these ports, or waits for an answer in vain. The API's leave by 443 alone.

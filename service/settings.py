@@ -110,7 +110,13 @@ class Settings(BaseSettings):
     @field_validator("api_key")
     @classmethod
     def _is_key_long(cls, value: SecretStr | None) -> SecretStr | None:
-        return value if value is None else _long_enough(value)
+        if value is not None:
+            keys = value.get_secret_value().split()
+            if not 1 <= len(keys) <= contract.API_KEYS_MAX:
+                raise ValueError("must be one key, or two with a space between while it is changed")
+            for key in keys:
+                _long_enough(SecretStr(key))
+        return value
 
     @field_validator("ui_password")
     @classmethod
@@ -122,6 +128,11 @@ class Settings(BaseSettings):
     @property
     def is_local(self) -> bool:
         return self.stage == contract.LOCAL_STAGE
+
+    @property
+    def api_keys(self) -> list[str]:
+        """The keys that are valid: one, two while it is changed, or none."""
+        return self.api_key.get_secret_value().split() if self.api_key else []
 
     @property
     def database_dsn(self) -> str:

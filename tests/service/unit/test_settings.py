@@ -232,3 +232,23 @@ def test_the_job_pages_are_not_opened_to_the_network_without_a_password(
     environment.setenv("UI_USERNAME", "operator")
     environment.setenv("UI_PASSWORD", "p" * 16)
     assert has_pages(load_settings(ProcessName.API))
+
+
+OLD, NEW = "o" * 16, "n" * 40
+
+
+@pytest.mark.parametrize("given", [OLD, f"{OLD} {NEW}", f" {OLD}\n{NEW}\n", f"{OLD}\t{NEW}"])
+def test_api_key_holds_one_key_or_two(environment: pytest.MonkeyPatch, given: str) -> None:
+    environment.setenv("API_KEY", given)
+    assert load_settings(ProcessName.API).api_keys == given.split()
+
+
+@pytest.mark.parametrize("given", ["", " ", "short", f"{OLD} short", f"short {NEW}", f"{OLD} " * 3])
+def test_any_other_is_refused_without_a_part_of_it(
+    environment: pytest.MonkeyPatch, given: str
+) -> None:
+    environment.setenv("API_KEY", given)
+    (problem,) = problems()
+    assert problem.startswith("API_KEY: must")
+    assert OLD not in problem
+    assert "short" not in problem
