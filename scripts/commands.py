@@ -28,6 +28,10 @@ COMMANDS = {
     "debug": ("scripts.debug:debug", "A shell in a copy of the worker that takes no jobs."),
     "psql": ("scripts.psql:psql", "SQL on the stage's database."),
     "tunnel": ("scripts.tunnel:open_tunnel", "The stage's database on a port of this machine."),
+    "new-password": (
+        "scripts.new_password:new_password",
+        "Another password for API and worker at the database.",
+    ),
     "queues": ("scripts.queues:queues", "Backlog, running jobs and workers of each queue."),
     "jobs": ("scripts.jobs:app", "Enqueue, list, show, cancel, retry and clear jobs."),
     "schedules": ("scripts.schedules:app", "What comes by itself: list, create, disable, run."),

@@ -6,12 +6,15 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import parse_qs, urlsplit
+
+import typer
 
 from scripts.aws import Answer, Aws
 from scripts.aws_errors import explain_refusal, is_refusal
 from scripts.clock import Clock
+from scripts.doctor.permissions import secret_name
 from scripts.errors import OperatorError, OverdueError
 from scripts.session import (
     Container,
@@ -31,6 +34,13 @@ POLL_SECONDS = 0.2
 READY = b"Waiting for connections"  # the plugin's words when the port is open
 LOOPBACK = "127.0.0.1"
 
+OwnerOption = Annotated[
+    bool,
+    typer.Option(
+        "--owner", help="As the owner, who may change tables; else as API and worker connect."
+    ),
+]
+
 
 @dataclass(frozen=True)
 class Database:
@@ -44,35 +54,42 @@ class Database:
     secret_arn: str
 
 
-def read_database(definition: Answer) -> Database:
-    """Out of the `taskDefinition` that is described."""
-    (container,) = (
-        each
-        for each in definition["containerDefinitions"]
-        if each["name"] in (ProcessName.API, ProcessName.WORKER)
-    )
-    given = {each["name"]: each["value"] for each in container["environment"]}
-    parts = urlsplit(given[EnvVar.DATABASE_URL])
+def read_database(definition: Answer, *, as_owner: bool = False) -> Database:
+    """Out of the `taskDefinition` that is described; with one user for all, that is the owner."""
+    containers = {each["name"]: each for each in definition["containerDefinitions"]}
+    process = ProcessName.API if ProcessName.API in containers else ProcessName.WORKER
+    given = {each["name"]: each["value"] for each in containers[process]["environment"]}
+    url, secret_arn = given[EnvVar.DATABASE_URL], given[EnvVar.DATABASE_SECRET_ARN]
+    migrate = containers.get(ProcessName.MIGRATE, {})
+    for secret in migrate.get("secrets", []) if as_owner else []:
+        if secret["name"] == EnvVar.DATABASE_OWNER_PASSWORD:
+            told = {each["name"]: each["value"] for each in migrate["environment"]}
+            url = told[EnvVar.DATABASE_OWNER_URL]
+            secret_arn = secret_name(secret["valueFrom"])
+    parts = urlsplit(url)
     return Database(
         host=parts.hostname or "",
         port=parts.port or 5432,
         user=parts.username or "",
         name=parts.path.removeprefix("/"),
         sslmode=parse_qs(parts.query).get("sslmode", ["prefer"])[0],
-        secret_arn=given[EnvVar.DATABASE_SECRET_ARN],
+        secret_arn=secret_arn,
     )
 
 
-def find_database(aws: Aws) -> Database:
+def find_database(aws: Aws, *, as_owner: bool = False) -> Database:
     """As it was deployed."""
     arn = aws.output(Output.WORKER_TASK_DEFINITION)
     answer = aws.call("ecs", "describe_task_definition", taskDefinition=arn)
-    return read_database(answer["taskDefinition"])
+    return read_database(answer["taskDefinition"], as_owner=as_owner)
 
 
 def ask_password(aws: Aws, database: Database) -> str:
-    """The one that Secrets Manager holds now; RDS changes it every week."""
-    answer = aws.call("secretsmanager", "get_secret_value", SecretId=database.secret_arn)
+    """The one that Secrets Manager holds now; that of the owner RDS changes every week."""
+    answer = aws.call(
+        "secretsmanager", "get_secret_value",
+        SecretId=database.secret_arn, VersionStage="AWSCURRENT",
+    )  # fmt: skip
     password: str = json.loads(answer["SecretString"])[DatabaseSecretField.PASSWORD]
     return password
 

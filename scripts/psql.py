@@ -13,7 +13,15 @@ import typer
 from scripts.answer import say
 from scripts.aws import connect
 from scripts.clock import Clock
-from scripts.database import LOOPBACK, Database, ask_password, find_database, find_way, tunnel
+from scripts.database import (
+    LOOPBACK,
+    Database,
+    OwnerOption,
+    ask_password,
+    find_database,
+    find_way,
+    tunnel,
+)
 from scripts.errors import OperatorError
 from scripts.exec import TaskOption
 from scripts.one_off import heed_signals
@@ -29,18 +37,20 @@ def psql(
         list[str] | None, typer.Argument(metavar="[-- ARGUMENTS...]", help="psql's own.")
     ] = None,
     *,
+    owner: OwnerOption = False,
     task: TaskOption = "",
     stage: StageOption = DEFAULT_STAGE,
     yes: YesOption = False,
 ) -> int:
     """SQL on the stage's database, through a running ECS task; the exit code is psql's.
 
-    `moor psql -- -c 'SELECT 1'` runs one statement. The database lets nobody else in.
+    `moor psql -- -c 'SELECT 1'` runs one statement. The database lets nobody else in. You are the
+    user of API and worker, who reads and writes rows; `--owner` makes and changes tables.
     """
     aws, clock = connect(stage), Clock()
     command_line = [program(needs_tls=not aws.target.is_local), *(arguments or [])]
     confirm(aws.target, "open psql on its database", yes)
-    database = find_database(aws)
+    database = find_database(aws, as_owner=owner)
     if aws.target.is_local:
         return _run(command_line, environment(database, ask_password(aws, database)))
     way = find_way(aws, task, clock)

@@ -7,7 +7,7 @@ import typer
 from scripts.answer import print_line, say
 from scripts.aws import connect
 from scripts.clock import Clock
-from scripts.database import LOOPBACK, find_database, find_way, tunnel
+from scripts.database import LOOPBACK, OwnerOption, find_database, find_way, tunnel
 from scripts.errors import OperatorError
 from scripts.exec import TaskOption
 from scripts.one_off import heed_signals
@@ -19,6 +19,7 @@ PORT = 5433
 def open_tunnel(
     *,
     port: Annotated[int, typer.Option(help="Of this machine.", min=1, max=65535)] = PORT,
+    owner: OwnerOption = False,
     task: TaskOption = "",
     stage: StageOption = DEFAULT_STAGE,
     yes: YesOption = False,
@@ -28,7 +29,7 @@ def open_tunnel(
     Prints its URL without the password, which the secret holds that is named beside it.
     """
     aws, clock = connect(stage), Clock()
-    database = find_database(aws)
+    database = find_database(aws, as_owner=owner)
     if aws.target.is_local:
         say("the local twin's database is on this machine; there is nothing to tunnel")
         print_line(f"postgresql://{database.user}@{database.host}:{database.port}/{database.name}")

@@ -8,7 +8,7 @@ from service.contract import HEARTBEAT_FILE, RUN, EnvVar, ProcessName
 from service.escape import escape
 
 if TYPE_CHECKING:  # the health check must not pay for it
-    from service.aws import DatabasePassword
+    from service.db import Password
     from service.settings import Settings
 
 USAGE = f"usage: python -m service {'|'.join(ProcessName)} | {RUN} PROGRAM..."
@@ -44,12 +44,16 @@ def main(arguments: list[str]) -> int:
     return _migrate(settings) if process is ProcessName.MIGRATE else _serve(process, settings)
 
 
-def _databases(settings: "Settings") -> "dict[str, tuple[EnvVar, DatabasePassword | None]]":
+def _databases(settings: "Settings") -> "dict[str, tuple[EnvVar, Password | None]]":
     """By address: the variable that names it, and what to ask for its password."""
     from service.aws import database_password  # noqa: PLC0415
     from service.database_url import SCHEMES  # noqa: PLC0415
 
-    found = {settings.database_dsn: (EnvVar.DATABASE_URL, database_password(settings))}
+    found: dict[str, tuple[EnvVar, Password | None]] = {
+        settings.database_dsn: (EnvVar.DATABASE_URL, database_password(settings))
+    }
+    if settings.owner_dsn:
+        found[settings.owner_dsn] = (EnvVar.DATABASE_OWNER_URL, None)
     if settings.queue_url.startswith(SCHEMES):
         found.setdefault(settings.queue_url, (EnvVar.QUEUE_DSN, None))  # it may be another one
     return found
@@ -98,14 +102,22 @@ def _become(command: list[str]) -> int:
 def _migrate(settings: "Settings") -> int:
     import asyncio  # noqa: PLC0415
 
+    from service.aws import database_password  # noqa: PLC0415
+    from service.database_user import DatabaseUser, DatabaseUserError  # noqa: PLC0415
     from service.db import UNAVAILABLE  # noqa: PLC0415
     from service.migrate import MigrationError, migrate  # noqa: PLC0415
 
+    databases, owned = _databases(settings), {}
+    if settings.owner_dsn:
+        del databases[settings.database_dsn]  # its owner brings it up to date, and makes its user
+        secret = database_password(settings)
+        user = DatabaseUser(settings.database_dsn, secret.newest if secret else None)
+        owned = {settings.owner_dsn: user}
     try:
-        for dsn, (_, password) in _databases(settings).items():
-            for name in asyncio.run(migrate(dsn, password=password)):
+        for dsn, (_, password) in databases.items():
+            for name in asyncio.run(migrate(dsn, password=password, user=owned.get(dsn))):
                 _say(f"applied {name}", 0)
-    except MigrationError as error:
+    except (MigrationError, DatabaseUserError) as error:
         return _say(f"migrate failed: {error}", 1)
     except UNAVAILABLE as error:
         return _say(

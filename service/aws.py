@@ -6,7 +6,7 @@ import functools
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,11 @@ CONFIG = Config(connect_timeout=3, read_timeout=10, retries={"mode": "standard",
 # Below the time limit of a connection, which the question is part of.
 PASSWORD_CONFIG = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 2})
 PASSWORD_FRESH_SECONDS = 5.0
+# A rotation gives a version its label before Postgres knows it, or after: the one in use is among
+# these. https://docs.aws.amazon.com/secretsmanager/latest/userguide/whats-in-a-secret.html
+PASSWORD_VERSIONS = ("AWSCURRENT", "AWSPENDING", "AWSPREVIOUS")
+# Before each look at them. One is not enough: labels move, and Postgres is told, between two tries.
+PASSWORD_LOOKS_SECONDS = (0.0, 0.2, 0.8)
 # Above the twenty seconds that SQS may take to answer a long poll.
 SQS_CONFIG = Config(
     connect_timeout=3,
@@ -52,10 +57,11 @@ def ses_client(region: str | None) -> "SESClient":
 
 
 class DatabasePassword:
-    """Call it for the password that Secrets Manager holds now: RDS changes it without notice.
+    """Call it for the password that Secrets Manager holds now: it may change without notice.
 
     Connections that open together ask once. While Secrets Manager is away the last known password
-    is given; a ConnectionError where none is known.
+    is given; a ConnectionError where none is known. One that Postgres does not take may be about to
+    be set there, or just replaced: `others` has what may be right instead.
     """
 
     def __init__(self, secret_arn: str, region: str | None) -> None:
@@ -68,6 +74,29 @@ class DatabasePassword:
     async def __call__(self) -> str:
         return await asyncio.to_thread(self._give)
 
+    async def newest(self) -> str:
+        """The version that is to become the current one, or else the current one; asked for now."""
+        return await asyncio.to_thread(lambda: self._version("AWSPENDING") or self._ask())
+
+    async def others(self, refused: str) -> AsyncIterator[str]:
+        """What another connection has found meanwhile, then each version of the secret, again and
+        again for a second."""
+        if self._known and self._known != refused:
+            yield self._known
+        for seconds in PASSWORD_LOOKS_SECONDS:
+            await asyncio.sleep(seconds)
+            tried = set() if seconds else {refused}
+            for label in PASSWORD_VERSIONS:
+                found = await asyncio.to_thread(self._version, label)
+                if found and found not in tried:
+                    tried.add(found)
+                    yield found
+
+    def accept(self, password: str) -> None:
+        """Give this one until the secret is asked again."""
+        with self._turn:
+            self._known, self._asked_at = password, time.monotonic()
+
     def _give(self) -> str:
         with self._turn:
             if self._known is None or time.monotonic() - self._asked_at > PASSWORD_FRESH_SECONDS:
@@ -75,10 +104,21 @@ class DatabasePassword:
                 self._asked_at = time.monotonic()
             return self._known
 
+    def _version(self, label: str) -> str | None:
+        """None where the secret has no such version, or does not answer."""
+        try:
+            return self._read(VersionStage=label)
+        except (BotoCoreError, ClientError, LookupError, ValueError):
+            return None
+
+    def _read(self, **version: str) -> str:
+        answer = self._client.get_secret_value(SecretId=self._arn, **version)
+        password: str = json.loads(answer["SecretString"])[DatabaseSecretField.PASSWORD]
+        return password
+
     def _ask(self) -> str:
         try:
-            answer = self._client.get_secret_value(SecretId=self._arn)
-            password: str = json.loads(answer["SecretString"])[DatabaseSecretField.PASSWORD]
+            return self._read(VersionStage=PASSWORD_VERSIONS[0])
         except (BotoCoreError, ClientError, LookupError, ValueError) as error:
             reason = type(error).__name__
             if isinstance(error, ClientError):
@@ -87,7 +127,6 @@ class DatabasePassword:
                 raise ConnectionError(f"cannot read the database's password: {reason}") from None
             log.warning("cannot read the database's password; the last one is used", error=reason)
             return self._known
-        return password
 
 
 def database_password(settings: Settings) -> DatabasePassword | None:

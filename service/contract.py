@@ -30,6 +30,8 @@ class EnvVar(StrEnum):
     LOG_FORMAT = "LOG_FORMAT"
     DATABASE_URL = "DATABASE_URL"
     DATABASE_SECRET_ARN = "DATABASE_SECRET_ARN"  # noqa: S105 - where the password is, not it
+    DATABASE_OWNER_URL = "DATABASE_OWNER_URL"  # this and the next for `migrate` alone
+    DATABASE_OWNER_PASSWORD = "DATABASE_OWNER_PASSWORD"  # noqa: S105 - the variable's name
     DATABASE_POOL_SIZE = "DATABASE_POOL_SIZE"
     QUEUE_DSN = "QUEUE_DSN"
     QUEUE_POOL_SIZE = "QUEUE_POOL_SIZE"
@@ -54,7 +56,7 @@ class EnvVar(StrEnum):
 
 
 class DatabaseSecretField(StrEnum):
-    """Keys of the JSON that RDS keeps in Secrets Manager; the names are RDS's."""
+    """Keys of the JSON with a database user's credentials; the names are RDS's."""
 
     USERNAME = "username"
     PASSWORD = "password"  # noqa: S105 - the field's name, not a password

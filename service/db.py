@@ -4,8 +4,9 @@ import asyncio
 import contextlib
 import random
 import ssl
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from typing import Any, Protocol, runtime_checkable
 
 import asyncpg
 
@@ -13,6 +14,20 @@ CONNECT_TIMEOUT_SECONDS = 5.0
 
 Password = Callable[[], str] | Callable[[], Awaitable[str]]
 """Asked for every new connection, so that a password may rotate."""
+
+
+@runtime_checkable
+class VersionedPassword(Protocol):
+    """A password whose other versions are known: the one before, and the one that comes."""
+
+    async def __call__(self) -> str: ...
+
+    def others(self, refused: str) -> AsyncIterator[str]:
+        """The versions that may be right where `refused` is not, the likeliest first."""
+
+    def accept(self, password: str) -> None:
+        """Postgres took this one."""
+
 
 UNAVAILABLE: tuple[type[BaseException], ...] = (
     OSError,  # refused, reset, unknown host, no socket file
@@ -40,6 +55,31 @@ def backoff(failures: int) -> float:
     return random.uniform(longest / 2, longest)  # noqa: S311 - jitter, not a secret
 
 
+async def connect(
+    dsn: str, *, password: Password | None = None, **options: Any
+) -> asyncpg.Connection:
+    """One connection, with whatever else `asyncpg.connect` takes.
+
+    A password is never changed in the secret and in Postgres at the same moment. So one that is
+    refused is not the last word: the other versions in the secret are tried before this raises.
+    """
+    if not isinstance(password, VersionedPassword):
+        made: asyncpg.Connection = await asyncpg.connect(dsn, password=password, **options)
+        return made
+    async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):  # all tries together
+        given = await password()
+        try:
+            made = await asyncpg.connect(dsn, password=given, **options)
+        except asyncpg.InvalidPasswordError:
+            async for other in password.others(given):
+                with contextlib.suppress(asyncpg.InvalidPasswordError):
+                    made = await asyncpg.connect(dsn, password=other, **options)
+                    password.accept(other)
+                    return made
+            raise
+        return made
+
+
 async def create_pool(
     dsn: str,
     *,
@@ -47,6 +87,7 @@ async def create_pool(
     max_size: int,
     statement_timeout_seconds: float = 60,
     server_settings: dict[str, str] | None = None,
+    password: Password | None = None,
     **options: Any,
 ) -> asyncpg.Pool:
     """A pool that opens its connections when they are first needed, `max_size` at the most.
@@ -57,6 +98,7 @@ async def create_pool(
     """
     return await asyncpg.create_pool(
         dsn,
+        connect=partial(connect, password=password),
         min_size=0,
         max_size=max_size,
         timeout=CONNECT_TIMEOUT_SECONDS,
@@ -109,11 +151,11 @@ async def check_database(
     }
     try:
         async with asyncio.timeout(CHECK_SECONDS), contextlib.AsyncExitStack() as stack:
-            first = await asyncpg.connect(dsn, **options)
+            first = await connect(dsn, **options)
             stack.callback(first.terminate)
             if await first.fetchval("SELECT pg_backend_pid()") == first.get_server_pid():
                 return
-            second = await asyncpg.connect(dsn, **options)
+            second = await connect(dsn, **options)
             stack.callback(second.terminate)
             try:
                 is_shared = await _share_sessions(first, second)

@@ -12,7 +12,8 @@ from pathlib import Path
 import asyncpg
 import structlog
 
-from service.db import CONNECT_TIMEOUT_SECONDS, UNAVAILABLE, Password
+from service.database_user import DatabaseUser, give_rights, set_password
+from service.db import CONNECT_TIMEOUT_SECONDS, UNAVAILABLE, Password, connect
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 LOCK_KEY = 0x6D6F6F72  # "moor": any constant of ours
@@ -34,6 +35,12 @@ TAKEN = (
     asyncpg.WrongObjectTypeError,
     asyncpg.DatatypeMismatchError,
 )
+
+OWNER_WANTED = (
+    "nothing was changed; migrations want the owner of the tables: the user of DATABASE_OWNER_URL, "
+    "or of DATABASE_URL where there is one user"
+)
+MAY_READ = "SELECT has_table_privilege(to_regclass('schema_migrations'), 'SELECT')"
 
 log = structlog.stdlib.get_logger("migrate")
 
@@ -69,16 +76,27 @@ def read_migrations(folder: Path = MIGRATIONS) -> list[Migration]:
 
 
 async def migrate(
-    dsn: str, folder: Path = MIGRATIONS, *, password: Password | None = None
+    dsn: str,
+    folder: Path = MIGRATIONS,
+    *,
+    password: Password | None = None,
+    user: DatabaseUser | None = None,
 ) -> list[str]:
     """Apply what is missing, all of it or nothing; the names of what was applied.
 
+    `dsn` and `password` are the owner's. Where API and worker connect as another, `user`, that one
+    is there afterwards, with its rights and the password that its secret holds.
+
     A database that is newer than the files is left alone: an older image runs beside a newer one
     during a rollout and after a rollback. Raises `MigrationError` where an applied file changed,
-    or something of another program stands in the way.
+    something of another program stands in the way, or `user` cannot be let in.
     """
     migrations = read_migrations(folder)
-    connection: asyncpg.Connection = await asyncpg.connect(
+    # Every scale-out pays for this look, so it takes no lock; and as the user that the process will
+    # be, so that a start does not hang on the owner's password, which RDS may be changing just now.
+    if user and await _is_ready(user, migrations):
+        return []
+    connection = await connect(
         dsn,
         password=password,
         timeout=CONNECT_TIMEOUT_SECONDS,
@@ -89,12 +107,13 @@ async def migrate(
         },
     )
     try:
-        # Every scale-out pays for this look, so it takes no lock.
-        if not _missing(migrations, await _applied(connection)):
+        if user is None and not _missing(migrations, await _applied(connection)):
             return []
         async with connection.transaction():
             # Bound to the transaction: a killed migration leaves neither lock nor half a table.
             await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK_KEY)
+            if user:
+                await give_rights(connection, user)
             await _apply(
                 connection,
                 "the table schema_migrations",
@@ -112,7 +131,34 @@ async def migrate(
                     migration.name,
                     migration.checksum,
                 )
-        return [migration.name for migration in missing]
+            if user:
+                await connection.execute(
+                    "REVOKE INSERT, UPDATE, DELETE ON schema_migrations FROM "
+                    + await user.quoted_name(connection)
+                )
+                await set_password(connection, user)
+    except asyncpg.InsufficientPrivilegeError as error:
+        name = user.name if user else "none"
+        raise MigrationError(f"the database user {name}: {error}; {OWNER_WANTED}") from error
+    finally:
+        await connection.close(timeout=CONNECT_TIMEOUT_SECONDS)
+    if user and not await _is_ready(user, migrations):
+        raise MigrationError(
+            f"the database user {user.name} is there, and is not let in or does not find the "
+            "tables: look at pg_hba.conf, at its search_path, and whether it is a member of rds_iam"
+        )
+    return [migration.name for migration in missing]
+
+
+async def _is_ready(user: DatabaseUser, migrations: list[Migration]) -> bool:
+    """Is `user` let in, and does it find everything applied?"""
+    connection = await user.connect()
+    if connection is None:
+        return False
+    try:
+        if not await connection.fetchval(MAY_READ):
+            return False
+        return not _missing(migrations, await _applied(connection))
     finally:
         await connection.close(timeout=CONNECT_TIMEOUT_SECONDS)
 
@@ -146,6 +192,8 @@ async def _apply(connection: asyncpg.Connection, name: str, sql: str) -> None:
         raise MigrationError(
             f"{name}: {error}: it is another program's, or was made by hand; {ELSEWHERE}"
         ) from None
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise MigrationError(f"{name}: {error}; {OWNER_WANTED}") from error
     except asyncpg.PostgresError as error:
         raise MigrationError(f"{name}: {error}; nothing was changed") from error
 

@@ -3,7 +3,7 @@
 import ipaddress
 import re
 from typing import Annotated, Literal
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit, urlunsplit
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -140,6 +140,11 @@ class Settings(BaseSettings):
         return self.database_url.get_secret_value()
 
     @property
+    def owner_dsn(self) -> str | None:
+        """The same as its owner, whom `migrate` alone is told; None where there is one user."""
+        return None
+
+    @property
     def queue_url(self) -> str:
         """Where the queue is: `QUEUE_DSN` where given, else `DATABASE_URL`. Never log it."""
         return (self.queue_dsn or self.database_url).get_secret_value()
@@ -178,6 +183,45 @@ class ApiSettings(Settings):
         return value
 
 
+class MigrateSettings(Settings):
+    """What the migrations are told beyond the others: who owns the database.
+
+    Without it there is one user, that of `DATABASE_URL`.
+    """
+
+    database_owner_url: SecretStr | None = None
+    database_owner_password: SecretStr | None = None
+
+    @field_validator("database_owner_url")
+    @classmethod
+    def _is_another_user(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        given: SecretStr | None = info.data.get("database_url")
+        if value is None or given is None:
+            return value
+        value = cls._is_postgres(value)
+        owner, user = (urlsplit(each.get_secret_value()).username for each in (value, given))
+        if owner is None or user is None or owner == user:
+            raise ValueError(
+                "must name another user than DATABASE_URL, which has to name one too; "
+                "leave it out where there is one user for all"
+            )
+        return value
+
+    @property
+    def owner_dsn(self) -> str | None:
+        """With DATABASE_OWNER_PASSWORD, where that is given. Never log it."""
+        if self.database_owner_url is None:
+            return None
+        url = self.database_owner_url.get_secret_value()
+        if self.database_owner_password is None:
+            return url
+        password = quote(self.database_owner_password.get_secret_value(), safe="")
+        parts = urlsplit(url)
+        login, _, hosts = parts.netloc.rpartition("@")
+        netloc = f"{login.partition(':')[0]}:{password}@{hosts}"
+        return urlunsplit(parts._replace(netloc=netloc))
+
+
 def is_loopback(host: str) -> bool:
     """Whether a server that listens on `host` is out of reach of other machines.
 
@@ -196,7 +240,11 @@ def is_loopback(host: str) -> bool:
 
 def settings_of(process: contract.ProcessName) -> type[Settings]:
     """The settings that `process` reads."""
-    return ApiSettings if process is contract.ProcessName.API else Settings
+    of_their_own: dict[contract.ProcessName, type[Settings]] = {
+        contract.ProcessName.API: ApiSettings,
+        contract.ProcessName.MIGRATE: MigrateSettings,
+    }
+    return of_their_own.get(process, Settings)
 
 
 def _queue_address(given: SecretStr) -> SecretStr:

@@ -6,13 +6,14 @@ from service.contract import (
     API_PORT,
     HEARTBEAT_FILE,
     WORKER_INTERNET_PORTS,
+    DatabaseSecretField,
     EnvVar,
     ProcessName,
     UiSecretField,
 )
-from stacks.application_secrets import ApplicationSecrets
 from stacks.config import Stage
-from stacks.database import Database
+from stacks.data_stack import DataStack
+from stacks.database import OWNER, USER, Database
 
 
 def environment(
@@ -23,11 +24,11 @@ def environment(
         EnvVar.APP_NAME: stage.app_name,
         EnvVar.STAGE: stage.stage,
         EnvVar.LOG_FORMAT: "json",
-        EnvVar.DATABASE_URL: database.url,
-        EnvVar.DATABASE_SECRET_ARN: database.secret_arn,
+        EnvVar.DATABASE_URL: database.url(USER),
+        EnvVar.DATABASE_SECRET_ARN: database.user_secret.secret_arn,
     }
     if process is ProcessName.MIGRATE:
-        return found
+        return found | {EnvVar.DATABASE_OWNER_URL: database.url(OWNER)}
     sizes = {
         ProcessName.API: (stage.api_pool_size, stage.api_queue_pool_size),
         ProcessName.WORKER: (stage.worker_pool_size, stage.worker_queue_pool_size),
@@ -61,8 +62,16 @@ def environment(
     return found
 
 
-def secrets(process: ProcessName, given: ApplicationSecrets) -> dict[str, ecs.Secret]:
+def secrets(process: ProcessName, data: DataStack) -> dict[str, ecs.Secret]:
     """What ECS reads from Secrets Manager when it starts the container."""
+    if process is ProcessName.MIGRATE:
+        # Handed over, so that no role which the other containers share may read it. It would go
+        # stale in a process that stays; this one is gone after a second.
+        password = ecs.Secret.from_secrets_manager(
+            data.database.owner_secret, DatabaseSecretField.PASSWORD
+        )
+        return {EnvVar.DATABASE_OWNER_PASSWORD: password}
+    given = data.secrets
     if process is not ProcessName.API:
         return {}
     return {

@@ -37,7 +37,9 @@ class DataStack(StageStack):
 
         endpoint = self.database.cluster.cluster_endpoint.socket_address
         self.output(Output.DATABASE_ENDPOINT, endpoint, "The database's writer")
-        self.output(Output.DATABASE_SECRET, self.database.secret_arn, "Its user name and password")
+        owner, user = self.database.owner_secret, self.database.user_secret
+        self.output(Output.DATABASE_SECRET, owner.secret_arn, "Its owner's name and password")
+        self.output(Output.DATABASE_USER_SECRET, user.secret_arn, "The same of API and workers")
         self.output(Output.BUCKET, self.bucket.bucket_name, "The stage's bucket")
         self.output(Output.API_KEY_SECRET, self.secrets.api_key.secret_arn, "The API key")
         self.output(Output.UI_SECRET, self.secrets.ui.secret_arn, "Credentials of the job pages")

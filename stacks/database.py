@@ -1,21 +1,27 @@
 """Aurora PostgreSQL, Serverless v2."""
 
+import json
+
 from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_rds as rds
+from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
 from service import contract
+from service.contract import DatabaseSecretField
 from stacks.acknowledge import acknowledge
 from stacks.config import Stage
 from stacks.network import Network
-from stacks.stage_stack import log_group
+from stacks.stage_stack import log_group, removal_policy
 
 VERSION = rds.AuroraPostgresEngineVersion.VER_18_4
 PORT = 5433  # not the one that scanners try first
-USER = "moorage"
+OWNER = "moorage"
+USER = "moorage_app"
 DATABASE = "moorage"
+PASSWORD_CHARACTERS = 40
 
 PARAMETERS = {
     "rds.force_ssl": "1",
@@ -29,8 +35,10 @@ PARAMETERS = {
 class Database(Construct):
     """A cluster that nobody can reach before its security group is given a rule.
 
-    RDS makes the password, keeps it in Secrets Manager and changes it every seven days; whoever
-    connects asks for it each time. The cluster has a physical name, because its log group must
+    It has two users. RDS makes the owner's password, keeps it in Secrets Manager and changes it
+    every seven days; `migrate` alone is given it. API and worker have a user who reads and writes
+    rows and no more; `migrate` makes it, with the password of `user_secret`, which whoever connects
+    asks for each time. The cluster has a physical name, because its log group must
     exist, encrypted and with an end, before RDS writes to it. A change that would replace the
     cluster then fails instead of leaving the data behind.
     """
@@ -54,7 +62,7 @@ class Database(Construct):
             "Cluster",
             engine=engine,
             cluster_identifier=stage.names.database,
-            credentials=rds.Credentials.from_username(USER, encryption_key=key),
+            credentials=rds.Credentials.from_username(OWNER, encryption_key=key),
             manage_master_user_password=True,
             default_database_name=DATABASE,
             port=PORT,
@@ -78,6 +86,19 @@ class Database(Construct):
             monitoring_interval=Duration.seconds(60),
         )
         self.cluster.node.add_dependency(logs)
+        self.user_secret = secretsmanager.Secret(
+            self,
+            "User",
+            description=f"Database user of API and workers of {stage.names.prefix}",
+            encryption_key=key,
+            removal_policy=removal_policy(stage),
+            generate_secret_string=secretsmanager.SecretStringGenerator(
+                secret_string_template=json.dumps({DatabaseSecretField.USERNAME: USER}),
+                generate_string_key=DatabaseSecretField.PASSWORD,
+                password_length=PASSWORD_CHARACTERS,
+                exclude_punctuation=True,
+            ),
+        )
         self._acknowledge()
 
     def _acknowledge(self) -> None:
@@ -99,6 +120,13 @@ class Database(Construct):
             "that nobody uses would only be one more to watch.",
             "AwsSolutions-RDS6",
         )
+        acknowledge(
+            self.user_secret,
+            "`moor new-password` changes it, without a failed job; by itself that would take a "
+            "function in the VPC which holds the owner's password.",
+            "AwsSolutions-SMG4",
+            "NIST.800.53.R5-SecretsManagerRotationEnabled",
+        )
         if not self.stage.is_locked:
             acknowledge(
                 self.cluster,
@@ -119,17 +147,16 @@ class Database(Construct):
         )
 
     @property
-    def secret_arn(self) -> str:
-        """The secret with user name and password that RDS keeps."""
+    def owner_secret(self) -> secretsmanager.ISecret:
+        """The secret with the owner's name and password that RDS keeps."""
         assert self.cluster.secret is not None
-        return self.cluster.secret.secret_arn
+        return self.cluster.secret
 
-    @property
-    def url(self) -> str:
-        """The writer, without a password: the service asks for it at each connect."""
+    def url(self, user: str) -> str:
+        """The writer, without a password."""
         writer = self.cluster.cluster_endpoint.socket_address
         tls = f"verify-full&sslrootcert={contract.RDS_CA_FILE}"
         return (
-            f"postgresql://{USER}@{writer}/{DATABASE}"
+            f"postgresql://{user}@{writer}/{DATABASE}"
             f"?sslmode={tls if self.stage.database_tls else 'prefer'}"
         )

@@ -21,6 +21,7 @@ class Output(StrEnum):
     DEBUG_ROLE = "DebugRole"  # of stages without exec: what `moor debug worker` runs with
     DATABASE_ENDPOINT = "DatabaseEndpoint"
     DATABASE_SECRET = "DatabaseSecret"  # noqa: S105 - an output's key
+    DATABASE_USER_SECRET = "DatabaseUserSecret"  # noqa: S105 - an output's key
     BUCKET = "Bucket"
     API_KEY_SECRET = "ApiKeySecret"  # noqa: S105 - an output's key
     UI_SECRET = "UiSecret"  # noqa: S105 - an output's key

@@ -41,7 +41,8 @@ class OperatorPolicies(Construct):
             "service_stack": names.service_stack,
             "key": key.key_arn,
             "api_key_secret": data.secrets.api_key.secret_arn,
-            "database_secret": data.database.secret_arn,
+            "database_secret": data.database.owner_secret.secret_arn,
+            "user_secret": data.database.user_secret.secret_arn,
         }
         self._lists = {
             "{roles}": [role.role_arn for each in roles for role in each.roles],

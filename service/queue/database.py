@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
-from service.db import CONNECT_TIMEOUT_SECONDS, UNAVAILABLE, Password, create_pool
+from service.db import CONNECT_TIMEOUT_SECONDS, UNAVAILABLE, Password, connect, create_pool
 
 Connection = asyncpg.Connection | PoolConnectionProxy
 
@@ -84,7 +84,7 @@ class Database:
 
     async def own_connection(self, purpose: str) -> asyncpg.Connection:
         """A connection outside the pool, for one purpose: "listen" or "lease"."""
-        connection: asyncpg.Connection = await asyncpg.connect(
+        return await connect(
             self._dsn,
             timeout=CONNECT_TIMEOUT_SECONDS,
             command_timeout=CONNECT_TIMEOUT_SECONDS,
@@ -95,7 +95,6 @@ class Database:
             },
             password=self._password,
         )
-        return connection
 
     async def fetch(
         self, statement: str, *arguments: Any, connection: Connection | None = None

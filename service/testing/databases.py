@@ -9,6 +9,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
+from service.database_user import DatabaseUser
 from service.migrate import migrate
 
 
@@ -27,12 +28,14 @@ def server(folder: Path) -> Iterator[str]:
         started.cleanup()
 
 
-def migrated(address: str, name: str) -> None:
-    """Make the database `name`, with the newest tables."""
+def migrated(address: str, name: str, *, user: str = "") -> None:
+    """Make the database `name`, with the newest tables; and for `user`, where one is named, the
+    rights that API and worker have on a stage."""
 
     async def make() -> None:
         await execute(address, f"CREATE DATABASE {name}")
-        await migrate(with_database(address, name))
+        dsn = with_database(address, name)
+        await migrate(dsn, user=DatabaseUser(with_user(dsn, user)) if user else None)
 
     asyncio.run(make())
 
@@ -60,3 +63,9 @@ async def execute(address: str, statement: str) -> None:
 def with_database(address: str, name: str) -> str:
     """The address of another database of the same server."""
     return urlunsplit(urlsplit(address)._replace(path=f"/{name}"))
+
+
+def with_user(address: str, user: str) -> str:
+    """The same database as another user, whom the server asks for no password."""
+    parts = urlsplit(address)
+    return urlunsplit(parts._replace(netloc=f"{user}@{parts.netloc.rpartition('@')[2]}"))

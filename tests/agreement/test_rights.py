@@ -132,7 +132,8 @@ def differences(source: Source, templates: Templates) -> Iterator[str]:
         calls = called(source, process, templates)
         exec_ = SESSION if templates.stage.enable_exec else set()
         roles = {
-            f"{name}RolesTaskPolicy": calls | exec_,
+            f"{name}RolesTaskRolePolicy": calls | exec_,
+            f"{name}RolesTaskPolicy": calls | exec_,  # of releases before, for a rollback
             f"{name}RolesExecutionPolicy": asked_by_ecs(templates, process),
         }
         if process is ProcessName.WORKER and not templates.stage.enable_exec:
@@ -148,7 +149,7 @@ def test_roles_hold_what_is_called_and_nothing_else(source: Source, templates: T
 
 def test_no_role_has_rights_that_are_not_looked_at(templates: Templates) -> None:
     policies = [each.id for each in templates.all("AWS::IAM::ManagedPolicy")]
-    known = r"(Api|Worker)Roles(Task|Execution|Debug)Policy\w+|NetworkFlowLogsPolicy\w+"
+    known = r"(Api|Worker)Roles(TaskRole|Task|Execution|Debug)Policy\w+|NetworkFlowLogsPolicy\w+"
     assert [each for each in policies if not re.fullmatch(known, each)] == []
     inline = {key for key in identity(templates)["policies"] if key.count("/") == 2}
     # CDK's own functions; AWS's policies beside them let a function log and RDS be measured.
@@ -170,7 +171,7 @@ def test_each_prefix_of_the_bucket_is_granted_to_those_who_use_it(
 
 
 def templates_prefixes(templates: Templates, process: ProcessName) -> set[str]:
-    policy = templates.one("AWS::IAM::ManagedPolicy", f"{process.capitalize()}RolesTaskPolicy")
+    policy = templates.one("AWS::IAM::ManagedPolicy", f"{process.capitalize()}RolesTaskRolePolicy")
     return set(re.findall(r"'/(\w+/)\*'", str(policy.get("PolicyDocument"))))
 
 
@@ -233,7 +234,7 @@ PLANTED = [
         def route():
             boto3.client("dynamodb").put_item(TableName="t", Item={})
         """,
-        "ApiRolesTaskPolicy calls dynamodb:PutItem and may not",
+        "ApiRolesTaskRolePolicy calls dynamodb:PutItem and may not",
     ),
     (
         "service/domain/planted/jobs/tasks.py",
@@ -245,7 +246,7 @@ PLANTED = [
         async def planted(ctx):
             open_bucket("b", None)._client.delete_object(Key="k")
         """,
-        "WorkerRolesTaskPolicy calls s3:DeleteObject and may not",
+        "WorkerRolesTaskRolePolicy calls s3:DeleteObject and may not",
     ),
     (
         "service/domain/planted/jobs/scheduled.py",
@@ -254,7 +255,7 @@ PLANTED = [
         async def planted(ctx):
             await ctx["agent"].get("/task-protection/v1/state")
         """,
-        "WorkerRolesTaskPolicy calls ecs:GetTaskProtection and may not",
+        "WorkerRolesTaskRolePolicy calls ecs:GetTaskProtection and may not",
     ),
     (
         "service/migrate.py",
@@ -269,7 +270,7 @@ PLANTED = [
         async def migrate():
             Planted().look()
         """,
-        "ApiRolesTaskPolicy calls rds:DescribeDBClusters and may not",
+        "ApiRolesTaskRolePolicy calls rds:DescribeDBClusters and may not",
     ),
 ]
 
@@ -289,12 +290,12 @@ def test_a_call_of_a_service_without_an_endpoint_is_found(everything: Templates)
 @pytest.mark.parametrize(
     ("policy", "action"),
     [
-        ("ApiRolesTaskPolicy", "s3:AbortMultipartUpload"),
-        ("WorkerRolesTaskPolicy", "s3:DeleteObject"),
-        ("WorkerRolesTaskPolicy", "ecs:GetTaskProtection"),
+        ("ApiRolesTaskRolePolicy", "s3:AbortMultipartUpload"),
+        ("WorkerRolesTaskRolePolicy", "s3:DeleteObject"),
+        ("WorkerRolesTaskRolePolicy", "ecs:GetTaskProtection"),
         ("WorkerRolesDebugPolicy", "ses:SendRawEmail"),
         ("ApiRolesExecutionPolicy", "logs:CreateLogGroup"),
-        ("WorkerRolesExecutionPolicy", "secretsmanager:GetSecretValue"),
+        ("WorkerRolesExecutionPolicy", "ssm:GetParameters"),
     ],
 )
 def test_a_right_that_nothing_uses_is_found(source: Source, policy: str, action: str) -> None:
@@ -307,10 +308,10 @@ def test_a_right_that_nothing_uses_is_found(source: Source, policy: str, action:
 
 def test_a_key_that_may_be_used_for_anything_is_found(source: Source) -> None:
     templates = copy.deepcopy(of_stage("dev"))
-    policy = templates.one("AWS::IAM::ManagedPolicy", "WorkerRolesTaskPolicy")
+    policy = templates.one("AWS::IAM::ManagedPolicy", "WorkerRolesTaskRolePolicy")
     for statement in policy.get("PolicyDocument")["Statement"]:
         if statement["Sid"] == "DecryptSession":
             del statement["Condition"]
-    assert "WorkerRolesTaskPolicy may call kms:Decrypt for anything, and nothing does" in list(
+    assert "WorkerRolesTaskRolePolicy may call kms:Decrypt for anything, and nothing does" in list(
         differences(source, templates)
     )

@@ -41,6 +41,17 @@ async def work(ctx: Context, *, seconds: float = 0.0) -> str:
 
 
 @task(retry_delay=0)
+async def connect_anew(ctx: Context, *, seconds: float = 0.0) -> str:
+    """Ask the application's database something over a connection of its own."""
+    job = ctx["job"]
+    run = LEDGER.start(job.key, job.attempts)
+    await ctx.pool.expire_connections()
+    await ctx.pool.fetchval("SELECT pg_sleep($1)", seconds)
+    LEDGER.end(run)
+    return "connected"
+
+
+@task(retry_delay=0)
 def block(ctx: Context, *, seconds: float) -> str:
     """The same in a thread, which nothing can cancel."""
     job = ctx["job"]

@@ -12,6 +12,8 @@ from service.contract import ProcessName
 from stacks.naming import Output
 from tests.scripts.cloud import ACCOUNT, NAMES, REGION, client
 
+USER_SECRET, OWNER_SECRET = "database-secret", "owner-secret"
+
 
 @dataclass
 class Container:
@@ -39,8 +41,11 @@ def make_stage(*, has_exec: bool = True) -> None:
             "Outputs": {Output.WORKER_TASK_DEFINITION: {"Value": arn}},
         }
         client("cloudformation").create_stack(StackName=stack, TemplateBody=json.dumps(template))
-    secret = {"username": "moorage", "password": "s3cret"}
-    client("secretsmanager").create_secret(Name="database-secret", SecretString=json.dumps(secret))
+    for name, user, password in (
+        (USER_SECRET, "moorage_app", "s3cret"), (OWNER_SECRET, "moorage", "0wner"),
+    ):  # fmt: skip
+        secret = json.dumps({"username": user, "password": password})
+        client("secretsmanager").create_secret(Name=name, SecretString=secret)
     # else an ECS task stops a little more each time it is looked at
     state_manager.set_transition("ecs::task", {"progression": "manual", "times": 10**9})
     ecs = client("ecs")
@@ -70,8 +75,23 @@ def network() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def definition(process: ProcessName, *, is_read_only: bool = False) -> dict[str, Any]:
-    """As stacks/process.py makes it, where these commands look."""
+def address(user: str) -> str:
+    return (
+        f"postgresql://{user}@db.example.com:5433/moorage?sslmode=verify-full"
+        "&sslrootcert=/etc/ssl/rds-global-bundle.pem"
+    )
+
+
+def definition(
+    process: ProcessName, *, is_read_only: bool = False, has_one_user: bool = False
+) -> dict[str, Any]:
+    """As stacks/process.py makes it, where these commands look; with one user of the database as
+    it made it before."""
+    user, secret = ("moorage", OWNER_SECRET) if has_one_user else ("moorage_app", USER_SECRET)
+    owner = {
+        "environment": [{"name": "DATABASE_OWNER_URL", "value": address("moorage")}],
+        "secrets": [{"name": "DATABASE_OWNER_PASSWORD", "valueFrom": f"{OWNER_SECRET}:password::"}],
+    }
 
     def container(name: str, **more: Any) -> dict[str, Any]:
         return {
@@ -82,12 +102,8 @@ def definition(process: ProcessName, *, is_read_only: bool = False) -> dict[str,
             "memory": 256,
             "readonlyRootFilesystem": is_read_only,
             "environment": [
-                {
-                    "name": "DATABASE_URL",
-                    "value": "postgresql://moorage@db.example.com:5433/moorage?sslmode=verify-full"
-                    "&sslrootcert=/etc/ssl/rds-global-bundle.pem",
-                },
-                {"name": "DATABASE_SECRET_ARN", "value": "database-secret"},
+                {"name": "DATABASE_URL", "value": address(user)},
+                {"name": "DATABASE_SECRET_ARN", "value": secret},
             ],
             "logConfiguration": {
                 "logDriver": "awslogs",
@@ -110,7 +126,7 @@ def definition(process: ProcessName, *, is_read_only: bool = False) -> dict[str,
         "executionRoleArn": "arn:aws:iam::123456789012:role/execution",
         "volumes": [{"name": "writable"}],
         "containerDefinitions": [
-            container("migrate", essential=False),
+            container("migrate", essential=False, **({} if has_one_user else owner)),
             container(
                 process,
                 essential=True,

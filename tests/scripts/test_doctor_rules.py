@@ -31,21 +31,28 @@ from stacks.config import read_stage
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 KEY = "arn:aws:kms:us-east-1:123456789012:key/one"
 MASTER = "arn:aws:secretsmanager:us-east-1:123456789012:secret:rds-abc"
+USER = "arn:aws:secretsmanager:us-east-1:123456789012:secret:DatabaseUser-abc"
 SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:ui-abc"
 IMAGE = "registry/app:" + "0" * 64
 DATABASE_URL = "postgresql://app@db.cluster-x.rds/app?sslmode=verify-full&sslrootcert=/etc/x.pem"
 
 
+HANDED_OVER = {
+    "api": {"UI_PASSWORD": f"{SECRET}:password::"},
+    "migrate": {"DATABASE_OWNER_PASSWORD": f"{MASTER}:password::"},
+}
+
+
 def _container(name: str, **given: Any) -> Container:
     environment = {
-        "DATABASE_URL": DATABASE_URL, "DATABASE_SECRET_ARN": MASTER,
+        "DATABASE_URL": DATABASE_URL, "DATABASE_SECRET_ARN": USER,
         "DATABASE_POOL_SIZE": "10", "QUEUE_POOL_SIZE": "4", "DRAIN_SECONDS": "100",
     }  # fmt: skip
     base = Container(
         name=name, command=(name,), image=IMAGE, environment=environment,
         depends_on={} if name == "migrate" else {"migrate": "SUCCESS"},
         health_check=("CMD", "python") if name == "worker" else (),
-        secrets={"UI_PASSWORD": f"{SECRET}:password::"} if name == "api" else {},
+        secrets=HANDED_OVER.get(name, {}),
         stop_timeout=120, has_init=True, log_driver="awslogs",
         log_options={"mode": "blocking", "awslogs-group": f"/ecs/{name}"},
     )  # fmt: skip
@@ -53,7 +60,7 @@ def _container(name: str, **given: Any) -> Container:
 
 
 def _service(process: str) -> Service:
-    secrets = (SECRET,) if process == "api" else ()
+    secrets = (MASTER, SECRET) if process == "api" else (MASTER,)
     return Service(
         name=f"{process}-service",
         process=process,
@@ -65,7 +72,7 @@ def _service(process: str) -> Service:
                 name="task",
                 statements=(
                     Statement(actions=CHANNELS, resources=("*",)),
-                    Statement(actions=("secretsmanager:GetSecretValue",), resources=(MASTER,)),
+                    Statement(actions=("secretsmanager:GetSecretValue",), resources=(USER,)),
                     Statement(actions=("kms:Decrypt",), resources=(KEY,)),
                 ),
             ),
@@ -229,6 +236,9 @@ SICK: list[tuple[str, Change, str]] = [
     ("role-too-wide", of_role("api", "task_role", Statement(
      actions=("s3:GetObject",), resources=("*",))), "may s3:GetObject on everything"),
     ("database-password-unreadable", of_role("worker", "task_role"), "may not ask for"),
+    ("database-owner", of_environment("worker", DATABASE_SECRET_ARN=MASTER), "connects as the d"),
+    ("database-owner", of_role("api", "task_role", Statement(
+     actions=("secretsmanager:GetSecretValue",), resources=(USER, MASTER))), "may read the passw"),
     ("database-unencrypted", of_part("database", is_encrypted=False), "not encrypted"),
     ("database-unprotected", whole(stage=read_stage("prod")), "may be deleted"),
     ("database-backup-short", of_part("database", backup_days=1), "kept for 1 day"),

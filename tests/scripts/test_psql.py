@@ -21,13 +21,15 @@ from stacks.config import read_stage
 from tests.conftest import ROOT
 from tests.ports import free_port
 from tests.scripts.conftest import MOOR, wait_until
-from tests.scripts.stage import definition
+from tests.scripts.stage import OWNER_SECRET, USER_SECRET, definition
 from tests.scripts.test_session_task import TASK
 
 pytest_plugins = ["tests.scripts.conftest_served"]
 
 SECONDS = 60
-DATABASE = Database("db.example.com", 5433, "moorage", "moorage", "verify-full", "database-secret")
+HOST, NAME = ("db.example.com", 5433), ("moorage", "verify-full")
+DATABASE = Database(*HOST, "moorage_app", *NAME, USER_SECRET)
+OWNER = Database(*HOST, "moorage", *NAME, OWNER_SECRET)
 PLUGIN = """
 import json, socket, sys
 session, region, operation, profile, request, endpoint = sys.argv[1:]
@@ -71,7 +73,21 @@ def environ(tmp_path: Path, served: dict[str, str]) -> dict[str, str]:
 
 
 def test_address_is_what_the_containers_are_told() -> None:
-    assert read_database(definition(ProcessName.WORKER)) == DATABASE
+    for process in (ProcessName.WORKER, ProcessName.API):
+        assert read_database(definition(process)) == DATABASE
+        assert read_database(definition(process), as_owner=True) == OWNER
+
+
+def test_a_stage_with_one_user_has_an_owner_alone() -> None:
+    before = definition(ProcessName.WORKER, has_one_user=True)
+    assert read_database(before) == read_database(before, as_owner=True) == OWNER
+
+
+def test_the_owners_secret_is_found_by_its_arn() -> None:
+    found = definition(ProcessName.WORKER)
+    arn = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:rds!cluster-1-abc"
+    found["containerDefinitions"][0]["secrets"][0]["valueFrom"] = f"{arn}:password::"
+    assert read_database(found, as_owner=True).secret_arn == arn
 
 
 def test_certificate_is_held_against_the_databases_own_name_through_the_tunnel() -> None:
@@ -96,20 +112,24 @@ def test_tunnel_needs_a_task_with_exec() -> None:
     assert "enable_exec = true" in caught.value.hint
 
 
+@pytest.mark.parametrize(
+    ("options", "user", "password"),
+    [([], "moorage_app", "s3cret"), (["--owner"], "moorage", "0wner")],
+)
 def test_psql_gets_the_password_by_its_environment_and_its_exit_code_is_passed_on(
-    environ: dict[str, str],
+    environ: dict[str, str], options: list[str], user: str, password: str
 ) -> None:
     result = subprocess.run(
-        [*MOOR, "psql", "--stage", "dev", "--", "-c", "SELECT 1"],
+        [*MOOR, "psql", *options, "--stage", "dev", "--", "-c", "SELECT 1"],
         cwd=ROOT, env=environ, capture_output=True, text=True, check=False, timeout=SECONDS,
     )  # fmt: skip
     assert result.returncode == 3, result.stderr
     got = json.loads(result.stdout)
     assert got["arguments"] == ["-c", "SELECT 1"]
-    assert got["told"]["PGPASSWORD"] == "s3cret"
+    assert (got["told"]["PGUSER"], got["told"]["PGPASSWORD"]) == (user, password)
     assert got["told"]["PGHOST"] == "db.example.com"
     assert "PGSERVICE" not in got["told"]
-    assert "s3cret" not in result.stderr
+    assert password not in result.stderr
 
 
 def is_open(port: int) -> bool:
@@ -128,7 +148,7 @@ def test_tunnel_stays_until_it_is_told_to_end(
     ) as child:  # fmt: skip
         assert child.stdout is not None
         line = child.stdout.readline().strip()
-        assert line == f"postgresql://moorage@127.0.0.1:{port}/moorage?sslmode=require"
+        assert line == f"postgresql://moorage_app@127.0.0.1:{port}/moorage?sslmode=require"
         assert is_open(port)
         child.send_signal(number)
         assert child.wait(SECONDS) == 128 + number

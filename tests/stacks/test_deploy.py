@@ -161,7 +161,7 @@ def test_both_ecs_services_run_what_was_synthesized(cloud: Cloud, outputs: dict[
         told = {each["name"]: each["value"] for each in main["environment"]}
         assert told[EnvVar.STAGE] == "local"
         assert outputs[Output.DATABASE_ENDPOINT] in told[EnvVar.DATABASE_URL]
-        assert told[EnvVar.DATABASE_SECRET_ARN] == outputs[Output.DATABASE_SECRET]
+        assert told[EnvVar.DATABASE_SECRET_ARN] == outputs[Output.DATABASE_USER_SECRET]
         assert told[EnvVar.BUCKET] == outputs[Output.BUCKET]
     (target,) = cloud.service(ProcessName.API)["loadBalancers"]
     groups = cloud.client("elbv2").describe_target_groups()["TargetGroups"]
@@ -178,8 +178,12 @@ def test_credentials_are_where_the_containers_look(cloud: Cloud, outputs: dict[s
     pages = json.loads(secret(outputs[Output.UI_SECRET]))
     assert pages[UiSecretField.USERNAME] == "operator"
     assert len(pages[UiSecretField.PASSWORD]) == 40
-    database = json.loads(secret(outputs[Output.DATABASE_SECRET]))
-    assert database["password"]
+    owner, user = (
+        json.loads(secret(outputs[output]))
+        for output in (Output.DATABASE_SECRET, Output.DATABASE_USER_SECRET)
+    )
+    assert owner["username"] != user["username"] == "moorage_app"
+    assert owner["password"] != user["password"]
 
 
 def test_database_bucket_and_logs_are_as_synthesized(cloud: Cloud, outputs: dict[str, str]) -> None:

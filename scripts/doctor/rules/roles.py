@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from scripts.doctor.model import System, containers, execution_role, services, task_role
 from scripts.doctor.permissions import allows, secret_name
 from scripts.doctor.rule import ECS, Rule, Severity, rule
-from service.contract import EnvVar
+from service.contract import EnvVar, ProcessName
 
 READ_SECRET = "secretsmanager:GetSecretValue"  # noqa: S105 - an action's name
 # Actions that know no resource, so that "*" is all there is.
@@ -61,6 +61,8 @@ def password_in_environment(system: System) -> Iterator[str]:
         for name, value in container.environment.items():
             if PASSWORD_IN_URL.search(value) or (value and PASSWORD_NAME.search(name)):
                 yield f"{service.name}: {container.name} has a password in {name}, for all to read"
+        if container.name == ProcessName.MIGRATE:
+            continue  # it is the owner, and gone before a password rotates
         for name, value_from in container.secrets.items():
             if master and secret_name(value_from) == master:
                 yield (
@@ -97,7 +99,21 @@ def database_password_unreadable(system: System) -> Iterator[str]:
             yield f"{service.name}: its task role may not ask for the database's password"
 
 
+@rule(
+    "database-owner", Severity.WARNING,
+    "Deploy: `migrate` makes a user for API and worker who can make, change and drop no table.",
+    "docs/security.md#who-connects-to-the-database",
+)  # fmt: skip
+def database_owner(system: System) -> Iterator[str]:
+    master = system.database.master_secret if system.database else ""
+    for service in services(system) if master else ():
+        if service.definition.main.environment.get(EnvVar.DATABASE_SECRET_ARN) == master:
+            yield f"{service.name}: connects as the database's owner"
+        elif allows(task_role(system, service), READ_SECRET, master):
+            yield f"{service.name}: its task role may read the password of the database's owner"
+
+
 ROLES: tuple[Rule[System], ...] = (
     secret_unreadable, secret_for_nobody, password_in_environment, role_too_wide,
-    database_password_unreadable,
+    database_password_unreadable, database_owner,
 )  # fmt: skip

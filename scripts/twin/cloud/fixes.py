@@ -12,6 +12,7 @@ from moto.elbv2.models import FakeLoadBalancer, FakeTargetGroup
 from moto.iam.access_control import PermissionResult
 from moto.iam.models import ManagedPolicy
 from moto.s3.models import FakeBucket
+from moto.secretsmanager.models import SecretsManagerBackend
 
 log = logging.getLogger("twin.cloud")
 
@@ -29,6 +30,7 @@ def apply() -> None:
     _policies_leave_their_roles()
     _network_interfaces_have_names()
     _failures_have_their_reason()
+    _the_current_version_of_a_secret_is_given()
 
 
 def balancers_are_at(address: str) -> None:
@@ -202,3 +204,21 @@ def _fail(stack: Stack, event: str, status: str, error: Exception) -> None:
     stack._add_stack_event(event, resource_status_reason=reason)
     stack._add_stack_event(status)
     stack.status = status
+
+
+def _the_current_version_of_a_secret_is_given() -> None:
+    """To whoever names none, moto gives the last one that was put as the current one, after its
+    label has moved, too."""
+    update = SecretsManagerBackend.update_secret_version_stage
+
+    def with_default(
+        self: SecretsManagerBackend, secret_id: str, version_stage: str, *given: Any, **named: Any
+    ) -> Any:
+        answer = update(self, secret_id, version_stage, *given, **named)
+        secret: Any = self.secrets[secret_id]
+        for version, found in secret.versions.items():
+            if "AWSCURRENT" in found["version_stages"]:
+                secret.set_default_version_id(version)
+        return answer
+
+    SecretsManagerBackend.update_secret_version_stage = with_default  # type: ignore[method-assign]

@@ -49,6 +49,16 @@ ROWS = (
         stock="asks for it once, when it starts (FACTS 1, row 22)",
     ),
     Row(
+        id="F37b",
+        promise="the passwords of the database's owner and of API and worker rotate, and no job "
+        "loses an attempt",
+        done="a new one of both in each of 6 turns, in the secret before Postgres has it; each job "
+        "opens a connection, and the queue's own are ended three times a turn",
+        scenario=passwords.both_passwords_rotate,
+        at_most={"goes_on_s": 10, "failed_jobs": 0, "attempts_lost": 0, "crashed": 0},
+        stock="asks for it once, when it starts",
+    ),
+    Row(
         id="F38",
         promise="no server that cannot prove who it is gets a word, let alone a password",
         done="plain text, wrong authority, wrong host, expired certificate, TLS 1.1",

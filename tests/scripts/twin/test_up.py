@@ -21,6 +21,7 @@ import psutil
 import pytest
 
 from scripts.aws import Aws
+from scripts.database import ask_password, find_database
 from scripts.target import find_target
 from scripts.twin.launch import end
 from scripts.twin.settings import Twin
@@ -174,6 +175,29 @@ def test_the_database_of_the_template_is_the_embedded_postgres(up: Stage) -> Non
     assert asyncio.run(whoami(secret["password"])) == secret["username"]
     with pytest.raises(asyncpg.InvalidPasswordError):
         asyncio.run(whoami("another"))
+
+
+def test_api_and_worker_connect_as_a_user_who_owns_nothing(up: Stage) -> None:
+    def sql(statement: str, *, as_owner: bool) -> Any:
+        database = find_database(up.aws, as_owner=as_owner)
+
+        async def ask() -> Any:
+            connection: asyncpg.Connection = await asyncpg.connect(
+                host=database.host, port=database.port, user=database.user,
+                database=database.name, password=ask_password(up.aws, database),
+            )  # fmt: skip
+            try:
+                return [row[0] for row in await connection.fetch(statement)]
+            finally:
+                await connection.close()
+
+        return asyncio.run(ask())
+
+    users = "SELECT DISTINCT usename FROM pg_stat_activity WHERE application_name ~ '^moorage'"
+    assert sql(users, as_owner=True) == ["moorage_app"]
+    owners = "SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'public'"
+    assert sql(owners, as_owner=True) == ["moorage"]
+    assert sql("SELECT current_user", as_owner=False) == ["moorage_app"]
 
 
 def test_the_image_of_the_ecs_tasks_is_in_the_registry_and_among_the_folders(up: Stage) -> None:

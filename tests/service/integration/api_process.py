@@ -11,6 +11,7 @@ import asyncpg
 import httpx
 import pytest
 
+from service.testing.databases import with_user
 from tests.conftest import Processes
 from tests.ports import free_port
 
@@ -46,10 +47,10 @@ class Api:
         return log
 
     def sql(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
-        """The rows of a statement on the API's database."""
+        """The rows of a statement on the API's database, as its owner."""
 
         async def run() -> list[asyncpg.Record]:
-            connection = await asyncpg.connect(self.processes.dsn)
+            connection = await asyncpg.connect(with_user(self.processes.dsn, "postgres"))
             try:
                 return await connection.fetch(statement, *arguments)
             finally:

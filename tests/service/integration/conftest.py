@@ -1,7 +1,10 @@
 """A queue of this test's database, and the ledger its jobs write."""
 
-from collections.abc import AsyncIterator
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -10,11 +13,16 @@ import pytest
 from saq import Job
 from saq.queue.postgres import PostgresQueue as StockQueue
 
-import tests.service.tasks
+import tests.service.tasks  # noqa: F401 - registers
+from scripts.twin.postgres import Postgres
 from service.queue.job import LeasedJob
 from service.queue.postgres import PostgresQueue
 from service.queue.registry import Registry, discover
+from service.testing.databases import execute
 from tests.conftest import Processes, until
+from tests.service.integration.aurora import OWNER_PASSWORD, Aurora
+
+_numbers = itertools.count()
 
 
 @pytest.fixture(scope="session")
@@ -24,11 +32,10 @@ def registry() -> Registry:
 
 
 @pytest.fixture
-async def queue(database: str, registry: Registry) -> AsyncIterator[PostgresQueue]:
+async def queue(application_dsn: str, registry: Registry) -> AsyncIterator[PostgresQueue]:
     """A connected queue, as an API process has it."""
-    queue = PostgresQueue(database, registry, poll_seconds=1)
+    queue = PostgresQueue(application_dsn, registry, poll_seconds=1)
     await queue.connect()
-    await queue.pool.execute(tests.service.tasks.LEDGER)
     yield queue
     await queue.disconnect()
 
@@ -42,9 +49,9 @@ async def db(database: str) -> AsyncIterator[asyncpg.Connection]:
 
 
 @pytest.fixture
-async def other(database: str, registry: Registry) -> AsyncIterator[PostgresQueue]:
+async def other(application_dsn: str, registry: Registry) -> AsyncIterator[PostgresQueue]:
     """The same queue as another process has it."""
-    queue = PostgresQueue(database, registry, poll_seconds=0.2)
+    queue = PostgresQueue(application_dsn, registry, poll_seconds=0.2)
     await queue.connect()
     yield queue
     await queue.disconnect()
@@ -161,3 +168,23 @@ async def worker(processes: Processes, ledger: Ledger) -> Any:
     child = processes.start("worker")
     await ledger.until_event("worker start")
     return child
+
+
+@pytest.fixture(scope="session")
+def aurora_server(scratch: Path) -> Iterator[Postgres]:
+    """Started once for all who need one."""
+    server = Postgres(scratch / "aurora")
+    server.start()
+    asyncio.run(execute(server.url, "ALTER SYSTEM SET fsync = off"))
+    asyncio.run(execute(server.url, "SELECT pg_reload_conf()"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def aurora(aurora_server: Postgres) -> Aurora:
+    """A database without tables, of this test alone."""
+    number = next(_numbers)
+    made = Aurora(aurora_server, f"stage_{number}", "moorage", f"moorage_app_{number}")
+    made.server.let_in(made.owner, OWNER_PASSWORD, made.database)
+    return made

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from service.testing.databases import copy_of
-from tests.conftest import Processes
+from service.testing.databases import copy_of, with_user
+from tests.conftest import APPLICATION, Processes
 from tests.service.integration.api_process import API_KEY, UI_LOGIN, Api, start_api
 
 
@@ -19,7 +19,7 @@ def _shared(
     with asyncio.Runner() as runner:
         database = copy_of(postgres, template)
         dsn = runner.run(database.__aenter__())
-        processes = Processes(dsn, tmp_path_factory.mktemp("api"))
+        processes = Processes(with_user(dsn, APPLICATION), tmp_path_factory.mktemp("api"))
         yield processes
         processes.stop_all()
         runner.run(database.__aexit__(None, None, None))

@@ -1,5 +1,6 @@
 """How long ended jobs, their history and what workers say of themselves are kept."""
 
+import asyncpg
 import pytest
 from saq import Job, Status
 
@@ -80,9 +81,9 @@ async def test_job_that_waits_again_or_runs_is_not_pruned(queue: PostgresQueue) 
 
 
 async def test_backlog_of_expired_jobs_is_deleted_in_small_statements(
-    queue: PostgresQueue,
+    queue: PostgresQueue, db: asyncpg.Connection
 ) -> None:
-    await queue.pool.execute(
+    await db.execute(
         """
         CREATE TABLE deletions (rows BIGINT);
         CREATE FUNCTION count_deletion() RETURNS TRIGGER LANGUAGE plpgsql AS $$

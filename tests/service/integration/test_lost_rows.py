@@ -1,5 +1,6 @@
 """Jobs whose rows somebody took away: their history ends, and nothing waits for them."""
 
+import asyncpg
 import httpx
 import pytest
 from saq import Status
@@ -19,7 +20,7 @@ PAST_THE_TRIGGERS = (
 
 @pytest.mark.parametrize("statement", ["TRUNCATE saq_jobs", "DELETE FROM saq_jobs"])
 async def test_history_is_closed_however_the_rows_are_deleted(
-    queue: PostgresQueue, ledger: Ledger, statement: str
+    queue: PostgresQueue, ledger: Ledger, db: asyncpg.Connection, statement: str
 ) -> None:
     jobs = {"complete": await put(queue)}
     await queue.finish(await claim(queue), Status.COMPLETE)
@@ -28,7 +29,7 @@ async def test_history_is_closed_however_the_rows_are_deleted(
     jobs["queued"] = await put(queue)
     jobs["scheduled"] = await put(queue, scheduled=9_999_999_999)
 
-    await queue.pool.execute(statement)
+    await db.execute(statement)
 
     for was, job in jobs.items():
         record = await ledger.tracked(job.key)
@@ -41,14 +42,14 @@ async def test_history_is_closed_however_the_rows_are_deleted(
 
 @pytest.mark.parametrize("statement", ["TRUNCATE saq_jobs", PAST_THE_TRIGGERS])
 async def test_a_unique_schedule_runs_again_after_its_jobs_row_is_gone(
-    queue: PostgresQueue, statement: str
+    queue: PostgresQueue, db: asyncpg.Connection, statement: str
 ) -> None:
     await create(queue, unique=True)
     await queue.schedule()
     await make_due(queue)
     assert len(await fire(queue)) == 1
     await claim(queue)
-    await queue.pool.execute(statement)
+    await db.execute(statement)
     await queue.pool.execute("UPDATE background_jobs SET created_at = now() - interval '1 hour'")
 
     await queue.prune()

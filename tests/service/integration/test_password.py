@@ -2,8 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from urllib.parse import quote, urlsplit
+import time
+from collections.abc import AsyncIterator, Iterable
 
 import asyncpg
 import boto3
@@ -13,22 +13,36 @@ from pydantic import SecretStr
 
 from service import aws
 from service.aws import DatabasePassword, database_password, queue_password
-from service.db import UNAVAILABLE, create_pool
+from service.database_user import DatabaseUser
+from service.db import UNAVAILABLE, connect, create_pool
+from service.migrate import migrate
+from service.queue.postgres import PostgresQueue
+from service.queue.registry import Registry
 from service.settings import Settings
+from tests.service.integration.aurora import Aurora
 
 REGION = "eu-central-1"
 
 
 class Vault:
-    """A secret as RDS keeps one."""
+    """A secret as Secrets Manager keeps one."""
 
     def __init__(self) -> None:
         self.client = boto3.client("secretsmanager", region_name=REGION)
         self.arn = self.client.create_secret(Name="database", SecretString="{}")["ARN"]
 
-    def put(self, password: str) -> None:
+    def put(self, password: str, *labels: str) -> str:
         text = json.dumps({"username": "app", "password": password})
-        self.client.put_secret_value(SecretId=self.arn, SecretString=text)
+        made = self.client.put_secret_value(
+            SecretId=self.arn, SecretString=text, VersionStages=list(labels or ["AWSCURRENT"])
+        )
+        return made["VersionId"]
+
+    def move(self, label: str, to: str | None, away_from: str) -> None:
+        given = {"MoveToVersionId": to} if to else {}
+        self.client.update_secret_version_stage(
+            SecretId=self.arn, VersionStage=label, RemoveFromVersionId=away_from, **given
+        )
 
     def lose(self) -> None:
         self.client.delete_secret(SecretId=self.arn, ForceDeleteWithoutRecovery=True)
@@ -50,32 +64,93 @@ def no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("no_memory")
 async def test_a_changed_password_is_used_by_the_next_connection(
-    vault: Vault, database: str
+    vault: Vault, aurora: Aurora
 ) -> None:
-    owner = await asyncpg.connect(database)
-    role = f"rotating_{owner.get_server_pid()}"
-    await owner.execute(f"CREATE ROLE {role} LOGIN")
-    told = []
-
-    async def password() -> str:
-        told.append(await ask())
-        return told[-1]
-
-    ask = DatabasePassword(vault.arn, REGION)
-    parts = urlsplit(database)
-    dsn = database.replace(parts.netloc, f"{quote(role)}@", 1)
-    pool = await create_pool(dsn, name="test", max_size=2, password=password)
-    try:
-        vault.put("first")
-        assert await pool.fetchval("SELECT current_user") == role
-        vault.put("second")
+    user, password = aurora.dsn(aurora.user, ""), DatabasePassword(vault.arn, REGION)
+    pool = await create_pool(user, name="test", max_size=2, password=password)
+    for word in ("first", "second"):
+        vault.put(word)
+        await migrate(aurora.owner_dsn, user=DatabaseUser(user, password.newest))
         await pool.expire_connections()
-        assert await pool.fetchval("SELECT current_user") == role
-    finally:
-        await pool.close()
-        await owner.execute(f"DROP ROLE {role}")
-        await owner.close()
-    assert told == ["first", "second"]
+        assert await pool.fetchval("SELECT current_user") == aurora.user
+        assert password._known == word
+    await pool.close()
+
+
+def labels(*found: str) -> Iterable[tuple[str, ...]]:
+    """What a secret may hold while Postgres has "right": (current, pending, previous)."""
+    return [tuple(each.split()) for each in found]
+
+
+@pytest.mark.parametrize(
+    ("current", "pending", "previous"),
+    labels("right - -", "new - right", "old right -", "old right older", "new newer right"),
+)
+async def test_whichever_version_postgres_has_lets_in(
+    vault: Vault, aurora: Aurora, current: str, pending: str, previous: str
+) -> None:
+    await migrate(aurora.owner_dsn, user=aurora.database_user("right"))
+    vault.put(previous)
+    vault.put(current)  # the one before gets the label AWSPREVIOUS
+    if pending != "-":
+        vault.put(pending, "AWSPENDING")
+    password, user = DatabasePassword(vault.arn, REGION), aurora.dsn(aurora.user, "")
+    for _ in range(2):  # found, and remembered
+        connection = await connect(user, password=password)
+        await connection.close()
+    assert await password() == "right"
+
+
+async def test_a_password_that_no_version_has_is_refused_as_a_database_that_is_away(
+    vault: Vault, aurora: Aurora
+) -> None:
+    await migrate(aurora.owner_dsn, user=aurora.database_user("right"))
+    vault.put("wrong")
+    with pytest.raises(asyncpg.InvalidPasswordError) as refused:
+        await connect(aurora.dsn(aurora.user, ""), password=DatabasePassword(vault.arn, REGION))
+    assert isinstance(refused.value, UNAVAILABLE)
+
+
+@pytest.mark.usefixtures("no_memory")
+async def test_both_passwords_rotate_under_load_without_one_refused_connection(
+    vault: Vault, aurora: Aurora, registry: Registry
+) -> None:
+    """Each enqueue opens a connection, while `moor new-password` and RDS do their steps."""
+    user = aurora.dsn(aurora.user, "")
+    current = vault.put("word-0")
+    owner, newest = aurora.owner_dsn, DatabasePassword(vault.arn, REGION).newest
+    await migrate(owner, user=DatabaseUser(user, newest))
+    queue = PostgresQueue(user, registry, password=DatabasePassword(vault.arn, REGION))
+    await queue.connect()
+    done, is_over, slowest = 0, asyncio.Event(), 0.0
+
+    async def load() -> None:
+        nonlocal done, slowest
+        while not is_over.is_set():
+            started = time.monotonic()
+            await queue.pool.expire_connections()
+            assert await queue.enqueue("sleep", seconds=0)
+            done, slowest = done + 1, max(slowest, time.monotonic() - started)
+
+    loads = [asyncio.create_task(load()) for _ in range(3)]
+    for number in range(1, 4):
+        await aurora.as_superuser(f"ALTER ROLE {aurora.owner} PASSWORD 'owner-{number}'")
+        owner = aurora.dsn(aurora.owner, f"owner-{number}")
+        made = vault.put(f"word-{number}", "AWSPENDING")
+        before = done
+        await asyncio.sleep(0.2)
+        await migrate(owner, user=DatabaseUser(user, newest))
+        await asyncio.sleep(0.2)
+        vault.move("AWSCURRENT", made, current)
+        vault.move("AWSPENDING", None, made)
+        await asyncio.sleep(0.2)
+        assert done > before
+        current = made
+    is_over.set()
+    await asyncio.gather(*loads)
+    assert (await queue.stats()).queued == done
+    await queue.disconnect()
+    assert slowest < 5
 
 
 async def test_connections_that_open_together_ask_once(vault: Vault) -> None:

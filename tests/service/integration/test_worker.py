@@ -18,7 +18,6 @@ from service.queue.registry import Registry
 from tests.conftest import ROOT, OwnServer, Processes, exit_status, until
 from tests.ports import free_port
 from tests.service.integration.conftest import Ledger
-from tests.service.tasks import LEDGER
 
 Worker = subprocess.Popen[bytes]
 
@@ -289,7 +288,6 @@ async def test_outcome_is_written_when_the_database_returns_not_run_again(
     try:
         running.start("worker")
         ledger = Ledger(queue.pool)
-        await queue.pool.execute(LEDGER)
         await ledger.until_event("worker start")
         job = await queue.enqueue("sleep_in_thread", seconds=2, path=str(tmp_path / "ledger"))
         assert job is not None

@@ -3,7 +3,8 @@
 import json
 from typing import Any
 
-from service.contract import UiSecretField
+from service.contract import DatabaseSecretField, UiSecretField
+from stacks.database import OWNER, USER
 from tests.stacks.templates import Resource, Templates
 
 CLUSTER, INSTANCE = "AWS::RDS::DBCluster", "AWS::RDS::DBInstance"
@@ -75,8 +76,9 @@ def data_outlives_a_protected_stage(templates: Templates) -> None:
 
 
 def rds_keeps_the_password(templates: Templates) -> None:
-    """SecretsManager.1: RDS makes and rotates it; nobody writes it down."""
+    """SecretsManager.1: the owner's, which RDS makes and rotates; nobody writes it down."""
     cluster = templates.one(CLUSTER)
+    assert cluster.get("MasterUsername") == OWNER != USER
     assert cluster.get("ManageMasterUserPassword") is True
     assert cluster.get("MasterUserPassword") is None
 
@@ -206,6 +208,9 @@ def application_secrets_are_strong_and_encrypted(templates: Templates) -> None:
     pages = templates.one(SECRET, "SecretsUi").get("GenerateSecretString")
     assert pages["GenerateStringKey"] == UiSecretField.PASSWORD
     assert json.loads(pages["SecretStringTemplate"]) == {UiSecretField.USERNAME: "operator"}
+    user = templates.one(SECRET, "DatabaseUser").get("GenerateSecretString")
+    assert user["GenerateStringKey"] == DatabaseSecretField.PASSWORD
+    assert json.loads(user["SecretStringTemplate"]) == {DatabaseSecretField.USERNAME: USER}
 
 
 def keys_rotate(templates: Templates) -> None:

@@ -3,9 +3,11 @@
 from typing import Any
 
 from service import contract
-from service.contract import EnvVar, ProcessName, UiSecretField
+from service.contract import DatabaseSecretField, EnvVar, ProcessName, UiSecretField
+from stacks.database import OWNER, USER
 from tests.stacks.templates import Resource, Templates
 
+OWNER_SECRET, USER_SECRET = "MasterUserSecret", "DatabaseUser"
 TASK, SERVICE, CLUSTER = "AWS::ECS::TaskDefinition", "AWS::ECS::Service", "AWS::ECS::Cluster"
 EXEC_LOG = "ExecLog"
 
@@ -101,17 +103,20 @@ def roles_of_ecs_tasks_are_apart(templates: Templates) -> None:
 
 
 def only_secrets_carry_credentials(templates: Templates) -> None:
-    """ECS.8 and beyond: credentials come from Secrets Manager, and only the API gets any."""
-    secret = {EnvVar.API_KEY, EnvVar.UI_USERNAME, EnvVar.UI_PASSWORD}
+    """ECS.8 and beyond: credentials come from Secrets Manager, to whom they are for alone."""
+    secret = {
+        ProcessName.API: {EnvVar.API_KEY, EnvVar.UI_USERNAME, EnvVar.UI_PASSWORD},
+        ProcessName.MIGRATE: {EnvVar.DATABASE_OWNER_PASSWORD},
+    }
     for container in containers(templates):
         plain = {each["Name"] for each in container["Environment"]}
         hidden = {each["Name"] for each in container.get("Secrets", [])}
-        assert not plain & secret
-        assert hidden == (secret if container["Name"] == ProcessName.API else set())
+        assert not plain & set().union(*secret.values())
+        assert hidden == secret.get(container["Name"], set())
+        users = {EnvVar.DATABASE_URL: USER, EnvVar.DATABASE_OWNER_URL: OWNER}
         for each in container["Environment"]:
-            if each["Name"] == EnvVar.DATABASE_URL:
-                address = str(each["Value"])
-                assert "postgresql://moorage@" in address  # no colon: no password
+            if user := users.get(each["Name"]):
+                assert f"postgresql://{user}@" in str(each["Value"])  # no colon: no password
             elif each["Name"] != EnvVar.DATABASE_SECRET_ARN:
                 assert "secret" not in str(each).lower()
 
@@ -124,7 +129,45 @@ def database_is_reached_over_verified_tls(templates: Templates) -> None:
         assert f"sslmode={mode}" in values[EnvVar.DATABASE_URL]
         if templates.stage.database_tls:
             assert f"sslrootcert={contract.RDS_CA_FILE}" in values[EnvVar.DATABASE_URL]
-        assert "MasterUserSecret" in values[EnvVar.DATABASE_SECRET_ARN]
+        owner = values.get(EnvVar.DATABASE_OWNER_URL)
+        if container["Name"] == ProcessName.MIGRATE:
+            assert owner == values[EnvVar.DATABASE_URL].replace(f"//{USER}@", f"//{OWNER}@")
+        else:
+            assert owner is None
+
+
+def only_migrate_is_the_databases_owner(templates: Templates) -> None:
+    """Least privilege: its password is handed to that container, and no role of an ECS task that
+    runs may read it; API and worker may read that of a user who reads and writes rows."""
+    for container in containers(templates):
+        told = {each["Name"]: str(each["Value"]) for each in container["Environment"]}
+        assert USER_SECRET in told[EnvVar.DATABASE_SECRET_ARN]
+        is_given = OWNER_SECRET in str(container.get("Secrets", []))
+        assert is_given is (container["Name"] == ProcessName.MIGRATE)
+    running = [definition.get("TaskRoleArn")["Fn::GetAtt"][0] for definition in templates.all(TASK)]
+    for policy in templates.all("AWS::IAM::ManagedPolicy"):
+        document = str(policy.get("PolicyDocument"))
+        for role in policy.get("Roles") or []:
+            if role.get("Ref") in running or "Debug" in policy.id:
+                assert OWNER_SECRET not in document
+                assert USER_SECRET in document
+            elif "Execution" in policy.id:
+                assert OWNER_SECRET in document
+
+
+def a_release_before_has_its_role(templates: Templates) -> None:
+    """Its API and workers ask for the owner's password: a rollback to it starts them."""
+    for process in (ProcessName.API, ProcessName.WORKER):
+        name = process.capitalize()
+        (role,) = templates.one("AWS::IAM::ManagedPolicy", f"{name}RolesTaskPolicy").get("Roles")
+        assert role["Ref"].startswith(f"{name}RolesTask")
+        assert not role["Ref"].startswith(f"{name}RolesTaskRole")
+        policy = templates.one("AWS::IAM::ManagedPolicy", f"{name}RolesTaskPolicy")
+        now = templates.one("AWS::IAM::ManagedPolicy", f"{name}RolesTaskRolePolicy")
+        ask, *rest = policy.get("PolicyDocument.Statement")
+        assert OWNER_SECRET in str(ask["Resource"])
+        assert ask["Sid"] == "AskForPassword"
+        assert rest == now.get("PolicyDocument.Statement")[1:]
 
 
 def no_log_line_is_dropped(templates: Templates) -> None:
@@ -359,7 +402,12 @@ def every_container_is_told_what_it_needs(templates: Templates) -> None:
 
 
 def secrets_are_read_where_they_are_kept(templates: Templates) -> None:
-    """Each secret variable from its own secret, and the fields of the pages' by their names."""
+    """Each secret variable from its own secret, and fields by their names."""
+    for container in containers(templates):
+        if container["Name"] == ProcessName.MIGRATE:
+            (each,) = container["Secrets"]
+            assert OWNER_SECRET in str(each["ValueFrom"])
+            assert f":{DatabaseSecretField.PASSWORD}::" in str(each["ValueFrom"])
     (api,) = (each for each in containers(templates) if each["Name"] == ProcessName.API)
     found = {each["Name"]: str(each["ValueFrom"]) for each in api["Secrets"]}
     assert "SecretsApiKey" in found[EnvVar.API_KEY]
