@@ -31,6 +31,10 @@ class Api:
             trust_env=not aws.target.is_local,  # a proxy does not know the twin
         )
 
+    def close(self) -> None:
+        """End its connections."""
+        self._client.close()
+
     def get(self, *path: str, **query: Any) -> Any:
         """The JSON under that path; each part of it is escaped. `None` in a query is left out."""
         return self._ask("GET", path, params={k: v for k, v in query.items() if v is not None})

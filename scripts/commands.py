@@ -35,6 +35,7 @@ COMMANDS = {
     "queues": ("scripts.queues:queues", "Backlog, running jobs and workers of each queue."),
     "jobs": ("scripts.jobs:app", "Enqueue, list, show, cancel, retry and clear jobs."),
     "schedules": ("scripts.schedules:app", "What comes by itself: list, create, disable, run."),
+    "keys": ("scripts.keys:app", "Change the API key without a refused request."),
     "tasks": ("scripts.jobs:tasks", "What can be enqueued, and what comes by itself."),
     "doctor": ("scripts.doctor.command:doctor", "What is wrong with a stage, and how to mend it."),
     "preflight": (

@@ -18,8 +18,8 @@ UI_USERNAME = "operator"
 class ApplicationSecrets(Construct):
     """`api_key` (the secret as a whole) and `ui` (JSON), generated once; 0.40 USD a month each.
 
-    ECS hands them over when an ECS task starts. To change one, put a new value and force a new
-    deployment: callers have to be told anyway, so nothing rotates them by itself.
+    ECS hands them over when an ECS task starts. `moor keys` changes the API key, of which two are
+    valid meanwhile: callers have to be told, so nothing rotates them by itself.
     """
 
     def __init__(self, scope: Construct, id: str, *, stage: Stage, key: kms.IKey) -> None:

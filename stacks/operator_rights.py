@@ -136,6 +136,14 @@ RIGHTS = (
         beside=("secretsmanager:GetSecretValue",), output=Output.API_KEY_SECRET,
     ),
 
+    Right("ChangeApiKey", Level.OPERATE, ("secretsmanager:PutSecretValue",),
+          ("{api_key_secret}",), output=Output.API_KEY_SECRET),
+    Right(
+        "EncryptApiKey", Level.OPERATE, ("kms:GenerateDataKey",), ("{key}",),
+        {"StringEquals": VIA_SECRETS | {"kms:EncryptionContext:SecretARN": "{api_key_secret}"}},
+        beside=("secretsmanager:PutSecretValue",), output=Output.API_KEY_SECRET,
+    ),
+
     Right("ReadPassword", Level.DEBUG, ("secretsmanager:GetSecretValue",),
           ("{database_secret}", "{user_secret}"), output=Output.DATABASE_SECRET),
     Right(
