@@ -82,7 +82,7 @@ def report(results: Sequence[Result]) -> tuple[list[str], int]:
     if any(each.why_not or not each.looked_up for each in results) or not results:
         lines.append(
             "error: no database of vulnerabilities is within reach, so this says nothing of them\n"
-            "  Run it where pypi.org and the npm registry answer."
+            "  Run it where the registries of Python and npm packages answer."
         )
         return lines, UNAVAILABLE
     return lines, GOOD

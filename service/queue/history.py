@@ -9,6 +9,7 @@ from saq import Job, Status
 from saq.job import TERMINAL_STATUSES
 
 from service.db import UNAVAILABLE
+from service.queue import statements as sql
 from service.queue.batch import Batch
 from service.queue.job import LeasedJob
 from service.queue.settle import storable
@@ -70,6 +71,14 @@ SELECT key FROM (SELECT key, finished_at, created_at FROM background_jobs WHERE 
                  ORDER BY id DESC LIMIT {LOOK_ROWS}) AS newest
 WHERE finished_at IS NULL AND created_at < now() - interval '{LOST_SECONDS} seconds'
 """
+# $1 queue, $2 seconds that they are kept, $3 the most that are counted
+COUNTS = """
+SELECT (SELECT count(*) FROM (SELECT FROM background_jobs WHERE is_bad AND status = 'failed'
+        AND queue = $1 AND finished_at > now() - make_interval(secs => $2) LIMIT $3) AS bad)
+           AS failed,
+       (SELECT count(*) FROM queue_workers
+        WHERE queue = $1 AND expires_at > clock_timestamp()) AS workers
+"""
 
 log = structlog.stdlib.get_logger("queue")
 
@@ -113,6 +122,13 @@ class History:
             self._missed[job.key] = copy.copy(job)
             if len(self._missed) > MISSED_JOBS:
                 del self._missed[next(iter(self._missed))]
+
+    async def counts(self) -> tuple[int, int]:
+        """How many failed jobs are kept, up to 100,000, and how many workers live."""
+        (row,) = await self._queue.fetch(
+            COUNTS, self._queue.name, float(sql.KEEP_FAILED_SECONDS), sql.COUNT_MAX
+        )
+        return row["failed"], row["workers"]
 
     async def note_asked_to_abort(self, job: Job) -> None:
         """Somebody wants a running job stopped; its worker may have done so before this is read."""

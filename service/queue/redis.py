@@ -34,14 +34,6 @@ from service.queue.redis_jobs import CRASHES, RedisJobs
 from service.queue.registry import Registry
 from service.queue.ticker import Ticker
 
-FAILED = """
-SELECT (SELECT count(*) FROM (SELECT FROM background_jobs WHERE is_bad AND status = 'failed'
-        AND queue = $1 AND finished_at > now() - make_interval(secs => $2) LIMIT $3) AS bad)
-           AS failed,
-       (SELECT count(*) FROM queue_workers
-        WHERE queue = $1 AND expires_at > clock_timestamp()) AS workers
-"""
-
 log = structlog.stdlib.get_logger("queue")
 
 
@@ -340,7 +332,7 @@ class RedisQueue(TableQueue, SaqRedisQueue):  # type: ignore[misc] # from_url ma
 
     async def stats(self) -> QueueStats:
         """How the queue stands now."""
-        (row,) = await self.fetch(FAILED, self.name, float(sql.KEEP_FAILED_SECONDS), sql.COUNT_MAX)
+        failed, workers = await self.history.counts()
         queued, active = await self.count("queued"), await self.count("active")
         incomplete = await self.count("incomplete")
         oldest = 0.0
@@ -352,8 +344,8 @@ class RedisQueue(TableQueue, SaqRedisQueue):  # type: ignore[misc] # from_url ma
             queued=queued,
             scheduled=max(incomplete - queued - active, 0),
             active=active,
-            failed=row["failed"],
-            workers=row["workers"],
+            failed=failed,
+            workers=workers,
             oldest_due_seconds=oldest,
         )
 

@@ -14,7 +14,6 @@ import pytest
 from service.queue import (
     history,
     recurring,
-    redis,
     settle,
     showing,
     sqs,
@@ -102,7 +101,7 @@ ARGUMENTS: dict[str, list[Any]] = {
     "history.PUSHED": ["default", ["queued7"], "x"],
     "history.DELETE_UNPUSHED": ["default", ["queued7"]],
     "history.UNFINISHED": ["default"],
-    "redis.FAILED": ["default", 60, 1000],
+    "history.COUNTS": ["default", 60, 1000],
     "sqs.UNSENT": ["default", 900],
     "sqs.UNSENT_OF": ["default", 900, ["queued7"]],
     "sqs.SENT": [["queued7"], [0]],
@@ -119,7 +118,7 @@ ARGUMENTS: dict[str, list[Any]] = {
 
 def all_statements() -> Iterator[tuple[str, str]]:
     """Every statement of the engine, by its module and name."""
-    for module in (statements, settle, showing, recurring, ticker, history, redis, sqs):
+    for module in (statements, settle, showing, recurring, ticker, history, sqs):
         for name, value in vars(module).items():
             is_whole = name.isupper() and not name.startswith("_")
             if is_whole and re.match(r"\s*\(?(WITH|SELECT|INSERT|UPDATE|DELETE)\s", str(value)):
