@@ -55,10 +55,18 @@ class Database:
 
 
 def read_database(definition: Answer, *, as_owner: bool = False) -> Database:
-    """Out of the `taskDefinition` that is described; with one user for all, that is the owner."""
+    """Out of the `taskDefinition` that is described; with one user for all, that is the owner.
+
+    Raises `OperatorError` where it names no database.
+    """
     containers = {each["name"]: each for each in definition["containerDefinitions"]}
     process = ProcessName.API if ProcessName.API in containers else ProcessName.WORKER
     given = {each["name"]: each["value"] for each in containers[process]["environment"]}
+    if missing := {EnvVar.DATABASE_URL, EnvVar.DATABASE_SECRET_ARN} - given.keys():
+        raise OperatorError(
+            f"the task definition of {process} does not say {' and '.join(sorted(missing))}",
+            "`moor doctor` looks at the whole of it; a deploy by the CDK sets both.",
+        )
     url, secret_arn = given[EnvVar.DATABASE_URL], given[EnvVar.DATABASE_SECRET_ARN]
     migrate = containers.get(ProcessName.MIGRATE, {})
     for secret in migrate.get("secrets", []) if as_owner else []:

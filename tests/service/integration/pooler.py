@@ -34,11 +34,12 @@ class Pooler:
 
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
+        await asyncio.sleep(0.05)  # in which those that were just let in begin
         for writer in self._writers:
             writer.transport.abort()
         while self._serving:
             await asyncio.sleep(0.01)
-        await asyncio.sleep(0.01)  # the transports' last turn
+        await asyncio.sleep(0.05)  # the transports' last turn
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         reader, writer = await asyncio.open_unix_connection(self._socket)
@@ -64,8 +65,8 @@ class Pooler:
             asked = asyncio.create_task(_message(reader))
             while True:
                 asked = await self._transaction(asked, reader, writer)
-        self._serving -= 1
         writer.close()
+        self._serving -= 1
 
     async def _transaction(
         self, asked: "asyncio.Task[Message]", reader: asyncio.StreamReader, client: Writer

@@ -45,16 +45,21 @@ async def test_what_the_server_refuses_at_once_is_no_reason_to_wait(
 
 
 async def test_a_server_without_tls_is_said_where_tls_is_asked_for() -> None:
+    is_over = asyncio.Event()
+
     async def say_no(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readexactly(8)  # SSLRequest
         writer.write(b"N")
         await reader.read()
         writer.close()
+        await writer.wait_closed()
+        is_over.set()
 
     async with await asyncio.start_server(say_no, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         with pytest.raises(UnfitDatabaseError, match="sslmode"):
             await check_database(f"postgresql://u@127.0.0.1:{port}/x?sslmode=require", None, {})
+        await is_over.wait()
 
 
 async def test_a_database_that_is_away_or_another_one_is_waited_for(database: str) -> None:
