@@ -15,7 +15,7 @@ from scripts.twin import targets
 from scripts.twin.cloud.backends import Backends
 from scripts.twin.guard import Guard
 from scripts.twin.health import HealthChecks
-from scripts.twin.loop import Loop, logged
+from scripts.twin.loop import Loop, close, logged
 from scripts.twin.loopback import addresses, names_this_machine
 from scripts.twin.settings import Twin
 from scripts.twin.targets import Target
@@ -98,7 +98,7 @@ class Balancer:
         for watch in self._watches:
             watch.cancel()
         await asyncio.gather(*self._watches, return_exceptions=True)
-        await self._runner.cleanup()
+        await close(self._runner)
         await self._session.close()
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:

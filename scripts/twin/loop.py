@@ -6,6 +6,8 @@ import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from aiohttp import web
+
 T = TypeVar("T")
 
 log = logging.getLogger("twin")
@@ -42,6 +44,17 @@ async def logged(work: Coroutine[Any, Any, None]) -> None:
         await work
     except Exception:
         log.exception("a part of the twin has ended")
+
+
+async def close(runner: web.BaseRunner[Any]) -> None:
+    """End an HTTP server with every connection, those too whose client does not read."""
+    server = runner.server
+    assert server is not None
+    transports = [each.transport for each in server.connections]
+    await runner.cleanup()
+    for transport in transports:
+        if transport is not None:
+            transport.abort()
 
 
 async def _cancel_all() -> None:

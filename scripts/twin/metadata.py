@@ -17,7 +17,7 @@ from scripts.twin import execute, found
 from scripts.twin.agent import protection
 from scripts.twin.cloud.backends import Backends
 from scripts.twin.guard import Guard
-from scripts.twin.loop import Loop
+from scripts.twin.loop import Loop, close
 from scripts.twin.loopback import V4, is_of_a_page, is_of_another_user, names_this_machine
 from scripts.twin.sessions import Sessions
 from scripts.twin.settings import Twin
@@ -72,7 +72,7 @@ class Metadata:
 
     async def _close(self) -> None:
         await self._sessions.close()
-        await self._runner.cleanup()
+        await close(self._runner)
 
     def _find(self, request: web.Request) -> tuple[Any, Any] | None:
         return found.by_runtime_id(self._backends.ecs, request.match_info["id"])

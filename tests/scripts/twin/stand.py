@@ -13,7 +13,7 @@ from aiohttp import web
 from moto import mock_aws
 
 from scripts.twin.cloud.backends import Backends
-from scripts.twin.loop import Loop
+from scripts.twin.loop import Loop, close
 from scripts.twin.settings import ACCOUNT, REGION, Twin
 from tests.ports import free_port
 
@@ -97,7 +97,7 @@ class Server:
         self._loop.do(self._open())
 
     def stop(self) -> None:
-        self._loop.do(self._runner.cleanup())
+        self._loop.do(close(self._runner))
         self._loop.stop()
 
     async def _open(self) -> None:
