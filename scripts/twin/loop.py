@@ -46,7 +46,7 @@ async def logged(work: Coroutine[Any, Any, None]) -> None:
         log.exception("a part of the twin has ended")
 
 
-async def close(runner: web.BaseRunner[Any]) -> None:
+async def close(runner: web.BaseRunner) -> None:
     """End an HTTP server with every connection, those too whose client does not read."""
     server = runner.server
     assert server is not None
