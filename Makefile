@@ -73,7 +73,7 @@ bench: setup ## the queue against its peers, into docs/ (ARGS=--quick for a smal
 checkov: setup ## checkov on the templates of dev and prod, against the list in docs/security.md
 	@$(UV) venv --quiet --allow-existing --python $(PY) .venv-checkov
 	@$(SYNC) --python .venv-checkov/bin/python requirements-checkov.lock
-	@$(PY) -m tests.stacks.checkov
+	@$(PY) -m tests.stacks.scanners.checkov
 
 audit: setup cdk ## known vulnerabilities of what is locked; 69 where no database is within reach
 	@$(UV) venv --quiet --allow-existing --python $(PY) .venv-audit

@@ -1,7 +1,6 @@
 """The CDK app of one stage: `cdk deploy --all -c stage=dev -c worker_desired_count=3`.
 
-The only reader of CDK context: `stage`, and any key of `stacks/config.py`. cdk.json runs it with
--O: without, jsii checks the types of every call, as mypy has already, for some tenths of a second.
+The only reader of CDK context: `stage`, and any key of `stacks/config/stage.py`.
 """
 
 import json
@@ -17,9 +16,9 @@ from aws_cdk import App  # noqa: E402 - Node is chosen first
 from aws_cdk.cx_api import CloudAssembly  # noqa: E402
 
 from stacks.build import build_stage  # noqa: E402
-from stacks.checks import check_stage  # noqa: E402
-from stacks.config import Stage, read_stage  # noqa: E402
-from stacks.values import ConfigError  # noqa: E402
+from stacks.config.checks import check_stage  # noqa: E402
+from stacks.config.stage import Stage, read_stage  # noqa: E402
+from stacks.config.values import ConfigError  # noqa: E402
 
 CDK_JSON = Path(__file__).parent / "cdk.json"
 CONTEXT_VARIABLE = "CDK_CONTEXT_JSON"  # set by the CDK's command line

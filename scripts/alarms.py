@@ -7,8 +7,8 @@ from typing import Any
 from scripts.aws import Aws
 from scripts.bounds import configured
 from service.contract import ProcessName
-from stacks.config import Stage
-from stacks.naming import Output, runbook_section
+from stacks.config.naming import Output, runbook_section
+from stacks.config.stage import Stage
 
 # The most that one call takes.
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_DisableAlarmActions.html

@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 from scripts.aws import Aws
 from scripts.errors import DeniedError, NotFoundError, OperatorError, UnreachableError
-from stacks.naming import Output
+from stacks.config.naming import Output
 
 SECONDS = 20
 NOT_FOUND, REFUSED, THROTTLED, BROKEN = 404, (401, 403), 429, 500

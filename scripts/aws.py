@@ -16,7 +16,7 @@ from scripts.errors import (
     UnreachableError,
 )
 from scripts.target import Target, find_target
-from stacks.naming import Names, Output
+from stacks.config.naming import Names, Output
 
 CONNECT_SECONDS, READ_SECONDS = 5, 20
 # What the caller may have set for AWS, and what would lead past the twin or break calls of it.

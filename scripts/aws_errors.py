@@ -12,7 +12,7 @@ from scripts.errors import (
     UnreachableError,
 )
 from scripts.target import Target
-from stacks.operator_rights import rights_to
+from stacks.config.operator_rights import rights_to
 
 ATTEMPTS = 5
 # Another name in IAM than in boto3.

@@ -9,7 +9,7 @@ from typing import Any
 from scripts.aws import Answer, Aws
 from scripts.options import SERVICES
 from service.contract import ProcessName
-from stacks.config import Stage
+from stacks.config.stage import Stage
 
 NAMESPACE, DIMENSION = "ecs", "ecs:service:DesiredCount"
 REVERT = "moor-scale-revert"

@@ -26,7 +26,7 @@ from scripts.session import (
 from scripts.session_task import SessionTask, await_agent, choose, describe, without_exec
 from scripts.target import Target
 from service.contract import DatabaseSecretField, EnvVar, ProcessName
-from stacks.naming import Output
+from stacks.config.naming import Output
 
 DOCUMENT = "AWS-StartPortForwardingSessionToRemoteHost"
 OPEN_SECONDS = 30

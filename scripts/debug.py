@@ -19,7 +19,7 @@ from scripts.options import DEFAULT_STAGE, ProcessArgument, StageOption, YesOpti
 from scripts.session import SHELL, find_plugin, hand_over, open_session
 from scripts.session_task import await_agent, check_service, read_tasks, without_exec
 from service.contract import ProcessName
-from stacks.naming import Output
+from stacks.config.naming import Output
 
 STARTED_BY = "moor-debug"
 START_SECONDS = 180  # an image of some hundred megabytes is pulled first

@@ -6,7 +6,7 @@ from scripts.ecs import find_services
 from scripts.options import DEFAULT_STAGE, JsonOption, StageOption
 from scripts.releases import Release, find_releases
 from service.contract import ProcessName
-from stacks.naming import Output
+from stacks.config.naming import Output
 
 TAG_CHARACTERS = 12  # an asset's tag is a hash
 

@@ -18,7 +18,7 @@ from scripts.errors import DeniedError, OperatorError, RefusedError
 from scripts.options import DEFAULT_STAGE, JsonOption, StageOption, YesOption, confirm
 from scripts.restart import run as restart
 from service.contract import API_KEYS_MAX, ProcessName
-from stacks.naming import Output
+from stacks.config.naming import Output
 
 CHARACTERS = string.ascii_letters + string.digits
 LENGTH = 40

@@ -12,7 +12,7 @@ from scripts.aws import Aws, connect
 from scripts.errors import OperatorError
 from scripts.options import DEFAULT_STAGE, StageOption
 from service.contract import UI_PATH
-from stacks.naming import Output
+from stacks.config.naming import Output
 
 
 class Page(StrEnum):

@@ -9,7 +9,7 @@ from scripts.answer import say
 from scripts.errors import RefusedError
 from scripts.target import Target
 from service.contract import LOCAL_STAGE, ProcessName
-from stacks.config import STAGES
+from stacks.config.stage import STAGES
 
 # The two that run as ECS services.
 SERVICES = (ProcessName.API, ProcessName.WORKER)

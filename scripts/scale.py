@@ -29,9 +29,9 @@ from scripts.options import DEFAULT_STAGE, ProcessArgument, StageOption, YesOpti
 from scripts.progress import Progress, told
 from scripts.waiting import count_missing, wait
 from service.contract import ProcessName
-from stacks import checks
-from stacks.config import Stage, read_stage
-from stacks.values import ConfigError
+from stacks.config import checks
+from stacks.config.stage import Stage, read_stage
+from stacks.config.values import ConfigError
 
 SHOWN = 3  # of the ECS tasks that are in the way
 

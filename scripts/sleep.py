@@ -17,7 +17,7 @@ from scripts.progress import Progress, told
 from scripts.scale import set_count
 from scripts.waiting import count_missing, wait
 from service.contract import ProcessName
-from stacks.config import Stage
+from stacks.config.stage import Stage
 
 # No new job once the API is down, and no API before somebody works on its jobs.
 TO_SLEEP = (ProcessName.API, ProcessName.WORKER)

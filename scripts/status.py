@@ -41,7 +41,7 @@ from service.contract import (
     MetricDimension,
     ProcessName,
 )
-from stacks.naming import Output
+from stacks.config.naming import Output
 
 WATCH_SECONDS = 2.0
 PERIODS = 10  # CloudWatch may be minutes late

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from scripts.errors import NotDeployedError, OperatorError
 from service.contract import LOCAL_STAGE
-from stacks.config import Stage, read_stage
-from stacks.naming import Names
-from stacks.values import ConfigError
+from stacks.config.naming import Names
+from stacks.config.stage import Stage, read_stage
+from stacks.config.values import ConfigError
 
 HOME = Path(__file__).parent.parent / ".moorage"  # the local data
 

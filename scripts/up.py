@@ -26,7 +26,7 @@ from scripts.twin.shell import env_file, write_env
 from scripts.twin.steady import await_steady
 from scripts.twin.turn import take_turn
 from service.contract import LOCAL_STAGE, UI_PATH, EnvVar
-from stacks.naming import Output
+from stacks.config.naming import Output
 
 READY_SECONDS = 60
 POLL_SECONDS = 0.1

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from aws_cdk import App, Validations
 from cdk_nag import AwsSolutionsChecks, NIST80053R5Checks
 
-from stacks.config import Stage
-from stacks.data_stack import DataStack
-from stacks.network_stack import NetworkStack
-from stacks.service_stack import ServiceStack
+from stacks.config.stage import Stage
+from stacks.data.data_stack import DataStack
+from stacks.network.network_stack import NetworkStack
+from stacks.service.service_stack import ServiceStack
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from stacks.config import RETENTION_DAYS, Stage
-from stacks.naming import Output
+from stacks.config.naming import Output
+from stacks.config.stage import RETENTION_DAYS, Stage
 
 RETENTION = dict(
     zip(

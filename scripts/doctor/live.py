@@ -23,7 +23,7 @@ from scripts.doctor.model import (
 from scripts.doctor.queue import read_queue, read_readiness
 from scripts.errors import NotDeployedError, OperatorError
 from service.contract import METRIC_NAMESPACE, QUEUE_NAME, Metric, MetricDimension, ProcessName
-from stacks.naming import Output
+from stacks.config.naming import Output
 
 Found = TypeVar("Found")
 PROCESSES = (ProcessName.API, ProcessName.WORKER)

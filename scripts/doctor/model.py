@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
 
-from stacks.config import Stage
+from stacks.config.stage import Stage
 
 Found = TypeVar("Found")
 

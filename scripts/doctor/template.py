@@ -20,7 +20,7 @@ from scripts.doctor.model import (
 )
 from scripts.doctor.policy import read_statements
 from scripts.template import Resource, Template, read_template
-from stacks.config import Stage
+from stacks.config.stage import Stage
 
 
 def read_system(

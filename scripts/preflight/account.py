@@ -6,7 +6,7 @@ from typing import Any
 
 from scripts.preflight.changes import Change
 from scripts.template import Template
-from stacks.config import Stage
+from stacks.config.stage import Stage
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from scripts.preflight.changes import SUBNET, Change, Kind
 from scripts.preflight.references import Template
-from stacks.subnets import LAYOUTS, place
+from stacks.config.subnets import LAYOUTS, place
 
 ANOTHER_STAGE = (
     "It makes a second stage beside the first, which goes on and costs on. Deploy that one, move "

@@ -8,8 +8,8 @@ from scripts.doctor.rule import Rule, Severity, rule
 from scripts.preflight.account import Account, physical_names
 from scripts.preflight.changes import Kind
 from scripts.preflight.kept import kept
-from stacks.checks import MAXIMUM_PERCENT
-from stacks.config import Stage
+from stacks.config.checks import MAXIMUM_PERCENT
+from stacks.config.stage import Stage
 
 Found = TypeVar("Found")
 PAGE = "docs/first-deploy.md"

@@ -8,7 +8,7 @@ from typing import Any
 from scripts.aws import Aws
 from scripts.errors import NotFoundError, OperatorError, OverdueError
 from service.contract import ProcessName
-from stacks.naming import Output
+from stacks.config.naming import Output
 
 STEADY_SECONDS = 180
 POLL_SECONDS = 0.25

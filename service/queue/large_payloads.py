@@ -1,6 +1,6 @@
 """Payloads that are too large for a row: in the stage's bucket, with the job naming the object.
 
-The bucket forgets them by a lifecycle rule (`stacks/bucket.py`), so that what an enqueue that
+The bucket forgets them by a lifecycle rule (`stacks/data/bucket.py`), so that what an enqueue that
 failed has left behind goes too.
 """
 

@@ -12,7 +12,7 @@ from botocore import xform_name
 from scripts.aws_errors import PREFIXES
 from scripts.commands import COMMANDS
 from service.contract import ProcessName
-from stacks.naming import Output
+from stacks.config.naming import Output
 from tests.agreement.call_graph import Code, Place, Reach
 from tests.conftest import ROOT
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 
 from scripts.commands import COMMANDS
-from stacks.operator_rights import RIGHTS, Level, Right
+from stacks.config.operator_rights import RIGHTS, Level, Right
 from tests.agreement.aws_calls import OF_DEPLOYERS, Call, Source
 from tests.conftest import ROOT
 

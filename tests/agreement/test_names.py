@@ -5,9 +5,9 @@ import shlex
 import pytest
 
 from service.contract import ProcessName
-from stacks.config import STAGES
-from stacks.naming import Names, Output
-from stacks.operator_rights import POLICIES
+from stacks.config.naming import Names, Output
+from stacks.config.operator_rights import POLICIES
+from stacks.config.stage import STAGES
 from tests.stacks.templates import of_stage, synthesize
 
 PHYSICAL = {

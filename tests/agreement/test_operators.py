@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from scripts.commands import COMMANDS
-from stacks.naming import Output
-from stacks.operator_rights import ANY, POLICIES, RIGHTS, Level, Right
+from stacks.config.naming import Output
+from stacks.config.operator_rights import ANY, POLICIES, RIGHTS, Level, Right
 from tests.agreement.aws_calls import (
     LOCAL,
     OF_DEPLOYERS,

@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 
 import boto3
 
-from stacks.naming import Output
+from stacks.config.naming import Output
 
 Moor = Callable[..., int]
 

@@ -9,7 +9,7 @@ from moto.ecs.models import ecs_backends
 from moto.moto_api import state_manager
 
 from service.contract import ProcessName
-from stacks.naming import Output
+from stacks.config.naming import Output
 from tests.scripts.cloud import ACCOUNT, NAMES, REGION, client
 
 USER_SECRET, OWNER_SECRET = "database-secret", "owner-secret"
@@ -85,8 +85,8 @@ def address(user: str) -> str:
 def definition(
     process: ProcessName, *, is_read_only: bool = False, has_one_user: bool = False
 ) -> dict[str, Any]:
-    """As stacks/process.py makes it, where these commands look; with one user of the database as
-    it made it before."""
+    """As stacks/service/process.py makes it, where these commands look; with one user of the
+    database as it made it before."""
     user, secret = ("moorage", OWNER_SECRET) if has_one_user else ("moorage_app", USER_SECRET)
     owner = {
         "environment": [{"name": "DATABASE_OWNER_URL", "value": address("moorage")}],

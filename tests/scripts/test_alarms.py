@@ -16,7 +16,7 @@ from scripts.sleep import run_sleep, run_wake
 from scripts.status import find_health
 from scripts.target import Target
 from service.contract import ProcessName
-from stacks.config import read_stage
+from stacks.config.stage import read_stage
 from tests.scripts.world import (
     ALARMS,
     REGION,

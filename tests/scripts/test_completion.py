@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from stacks.config import STAGES
+from stacks.config.stage import STAGES
 
 
 def complete(shell: str, line: str) -> str:

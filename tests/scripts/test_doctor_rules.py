@@ -26,7 +26,7 @@ from scripts.doctor.model import (
 from scripts.doctor.rule import Severity, judge
 from scripts.doctor.rules import RULES
 from scripts.doctor.rules.exec import CHANNELS
-from stacks.config import read_stage
+from stacks.config.stage import read_stage
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 KEY = "arn:aws:kms:us-east-1:123456789012:key/one"

@@ -10,7 +10,7 @@ from scripts.aws import Aws
 from scripts.errors import OperatorError, RefusedError
 from scripts.keys import LENGTH, finish, is_accepted, read_keys, rotate
 from service.contract import ProcessName
-from stacks.naming import Output
+from stacks.config.naming import Output
 from tests.conftest import Processes
 from tests.scripts.deployed import Moor
 from tests.scripts.world import REGION, World, deployed, put_stack

@@ -6,7 +6,7 @@ from scripts.aws import Aws
 from scripts.errors import OperatorError
 from scripts.open import Page, find_address
 from scripts.target import Target
-from stacks.config import read_stage
+from stacks.config.stage import read_stage
 from tests.scripts.deployed import Moor, deploy
 
 pytest_plugins = ["tests.scripts.conftest_deployed", "tests.service.integration.conftest_api"]

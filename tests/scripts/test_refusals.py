@@ -10,8 +10,8 @@ from scripts.cli import main
 from scripts.errors import DeniedError
 from scripts.options import SERVICES
 from service.contract import ProcessName
-from stacks.naming import Output
-from stacks.operator_rights import RIGHTS, Level
+from stacks.config.naming import Output
+from stacks.config.operator_rights import RIGHTS, Level
 from tests.agreement.aws_calls import Source, source_of_today
 from tests.scripts.deployed import one_command
 from tests.scripts.gate import Gate, gate

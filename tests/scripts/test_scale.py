@@ -18,7 +18,7 @@ from scripts.errors import (
 from scripts.scale import Plan, Wanted, connections_warning, plan, run
 from scripts.target import Target
 from service.contract import ProcessName
-from stacks.config import read_stage
+from stacks.config.stage import read_stage
 from tests.scripts.values import SERVICE
 from tests.scripts.world import NOW, REGION, World, before, deployed, protected, refuse
 

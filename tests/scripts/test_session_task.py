@@ -32,7 +32,7 @@ from scripts.session_task import (
 )
 from scripts.target import Target
 from service.contract import ProcessName
-from stacks.config import read_stage
+from stacks.config.stage import read_stage
 from tests.scripts.cloud import aws
 from tests.scripts.stage import agent, definition, make_stage, start_task
 

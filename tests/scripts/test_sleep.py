@@ -23,7 +23,7 @@ from scripts.sleep import (
     steps_to_wake,
 )
 from service.contract import ProcessName
-from stacks.config import read_stage
+from stacks.config.stage import read_stage
 from tests.scripts.values import AT, SERVICE
 from tests.scripts.world import (
     ALARMS,

@@ -33,7 +33,7 @@ from scripts.status import WATCH_SECONDS, find_health, follow
 from scripts.status_screen import draw
 from scripts.target import Target
 from service.contract import METRIC_NAMESPACE, Metric, MetricDimension, ProcessName
-from stacks.config import read_stage
+from stacks.config.stage import read_stage
 from tests.scripts.values import AT, DEFINITION, SERVICE, TASK
 from tests.scripts.world import NOW, REGION, World, before, deployed, refuse, release
 

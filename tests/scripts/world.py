@@ -23,8 +23,8 @@ from scripts.twin.agent import ecs
 from scripts.twin.agent.deployment import COMPLETED, FAILED, roll_back
 from scripts.twin.agent.record import RUNNING, STOPPED, ask_to_stop, protect
 from service.contract import ProcessName
-from stacks.config import Stage, read_stage
-from stacks.naming import Output, runbook_section
+from stacks.config.naming import Output, runbook_section
+from stacks.config.stage import Stage, read_stage
 from tests.scripts.twin.stand import client
 
 ACCOUNT, REGION = "123456789012", "us-east-1"

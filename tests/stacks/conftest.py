@@ -2,7 +2,7 @@
 
 import pytest
 
-from stacks.config import STAGES
+from stacks.config.stage import STAGES
 from tests.stacks.templates import Templates, of_stage
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import app
-from stacks.checks import check_stage
-from stacks.config import Stage, read_stage
+from stacks.config.checks import check_stage
+from stacks.config.stage import Stage, read_stage
 
 CERTIFICATE = (
     "arn:aws:acm:eu-central-1:123456789012:certificate/00000000-0000-0000-0000-000000000000"

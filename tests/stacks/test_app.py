@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import app
-from stacks.config import STAGES
-from stacks.values import ConfigError
+from stacks.config.stage import STAGES
+from stacks.config.values import ConfigError
 from tests.conftest import ROOT
 from tests.stacks.templates import CERTIFICATE, of_stage
 

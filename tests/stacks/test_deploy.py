@@ -21,11 +21,11 @@ import pytest
 
 from scripts.twin.cloud.keys import AccessKey
 from service.contract import EnvVar, ProcessName, UiSecretField
-from stacks.config import read_stage
-from stacks.naming import Output
+from stacks.config.naming import Output
+from stacks.config.stage import read_stage
 from tests.conftest import ROOT
 from tests.ports import free_port
-from tests.stacks.rules.watch import wanted_alarms
+from tests.stacks.rules.monitoring import wanted_alarms
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
 STAGE = read_stage("local")

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from stacks.config import STAGES
+from stacks.config.stage import STAGES
 from tests.stacks.identity import FILE, identity
 from tests.stacks.templates import of_stage
 

@@ -10,7 +10,7 @@ from scripts.preflight.account import Account, Certificate, Subnet
 from scripts.preflight.changes import Change, Kind
 from scripts.preflight.rules import ADDRESSES, RULES, SERVICE_ROLES, VCPU, VPCS
 from scripts.template import Template
-from stacks.config import read_stage
+from stacks.config.stage import read_stage
 from tests.conftest import ROOT
 
 ACCOUNT, REGION = "123456789012", "eu-central-1"

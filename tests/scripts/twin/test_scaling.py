@@ -72,7 +72,7 @@ class Stage:
         return str(answer["PolicyARN"])
 
     def wake_by_alarm(self) -> None:
-        """One worker where jobs wait and none is alive, as stacks/scaling.py has it."""
+        """One worker where jobs wait and none is alive, as stacks/service/scaling.py has it."""
         arn = client("application-autoscaling").put_scaling_policy(
             **WHERE, PolicyName="Wake", PolicyType="StepScaling",
             StepScalingPolicyConfiguration={

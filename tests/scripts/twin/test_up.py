@@ -27,7 +27,7 @@ from scripts.twin.launch import end
 from scripts.twin.settings import Twin
 from scripts.twin.turn import take_turn
 from service.contract import READY_PATH
-from stacks.naming import Output
+from stacks.config.naming import Output
 from tests.ports import free_port
 from tests.scripts.conftest import ROOT, are_gone, wait_until
 

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from service.contract import DatabaseSecretField, UiSecretField
-from stacks.database import OWNER, USER
+from stacks.data.database import OWNER, USER
 from tests.stacks.templates import Resource, Templates
 
 CLUSTER, INSTANCE = "AWS::RDS::DBCluster", "AWS::RDS::DBInstance"

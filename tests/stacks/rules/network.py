@@ -3,7 +3,7 @@
 from typing import Any
 
 from service import contract
-from stacks.load_balancer import DEREGISTRATION_SECONDS, IDLE_SECONDS
+from stacks.service.load_balancer import DEREGISTRATION_SECONDS, IDLE_SECONDS
 from tests.stacks.templates import Templates
 
 GROUP = "AWS::EC2::SecurityGroup"

@@ -1,0 +1,245 @@
+"""What no single key can say: that the settings of a stage fit together. Standard library only."""
+
+from itertools import pairwise
+
+from service import contract
+from stacks.config.stage import Stage
+from stacks.config.subnets import PRIVATE, PUBLIC, TAKEN_BY_AWS, place
+from stacks.config.values import ConfigError
+
+# A rolling deployment runs the new ECS tasks beside the old ones.
+MAXIMUM_PERCENT = 200
+OPERATOR_CONNECTIONS = 10  # people and their tools
+RESERVED_CONNECTIONS = 10  # PostgreSQL's own for superusers, and those of RDS
+CONNECTION_SHARE = 0.8  # what may be planned for
+
+# https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/aurora-serverless-v2.setting-capacity.html
+# The most connections by the maximum of ACUs; it does not follow the capacity of the moment.
+CONNECTIONS_BY_ACU = {1: 189, 4: 823, 8: 1669, 16: 3360, 32: 5000, 256: 5000}
+CONNECTIONS_AT_SMALL_MINIMUM = 2000  # where the minimum is 0 or 0.5 ACU
+
+# Addresses of each subnet that are not for ECS tasks: the balancer's in a public one, and those of
+# the endpoints of AWS services in a private one.
+BALANCER_ADDRESSES, ENDPOINT_ADDRESSES = 8, 12
+ONE_OFF_TASKS = 4  # of `moor run` and `moor debug`
+# AWS gives accounts two of its zones there, whatever it has itself:
+# https://docs.aws.amazon.com/global-infrastructure/latest/regions/aws-availability-zones.html
+REGIONS_OF_TWO_ZONES = ("us-west-1",)
+
+# https://docs.aws.amazon.com/AmazonECS/latest/developerguide/fargate-tasks-services.html
+MEMORY_BY_CPU = {
+    256: (512, 1024, 2048),
+    512: range(1024, 4097, 1024),
+    1024: range(2048, 8193, 1024),
+    2048: range(4096, 16385, 1024),
+    4096: range(8192, 30721, 1024),
+    8192: range(16384, 61441, 4096),
+    16384: range(32768, 122881, 8192),
+}
+
+
+def check_stage(stage: Stage) -> None:
+    """Raises `ConfigError` with all that does not fit and the keys to change."""
+    problems = [
+        *_counts(stage),
+        *_sizes(stage),
+        *_capacity(stage),
+        *_connections(stage),
+        *_drain(stage),
+        *_door(stage),
+        *_network(stage),
+        *_zones(stage),
+        *_addresses(stage),
+    ]
+    if problems:
+        raise ConfigError(problems)
+
+
+def max_connections(stage: Stage) -> int:
+    """What Aurora allows at this capacity; between two rows of AWS's table, in proportion."""
+    rows = list(CONNECTIONS_BY_ACU.items())
+    for (low, least), (high, most) in pairwise(rows):
+        if stage.database_max_acu <= high:
+            share = (stage.database_max_acu - low) / (high - low)
+            found = int(least + share * (most - least))
+            break
+    return min(found, CONNECTIONS_AT_SMALL_MINIMUM) if stage.database_min_acu <= 0.5 else found
+
+
+def connections_wanted(stage: Stage) -> int:
+    """The most that are open at once: every process at its maximum, in the middle of a deploy."""
+    api = stage.api_pool_size + stage.api_queue_pool_size + contract.OWN_CONNECTIONS
+    worker = stage.worker_pool_size + stage.worker_queue_pool_size + contract.OWN_CONNECTIONS
+    processes = stage.api_max_count * api + stage.worker_max_count * worker
+    return (
+        processes * MAXIMUM_PERCENT // 100
+        + contract.MIGRATE_CONNECTIONS
+        + OPERATOR_CONNECTIONS
+        + RESERVED_CONNECTIONS
+    )
+
+
+def _counts(stage: Stage) -> list[str]:
+    found = []
+    for process in (contract.ProcessName.API, contract.ProcessName.WORKER):
+        least, most = (getattr(stage, f"{process}_{end}_count") for end in ("min", "max"))
+        wanted = getattr(stage, f"{process}_desired_count")
+        if least > most:
+            found.append(f"{process}_min_count = {least}: is above {process}_max_count = {most}")
+        elif wanted is not None and not least <= wanted <= most:
+            found.append(
+                f"{process}_desired_count = {wanted}: is not between "
+                f"{process}_min_count = {least} and {process}_max_count = {most}"
+            )
+    return found
+
+
+def _sizes(stage: Stage) -> list[str]:
+    found = []
+    for process in (contract.ProcessName.API, contract.ProcessName.WORKER):
+        cpu, memory = getattr(stage, f"{process}_cpu"), getattr(stage, f"{process}_memory_mib")
+        if memory not in MEMORY_BY_CPU[cpu]:
+            allowed = ", ".join(str(size) for size in MEMORY_BY_CPU[cpu])
+            found.append(
+                f"{process}_memory_mib = {memory}: with {process}_cpu = {cpu} "
+                f"Fargate allows {allowed}"
+            )
+    return found
+
+
+def _capacity(stage: Stage) -> list[str]:
+    found = []
+    for key in ("database_min_acu", "database_max_acu"):
+        if (acu := getattr(stage, key)) * 2 != int(acu * 2):
+            found.append(f"{key} = {acu:g}: Aurora counts in steps of 0.5")
+    if stage.database_min_acu > stage.database_max_acu:
+        found.append(
+            f"database_min_acu = {stage.database_min_acu:g}: "
+            f"is above database_max_acu = {stage.database_max_acu:g}"
+        )
+    counts = (
+        stage.api_min_count,
+        stage.api_desired_count,
+        stage.worker_min_count,
+        stage.worker_desired_count,
+    )
+    if stage.database_min_acu == 0 and (stage.is_protected or any(n != 0 for n in counts)):
+        found.append(
+            "database_min_acu = 0: a database that pauses needs a stage at rest "
+            "(api_min_count, api_desired_count, worker_min_count and worker_desired_count all 0, "
+            "is_protected false), because each running process keeps it awake; use 0.5"
+        )
+    return found
+
+
+def _connections(stage: Stage) -> list[str]:
+    wanted, offered = connections_wanted(stage), max_connections(stage)
+    if wanted <= CONNECTION_SHARE * offered:
+        return []
+    return [
+        f"database_max_acu = {stage.database_max_acu:g}: allows {offered} connections, of which "
+        f"{int(CONNECTION_SHARE * offered)} may be planned for; in the middle of a deploy "
+        f"{wanted} are wanted. Raise it (and database_min_acu above 0.5), or lower api_max_count, "
+        "worker_max_count, api_pool_size, api_queue_pool_size, worker_pool_size or "
+        "worker_queue_pool_size"
+    ]
+
+
+def _drain(stage: Stage) -> list[str]:
+    if stage.drain_seconds <= contract.DRAIN_MAX_SECONDS:
+        return []
+    return [
+        f"drain_seconds = {stage.drain_seconds}: with {contract.STOP_MARGIN_SECONDS} s to record "
+        f"what was cut off it must end within {contract.STOP_TIMEOUT_SECONDS} s"
+    ]
+
+
+def _door(stage: Stage) -> list[str]:
+    found = []
+    zone = (stage.domain_name, stage.hosted_zone_id, stage.hosted_zone_name)
+    if any(zone) and not all(zone):
+        found.append("domain_name: goes together with hosted_zone_id and hosted_zone_name")
+    elif stage.domain_name and not f".{stage.domain_name}".endswith(f".{stage.hosted_zone_name}"):
+        found.append(
+            f"domain_name = {stage.domain_name!r}: is not in hosted_zone_name = "
+            f"{stage.hosted_zone_name!r}"
+        )
+    if stage.certificate_arn:
+        region, account = stage.certificate_arn.split(":")[3:5]
+        for key, is_, wanted in (
+            ("region", region, stage.region),
+            ("account", account, stage.account),
+        ):
+            if wanted and is_ != wanted:
+                found.append(
+                    f"certificate_arn: is of {key} {is_}, and a balancer takes one of its own: "
+                    f"{key} = {wanted!r}"
+                )
+    if not stage.is_https and not stage.allow_http:
+        found.append(
+            "certificate_arn: missing; give it, or domain_name with its hosted zone, "
+            "or allow_http = true for a stage that may answer in the clear"
+        )
+    if not stage.database_tls and stage.stage != contract.LOCAL_STAGE:
+        found.append(f"database_tls = false: only stage {contract.LOCAL_STAGE} may do without")
+    return found
+
+
+def _network(stage: Stage) -> list[str]:
+    kinds = {
+        "public_subnet_ids": stage.public_subnet_ids,
+        "isolated_subnet_ids": stage.isolated_subnet_ids,
+    }
+    if stage.egress != "public":
+        kinds["private_subnet_ids"] = stage.private_subnet_ids
+    if not stage.vpc_id:
+        given = [key for key in ("zone_names", *kinds) if getattr(stage, key)]
+        return [f"{key}: only with vpc_id" for key in given]
+    zones = len(stage.zone_names)
+    found = [] if zones >= 2 else ["zone_names: with vpc_id name two availability zones or more"]
+    found += [
+        f"{key}: with vpc_id and {zones} zone_names it must have {zones} subnets, one for each, "
+        f"not {len(subnets)}"
+        for key, subnets in kinds.items()
+        if len(subnets) != zones
+    ]
+    every = [subnet for subnets in kinds.values() for subnet in subnets]
+    for key, ids in {"zone_names": stage.zone_names, **kinds}.items():
+        twice = sorted({each for each in ids if (*stage.zone_names, *every).count(each) > 1})
+        found += [f"{key}: {each} stands twice; each has one place" for each in twice]
+    return found
+
+
+def _zones(stage: Stage) -> list[str]:
+    found = []
+    if stage.region in REGIONS_OF_TWO_ZONES and not stage.vpc_id and stage.availability_zones > 2:
+        found.append(
+            f"availability_zones = {stage.availability_zones}: "
+            f"region {stage.region} gives two to an account"
+        )
+    regions = sorted({zone[:-1] for zone in stage.zone_names} | {stage.region} - {""})
+    if stage.zone_names and len(regions) > 1:
+        found.append(f"zone_names: all of one region, that of the stage, not {', '.join(regions)}")
+    return found
+
+
+def _addresses(stage: Stage) -> list[str]:
+    """Each ECS task has an address of its own, in the middle of a deployment the new ones too."""
+    if stage.vpc_id:
+        return []
+    wanted = (stage.api_max_count + stage.worker_max_count) * MAXIMUM_PERCENT // 100 + ONE_OFF_TASKS
+    group = PUBLIC if stage.egress == "public" else PRIVATE
+    taken = BALANCER_ADDRESSES if group == PUBLIC else ENDPOINT_ADDRESSES
+    places = place(stage.vpc_cidr, stage.layout)
+    offered = sum(
+        places[group, zone].num_addresses - TAKEN_BY_AWS - taken
+        for zone in range(1, stage.availability_zones + 1)
+    )
+    if wanted <= offered:
+        return []
+    return [
+        f"vpc_cidr = {stage.vpc_cidr!r}: with egress = {stage.egress!r} and "
+        f"{stage.availability_zones} availability zones it has {offered} addresses for ECS tasks; "
+        f"in the middle of a deploy {wanted} are wanted. Take a larger network for a new stage, or "
+        "lower api_max_count or worker_max_count"
+    ]

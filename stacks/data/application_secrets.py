@@ -1,0 +1,56 @@
+"""What the API asks of its callers: the API key, and the credentials of the job pages."""
+
+import json
+
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_secretsmanager as secretsmanager
+from constructs import Construct
+
+from service.contract import UiSecretField
+from stacks.acknowledge import acknowledge
+from stacks.config.stage import Stage
+from stacks.stage_stack import removal_policy
+
+CHARACTERS = 40
+UI_USERNAME = "operator"
+
+
+class ApplicationSecrets(Construct):
+    """`api_key` (the secret as a whole) and `ui` (JSON), generated once; 0.40 USD a month each.
+
+    ECS hands them over when an ECS task starts. `moor keys` changes the API key, of which two are
+    valid meanwhile: callers have to be told, so nothing rotates them by itself.
+    """
+
+    def __init__(self, scope: Construct, id: str, *, stage: Stage, key: kms.IKey) -> None:
+        super().__init__(scope, id)
+        self.api_key = secretsmanager.Secret(
+            self,
+            "ApiKey",
+            description=f"API key of {stage.names.prefix}",
+            encryption_key=key,
+            removal_policy=removal_policy(stage),
+            generate_secret_string=secretsmanager.SecretStringGenerator(
+                password_length=CHARACTERS, exclude_punctuation=True
+            ),
+        )
+        self.ui = secretsmanager.Secret(
+            self,
+            "Ui",
+            description=f"User name and password of the job pages of {stage.names.prefix}",
+            encryption_key=key,
+            removal_policy=removal_policy(stage),
+            generate_secret_string=secretsmanager.SecretStringGenerator(
+                secret_string_template=json.dumps({UiSecretField.USERNAME: UI_USERNAME}),
+                generate_string_key=UiSecretField.PASSWORD,
+                password_length=CHARACTERS,
+                exclude_punctuation=True,
+            ),
+        )
+        acknowledge(
+            self,
+            "Callers hold these: a change is agreed with them, and needs a new deployment. The "
+            "database's password, which nobody else holds, rotates by itself.",
+            "AwsSolutions-SMG4",
+            "NIST.800.53.R5-SecretsManagerRotationEnabled",
+        )

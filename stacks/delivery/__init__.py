@@ -1,0 +1,1 @@
+"""What people and pipelines may do to a stage."""

@@ -1,0 +1,101 @@
+"""Three managed policies for the people who operate a stage; attached to nobody."""
+
+from collections.abc import Sequence
+
+from aws_cdk import Aws
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from constructs import Construct
+
+from stacks.acknowledge import acknowledge
+from stacks.config.operator_rights import ANY, RIGHTS, Level, Right
+from stacks.config.stage import Stage
+from stacks.data.data_stack import DataStack
+from stacks.service.roles import TaskRoles
+
+
+class OperatorPolicies(Construct):
+    """`policies` by level, as `operator_rights.py` has them, for one stage and no other."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        stage: Stage,
+        key: kms.IKey,
+        data: DataStack,
+        roles: Sequence[TaskRoles],
+    ) -> None:
+        super().__init__(scope, id)
+        names = stage.names
+        self._words = {
+            "partition": Aws.PARTITION,
+            "region": Aws.REGION,
+            "account": Aws.ACCOUNT_ID,
+            "url_suffix": Aws.URL_SUFFIX,
+            "prefix": names.prefix,
+            "cluster": names.cluster,
+            "database": names.database,
+            "data_stack": names.data_stack,
+            "service_stack": names.service_stack,
+            "key": key.key_arn,
+            "api_key_secret": data.secrets.api_key.secret_arn,
+            "database_secret": data.database.owner_secret.secret_arn,
+            "user_secret": data.database.user_secret.secret_arn,
+        }
+        self._lists = {
+            "{roles}": [role.role_arn for each in roles for role in each.roles],
+            "{policies}": [policy.managed_policy_arn for each in roles for policy in each.policies],
+        }
+        self.policies = {level: self._policy(level, stage) for level in Level}
+
+    def _policy(self, level: Level, stage: Stage) -> iam.ManagedPolicy:
+        rights = [right for right in RIGHTS if right.level is level]
+        policy = iam.ManagedPolicy(
+            self,
+            level.capitalize(),
+            description=f"{level}: for people who operate {stage.names.prefix}",
+            statements=[self._statement(right) for right in rights],
+        )
+        for resource in dict.fromkeys(each for right in rights for each in right.on):
+            if "*" in resource:
+                acknowledge(
+                    policy,
+                    "Calls that know no resource, or end at this stage by a condition."
+                    if resource in ANY
+                    else "What is behind the star is made while the stage runs, and ends with it.",
+                    f"AwsSolutions-IAM5[Resource::{self._as_shown(resource)}]",
+                )
+        return policy
+
+    def _statement(self, right: Right) -> iam.PolicyStatement:
+        return iam.PolicyStatement(
+            sid=right.sid,
+            actions=list(right.actions),
+            resources=[one for each in right.on for one in self._filled(each)],
+            conditions={
+                operator: {key: self._word(value) for key, value in values.items()}
+                for operator, values in right.conditions.items()
+            },
+        )
+
+    def _filled(self, resource: str) -> list[str]:
+        return self._lists.get(resource) or [self._word(resource)]
+
+    def _word(self, text: str) -> str:
+        # Not `format`: IAM's own variables have braces, too.
+        for name, value in self._words.items():
+            text = text.replace(f"{{{name}}}", value)
+        return text
+
+    def _as_shown(self, resource: str) -> str:
+        """As cdk-nag shows it, with CloudFormation's words in angle brackets."""
+        shown = {
+            "{partition}": "<AWS::Partition>",
+            "{region}": "<AWS::Region>",
+            "{account}": "<AWS::AccountId>",
+        }
+        for word, value in shown.items():
+            resource = resource.replace(word, value)
+        return self._word(resource)

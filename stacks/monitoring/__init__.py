@@ -1,0 +1,1 @@
+"""What watches a stage and tells of trouble."""

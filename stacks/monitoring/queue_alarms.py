@@ -1,0 +1,121 @@
+"""Alarms on what the service says of its queue."""
+
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_sns as sns
+from constructs import Construct
+
+from service.contract import METRIC_NAMESPACE, WRONG_CREDENTIALS_EVENT, Metric
+from stacks.config.stage import Stage
+from stacks.monitoring.alarms import Alarms, Missing
+from stacks.monitoring.metrics import SUM, aws_metric, math, queue_metric
+
+# A job waits this many times longer than the autoscaler wants before a person is told.
+PATIENCE = 5
+# Minutes that jobs may wait without a worker. From zero the first one takes some: the autoscaler
+# two, Fargate and migrations the others.
+WITHOUT_WORKER, FROM_ZERO = 5, 10
+WRONG_CREDENTIALS = "WrongCredentials"
+
+
+class QueueAlarms(Alarms):
+    """Is work done, in time, by somebody, and does the one who says so still speak?"""
+
+    def __init__(
+        self, scope: Construct, id: str, *, stage: Stage, topic: sns.ITopic, api_log: logs.ILogGroup
+    ) -> None:
+        super().__init__(scope, id, stage=stage, topic=topic)
+
+        def queue(metric: Metric) -> cloudwatch.Metric:
+            return queue_metric(stage, metric)
+
+        self.add(
+            "OldestJobAge",
+            "The oldest waiting job is far beyond its time.",
+            queue(Metric.OLDEST_JOB_AGE_SECONDS),
+            above=PATIENCE * stage.worker_age_target_seconds,
+            minutes=5,
+            missing=Missing.IS_FINE,  # NoMetrics says so
+        )
+        self.add(
+            "NoWorker",
+            "Jobs wait and no worker is alive.",
+            math(
+                "IF(alive < 1, backlog, 0)",
+                {"alive": queue(Metric.WORKERS_ALIVE), "backlog": queue(Metric.BACKLOG)},
+                "Jobs that nobody works on",
+            ),
+            above=0,
+            minutes=WITHOUT_WORKER if stage.worker_min_count else FROM_ZERO,
+            missing=Missing.IS_FINE,  # NoMetrics says so
+        )
+        if stage.api_min_count or stage.worker_min_count:  # else nobody has to speak
+            self.add_heartbeat(
+                "NoMetrics",
+                "Nobody reports on the queue: neither API nor worker runs, or both are stuck.",
+                queue(Metric.WORKERS_ALIVE),
+            )
+        self.add(
+            "DeadLetters",
+            "A job was set aside: it killed its workers or cannot be read.",
+            queue(Metric.DEAD_LETTERS),
+            above=0,
+            missing=Missing.IS_FINE,
+        )
+        failed = self.add(
+            "FailedJobs",
+            "More than one in ten jobs ends in failure.",
+            math(
+                # below ten jobs in a minute one failure is no share
+                "IF(failed + finished >= 10, 100 * failed / (failed + finished), 0)",
+                {"failed": queue(Metric.JOBS_FAILED), "finished": queue(Metric.JOBS_FINISHED)},
+                "Failed jobs, percent",
+            ),
+            above=10,
+            minutes=3,
+            of=5,
+            missing=Missing.IS_FINE,
+        )
+        retried = self.add(
+            "RetriedJobs",
+            "More runs are retries than are new.",
+            math(
+                "IF(started >= 10, 100 * retried / started, 0)",
+                {"retried": queue(Metric.JOBS_RETRIED), "started": queue(Metric.JOBS_STARTED)},
+                "Retries, percent of runs",
+            ),
+            above=50,
+            minutes=5,
+            missing=Missing.IS_FINE,
+        )
+        self.of_a_bad_release = [failed, retried]
+        self.add(
+            "ListenAge",
+            "A worker's LISTEN connection has been silent; jobs start by polling, late.",
+            queue(Metric.LISTEN_AGE_SECONDS),
+            above=60,
+            minutes=3,
+            missing=Missing.IS_FINE,  # there may be no worker
+        )
+        self._count_wrong_credentials(stage, api_log)
+
+    def _count_wrong_credentials(self, stage: Stage, api_log: logs.ILogGroup) -> None:
+        # By name and not by dimension: a filter takes dimensions from the line, which has none.
+        name = f"{WRONG_CREDENTIALS}-{stage.names.prefix}"
+        logs.MetricFilter(
+            self,
+            WRONG_CREDENTIALS + "Filter",
+            log_group=api_log,
+            metric_namespace=METRIC_NAMESPACE,
+            metric_name=name,
+            filter_pattern=logs.FilterPattern.string_value("$.event", "=", WRONG_CREDENTIALS_EVENT),
+            metric_value="1",
+        )
+        self.add(
+            WRONG_CREDENTIALS,
+            "Somebody tries keys or passwords.",
+            aws_metric(METRIC_NAMESPACE, name, SUM, {}),
+            above=100,
+            minutes=5,
+            missing=Missing.IS_FINE,
+        )

@@ -1,0 +1,211 @@
+"""The VPC: a new one, or one that is there already."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jsii
+from aws_cdk import Aws
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from constructs import Construct
+
+from stacks.acknowledge import acknowledge
+from stacks.config.stage import Stage
+from stacks.config.subnets import ISOLATED, PRIVATE, PUBLIC, place
+from stacks.stage_stack import StageStack, log_group
+
+# Of the private subnets, which ECS tasks use unless egress is "public".
+PRIVATE_TYPE = {
+    "public": ec2.SubnetType.PRIVATE_ISOLATED,
+    "nat": ec2.SubnetType.PRIVATE_WITH_EGRESS,
+    "endpoints": ec2.SubnetType.PRIVATE_ISOLATED,
+}
+
+
+@jsii.implements(ec2.IIpAddresses)
+class Places:
+    """Gives the CDK the ranges of `stacks/config/subnets.py`, in place of its own that move."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.vpc_cidr = stage.vpc_cidr
+        self.places = place(stage.vpc_cidr, stage.layout)
+
+    def allocate_vpc_cidr(self) -> ec2.VpcIpamOptions:
+        return ec2.VpcIpamOptions(cidr_block=self.vpc_cidr)
+
+    def allocate_subnets_cidr(
+        self, *, requested_subnets: Sequence[Any], vpc_cidr: str
+    ) -> ec2.SubnetIpamOptions:
+        ids = [each.subnet_construct_id.partition("Subnet") for each in requested_subnets]
+        return ec2.SubnetIpamOptions(
+            allocated_subnets=[
+                ec2.AllocatedSubnet(cidr=str(self.places[group, int(zone)]))
+                for group, _, zone in ids
+            ]
+        )
+
+
+# What an ECS task calls, or ECS in its place, beside S3, which has a gateway of its own.
+# tests/agreement/test_rights.py holds it to the code.
+ENDPOINTS = {
+    "Ecr": ec2.InterfaceVpcEndpointAwsService.ECR,
+    "EcrDocker": ec2.InterfaceVpcEndpointAwsService.ECR_DOCKER,
+    "Logs": ec2.InterfaceVpcEndpointAwsService.CLOUDWATCH_LOGS,
+    "SecretsManager": ec2.InterfaceVpcEndpointAwsService.SECRETS_MANAGER,
+    # The agent beside the containers passes a worker's protection on to ECS.
+    "Ecs": ec2.InterfaceVpcEndpointAwsService.ECS,
+    # Sessions: `moor debug`, and through it `moor psql`, need them where exec is off, too.
+    "SsmMessages": ec2.InterfaceVpcEndpointAwsService.SSM_MESSAGES,
+    "Kms": ec2.InterfaceVpcEndpointAwsService.KMS,
+}
+
+
+class Network(Construct):
+    """Subnets for the balancer, the ECS tasks and the database.
+
+    `vpc` is where they are, `task_subnets` and `database_subnets` select. The default security
+    group lets nothing through. With egress "nat", a gateway in each zone is about 35 USD a month;
+    with "endpoints", one endpoint in each zone for each AWS service about 8 USD.
+    """
+
+    def __init__(self, scope: StageStack, id: str, *, stage: Stage, key: kms.IKey) -> None:
+        super().__init__(scope, id)
+        self.endpoints_group: ec2.SecurityGroup | None = None  # of a new VPC
+        if stage.vpc_id:
+            self.vpc = self._imported(stage)
+        else:
+            self.vpc = self._new(scope, stage, key)
+        self.task_subnets, self.database_subnets = self._selections(stage)
+
+    def _imported(self, stage: Stage) -> ec2.IVpc:
+        # From what is written down rather than looked up: synth stays without AWS.
+        vpc = ec2.Vpc.from_vpc_attributes(
+            self,
+            "Vpc",
+            vpc_id=stage.vpc_id,
+            availability_zones=list(stage.zone_names),
+            public_subnet_ids=list(stage.public_subnet_ids),
+            private_subnet_ids=list(stage.private_subnet_ids) or None,
+            isolated_subnet_ids=list(stage.isolated_subnet_ids),
+        )
+        acknowledge(
+            vpc,
+            "Their route tables are their owner's.",
+            "Annotation::@aws-cdk/aws-ec2:noSubnetRouteTableId",
+        )
+        return vpc
+
+    def _new(self, scope: StageStack, stage: Stage, key: kms.IKey) -> ec2.IVpc:
+        vpc = ec2.Vpc(
+            self,
+            "Vpc",
+            ip_addresses=Places(stage),
+            max_azs=stage.availability_zones,
+            nat_gateways=stage.availability_zones if stage.egress == "nat" else 0,
+            # All of them whatever egress is: subnets cost nothing, and those that come and go
+            # would be in use by the stacks after this one.
+            subnet_configuration=[
+                ec2.SubnetConfiguration(
+                    name=PUBLIC,
+                    subnet_type=ec2.SubnetType.PUBLIC,
+                    map_public_ip_on_launch=False,  # ECS gives an address to those that ask for one
+                ),
+                ec2.SubnetConfiguration(name=PRIVATE, subnet_type=PRIVATE_TYPE[stage.egress]),
+                ec2.SubnetConfiguration(name=ISOLATED, subnet_type=ec2.SubnetType.PRIVATE_ISOLATED),
+            ],
+            restrict_default_security_group=True,
+            gateway_endpoints={
+                "S3": ec2.GatewayVpcEndpointOptions(service=ec2.GatewayVpcEndpointAwsService.S3)
+            },
+        )
+        self._log_flows(vpc, stage, key)
+        for subnet in vpc.public_subnets:
+            acknowledge(
+                subnet,
+                "A public subnet is one with this route: the balancer is reached by it. Nothing "
+                "gets an address here unless it asks for one, and only the balancer's security "
+                "group lets anybody in.",
+                "NIST.800.53.R5-VPCNoUnrestrictedRouteToIGW",
+            )
+        # Without endpoints too: the ECS tasks that run while egress changes to them need the way.
+        self.endpoints_group = ec2.SecurityGroup(
+            self,
+            "EndpointsSecurityGroup",
+            vpc=vpc,
+            description="The way to AWS services; each ECS service adds its own rule",
+            allow_all_outbound=False,
+        )
+        if stage.egress == "endpoints":
+            self._add_endpoints(vpc, stage, self.endpoints_group)
+        self._keep_exports(scope, vpc, self.endpoints_group)
+        return vpc
+
+    def _keep_exports(
+        self, scope: StageStack, vpc: ec2.Vpc, endpoints_group: ec2.SecurityGroup
+    ) -> None:
+        """What the service stack may use today and not tomorrow, or the other way round.
+
+        This stack is deployed before it: an export that goes is still in use then.
+        """
+        scope.export_value(endpoints_group.security_group_id)
+        for subnet in (*vpc.public_subnets, *vpc.select_subnets(subnet_group_name=PRIVATE).subnets):
+            scope.export_value(subnet.subnet_id)
+
+    def _log_flows(self, vpc: ec2.Vpc, stage: Stage, key: kms.IKey) -> None:
+        group = log_group(self, "FlowLogs", stage=stage, key=key)
+        role = iam.Role(
+            self,
+            "FlowLogsRole",
+            assumed_by=iam.ServicePrincipal("vpc-flow-logs.amazonaws.com").with_conditions(
+                {"StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID}}
+            ),
+        )
+        iam.ManagedPolicy(
+            self,
+            "FlowLogsPolicy",
+            roles=[role],
+            statements=[
+                iam.PolicyStatement(
+                    actions=[
+                        "logs:CreateLogStream",
+                        "logs:DescribeLogStreams",
+                        "logs:PutLogEvents",
+                    ],
+                    resources=[group.log_group_arn],  # ends in :*, its streams
+                )
+            ],
+        )
+        vpc.add_flow_log(
+            "FlowLog",
+            destination=ec2.FlowLogDestination.to_cloud_watch_logs(
+                group, role.without_policy_updates()
+            ),
+            traffic_type=ec2.FlowLogTrafficType.ALL,
+        )
+
+    def _add_endpoints(self, vpc: ec2.Vpc, stage: Stage, group: ec2.SecurityGroup) -> None:
+        services = dict(ENDPOINTS)
+        if stage.email_from:
+            services["Email"] = ec2.InterfaceVpcEndpointAwsService.EMAIL
+        if stage.sqs_queue:
+            services["Sqs"] = ec2.InterfaceVpcEndpointAwsService.SQS
+        for name, service in services.items():
+            vpc.add_interface_endpoint(
+                f"{name}Endpoint",
+                service=service,
+                subnets=ec2.SubnetSelection(subnet_group_name=PRIVATE),
+                security_groups=[group],
+                open=False,
+            )
+
+    def _selections(self, stage: Stage) -> tuple[ec2.SubnetSelection, ec2.SubnetSelection]:
+        tasks = ec2.SubnetSelection(subnet_type=ec2.SubnetType.PUBLIC)
+        database = ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_ISOLATED)
+        if not stage.vpc_id:
+            database = ec2.SubnetSelection(subnet_group_name=ISOLATED)
+            if stage.egress != "public":
+                tasks = ec2.SubnetSelection(subnet_group_name=PRIVATE)
+        elif stage.egress != "public":
+            tasks = ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_WITH_EGRESS)
+        return tasks, database

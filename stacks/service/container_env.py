@@ -1,0 +1,81 @@
+"""What the containers are told: the only place that fills an environment."""
+
+from aws_cdk import aws_ecs as ecs
+
+from service.contract import (
+    API_PORT,
+    HEARTBEAT_FILE,
+    WORKER_INTERNET_PORTS,
+    DatabaseSecretField,
+    EnvVar,
+    ProcessName,
+    UiSecretField,
+)
+from stacks.config.stage import Stage
+from stacks.data.data_stack import DataStack
+from stacks.data.database import OWNER, USER, Database
+
+
+def environment(
+    process: ProcessName, *, stage: Stage, database: Database, bucket_name: str
+) -> dict[str, str]:
+    """Plain values of one container. No credential is among them."""
+    found: dict[str, str] = {
+        EnvVar.APP_NAME: stage.app_name,
+        EnvVar.STAGE: stage.stage,
+        EnvVar.LOG_FORMAT: "json",
+        EnvVar.DATABASE_URL: database.url(USER),
+        EnvVar.DATABASE_SECRET_ARN: database.user_secret.secret_arn,
+    }
+    if process is ProcessName.MIGRATE:
+        return found | {EnvVar.DATABASE_OWNER_URL: database.url(OWNER)}
+    sizes = {
+        ProcessName.API: (stage.api_pool_size, stage.api_queue_pool_size),
+        ProcessName.WORKER: (stage.worker_pool_size, stage.worker_queue_pool_size),
+    }
+    pool, queue_pool = sizes[process]
+    found |= {
+        EnvVar.DATABASE_POOL_SIZE: str(pool),
+        EnvVar.QUEUE_POOL_SIZE: str(queue_pool),
+        EnvVar.DRAIN_SECONDS: str(stage.drain_seconds),
+        EnvVar.BUCKET: bucket_name,
+        # Of the workers; the API asks before it takes what no worker could fetch.
+        EnvVar.INTERNET_PORTS: ",".join(
+            str(port) for port in WORKER_INTERNET_PORTS if stage.egress != "endpoints"
+        ),
+    }
+    if stage.sqs_queue:
+        found[EnvVar.QUEUE_DSN] = f"sqs://{stage.sqs_queue}"
+    if process is ProcessName.API:
+        found |= {
+            # every address: the balancer's security group is the only one let in
+            EnvVar.API_HOST: "0.0.0.0",  # noqa: S104
+            EnvVar.API_PORT: str(API_PORT),
+        }
+    else:
+        found |= {
+            EnvVar.WORKER_CONCURRENCY: str(stage.worker_concurrency),
+            EnvVar.WORKER_HEARTBEAT_FILE: HEARTBEAT_FILE,
+        }
+        if stage.email_from:
+            found[EnvVar.EMAIL_FROM] = stage.email_from
+    return found
+
+
+def secrets(process: ProcessName, data: DataStack) -> dict[str, ecs.Secret]:
+    """What ECS reads from Secrets Manager when it starts the container."""
+    if process is ProcessName.MIGRATE:
+        # Handed over, so that no role which the other containers share may read it. It would go
+        # stale in a process that stays; this one is gone after a second.
+        password = ecs.Secret.from_secrets_manager(
+            data.database.owner_secret, DatabaseSecretField.PASSWORD
+        )
+        return {EnvVar.DATABASE_OWNER_PASSWORD: password}
+    given = data.secrets
+    if process is not ProcessName.API:
+        return {}
+    return {
+        EnvVar.API_KEY: ecs.Secret.from_secrets_manager(given.api_key),
+        EnvVar.UI_USERNAME: ecs.Secret.from_secrets_manager(given.ui, UiSecretField.USERNAME),
+        EnvVar.UI_PASSWORD: ecs.Secret.from_secrets_manager(given.ui, UiSecretField.PASSWORD),
+    }

@@ -1,0 +1,143 @@
+"""One process of the image as an ECS task definition."""
+
+from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from service import contract
+from service.contract import ProcessName
+from stacks.acknowledge import acknowledge
+from stacks.config.stage import Stage
+from stacks.data.data_stack import DataStack
+from stacks.service.container_env import environment, secrets
+from stacks.service.image import Image
+from stacks.service.roles import TaskRoles
+
+VOLUME = "writable"
+# While a container starts, its health check does not count.
+START_SECONDS = 60
+
+
+class Process(Construct):
+    """`api` or `worker`, with `migrate` before it: the process starts when the schema is there.
+
+    A migration that fails keeps the process from starting, and the deployment's circuit breaker
+    rolls back. Containers run as a user without rights on a root that is read-only, unless the
+    stage has exec: AWS does not support the two together, because the agent behind exec writes to
+    the root (https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-exec.html).
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        process: ProcessName,
+        stage: Stage,
+        image: Image,
+        roles: TaskRoles,
+        data: DataStack,
+        log_group: logs.ILogGroup,
+        cpu: int,
+        memory_mib: int,
+    ) -> None:
+        super().__init__(scope, id)
+        self.process, self.stage, self.image, self.data = process, stage, image, data
+        self.log_group, self.roles = log_group, roles
+        self.task_definition = ecs.FargateTaskDefinition(
+            self,
+            "TaskDefinition",
+            family=f"{stage.names.prefix}-{process}",
+            cpu=cpu,
+            memory_limit_mib=memory_mib,
+            runtime_platform=image.platform,
+            execution_role=roles.execution,
+            task_role=roles.task,
+            volumes=[ecs.Volume(name=VOLUME)],
+        )
+        # Old revisions stay active: a rollback needs the one before.
+        self.task_definition.node.default_child.apply_removal_policy(  # type: ignore[union-attr]
+            RemovalPolicy.RETAIN
+        )
+        acknowledge(
+            self.task_definition,
+            "The rule minds any plain variable. Ours hold names, sizes and addresses; credentials "
+            "come from Secrets Manager, which test_only_secrets_carry_credentials holds us to.",
+            "AwsSolutions-ECS2",
+        )
+        acknowledge(
+            self.task_definition,
+            "roles.py allows the pull.",
+            "Annotation::@aws-cdk/aws-ecs:ecrImageRequiresPolicy",
+        )
+        migrate = self._add(ProcessName.MIGRATE, essential=False)
+        self.container = self._add(
+            process,
+            essential=True,
+            health_check=_worker_health_check() if process is ProcessName.WORKER else None,
+            port_mappings=(
+                [ecs.PortMapping(container_port=contract.API_PORT, name=process)]
+                if process is ProcessName.API
+                else None
+            ),
+        )
+        self.container.add_container_dependencies(
+            ecs.ContainerDependency(
+                container=migrate, condition=ecs.ContainerDependencyCondition.SUCCESS
+            )
+        )
+
+    def _add(
+        self,
+        process: ProcessName,
+        *,
+        essential: bool,
+        health_check: ecs.HealthCheck | None = None,
+        port_mappings: list[ecs.PortMapping] | None = None,
+    ) -> ecs.ContainerDefinition:
+        stage, data = self.stage, self.data
+        container = self.task_definition.add_container(
+            process,
+            container_name=process,
+            image=self.image.container_image,
+            command=[process],
+            essential=essential,
+            environment=environment(
+                process, stage=stage, database=data.database, bucket_name=data.bucket.bucket_name
+            ),
+            secrets=secrets(process, data),
+            logging=ecs.LogDriver.aws_logs(
+                log_group=self.log_group,
+                stream_prefix=process,
+                mode=ecs.AwsLogDriverMode.BLOCKING,  # the other one may drop lines
+            ),
+            health_check=health_check,
+            port_mappings=port_mappings,
+            stop_timeout=Duration.seconds(contract.STOP_TIMEOUT_SECONDS),
+            user=contract.USER,
+            privileged=False,
+            readonly_root_filesystem=not stage.enable_exec,
+            linux_parameters=self._init_process(process) if stage.enable_exec else None,
+        )
+        container.add_mount_points(
+            ecs.MountPoint(
+                container_path=contract.WRITABLE_PATH, source_volume=VOLUME, read_only=False
+            )
+        )
+        return container
+
+    def _init_process(self, process: ProcessName) -> ecs.LinuxParameters:
+        # What a shell leaves behind has to be reaped by somebody.
+        return ecs.LinuxParameters(self, f"{process}Init", init_process_enabled=True)
+
+
+def _worker_health_check() -> ecs.HealthCheck:
+    """The age of the heartbeat; ECS gives up the container after three failures."""
+    return ecs.HealthCheck(
+        command=["CMD", "python", "-m", "service", ProcessName.HEALTHCHECK],
+        interval=Duration.seconds(15),
+        timeout=Duration.seconds(10),
+        retries=3,
+        start_period=Duration.seconds(START_SECONDS),
+    )

@@ -1,0 +1,131 @@
+"""A process that ECS keeps running."""
+
+from aws_cdk import Duration
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_ecs as ecs
+from constructs import Construct
+
+from service import contract
+from service.contract import ProcessName
+from stacks.config.checks import MAXIMUM_PERCENT
+from stacks.config.stage import Stage
+from stacks.data import database
+from stacks.data.data_stack import DataStack
+from stacks.network.vpc import Network
+from stacks.service.process import Process
+
+# From its start an ECS task of the API has so long for migrations before the balancer judges it.
+GRACE_SECONDS = 120
+HTTPS = ec2.Port.tcp(contract.HTTPS_PORT)
+
+
+class RunningProcess(Construct):
+    """An ECS service that is replaced without downtime and rolled back when a deployment fails.
+
+    Without a `desired_count` the count is the autoscaler's: a deploy changes the bounds and never
+    the count, so a release in a busy hour does not shrink the fleet.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        process: Process,
+        stage: Stage,
+        cluster: ecs.ICluster,
+        network: Network,
+        data: DataStack,
+        desired_count: int | None,
+        min_count: int,
+        spot_percent: int = 0,
+        is_done_when_healthy: bool = False,
+    ) -> None:
+        super().__init__(scope, id)
+        name = process.process
+        self.security_group = ec2.SecurityGroup(
+            self,
+            "SecurityGroup",
+            vpc=network.vpc,
+            description=f"ECS tasks of {stage.names.service(name)}",
+            allow_all_outbound=False,
+        )
+        is_api = name is ProcessName.API
+        grace = Duration.seconds(GRACE_SECONDS) if is_api else None
+        self.service = ecs.FargateService(
+            self,
+            "Service",
+            service_name=stage.names.service(name),
+            cluster=cluster,
+            task_definition=process.task_definition,
+            desired_count=desired_count,
+            min_healthy_percent=100,
+            max_healthy_percent=MAXIMUM_PERCENT,
+            circuit_breaker=ecs.DeploymentCircuitBreaker(enable=True, rollback=True),
+            vpc_subnets=network.task_subnets,
+            # The way out where there is no gateway; nothing comes in by it.
+            assign_public_ip=stage.egress == "public",
+            security_groups=[self.security_group],
+            enable_execute_command=stage.enable_exec,
+            platform_version=ecs.FargatePlatformVersion.LATEST,
+            availability_zone_rebalancing=ecs.AvailabilityZoneRebalancing.ENABLED,
+            propagate_tags=ecs.PropagatedTagSource.SERVICE,
+            enable_ecs_managed_tags=True,
+            health_check_grace_period=grace,
+            capacity_provider_strategies=_capacity(stage, spot_percent, min_count),
+        )
+        if is_done_when_healthy:
+            # The deploy does not wait for old workers that drain; they do so in the background.
+            self.service.node.default_child.add_property_override(  # type: ignore[union-attr]
+                "DeploymentConfiguration.EarlySuccessCriteria",
+                {"Enable": True, "HealthyPercent": 100, "SourceServiceRevisionCleanup": "DEFERRED"},
+            )
+        self._open_ways(name, network, data)
+        # The first ECS task needs its rights and its ways when it starts.
+        self.service.node.add_dependency(process.roles, self.security_group)
+
+    def roll_back_on(self, alarms: list[cloudwatch.Alarm]) -> None:
+        """A deployment fails, and is rolled back, when one of these rings before it is done.
+
+        ECS goes on watching after the last ECS task is replaced, for a time that it computes from
+        the alarms: the longest of them decides by how much a deployment takes longer. One that
+        rings when a deployment begins is not watched.
+        """
+        self.service.enable_deployment_alarms(
+            [alarm.alarm_name for alarm in alarms], behavior=ecs.AlarmBehavior.ROLLBACK_ON_ALARM
+        )
+
+    def _open_ways(self, process: ProcessName, network: Network, data: DataStack) -> None:
+        # From here towards the database: the other direction would make the data stack depend on
+        # this one. The port is literal, or the checks of security groups cannot read it.
+        self.security_group.connections.allow_to(
+            data.database.security_group, ec2.Port.tcp(database.PORT), "to the database"
+        )
+        # AWS's addresses are many and change.
+        self.security_group.add_egress_rule(ec2.Peer.any_ipv4(), HTTPS, "to AWS and other HTTPS")
+        if process is ProcessName.WORKER:
+            for port in sorted(set(contract.WORKER_INTERNET_PORTS) - {contract.HTTPS_PORT}):
+                self.security_group.add_egress_rule(
+                    ec2.Peer.any_ipv4(), ec2.Port.tcp(port), "what jobs fetch from elsewhere"
+                )
+        if network.endpoints_group:
+            self.security_group.connections.allow_to(
+                network.endpoints_group, HTTPS, "to the endpoints of AWS services"
+            )
+
+
+def _capacity(
+    stage: Stage, spot_percent: int, min_count: int
+) -> list[ecs.CapacityProviderStrategy] | None:
+    # A strategy without Spot too: between launch type and strategy CloudFormation may replace the
+    # ECS service, whose name is taken (aws-cloudformation/cloudformation-coverage-roadmap#2214).
+    if not spot_percent:
+        strategy = ecs.CapacityProviderStrategy(capacity_provider="FARGATE", weight=1)
+        return None if stage.use_launch_type else [strategy]
+    return [
+        ecs.CapacityProviderStrategy(
+            capacity_provider="FARGATE", base=max(min_count, 1), weight=100 - spot_percent
+        ),
+        ecs.CapacityProviderStrategy(capacity_provider="FARGATE_SPOT", weight=spot_percent),
+    ]

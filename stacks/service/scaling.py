@@ -1,0 +1,150 @@
+"""How many ECS tasks run: the API by requests and CPU, the worker by its queue."""
+
+from aws_cdk import Duration, Stack
+from aws_cdk import aws_applicationautoscaling as autoscaling
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_cloudwatch_actions as actions
+from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_iam as iam
+from constructs import Construct
+
+from service.contract import Metric, ProcessName
+from stacks.config.stage import Stage
+from stacks.monitoring.metrics import math, queue_metric
+from stacks.service.load_balancer import LoadBalancer
+
+COOLDOWN = Duration.minutes(1)
+SCALE_IN_COOLDOWN = Duration.minutes(5)
+
+
+class ApiScaling(Construct):
+    """Between the stage's bounds, by requests and CPU of each ECS task, whichever asks for more."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        stage: Stage,
+        api: ecs.FargateService,
+        door: LoadBalancer,
+    ) -> None:
+        super().__init__(scope, id)
+        count = api.auto_scale_task_count(
+            min_capacity=stage.api_min_count, max_capacity=stage.api_max_count
+        )
+        count.scale_on_request_count(
+            "Requests",
+            requests_per_target=stage.api_requests_target,
+            target_group=door.target_group,
+            scale_in_cooldown=SCALE_IN_COOLDOWN,
+            scale_out_cooldown=COOLDOWN,
+        )
+        count.scale_on_cpu_utilization(
+            "Cpu",
+            target_utilization_percent=stage.api_cpu_target_percent,
+            scale_in_cooldown=SCALE_IN_COOLDOWN,
+            scale_out_cooldown=COOLDOWN,
+        )
+
+
+class WorkerScaling(Construct):
+    """Between the stage's bounds, by what waits and runs for each worker and how long it waits.
+
+    CPU has no say: a worker that waits for others is idle with a full queue, and one that works
+    must not be taken away. From zero one waiting job calls the first worker within two minutes,
+    and the last one goes only when nothing waits or runs, because running jobs count too.
+    """
+
+    def __init__(
+        self, scope: Construct, id: str, *, stage: Stage, worker: ecs.FargateService
+    ) -> None:
+        super().__init__(scope, id)
+        # The role that ECS's own scaling has anyway; CDK would make another.
+        role = iam.Role.from_role_arn(
+            self,
+            "Role",
+            Stack.of(self).format_arn(
+                service="iam",
+                region="",
+                resource="role/aws-service-role/ecs.application-autoscaling.amazonaws.com",
+                resource_name="AWSServiceRoleForApplicationAutoScaling_ECSService",
+            ),
+        )
+        self.target = autoscaling.ScalableTarget(
+            self,
+            "Count",
+            service_namespace=autoscaling.ServiceNamespace.ECS,
+            resource_id=f"service/{stage.names.cluster}/{stage.names.service(ProcessName.WORKER)}",
+            scalable_dimension="ecs:service:DesiredCount",
+            role=role,
+            min_capacity=stage.worker_min_count,
+            max_capacity=stage.worker_max_count,
+        )
+        self.target.node.add_dependency(worker)
+        self.target.scale_to_track_metric(
+            "Jobs",
+            custom_metric=queue_metric(stage, Metric.JOBS_PER_WORKER),
+            target_value=stage.worker_jobs_target,
+            scale_in_cooldown=SCALE_IN_COOLDOWN,
+            scale_out_cooldown=COOLDOWN,
+        )
+        self._add_when_old(stage)
+        if stage.worker_min_count == 0:
+            self._wake(stage)
+
+    def _add_when_old(self, stage: Stage) -> None:
+        """One worker more while the oldest job is too old, three while it is twice that."""
+        limit = stage.worker_age_target_seconds
+        action = autoscaling.StepScalingAction(
+            self,
+            "AddWorkers",
+            scaling_target=self.target,
+            adjustment_type=autoscaling.AdjustmentType.CHANGE_IN_CAPACITY,
+            cooldown=COOLDOWN,
+            metric_aggregation_type=autoscaling.MetricAggregationType.MAXIMUM,
+        )
+        action.add_adjustment(lower_bound=0, upper_bound=limit, adjustment=1)
+        action.add_adjustment(lower_bound=limit, adjustment=3)
+        alarm = cloudwatch.Alarm(
+            self,
+            "OldJobs",
+            alarm_description="Scaling, not trouble: the oldest job calls for more workers",
+            metric=queue_metric(stage, Metric.OLDEST_JOB_AGE_SECONDS),
+            threshold=limit,
+            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
+            evaluation_periods=1,
+            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+        )
+        alarm.add_alarm_action(actions.ApplicationScalingAction(action))
+
+    def _wake(self, stage: Stage) -> None:
+        """The first worker. Its own alarm: tracking cannot divide by the zero that run."""
+        action = autoscaling.StepScalingAction(
+            self,
+            "Wake",
+            scaling_target=self.target,
+            adjustment_type=autoscaling.AdjustmentType.EXACT_CAPACITY,
+            cooldown=COOLDOWN,
+            metric_aggregation_type=autoscaling.MetricAggregationType.MAXIMUM,
+        )
+        action.add_adjustment(lower_bound=0, adjustment=1)
+        alarm = cloudwatch.Alarm(
+            self,
+            "NobodyWorks",
+            alarm_description="Scaling, not trouble: jobs wait and no worker runs",
+            # Only with none alive: an exact capacity of 1 would take workers away otherwise.
+            metric=math(
+                "IF(alive < 1, backlog, 0)",
+                {
+                    "alive": queue_metric(stage, Metric.WORKERS_ALIVE),
+                    "backlog": queue_metric(stage, Metric.BACKLOG),
+                },
+                "Jobs that nobody works on",
+            ),
+            threshold=1,
+            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+            evaluation_periods=1,
+            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+        )
+        alarm.add_alarm_action(actions.ApplicationScalingAction(action))

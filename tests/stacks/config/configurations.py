@@ -1,0 +1,115 @@
+"""Values for every key of stages.toml, in groups of keys that go together."""
+
+import functools
+import itertools
+from typing import Any
+
+from stacks.config.stage import CONFIGURABLE
+from tests.stacks.templates import CERTIFICATE, Templates, synthesize
+
+Settings = dict[str, object]
+
+REGION, ACCOUNT = CERTIFICATE.split(":")[3:5]
+DOMAIN: Settings = {
+    "domain_name": "api.example.com",
+    "hosted_zone_name": "example.com",
+    "hosted_zone_id": "Z0123456789",
+}
+VPC: Settings = {
+    "vpc_id": "vpc-0123456789abcdef0",
+    "zone_names": f"{REGION}a,{REGION}b",
+    "public_subnet_ids": "subnet-00000001,subnet-00000002",
+    "private_subnet_ids": "subnet-00000003,subnet-00000004",
+    "isolated_subnet_ids": "subnet-00000005,subnet-00000006",
+}
+
+# Of keys that only fit together, or whose values no rule of theirs can make up.
+GROUPS: dict[str, list[Settings]] = {
+    "door": [{"allow_http": True}, {"certificate_arn": CERTIFICATE}, DOMAIN],
+    "vpc": [{}, VPC],
+    "vpc_cidr": [{"vpc_cidr": block} for block in ("10.0.0.0/16", "192.168.8.0/22")],
+    "counts": [
+        {},
+        {"api_min_count": 0, "worker_min_count": 0, "worker_desired_count": 0},
+        {"api_max_count": 8, "api_desired_count": 2, "worker_max_count": 10,
+         "worker_desired_count": 3},
+    ],
+    "api_size": [{}, {"api_cpu": 1024, "api_memory_mib": 4096}],
+    "worker_size": [{}, {"worker_cpu": 16384, "worker_memory_mib": 122880}],
+    "acu": [
+        {"database_min_acu": 1, "database_max_acu": 32},
+        {"database_min_acu": 4, "database_max_acu": 256},
+    ],
+    "app_name": [{}, {"app_name": "a1-b2-c3d4e5f6g7h8i9"}],
+    "account": [{}, {"account": ACCOUNT}],
+    "region": [{}, {"region": REGION}],
+    "image": [{}, {"image": f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/team/shop:v1.2"}],
+    "sqs_queue": [{}, {"sqs_queue": "jobs"}, {"sqs_queue": "jobs.fifo"}],
+    "database_tls": [{}],  # off in stage local alone
+}  # fmt: skip
+
+
+def groups() -> dict[str, list[Settings]]:
+    """Those above, and a group of its own for each other key, by the rule that it has."""
+    grouped = {key for options in GROUPS.values() for each in options for key in each}
+    found = dict(GROUPS)
+    for key, field in CONFIGURABLE.items():
+        if key not in grouped and key not in found:
+            found[key] = [{key: value} for value in _values(field.default, field.metadata)]
+    return found
+
+
+def _values(default: Any, rule: Any) -> list[object]:
+    match rule["kind"]:
+        case "flag":
+            return [False, True]
+        case "choice":
+            options = rule["options"]
+            return sorted({options[0], options[len(options) // 2], options[-1]}, key=str)
+        case "number":
+            other = (default or 1) * 2
+            return [default, other if other <= rule["most"] else rule["least"]]
+        case _:
+            return [default, rule["example"]]
+
+
+def rows() -> list[Settings]:
+    """Configurations in which every two values of different groups meet at least once.
+
+    Each row takes, group after group, the value that meets most others for the first time.
+    """
+    options = {name: list(enumerate(values)) for name, values in groups().items()}
+    wanted = {
+        frozenset(((a, i), (b, j)))
+        for a, b in itertools.combinations(options, 2)
+        for i, _ in options[a]
+        for j, _ in options[b]
+    }
+    found: list[Settings] = []
+    while wanted:
+        start = next(iter(sorted(wanted, key=lambda pair: sorted(map(str, pair)))))
+        chosen: dict[str, int] = dict(start)
+        for name, values in options.items():
+            if name not in chosen:
+                chosen[name] = max(
+                    (number for number, _ in values),
+                    key=lambda number: sum(
+                        frozenset(((name, number), other)) in wanted for other in chosen.items()
+                    ),
+                )
+        wanted -= {frozenset(pair) for pair in itertools.combinations(chosen.items(), 2)}
+        merged: Settings = {}
+        for name, number in chosen.items():
+            merged |= options[name][number][1]
+        found.append({key: value for key, value in merged.items() if value is not None})
+    return found
+
+
+@functools.cache
+def _made(name: str, settings: tuple[tuple[str, object], ...]) -> Templates:
+    return synthesize(name, **dict(settings))
+
+
+def made(name: str, **settings: object) -> Templates:
+    """A stage's templates; each configuration is synthesized once."""
+    return _made(name, tuple(sorted(settings.items())))

@@ -1,0 +1,47 @@
+"""Every property that matters is held by something: with one of them wrong, a gate says so."""
+
+from collections import Counter
+
+from tests.conftest import ROOT
+from tests.stacks.identity import identity
+from tests.stacks.rules.mutants import mutants
+from tests.stacks.rules.test_rules import RULES, Rule
+from tests.stacks.templates import Templates, synthesize
+
+IDENTITY = "identity snapshot"
+
+
+def gate(templates: Templates, known: object, first: list[Rule]) -> str | None:
+    """The first gate that does not let these templates through; None where all do."""
+    for rule in first:
+        try:
+            rule(templates)
+        except Exception:
+            return rule.__name__
+    try:
+        return None if identity(templates) == known else IDENTITY
+    except Exception:
+        return IDENTITY
+
+
+def test_no_mutant_survives() -> None:
+    templates = synthesize("prod", worker_min_count=0, worker_spot_percent=50)
+    known = identity(templates)
+    assert gate(templates, known, RULES) is None  # as it is, nothing is wrong with it
+    kills: Counter[str] = Counter()
+    survivors = []
+    order = list(RULES)
+    for mutant in mutants(templates):
+        if killer := gate(mutant.of(templates), known, order):
+            kills[killer] += 1
+            if killer != IDENTITY:  # what found the last one most likely finds the next
+                order.sort(key=lambda rule: rule.__name__ != killer)
+        else:
+            survivors.append(str(mutant))
+
+    print(f"{kills.total()} of {kills.total() + len(survivors)} mutants found:", dict(kills))  # noqa: T201
+    assert survivors == []
+    told = (ROOT / "docs/security.md").read_text()
+    assert f"{kills.total():,} of {kills.total():,} are found" in told
+    assert f"{kills[IDENTITY]:,} by the identity snapshot alone" in told
+    assert f"{kills.total() - kills[IDENTITY]:,} by a rule" in told

@@ -1,0 +1,26 @@
+"""The table of docs/security.md; `python -m tests.stacks.scanners.acknowledgements` prints it."""
+
+from stacks.config.stage import STAGES
+from tests.stacks.templates import of_stage
+
+HEAD = "| Rule | Construct | Stages | Reason |\n|---|---|---|---|\n"
+
+
+def table() -> str:
+    """Every acknowledged finding of every stage, sorted."""
+    stages: dict[tuple[str, str, str], list[str]] = {}
+    for stage in STAGES:
+        prefix = of_stage(stage).stage.names.prefix
+        for rule, path, reason in of_stage(stage).acknowledged():
+            rule_name = rule.replace(prefix, "{app}-{stage}")
+            where = path.replace(f"{prefix}-", "")
+            stages.setdefault((rule_name, where, reason), []).append(stage)
+    rows = [
+        f"| `{rule}` | `{where}` | {', '.join(found)} | {reason} |\n"
+        for (rule, where, reason), found in sorted(stages.items())
+    ]
+    return HEAD + "".join(rows)
+
+
+if __name__ == "__main__":
+    print(table(), end="")  # noqa: T201

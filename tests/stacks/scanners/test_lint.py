@@ -1,0 +1,34 @@
+"""cfn-lint has nothing to say, neither error nor warning."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from stacks.config.stage import STAGES
+from tests.stacks.templates import of_stage
+
+CFN_LINT = Path(sys.executable).with_name("cfn-lint")
+REDUNDANT_DEPENDENCY = "W3005"  # CDK writes down dependencies that a reference implies
+
+
+def lint(paths: list[str]) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [CFN_LINT, "--ignore-checks", REDUNDANT_DEPENDENCY, "--", *paths],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_cfn_lint_finds_nothing_in_any_stage() -> None:
+    result = lint([path for stage in STAGES for path in of_stage(stage).paths()])
+
+    assert result.stdout == ""
+    assert result.returncode == 0, result.stderr
+
+
+def test_cfn_lint_would_find_something(tmp_path: Path) -> None:
+    template = tmp_path / "wrong.template.json"
+    template.write_text('{"Resources": {"Queue": {"Type": "AWS::SQS::Queue", "Propertiez": {}}}}')
+
+    assert lint([str(template)]).returncode != 0
