@@ -26,7 +26,7 @@ def main(arguments: list[str]) -> int:
         return _say(USAGE, 2)
     process = ProcessName(arguments[0])
     if process is ProcessName.HEALTHCHECK:
-        from service import healthcheck  # noqa: PLC0415 - before anything heavy
+        from service.processes import healthcheck  # noqa: PLC0415 - before anything heavy
 
         path = os.environ.get(EnvVar.WORKER_HEARTBEAT_FILE, HEARTBEAT_FILE)  # noqa: TID251
         return _say(problem, 1) if (problem := healthcheck.check(path)) else 0
@@ -64,7 +64,7 @@ def _unfit(settings: "Settings") -> str | None:
     import asyncio  # noqa: PLC0415
 
     from service.db import UnfitDatabaseError, check_database  # noqa: PLC0415
-    from service.queue.database import SESSION  # noqa: PLC0415
+    from service.queue.tables.connections import SESSION  # noqa: PLC0415
 
     for dsn, (variable, password) in _databases(settings).items():
         try:
@@ -76,10 +76,10 @@ def _unfit(settings: "Settings") -> str | None:
 
 def _serve(process: ProcessName, settings: "Settings") -> int:
     if process is ProcessName.WORKER:
-        from service.worker import run  # noqa: PLC0415
+        from service.processes.worker_process import run  # noqa: PLC0415
     else:
-        from service.api.server import run  # noqa: PLC0415
-    from service.queue.registry import RegistrationError  # noqa: PLC0415
+        from service.api.server.http_server import run  # noqa: PLC0415
+    from service.queue.tasks.registry import RegistrationError  # noqa: PLC0415
     from service.settings import SettingsError  # noqa: PLC0415
 
     try:

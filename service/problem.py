@@ -3,10 +3,12 @@
 import re
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
+from typing import Any
 
 import msgspec
-from litestar import Response
+from litestar import Request, Response
 from litestar.openapi.datastructures import ResponseSpec
+from litestar.types import HTTPScope, Receive, Send
 
 from service.contract import BODY_MAX_BYTES, JOB_BODY_MAX_BYTES, UI_PATH
 
@@ -95,3 +97,11 @@ def field_problem(reason: str, path: str, *, within: str = "") -> FieldProblem:
         parts.append(found[1])
         reason = "is missing" if "missing" in reason else "is not a field of this"
     return FieldProblem(".".join(part for part in parts if part) or "body", reason)
+
+
+async def send_response(
+    response: Response[Any], scope: HTTPScope, receive: Receive, send: Send
+) -> None:
+    """Answer from a layer around Litestar."""
+    request: Request[Any, Any, Any] = Request(scope)
+    await response.to_asgi_response(app=None, request=request)(scope, receive, send)

@@ -16,23 +16,23 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 
 from service import contract
-from service.api import demo, health, jobs, queues, schedules
-from service.api.admission import Admission
-from service.api.auth import Gate
-from service.api.body import JsonRequest
-from service.api.envelope import Envelope
-from service.api.errors import EXCEPTION_HANDLERS
-from service.api.events import Watch
-from service.api.methods import Methods
-from service.api.ui import JobPages, content_policy, has_pages, saq_plugin
+from service.api.door.auth import Gate
+from service.api.door.envelope import Envelope
+from service.api.door.http_errors import EXCEPTION_HANDLERS
+from service.api.door.json_body import JsonRequest
+from service.api.door.limits import Admission
+from service.api.door.methods import Methods
+from service.api.routes import demo_routes, health_routes, job_routes, queue_routes, schedule_routes
+from service.api.routes.job_events import Watch
 from service.aws import database_password
+from service.console.saq_pages import JobPages, content_policy, has_pages, saq_plugin
 from service.db import CONNECT_TIMEOUT_SECONDS, create_pool
 from service.problem import problem
-from service.queue.base import JobQueue
-from service.queue.registry import Registry, domains
-from service.queue.reporter import Reporter
+from service.processes.queue_metrics import Reporter
+from service.processes.worker_process import run_in_process
+from service.queue.interface import JobQueue
+from service.queue.tasks.registry import Registry, domains
 from service.settings import Settings
-from service.worker import run_in_process
 
 
 def create_app(
@@ -73,12 +73,12 @@ def create_app(
     saq = saq_plugin(settings, queue)
     app = Litestar(
         route_handlers=[
-            health.live,
-            health.ready,
-            jobs.router,
-            schedules.router,
-            *queues.route_handlers,
-            demo.router,
+            health_routes.live,
+            health_routes.ready,
+            job_routes.router,
+            schedule_routes.router,
+            *queue_routes.route_handlers,
+            demo_routes.router,
             *domain_routes(domain_package),
         ],
         dependencies={

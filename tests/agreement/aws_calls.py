@@ -40,14 +40,15 @@ PROTECTION_PATH = "/task-protection/v1/state"
 PROTECTION = {"put": "ecs:UpdateTaskProtection", "get": "ecs:GetTaskProtection"}
 # What the code of one backend of the queue is, in no other.
 BACKENDS = {
-    "postgresql": {"service.queue.backends._create_redis", "service.queue.backends._create_sqs"},
-    "redis": {"service.queue.backends._create_sqs"},
-    "sqs": {"service.queue.backends._create_redis"},
+    "postgresql": {"service.queue.factory._create_redis", "service.queue.factory._create_sqs"},
+    "redis": {"service.queue.factory._create_sqs"},
+    "sqs": {"service.queue.factory._create_redis"},
 }
 # What only whoever runs jobs does.
 TAKES_JOBS = {
-    "service.worker", "service.queue.worker", "service.queue.consumer",
-    "service.queue.redis_consumer", "service.queue.sqs_consumer",
+    "service.processes.worker_process", "service.queue.worker.worker",
+    "service.queue.postgres.postgres_consumer", "service.queue.redis.redis_consumer",
+    "service.queue.sqs.sqs_consumer",
 }  # fmt: skip
 TASK_DECORATORS = ("task", "scheduled_task")
 HOOK_DECORATORS = ("on_startup", "on_shutdown")
@@ -100,13 +101,17 @@ class Source:
         """What a process of the image calls by itself."""
         cut = set(BACKENDS[backend])
         if process is ProcessName.HEALTHCHECK:
-            starts = self.code.places("service.healthcheck")
+            starts = self.code.places("service.processes.healthcheck")
         elif process is ProcessName.MIGRATE:
             starts = [Place("service.__main__", "_migrate")]
         elif process is ProcessName.WORKER:
-            starts = [Place("service.worker", "run"), *self._tasks(), *self._hooks()]
+            starts = [
+                Place("service.processes.worker_process", "run"),
+                *self._tasks(),
+                *self._hooks(),
+            ]
         else:
-            starts = [Place("service.api.server", "run"), *self._routes()]
+            starts = [Place("service.api.server.http_server", "run"), *self._routes()]
             # It names tasks, to enqueue them, and runs none.
             cut |= {str(place) for place in self._tasks()} | TAKES_JOBS
         return Called(self.code.reach(starts, without=cut))

@@ -22,8 +22,8 @@ COMMAND_SECONDS = 300
 TASKS = """
 import asyncio
 
-from service.queue.context import Context
-from service.queue.registry import task
+from service.queue.worker.context import Context
+from service.queue.tasks.registry import task
 
 RELEASE = 1
 

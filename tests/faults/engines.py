@@ -9,8 +9,8 @@ from saq.queue.base import Queue
 from saq.queue.postgres import PostgresQueue as StockQueue
 
 import tests.faults.tasks  # noqa: F401 - registers
-from service.queue.postgres import PostgresQueue
-from service.queue.registry import discover
+from service.queue.postgres.postgres_queue import PostgresQueue
+from service.queue.tasks.registry import discover
 
 JOB_OPTIONS = {"timeout": 60, "retries": 3}  # ours has them by default; stock is given the same
 

@@ -1,7 +1,7 @@
 """What the next release knows and this one does not; FAULT_RELEASE makes a worker know it."""
 
-from service.queue.context import Context
-from service.queue.registry import task
+from service.queue.tasks.registry import task
+from service.queue.worker.context import Context
 from tests.faults.tasks import LEDGER
 
 

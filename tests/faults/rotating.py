@@ -9,10 +9,10 @@ from pathlib import Path
 
 import tests.faults.tasks  # noqa: F401 - registers
 from service.contract import ProcessName
-from service.queue.postgres import PostgresQueue
-from service.queue.registry import discover
+from service.processes.worker_process import create_worker
+from service.queue.postgres.postgres_queue import PostgresQueue
+from service.queue.tasks.registry import discover
 from service.settings import load_settings
-from service.worker import create_worker
 
 
 async def main() -> None:

@@ -1,7 +1,7 @@
 """A schedule, for the rows that are about time; FAULT_TICKS makes a worker have it."""
 
-from service.queue.context import Context
-from service.queue.registry import scheduled_task
+from service.queue.tasks.registry import scheduled_task
+from service.queue.worker.context import Context
 from tests.faults.tasks import LEDGER, TICK_SECONDS
 
 

@@ -57,8 +57,8 @@ print(json.dumps({
     "no new privileges": status["NoNewPrivs"].strip(),
     "writable": [f for f in ("/", "/app", "/opt/venv", "/tmp", "/var/tmp") if writable(f)],
     "not for it": [m for m in ("pip", "pytest", "moto") if importlib.util.find_spec(m)],
-    "compiled": importlib.util.find_spec("service.worker").cached is not None
-        and os.path.exists(importlib.util.find_spec("service.worker").cached),
+    "compiled": importlib.util.find_spec("service.processes.worker_process").cached is not None
+        and os.path.exists(importlib.util.find_spec("service.processes.worker_process").cached),
     "parts": sorted(f"{part.name}=={part.version}" for part in importlib.metadata.distributions()),
 }))
 """

@@ -15,8 +15,8 @@ import typer
 
 from scripts.job_payload import read_payload
 from scripts.jobs import describe, read_job
-from service.api.queues import _schema
-from service.queue.payload import payload_type
+from service.api.routes.queue_routes import _schema
+from service.queue.tasks.payload import payload_type
 from tests.scripts.deployed import Moor, deploy
 from tests.service.integration.api_process import API_KEY, Api
 

@@ -6,8 +6,14 @@ import signal
 import time
 from typing import Any
 
-from service.queue.context import Context
-from service.queue.registry import after_process, before_process, on_shutdown, on_startup, task
+from service.queue.tasks.registry import (
+    after_process,
+    before_process,
+    on_shutdown,
+    on_startup,
+    task,
+)
+from service.queue.worker.context import Context
 
 
 async def note(ctx: Context, event: str) -> None:

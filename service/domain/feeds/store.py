@@ -10,9 +10,9 @@ from saq import Job
 
 from service.domain.feeds.fetch import Answer
 from service.domain.feeds.reading import Feed
-from service.queue.base import JobQueue
-from service.queue.database import Connection
-from service.queue.dispatch import JobOptions, build_job
+from service.queue.interface import JobQueue
+from service.queue.tables.connections import Connection
+from service.queue.tasks.enqueue import JobOptions, build_job
 from service.settings import Settings
 
 FEED = "id, url, title, checked_at, error, created_at"

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 from service.domain.reports.table import Cell
-from service.queue.base import JobQueue
-from service.queue.tracking import JobRecord
+from service.queue.interface import JobQueue
+from service.queue.tables.job_history import JobRecord
 
 HEADER = (
     "job_id", "task", "status", "attempts", "crashes", "created_at", "scheduled_at", "started_at",

@@ -11,9 +11,9 @@ from typing import ClassVar
 
 import asyncpg
 
-from service.queue import statements as sql
-from service.queue.database import SESSION
-from service.queue.dispatch import new_key
+from service.queue.postgres import statements as sql
+from service.queue.tables.connections import SESSION
+from service.queue.tasks.enqueue import new_key
 from tests.benchmarks.contender import OnJob
 from tests.benchmarks.contenders.moorage import MoorageUntracked
 

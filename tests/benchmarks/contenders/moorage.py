@@ -12,12 +12,12 @@ from saq import Job
 
 from service import logs
 from service.migrate import migrate
-from service.queue.context import Context
-from service.queue.postgres import PostgresQueue
-from service.queue.registry import Registry
-from service.queue.worker import Worker
+from service.processes.worker_process import collect_less_often
+from service.queue.postgres.postgres_queue import PostgresQueue
+from service.queue.tasks.registry import Registry
+from service.queue.worker.context import Context
+from service.queue.worker.worker import Worker
 from service.settings import Settings
-from service.worker import collect_less_often
 from tests.benchmarks.contender import OnJob, PostgresContender
 from tests.benchmarks.contenders import saq_jobs
 

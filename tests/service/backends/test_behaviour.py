@@ -8,7 +8,6 @@ from itertools import pairwise
 import pytest
 from saq import Job, Status
 
-from service.queue.dispatch import JobOptions, build_job
 from service.queue.errors import (
     InvalidOptionError,
     InvalidPayloadError,
@@ -16,6 +15,7 @@ from service.queue.errors import (
     JobStateError,
     UnknownTaskError,
 )
+from service.queue.tasks.enqueue import JobOptions, build_job
 from tests.conftest import until
 from tests.service.backends.conftest import Backend, active, ended, put
 from tests.service.backends.tasks import NOTES, OPEN, registry, ticking

@@ -9,9 +9,9 @@ import pytest
 from saq import Job, Status
 
 from service.contract import LARGE_PAYLOAD_MAX_BYTES, PAYLOAD_MAX_BYTES, PAYLOADS_PREFIX
-from service.queue.dispatch import LARGE_PAYLOAD, JobOptions, build_job
 from service.queue.errors import InvalidOptionError, PayloadTooLargeError
-from service.queue.schedules import ScheduleRequest, create_schedule
+from service.queue.schedules.schedule_requests import ScheduleRequest, create_schedule
+from service.queue.tasks.enqueue import LARGE_PAYLOAD, JobOptions, build_job
 from tests.service.backends.conftest import REGION, Backend, ended
 
 if TYPE_CHECKING:

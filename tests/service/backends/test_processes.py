@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from saq import Status
 
-from service.queue.registry import Registry, discover
+from service.queue.tasks.registry import Registry, discover
 from tests.conftest import ROOT, Processes, until
 from tests.service.backends.conftest import Backend, active, ended, put
 

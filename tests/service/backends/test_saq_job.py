@@ -6,10 +6,10 @@ import pytest
 from saq import CronJob, Job, Status
 from saq.worker import Worker as SaqWorker
 
-from service.queue.base import JobQueue
-from service.queue.context import Context
 from service.queue.errors import WrongQueueError
-from service.queue.registry import Registry
+from service.queue.interface import JobQueue
+from service.queue.tasks.registry import Registry
+from service.queue.worker.context import Context
 from tests.conftest import until
 from tests.service.backends.conftest import Backend, ended, put
 from tests.service.backends.tasks import registry

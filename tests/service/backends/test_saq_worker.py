@@ -13,11 +13,11 @@ from saq.queue.http import HttpProxy, HttpQueue
 from saq.types import Context as SaqContext
 from saq.worker import Worker as SaqWorker
 
-from service.queue.base import JobQueue
-from service.queue.context import Context
 from service.queue.errors import JobStateError, NoRetryError
-from service.queue.invoke import functions
-from service.queue.registry import Registry
+from service.queue.interface import JobQueue
+from service.queue.tasks.registry import Registry
+from service.queue.worker.context import Context
+from service.queue.worker.invoke import functions
 from tests.conftest import until
 from tests.service.backends.conftest import Backend, active, ended, put
 

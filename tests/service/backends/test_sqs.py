@@ -10,9 +10,9 @@ from pydantic import SecretStr
 from saq import Status
 
 from service.aws import Message
-from service.queue.backends import create_queue
 from service.queue.errors import InvalidOptionError
-from service.queue.sqs import SqsQueue
+from service.queue.factory import create_queue
+from service.queue.sqs.sqs_queue import SqsQueue
 from service.settings import SettingsError
 from tests.conftest import until
 from tests.service.backends.conftest import REGION, Backend, active, ended, make_sqs_queue, put
@@ -125,8 +125,8 @@ async def test_a_message_that_comes_twice_starts_one_job(
 async def test_nobody_else_gets_the_message_of_a_job_that_runs(
     backend: Backend, aws: "SQSClient", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.queue.sqs_consumer.HIDDEN_SECONDS", 4)
-    monkeypatch.setattr("service.queue.sqs_consumer.KEEP_SECONDS", 0.3)
+    monkeypatch.setattr("service.queue.sqs.sqs_consumer.HIDDEN_SECONDS", 4)
+    monkeypatch.setattr("service.queue.sqs.sqs_consumer.KEEP_SECONDS", 0.3)
     queue = await backend.connect()
     worker = await backend.work(queue, concurrency=1)
     OPEN.clear()

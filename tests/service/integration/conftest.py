@@ -16,8 +16,8 @@ from saq.queue.postgres import PostgresQueue as StockQueue
 import tests.service.tasks  # noqa: F401 - registers
 from scripts.twin.postgres import Postgres
 from service.queue.job import LeasedJob
-from service.queue.postgres import PostgresQueue
-from service.queue.registry import Registry, discover
+from service.queue.postgres.postgres_queue import PostgresQueue
+from service.queue.tasks.registry import Registry, discover
 from service.testing.databases import execute
 from tests.conftest import Processes, until
 from tests.service.integration.aurora import OWNER_PASSWORD, Aurora

@@ -12,12 +12,12 @@ from saq.job import TERMINAL_STATUSES
 
 from service.contract import ProcessName
 from service.domain.feeds.fetch import Fetcher
-from service.queue.backends import create_queue
-from service.queue.base import JobQueue
-from service.queue.context import Context
-from service.queue.registry import Registry
+from service.processes.worker_process import create_worker
+from service.queue.factory import create_queue
+from service.queue.interface import JobQueue
+from service.queue.tasks.registry import Registry
+from service.queue.worker.context import Context
 from service.settings import Settings, settings_of
-from service.worker import create_worker
 from tests.conftest import until
 from tests.service.integration.feed_server import LIMIT
 

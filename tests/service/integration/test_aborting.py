@@ -5,7 +5,7 @@ import pytest
 from saq import Status
 
 from service.queue.errors import JobStateError
-from service.queue.postgres import PostgresQueue
+from service.queue.postgres.postgres_queue import PostgresQueue
 from tests.conftest import until
 from tests.service.integration.conftest import Ledger, claim, put, stored, take_over
 

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from service.api.protocol import HEAD_MAX_BYTES
+from service.api.server.protocol import HEAD_MAX_BYTES
 from service.contract import BODY_MAX_BYTES, PAYLOAD_MAX_BYTES
 from tests.service.integration.api_process import Api
 

@@ -12,7 +12,7 @@ import httpx
 import psutil
 import pytest
 
-from service.api.protocol import HEAD_MAX_BYTES, HEADERS_MAX, MAX_CONNECTIONS, WAITING_MAX
+from service.api.server.protocol import HEAD_MAX_BYTES, HEADERS_MAX, MAX_CONNECTIONS, WAITING_MAX
 from tests.conftest import Processes
 from tests.service.integration.api_process import API_KEY, Api, start_api
 

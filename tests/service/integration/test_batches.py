@@ -6,7 +6,7 @@ import asyncpg
 import pytest
 from saq import Job, Status
 
-from service.queue.postgres import PostgresQueue
+from service.queue.postgres.postgres_queue import PostgresQueue
 from tests.conftest import until
 from tests.service.integration.conftest import claim, put
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from saq import Status
 
-from service.queue.postgres import PostgresQueue
+from service.queue.postgres.postgres_queue import PostgresQueue
 from tests.conftest import OwnServer
 from tests.service.integration.conftest import Ledger, claim, let_judge, put, stored, take_over
 

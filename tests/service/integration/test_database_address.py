@@ -6,9 +6,9 @@ import asyncpg
 import pytest
 
 from service.db import UnfitDatabaseError, check_database
-from service.queue import postgres
-from service.queue.database import SESSION
-from service.queue.postgres import PostgresQueue
+from service.queue.postgres import postgres_queue as postgres
+from service.queue.postgres.postgres_queue import PostgresQueue
+from service.queue.tables.connections import SESSION
 from tests.conftest import Processes, exit_status, until
 from tests.service.integration.api_process import start_api
 from tests.service.integration.pooler import Pooler

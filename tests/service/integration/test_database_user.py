@@ -14,7 +14,7 @@ from saq import Status
 
 from service.database_user import DatabaseUserError, scram_verifier
 from service.migrate import MIGRATIONS, MigrationError, migrate, read_migrations
-from service.queue.postgres import PostgresQueue
+from service.queue.postgres.postgres_queue import PostgresQueue
 from service.settings import Settings
 from service.testing.running import Bench
 from tests.conftest import ROOT

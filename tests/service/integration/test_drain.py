@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from service.queue.postgres import PostgresQueue
+from service.queue.postgres.postgres_queue import PostgresQueue
 from tests.conftest import Processes, exit_status, until
 from tests.service.integration.conftest import Ledger
 

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 from saq import Job
 
-from service.queue.postgres import PostgresQueue
-from service.queue.registry import Registry
+from service.queue.postgres.postgres_queue import PostgresQueue
+from service.queue.tasks.registry import Registry
 from tests.service.integration.conftest import claim, put, stored
 
 LATE_SECONDS = 5  # on a busy machine; a poll would take fifty

@@ -11,7 +11,7 @@ from saq import Status
 
 from service.domain.feeds.reader import Reader
 from service.domain.feeds.store import refresh_job, transaction_with_jobs
-from service.queue.registry import Registry
+from service.queue.tasks.registry import Registry
 from tests.conftest import Processes, until
 from tests.service.integration.api_process import start_api
 from tests.service.integration.domain_worker import Domains, working

@@ -4,7 +4,7 @@ import pytest
 from saq import Status
 from saq.queue.postgres import PostgresQueue as StockQueue
 
-from service.queue.postgres import PostgresQueue
+from service.queue.postgres.postgres_queue import PostgresQueue
 from tests.service.integration.conftest import Ledger, claim, put, stored, take_over
 
 

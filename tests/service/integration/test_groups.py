@@ -6,7 +6,7 @@ from typing import Any
 
 from saq import Job, Status
 
-from service.queue.postgres import PostgresQueue
+from service.queue.postgres.postgres_queue import PostgresQueue
 from tests.service.integration.conftest import claim, put, take_over
 
 

@@ -8,7 +8,7 @@ import asyncpg
 from saq import Job
 
 from service.queue.job import LeasedJob
-from service.queue.postgres import PostgresQueue
+from service.queue.postgres.postgres_queue import PostgresQueue
 from tests.conftest import Processes, until
 from tests.service.integration.conftest import Ledger, claim, put, stored
 

@@ -4,7 +4,7 @@ import asyncpg
 import pytest
 from saq import Job, Status
 
-from service.queue.postgres import PostgresQueue
+from service.queue.postgres.postgres_queue import PostgresQueue
 from tests.service.integration.conftest import Ledger, claim, put, stored
 
 FORTNIGHT_SECONDS = 14 * 86400

@@ -8,9 +8,9 @@ import asyncpg
 import pytest
 from saq import Status
 
-from service.queue.listener import Listener
-from service.queue.postgres import PostgresQueue
-from service.queue.registry import Registry
+from service.queue.postgres.listener import Listener
+from service.queue.postgres.postgres_queue import PostgresQueue
+from service.queue.tasks.registry import Registry
 from tests.conftest import until
 from tests.faults.proxy import Proxy
 from tests.service.integration.conftest import claim, put, take_over

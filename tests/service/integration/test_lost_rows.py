@@ -5,8 +5,8 @@ import httpx
 import pytest
 from saq import Status
 
-from service.queue import schedules
-from service.queue.postgres import PostgresQueue
+from service.queue.postgres.postgres_queue import PostgresQueue
+from service.queue.schedules import schedule_requests
 from tests.service.integration.api_process import Api
 from tests.service.integration.conftest import Ledger, claim, put
 from tests.service.integration.test_schedules import create, fire, make_due
@@ -56,7 +56,7 @@ async def test_a_unique_schedule_runs_again_after_its_jobs_row_is_gone(
 
     await make_due(queue, ago="0 s")
     assert len(await fire(queue)) == 1
-    assert (await schedules.find_schedule(queue, "nap")).last_error is None
+    assert (await schedule_requests.find_schedule(queue, "nap")).last_error is None
 
 
 async def test_a_job_whose_row_is_there_is_never_taken_for_lost(

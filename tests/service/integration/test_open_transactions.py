@@ -5,8 +5,8 @@ import asyncio
 import asyncpg
 from saq import Status
 
-from service.queue.postgres import PostgresQueue
-from service.queue.tracking import find_job
+from service.queue.postgres.postgres_queue import PostgresQueue
+from service.queue.tables.job_history import find_job
 from tests.service.integration.conftest import Ledger, claim, put
 
 

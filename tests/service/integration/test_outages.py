@@ -7,7 +7,7 @@ import pytest
 from saq import Status
 
 from service.db import UNAVAILABLE
-from service.queue.postgres import PostgresQueue
+from service.queue.postgres.postgres_queue import PostgresQueue
 from tests.conftest import until
 from tests.service.integration.conftest import claim, put, stored
 

@@ -16,8 +16,8 @@ from service.aws import DatabasePassword, database_password, queue_password
 from service.database_user import DatabaseUser
 from service.db import UNAVAILABLE, connect, create_pool
 from service.migrate import migrate
-from service.queue.postgres import PostgresQueue
-from service.queue.registry import Registry
+from service.queue.postgres.postgres_queue import PostgresQueue
+from service.queue.tasks.registry import Registry
 from service.settings import Settings
 from tests.service.integration.aurora import Aurora
 

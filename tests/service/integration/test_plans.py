@@ -11,17 +11,12 @@ from typing import Any
 import asyncpg
 import pytest
 
-from service.queue import (
-    history,
-    recurring,
-    settle,
-    showing,
-    sqs,
-    statements,
-    ticker,
-    tracking,
-)  # fmt: skip
-from service.queue.database import SESSION
+from service.queue.postgres import outcomes, statements, stock_clients
+from service.queue.redis import redis_history
+from service.queue.schedules import scheduler, store
+from service.queue.sqs import sqs_queue
+from service.queue.tables import job_history
+from service.queue.tables.connections import SESSION
 
 ROWS = 20_000  # of each kind of job; a page of the table holds about ten
 PAGES = 250
@@ -32,9 +27,9 @@ MORE_PAGES = {
     "statements.ITERATE": 6_000,  # skips what has another status, by key
     "statements.CLOSE_LOST": 8_000,  # the newest ten thousand, and each open one's row
     "statements.PRUNE_HISTORY": 1_500,  # the oldest thousand
-    "history.UNFINISHED": 2_000,  # the newest ten thousand
-    "sqs.UNSENT": 3 * ROWS,  # each waiting job, until a hundred have no message
-    "sqs.FORGOTTEN": 6_000,  # the oldest two thousand
+    "redis_history.UNFINISHED": 2_000,  # the newest ten thousand
+    "sqs_queue.UNSENT": 3 * ROWS,  # each waiting job, until a hundred have no message
+    "sqs_queue.FORGOTTEN": 6_000,  # the oldest two thousand
 }
 NAMES = ["default", ["sleep"], ["sleep"], ["* * * * *"], [None], ["UTC"], [False], [0], "w"]
 ARGUMENTS: dict[str, list[Any]] = {
@@ -61,9 +56,9 @@ ARGUMENTS: dict[str, list[Any]] = {
         [0, 0],
         [60, 60],
     ],
-    "settle.FORGET": [["complete5", "complete6"]],
+    "outcomes.FORGET": [["complete5", "complete6"]],
     "statements.ABORT": ["queued7", "default", "x"],
-    "showing.SHOW_ABORTED": ["aborted5", "default"],
+    "stock_clients.SHOW_ABORTED": ["aborted5", "default"],
     "statements.RETRY_ENDED": ["complete7", "default", b"{}"],
     "statements.OWNED": ["default", "w"],
     "statements.RENEW": ["w", "default", 12],
@@ -84,31 +79,42 @@ ARGUMENTS: dict[str, list[Any]] = {
     "statements.WRITE_WORKER": ["w", "{}", "default", "{}", 60],
     "statements.UPDATE_HELD": ["active5", 1, 0.5, b"{}"],
     "statements.UPDATE_WAITING": ["queued7", "default", b"{}", 0, True],
-    "showing.SHOW": [["active5", "active6"], [1, 1], ["}", "}"]],
-    "recurring.LIST": ["default", None],
-    "recurring.CREATE": ["default", "n", "sleep", "* * * * *", None, "UTC", "{}", False, True, 0],
-    "recurring.ENABLE": ["default", "n", 0],
-    "recurring.DISABLE": ["default", "n"],
-    "recurring.DELETE": ["default", "n"],
-    "ticker.SYNC": NAMES,
-    "ticker.NEXT": ["default", ["sleep"]],
-    "ticker.DUE": ["default", ["sleep"]],
-    "ticker.MOVE_ON": ["default", ["n"], [0], ["queued7"], [None]],
-    "history.INSERT": ["new", "default", "sleep", 0],
-    "history.DELETE": [7, "default"],
-    "history.CHANGE": ["default", ["queued7"], ["active"], [1], [0], [None], ["w"], [0], [0], [0]],
-    "history.ASKED": ["default", "queued7", "x"],
-    "history.PUSHED": ["default", ["queued7"], "x"],
-    "history.DELETE_UNPUSHED": ["default", ["queued7"]],
-    "history.UNFINISHED": ["default"],
-    "history.COUNTS": ["default", 60, 1000],
-    "sqs.UNSENT": ["default", 900],
-    "sqs.UNSENT_OF": ["default", 900, ["queued7"]],
-    "sqs.SENT": [["queued7"], [0]],
-    "sqs.UNSEND": ["queued7", "default"],
-    "sqs.START": [["queued7"], [0], "w", "default"],
-    "sqs.WAITING": [["queued7"], [0], "default"],
-    "sqs.FORGOTTEN": ["default", True],
+    "stock_clients.SHOW": [["active5", "active6"], [1, 1], ["}", "}"]],
+    "store.LIST": ["default", None],
+    "store.CREATE": ["default", "n", "sleep", "* * * * *", None, "UTC", "{}", False, True, 0],
+    "store.ENABLE": ["default", "n", 0],
+    "store.DISABLE": ["default", "n"],
+    "store.DELETE": ["default", "n"],
+    "scheduler.SYNC": NAMES,
+    "scheduler.NEXT": ["default", ["sleep"]],
+    "scheduler.DUE": ["default", ["sleep"]],
+    "scheduler.MOVE_ON": ["default", ["n"], [0], ["queued7"], [None]],
+    "redis_history.INSERT": ["new", "default", "sleep", 0],
+    "redis_history.DELETE": [7, "default"],
+    "redis_history.CHANGE": [
+        "default",
+        ["queued7"],
+        ["active"],
+        [1],
+        [0],
+        [None],
+        ["w"],
+        [0],
+        [0],
+        [0],
+    ],
+    "redis_history.ASKED": ["default", "queued7", "x"],
+    "redis_history.PUSHED": ["default", ["queued7"], "x"],
+    "redis_history.DELETE_UNPUSHED": ["default", ["queued7"]],
+    "redis_history.UNFINISHED": ["default"],
+    "redis_history.COUNTS": ["default", 60, 1000],
+    "sqs_queue.UNSENT": ["default", 900],
+    "sqs_queue.UNSENT_OF": ["default", 900, ["queued7"]],
+    "sqs_queue.SENT": [["queued7"], [0]],
+    "sqs_queue.UNSEND": ["queued7", "default"],
+    "sqs_queue.START": [["queued7"], [0], "w", "default"],
+    "sqs_queue.WAITING": [["queued7"], [0], "default"],
+    "sqs_queue.FORGOTTEN": ["default", True],
     "tracking.by_task": ["default", "rare", 50],
     "tracking.by_task_before": ["default", "rare", 10**9, 50],
     "tracking.by_task_failed": ["default", "failed", "sleep", 50],
@@ -118,15 +124,15 @@ ARGUMENTS: dict[str, list[Any]] = {
 
 def all_statements() -> Iterator[tuple[str, str]]:
     """Every statement of the engine, by its module and name."""
-    for module in (statements, settle, showing, recurring, ticker, history, sqs):
+    for module in (statements, outcomes, stock_clients, store, scheduler, redis_history, sqs_queue):
         for name, value in vars(module).items():
             is_whole = name.isupper() and not name.startswith("_")
             if is_whole and re.match(r"\s*\(?(WITH|SELECT|INSERT|UPDATE|DELETE)\s", str(value)):
                 yield f"{module.__name__.rpartition('.')[2]}.{name}", value
-    yield "tracking.by_task", tracking.listing("task", is_bad=False)
-    yield "tracking.by_task_before", tracking.listing("task", "before", is_bad=False)
-    yield "tracking.by_task_failed", tracking.listing("status", "task", is_bad=True)
-    yield "tracking.newest", tracking.listing(is_bad=False)
+    yield "tracking.by_task", job_history.listing("task", is_bad=False)
+    yield "tracking.by_task_before", job_history.listing("task", "before", is_bad=False)
+    yield "tracking.by_task_failed", job_history.listing("status", "task", is_bad=True)
+    yield "tracking.newest", job_history.listing(is_bad=False)
 
 
 async def add(db: asyncpg.Connection, status: str, *, task: str = "sleep", more: str = "") -> None:

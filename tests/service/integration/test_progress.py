@@ -11,9 +11,9 @@ import httpx
 import pytest
 from saq import Status
 
-from service.api.events import STREAMS_MAX
-from service.queue.postgres import PostgresQueue
-from service.queue.progress import Progress
+from service.api.routes.job_events import STREAMS_MAX
+from service.queue.postgres.postgres_queue import PostgresQueue
+from service.queue.worker.progress import Progress
 from tests.conftest import Processes, until
 from tests.service.integration.api_process import Api, start_api
 from tests.service.integration.conftest import Ledger

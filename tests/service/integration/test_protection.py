@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from service.queue.postgres import PostgresQueue
+from service.queue.postgres.postgres_queue import PostgresQueue
 from tests.conftest import Processes, until
 from tests.service.integration.conftest import Ledger
 

@@ -6,9 +6,9 @@ import pytest
 from saq import Job, Status
 
 from service.queue.errors import InvalidPayloadError, JobNotFoundError, JobStateError
-from service.queue.postgres import PostgresQueue
-from service.queue.registry import Registry
-from service.queue.tracking import list_jobs
+from service.queue.postgres.postgres_queue import PostgresQueue
+from service.queue.tables.job_history import list_jobs
+from service.queue.tasks.registry import Registry
 from tests.service.integration.conftest import Ledger, claim, put
 
 

@@ -8,8 +8,8 @@ import pytest
 from saq import Status
 
 from service.contract import Metric, MetricDimension
-from service.queue.postgres import PostgresQueue
-from service.queue.reporter import Reporter
+from service.processes.queue_metrics import Reporter
+from service.queue.postgres.postgres_queue import PostgresQueue
 from service.settings import Settings
 from tests.conftest import Processes, until
 from tests.ports import free_port

@@ -8,8 +8,8 @@ import pytest
 from saq import Job, Status
 
 from service.queue.errors import InvalidOptionError, InvalidPayloadError
-from service.queue.postgres import PostgresQueue
-from service.queue.registry import Registry
+from service.queue.postgres.postgres_queue import PostgresQueue
+from service.queue.tasks.registry import Registry
 from tests.service.integration.conftest import claim
 
 

@@ -12,11 +12,11 @@ from saq import CronJob, Job, Status
 from saq.queue import JobError
 from saq.worker import Worker as SaqWorker
 
-from service.queue.context import Context
-from service.queue.invoke import functions
-from service.queue.postgres import PostgresQueue
-from service.queue.registry import Registry
-from service.queue.worker import Worker
+from service.queue.postgres.postgres_queue import PostgresQueue
+from service.queue.tasks.registry import Registry
+from service.queue.worker.context import Context
+from service.queue.worker.invoke import functions
+from service.queue.worker.worker import Worker
 from tests.conftest import until
 
 QUICK: dict[str, Any] = {"timeout": 20, "poll_interval": 0.02}

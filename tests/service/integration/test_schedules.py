@@ -7,7 +7,6 @@ from typing import Any
 import httpx
 import pytest
 
-from service.queue import schedules
 from service.queue.cron import Timing
 from service.queue.errors import (
     InvalidOptionError,
@@ -16,9 +15,10 @@ from service.queue.errors import (
     ScheduleIsDeclaredError,
     ScheduleNotFoundError,
 )
-from service.queue.postgres import PostgresQueue
-from service.queue.registry import Registry, Schedule
-from service.queue.schedules import Recurring, ScheduleRequest
+from service.queue.postgres.postgres_queue import PostgresQueue
+from service.queue.schedules import schedule_requests
+from service.queue.schedules.schedule_requests import Recurring, ScheduleRequest
+from service.queue.tasks.registry import Registry, Schedule
 from tests.conftest import Processes, until
 from tests.service.integration.api_process import start_api
 from tests.service.integration.conftest import claim
@@ -38,7 +38,7 @@ DECLARED = "count_jobs_of_last_day"
 
 async def create(queue: PostgresQueue, **options: Any) -> Recurring:
     request = {"name": "nap", "task": "sleep", "every": "300 days", "payload": {"seconds": 0}}
-    return await schedules.create_schedule(queue, ScheduleRequest(**request | options))
+    return await schedule_requests.create_schedule(queue, ScheduleRequest(**request | options))
 
 
 async def make_due(queue: PostgresQueue, name: str = "nap", *, ago: str = "1 s") -> None:
@@ -91,7 +91,7 @@ async def test_a_tick_becomes_one_job_however_many_workers_there_are(
         assert [key for keys in found for key in keys] == [f"cron:nap:{due}"]
         assert len(await ticks(queue)) == len(before) + 1
         await asyncio.sleep(1.1)
-    nap = await schedules.find_schedule(queue, "nap")
+    nap = await schedule_requests.find_schedule(queue, "nap")
     assert nap.next_run_at is not None
     assert nap.next_run_at > datetime.now(UTC)
     assert nap.next_run_at.timestamp() % (300 * 86400) == 0
@@ -121,7 +121,7 @@ async def test_what_nobody_was_there_for_is_made_up_for_once(queue: PostgresQueu
     assert len(await fire(queue)) == 1
     queue.ticker.look()
     assert await fire(queue) == []
-    nap = await schedules.find_schedule(queue, "nap")
+    nap = await schedule_requests.find_schedule(queue, "nap")
     assert nap.last_run_at is not None
     assert datetime.now(UTC) - nap.last_run_at > timedelta(minutes=9)
 
@@ -136,7 +136,7 @@ async def test_a_unique_schedule_leaves_a_tick_out_while_its_job_runs(
     job = await claim(queue)
     await make_due(queue)
     assert await fire(queue) == []
-    nap = await schedules.find_schedule(queue, "nap")
+    nap = await schedule_requests.find_schedule(queue, "nap")
     assert (nap.last_key, nap.last_status) == (job.key, "active")
     assert nap.last_error == "left out: the job before has not ended"
     await queue.hand_back([job])
@@ -150,12 +150,12 @@ async def test_a_declared_schedule_is_there_and_one_that_left_the_code_is_gone(
     queue: PostgresQueue, lone: Registry
 ) -> None:
     await queue.schedule()
-    found = await schedules.find_schedule(queue, DECLARED)
+    found = await schedule_requests.find_schedule(queue, DECLARED)
     assert (found.is_declared, found.cron, found.tz) == (True, "0 * * * *", "UTC")
     await create(queue)
 
     await release(queue, lone).schedule()
-    assert [each.name for each in await schedules.list_schedules(queue)] == ["nap"]
+    assert [each.name for each in await schedule_requests.list_schedules(queue)] == ["nap"]
 
 
 async def test_a_worker_says_what_it_declares_as_soon_as_it_lives(
@@ -172,7 +172,7 @@ async def test_a_worker_says_what_it_declares_as_soon_as_it_lives(
 
     await until(is_known, seconds=20, what="what it declares")
     await release(queue, lone).schedule()
-    await schedules.find_schedule(queue, DECLARED)
+    await schedule_requests.find_schedule(queue, DECLARED)
 
 
 async def test_while_a_worker_of_the_old_release_lives_its_schedules_stay(
@@ -184,28 +184,28 @@ async def test_while_a_worker_of_the_old_release_lives_its_schedules_stay(
     )
     await other.schedule()
     await release(queue, lone).schedule()
-    await schedules.find_schedule(queue, DECLARED)
+    await schedule_requests.find_schedule(queue, DECLARED)
     await other.consumer.stop()
     newer = release(queue, lone)
     await newer.schedule()
     with pytest.raises(ScheduleNotFoundError):
-        await schedules.find_schedule(queue, DECLARED)
+        await schedule_requests.find_schedule(queue, DECLARED)
 
 
 async def test_a_disabled_schedule_stays_so_after_a_deployment(
     queue: PostgresQueue, registry: Registry
 ) -> None:
     await queue.schedule()
-    disabled = await schedules.disable_schedule(queue, DECLARED)
+    disabled = await schedule_requests.disable_schedule(queue, DECLARED)
     assert (disabled.is_enabled, disabled.next_run_at) == (False, None)
     await make_due(queue, DECLARED)
 
     newer = release(queue, registry)
     assert await fire(newer, DECLARED) == []
-    assert not (await schedules.find_schedule(queue, DECLARED)).is_enabled
+    assert not (await schedule_requests.find_schedule(queue, DECLARED)).is_enabled
 
     before = datetime.now(UTC)
-    enabled = await schedules.enable_schedule(queue, DECLARED)
+    enabled = await schedule_requests.enable_schedule(queue, DECLARED)
     assert enabled.next_run_at is not None
     assert enabled.next_run_at > before, "what it missed does not come"
 
@@ -219,7 +219,7 @@ async def test_another_time_in_the_code_counts_from_the_deployment_on(
     changed = Registry()
     changed.task(name="tick", schedule=Schedule(Timing.parse(every="2 days")))(sleep)
     await release(queue, changed).schedule()
-    found = await schedules.find_schedule(queue, "tick")
+    found = await schedule_requests.find_schedule(queue, "tick")
     assert (found.cron, found.every) == (None, "2 days")
     assert found.next_run_at is not None
     assert found.next_run_at.timestamp() % (2 * 86400) == 0
@@ -251,7 +251,7 @@ async def test_a_payload_that_no_longer_fits_is_said_and_stops_nobody(
     due = ("cron:nap:", "cron:broken:", "cron:odd:")
     keys = [key for key in await queue.schedule() if key.startswith(due)]
     assert [key.split(":")[1] for key in keys] == ["nap"]
-    found = {each.name: each.last_error for each in await schedules.list_schedules(queue)}
+    found = {each.name: each.last_error for each in await schedule_requests.list_schedules(queue)}
     assert found["nap"] is None
     assert "payload.seconds" in str(found["broken"])
     assert "its time cannot be read" in str(found["odd"])
@@ -271,7 +271,7 @@ async def test_what_can_never_run_is_not_kept(
 ) -> None:
     with pytest.raises(error):
         await create(queue, **options)
-    assert await schedules.list_schedules(queue) == []
+    assert await schedule_requests.list_schedules(queue) == []
 
 
 async def test_a_name_is_given_once_and_the_code_s_cannot_be_deleted(
@@ -282,10 +282,10 @@ async def test_a_name_is_given_once_and_the_code_s_cannot_be_deleted(
     with pytest.raises(ScheduleExistsError):
         await create(queue)
     with pytest.raises(ScheduleIsDeclaredError):
-        await schedules.delete_schedule(queue, DECLARED)
-    await schedules.delete_schedule(queue, "nap")
+        await schedule_requests.delete_schedule(queue, DECLARED)
+    await schedule_requests.delete_schedule(queue, "nap")
     with pytest.raises(ScheduleNotFoundError):
-        await schedules.delete_schedule(queue, "nap")
+        await schedule_requests.delete_schedule(queue, "nap")
 
 
 async def test_a_schedule_created_over_http_runs_on_time(processes: Processes) -> None:

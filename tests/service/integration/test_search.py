@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from service.domain.search.index import Document, PostgresIndex
 from service.queue.errors import InvalidPayloadError
-from service.queue.registry import Registry
+from service.queue.tasks.registry import Registry
 from tests.conftest import Processes, until
 from tests.service.integration.api_process import start_api
 from tests.service.integration.domain_worker import Domains, working

@@ -7,8 +7,8 @@ from typing import Any
 import asyncpg
 import pytest
 
-from service.queue import statements
-from service.queue.postgres import PostgresQueue
+from service.queue.postgres import statements
+from service.queue.postgres.postgres_queue import PostgresQueue
 from tests.service.integration.conftest import put
 
 

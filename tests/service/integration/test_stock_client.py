@@ -12,8 +12,8 @@ import pytest
 from saq import Job, Status
 from saq.queue.postgres import PostgresQueue as StockQueue
 
-from service.queue.postgres import PostgresQueue
-from service.queue.statements import CRASHES_MAX
+from service.queue.postgres.postgres_queue import PostgresQueue
+from service.queue.postgres.statements import CRASHES_MAX
 from tests.conftest import until
 from tests.service.integration.conftest import Ledger, claim, put, take_over
 

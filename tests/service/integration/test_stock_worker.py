@@ -6,7 +6,7 @@ from saq import Job, Status
 from saq.queue.postgres import PostgresQueue as StockQueue
 
 from service.queue.job import LeasedJob
-from service.queue.postgres import PostgresQueue
+from service.queue.postgres.postgres_queue import PostgresQueue
 from tests.service.integration.conftest import Ledger
 
 

@@ -13,8 +13,8 @@ from typing import Any
 import httpx
 from saq import Job
 
-from service.queue.postgres import PostgresQueue
-from service.queue.registry import Registry
+from service.queue.postgres.postgres_queue import PostgresQueue
+from service.queue.tasks.registry import Registry
 from tests.conftest import ROOT, OwnServer, Processes, exit_status, until
 from tests.ports import free_port
 from tests.service.integration.conftest import Ledger

@@ -13,8 +13,8 @@ from litestar.testing import TestClient
 from pydantic import SecretStr
 
 from service.api.app import create_app
-from service.queue.postgres import PostgresQueue
-from service.queue.registry import Registry
+from service.queue.postgres.postgres_queue import PostgresQueue
+from service.queue.tasks.registry import Registry
 from service.settings import Settings
 
 # litestar-saq's own routes, not ours

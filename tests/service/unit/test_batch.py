@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from service.queue.batch import Batch
+from service.queue.tables.batch import Batch
 
 
 class Database:

@@ -8,8 +8,8 @@ import pytest
 import structlog
 from saq import Job
 
-from service.queue.context import Context
-from service.queue.dispatch import (
+from service.queue.errors import InvalidOptionError, InvalidPayloadError
+from service.queue.tasks.enqueue import (
     REQUEST_ID,
     JobOptions,
     build_job,
@@ -17,8 +17,8 @@ from service.queue.dispatch import (
     job_from_call,
     new_key,
 )
-from service.queue.errors import InvalidOptionError, InvalidPayloadError
-from service.queue.registry import Registry
+from service.queue.tasks.registry import Registry
+from service.queue.worker.context import Context
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ from litestar import Litestar
 from litestar.testing import AsyncTestClient
 from litestar_saq import SAQConfig, SAQPlugin
 
-from service.api.errors import EXCEPTION_HANDLERS
-from service.api.ui import saq_plugin
-from service.queue.memory import MemoryQueue
-from service.queue.registry import Registry
+from service.api.door.http_errors import EXCEPTION_HANDLERS
+from service.console.saq_pages import saq_plugin
+from service.queue.memory.memory_queue import MemoryQueue
+from service.queue.tasks.registry import Registry
 from service.settings import Settings
 
 # litestar-saq's own routes, not ours

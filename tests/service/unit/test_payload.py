@@ -9,9 +9,9 @@ import msgspec
 import pytest
 from saq import Job
 
-from service.queue.dispatch import build_job, check_job, job_from_call
 from service.queue.errors import InvalidPayloadError
-from service.queue.registry import Registry
+from service.queue.tasks.enqueue import build_job, check_job, job_from_call
+from service.queue.tasks.registry import Registry
 
 AWARE = dt.datetime(1, 1, 1, tzinfo=dt.timezone(dt.timedelta(hours=14)))
 

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from msgspec import Meta
 
-from service.queue.reason import explain
+from service.validation import explain
 
 
 class Size(Enum):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.api.ui import has_pages
+from service.console.saq_pages import has_pages
 from service.contract import EnvVar, ProcessName
 from service.database_url import ENCODE
 from service.settings import SettingsError, load_settings, settings_of

@@ -1,8 +1,8 @@
 """What the email domain needs before its first job."""
 
 from service.aws import ses_client
-from service.queue.context import Context
-from service.queue.registry import on_startup
+from service.queue.tasks.registry import on_startup
+from service.queue.worker.context import Context
 
 
 @on_startup

@@ -1,7 +1,7 @@
 """What the example domain does by itself."""
 
-from service.queue.context import Context
-from service.queue.registry import scheduled_task
+from service.queue.tasks.registry import scheduled_task
+from service.queue.worker.context import Context
 
 
 @scheduled_task(cron="0 * * * *", timeout=30)

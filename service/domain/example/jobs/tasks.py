@@ -1,7 +1,7 @@
 """Two tasks to try the queue with."""
 
-from service.queue.context import Context
-from service.queue.registry import task
+from service.queue.tasks.registry import task
+from service.queue.worker.context import Context
 
 
 @task(timeout=30)

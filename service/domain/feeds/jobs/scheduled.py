@@ -1,8 +1,8 @@
 """What the feeds domain does by itself."""
 
 from service.domain.feeds.store import addresses, refresh_job
-from service.queue.context import Context
-from service.queue.registry import scheduled_task
+from service.queue.tasks.registry import scheduled_task
+from service.queue.worker.context import Context
 
 PAGE_FEEDS = 1000
 

@@ -1,7 +1,7 @@
 """What the feeds domain puts away after its last job."""
 
-from service.queue.context import Context
-from service.queue.registry import on_shutdown
+from service.queue.tasks.registry import on_shutdown
+from service.queue.worker.context import Context
 
 
 @on_shutdown

@@ -2,8 +2,8 @@
 
 from service.domain.feeds.fetch import Fetcher
 from service.domain.feeds.reader import Reader
-from service.queue.context import Context
-from service.queue.registry import on_startup
+from service.queue.tasks.registry import on_startup
+from service.queue.worker.context import Context
 
 
 @on_startup

@@ -4,8 +4,8 @@ from typing import Any
 
 from service.domain.feeds import store
 from service.domain.feeds.fetch import FeedError
-from service.queue.context import Context
-from service.queue.registry import task
+from service.queue.tasks.registry import task
+from service.queue.worker.context import Context
 
 
 @task(timeout=300, retries=3, retry_delay=30)

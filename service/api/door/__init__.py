@@ -1,0 +1,1 @@
+"""What every request passes: keys, limits, the envelope of answers, errors."""

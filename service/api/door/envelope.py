@@ -1,0 +1,93 @@
+"""What every answer carries, whoever gives it: request id, security headers, a line in the log."""
+
+import re
+import secrets
+import time
+
+import structlog
+from litestar.datastructures import MutableScopeHeaders
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, HTTPResponseStartEvent, HTTPScope, Message, Receive, Scope, Send
+
+from service.console.saq_pages import STATIC_PATH
+from service.contract import LIVE_PATH, READY_PATH, UI_PATH
+from service.problem import problem, send_response
+from service.queue.tasks.enqueue import REQUEST_ID
+
+HSTS = f"max-age={365 * 86400}"
+SANE_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+NO_SCRIPTS = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+log = structlog.stdlib.get_logger("api")
+
+
+class Envelope:
+    """Outermost: sees the requests that no route matches and the answers of every other layer."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+        self.ui_policy = NO_SCRIPTS  # of SAQ's pages; `saq_pages.py` knows what they need
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == ScopeType.HTTP:
+            request_id = _request_id(scope)
+            with structlog.contextvars.bound_contextvars(**{REQUEST_ID: request_id}):
+                await self._answer(scope, receive, send, request_id)
+        else:
+            await self.app(scope, receive, send)
+
+    async def _answer(
+        self, scope: HTTPScope, receive: Receive, send: Send, request_id: str
+    ) -> None:
+        started = time.perf_counter()
+        status = 0
+
+        async def send_enveloped(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                self._add_headers(scope["path"], request_id, message)
+                if _came_by_https(scope):
+                    headers = MutableScopeHeaders.from_message(message)
+                    headers["Strict-Transport-Security"] = HSTS
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_enveloped)
+        except Exception:
+            log.exception("unexpected error")
+            if not status:
+                await send_response(problem(scope["path"], 500), scope, receive, send_enveloped)
+        finally:
+            if scope["path"] not in {LIVE_PATH, READY_PATH} or status >= 400:
+                log.info(
+                    "request",
+                    method=scope["method"],
+                    path=scope["raw_path"].decode("ascii", "replace"),
+                    status=status or None,  # None: the client left before the answer
+                    ms=round((time.perf_counter() - started) * 1000, 1),
+                )
+
+    def _add_headers(self, path: str, request_id: str, message: HTTPResponseStartEvent) -> None:
+        headers = MutableScopeHeaders.from_message(message)
+        is_ui = path == UI_PATH or path.startswith(f"{UI_PATH}/")
+        is_static = path.startswith(STATIC_PATH) and message["status"] == 200
+        headers["X-Request-Id"] = request_id
+        headers["Content-Security-Policy"] = self.ui_policy if is_ui else NO_SCRIPTS
+        headers["Cache-Control"] = "private, max-age=3600" if is_static else "no-store"
+        headers["X-Content-Type-Options"] = "nosniff"
+        headers["X-Frame-Options"] = "DENY"
+        headers["Referrer-Policy"] = "no-referrer"
+
+
+def _came_by_https(scope: HTTPScope) -> bool:
+    """What the load balancer says; a client that makes it up changes nothing but its own answer."""
+    return scope["scheme"] == "https" or (b"x-forwarded-proto", b"https") in scope["headers"]
+
+
+def _request_id(scope: HTTPScope) -> str:
+    """The caller's own where it is sane, so that a trace can span services; else a new one."""
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and SANE_REQUEST_ID.fullmatch(value):
+            return value.decode("ascii")
+    return secrets.token_hex(8)

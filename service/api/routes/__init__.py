@@ -1,0 +1,1 @@
+"""The routes of the service's own: jobs, queues, schedules, health."""

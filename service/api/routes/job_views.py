@@ -1,0 +1,106 @@
+"""What the job routes take and give, as JSON."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+
+from service.queue.tasks.enqueue import JobOptions
+
+StatusName = Literal["queued", "active", "aborting", "complete", "failed", "aborted"]
+
+BadStatusName = Literal["failed", "aborted"]
+
+
+class JobRequest(JobOptions, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A task, its payload, and how this one job runs where it differs from its task."""
+
+    task: str
+    payload: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+class JobAccepted(msgspec.Struct, frozen=True, kw_only=True):
+    """Where to find the job. Where one with its key was already waiting or running, that one."""
+
+    job_id: str
+    task: str
+    status: str
+    created: bool
+
+
+class JobChanged(msgspec.Struct, frozen=True):
+    """The job's status right after the change."""
+
+    job_id: str
+    status: str
+
+
+class JobSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """One job as its history has it; `job_id` is its key."""
+
+    job_id: str
+    queue: str
+    task: str
+    status: str
+    attempts: int
+    crashes: int
+    error: str | None
+    worker_id: str | None
+    created_at: datetime
+    scheduled_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+class JobDetail(JobSummary, frozen=True, kw_only=True):
+    """One job, with its payload and result for as long as the queue keeps them.
+
+    A payload over 64 KiB is an object in the stage's bucket, and `payload` is null.
+    """
+
+    is_kept: bool
+    payload: dict[str, Any] | None
+    payload_object: str | None
+    """The key of that object."""
+    result: Any
+    progress: float | None
+    """0 to 100, as the task says."""
+    message: str | None
+    """What the task said last."""
+
+
+class JobEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """A job's state, as its event stream tells it."""
+
+    status: str
+    attempts: int
+    progress: float | None
+    message: str | None
+    error: str | None
+
+
+class JobPage(msgspec.Struct, frozen=True):
+    """Jobs, newest first; `next_cursor` leads to older ones."""
+
+    items: list[JobSummary]
+    next_cursor: str | None
+
+
+class FailedJobs(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Which failed jobs: those of one task, or all of them."""
+
+    task: str | None = None
+
+
+class JobsRetried(msgspec.Struct, frozen=True):
+    """How many jobs are queued again; where `is_more`, the same request takes further ones."""
+
+    retried: int
+    is_more: bool
+
+
+class JobsCleared(msgspec.Struct, frozen=True):
+    """How many jobs were removed; where `is_more`, the same request removes further ones."""
+
+    cleared: int
+    is_more: bool

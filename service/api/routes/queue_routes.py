@@ -1,0 +1,148 @@
+"""What there is to run and how it stands: the registered tasks and the queue's figures."""
+
+from typing import Any
+
+import msgspec
+from litestar import get
+from litestar.di import NamedDependency
+from litestar.exceptions import NotFoundException
+from litestar.params import FromPath
+
+from service.problem import documented
+from service.queue.interface import JobQueue
+from service.queue.tasks.registry import Registry, Schedule, Task
+
+
+class QueueView(msgspec.Struct, frozen=True, kw_only=True):
+    """How a queue stands now."""
+
+    name: str
+    queued: int
+    scheduled: int
+    active: int
+    failed: int
+    workers: int
+    oldest_due_seconds: float
+
+
+class QueueList(msgspec.Struct, frozen=True):
+    """The queues of this application."""
+
+    items: list[QueueView]
+
+
+class ScheduleView(msgspec.Struct, frozen=True):
+    """When a task runs by itself: by a cron line or every so often."""
+
+    cron: str | None
+    every: str | None
+    tz: str
+
+
+class TaskView(msgspec.Struct, frozen=True, kw_only=True):
+    """A task that can be enqueued, and how its jobs run unless they say otherwise."""
+
+    name: str
+    aliases: list[str]
+    description: str
+    payload_schema: dict[str, Any]
+    timeout: int
+    retries: int
+    retry_delay: float
+    backoff: bool | float
+    ttl: int
+    priority: int
+    schedule: ScheduleView | None
+
+
+class TaskList(msgspec.Struct, frozen=True):
+    """The tasks of this release."""
+
+    items: list[TaskView]
+
+
+@get(
+    "/api/v1/queues",
+    tags=["Queues"],
+    summary="All queues",
+    operation_id="ListQueues",
+    responses=documented(),
+)
+async def read_queues(queue: NamedDependency[JobQueue]) -> QueueList:
+    """How each queue stands now."""
+    return QueueList([await _view(queue)])
+
+
+@get(
+    "/api/v1/queues/{name:str}",
+    tags=["Queues"],
+    summary="One queue",
+    operation_id="GetQueue",
+    responses=documented(404),
+)
+async def read_queue(name: FromPath[str], queue: NamedDependency[JobQueue]) -> QueueView:
+    """How the queue stands now: `queued` is its backlog, `scheduled` waits for its time."""
+    if name != queue.name:
+        raise NotFoundException(f"no queue is named {name!r}.")
+    return await _view(queue)
+
+
+@get(
+    "/api/v1/tasks",
+    tags=["Queues"],
+    summary="All tasks",
+    operation_id="ListTasks",
+    responses=documented(),
+    sync_to_thread=False,
+)
+def read_tasks(registry: NamedDependency[Registry]) -> TaskList:
+    """What can be enqueued, with the JSON Schema of each payload."""
+    return TaskList([_task(task) for _, task in sorted(registry.tasks.items())])
+
+
+async def _view(queue: JobQueue) -> QueueView:
+    stats = await queue.stats()
+    return QueueView(
+        name=queue.name,
+        queued=stats.queued,
+        scheduled=stats.scheduled,
+        active=stats.active,
+        failed=stats.failed,
+        workers=stats.workers,
+        oldest_due_seconds=round(stats.oldest_due_seconds, 3),
+    )
+
+
+def _task(task: Task) -> TaskView:
+    return TaskView(
+        name=task.name,
+        aliases=list(task.aliases),
+        description=(task.function.__doc__ or "").strip().partition("\n")[0],
+        payload_schema=_schema(task.payload_type),
+        timeout=task.timeout,
+        retries=task.retries,
+        retry_delay=task.retry_delay,
+        backoff=task.backoff,
+        ttl=task.ttl,
+        priority=task.priority,
+        schedule=_schedule(task.schedule),
+    )
+
+
+def _schedule(schedule: Schedule | None) -> ScheduleView | None:
+    if schedule is None:
+        return None
+    timing = schedule.timing
+    return ScheduleView(timing.cron, timing.every, timing.tz)
+
+
+def _schema(payload_type: type[msgspec.Struct]) -> dict[str, Any]:
+    """The schema by itself: without a reference to itself, and without the generated name."""
+    schema = msgspec.json.schema(payload_type)
+    definitions = schema.pop("$defs", {})
+    own: dict[str, Any] = definitions.pop(schema.pop("$ref", "").rpartition("/")[2], schema)
+    own.pop("title", None)
+    return own | ({"$defs": definitions} if definitions else {})
+
+
+route_handlers = [read_queues, read_queue, read_tasks]

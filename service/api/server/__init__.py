@@ -1,0 +1,1 @@
+"""The HTTP server that is bounded in connections, bytes and time."""

@@ -1,0 +1,95 @@
+"""`python -m service api`: the API in one process, on uvicorn."""
+
+import functools
+import resource
+import signal
+import socket
+import sys
+from types import FrameType
+
+import structlog
+import uvicorn
+from litestar import Litestar
+
+from service import contract
+from service.api.app import create_app
+from service.api.server.load import Load
+from service.api.server.protocol import MAX_CONNECTIONS, BoundedProtocol
+from service.processes.worker_process import end_if_stuck
+from service.queue.factory import create_queue
+from service.queue.tasks.registry import discover
+from service.settings import Settings
+
+log = structlog.stdlib.get_logger("api")
+
+OPEN_FILES = 4096  # connections and what else is open; many machines begin with 1024
+# For requests in flight, where the drain time is wanted for jobs or is shorter.
+REQUEST_SECONDS = 5
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server; a signal also stops the worker inside, which must not start another job."""
+
+    def __init__(self, app: Litestar, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.app = app
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if not self.should_exit:
+            log.info("api started", host=self.config.host, port=self.config.port)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if watch := self.app.state.get("watch"):
+            await watch.close()  # or its streams would be waited for until the time is up
+        await super().shutdown(sockets)
+        log.info("api stopped")
+        if worker := self.app.state.get("worker"):
+            end_if_stuck(worker, int(self.lifespan.should_exit))
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
+        if worker := self.app.state.get("worker"):
+            worker.event.set()
+
+
+def run(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT; requests in flight are answered, then the process is done."""
+    registry = discover()
+    app = create_app(settings, registry, create_queue(settings, registry))
+    is_alone = settings.worker_mode == "standalone"
+    drain_seconds = max(settings.drain_seconds, REQUEST_SECONDS) if is_alone else REQUEST_SECONDS
+    server = Server(
+        app,
+        uvicorn.Config(
+            app,
+            host=settings.api_host,
+            port=settings.api_port,
+            loop="uvloop",
+            http=functools.partial(BoundedProtocol, load=Load()),  # type: ignore[arg-type]
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,  # `envelope.py` writes one line with the request id
+            server_header=False,
+            proxy_headers=False,
+            limit_concurrency=MAX_CONNECTIONS + 1,  # it counts the request itself
+            timeout_keep_alive=contract.KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=drain_seconds,
+        ),
+    )
+    _allow_open_files()
+    # uvicorn raises the signal again when it is done; the default handler would then end a clean
+    # stop as killed (143). Before it listens, the same handler makes it stop before it starts.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, server.handle_exit)
+    server.run()
+    if server.lifespan.should_exit:  # what it says of a start or stop that failed
+        sys.exit(1)
+
+
+def _allow_open_files() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if 0 <= soft < OPEN_FILES:
+        wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

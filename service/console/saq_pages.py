@@ -1,0 +1,97 @@
+"""SAQ's web pages at `/saq`, by litestar-saq: where they exist and what a browser may run there."""
+
+import base64
+import hashlib
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+from litestar import Litestar, Response
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar_saq import SAQConfig, SAQPlugin
+
+from service.contract import QUEUE_NAME, READY_PATH, UI_PATH
+from service.problem import problem, send_response
+from service.queue.interface import JobQueue
+from service.settings import Settings, is_loopback
+
+STATIC_PATH = f"{UI_PATH}/static/"
+ANYTHING = {"ignore_unknown_options": True, "allow_extra_args": True}
+INLINE_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
+
+
+def has_pages(settings: Settings) -> bool:
+    """Without a password the pages exist on a laptop only, and there for nobody else."""
+    is_private = settings.is_local and is_loopback(settings.api_host)
+    return is_private or settings.ui_password is not None
+
+
+class Pages(SAQPlugin):
+    """litestar-saq without its workers: those of this queue are processes of their own."""
+
+    def on_cli_init(self, cli: click.Group) -> None:
+        @cli.command("workers", context_settings=ANYTHING, help="Says what runs the jobs.")
+        def workers() -> None:
+            raise click.ClickException(
+                "This application's workers are not litestar-saq's: `python -m service worker` "
+                "runs one, `make worker` one with its database."
+            )
+
+
+def saq_plugin(settings: Settings, queue: JobQueue) -> SAQPlugin:
+    """The pages where they may exist, and `task_queues` for every route."""
+    return Pages(
+        SAQConfig(
+            queue_instances={QUEUE_NAME: queue},
+            queue_configs=[],
+            web_enabled=has_pages(settings),
+            web_path=UI_PATH,
+        )
+    )
+
+
+async def content_policy(app: Litestar) -> str | None:
+    """The strictest policy the pages work under: their own files, and the one script inside them.
+
+    The script is hashed as the installed litestar-saq has it, so that a new release of it cannot
+    leave the pages blank.
+    """
+    if (index := app.get_handler_index_by_name("worker:index")) is None:
+        return None
+    page: str = await index["handler"].fn(None)
+    hashes = [
+        base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        for script in INLINE_SCRIPT.findall(page)
+    ]
+    scripts = " ".join(["'self'", *(f"'sha256-{found}'" for found in hashes)])
+    return (
+        f"default-src 'none'; script-src {scripts}; style-src 'self'; img-src 'self' data:; "
+        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+
+
+class JobPages:
+    """Puts right what litestar-saq's routes get wrong; requests for anything else pass through."""
+
+    def __init__(self, app: ASGIApp, static: Path) -> None:
+        self.app = app
+        self.static = {STATIC_PATH + found.name for found in static.iterdir()}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        answer: Response[Any] | None = None
+        if scope["type"] == ScopeType.HTTP:
+            if scope["raw_path"] == UI_PATH.encode() and scope["method"] == "GET":
+                # The script in the page knows itself under /saq/ only, and shows "not found" here.
+                answer = Response(None, status_code=307, headers={"Location": f"{UI_PATH}/"})
+            elif scope["path"] == f"{UI_PATH}/health" and scope["method"] == "GET":
+                # It would answer 500 while the database is away.
+                answer = Response(None, status_code=307, headers={"Location": READY_PATH})
+            elif scope["path"].startswith(STATIC_PATH) and scope["path"] not in self.static:
+                # Litestar would ask the file system for any name, and fail on a long one.
+                answer = problem(scope["path"], 404)
+            if answer:
+                await send_response(answer, scope, receive, send)
+                return
+        await self.app(scope, receive, send)

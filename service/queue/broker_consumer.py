@@ -1,0 +1,203 @@
+"""The worker's side of a queue whose jobs are taken one by one from a broker."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+import structlog
+
+from service.db import UNAVAILABLE, backoff
+from service.queue.dequeue_timeout import arrives
+from service.queue.job import LeasedJob
+
+if TYPE_CHECKING:
+    from service.queue.interface import JobQueue, Slot
+
+MOVING_SECONDS = 60.0  # a take that answers neither a job nor none for so long hangs
+
+log = structlog.stdlib.get_logger("queue")
+
+
+class Puller:
+    """Takes a job for each free slot and keeps those that run; both begin with the first slot.
+
+    `take(room)` waits a second at the most, or until `wake()`, and answers the jobs it has taken,
+    at most `room`; `stopped(keys)` answers which of the held jobs somebody wants stopped; `keep()`
+    is repeated every `keep_seconds`, so that nobody takes this worker for dead.
+    """
+
+    def __init__(
+        self,
+        queue: "JobQueue",
+        *,
+        take: Callable[[int], Awaitable[list[LeasedJob]]],
+        stopped: Callable[[list[str]], Awaitable[set[str]]],
+        wake: Callable[[], None] = lambda: None,
+        keep: Callable[[], Awaitable[None]] | None = None,
+        keep_seconds: float = 3.0,
+    ) -> None:
+        self.prefetch = 0  # of no use here: nothing is claimed ahead
+        self.asked_to_abort = asyncio.Event()
+        self.held: dict[str, LeasedJob] = {}
+        self._queue = queue
+        self._take = take
+        self._stopped = stopped
+        self._wake = wake
+        self._keep = keep
+        self._keep_seconds = keep_seconds
+        self._slots: deque[Slot] = deque()
+        self._has_room = asyncio.Event()
+        self._is_resting = asyncio.Event()  # nothing is being taken
+        self._is_resting.set()
+        self.is_idle = asyncio.Event()  # at the last look nothing was due
+        self._is_paused = False
+        self._turned_at = 0.0
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def is_started(self) -> bool:
+        return bool(self._tasks)
+
+    def holds(self, job: LeasedJob) -> bool:
+        """Is this very run of the job this process's?"""
+        return self.held.get(job.key) is job
+
+    def release(self, job: LeasedJob) -> None:
+        """Forget a job whose outcome has been written."""
+        if self.holds(job):
+            del self.held[job.key]
+
+    def wait(self, slot: "Slot") -> None:
+        if self._is_paused:
+            slot(None)
+            return
+        if not self._tasks:
+            self._turned_at = asyncio.get_running_loop().time()
+            self._tasks = [asyncio.create_task(self._take_forever(), name="queue take")]
+            if self._keep:
+                self._tasks.append(asyncio.create_task(self._keep_forever(), name="queue keep"))
+        self._slots.append(slot)
+        self._has_room.set()
+
+    async def next_job(self, timeout: float = 0.0) -> LeasedJob | None:  # noqa: ASYNC109
+        """The next due job; None after `timeout` seconds (0: no limit) or once paused."""
+        future: asyncio.Future[LeasedJob | None] = asyncio.get_running_loop().create_future()
+
+        def slot(job: LeasedJob | None) -> bool:
+            if future.done():
+                return False
+            future.set_result(job)
+            return True
+
+        self.wait(slot)
+        try:
+            if timeout and not await arrives(future, self.is_idle, timeout):
+                raise TimeoutError
+            return await future
+        except (TimeoutError, asyncio.CancelledError) as error:
+            if slot in self._slots:
+                self._slots.remove(slot)
+            # It may have arrived in the very turn in which its slot gave up.
+            job = future.result() if future.done() and not future.cancelled() else None
+            if isinstance(error, TimeoutError):
+                return job
+            if job:
+                self._returning = asyncio.create_task(self._deliver([job]))
+            raise
+
+    def resume(self) -> None:
+        self._is_paused = False
+
+    async def pause(self) -> None:
+        self._is_paused = True
+        while self._slots:
+            self._slots.popleft()(None)
+        self._wake()
+        await self._is_resting.wait()
+
+    async def stop(self) -> None:
+        """End the tasks; what is still held goes to another worker."""
+        await self.pause()
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        self._tasks = []
+        self.is_idle.clear()
+
+    def leave_alone(self, task: str, seconds: float) -> None:
+        pass  # whoever is free gets a job; handed back with a delay it comes to another in the end
+
+    async def look_after(self) -> list[LeasedJob]:
+        stop = await self._stopped(list(self.held)) if self.held else set()
+        return [job for key, job in self.held.items() if key in stop]
+
+    def is_moving(self) -> bool:
+        if not self._tasks:
+            return True
+        is_late = asyncio.get_running_loop().time() - self._turned_at > MOVING_SECONDS
+        return not (is_late and self._slots) and not any(task.done() for task in self._tasks)
+
+    def seconds_since_heard(self) -> float | None:
+        return None
+
+    async def _take_forever(self) -> None:
+        failures = 0
+        while True:
+            await self._has_room.wait()
+            room = 0 if self._is_paused else len(self._slots)
+            if not room:
+                self._has_room.clear()
+                continue
+            self._turned_at = asyncio.get_running_loop().time()
+            self._is_resting.clear()
+            try:
+                taken = await self._take(room)
+                if len(taken) < room:
+                    self.is_idle.set()
+                else:
+                    self.is_idle.clear()
+                if self._is_paused:
+                    await self._queue.hand_back(taken)
+                else:
+                    await self._deliver(taken)
+                failures = 0
+            except Exception as error:  # whatever it is, this loop has to go on
+                failures += 1
+                self.is_idle.clear()
+                _log_failure("cannot take jobs", error, failures)
+                self._is_resting.set()
+                await asyncio.sleep(backoff(failures))
+            finally:
+                self._is_resting.set()
+
+    async def _deliver(self, jobs: list[LeasedJob]) -> None:
+        if jobs and not self.held:
+            self.asked_to_abort.set()  # an idle worker looks seldom; from now on it looks often
+        for job in jobs:
+            self.held[job.key] = job
+            while self._slots:
+                if self._slots.popleft()(job):
+                    break
+            else:
+                await self._queue.hand_back([job])  # its slot has gone away meanwhile
+
+    async def _keep_forever(self) -> None:
+        assert self._keep is not None
+        failures = 0
+        while True:
+            try:
+                await self._keep()
+                failures = 0
+            except Exception as error:
+                failures += 1
+                _log_failure("cannot keep the running jobs", error, failures)
+            await asyncio.sleep(self._keep_seconds)
+
+
+def _log_failure(what: str, error: Exception, failures: int) -> None:
+    if not isinstance(error, UNAVAILABLE):
+        log.error(what, failures=failures, exc_info=error)
+    elif failures == 1:
+        log.warning(what, error=type(error).__name__)

@@ -1,0 +1,1 @@
+"""The backend `memory://`: a queue in this process alone."""

@@ -1,0 +1,136 @@
+"""What a queue in memory keeps: a row for each job, and the line of those that wait."""
+
+import copy
+import dataclasses
+import heapq
+import time
+from collections.abc import Container
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from saq import Status
+from saq.job import TERMINAL_STATUSES
+from saq.utils import now
+
+from service.queue.job import LeasedJob
+from service.queue.tables.job_history import JobRecord
+
+
+@dataclass
+class Row:
+    """A job as the queue has it; what callers get are copies."""
+
+    id: int
+    job: LeasedJob
+    created_at: float  # epoch seconds, as all times here
+    due_at: float
+    ticket: int = 0  # of the place in the line that counts; earlier ones are void
+    finished_at: float | None = None
+    expires_at: float | None = None
+    started_at: float | None = None  # of the last attempt
+
+    @property
+    def runs(self) -> bool:
+        return self.job.status in (Status.ACTIVE, Status.ABORTING)
+
+    @property
+    def has_ended(self) -> bool:
+        return self.job.status in TERMINAL_STATUSES
+
+    def record(self, queue: str) -> JobRecord:
+        job = self.job
+        return JobRecord(
+            id=self.id,
+            key=job.key,
+            queue=queue,
+            task=job.function,
+            status=job.status.value,
+            attempts=job.attempts,
+            crashes=0,
+            error=job.error,
+            worker_id=job.worker_id,
+            created_at=_moment(self.created_at),
+            scheduled_at=_moment(self.due_at),
+            started_at=_moment(self.started_at) if self.started_at else None,
+            finished_at=_moment(self.finished_at) if self.finished_at else None,
+        )
+
+    def claim(self, owner: str) -> LeasedJob:
+        """The job, held by `owner` from now on."""
+        job = self.job
+        job.status, job.started, job.worker_id = Status.ACTIVE, now(), owner
+        job.touched, job.progress = job.started, 0
+        self.started_at = job.started / 1000
+        job.attempts += 1
+        job.lease += 1
+        held = copy_of(job)
+        held.claimed_at = time.monotonic()
+        return held
+
+
+class Line:
+    """The jobs that wait, by priority and then due time. Places whose ticket is void stay a while.
+
+    `rows` are the queue's, by key.
+    """
+
+    def __init__(self, rows: dict[str, Row]) -> None:
+        self._rows = rows
+        self._due: list[tuple[int, float, int, str]] = []  # priority, due, ticket, key
+        self._later: list[tuple[float, int, str]] = []  # due, ticket, key
+
+    def add(self, row: Row) -> None:
+        if row.due_at > time.time():
+            heapq.heappush(self._later, (row.due_at, row.ticket, row.job.key))
+        else:
+            place = (row.job.priority, row.due_at, row.ticket, row.job.key)
+            heapq.heappush(self._due, place)
+
+    def seconds_to_next(self) -> float:
+        """Until the next delayed job is due; infinite without one."""
+        return max(self._later[0][0] - time.time(), 0.001) if self._later else float("inf")
+
+    def take(self, room: int, busy: Container[str | None]) -> list[Row]:
+        """At most `room` due jobs, one of a group and none of the busy ones; they wait no more."""
+        while self._later and self._later[0][0] <= time.time():
+            due_at, ticket, key = heapq.heappop(self._later)
+            if row := self._with_ticket(key, ticket):
+                heapq.heappush(self._due, (row.job.priority, due_at, ticket, key))
+        taken: list[Row] = []
+        passed_over = []
+        groups: set[str] = set()
+        while self._due and len(taken) < room:
+            place = heapq.heappop(self._due)
+            row = self._with_ticket(place[3], place[2])
+            if row is None:
+                continue
+            group = row.job.group_key
+            if group is not None and (group in busy or group in groups):
+                passed_over.append(place)
+                continue
+            if group is not None:
+                groups.add(group)
+            taken.append(row)
+        for place in passed_over:
+            heapq.heappush(self._due, place)
+        return taken
+
+    def _with_ticket(self, key: str, ticket: int) -> Row | None:
+        row = self._rows.get(key)
+        return row if row and row.ticket == ticket and row.job.status is Status.QUEUED else None
+
+
+def copy_of(job: LeasedJob) -> LeasedJob:
+    """What callers get: nothing they do to it changes the row."""
+    copied = dataclasses.replace(
+        job,
+        kwargs=copy.deepcopy(job.kwargs),
+        meta=copy.deepcopy(job.meta),
+        result=copy.deepcopy(job.result),
+    )
+    copied.lease = job.lease
+    return copied
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

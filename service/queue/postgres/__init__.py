@@ -1,0 +1,1 @@
+"""The backend `postgresql://`: SAQ's tables, leases, LISTEN, batched statements."""

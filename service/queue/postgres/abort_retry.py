@@ -1,0 +1,52 @@
+"""What is decided about a job over the head of its worker: to cancel it, or to run it again."""
+
+from typing import TYPE_CHECKING, Any
+
+from saq import Status
+
+from service.queue import job as rows
+from service.queue.errors import JobNotFoundError, JobStateError
+from service.queue.postgres import statements as sql
+from service.queue.postgres.outcomes import storable
+from service.queue.postgres.stock_clients import SHOW_ABORTED
+
+if TYPE_CHECKING:
+    from service.queue.postgres.postgres_queue import PostgresQueue
+
+
+async def abort(queue: "PostgresQueue", key: str, error: str) -> Status:
+    """Cancel a job: at once while it waits, by its worker while it runs. What it is now.
+
+    Raises `JobStateError` where it has ended, `JobNotFoundError` where there is none.
+    """
+    wanted = "only a waiting or running job can be cancelled"
+    status = await _change_state(queue, sql.ABORT, key, storable(error), wanted=wanted)
+    if status is Status.ABORTING:
+        await queue.tell("saq:abort")
+    else:
+        await queue.fetch(SHOW_ABORTED, key, queue.name)
+    return status
+
+
+async def retry_ended(queue: "PostgresQueue", key: str) -> None:
+    """Queue an ended job again, with all its attempts. Raises as `abort`."""
+    stored = await queue.job(key)
+    if stored is None:
+        raise JobNotFoundError(key)
+    wanted = "only an ended job can be retried"
+    await _change_state(queue, sql.RETRY_ENDED, stored.key, rows.dump(stored), wanted=wanted)
+    await queue.tell("saq:enqueue")
+
+
+async def _change_state(
+    queue: "PostgresQueue", statement: str, key: str, *arguments: Any, wanted: str
+) -> Status:
+    if changed := await queue.fetch(statement, key, queue.name, *arguments):
+        return Status(changed[0]["status"])
+    current = await queue.fetch(sql.STATUS, queue.name, key)
+    if not current:
+        raise JobNotFoundError(key)
+    status = Status(current[0]["status"])
+    if status is Status.ABORTING and statement == sql.ABORT:
+        return status  # asked twice
+    raise JobStateError(key, status.value, wanted)

@@ -1,0 +1,151 @@
+"""This worker's lease on the jobs it holds, and the jobs of workers whose lease has run out."""
+
+import asyncio
+import contextlib
+import random
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import asyncpg
+import structlog
+from saq import Status
+
+from service.db import UNAVAILABLE, backoff
+from service.queue.postgres import statements as sql
+
+if TYPE_CHECKING:
+    from service.queue.postgres.postgres_queue import PostgresQueue
+
+BEAT_SECONDS = 3.0
+LEASE_SECONDS = 12.0  # without a beat for this long, the jobs go to other workers
+LOOK_SECONDS = 14.0  # between looks for jobs whose worker is not even known
+BLOCKED_SECONDS = 60.0  # a main loop that stands still for longer counts as dead
+MOVING_SECONDS = 30.0  # above every time limit of a beat
+
+log = structlog.stdlib.get_logger("queue")
+
+
+class Lease:
+    """Renewed every three seconds on the database's clock; a beat also takes over lost jobs.
+
+    In a thread with a connection of its own: a job that keeps the main loop busy for a while is
+    alive, and must not run a second time elsewhere.
+    """
+
+    def __init__(self, queue: "PostgresQueue") -> None:
+        self._queue = queue
+        self._thread: threading.Thread | None = None
+        self._main: asyncio.AbstractEventLoop | None = None
+        self._beats: asyncio.AbstractEventLoop | None = None
+        self._wake = asyncio.Event()
+        self._stopping = threading.Event()
+        # All of time.monotonic().
+        self._beat_at = float("-inf")  # the last beat that was written
+        self._tried_at = 0.0
+        self._main_turned_at = 0.0
+        self.is_alive = asyncio.Event()
+
+    def start(self) -> None:
+        self._main = asyncio.get_running_loop()
+        self._tried_at = time.monotonic()
+        self._stopping = threading.Event()
+        self._watch_main(self._stopping)
+        self._thread = threading.Thread(target=self._run, daemon=True, name="queue beat")
+        self._thread.start()
+
+    async def give_up(self) -> None:
+        """Stop beating and let others have at once what is still held."""
+        if self._thread is not None:
+            self._stopping.set()
+            if self._beats is not None and not self._beats.is_closed():
+                self._beats.call_soon_threadsafe(self._wake.set)
+            await asyncio.to_thread(self._thread.join, BEAT_SECONDS)
+            self._thread = None
+        self.is_alive.clear()
+        self._beat_at = float("-inf")
+        try:
+            await self._queue.fetch(sql.LEAVE, self._queue.owner, self._queue.name)
+        except UNAVAILABLE as error:
+            log.warning("could not give up the lease; it runs out", error=type(error).__name__)
+
+    async def until_alive(self) -> None:
+        """Returns while the lease is fresh; waits for the next beat where it is not."""
+        if self.seconds_since_beat() > LEASE_SECONDS - BEAT_SECONDS:
+            self.is_alive.clear()  # this process was frozen, or the database is away
+        await self.is_alive.wait()
+
+    def seconds_since_beat(self) -> float:
+        """How old the lease is; infinite before its first beat."""
+        return time.monotonic() - self._beat_at
+
+    def is_moving(self) -> bool:
+        return (
+            self._thread is not None
+            and self._thread.is_alive()
+            and time.monotonic() - self._tried_at < MOVING_SECONDS
+        )
+
+    async def take_over(self) -> list[str]:
+        """Requeue now the jobs of workers whose lease has run out; their keys."""
+        queue = self._queue
+        await queue.fetch(sql.RENEW, queue.owner, queue.name, LEASE_SECONDS)
+        return self._report(
+            await queue.fetch(sql.TAKE_OVER, queue.owner, queue.name, LEASE_SECONDS, queue.channel)
+        )
+
+    def _watch_main(self, stopping: threading.Event) -> None:
+        self._main_turned_at = time.monotonic()
+        if not stopping.is_set():
+            asyncio.get_running_loop().call_later(1.0, self._watch_main, stopping)
+
+    def _run(self) -> None:
+        with asyncio.Runner() as runner:
+            runner.run(self._beat_forever())
+
+    async def _beat_forever(self) -> None:
+        connection: asyncpg.Connection | None = None
+        queue, failures, looked_at = self._queue, 0, 0.0
+        wake = self._wake = asyncio.Event()
+        self._beats = asyncio.get_running_loop()
+        stopping = self._stopping
+        while not stopping.is_set():
+            self._tried_at = sent_at = time.monotonic()
+            seconds = BEAT_SECONDS * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
+            try:
+                if sent_at - self._main_turned_at < BLOCKED_SECONDS:
+                    if connection is None:
+                        connection = await queue.database.own_connection("lease")
+                    mine = (queue.owner, queue.name, LEASE_SECONDS)
+                    somebody_died = await connection.fetchval(sql.RENEW, *mine)
+                    self._note_beat(sent_at)
+                    if somebody_died or sent_at - looked_at > LOOK_SECONDS:
+                        self._report(await connection.fetch(sql.TAKE_OVER, *mine, queue.channel))
+                        looked_at = sent_at
+                    if failures:
+                        log.info("the lease is renewed again")
+                    failures = 0
+            except Exception as error:  # whatever it is, this loop has to go on
+                failures += 1
+                if failures == 1 or not isinstance(error, UNAVAILABLE):
+                    log.warning("cannot renew the lease", error=type(error).__name__)
+                if connection is not None:
+                    connection.terminate()
+                    connection = None
+                seconds = min(backoff(failures), BEAT_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await wake.wait()
+        if connection is not None:
+            connection.terminate()
+
+    def _note_beat(self, sent_at: float) -> None:
+        self._beat_at = sent_at
+        if self._main is not None and not self._main.is_closed():
+            self._main.call_soon_threadsafe(self.is_alive.set)
+
+    def _report(self, found: list[asyncpg.Record]) -> list[str]:
+        for row in found:
+            log.warning("took a job from a dead worker", job_key=row["key"], status=row["status"])
+            self._queue.dead_letters += row["status"] == Status.FAILED
+        return [row["key"] for row in found]

@@ -1,0 +1,340 @@
+"""The worker's side of the queue: claims due jobs for free slots and hands them out."""
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+import asyncpg
+import structlog
+from saq import Status
+
+from service.db import UNAVAILABLE, backoff
+from service.queue import job as rows
+from service.queue.dequeue_timeout import arrives
+from service.queue.job import LeasedJob, MalformedJobError
+from service.queue.postgres import statements as sql
+from service.queue.postgres.lease import Lease
+from service.queue.postgres.listener import Listener
+from service.queue.postgres.stock_clients import show_forever
+from service.queue.schedules.scheduler import CHANGED
+
+if TYPE_CHECKING:
+    from service.queue.postgres.postgres_queue import PostgresQueue
+
+PREFETCH_SECONDS = 1.0  # a claimed job that no slot has taken for so long goes back
+LOOK_AGAIN_SECONDS = 0.05  # after asking to be told, for an enqueue that was under way just then
+PROMOTE_SECONDS = 0.5  # between looks at the delayed jobs while there is a backlog
+MOVING_SECONDS = 90.0  # above the longest poll and every time limit of a statement
+
+Slot = Callable[[LeasedJob | None], bool]  # False: it has gone away, the job is for another
+log = structlog.stdlib.get_logger("queue")
+
+
+class Consumer:
+    """Hands due jobs to waiting slots.
+
+    While there is a backlog it claims up to `prefetch` jobs ahead, so that slots need not wait for
+    the database; without one it claims for waiting slots only. Its tasks start with the first slot.
+    """
+
+    def __init__(self, queue: "PostgresQueue", *, poll_seconds: float) -> None:
+        self._queue = queue
+        self._poll_seconds = poll_seconds
+        self.prefetch = 0
+        self._slots: deque[Slot] = deque()
+        self._ready: deque[LeasedJob] = deque()
+        self.held: dict[str, LeasedJob] = {}
+        self._is_backlog = False
+        self._is_told = False  # the database knows that this worker waits
+        self._is_paused = False
+        self._ready_timer: asyncio.TimerHandle | None = None
+        self._claiming = asyncio.Lock()
+        self._has_room = asyncio.Event()
+        self._has_news = asyncio.Event()
+        self.is_idle = asyncio.Event()  # at the last look nothing was due
+        # Event-loop times: of the last look at the delayed jobs, and until when it need not be
+        # repeated: else every job that comes would make all idle workers look.
+        self._promoted_at = self._promote_at = 0.0
+        self._turned_at = 0.0  # event-loop time of the claim loop's last turn
+        self._task: asyncio.Task[None] | None = None
+        self._left_alone: dict[str, float] = {}  # tasks, and until which event-loop time
+        self.asked_to_abort = asyncio.Event()
+        self.lease = Lease(queue)
+        self.listener = Listener(
+            partial(queue.database.own_connection, "listen"), queue.channel, self._on_message
+        )
+
+    def holds(self, job: LeasedJob) -> bool:
+        """Is this very run of the job this process's? Another read of the same key is not."""
+        return self.held.get(job.key) is job
+
+    def release(self, job: LeasedJob) -> None:
+        """Forget a job whose outcome has been written."""
+        if self.holds(job):
+            del self.held[job.key]
+
+    @property
+    def is_started(self) -> bool:
+        """Does this process take jobs?"""
+        return self._task is not None
+
+    def seconds_since_heard(self) -> float:
+        """How long LISTEN has proved nothing."""
+        return self.listener.seconds_since_heard()
+
+    def leave_alone(self, task: str, seconds: float) -> None:
+        """Claim no job of that task for so long: another worker may know what to do with it."""
+        now = asyncio.get_running_loop().time()
+        self._left_alone = {each: until for each, until in self._left_alone.items() if until > now}
+        self._left_alone[task] = now + seconds
+
+    def look_again(self) -> None:
+        """Something this process did may have made a job due, now or at some time."""
+        self._promote_at = 0.0
+        self._has_news.set()
+
+    def wait(self, slot: Slot) -> None:
+        """Call `slot(job)` with the next job, at once where one is at hand; None once paused."""
+        if self._is_paused:
+            slot(None)
+            return
+        if self._task is None:
+            self._start()
+        if self._ready:
+            slot(self._ready.popleft())
+            self._has_room.set()
+        else:
+            self._slots.append(slot)
+            self._has_room.set()
+
+    async def next_job(self, timeout: float = 0.0) -> LeasedJob | None:  # noqa: ASYNC109
+        """The next due job; None after `timeout` seconds (0: no limit) or once paused."""
+        future: asyncio.Future[LeasedJob | None] = asyncio.get_running_loop().create_future()
+
+        def slot(job: LeasedJob | None) -> bool:
+            if future.done():  # cancelled in this very turn
+                return False
+            future.set_result(job)
+            return True
+
+        self.wait(slot)
+        try:
+            if timeout and not await arrives(future, self.is_idle, timeout):
+                raise TimeoutError
+            return await future
+        except (TimeoutError, asyncio.CancelledError) as error:
+            if slot in self._slots:
+                self._slots.remove(slot)
+            elif future.done() and not future.cancelled() and (job := future.result()):
+                self._deliver([job])  # it arrived in the very turn in which its slot gave up
+            if isinstance(error, TimeoutError):
+                return None
+            raise
+
+    async def pause(self) -> None:
+        """Claim nothing from now on; waiting slots get None, jobs no slot has taken go back."""
+        self._is_paused = True
+        while self._slots:
+            self._slots.popleft()(None)
+        await self._return_ready()
+
+    async def stop(self) -> None:
+        """End the tasks and give up the lease; a job still held goes to another worker."""
+        await self.pause()
+        if self._task is None:
+            return
+        await self.listener.stop()
+        self._task.cancel()
+        self._show.cancel()
+        await asyncio.wait([self._task, self._show])
+        self._task = None
+        await self.lease.give_up()
+        self._is_backlog = self._is_told = False
+
+    def resume(self) -> None:
+        """Claim again, after a `pause` or `stop`."""
+        self._is_paused = False
+
+    def is_moving(self) -> bool:
+        """Do the loops turn? They do while the database is away: a restart would not bring it."""
+        if self._task is None:
+            return True
+        now = asyncio.get_running_loop().time()
+        if self._slots and self.lease.is_alive.is_set() and now - self._turned_at > MOVING_SECONDS:
+            return False
+        return not self._task.done() and self.lease.is_moving()
+
+    async def look_after(self) -> list[LeasedJob]:
+        """The running jobs of this worker that somebody wants stopped.
+
+        What the database says this worker holds and it does not know of goes back: the answer to a
+        claim may be lost with its connection, and a claim may arrive long after it was given up.
+        """
+        queue = self._queue
+        async with self._claiming:
+            known = set(self.held)
+            found = await queue.fetch(sql.OWNED, queue.name, queue.owner)
+        unknown = [row for row in found if row["key"] not in known | self.held.keys()]
+        await queue.hand_back([rows.stand_in(row["key"], row["lease"]) for row in unknown])
+        stop = [row for row in found if row["status"] == Status.ABORTING]
+        wanted = []
+        for row in stop:
+            if job := self.held.get(row["key"]):
+                job.error = row["error"]
+                wanted.append(job)
+        for job in [job for job in wanted if job in self._ready]:
+            self._ready.remove(job)
+            await queue.finish(job, Status.ABORTED, error="aborted before it started")
+        return wanted
+
+    def _start(self) -> None:
+        self._turned_at = asyncio.get_running_loop().time()
+        self._task = asyncio.create_task(self._claim_forever(), name="queue claim")
+        self._show = asyncio.create_task(show_forever(self._queue, self.held), name="queue show")
+        self.lease.start()
+        self.listener.start()
+
+    def _on_message(self, payload: str) -> None:
+        if payload in ("saq:delayed", ""):
+            self.look_again()
+        if payload == "saq:enqueue":
+            self._has_news.set()
+        if payload in (CHANGED, ""):
+            self._queue.ticker.look()
+        if payload in ("saq:abort", ""):
+            self.asked_to_abort.set()
+
+    def _deliver(self, jobs: list[LeasedJob]) -> None:
+        for job in jobs:
+            while self._slots:
+                if self._slots.popleft()(job):
+                    break
+            else:
+                self._ready.append(job)
+        self._watch_ready()
+
+    def _watch_ready(self) -> None:
+        if self._ready and self._ready_timer is None:
+            loop = asyncio.get_running_loop()
+            self._ready_timer = loop.call_later(PREFETCH_SECONDS / 2, self._return_stale)
+
+    def _return_stale(self) -> None:
+        """Jobs that no slot has taken for a while go back: another worker may be idle."""
+        self._ready_timer = None
+        oldest = asyncio.get_running_loop().time() - PREFETCH_SECONDS
+        if self._ready and self._ready[0].claimed_at < oldest:
+            self._is_backlog = False
+            self._returning = asyncio.create_task(self._return_ready())
+        self._watch_ready()
+
+    async def _return_ready(self) -> None:
+        jobs, self._ready = list(self._ready), deque()
+        await self._queue.hand_back(jobs)
+
+    def _room(self) -> int:
+        """How many jobs to claim now; ahead of the slots only when half of that is used up."""
+        ahead = self.prefetch - len(self._ready) if self._is_backlog else 0
+        if not self._slots and ahead * 2 < self.prefetch:
+            return 0
+        return len(self._slots) + max(ahead, 0)
+
+    async def _claim_forever(self) -> None:
+        loop, failures = asyncio.get_running_loop(), 0
+        await self._queue.warm_up()
+        while True:
+            await self._has_room.wait()
+            # Jobs claimed without a live lease would be taken away at once.
+            await self.lease.until_alive()
+            self._turned_at = loop.time()
+            room = 0 if self._is_paused else self._room()
+            if not room:
+                self._has_room.clear()
+                continue
+            self._has_news.clear()
+            try:
+                async with self._claiming:
+                    claimed, found = await self._claim(room)
+                if self._is_paused:
+                    await self._queue.hand_back(claimed)
+                    continue
+                if failures:
+                    log.info("claiming again")
+                failures = 0
+                # Full twice in a row is a backlog: then nobody need tell this worker of new jobs.
+                self._is_told = self._is_told and not self._is_backlog
+                self._is_backlog = found == room
+                self._deliver(claimed)
+                if not self._is_backlog:
+                    await self._wait_for_news(await self._promote())
+                elif loop.time() - self._promoted_at > PROMOTE_SECONDS:
+                    self._promote_at = (
+                        0.0  # under a backlog nobody tells this worker of delayed jobs
+                    )
+                    await self._promote()
+            except asyncpg.UniqueViolationError:
+                pass  # another worker has just started a job of the same group
+            except Exception as error:  # whatever it is, this loop has to go on
+                failures += 1
+                self._promote_at = 0.0
+                _log_failure("cannot claim jobs", error, failures)
+                await asyncio.sleep(backoff(failures))
+
+    async def _claim(self, room: int) -> tuple[list[LeasedJob], int]:
+        """The jobs claimed, and how many rows they were, malformed ones included."""
+        queue, now = self._queue, asyncio.get_running_loop().time()
+        left = [task for task, until in self._left_alone.items() if until > now]
+        found = await queue.fetch(
+            sql.CLAIM, queue.name, room, queue.owner, not self._is_backlog, left
+        )
+        claimed = []
+        for row in sorted(found, key=lambda row: (row["priority"], row["scheduled"])):
+            try:
+                job = rows.load(row, queue)
+            except MalformedJobError as error:
+                await queue.bury(row["key"], row["lease"], f"malformed job: {error}")
+            else:
+                job.claimed_at = now
+                self.held[job.key] = job
+                claimed.append(job)
+        return claimed, len(found)
+
+    async def _promote(self) -> float | None:
+        """Let delayed jobs that are due be claimed; seconds until the next may be, if any."""
+        now = asyncio.get_running_loop().time()
+        if now < self._promote_at:
+            return self._promote_at - now
+        self._promoted_at, self._promote_at = now, now + 2 * self._poll_seconds
+        (row,) = await self._queue.fetch(sql.PROMOTE, self._queue.name)
+        due_in: float | None = 0.0 if row["moved"] else row["seconds"]
+        if due_in is not None:
+            self._promote_at = min(self._promote_at, now + due_in)
+        return due_in
+
+    async def _wait_for_news(self, due_in: float | None) -> None:
+        """Until a job may be due: told so, at the next due time, or at the next poll."""
+        if due_in == 0.0:
+            return
+        seconds = self._poll_seconds * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
+        if not self._is_told:
+            self._is_told, self._promote_at, seconds = True, 0.0, LOOK_AGAIN_SECONDS
+        if due_in is not None:
+            seconds = min(seconds, max(due_in, 0.001))
+        self.is_idle.set()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._has_news.wait()
+        except TimeoutError:
+            pass
+        finally:
+            self.is_idle.clear()
+
+
+def _log_failure(what: str, error: Exception, failures: int) -> None:
+    """One line for an outage of the database, however long; every line for anything else."""
+    if not isinstance(error, UNAVAILABLE):
+        log.error(what, failures=failures, exc_info=error)
+    elif failures == 1:
+        log.warning(what, error=type(error).__name__)

@@ -1,0 +1,400 @@
+"""The queue: SAQ's `Queue` on asyncpg; `postgres_consumer.py` is the worker's side."""
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import AsyncIterator, Iterable
+from typing import Any
+
+import structlog
+from saq import Job, Status
+from saq.types import CountKind, QueueInfo, WorkerInfo
+from saq.utils import now
+
+from service import contract
+from service.db import CONNECT_TIMEOUT_SECONDS, UNAVAILABLE, NotReadyError, Password
+from service.queue import job as rows
+from service.queue.errors import WrongQueueError
+from service.queue.interface import TableQueue, own_name
+from service.queue.job import LeasedJob, Settlement
+from service.queue.postgres import abort_retry, inspection, retention
+from service.queue.postgres import statements as sql
+from service.queue.postgres.inspection import QueueStats
+from service.queue.postgres.lease import LEASE_SECONDS
+from service.queue.postgres.outcomes import Settler, storable
+from service.queue.postgres.postgres_consumer import Consumer
+from service.queue.schedules.scheduler import Ticker
+from service.queue.schedules.store import Table
+from service.queue.tables.batch import Batch
+from service.queue.tables.connections import Connection, Database
+from service.queue.tasks.enqueue import check_job, requested_job
+from service.queue.tasks.registry import Registry
+
+ENQUEUE_ROWS = 1000
+DEAF_SECONDS = 60.0  # a ping comes back every ten
+
+log = structlog.stdlib.get_logger("queue")
+
+
+class PostgresQueue(TableQueue):
+    """A SAQ queue that loses no job: held by lease, changed only under it, in batched statements.
+
+    Names and payloads are checked against `registry` when they are enqueued. Nothing connects
+    before `connect`, and nothing needs the database to be there before the first statement. While
+    the database is away, calls raise one of `service.db.UNAVAILABLE`.
+    """
+
+    scheme = "postgresql"
+    consumer: Consumer
+    ticker: Ticker
+
+    def __init__(
+        self,
+        dsn: str,
+        registry: Registry,
+        *,
+        name: str = contract.QUEUE_NAME,
+        pool_size: int = 4,
+        poll_seconds: float = 5.0,
+        password: Password | None = None,
+    ) -> None:
+        super().__init__(name=name, dump=None, load=None)
+        self.registry = registry
+        self.owner = own_name()
+        self.channel = f"saq:{name}"  # a stock SAQ worker listens to it too
+        self.database = Database(dsn, name=name, pool_size=pool_size, password=password)
+        self.consumer = Consumer(self, poll_seconds=poll_seconds)
+        self._enqueue_batch = Batch(self._insert)
+        settler = Settler(self)
+        self._settle, self.warm_up = settler.settle, settler.warm_up
+        self.ticker = Ticker(self)
+        self.recurring = Table(self)
+        self.jobs_started = self.dead_letters = 0
+
+    async def connect(self) -> None:
+        """Make the pool; its connections open when they are first needed. May be called again."""
+        if await self.database.open():
+            self.consumer.resume()
+            await super().connect()
+
+    async def ping(self) -> None:
+        """Raises `NotReadyError` where this process takes jobs and its lease or LISTEN is dead."""
+        consumer = self.consumer
+        if not consumer.is_started:
+            return
+        if consumer.lease.seconds_since_beat() > LEASE_SECONDS:
+            raise NotReadyError("the lease of this process's worker is not renewed")
+        if consumer.seconds_since_heard() > DEAF_SECONDS:
+            raise NotReadyError(f"LISTEN has heard nothing for {DEAF_SECONDS:.0f} s")
+
+    async def disconnect(self) -> None:
+        """Hand back what is claimed and not started, then close every connection.
+
+        Takes five seconds at the most: while the database does not answer, leases run out instead.
+        """
+        closing = asyncio.create_task(self._close())
+        await asyncio.wait([closing], timeout=CONNECT_TIMEOUT_SECONDS)
+        if not closing.done():
+            log.error("the database does not answer; what is still claimed waits for its lease")
+            self.database.terminate()
+            await asyncio.wait([closing], timeout=1.0)
+            closing.cancel()
+            await asyncio.wait([closing], timeout=1.0)
+        elif error := closing.exception():
+            raise error
+
+    async def _close(self) -> None:
+        await self.consumer.stop()
+        await self.database.close()
+
+    async def enqueue(  # type: ignore[override] # positional-only: any name may be a payload field
+        self,
+        job_or_func: str | Job,
+        /,
+        *,
+        connection: Connection | None = None,
+        **kwargs: Any,
+    ) -> Job | None:
+        """Put a job in the queue; None where one with its key already waits or runs.
+
+            await queue.enqueue("send_welcome_email", user_id=7)
+            await queue.enqueue("send_welcome_email", user_id=7, delay=60, key="welcome-7")
+
+        With `connection`, the job exists if and only if the caller's transaction on it commits.
+        Raises `UnknownTaskError`, `InvalidPayloadError` or `InvalidOptionError`, and then nothing
+        was enqueued.
+        """
+        if not isinstance(job_or_func, Job) and not isinstance(connection, Connection | None):
+            kwargs["connection"] = connection  # a task's own field of that name
+            connection = None
+        job = requested_job(self.registry, job_or_func, kwargs)
+        await self._prepare(job)
+        if connection is None:
+            is_new = await self._enqueue_batch(job)
+        else:
+            (is_new,) = await self._insert([job], connection)
+        if is_new:
+            log.info("enqueued", job_key=job.key, task=job.function)
+        return job if is_new else None
+
+    async def enqueue_many(
+        self, jobs: Iterable[Job], *, connection: Connection | None = None
+    ) -> list[Job | None]:
+        """Put jobs in the queue, all of them or none; None for each whose key waits or runs.
+
+            await queue.enqueue_many(Job("invoice.send", kwargs={"id": id}) for id in ids)
+
+        One statement for each thousand, in one transaction (the caller's, with `connection`).
+        """
+        checked = [check_job(self.registry, job) for job in jobs]
+        for job in checked:
+            await self._prepare(job)
+        if connection is not None:
+            return await self._insert_many(checked, connection)
+        async with self.transaction() as own:
+            return await self._insert_many(checked, own)
+
+    async def enqueue_ticks(self, jobs: list[Job], connection: Connection) -> list[Job | None]:
+        return await self.enqueue_many(jobs, connection=connection)
+
+    async def _insert_many(self, jobs: list[Job], connection: Connection) -> list[Job | None]:
+        # By key, as each statement is: the first of them holds its rows until the last has run.
+        in_order = sorted(jobs, key=lambda job: job.key)
+        new: set[int] = set()
+        for start in range(0, len(in_order), ENQUEUE_ROWS):
+            part = in_order[start : start + ENQUEUE_ROWS]
+            is_new = await self._insert(part, connection)
+            new.update(id(job) for job, put in zip(part, is_new, strict=True) if put)
+        log.info("enqueued many", jobs=len(new))
+        return [job if id(job) in new else None for job in jobs]
+
+    async def _prepare(self, job: Job) -> None:
+        if job.queue is not None and job.queue.name != self.name:
+            raise WrongQueueError(job.queue.name)
+        job.key = self._own_key(job.key)
+        job.queue = self
+        job.queued = now()
+        job.status = Status.QUEUED
+        await self._before_enqueue(job)
+
+    async def _insert(self, jobs: list[Job], connection: Connection | None = None) -> list[bool]:
+        # By key: two statements that met the same keys in another order could deadlock. A key that
+        # comes twice can be inserted once; the second then finds the first waiting.
+        by_key = {job.key: job for job in sorted(reversed(jobs), key=lambda job: job.key)}
+        batch = list(by_key.values())
+        found = await self.fetch(
+            sql.ENQUEUE,
+            list(by_key),
+            [rows.dump(job) for job in batch],
+            [job.priority for job in batch],
+            [job.group_key for job in batch],
+            [int(job.scheduled) for job in batch],
+            [job.function for job in batch],
+            self.name,
+            self.channel,
+            connection is not None,  # until its commit, a worker may begin to wait
+            connection=connection,
+        )
+        new = {row["key"] for row in found}
+        return [job.key in new and by_key[job.key] is job for job in jobs]
+
+    async def dequeue(self, timeout: float = 0.0, poll_interval: float = 0.0) -> Job | None:  # noqa: ASYNC109
+        """The next due job, held by this process; None after `timeout` seconds (0: no limit)."""
+        job = await self.consumer.next_job(timeout)
+        if job is not None:
+            job.attempts -= 1  # counted with the claim already; SAQ's worker adds it itself
+            job.is_handed_out = True
+        return job
+
+    async def bury(self, key: str, lease: int, error: str) -> None:
+        """Fail a claimed row from which no job can be read."""
+        self.dead_letters += 1
+        job = rows.stand_in(key, lease)
+        await self._settle(Settlement(job=job, status=Status.FAILED, error=error))
+
+    async def finish(
+        self,
+        job: Job,
+        status: Status,
+        *,
+        result: Any = None,
+        error: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """End a job. Refused, with a log line, where this process no longer holds it."""
+        status, error = Status(status), storable(error)
+        ending = rows.dump_ending(job, status, result, error)
+        if (held := self.own_run(job)) is None:
+            log.warning("not held here; its outcome is dropped", job_key=job.key)
+            return
+        if held.is_handed_out and await self.is_taken_back(held, status, error):
+            return
+        await self._settle(Settlement(job=held, status=status, error=error, ending=ending))
+        job.status, job.result, job.error, job.completed = status, result, error, now()
+        if status is Status.COMPLETE:
+            job.progress = 1.0
+
+    async def retry(self, job: Job, error: str | None) -> None:
+        """Queue a job again.
+
+        A job this process runs goes back with its retry delay. Any other has to have ended, or
+        `JobStateError` is raised: running a job twice at once is what a retry must never do.
+        """
+        if held := self.handed_out(job):
+            if held.is_handed_out and await self.is_left_to_others(held, error):
+                return
+            error = storable(error)
+            await self._settle(
+                Settlement(
+                    job=held,
+                    status=Status.QUEUED,
+                    error=error,
+                    ending=rows.dump_retry(held, error),
+                    delay=rows.retry_delay(held),
+                )
+            )
+            self.retried += 1
+        else:
+            await abort_retry.retry_ended(self, job.key)
+        job.status = Status.QUEUED
+        job.error, job.completed, job.started, job.progress = error, 0, 0, 0
+        job.touched = now()
+
+    async def hand_back(
+        self, jobs: list[LeasedJob], error: str | None = None, *, delay: float = 0.0
+    ) -> None:
+        """Queue jobs again in `delay` seconds; the run was cut short and costs no attempt."""
+        if not jobs:
+            return
+        await asyncio.gather(
+            *(
+                self._settle(
+                    Settlement(
+                        job=job,
+                        status=Status.QUEUED,
+                        error=error,
+                        ending=rows.dump_retry(job, error) if job.is_shown else None,
+                        delay=delay,
+                        refund=1,
+                    )
+                )
+                for job in jobs
+            )
+        )
+        if not delay:
+            with contextlib.suppress(*UNAVAILABLE):  # a hint that another worker may be idle
+                await self.tell("saq:enqueue")
+
+    async def abort(self, job: Job, error: str, ttl: float = 5) -> None:
+        """Cancel a job: at once while it waits, by its worker while it runs.
+
+        Raises `JobStateError` where it has ended, and leaves it as it is.
+        """
+        job.error = error
+        job.status = await abort_retry.abort(self, job.key, error)
+
+    async def tell(self, message: str) -> None:
+        """Send one word to every worker of this queue."""
+        await self.fetch("SELECT pg_notify($1, $2)", self.channel, message)
+
+    async def job(self, job_key: str) -> Job | None:
+        """The job of that key, or None."""
+        (job,) = await self.jobs([job_key])
+        return job
+
+    async def jobs(self, job_keys: Iterable[str]) -> list[Job | None]:
+        """The jobs of these keys in their order, None for each that is not in this queue."""
+        keys = [(key, self._own_key(key)) for key in job_keys]
+        found = await inspection.get_jobs(self, list({name for pair in keys for name in pair}))
+        jobs = [found.get(own) or found.get(key) for key, own in keys]
+        return [self.shown(job) if job else None for job in jobs]
+
+    def _own_key(self, key: str) -> str:
+        # SAQ's table has one key for all queues, and its clients rely on that. A key is this
+        # queue's alone all the same: in any but the default queue it carries the queue's name.
+        prefix = f"{self.name}:"
+        if self.name == contract.QUEUE_NAME or key.startswith(prefix):
+            return key
+        return prefix + key
+
+    def iter_jobs(
+        self, statuses: Iterable[Status] = tuple(Status), batch_size: int = 100
+    ) -> AsyncIterator[Job]:
+        """Every job in one of `statuses`, by key, `batch_size` rows at a time."""
+        return inspection.iterate_jobs(self, statuses, batch_size)
+
+    async def get_job_status(
+        self, key: str, for_update: bool = False, connection: Connection | None = None
+    ) -> Status | None:
+        """The job's status, None without one; `for_update` locks its row on `connection`."""
+        lock = " FOR UPDATE" if for_update else ""
+        own = self._own_key(key)
+        found = await self.fetch(sql.STATUS + lock, self.name, own, connection=connection)
+        return Status(found[0]["status"]) if found else None
+
+    async def stats(self) -> QueueStats:
+        """How the queue stands now, in one statement."""
+        return await inspection.get_stats(self)
+
+    async def count(self, kind: CountKind) -> int:
+        """How many jobs are due ("queued"), running ("active"), or any of both or later."""
+        stats = await self.stats()
+        if kind == "queued":
+            return stats.queued
+        if kind == "active":
+            return stats.active
+        return stats.queued + stats.active + stats.scheduled
+
+    async def info(
+        self, jobs: bool = False, offset: int = 0, limit: int = inspection.PAGE_ROWS
+    ) -> QueueInfo:
+        """What SAQ's web page shows; with `jobs`, at most `limit` of each kind."""
+        return await inspection.get_info(self, with_jobs=jobs, offset=offset, limit=limit)
+
+    async def schedule(self, _lock: int = 1) -> list[str]:
+        """Put the due ticks of the schedules in the queue; SAQ's worker calls this every second."""
+        return await self.ticker.tick()
+
+    async def sweep(self, lock: int = 60, abort: float = 5.0) -> list[str]:
+        """Requeue the jobs of dead workers and delete what has expired; the keys requeued.
+
+        A process that has just started, or was cut off, requeues nothing for some seconds: others
+        may have been cut off as well and are about to return.
+        """
+        swept = await self.consumer.lease.take_over()
+        swept += await self.sweep_handed_out(abort)
+        await self.prune()
+        return swept
+
+    async def prune(self) -> int:
+        return await retention.prune(self)
+
+    async def kept(self, status: Status, task: str | None) -> AsyncIterator[list[Job]]:
+        yield await retention.kept(self, status, task)
+
+    async def clear(self, status: Status, *, task: str | None = None) -> int:
+        return await retention.clear(self, status, task)
+
+    async def is_superseded(self, release: str, *, after_seconds: float) -> bool:
+        (row,) = await self.fetch(sql.IS_SUPERSEDED, self.owner, release, after_seconds)
+        return bool(row["is_superseded"])
+
+    async def write_worker_info(self, worker_id: str, info: WorkerInfo, ttl: int) -> None:
+        """What SAQ's web page shows of a worker, for `ttl` seconds."""
+        stats, metadata = json.dumps(info["stats"]), json.dumps(info["metadata"])
+        await self.fetch(sql.WRITE_WORKER, worker_id, stats, self.name, metadata, ttl)
+
+    async def _update(self, job: Job, status: Status | None = None, **kwargs: Any) -> None:
+        """A running task's progress or meta, or a waiting job's payload: never its status."""
+        if run := self.updated_run(job):
+            run.is_shown = True
+            blob = rows.dump_running(run)
+            await self.fetch(sql.UPDATE_HELD, run.key, run.lease, run.progress, blob)
+            return
+        is_moved = "scheduled" in kwargs
+        due = int(job.scheduled) or (int(time.time()) if is_moved else None)
+        if not await self.fetch(
+            sql.UPDATE_WAITING, job.key, self.name, rows.dump(job), due, is_moved
+        ):
+            log.warning("neither waits nor runs here; not updated", job_key=job.key)

@@ -1,0 +1,60 @@
+"""SAQ's clients read a job from its blob alone; what takes long is shown there while it runs.
+
+A claim leaves the blob as it is, or each job would cost its payload once more.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import structlog
+
+from service.db import UNAVAILABLE
+from service.queue import job as rows
+from service.queue.job import LeasedJob
+
+if TYPE_CHECKING:
+    from service.queue.postgres.postgres_queue import PostgresQueue
+
+SHOW_SECONDS = 1.0  # a job that has run for so long is shown, once
+
+# $1 keys, $2 leases, $3 what each adds to its blob
+SHOW = """
+UPDATE saq_jobs j SET job = saq_job_with(j.job, d.more)
+FROM unnest($1::text[], $2::bigint[], $3::text[]) AS d (key, lease, more)
+WHERE j.key = d.key AND j.lease = d.lease
+  AND j.status NOT IN ('new', 'queued', 'complete', 'failed', 'aborted')
+"""
+# $1 key, $2 queue: why it was aborted while it waited, for SAQ's clients. A statement of its own:
+# the other changes the status of running jobs, too, which is refused to one that sets the blob.
+SHOW_ABORTED = """
+UPDATE saq_jobs SET job = saq_job_with(job, saq_job_ending(status, error))
+WHERE key = $1 AND queue = $2
+  AND status NOT IN ('new', 'queued', 'active', 'aborting', 'complete', 'failed')
+"""
+
+log = structlog.stdlib.get_logger("queue")
+
+
+async def show_forever(queue: "PostgresQueue", held: Mapping[str, LeasedJob]) -> None:
+    """Write since when the held jobs run, and where, until cancelled."""
+    loop = asyncio.get_running_loop()
+    while True:
+        await asyncio.sleep(SHOW_SECONDS)
+        before = loop.time() - SHOW_SECONDS
+        jobs = [job for job in held.values() if not job.is_shown and job.claimed_at < before]
+        if not jobs:
+            continue
+        try:
+            await queue.fetch(
+                SHOW,
+                [job.key for job in jobs],
+                [job.lease for job in jobs],
+                [rows.dump_run(job) for job in jobs],
+            )
+        except UNAVAILABLE:
+            continue
+        except Exception as error:  # whatever it is, the next jobs are to be shown
+            log.warning("running jobs not shown to SAQ's clients", error=type(error).__name__)
+        for job in jobs:
+            job.is_shown = True

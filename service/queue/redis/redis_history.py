@@ -1,0 +1,198 @@
+"""`background_jobs` for a backend whose jobs are not in Postgres: written by the service itself."""
+
+import contextlib
+import copy
+from typing import TYPE_CHECKING
+
+import structlog
+from saq import Job, Status
+from saq.job import TERMINAL_STATUSES
+
+from service.db import UNAVAILABLE
+from service.queue.job import LeasedJob
+from service.queue.postgres import statements as sql
+from service.queue.postgres.outcomes import storable
+from service.queue.tables.batch import Batch
+
+if TYPE_CHECKING:
+    from service.queue.interface import TableQueue
+
+LOST_SECONDS = 60  # a job the broker does not know of for so long is lost
+LOOK_ROWS = 10_000
+MISSED_JOBS = 10_000  # so many of those that end while the database is away are written afterwards
+HISTORY = "history"  # in a job's meta: the id of its own
+LOST = "the broker has lost it"
+Run = tuple[str, int]  # a job's key, and the id of its history or 0
+
+INSERT = """
+INSERT INTO background_jobs (key, queue, task, status, scheduled_at)
+VALUES ($1, $2, $3, 'queued', CASE $4::bigint WHEN 0 THEN now() ELSE to_timestamp($4) END)
+RETURNING id
+"""
+DELETE = "DELETE FROM background_jobs WHERE id = $1 AND queue = $2 RETURNING id"
+# $1 queue, then a job's state in each row; to its history, or where it does not say which to the
+# newest of its key. Started in milliseconds, due in seconds (0: as it was).
+CHANGE = """
+UPDATE background_jobs b
+SET status = d.status, attempts = d.attempts, crashes = d.crashes, error = d.error,
+    worker_id = coalesce(d.worker_id, b.worker_id),
+    scheduled_at = CASE d.due WHEN 0 THEN b.scheduled_at ELSE to_timestamp(d.due) END,
+    started_at = CASE d.started WHEN 0 THEN b.started_at
+                      ELSE to_timestamp(d.started / 1000.0) END,
+    finished_at = CASE WHEN d.status IN ('complete', 'failed', 'aborted')
+                       THEN clock_timestamp() END,
+    is_bad = d.status IN ('failed', 'aborted')
+FROM unnest($2::text[], $3::text[], $4::int[], $5::int[], $6::text[], $7::text[], $8::float8[],
+            $9::bigint[], $10::bigint[])
+     AS d (key, status, attempts, crashes, error, worker_id, due, started, id)
+WHERE b.id = (SELECT id FROM background_jobs x WHERE x.key = d.key AND x.queue = $1
+                AND (x.id = d.id OR d.id = 0) ORDER BY id DESC LIMIT 1)
+RETURNING d.key, d.id
+"""
+ASKED = """
+UPDATE background_jobs b SET status = 'aborting', error = $3
+WHERE b.id = (SELECT id FROM background_jobs x WHERE x.key = $2 AND x.queue = $1
+              ORDER BY id DESC LIMIT 1)
+  AND b.status = 'active'
+RETURNING id
+"""
+# $1 queue, $2 keys, $3 what a lost job says: those of the keys that have been in the broker
+PUSHED = """
+SELECT key FROM background_jobs
+WHERE queue = $1 AND key = ANY ($2::text[])
+  AND (started_at IS NOT NULL OR finished_at IS NOT NULL AND error IS DISTINCT FROM $3)
+"""
+DELETE_UNPUSHED = """
+DELETE FROM background_jobs
+WHERE queue = $1 AND key = ANY ($2::text[]) AND started_at IS NULL AND finished_at IS NULL
+"""
+UNFINISHED = f"""
+SELECT key FROM (SELECT key, finished_at, created_at FROM background_jobs WHERE queue = $1
+                 ORDER BY id DESC LIMIT {LOOK_ROWS}) AS newest
+WHERE finished_at IS NULL AND created_at < now() - interval '{LOST_SECONDS} seconds'
+"""
+# $1 queue, $2 seconds that they are kept, $3 the most that are counted
+COUNTS = """
+SELECT (SELECT count(*) FROM (SELECT FROM background_jobs WHERE is_bad AND status = 'failed'
+        AND queue = $1 AND finished_at > now() - make_interval(secs => $2) LIMIT $3) AS bad)
+           AS failed,
+       (SELECT count(*) FROM queue_workers
+        WHERE queue = $1 AND expires_at > clock_timestamp()) AS workers
+"""
+
+log = structlog.stdlib.get_logger("queue")
+
+
+class History:
+    """Writes what becomes of jobs, many in one statement."""
+
+    def __init__(self, queue: "TableQueue") -> None:
+        self._queue = queue
+        self._batch = Batch(self._write)
+        self._missed: dict[str, Job] = {}  # by key, as they stood when it could not be written
+
+    async def begin(self, job: Job) -> int:
+        """A new job's history; its id, which the job carries: its key may be another's next."""
+        queue = self._queue
+        (row,) = await queue.fetch(INSERT, job.key, queue.name, job.function, job.scheduled)
+        made: int = row["id"]
+        job.meta[HISTORY] = made
+        return made
+
+    async def forget(self, made: int) -> None:
+        """It did not come to be queued."""
+        await self._queue.fetch(DELETE, made, self._queue.name)
+
+    async def pushed(self, keys: list[str]) -> set[str]:
+        """Those that are known to have been in the broker: begun alone says nothing."""
+        rows = await self._queue.fetch(PUSHED, self._queue.name, keys, LOST)
+        return {row["key"] for row in rows}
+
+    async def forget_unpushed(self, keys: list[str]) -> None:
+        """They were begun by a process that died before it put them into the broker."""
+        await self._queue.fetch(DELETE_UNPUSHED, self._queue.name, keys)
+
+    async def note(self, job: Job, *, due: float = 0) -> None:
+        """Where the job stands now. While the database is away it stays as it was: `mend` it."""
+        self._missed.pop(job.key, None)
+        try:
+            await self._batch((job, due))
+        except UNAVAILABLE as error:
+            log.warning("history not written", job_key=job.key, error=type(error).__name__)
+            self._missed[job.key] = copy.copy(job)
+            if len(self._missed) > MISSED_JOBS:
+                del self._missed[next(iter(self._missed))]
+
+    async def counts(self) -> tuple[int, int]:
+        """How many failed jobs are kept, up to 100,000, and how many workers live."""
+        (row,) = await self._queue.fetch(
+            COUNTS, self._queue.name, float(sql.KEEP_FAILED_SECONDS), sql.COUNT_MAX
+        )
+        return row["failed"], row["workers"]
+
+    async def note_asked_to_abort(self, job: Job) -> None:
+        """Somebody wants a running job stopped; its worker may have done so before this is read."""
+        with contextlib.suppress(*UNAVAILABLE):
+            await self._queue.fetch(ASKED, self._queue.name, job.key, storable(job.error))
+
+    async def mend(self) -> int:
+        """Write what was missed, and which jobs the broker has lost; how many."""
+        missed = dict(self._missed)
+        unfinished = {row["key"] for row in await self._queue.fetch(UNFINISHED, self._queue.name)}
+        keys = list(unfinished | missed.keys())
+        if not keys:
+            return 0
+        wrong: list[tuple[Job, float]] = []
+        for key, job in zip(keys, await self._queue.jobs(keys), strict=True):
+            own = missed.get(key)
+            if job is None and own is not None and own.status in TERMINAL_STATUSES:
+                wrong.append((own, 0.0))  # it was not to be kept
+            elif job is None and key in unfinished:
+                log.error("the broker has lost a job", job_key=key)
+                wrong.append((_lost(key), 0.0))
+            elif job is not None and (own is not None or job.status in TERMINAL_STATUSES):
+                wrong.append((job, 0.0))
+        if wrong:
+            with contextlib.suppress(*UNAVAILABLE):
+                await self._write(wrong)
+                for key, own in missed.items():
+                    if self._missed.get(key) is own:
+                        del self._missed[key]
+        return len(wrong)
+
+    async def _write(self, changes: list[tuple[Job, float]]) -> list[None]:
+        # of each history the later one says all
+        last = {(job.key, _own_id(job)): (job, due) for job, due in changes}
+        known = await self._change(last)
+        # Of a stock client, or of an enqueue whose answer was lost on the way.
+        unknown = {run: each for run, each in last.items() if run not in known}
+        for job, _ in unknown.values():
+            await self.begin(job)
+        if unknown:
+            await self._change(
+                {(key, _own_id(each[0])): each for (key, _), each in unknown.items()}
+            )
+        return [None] * len(changes)
+
+    async def _change(self, last: dict[Run, tuple[Job, float]]) -> set[Run]:
+        """Those that have a history."""
+        jobs = [job for job, _ in last.values()]
+        rows = await self._queue.fetch(
+            CHANGE, self._queue.name,
+            [key for key, _ in last], [job.status.value for job in jobs],
+            [job.attempts for job in jobs],
+            [job.crashes if isinstance(job, LeasedJob) else 0 for job in jobs],
+            [storable(job.error) for job in jobs], [job.worker_id for job in jobs],
+            [float(due) for _, due in last.values()], [job.started for job in jobs],
+            [own_id for _, own_id in last],
+        )  # fmt: skip
+        return {(row["key"], row["id"]) for row in rows}
+
+
+def _own_id(job: Job) -> int:
+    found = job.meta.get(HISTORY)
+    return found if isinstance(found, int) else 0
+
+
+def _lost(key: str) -> Job:
+    return Job("?", key=key, status=Status.ABORTED, error=LOST)

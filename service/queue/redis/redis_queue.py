@@ -1,0 +1,395 @@
+"""`redis://`: SAQ's RedisQueue with holders, recovery and history."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Iterable
+from types import MappingProxyType
+from typing import Any
+
+import msgspec
+import structlog
+from redis.exceptions import RedisError
+from saq import Job, Status
+from saq.job import TERMINAL_STATUSES
+from saq.queue.redis import RedisQueue as SaqRedisQueue
+from saq.types import QueueInfo
+from saq.utils import now
+
+from service import contract
+from service.db import UNAVAILABLE, Password, backoff
+from service.queue import job as rows
+from service.queue.errors import JobNotFoundError, JobStateError, WrongQueueError
+from service.queue.interface import BULK_JOBS, TableQueue, own_name
+from service.queue.job import LeasedJob, MalformedJobError
+from service.queue.postgres import statements as sql
+from service.queue.postgres.inspection import PAGE_ROWS, QueueStats
+from service.queue.redis.redis_client import CLIENT, Client
+from service.queue.redis.redis_consumer import RedisConsumer
+from service.queue.redis.redis_history import History
+from service.queue.redis.redis_jobs import CRASHES, RedisJobs
+from service.queue.schedules.scheduler import Ticker
+from service.queue.schedules.store import Table
+from service.queue.tables.connections import Connection, Database
+from service.queue.tasks.enqueue import check_job, requested_job
+from service.queue.tasks.registry import Registry
+
+log = structlog.stdlib.get_logger("queue")
+
+
+class RedisQueue(TableQueue, SaqRedisQueue):  # type: ignore[misc] # from_url makes none of ours
+    """SAQ's queue on Redis; history and schedules are in the application's database.
+
+    A job is taken over from a worker that has been dead for twelve seconds, and costs no attempt.
+    """
+
+    scheme = "redis"
+    lacks = MappingProxyType(
+        {
+            "priority": "has no priorities: jobs run as they come; postgresql:// has them",
+            "group_key": "has no groups; postgresql:// has them",
+        }
+    )
+    consumer: RedisConsumer
+    ticker: Ticker
+    redis: Any  # its own stubs say of each answer that it may not be awaitable
+
+    def __init__(
+        self,
+        url: str,
+        registry: Registry,
+        *,
+        database: str,
+        name: str = contract.QUEUE_NAME,
+        pool_size: int = 4,
+        password: Password | None = None,
+        concurrency: int | None = None,
+    ) -> None:
+        SaqRedisQueue.__init__(
+            self, Client.from_url(url, **CLIENT), name, msgspec.json.encode, msgspec.json.decode
+        )
+        self.registry = registry
+        self.concurrency = concurrency
+        self.owner = own_name()
+        self.channel = f"saq:{name}"
+        self.ticker = Ticker(self)
+        self.recurring = Table(self)
+        self.jobs_started = self.dead_letters = 0
+        self.database = Database(database, name=name, pool_size=pool_size, password=password)
+        self.history = History(self)
+        self.stored = RedisJobs(self)
+        self.changes = self.namespace("changes")  # how often a schedule has changed
+        self.consumer = RedisConsumer(self, url=url)
+
+    def __repr__(self) -> str:
+        return f"RedisQueue(name={self.name!r})"  # SAQ's shows how the client connects
+
+    async def connect(self) -> None:
+        """Make the pool; both sides are connected when they are first needed."""
+        if await self.database.open():
+            self.consumer.resume()
+            await super().connect()
+
+    async def disconnect(self) -> None:
+        await self.consumer.stop()
+        with contextlib.suppress(RuntimeError, *UNAVAILABLE):  # it was never connected
+            async with asyncio.timeout(2.0):
+                await self.fetch(sql.LEAVE, self.owner, self.name)
+        self.database.terminate()
+        with contextlib.suppress(RedisError, *UNAVAILABLE):
+            await super().disconnect()
+
+    async def ping(self) -> None:
+        await self.redis.execute_command("PING")
+
+    async def tell(self, message: str) -> None:
+        await self.redis.incr(self.changes)
+
+    async def enqueue(  # type: ignore[override] # positional-only: any name may be a payload field
+        self, job_or_func: str | Job, /, **kwargs: Any
+    ) -> Job | None:
+        """Put a job in the queue; None where one with its key already waits or runs.
+
+        Raises `UnknownTaskError`, `InvalidPayloadError` or `InvalidOptionError`, and then nothing
+        was enqueued.
+        """
+        self.refuse_connection(kwargs.get("connection"))
+        job = requested_job(self.registry, job_or_func, kwargs)
+        self.check_able(job)
+        return await self._put(job)
+
+    async def enqueue_many(
+        self, jobs: Iterable[Job], *, connection: Connection | None = None
+    ) -> list[Job | None]:
+        """Each job by itself: where Redis goes away in the middle, the first are enqueued."""
+        self.refuse_connection(connection)
+        checked = [check_job(self.registry, job) for job in jobs]
+        for job in checked:
+            self.check_able(job)
+        return [await self._put(job) for job in checked]
+
+    async def enqueue_ticks(self, jobs: list[Job], connection: Connection) -> list[Job | None]:
+        """A worker may have died between a job of these and the moving on of its tick."""
+        keys = [job.key for job in jobs]
+        pushed = await self.history.pushed(keys)
+        blobs = await self.redis.mget([self.job_id(key) for key in keys])
+        pushed |= {key for key, blob in zip(keys, blobs, strict=True) if blob is not None}
+        await self.history.forget_unpushed([key for key in keys if key not in pushed])
+        return [None if job.key in pushed else await self._put(job) for job in jobs]
+
+    async def _put(self, job: Job) -> Job | None:
+        if job.queue is not None and job.queue.name != self.name:
+            raise WrongQueueError(job.queue.name)
+        job.queue, job.queued, job.status = self, now(), Status.QUEUED
+        if job.scheduled <= time.time():
+            job.scheduled = 0  # SAQ would wait for its next look at what is delayed
+        await self._before_enqueue(job)
+        if await self.redis.zscore(self._incomplete, job.id) is not None:
+            return None
+        # First: a worker may start the job before this returns.
+        history = await self.history.begin(job)
+        try:
+            put = await SaqRedisQueue._enqueue(self, job)
+        except BaseException:
+            await self.history.forget(history)
+            raise
+        if put is None:
+            await self.history.forget(history)
+            return None
+        log.info("enqueued", job_key=job.key, task=job.function)
+        return job
+
+    async def promote(self) -> None:
+        """Let the delayed jobs that are due wait with the others."""
+        await SaqRedisQueue.schedule(self)
+
+    async def dequeue(self, timeout: float = 0.0, poll_interval: float = 0.0) -> Job | None:  # noqa: ASYNC109
+        """The next due job, held by this process; None after `timeout` seconds (0: no limit)."""
+        job = await self.consumer.next_job(timeout)
+        if job is not None:
+            job.attempts -= 1  # SAQ's worker adds it itself
+            job.is_handed_out = True
+        return job
+
+    async def _settle(self, job: Job, *, due: float | None = None) -> None:
+        """Write what became of a held job, now or when Redis is back: the work is not done again.
+
+        `due` is when it is to run again, 0 for now; None where it has ended.
+        """
+        held = self.own_run(job)
+        if held is None:
+            log.warning("not held here; its outcome is dropped", job_key=job.key)
+            return
+        holder, failures = self.stored.holder(held), 0
+        if due is not None:
+            await self.history.note(job, due=due)  # first: whoever takes it next writes after this
+        while True:
+            try:
+                if due is None:
+                    answer = await self.stored.write_end(job, holder)
+                else:
+                    answer = await self.stored.write_queued(job, holder, due)
+                break
+            except UNAVAILABLE as error:
+                failures += 1
+                if failures == 1:
+                    log.warning(
+                        "outcome not written yet; trying until it is",
+                        job_key=job.key, error=type(error).__name__,
+                    )  # fmt: skip
+                await asyncio.sleep(backoff(failures))
+        if isinstance(answer, bytes):
+            job.status, job.error, job.completed = Status.ABORTED, answer.decode(), now()
+            return await self._settle(job)
+        self.consumer.release(held)
+        if answer != 1:
+            log.warning("lease lost; the outcome of this run is dropped", job_key=job.key)
+            return None
+        self.complete += job.status is Status.COMPLETE
+        self.failed += job.status is Status.FAILED
+        self.aborted += job.status is Status.ABORTED
+        if due is None:
+            await self.history.note(job)
+        return None
+
+    async def finish(
+        self,
+        job: Job,
+        status: Status,
+        *,
+        result: Any = None,
+        error: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """End a job. Refused, with a log line, where this process no longer holds it.
+
+        Raises `TypeError` or `ValueError` where the result has no JSON form or is over 1 MiB.
+        """
+        status = Status(status)
+        rows.dump_ending(job, status, result, error)
+        held = self.own_run(job)
+        if held and held.is_handed_out and await self.is_taken_back(held, status, error):
+            return
+        job.status, job.result, job.error, job.completed = status, result, error, now()
+        if status is Status.COMPLETE:
+            job.progress = 1.0
+        await self._settle(job)
+
+    async def retry(self, job: Job, error: str | None) -> None:
+        """Queue a job again: one that runs here with its delay, any other only once it has ended.
+
+        Raises `JobNotFoundError`, `JobStateError`.
+        """
+        delay = rows.retry_delay(job)
+        is_held = held = self.handed_out(job)
+        if held and held.is_handed_out and await self.is_left_to_others(held, error):
+            return
+        stored = job if is_held else await self.job(job.key)
+        if stored is None:
+            raise JobNotFoundError(job.key)
+        if not is_held and stored.status not in TERMINAL_STATUSES:
+            raise JobStateError(job.key, stored.status.value, "only an ended job can be retried")
+        stored.status, stored.error, stored.result = Status.QUEUED, error if is_held else None, None
+        stored.completed, stored.progress, stored.worker_id = 0, 0.0, None
+        stored.started, stored.touched = 0, now()
+        if is_held:
+            await self._settle(stored, due=time.time() + delay if delay else 0)
+            self.retried += 1
+            return
+        stored.attempts = stored.scheduled = 0
+        stored.meta.pop(CRASHES, None)
+        if isinstance(stored, LeasedJob):
+            stored.crashes = 0
+        await self.history.note(stored, due=time.time())
+        if not await self.stored.write_again(stored):
+            raise JobStateError(job.key, "queued", "only an ended job can be retried")
+        job.status, job.error, job.completed = Status.QUEUED, error, 0
+
+    async def hand_back(
+        self, jobs: list[LeasedJob], error: str | None = None, *, delay: float = 0.0
+    ) -> None:
+        for job in jobs:
+            job.attempts -= 1
+            job.status, job.error, job.progress, job.worker_id = Status.QUEUED, error, 0.0, None
+            job.started = 0
+            await self._settle(job, due=time.time() + delay if delay else 0)
+
+    async def abort(self, job: Job, error: str, ttl: float = 5) -> None:
+        """Cancel a job: at once while it waits, by its worker while it runs.
+
+        Raises `JobNotFoundError`, and `JobStateError` where it has ended.
+        """
+        stored = await self.job(job.key)
+        if stored is None:
+            raise JobNotFoundError(job.key)
+        state, stored.status, stored.error = stored.status, Status.ABORTED, error
+        stored.completed = now()
+        was = await self.stored.write_aborted(stored, error)
+        if was == b"ended":
+            raise JobStateError(
+                job.key, state.value, "only a waiting or running job can be cancelled"
+            )
+        if was == b"active":
+            job.status, job.error = Status.ABORTING, error
+            self.consumer.asked_to_abort.set()
+            await self.history.note_asked_to_abort(job)
+            return
+        self.aborted += 1
+        job.status, job.error = stored.status, error
+        await self.notify(stored)
+        await self.history.note(stored)
+
+    async def job(self, job_key: str) -> Job | None:
+        """The job of that key, or None."""
+        (job,) = await self.jobs([job_key])
+        return job
+
+    async def jobs(self, job_keys: Iterable[str]) -> list[Job | None]:
+        keys = list(job_keys)
+        if not keys:
+            return []
+        found = await self.redis.mget(
+            [*map(self.job_id, keys), *(Job("?", key=key).abort_id for key in keys)]
+        )
+        jobs: list[Job | None] = []
+        for key, blob, asked in zip(keys, found[: len(keys)], found[len(keys) :], strict=True):
+            try:
+                job = self.stored.read(blob) if blob else None
+            except MalformedJobError as error:
+                log.warning("malformed job", job_key=key, error=str(error))
+                job = None
+            if job and asked is not None and job.status is Status.ACTIVE:
+                job.status, job.error = Status.ABORTING, asked.decode()
+            jobs.append(self.shown(job) if job else None)
+        return jobs
+
+    async def _update(self, job: Job, status: Status | None = None, **kwargs: Any) -> None:
+        """A running task's progress or meta, or a waiting job's payload: never its status."""
+        if run := self.updated_run(job):
+            await self.stored.write_held(run)
+        elif await self.redis.zscore(self._incomplete, job.id) is not None:
+            await SaqRedisQueue._update(self, job)
+
+    async def stats(self) -> QueueStats:
+        """How the queue stands now."""
+        failed, workers = await self.history.counts()
+        queued, active = await self.count("queued"), await self.count("active")
+        incomplete = await self.count("incomplete")
+        oldest = 0.0
+        if first := await self.redis.lindex(self._queued, 0):
+            with contextlib.suppress(MalformedJobError):
+                job = self.stored.read(await self.redis.get(first))
+                oldest = max(time.time() - max(job.queued / 1000, job.scheduled), 0.0)
+        return QueueStats(
+            queued=queued,
+            scheduled=max(incomplete - queued - active, 0),
+            active=active,
+            failed=failed,
+            workers=workers,
+            oldest_due_seconds=oldest,
+        )
+
+    async def info(self, jobs: bool = False, offset: int = 0, limit: int = PAGE_ROWS) -> QueueInfo:
+        """What SAQ's web page shows; payloads as text, at most `limit` jobs of each kind."""
+        info = await SaqRedisQueue.info(self)
+        if jobs:
+            last = offset + min(limit, PAGE_ROWS) - 1
+            ids = await self.redis.lrange(self._active, offset, last)
+            ids += [
+                each for each in await self.redis.zrange(self._incomplete, offset, last)
+                if each not in ids
+            ]  # fmt: skip
+            found = await self.jobs(self.job_key_from_id(each.decode()) for each in ids)
+            info["jobs"] = [
+                job.to_dict() | {"kwargs": repr(job.kwargs or {})} for job in found if job
+            ]
+        return info
+
+    async def schedule(self, _lock: int = 1) -> list[str]:
+        """For SAQ's own worker: delayed jobs, and the due ticks of the schedules."""
+        await SaqRedisQueue.schedule(self, _lock)
+        return await self.ticker.tick()
+
+    async def sweep(self, lock: int = 60, abort: float = 5.0) -> list[str]:
+        """Queue the jobs of dead workers again, at once; their keys."""
+        swept = await self.consumer.take_over()
+        swept += await self.sweep_handed_out(abort)
+        await self.prune()
+        return swept
+
+    async def clear(self, status: Status, *, task: str | None = None) -> int:
+        cleared = 0
+        async for page in self.kept(status, task):
+            if page:
+                cleared += int(await self.redis.delete(*(self.job_id(job.key) for job in page)))
+            if cleared >= BULK_JOBS:
+                break
+        return cleared
+
+    async def prune(self) -> int:
+        """Forget old history; Redis forgets its jobs itself. Says which jobs it has lost."""
+        await self.history.mend()
+        deleted = 0
+        for statement in (sql.PRUNE_HISTORY, sql.PRUNE_WORKERS):
+            deleted += len(await self.fetch(statement))
+        return deleted

@@ -1,0 +1,138 @@
+"""Where a queue keeps its recurring jobs: rows of `recurring_jobs`."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+import asyncpg
+import msgspec
+
+from service.queue.cron import Timing
+
+if TYPE_CHECKING:
+    from service.queue.interface import TableQueue
+
+SCHEDULES_MAX = 1000  # of one queue
+
+COLUMNS = """
+    r.name, r.task, r.cron, r.every_seconds, r.tz, r.payload, r.is_unique, r.is_declared,
+    r.is_enabled, CASE WHEN r.is_enabled THEN r.next_run_at END AS next_run_at, r.last_key,
+    b.scheduled_at AS last_run_at, b.status AS last_status,
+    coalesce(r.last_error, b.error) AS last_error
+"""
+# the newest job of that key
+LAST_JOB = """
+    LEFT JOIN LATERAL (SELECT scheduled_at, status, error FROM background_jobs
+                       WHERE key = r.last_key ORDER BY id DESC LIMIT 1) b ON TRUE
+"""
+LIST = f"""
+SELECT {COLUMNS} FROM recurring_jobs r {LAST_JOB}
+WHERE r.queue = $1 AND ($2::text IS NULL OR r.name = $2) ORDER BY r.name
+"""
+# $1 queue, then as the columns come. Nothing where the name is taken.
+CREATE = f"""
+INSERT INTO recurring_jobs (queue, name, task, cron, every_seconds, tz, payload, is_unique,
+                            is_declared, is_enabled, next_run_at)
+SELECT $1, $2, $3, $4, $5, $6, $7::jsonb, $8, FALSE, $9, to_timestamp($10)
+WHERE (SELECT count(*) FROM recurring_jobs WHERE queue = $1) < {SCHEDULES_MAX}
+ON CONFLICT (queue, name) DO NOTHING RETURNING name
+"""
+# $3 is the tick after now: what was missed while it was disabled does not come.
+ENABLE = """
+UPDATE recurring_jobs SET is_enabled = TRUE,
+    next_run_at = CASE WHEN is_enabled THEN next_run_at ELSE to_timestamp($3) END
+WHERE queue = $1 AND name = $2 RETURNING name
+"""
+DISABLE = (
+    "UPDATE recurring_jobs SET is_enabled = FALSE WHERE queue = $1 AND name = $2 RETURNING name"
+)
+DELETE = (
+    "DELETE FROM recurring_jobs WHERE queue = $1 AND name = $2 AND NOT is_declared RETURNING name"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recurring:
+    """One recurring job as it stands; times by the database's clock."""
+
+    name: str
+    task: str
+    cron: str | None
+    every: str | None
+    tz: str
+    payload: dict[str, Any]
+    is_unique: bool
+    is_declared: bool  # in the code; else created through the API
+    is_enabled: bool
+    next_run_at: datetime | None  # None while disabled
+    last_run_at: datetime | None  # when the last tick was due
+    last_key: str | None  # the job of that tick
+    last_status: str | None
+    last_error: str | None  # of that job, or why there was none
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewRecurring:
+    """A recurring job to keep; `next_at` in epoch seconds."""
+
+    name: str
+    task: str
+    timing: Timing
+    payload: dict[str, Any]
+    is_unique: bool
+    is_enabled: bool
+    next_at: int
+
+
+class Store(Protocol):
+    """The recurring jobs of one queue."""
+
+    async def read(self, name: str | None = None) -> list[Recurring]:
+        """All by name, or the one of that name."""
+
+    async def create(self, new: NewRecurring) -> bool:
+        """Keep it; False where its name is taken, or there are too many."""
+
+    async def enable(self, name: str, next_at: int) -> None:
+        """Let it come again, at `next_at` first where it was disabled."""
+
+    async def disable(self, name: str) -> bool:
+        """Let it come no more; False where there is none."""
+
+    async def delete(self, name: str) -> bool:
+        """Forget it; False where there is none that the code does not declare."""
+
+
+class Table:
+    """In Postgres."""
+
+    def __init__(self, queue: "TableQueue") -> None:
+        self._queue = queue
+
+    async def read(self, name: str | None = None) -> list[Recurring]:
+        return [_read(row) for row in await self._queue.fetch(LIST, self._queue.name, name)]
+
+    async def create(self, new: NewRecurring) -> bool:
+        timing = new.timing
+        made = await self._queue.fetch(
+            CREATE, self._queue.name, new.name, new.task, timing.cron, timing.every_seconds,
+            timing.tz, msgspec.json.encode(new.payload).decode(), new.is_unique, new.is_enabled,
+            new.next_at,
+        )  # fmt: skip
+        return bool(made)
+
+    async def enable(self, name: str, next_at: int) -> None:
+        await self._queue.fetch(ENABLE, self._queue.name, name, next_at)
+
+    async def disable(self, name: str) -> bool:
+        return bool(await self._queue.fetch(DISABLE, self._queue.name, name))
+
+    async def delete(self, name: str) -> bool:
+        return bool(await self._queue.fetch(DELETE, self._queue.name, name))
+
+
+def _read(row: asyncpg.Record) -> Recurring:
+    values = dict(row.items())
+    timing = Timing(values["cron"], values.pop("every_seconds"), values["tz"])
+    values["payload"] = msgspec.json.decode(values["payload"])
+    return Recurring(every=timing.every, **values)

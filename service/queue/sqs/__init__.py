@@ -1,0 +1,1 @@
+"""The backend `sqs://`: SQS carries the jobs; what they are and how they stand is in Postgres."""

@@ -1,0 +1,142 @@
+"""The worker's side of an SQS queue: receives for free slots, and keeps what runs hidden."""
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING
+
+import structlog
+
+from service.aws import Message, Messages
+from service.db import UNAVAILABLE, backoff
+from service.queue.postgres.postgres_consumer import Consumer
+from service.queue.sqs.threads import in_thread
+
+if TYPE_CHECKING:
+    from service.queue.sqs.sqs_queue import SqsQueue
+
+HIDDEN_SECONDS = 30  # a message is another worker's this long after the last word of its own
+KEEP_SECONDS = 10.0
+WAIT_MAX_SECONDS = 20  # SQS's limit for a long poll
+
+log = structlog.stdlib.get_logger("queue")
+
+
+class SqsConsumer(Consumer):
+    """Receives for free slots by long polls, keeps what runs hidden, and sends what is unsent."""
+
+    def __init__(self, queue: "SqsQueue", *, poll_seconds: float) -> None:
+        super().__init__(queue, poll_seconds=poll_seconds)
+        self.receipts: dict[str, str] = {}  # of the messages of running jobs, by key
+        self._sqs = queue
+        self._wait_seconds = max(1, min(round(poll_seconds), WAIT_MAX_SECONDS))
+        self._others: list[asyncio.Task[None]] = []
+
+    def _start(self) -> None:
+        super()._start()
+        self._others = [
+            asyncio.create_task(self._send_forever(), name="queue send"),
+            asyncio.create_task(self._keep_forever(), name="queue keep"),
+        ]
+
+    async def stop(self) -> None:
+        self.is_idle.clear()
+        for task in self._others:
+            task.cancel()
+        await super().stop()
+        self._others = []
+
+    def is_moving(self) -> bool:
+        return super().is_moving() and not any(task.done() for task in self._others)
+
+    async def _claim_forever(self) -> None:
+        failures = 0
+        while True:
+            await self._has_room.wait()
+            await self.lease.until_alive()
+            self._turned_at = asyncio.get_running_loop().time()
+            room = 0 if self._is_paused else len(self._slots)
+            if not room:
+                self._has_room.clear()
+                continue
+            try:
+                messages = await self._receive(room)
+                if messages:
+                    self.is_idle.clear()
+                else:
+                    self.is_idle.set()
+                if self._is_paused:
+                    await self._give_back(messages)
+                elif messages:
+                    await self._hold(messages)
+                failures = 0
+            except Exception as error:  # whatever it is, this loop has to go on
+                failures += 1
+                if not isinstance(error, UNAVAILABLE):
+                    log.error("cannot receive jobs", failures=failures, exc_info=error)
+                elif failures == 1:
+                    log.warning("cannot receive jobs", error=f"{type(error).__name__}: {error}")
+                await asyncio.sleep(backoff(failures))
+
+    async def _receive(self, room: int) -> list[Message]:
+        messages = self._sqs.messages
+
+        # A FIFO queue gives several jobs of one group at once, of which one may run.
+        count = 1 if self._sqs.is_fifo else room
+
+        def receive() -> list[Message]:
+            return messages.receive(
+                count, wait_seconds=self._wait_seconds, hidden_seconds=HIDDEN_SECONDS
+            )
+
+        def on_unwanted(found: list[Message]) -> None:
+            if found:
+                messages.hide([each.receipt for each in found], 0)
+
+        return await in_thread(receive, on_unwanted=on_unwanted)
+
+    async def _hold(self, messages: list[Message]) -> None:
+        async with self._claiming:
+            started = await self._sqs.start(messages)
+            now = asyncio.get_running_loop().time()
+            for job, receipt in started:
+                job.claimed_at = now
+                self.held[job.key] = job
+                self.receipts[job.key] = receipt
+        jobs = [job for job, _ in started]
+        if self._is_paused:
+            await self._queue.hand_back(jobs)
+        else:
+            self._deliver(jobs)
+
+    async def _give_back(self, messages: list[Message]) -> None:
+        if messages:
+            receipts = [each.receipt for each in messages]
+            await in_thread(self._sqs.messages.hide, receipts, 0)
+
+    async def _send_forever(self) -> None:
+        failures = 0
+        while True:
+            try:
+                while await self._sqs.send_unsent():
+                    pass
+                failures = 0
+            except Exception as error:
+                failures += 1
+                if failures == 1:
+                    log.warning("cannot send", error=f"{type(error).__name__}: {error}"[:300])
+            self._has_news.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._poll_seconds):
+                    await self._has_news.wait()
+
+    async def _keep_forever(self) -> None:
+        """No other worker gets the messages of what runs here."""
+        while True:
+            await asyncio.sleep(KEEP_SECONDS)
+            receipts = list(self.receipts.values())
+            for start in range(0, len(receipts), Messages.BATCH):
+                part = receipts[start : start + Messages.BATCH]
+                try:
+                    await in_thread(self._sqs.messages.hide, part, HIDDEN_SECONDS)
+                except Exception as error:
+                    log.warning("cannot keep messages hidden", error=type(error).__name__)

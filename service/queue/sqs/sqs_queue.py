@@ -1,0 +1,353 @@
+"""`sqs://`: SQS carries the jobs to the workers; what a job is and how it stands is in Postgres.
+
+A message names a job and the lease it was sent for. Enqueue writes the job's row and sends; a
+worker that receives the message claims the row, if the lease is still that one. So a message that
+comes twice starts nothing, a message that was never sent is sent by whoever looks next, and keys,
+retries, cancelling, fencing and history are those of the Postgres engine.
+"""
+
+import contextlib
+import hashlib
+import re
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+import asyncpg
+import msgspec
+import structlog
+from saq import Job, Status
+
+from service import contract
+from service.aws import Message, Messages, NoSuchQueueError, Sending
+from service.db import UNAVAILABLE, Password
+from service.queue import job as rows
+from service.queue.errors import QueueError, UnknownTaskError
+from service.queue.job import LeasedJob, MalformedJobError, Settlement
+from service.queue.postgres import statements as sql
+from service.queue.postgres.postgres_queue import PostgresQueue
+from service.queue.sqs.sqs_consumer import SqsConsumer
+from service.queue.sqs.threads import in_thread
+from service.queue.tables.connections import Connection
+from service.queue.tasks.enqueue import build_job
+from service.queue.tasks.registry import Registry
+from service.settings import SettingsError
+
+DELAY_MAX_SECONDS = 900  # SQS's limit; a job for later waits in its row
+SEND_ROWS = 100
+HIDE_MAX_SECONDS = 12 * 3600  # SQS's limit
+FORGOTTEN_SECONDS = 3600
+FORGOTTEN_ROWS = 1000
+BUSY_SECONDS = 2  # until another try of a job whose group is busy
+FIFO_ID = re.compile(r"[A-Za-z0-9!\"#$%&'()*+,./:;<=>?@\[\\\]^_`{|}~-]{1,128}")
+
+_UNSENT = f"""
+SELECT key, lease, group_key, greatest(scheduled - {sql.NOW}, 0)::int AS delay,
+       scheduled, background_job_id
+FROM saq_jobs
+WHERE queue = $1 AND status = 'queued' AND sent IS DISTINCT FROM lease
+  AND scheduled <= {sql.NOW} + $2
+"""
+# $1 queue, $2 how many seconds before it is due a message may be sent. In two halves, as each has
+# an index of its own.
+UNSENT = f"""
+{_UNSENT} AND NOT is_delayed UNION ALL {_UNSENT} AND is_delayed
+ORDER BY scheduled, background_job_id LIMIT {SEND_ROWS}
+"""
+# $3 keys: the same of these alone
+UNSENT_OF = f"""
+{_UNSENT} AND key = ANY ($3::text[]) ORDER BY scheduled, background_job_id LIMIT {SEND_ROWS}
+"""
+SENT = """
+UPDATE saq_jobs j SET sent = d.lease, sent_at = clock_timestamp()
+FROM unnest($1::text[], $2::bigint[]) AS d (key, lease)
+WHERE j.key = d.key AND j.lease = d.lease
+"""
+UNSEND = "UPDATE saq_jobs SET sent = NULL WHERE key = $1 AND queue = $2"
+# $1 keys, $2 leases, $3 owner, $4 queue
+START = f"""
+UPDATE saq_jobs j
+SET status = 'active', owner = $3, lease = j.lease + 1, attempts = j.attempts + 1,
+    started_at = clock_timestamp(), progress = 0, is_delayed = FALSE
+FROM unnest($1::text[], $2::bigint[]) AS d (key, lease)
+WHERE j.key = d.key AND j.lease = d.lease AND j.queue = $4 AND j.status = 'queued'
+  AND j.scheduled <= {sql.NOW}
+RETURNING {sql.JOB_COLUMNS}
+"""
+# $1 keys, $2 leases, $3 queue: of messages that started nothing, which are still wanted
+WAITING = f"""
+SELECT j.key, (j.scheduled - {sql.NOW})::int AS seconds
+FROM saq_jobs j JOIN unnest($1::text[], $2::bigint[]) AS d (key, lease)
+     ON j.key = d.key AND j.lease = d.lease
+WHERE j.queue = $3 AND j.status = 'queued'
+"""
+
+# $1 queue, $2 whether SQS has no message at all: due for a minute then; else sent for so long that
+# another message is worth its price. Of the oldest, by index: they are what has been lost.
+FORGOTTEN = f"""
+UPDATE saq_jobs SET sent = NULL WHERE key IN (
+    SELECT key FROM (
+        (SELECT key, sent, lease, scheduled, sent_at FROM saq_jobs
+         WHERE queue = $1 AND status = 'queued' AND NOT is_delayed
+         ORDER BY priority, scheduled LIMIT {FORGOTTEN_ROWS})
+        UNION ALL
+        (SELECT key, sent, lease, scheduled, sent_at FROM saq_jobs
+         WHERE queue = $1 AND status = 'queued' AND is_delayed
+         ORDER BY scheduled LIMIT {FORGOTTEN_ROWS})) AS oldest
+    WHERE sent = lease AND scheduled < {sql.NOW} - 60
+      AND ($2 OR sent_at < clock_timestamp() - interval '{FORGOTTEN_SECONDS} seconds'))
+  AND status = 'queued' AND sent = lease
+RETURNING key
+"""
+COUNTS = (
+    "ApproximateNumberOfMessages",
+    "ApproximateNumberOfMessagesNotVisible",
+    "ApproximateNumberOfMessagesDelayed",
+)
+
+AWAY: tuple[type[BaseException], ...] = (NoSuchQueueError, *UNAVAILABLE)
+
+log = structlog.stdlib.get_logger("queue")
+
+
+class Ours(msgspec.Struct):
+    """What our messages say; what Postgres cannot hold would spoil the statement for others."""
+
+    key: Annotated[str, msgspec.Meta(pattern=r"^[^\x00]+$")]
+    lease: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+
+
+class Foreign(msgspec.Struct):
+    """A job that somebody else sends to the queue: named as SAQ does."""
+
+    function: str
+    kwargs: dict[str, Any] = {}
+
+
+class SqsQueue(PostgresQueue):
+    """A SAQ queue whose workers are told by SQS; standard and FIFO queues."""
+
+    scheme = "sqs"
+    consumer: SqsConsumer
+
+    def __init__(
+        self,
+        dsn: str,
+        registry: Registry,
+        messages: Messages,
+        *,
+        name: str = contract.QUEUE_NAME,
+        pool_size: int = 4,
+        poll_seconds: float = 5.0,
+        password: Password | None = None,
+    ) -> None:
+        super().__init__(
+            dsn, registry, name=name, pool_size=pool_size, poll_seconds=poll_seconds,
+            password=password,
+        )  # fmt: skip
+        self.messages = messages
+        self.is_fifo = messages.name.endswith(".fifo")
+        self.has_redrive = True
+        self.consumer = SqsConsumer(self, poll_seconds=poll_seconds)
+        self.lacks = {"priority": "has no priorities; postgresql:// has them"}
+        if not self.is_fifo:
+            self.lacks["group_key"] = "has groups in FIFO queues alone: name one that ends in .fifo"
+        self._settle_row, self._settle = self._settle, self._settle_both
+
+    async def connect(self) -> None:
+        """As the Postgres engine. Raises `SettingsError` where SQS has no such queue."""
+        await super().connect()
+        try:
+            attributes = await in_thread(self.messages.attributes)
+        except NoSuchQueueError:
+            raise SettingsError(
+                [f"QUEUE_DSN: SQS has no queue {self.messages.name!r} in this account and region"]
+            ) from None
+        except UNAVAILABLE as error:
+            log.warning("SQS does not answer; trying again when it is needed", error=str(error))
+            return
+        self.has_redrive = "RedrivePolicy" in attributes
+        if not self.has_redrive:
+            log.warning(
+                "the SQS queue has no redrive policy: messages that cannot be read are deleted",
+                sqs_queue=self.messages.name,
+            )
+
+    async def ping(self) -> None:
+        try:
+            await in_thread(self.messages.attributes)
+        except NoSuchQueueError:
+            raise ConnectionError("SQS has no such queue") from None
+
+    async def _prepare(self, job: Job) -> None:
+        self.check_able(job)
+        await super()._prepare(job)
+
+    async def _insert(self, jobs: list[Job], connection: Connection | None = None) -> list[bool]:
+        is_new = await super()._insert(jobs, connection)
+        if connection is None:
+            await self._send_soon([job.key for job, put in zip(jobs, is_new, strict=True) if put])
+        return is_new
+
+    async def enqueue_many(
+        self, jobs: Iterable[Job], *, connection: Connection | None = None
+    ) -> list[Job | None]:
+        """As the Postgres engine; with `connection`, a worker sends them after the commit."""
+        put = await super().enqueue_many(jobs, connection=connection)
+        if connection is None:
+            await self._send_soon([job.key for job in put if job])
+        return put
+
+    async def retry(self, job: Job, error: str | None) -> None:
+        await super().retry(job, error)
+        await self._send_soon([job.key])
+
+    async def _update(self, job: Job, status: Status | None = None, **kwargs: Any) -> None:
+        """As the Postgres engine; another due time wants another message."""
+        await super()._update(job, status, **kwargs)
+        if "scheduled" in kwargs:
+            await self.fetch(UNSEND, job.key, self.name)
+            await self._send_soon([job.key])
+
+    async def _settle_both(self, settlement: Settlement) -> bool:
+        job = settlement.job
+        was_held = await self._settle_row(settlement)
+        if receipt := self.consumer.receipts.pop(job.key, None):
+            with contextlib.suppress(*AWAY):  # else it comes for nothing
+                await in_thread(self.messages.delete, [receipt])
+        if settlement.status is Status.QUEUED:
+            await self._send_soon([job.key])
+        return was_held
+
+    async def _send_soon(self, keys: list[str]) -> None:
+        """Send now; the jobs are kept, so what cannot be sent now is sent by a worker later."""
+        try:
+            for start in range(0, len(keys), SEND_ROWS):
+                await self.send_unsent(keys[start : start + SEND_ROWS])
+        except AWAY as error:
+            log.warning("not sent to SQS yet; a worker will", error=f"{type(error).__name__}")
+
+    async def send_unsent(self, keys: list[str] | None = None) -> int:
+        """Send a message for each job that waits and has none; how many."""
+        ahead = 0 if self.is_fifo else DELAY_MAX_SECONDS
+        if keys is None:
+            found = await self.fetch(UNSENT, self.name, ahead)
+        else:
+            found = await self.fetch(UNSENT_OF, self.name, ahead, keys)
+        sent = []
+        for start in range(0, len(found), Messages.BATCH):
+            batch = found[start : start + Messages.BATCH]
+            sendings = [self._sending(row) for row in batch]
+            taken = await in_thread(self.messages.send, sendings)
+            sent += [row for row, is_taken in zip(batch, taken, strict=True) if is_taken]
+        if sent:
+            await self.fetch(SENT, [row["key"] for row in sent], [row["lease"] for row in sent])
+        return len(sent)
+
+    def _sending(self, row: asyncpg.Record) -> Sending:
+        body = msgspec.json.encode({"key": row["key"], "lease": row["lease"]}).decode()
+        if not self.is_fifo:
+            return Sending(body=body, delay_seconds=row["delay"])
+        return Sending(
+            body=body,
+            group_id=_fifo_id(row["group_key"] or row["key"]),
+            deduplication_id=_fifo_id(f"{row['key']}:{row['lease']}"),
+        )
+
+    async def start(self, messages: list[Message]) -> list[tuple[LeasedJob, str]]:
+        """The jobs of messages, held by this process, with the receipts; others are dealt with."""
+        told: dict[str, tuple[int, str]] = {}
+        for message in messages:
+            try:
+                ours = await self._read(message)
+            except (msgspec.MsgspecError, QueueError, RecursionError) as error:
+                await self._refuse(message, error)
+                continue
+            one = (ours.lease, message.receipt)
+            if ours.key in told:  # of two messages the later one counts
+                told[ours.key], old = sorted((told[ours.key], one), reverse=True)
+                await in_thread(self.messages.delete, [old[1]])
+            else:
+                told[ours.key] = one
+        try:
+            found = await self._start_rows(told)
+        except asyncpg.UniqueViolationError:  # a job of the same group still runs elsewhere
+            found = []
+            for key, one in told.items():
+                with contextlib.suppress(asyncpg.UniqueViolationError):
+                    found += await self._start_rows({key: one})
+        started = []
+        for row in found:
+            receipt = told.pop(row["key"])[1]
+            try:
+                started.append((rows.load(row, self), receipt))
+            except MalformedJobError as error:
+                await self.bury(row["key"], row["lease"], f"malformed job: {error}")
+                await in_thread(self.messages.delete, [receipt])
+        await self._put_aside(told)
+        return started
+
+    async def _start_rows(self, told: dict[str, tuple[int, str]]) -> list[asyncpg.Record]:
+        leases = [lease for lease, _ in told.values()]
+        return await self.fetch(START, list(told), leases, self.owner, self.name) if told else []
+
+    async def _put_aside(self, told: dict[str, tuple[int, str]]) -> None:
+        """Messages that started nothing: too early, of a busy group, or of the past."""
+        if not told:
+            return
+        leases = [lease for lease, _ in told.values()]
+        waiting = {
+            row["key"]: row["seconds"] if row["seconds"] > 0 else BUSY_SECONDS
+            for row in await self.fetch(WAITING, list(told), leases, self.name)
+        }
+        for key, (_, receipt) in told.items():
+            if key in waiting:
+                seconds = min(waiting[key], HIDE_MAX_SECONDS)
+                await in_thread(self.messages.hide, [receipt], seconds)
+            else:
+                await in_thread(self.messages.delete, [receipt])
+
+    async def _read(self, message: Message) -> Ours:
+        """Raises what makes a message unreadable; one of somebody else's becomes a job first."""
+        fields = msgspec.json.decode(message.body)
+        if not isinstance(fields, dict) or "lease" in fields:
+            return msgspec.convert(fields, Ours)
+        foreign = msgspec.convert(fields, Foreign)
+        job = build_job(self.registry, foreign.function, foreign.kwargs)
+        job.key = f"sqs:{message.id}"  # the same, however often the message comes
+        await self._prepare(job)
+        if await self.find_record(job.key) is None:  # one that has ended would run again
+            await super()._insert([job])
+        found = await self.fetch("SELECT lease FROM saq_jobs WHERE key = $1", job.key)
+        lease = found[0]["lease"] if found else 0
+        await self.fetch(SENT, [job.key], [lease])
+        return Ours(job.key, lease)
+
+    async def _refuse(self, message: Message, error: Exception) -> None:
+        """Nobody will be able to read it. The redrive policy, where there is one, puts it aside."""
+        log.error(
+            "malformed message",
+            message_id=message.id,
+            reason=f"{type(error).__name__}: {error}"[:300],
+        )
+        if not self.has_redrive:
+            self.dead_letters += 1
+            await in_thread(self.messages.delete, [message.receipt])
+        elif not isinstance(error, UnknownTaskError):  # which the next release may know
+            await in_thread(self.messages.hide, [message.receipt], 0)
+
+    async def prune(self) -> int:
+        """As the Postgres engine; and sends again what SQS has put aside or forgotten."""
+        with contextlib.suppress(*AWAY):
+            found = await in_thread(self.messages.attributes)
+            is_empty = not any(int(found.get(name, 0)) for name in COUNTS)
+            if lost := await self.fetch(FORGOTTEN, self.name, is_empty):
+                keys = [row["key"] for row in lost[:10]]
+                log.warning("sending again what SQS may have lost", jobs=len(lost), job_keys=keys)
+        return await super().prune()
+
+
+def _fifo_id(text: str) -> str:
+    """As it is where SQS allows it, else a digest of it."""
+    if FIFO_ID.fullmatch(text):
+        return text
+    return hashlib.blake2b(text.encode(), digest_size=32).hexdigest()

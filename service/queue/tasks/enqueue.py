@@ -1,0 +1,212 @@
+"""From a task's name and a payload to a job: checked here, whoever enqueues."""
+
+import dataclasses
+import math
+import secrets
+import time
+import uuid
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+import structlog
+from msgspec import Meta
+from saq import Job
+
+from service import contract
+from service.queue.errors import InvalidOptionError
+from service.queue.tasks.registry import Registry
+
+# In the meta of a job whose payload is too large for its row: the key of the object in the bucket,
+# or None until it is there.
+LARGE_PAYLOAD = "large_payload"
+REQUEST_ID = "request_id"  # in the log context, and in a job's meta on its way to the worker
+
+# What the queue itself writes into a job; nobody else may.
+_QUEUE_FIELDS = {
+    "function", "kwargs", "queue", "progress", "attempts", "completed", "queued", "started",
+    "touched", "result", "error", "status", "worker_id",
+}  # fmt: skip
+_ALL_FIELDS = {found.name for found in dataclasses.fields(Job)}
+_JOB_FIELDS = _ALL_FIELDS - _QUEUE_FIELDS
+
+
+DELAY_MAX_SECONDS = 3660 * 86400
+PAST_MAX_SECONDS = 86400
+# Of SAQ's options the least: 0 is no limit of time, one attempt, kept for ever; -1 not kept at all.
+LEAST = {"timeout": 0, "heartbeat": 0, "retries": 0, "ttl": -1, "retry_delay": 0}
+
+
+class JobOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How one job runs; what is left out comes from its task."""
+
+    key: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
+    """Unique among the waiting and running jobs: a second enqueue of it does nothing."""
+    delay: Annotated[float, Meta(ge=0, le=DELAY_MAX_SECONDS)] | None = None
+    """Seconds to wait before the job is due."""
+    run_at: Annotated[datetime, Meta(tz=True)] | None = None
+    """When the job is due, instead of `delay`."""
+    timeout: Annotated[int, Meta(ge=0, le=86400)] | None = None
+    """Seconds one attempt may take; 0 for no limit."""
+    retries: Annotated[int, Meta(ge=0, le=100)] | None = None
+    """The most attempts the job gets; 0 is one, too."""
+    retry_delay: Annotated[float, Meta(ge=0, le=86400)] | None = None
+    """Seconds before the second attempt; later delays double."""
+    ttl: Annotated[int, Meta(ge=-1, le=366 * 86400)] | None = None
+    """Seconds the ended job and its result are kept; 0 for ever, -1 not at all."""
+    priority: Annotated[int, Meta(ge=0, le=32767)] | None = None
+    """Lower runs first."""
+    group_key: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
+    """Of the jobs with the same one, one runs at a time."""
+
+    @property
+    def scheduled(self) -> int:
+        """When the job is due, in epoch seconds; 0 for at once."""
+        if self.delay is not None and self.run_at is not None:
+            raise InvalidOptionError("run_at", "give delay or run_at, not both")
+        if self.delay is not None and not math.isfinite(self.delay):
+            raise InvalidOptionError("delay", "must be a number of seconds")
+        if self.run_at is None:
+            return math.ceil(time.time() + self.delay) if self.delay else 0
+        seconds = self.run_at.timestamp() - time.time()
+        if seconds > DELAY_MAX_SECONDS:
+            raise InvalidOptionError("run_at", "must be within ten years")
+        if seconds < -PAST_MAX_SECONDS:
+            # The age of a job that is due tells the autoscaler how many workers are wanted.
+            raise InvalidOptionError("run_at", "must not be more than a day ago")
+        return math.ceil(self.run_at.timestamp())
+
+
+OPTION_NAMES = frozenset(JobOptions.__struct_fields__)
+
+
+def build_job(
+    registry: Registry, name: str, payload: Mapping[str, Any], options: JobOptions | None = None
+) -> Job:
+    """A job of the task `name`, ready for `queue.enqueue(job)`.
+
+    Raises `UnknownTaskError`, `InvalidPayloadError`, `InvalidOptionError`.
+    """
+    task = registry.get(name)
+    options = options or JobOptions()
+    given = {
+        option: value
+        for option in (
+            "key",
+            "timeout",
+            "retries",
+            "retry_delay",
+            "ttl",
+            "priority",
+            "group_key",
+        )
+        if (value := getattr(options, option)) is not None
+    }
+    encoded, size = task.encode(payload)
+    meta: dict[str, Any] = {}
+    if request_id := structlog.contextvars.get_contextvars().get(REQUEST_ID):
+        meta[REQUEST_ID] = request_id
+    if size > contract.PAYLOAD_MAX_BYTES:
+        meta[LARGE_PAYLOAD] = None
+    return Job(
+        key=given.pop("key", None) or new_key(),
+        function=task.name,
+        kwargs=encoded,
+        scheduled=options.scheduled,
+        meta=meta,
+        **{
+            "timeout": task.timeout,
+            "retries": task.retries,
+            "retry_delay": task.retry_delay,
+            "retry_backoff": task.backoff,
+            "heartbeat": task.heartbeat,
+            "ttl": task.ttl,
+            "priority": task.priority,
+        }
+        | given,
+    )
+
+
+def new_key() -> str:
+    """A UUID of version 7 (RFC 9562): by time, so that new rows go to the end of their index."""
+    milliseconds = time.time_ns() // 1_000_000
+    number = (
+        milliseconds << 80 | 7 << 76 | secrets.randbits(12) << 64 | 2 << 62 | secrets.randbits(62)
+    )
+    return str(uuid.UUID(int=number))
+
+
+def job_from_call(registry: Registry, name: str, arguments: Mapping[str, Any]) -> Job:
+    """A job from `enqueue(name, **arguments)` as SAQ users write it.
+
+    An argument that is a field of the task's payload is payload, whatever it is called; only then
+    may it be an option of ours or a field of SAQ's `Job`. (SAQ swallows a payload's `key` or
+    `timeout` without a word.) To give an option that the payload hides, enqueue a `Job`.
+    """
+    task = registry.get(name)
+    fields = task.payload_type.__struct_fields__
+    payload = {key: value for key, value in arguments.items() if key in fields}
+    others = {key: value for key, value in arguments.items() if key not in fields}
+    options = {key: others.pop(key) for key in OPTION_NAMES & others.keys()}
+    job_fields = {key: others.pop(key) for key in _JOB_FIELDS & others.keys()}
+    if not isinstance(
+        options.get("timeout", 0), int
+    ):  # to SAQ None is no limit; it takes fractions
+        job_fields["timeout"] = options.pop("timeout")
+    if isinstance(others.get("kwargs"), Mapping):
+        payload |= others.pop("kwargs")  # the payload in one piece, as SAQ's cron jobs give it
+    payload |= others  # unknown to both: the payload's check names it
+    job = build_job(registry, name, payload, _options(options))
+    if isinstance(job_fields.get("meta"), dict):
+        job_fields["meta"] = {**job_fields["meta"], **job.meta}
+    return check_options(dataclasses.replace(job, **job_fields)) if job_fields else job
+
+
+def requested_job(registry: Registry, job_or_func: str | Job, arguments: dict[str, Any]) -> Job:
+    """What `queue.enqueue(job_or_func, **arguments)` asks for: checked, and with SAQ's meaning."""
+    if not isinstance(job_or_func, Job):
+        return job_from_call(registry, job_or_func, arguments)
+    options = {name: value for name, value in arguments.items() if name in _ALL_FIELDS}
+    if payload := {name: arguments[name] for name in arguments.keys() - options.keys()}:
+        options["kwargs"] = payload  # as with SAQ, instead of the job's own
+    for option, value in options.items():
+        setattr(job_or_func, option, value)
+    return check_job(registry, job_or_func)
+
+
+def check_job(registry: Registry, job: Job) -> Job:
+    """The same job with its payload checked and made JSON-safe; its name is the task's own."""
+    task = registry.get(job.function)
+    check_options(job)
+    job.function = task.name
+    if job.meta.get(LARGE_PAYLOAD) and not job.kwargs:
+        return job  # it has been enqueued before
+    encoded, size = task.encode(job.kwargs or {})
+    job.kwargs = encoded or job.kwargs
+    job.meta.pop(LARGE_PAYLOAD, None)
+    if size > contract.PAYLOAD_MAX_BYTES:
+        job.meta[LARGE_PAYLOAD] = None
+    return job
+
+
+def check_options(job: Job) -> Job:
+    """The same job, whose options a worker can honour. Raises `InvalidOptionError`."""
+    if not 0 <= job.priority <= 32767:
+        raise InvalidOptionError("priority", "must be 0 to 32767")
+    for option, least in LEAST.items():
+        value = getattr(job, option)
+        if value is None and option in ("timeout", "heartbeat"):
+            continue  # to SAQ as 0: without a limit
+        is_number = isinstance(value, int | float) and math.isfinite(value)
+        if not is_number or value < least:
+            raise InvalidOptionError(option, f"must be a number, {least} at least")
+    return job
+
+
+def _options(given: dict[str, Any]) -> JobOptions:
+    try:
+        return msgspec.convert(given, JobOptions)
+    except msgspec.ValidationError as error:
+        reason, _, path = str(error).partition(" - at `$.")
+        raise InvalidOptionError(path.rstrip("`") or "options", reason) from None

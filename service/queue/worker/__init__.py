@@ -1,0 +1,5 @@
+"""The worker: runs jobs in slots, each with its context, and ends them right."""
+
+from service.queue.worker.worker import settings
+
+__all__ = ["settings"]  # `saq service.queue.worker.settings` runs SAQ's own worker

@@ -1,0 +1,225 @@
+"""One run of a job in a slot: from its call to its outcome in the database."""
+
+import asyncio
+import contextlib
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
+
+import structlog
+from saq import Status
+
+from service.queue.errors import InvalidPayloadError, NoRetryError, UnknownTaskError
+from service.queue.job import DEFER_SECONDS, LeasedJob, may_be_of_another_release
+from service.queue.tasks.enqueue import LARGE_PAYLOAD, REQUEST_ID
+from service.queue.tasks.registry import Registry
+from service.queue.worker.context import Context
+from service.queue.worker.invoke import SILENT, Call, prepare, run_in_thread
+from service.queue.worker.progress import Progress
+
+if TYPE_CHECKING:
+    from service.queue.worker.worker import Worker
+
+ERROR_MAX_CHARACTERS = 16_000
+
+Interruption = Literal["timed out", "silent", "aborted", "drained"]
+log = structlog.stdlib.get_logger("worker")
+
+
+class Run:
+    """A job being run; `task` ends when its outcome is written."""
+
+    def __init__(self, worker: "Worker", job: LeasedJob, registry: Registry) -> None:
+        self.job = job
+        self.is_calling = False  # the task's code, not ours around it
+        self.interruption: Interruption | None = None
+        self.task: asyncio.Task[None]
+        self._worker = worker
+        self._registry = registry
+        self._progress: Progress | None = None
+        self._silence: asyncio.TimerHandle | None = None
+        self.started_at = time.monotonic()
+
+    @property
+    def progress(self) -> Progress:
+        """What the job tells of itself; made when it does."""
+        if self._progress is None:
+            self._progress = Progress(self.job, self._loop)
+        return self._progress
+
+    def start(self, on_end: Callable[["Run"], None]) -> None:
+        """Begin in a task of its own, whose context variables no other job sees."""
+        self._loop = asyncio.get_running_loop()
+        self.task = asyncio.create_task(self._run(), name=self.job.key)
+        self.task.add_done_callback(lambda _: on_end(self))
+
+    def interrupt(self, why: Interruption) -> None:
+        """Cancel the task's code, or keep it from starting; what is being written is left alone."""
+        if self.interruption is None or why == "drained":
+            self.interruption = why
+            if self.is_calling:
+                self.task.cancel()
+
+    async def _run(self) -> None:
+        job, queue = self.job, self._worker.queue
+        known = {"job_key": job.key, "task": job.function, "attempt": job.attempts}
+        if request_id := job.meta.get(REQUEST_ID):
+            known[REQUEST_ID] = request_id
+        structlog.contextvars.bind_contextvars(**known)
+        context = Context(self._worker.context, job=job, run=self)
+        log.info("job started")
+        try:
+            try:
+                result, failure = await self._call(context)
+            finally:
+                if self._progress:
+                    self._progress.stop()
+            if failure is not None:
+                context["exception"] = failure
+            await self._record(result, failure)
+        except (UnknownTaskError, InvalidPayloadError) as error:
+            await self._defer_or_fail(error)
+        except Exception as error:  # of ours, not the task's: the job must not stay active
+            log.error("the outcome could not be recorded", exc_info=error)
+            reason = f"its outcome could not be recorded: {type(error).__name__}"
+            await queue.finish(job, Status.FAILED, error=reason)
+        for hook in self._registry.after:
+            try:
+                await self._worker.run_hook(hook, context)
+            except Exception as error:
+                log.error("after_process hook failed", hook=hook.__name__, exc_info=error)
+
+    async def _call(self, context: Context) -> tuple[Any, BaseException | None]:
+        """What the task returned, or why it did not."""
+        payload = self.job.kwargs or {}
+        try:
+            if LARGE_PAYLOAD in self.job.meta:
+                with self._interruptible():
+                    payload = await self._worker.queue.payload(self.job)
+        except (Exception, asyncio.CancelledError) as error:
+            return None, error
+        call = prepare(self._registry, self.job.function, payload)
+        if self.interruption is not None:
+            return None, asyncio.CancelledError()
+        try:
+            if self._registry.before:
+                with self._interruptible():
+                    for hook in self._registry.before:
+                        await self._worker.run_hook(hook, context)
+                call = self._prepared_again(payload)
+                if self.interruption is not None:
+                    return None, asyncio.CancelledError()
+            with self._interruptible():
+                if call.is_async:
+                    return await call(context), None
+                return await run_in_thread(self._worker.pool, partial(call, context)), None
+        except BaseException as error:  # sys.exit() and a stray cancellation fail the job alone
+            return None, error
+
+    def _prepared_again(self, payload: dict[str, Any]) -> Call:
+        """As the hooks before have left the job: its task and its payload may be others now."""
+        if LARGE_PAYLOAD in self.job.meta:
+            payload = payload | (self.job.kwargs or {})
+        else:
+            payload = self.job.kwargs or {}
+        return prepare(self._registry, self.job.function, payload)
+
+    @contextlib.contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        """What may be cancelled, and takes `timeout` at the most."""
+        self.is_calling = True
+        timer = None
+        if self.job.timeout:
+            loop = asyncio.get_running_loop()
+            timer = loop.call_later(self.job.timeout, self.interrupt, "timed out")
+        if self.job.heartbeat:
+            self.job.on_word = self._wait_for_a_word
+            self._wait_for_a_word()
+        try:
+            yield
+        finally:
+            self.is_calling = False
+            if self.job.on_word:
+                self.job.on_word = None
+            for each in (timer, self._silence):
+                if each:
+                    each.cancel()
+            task = self.task
+            while task.cancelling():
+                task.uncancel()
+
+    def _wait_for_a_word(self) -> None:
+        """A task with a heartbeat that says nothing for so long hangs."""
+        if self._silence:
+            self._silence.cancel()
+        loop = asyncio.get_running_loop()
+        self._silence = loop.call_later(self.job.heartbeat, self.interrupt, "silent")
+
+    async def _record(self, result: Any, failure: BaseException | None) -> None:
+        job, queue, milliseconds = self.job, self._worker.queue, self._milliseconds
+        if self.interruption == "drained" and failure is not None:
+            log.info("job interrupted by the shutdown; queued again", milliseconds=milliseconds)
+            await queue.hand_back([job], error="interrupted by a shutdown")
+        elif self.interruption == "aborted" and failure is not None:
+            log.info("job aborted", milliseconds=milliseconds)
+            await queue.finish(job, Status.ABORTED, error=job.error or "aborted")
+        elif self.interruption in ("timed out", "silent"):
+            # Even where it ended after all: it has shown that it does not keep its time.
+            late = TimeoutError(
+                f"took longer than its timeout of {job.timeout} s"
+                if self.interruption == "timed out"
+                else SILENT.format(job.heartbeat)
+            )
+            late.__cause__ = failure
+            await self._record_failure(late)
+        elif failure is not None:
+            await self._record_failure(failure)
+        else:
+            try:
+                await queue.finish(job, Status.COMPLETE, result=result)
+            except (TypeError, ValueError, RecursionError) as error:
+                # The work is done; another run would return the same again.
+                unstorable = f"its result cannot be stored as JSON: {error}"
+                log.error("job failed", reason=unstorable, milliseconds=milliseconds)
+                await queue.finish(job, Status.FAILED, error=unstorable)
+            else:
+                log.info("job complete", milliseconds=milliseconds)
+
+    async def _record_failure(self, error: BaseException) -> None:
+        job, queue = self.job, self._worker.queue
+        text = "".join(traceback.format_exception(error))[-ERROR_MAX_CHARACTERS:]
+        # A message or a frame may hold the payload: at info level the log gets the type and place.
+        facts = {
+            "error": type(error).__name__, "at": _place(error), "milliseconds": self._milliseconds,
+        }  # fmt: skip
+        log.debug("job error", traceback=text)
+        if job.retryable and not isinstance(error, NoRetryError):
+            log.warning("job failed; it will be retried", retries=job.retries, **facts)
+            await queue.retry(job, text)
+        else:
+            log.error("job failed", **facts)
+            await queue.finish(job, Status.FAILED, error=text)
+
+    async def _defer_or_fail(self, error: UnknownTaskError | InvalidPayloadError) -> None:
+        """A job of a newer or an older release waits for a worker that knows it."""
+        job, queue = self.job, self._worker.queue
+        if may_be_of_another_release(job):
+            log.warning("not for this release; left to another worker", reason=str(error))
+            if isinstance(error, UnknownTaskError):
+                # When it is due again, those who have not had it come first.
+                queue.consumer.leave_alone(job.function, 2 * DEFER_SECONDS)
+            await queue.hand_back([job], error=str(error), delay=DEFER_SECONDS)
+        else:
+            log.error("job failed", reason=str(error))
+            await queue.finish(job, Status.FAILED, error=str(error))
+
+    @property
+    def _milliseconds(self) -> int:
+        return round((time.monotonic() - self.started_at) * 1000)
+
+
+def _place(error: BaseException) -> str | None:
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else None

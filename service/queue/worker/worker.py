@@ -1,0 +1,306 @@
+"""The worker: runs jobs in slots and ends them right, whatever happens to it."""
+
+import asyncio
+import inspect
+import random
+from collections.abc import Awaitable, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+import structlog
+from saq.worker import Worker as SaqWorker
+
+from service.aws import database_password
+from service.contract import ProcessName
+from service.db import create_pool
+from service.queue.factory import create_queue
+from service.queue.interface import JobQueue
+from service.queue.job import LeasedJob
+from service.queue.tasks.registry import Registry, TaskFunction, discover
+from service.queue.worker.context import Context
+from service.queue.worker.invoke import functions, run_in_thread
+from service.queue.worker.progress import Heartbeats
+from service.queue.worker.run import Run
+from service.settings import Settings, load_settings
+
+LOOK_SECONDS = (1.0, 10.0)  # with jobs running, and without; behind the notification of an abort
+CANCEL_SECONDS = 5.0  # for a cancelled job to end
+HOOK_SECONDS = 30.0  # for a hook; the shutdown hooks have CANCEL_SECONDS together
+PRUNE_SECONDS = 60.0
+INFO_SECONDS = 20.0  # between what SAQ's page is told of the worker, which it shows for a minute
+PREFETCH_MAX_JOBS = 200
+DAY_SECONDS = 24 * 3600
+
+# Options of SAQ's worker that ours does not take, and what to use.
+INSTEAD = {
+    "functions": "those of the registry are run",
+    "id": "a worker is called as its queue's owner",
+    "cron_jobs": "declare them with @scheduled_task",
+    "cron_tz": "@scheduled_task has tz",
+    "before_process": "decorate the hook with @before_process",
+    "after_process": "decorate the hook with @after_process",
+    "timers": "what they poll for is notified, or done by the lease",
+    "dequeue_timeout": "WORKER_POLL_SECONDS is the time between two looks",
+    "poll_interval": "WORKER_POLL_SECONDS is the time between two looks",
+    "burst": "run_jobs of service.testing runs what is due, and so does SAQ's own Worker",
+    "max_burst_jobs": "SAQ's own Worker has it",
+    "shutdown_grace_period_s": "drain_seconds is that time",
+    "cancellation_hard_deadline_s": "it is five seconds",
+    "metadata": "a worker has none; SAQ's own Worker does",
+}
+
+log = structlog.stdlib.get_logger("worker")
+
+
+class Worker(SaqWorker[Any]):
+    """Runs the registry's tasks from a queue, `concurrency` jobs at a time.
+
+    On SIGTERM or SIGINT no new job starts; running ones get `drain_seconds` to finish, then they
+    are cancelled and queued again, which costs them no attempt. An idle worker stops at once.
+
+    Raises `TypeError` for an option of SAQ's worker that this one has not, with what to use.
+    """
+
+    def __init__(
+        self,
+        queue: JobQueue,
+        registry: Registry,
+        *,
+        concurrency: int,
+        drain_seconds: float,
+        startup: Iterable[TaskFunction] = (),
+        shutdown: Iterable[TaskFunction] = (),
+        **saq: Any,
+    ) -> None:
+        for option in saq:
+            raise TypeError(f"{option}: {INSTEAD.get(option, 'a worker has no such option')}")
+        super().__init__(queue, functions(registry), id=queue.owner, concurrency=concurrency)
+        self.queue: JobQueue = queue
+        # a plain function's time runs from its start: each slot has a thread, hooks a few more
+        self.pool = ThreadPoolExecutor(concurrency + 2, thread_name_prefix="job")
+        self._registry = registry
+        self._drain_seconds = drain_seconds
+        self._on_startup = [*startup, *registry.startup]
+        self._on_shutdown = [*registry.shutdown, *shutdown]
+        self._runs: set[Run] = set()  # a retry may start before its last run has left
+        self._is_hook_stuck = False
+        self.context = Context(worker=self, queue=queue, heartbeat_manager=Heartbeats())
+
+    async def start(self) -> None:
+        """Run until a signal or `stop`. Raises what a start-up hook raises, having run no job."""
+        self.event = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for signum in self.SIGNALS:
+            loop.add_signal_handler(signum, self.event.set)
+        upkeep: list[asyncio.Task[None]] = []
+        try:
+            await self.queue.connect()
+            if not await self._prepared():
+                return
+            log.info("worker started", worker_id=self.id, concurrency=self.concurrency)
+            upkeep = [
+                asyncio.create_task(self._repeat(self._abort_asked, 0.0), name="abort"),
+                asyncio.create_task(self._repeat(self.queue.ticker.turn, 0.0), name="schedule"),
+                asyncio.create_task(
+                    self._repeat(self.worker_info, INFO_SECONDS), name="worker info"
+                ),
+                asyncio.create_task(self._repeat(self.queue.prune, PRUNE_SECONDS), name="prune"),
+            ]
+            self.queue.consumer.resume()
+            self.queue.consumer.prefetch = min(2 * self.concurrency, PREFETCH_MAX_JOBS)
+            for _ in range(self.concurrency):
+                self.queue.consumer.wait(self._start_run)
+            await self.event.wait()
+        finally:
+            await self._drain()
+            for task in upkeep:
+                task.cancel()
+            if upkeep:
+                await asyncio.wait(upkeep, timeout=CANCEL_SECONDS)
+            await self._run_shutdown_hooks()
+            for signum in self.SIGNALS:
+                loop.remove_signal_handler(signum)
+            self.pool.shutdown(wait=False, cancel_futures=True)
+            log.info("worker stopped", worker_id=self.id, unfinished=len(self._runs))
+
+    async def _prepared(self) -> bool:
+        """Run the start-up hooks; False where a signal came first. Raises what a hook raises."""
+
+        async def run_hooks() -> None:
+            for hook in self._on_startup:
+                await self.run_hook(hook, self.context)
+
+        hooks = asyncio.create_task(run_hooks(), name="start-up hooks")
+        stop = asyncio.create_task(self.event.wait())
+        try:
+            await asyncio.wait([hooks, stop], return_when=asyncio.FIRST_COMPLETED)
+            if hooks.done():
+                hooks.result()
+            return not self.event.is_set()
+        finally:
+            stop.cancel()
+            if not hooks.done():
+                hooks.cancel()
+                await asyncio.wait([hooks], timeout=CANCEL_SECONDS)
+                self._is_hook_stuck = not hooks.done()
+
+    async def _run_shutdown_hooks(self) -> None:
+        async def run_hooks() -> None:
+            for hook in self._on_shutdown:
+                try:
+                    await self.run_hook(hook, self.context)
+                except Exception as error:
+                    log.error("shutdown hook failed", hook=hook.__name__, exc_info=error)
+
+        hooks = asyncio.create_task(run_hooks(), name="shutdown hooks")
+        await asyncio.wait([hooks], timeout=CANCEL_SECONDS)
+        if not hooks.done():
+            log.error("the shutdown hooks took too long", seconds=CANCEL_SECONDS)
+            hooks.cancel()
+            await asyncio.wait([hooks], timeout=1.0)
+            self._is_hook_stuck = self._is_hook_stuck or not hooks.done()
+
+    async def stop(self) -> None:
+        """Ask `start` to drain and return."""
+        self.event.set()
+
+    @property
+    def is_stuck(self) -> bool:
+        """After `start`: does a job or hook that would not end still occupy this process?"""
+        return bool(self._runs) or self._is_hook_stuck
+
+    @property
+    def is_idle(self) -> bool:
+        """Does no job run?"""
+        return not self._runs
+
+    def busy_until(self, *, beyond_seconds: float) -> float | None:
+        """When the running jobs that may take longer than that are over; of time.monotonic().
+
+        None without such a job. One without a time limit counts as a day.
+        """
+        limits = [(run.started_at, run.job.timeout or DAY_SECONDS) for run in self._runs]
+        return max((at + limit for at, limit in limits if limit > beyond_seconds), default=None)
+
+    async def run_hook(self, hook: TaskFunction, context: Context) -> None:
+        """Call a hook of the domain's, in a thread where it is a plain function."""
+        async with asyncio.timeout(HOOK_SECONDS):
+            if inspect.iscoroutinefunction(hook):
+                await hook(context)
+            else:
+                await run_in_thread(self.pool, partial(hook, context))
+
+    def _start_run(self, job: LeasedJob | None) -> bool:
+        if job is not None:
+            run = Run(self, job, self._registry)
+            self._runs.add(run)
+            self.queue.jobs_started += 1
+            run.start(self._end_run)
+        return True
+
+    def _end_run(self, run: Run) -> None:
+        self._runs.discard(run)
+        if not self.event.is_set():
+            self.queue.consumer.wait(self._start_run)
+
+    async def _drain(self) -> None:
+        """End every run: by itself within the drain time, else with its job queued again."""
+        self.event.set()
+        try:
+            async with asyncio.timeout(CANCEL_SECONDS):
+                await self.queue.consumer.pause()
+        except TimeoutError:
+            log.error("could not hand back what was claimed; its lease runs out")
+        if self._runs:
+            log.info("draining", running=len(self._runs), seconds=self._drain_seconds)
+            await self._wait_for_runs(self._drain_seconds)
+        for run in self._runs:
+            run.interrupt("drained")
+        await self._wait_for_runs(CANCEL_SECONDS)
+        if self._runs:
+            stuck = [run.job for run in self._runs if run.is_calling]
+            log.error("jobs did not end when cancelled", job_keys=[job.key for job in stuck])
+            try:
+                async with asyncio.timeout(CANCEL_SECONDS):
+                    await self.queue.hand_back(stuck, error="interrupted by a shutdown")
+            except TimeoutError:
+                log.error("could not hand them back; their lease runs out")
+
+    async def _wait_for_runs(self, seconds: float) -> None:
+        if self._runs:
+            await asyncio.wait([run.task for run in self._runs], timeout=seconds)
+
+    async def _abort_asked(self) -> None:
+        """Cancel the running jobs that an operator aborted."""
+        asked = self.queue.consumer.asked_to_abort
+        try:
+            async with asyncio.timeout(LOOK_SECONDS[not self._runs]):
+                await asked.wait()
+        except TimeoutError:
+            pass
+        asked.clear()
+        wanted = await self.queue.consumer.look_after()
+        for run in self._runs:
+            if any(run.job is job for job in wanted):
+                run.interrupt("aborted")
+
+    async def _repeat(self, action: Callable[[], Awaitable[Any]], seconds: float) -> None:
+        failures = 0
+        while True:
+            try:
+                await action()
+                failures = 0
+            except Exception as error:
+                failures += 1
+                if failures == 1:
+                    log.warning(
+                        "upkeep failed; trying again",
+                        what=getattr(action, "__name__", "?"), error=type(error).__name__,
+                    )  # fmt: skip
+                await asyncio.sleep(min(failures, 10))
+            await asyncio.sleep(seconds * random.uniform(0.9, 1.1))  # noqa: S311 - jitter
+
+
+def database_hooks(settings: Settings) -> tuple[TaskFunction, TaskFunction]:
+    """Start and stop hooks that keep a pool of the application's database in `ctx["pool"]`."""
+
+    async def open_pool(context: dict[str, Any]) -> None:
+        context["settings"] = settings
+        context["pool"] = await create_pool(
+            settings.database_dsn,
+            name="moorage worker",
+            max_size=settings.database_pool_size,
+            password=database_password(settings),
+        )
+
+    async def close_pool(context: dict[str, Any]) -> None:
+        try:
+            async with asyncio.timeout(CANCEL_SECONDS / 2):
+                await context["pool"].close()
+        except TimeoutError:
+            context["pool"].terminate()
+
+    return open_pool, close_pool
+
+
+def settings() -> dict[str, Any]:
+    """For plain SAQ: `saq service.queue.worker.settings`, with `--web` for its own page.
+
+    SAQ's own worker then runs the jobs: leases, recovery, schedules and tracking hold, because they
+    are the queue's; SAQ waits for the whole drain time when it stops.
+    """
+    given = load_settings(ProcessName.WORKER)
+    registry = discover()
+    queue = create_queue(given, registry)
+    open_pool, close_pool = database_hooks(given)
+    return {
+        "queue": queue,
+        "functions": functions(registry),
+        "concurrency": queue.concurrency or given.worker_concurrency,
+        "startup": [open_pool, *registry.startup],
+        "shutdown": [*registry.shutdown, close_pool],
+        "before_process": registry.before,
+        "after_process": registry.after,
+        "shutdown_grace_period_s": given.drain_seconds,
+    }
