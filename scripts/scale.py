@@ -29,7 +29,7 @@ from scripts.options import DEFAULT_STAGE, ProcessArgument, StageOption, YesOpti
 from scripts.progress import Progress, told
 from scripts.waiting import count_missing, wait
 from service.contract import ProcessName
-from stacks.config import checks
+from stacks.config.connections import CONNECTION_SHARE, connections_wanted, max_connections
 from stacks.config.stage import Stage, read_stage
 from stacks.config.values import ConfigError
 
@@ -238,8 +238,8 @@ def connections_warning(stage: Stage, process: ProcessName, goal: Plan) -> str |
     """What the check at synth would say of so many."""
     most = goal.bounds.maximum if goal.bounds else goal.count
     changed = replace(stage, **{f"{process}_max_count": most})  # type: ignore[arg-type]
-    wanted, offered = checks.connections_wanted(changed), checks.max_connections(changed)
-    if wanted <= checks.CONNECTION_SHARE * offered or most <= configured(stage, process).maximum:
+    wanted, offered = connections_wanted(changed), max_connections(changed)
+    if wanted <= CONNECTION_SHARE * offered or most <= configured(stage, process).maximum:
         return None
     return (
         f"with {most} of the {process} a deploy may want {wanted} connections, and the database "

@@ -8,8 +8,7 @@ from scripts.doctor.rule import Rule, Severity, rule
 from scripts.preflight.account import Account, physical_names
 from scripts.preflight.changes import Kind
 from scripts.preflight.kept import kept
-from stacks.config.checks import MAXIMUM_PERCENT
-from stacks.config.stage import Stage
+from stacks.config.stage import MAXIMUM_PERCENT, Stage
 
 Found = TypeVar("Found")
 PAGE = "docs/first-deploy.md"

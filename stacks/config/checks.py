@@ -1,22 +1,10 @@
 """What no single key can say: that the settings of a stage fit together. Standard library only."""
 
-from itertools import pairwise
-
 from service import contract
-from stacks.config.stage import Stage
+from stacks.config.connections import CONNECTION_SHARE, connections_wanted, max_connections
+from stacks.config.stage import MAXIMUM_PERCENT, Stage
 from stacks.config.subnets import PRIVATE, PUBLIC, TAKEN_BY_AWS, place
 from stacks.config.values import ConfigError
-
-# A rolling deployment runs the new ECS tasks beside the old ones.
-MAXIMUM_PERCENT = 200
-OPERATOR_CONNECTIONS = 10  # people and their tools
-RESERVED_CONNECTIONS = 10  # PostgreSQL's own for superusers, and those of RDS
-CONNECTION_SHARE = 0.8  # what may be planned for
-
-# https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/aurora-serverless-v2.setting-capacity.html
-# The most connections by the maximum of ACUs; it does not follow the capacity of the moment.
-CONNECTIONS_BY_ACU = {1: 189, 4: 823, 8: 1669, 16: 3360, 32: 5000, 256: 5000}
-CONNECTIONS_AT_SMALL_MINIMUM = 2000  # where the minimum is 0 or 0.5 ACU
 
 # Addresses of each subnet that are not for ECS tasks: the balancer's in a public one, and those of
 # the endpoints of AWS services in a private one.
@@ -53,30 +41,6 @@ def check_stage(stage: Stage) -> None:
     ]
     if problems:
         raise ConfigError(problems)
-
-
-def max_connections(stage: Stage) -> int:
-    """What Aurora allows at this capacity; between two rows of AWS's table, in proportion."""
-    rows = list(CONNECTIONS_BY_ACU.items())
-    for (low, least), (high, most) in pairwise(rows):
-        if stage.database_max_acu <= high:
-            share = (stage.database_max_acu - low) / (high - low)
-            found = int(least + share * (most - least))
-            break
-    return min(found, CONNECTIONS_AT_SMALL_MINIMUM) if stage.database_min_acu <= 0.5 else found
-
-
-def connections_wanted(stage: Stage) -> int:
-    """The most that are open at once: every process at its maximum, in the middle of a deploy."""
-    api = stage.api_pool_size + stage.api_queue_pool_size + contract.OWN_CONNECTIONS
-    worker = stage.worker_pool_size + stage.worker_queue_pool_size + contract.OWN_CONNECTIONS
-    processes = stage.api_max_count * api + stage.worker_max_count * worker
-    return (
-        processes * MAXIMUM_PERCENT // 100
-        + contract.MIGRATE_CONNECTIONS
-        + OPERATOR_CONNECTIONS
-        + RESERVED_CONNECTIONS
-    )
 
 
 def _counts(stage: Stage) -> list[str]:

@@ -37,6 +37,9 @@ from stacks.config.values import (
 STAGES = ("dev", "prod", LOCAL_STAGE)
 STAGES_FILE = Path(__file__).parents[2] / "stages.toml"
 
+# A rolling deployment runs the new ECS tasks beside the old ones.
+MAXIMUM_PERCENT = 200
+
 # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/fargate-tasks-services.html
 CPU = (256, 512, 1024, 2048, 4096, 8192, 16384)
 # https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html

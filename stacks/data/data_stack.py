@@ -6,8 +6,9 @@ from constructs import Construct
 from stacks.config.naming import Output
 from stacks.config.stage import Stage
 from stacks.data.application_secrets import ApplicationSecrets
-from stacks.data.bucket import DataBucket, LogBucket
+from stacks.data.data_bucket import DataBucket
 from stacks.data.database import Database
+from stacks.data.log_bucket import LogBucket
 from stacks.network.vpc import Network
 from stacks.stage_stack import StageStack, known_key
 

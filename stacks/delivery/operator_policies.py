@@ -11,7 +11,6 @@ from stacks.acknowledge import acknowledge
 from stacks.config.operator_rights import ANY, RIGHTS, Level, Right
 from stacks.config.stage import Stage
 from stacks.data.data_stack import DataStack
-from stacks.service.roles import TaskRoles
 
 
 class OperatorPolicies(Construct):
@@ -25,7 +24,8 @@ class OperatorPolicies(Construct):
         stage: Stage,
         key: kms.IKey,
         data: DataStack,
-        roles: Sequence[TaskRoles],
+        roles: Sequence[iam.IRole],
+        policies: Sequence[iam.IManagedPolicy],
     ) -> None:
         super().__init__(scope, id)
         names = stage.names
@@ -45,8 +45,8 @@ class OperatorPolicies(Construct):
             "user_secret": data.database.user_secret.secret_arn,
         }
         self._lists = {
-            "{roles}": [role.role_arn for each in roles for role in each.roles],
-            "{policies}": [policy.managed_policy_arn for each in roles for policy in each.policies],
+            "{roles}": [role.role_arn for role in roles],
+            "{policies}": [policy.managed_policy_arn for policy in policies],
         }
         self.policies = {level: self._policy(level, stage) for level in Level}
 

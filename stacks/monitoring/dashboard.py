@@ -4,14 +4,13 @@ from collections.abc import Sequence
 
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_elasticloadbalancingv2 as elb
+from aws_cdk import aws_rds as rds
 from constructs import Construct
 
 from service.contract import Metric
 from stacks.config.stage import Stage
-from stacks.data.database import Database
 from stacks.monitoring.alarms import Alarms
 from stacks.monitoring.metrics import MAXIMUM, aws_metric, queue_metric
-from stacks.service.load_balancer import LoadBalancer
 
 WIDTH = 8  # of 24
 
@@ -26,8 +25,9 @@ class Dashboard(cloudwatch.Dashboard):
         *,
         stage: Stage,
         alarms: Sequence[Alarms],
-        door: LoadBalancer,
-        database: Database,
+        balancer: elb.IApplicationLoadBalancer,
+        target_group: elb.IApplicationTargetGroup,
+        database: rds.IDatabaseCluster,
     ) -> None:
         super().__init__(scope, id, dashboard_name=stage.names.dashboard)
 
@@ -38,12 +38,12 @@ class Dashboard(cloudwatch.Dashboard):
             return [queue_metric(stage, name) for name in names]
 
         def writer(name: str) -> cloudwatch.IMetric:
-            cluster = database.cluster.cluster_identifier
+            cluster = database.cluster_identifier
             return aws_metric(
                 "AWS/RDS", name, MAXIMUM, {"DBClusterIdentifier": cluster, "Role": "WRITER"}
             )
 
-        balancer, group = door.balancer.metrics, door.target_group.metrics
+        requests, answers = balancer.metrics, target_group.metrics
         self.add_widgets(
             cloudwatch.AlarmStatusWidget(
                 title="Alarms",
@@ -66,13 +66,13 @@ class Dashboard(cloudwatch.Dashboard):
             graph("LISTEN silent, seconds", *queue(Metric.LISTEN_AGE_SECONDS)),
         )
         self.add_widgets(
-            graph("Requests", balancer.request_count()),
+            graph("Requests", requests.request_count()),
             graph(
                 "5xx of balancer and API",
-                balancer.http_code_elb(elb.HttpCodeElb.ELB_5XX_COUNT),
-                group.http_code_target(elb.HttpCodeTarget.TARGET_5XX_COUNT),
+                requests.http_code_elb(elb.HttpCodeElb.ELB_5XX_COUNT),
+                answers.http_code_target(elb.HttpCodeTarget.TARGET_5XX_COUNT),
             ),
-            graph("p99, seconds", group.target_response_time(statistic="p99")),
+            graph("p99, seconds", answers.target_response_time(statistic="p99")),
         )
         self.add_widgets(
             graph("Database capacity, percent", writer("ACUUtilization")),

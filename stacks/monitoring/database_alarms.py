@@ -5,9 +5,8 @@ from aws_cdk import aws_sns as sns
 from aws_cdk.aws_cloudwatch import Metric
 from constructs import Construct
 
-from stacks.config.checks import CONNECTION_SHARE, max_connections
+from stacks.config.connections import CONNECTION_SHARE, max_connections
 from stacks.config.stage import Stage
-from stacks.data.database import Database
 from stacks.monitoring.alarms import Alarms, Missing
 from stacks.monitoring.metrics import MAXIMUM, SUM, aws_metric
 
@@ -21,10 +20,15 @@ class DatabaseAlarms(Alarms):
     """Is the database at its limits, or does it change hands?"""
 
     def __init__(
-        self, scope: Construct, id: str, *, stage: Stage, topic: sns.ITopic, database: Database
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        stage: Stage,
+        topic: sns.ITopic,
+        cluster: rds.IDatabaseCluster,
     ) -> None:
         super().__init__(scope, id, stage=stage, topic=topic)
-        cluster = database.cluster
 
         def instance(name: str, statistic: str = MAXIMUM, role: str = "WRITER") -> Metric:
             return aws_metric(

@@ -16,7 +16,6 @@ from stacks.config.stage import Stage
 from stacks.monitoring.alarm_topic import ToTopic
 from stacks.monitoring.alarms import Alarms, Missing
 from stacks.monitoring.metrics import AVERAGE, SUM, aws_metric, math
-from stacks.service.load_balancer import LoadBalancer
 
 SLOW_SECONDS = 1.0
 
@@ -31,12 +30,13 @@ class TrafficAlarms(Alarms):
         *,
         stage: Stage,
         topic: sns.ITopic,
-        door: LoadBalancer,
+        balancer: elb.IApplicationLoadBalancer,
+        target_group: elb.IApplicationTargetGroup,
         cluster: ecs.ICluster,
         firewall_name: str | None,
     ) -> None:
         super().__init__(scope, id, stage=stage, topic=topic)
-        self._watch_balancer(door)
+        self._watch_balancer(balancer.metrics, target_group.metrics)
         for process in (ProcessName.API, ProcessName.WORKER):
             self._watch_count(process)
         if firewall_name:
@@ -55,8 +55,11 @@ class TrafficAlarms(Alarms):
             )
         self._tell_of_events(cluster, topic)
 
-    def _watch_balancer(self, door: LoadBalancer) -> None:
-        balancer, group = door.balancer.metrics, door.target_group.metrics
+    def _watch_balancer(
+        self,
+        balancer: elb.IApplicationLoadBalancerMetrics,
+        group: elb.IApplicationTargetGroupMetrics,
+    ) -> None:
 
         def minute(metric: cloudwatch.Metric, statistic: str) -> cloudwatch.Metric:
             return metric.with_(statistic=statistic, period=Duration.minutes(1))

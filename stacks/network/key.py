@@ -1,4 +1,4 @@
-"""The stage's encryption key, and that of its alarms."""
+"""The stage's encryption key."""
 
 from aws_cdk import Aws, Stack
 from aws_cdk import aws_iam as iam
@@ -33,38 +33,5 @@ class EncryptionKey(kms.Key):
                         )
                     }
                 },
-            )
-        )
-
-
-class AlarmKey(kms.Key):
-    """The key of the alarm topic alone, so that what publishes there can use no other; 1 USD."""
-
-    def __init__(self, scope: Construct, id: str, *, stage: Stage) -> None:
-        super().__init__(
-            scope,
-            id,
-            description=f"Alarms of {stage.names.prefix} on their way",
-            enable_key_rotation=True,
-            removal_policy=removal_policy(stage),
-        )
-        self.add_to_resource_policy(
-            iam.PolicyStatement(
-                principals=[
-                    iam.ServicePrincipal("cloudwatch.amazonaws.com"),
-                    iam.ServicePrincipal("events.rds.amazonaws.com"),
-                ],
-                actions=["kms:Decrypt", "kms:GenerateDataKey*"],
-                resources=["*"],  # in a key's own policy this means the key
-                conditions={"StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID}},
-            )
-        )
-        self.add_to_resource_policy(
-            iam.PolicyStatement(
-                # Without a condition, as in AWS's own example: EventBridge names no account to KMS.
-                # https://repost.aws/knowledge-center/sns-not-getting-eventbridge-notification
-                principals=[iam.ServicePrincipal("events.amazonaws.com")],
-                actions=["kms:Decrypt", "kms:GenerateDataKey*"],
-                resources=["*"],  # in a key's own policy this means the key
             )
         )

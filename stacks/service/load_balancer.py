@@ -12,7 +12,7 @@ from constructs import Construct
 from service import contract
 from stacks.acknowledge import acknowledge
 from stacks.config.stage import Stage
-from stacks.data.bucket import BALANCER_LOGS_PREFIX
+from stacks.data.log_bucket import BALANCER_LOGS_PREFIX
 from stacks.network.vpc import Network
 from stacks.service.running_process import RunningProcess
 
@@ -57,7 +57,7 @@ class LoadBalancer(Construct):
             desync_mitigation_mode=elb.DesyncMitigationMode.DEFENSIVE,
             idle_timeout=Duration.seconds(IDLE_SECONDS),
         )
-        # `log_access_logs` wants to know the region at synth; the bucket's policy is in bucket.py.
+        # `log_access_logs` wants to know the region at synth; log_bucket.py has the policy.
         self.balancer.set_attribute("access_logs.s3.enabled", "true")
         self.balancer.set_attribute("access_logs.s3.bucket", logs.bucket_name)
         self.balancer.set_attribute("access_logs.s3.prefix", BALANCER_LOGS_PREFIX)

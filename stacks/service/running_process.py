@@ -8,8 +8,7 @@ from constructs import Construct
 
 from service import contract
 from service.contract import ProcessName
-from stacks.config.checks import MAXIMUM_PERCENT
-from stacks.config.stage import Stage
+from stacks.config.stage import MAXIMUM_PERCENT, Stage
 from stacks.data import database
 from stacks.data.data_stack import DataStack
 from stacks.network.vpc import Network

@@ -10,12 +10,12 @@ from stacks.config.operator_rights import POLICIES
 from stacks.config.stage import Stage
 from stacks.data.data_stack import DataStack
 from stacks.delivery.operator_policies import OperatorPolicies
+from stacks.monitoring.alarm_key import AlarmKey
 from stacks.monitoring.alarm_topic import AlarmTopic
 from stacks.monitoring.dashboard import Dashboard
 from stacks.monitoring.database_alarms import DatabaseAlarms
 from stacks.monitoring.queue_alarms import QueueAlarms
 from stacks.monitoring.traffic_alarms import TrafficAlarms
-from stacks.network.key import AlarmKey
 from stacks.network.vpc import Network
 from stacks.service.image import build_image
 from stacks.service.load_balancer import LoadBalancer
@@ -92,12 +92,13 @@ class ServiceStack(StageStack):
             "Traffic",
             stage=stage,
             topic=self.topic,
-            door=self.door,
+            balancer=self.door.balancer,
+            target_group=self.door.target_group,
             cluster=self.cluster,
             firewall_name=firewall.name if firewall else None,
         )
         database = DatabaseAlarms(
-            self, "Database", stage=stage, topic=self.topic, database=data.database
+            self, "Database", stage=stage, topic=self.topic, cluster=data.database.cluster
         )
         # Where people depend on it. Elsewhere a deploy that takes minutes longer costs more.
         if stage.is_protected:
@@ -108,14 +109,16 @@ class ServiceStack(StageStack):
             "Dashboard",
             stage=stage,
             alarms=[queue, traffic, database],
-            door=self.door,
-            database=data.database,
+            balancer=self.door.balancer,
+            target_group=self.door.target_group,
+            database=data.database.cluster,
         )
         self._tell(api, worker)
         if stage.operator_policies:
             operators = OperatorPolicies(
                 self, "Operators", stage=stage, key=self.key, data=data,
-                roles=[api.roles, worker.roles],
+                roles=[*api.roles.roles, *worker.roles.roles],
+                policies=[*api.roles.policies, *worker.roles.policies],
             )  # fmt: skip
             for level, policy in operators.policies.items():
                 arn = policy.managed_policy_arn

@@ -28,8 +28,13 @@ VIOLATIONS = {
         "stacks/service/process.py",
         "import service.settings",
     ),
-    "Configuration needs no CDK": ("stacks/config/checks.py", "import constructs"),
-    "Operator commands never synthesize": ("scripts/errors.py", "import stacks.network.key"),
+    "Floors of the stacks": ("stacks/monitoring/alarms.py", "import stacks.data.log_bucket"),
+    "Configuration needs no CDK": ("stacks/config/stage.py", "import constructs"),
+    "Operator commands see of the stacks only their configuration": (
+        "scripts/errors.py",
+        "import stacks.node",
+    ),
+    "Operator commands never synthesize": ("scripts/errors.py", "import aws_cdk"),
     "Operator commands see of the service only its contract": (
         "scripts/errors.py",
         "import service.settings",
@@ -84,18 +89,26 @@ def test_each_contract_fails_on_a_violation(contract: str, copy: Path) -> None:
 
 
 def test_a_roundabout_import_is_found_too(copy: Path) -> None:
-    with (copy / "service/contract.py").open("a") as file:
-        file.write("\nimport asyncpg\n")
+    with (copy / "stacks/config/naming.py").open("a") as file:
+        file.write("\nimport service.settings\n")
 
     result = lint(copy)
 
     assert "Operator commands see of the service only its contract" in broken(result.stdout)
 
 
-@pytest.mark.parametrize("module", ["service.contract", "scripts.clean", "stacks.config.checks"])
-def test_the_standard_library_is_enough_for(module: str) -> None:
+CONFIG = [f"stacks.config.{path.stem}" for path in sorted((ROOT / "stacks/config").glob("*.py"))]
+
+
+@pytest.mark.parametrize(
+    "modules",
+    [["service.contract"], ["scripts.clean"], CONFIG],
+    ids=["the contract", "make clean", "the configuration"],
+)
+def test_the_standard_library_is_enough_for(modules: list[str]) -> None:
     alone = subprocess.run(
-        [sys.executable, "-S", "-c", f"import {module}"],  # -S: without the installed packages
+        # -S: without the installed packages
+        [sys.executable, "-S", "-c", f"import {', '.join(modules)}"],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -105,10 +118,11 @@ def test_the_standard_library_is_enough_for(module: str) -> None:
     assert alone.returncode == 0, alone.stderr
 
 
-def test_a_new_module_of_the_service_must_choose_its_floor(copy: Path) -> None:
-    (copy / "service" / "attic.py").write_text("")
+@pytest.mark.parametrize("package", ["service", "stacks"])
+def test_a_new_module_must_choose_its_floor(package: str, copy: Path) -> None:
+    (copy / package / "attic.py").write_text("")
 
     result = lint(copy)
 
     assert result.returncode != 0
-    assert "service.attic" in result.stdout
+    assert f"{package}.attic" in result.stdout

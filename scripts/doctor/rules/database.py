@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 from scripts.doctor.model import Database, System, UnjudgedError, containers, seen, services
 from scripts.doctor.rule import AURORA, Rule, Severity, rule
 from service.contract import EnvVar, ProcessName
-from stacks.config.checks import CONNECTION_SHARE, connections_wanted, max_connections
+from stacks.config.connections import CONNECTION_SHARE, connections_wanted, max_connections
 from stacks.config.stage import Stage
 
 CA_NOTICE = timedelta(days=180)

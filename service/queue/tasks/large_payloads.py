@@ -1,7 +1,7 @@
 """Payloads that are too large for a row: in the stage's bucket, with the job naming the object.
 
-The bucket forgets them by a lifecycle rule (`stacks/data/bucket.py`), so that what an enqueue that
-failed has left behind goes too.
+The bucket forgets them by a lifecycle rule (`stacks/data/data_bucket.py`), so that what an enqueue
+that failed has left behind goes too.
 """
 
 import asyncio

@@ -5,7 +5,8 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
-from stacks.config.checks import CONNECTION_SHARE, check_stage, connections_wanted, max_connections
+from stacks.config.checks import check_stage
+from stacks.config.connections import CONNECTION_SHARE, connections_wanted, max_connections
 from stacks.config.stage import CONFIGURABLE, CPU, RETENTION_DAYS, Stage, read_stage
 from stacks.config.values import ConfigError
 from tests.stacks.rules.test_rules import RULES

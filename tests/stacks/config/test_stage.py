@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from stacks.config.checks import check_stage, connections_wanted, max_connections
+from stacks.config.checks import check_stage
+from stacks.config.connections import connections_wanted, max_connections
 from stacks.config.stage import CONFIGURABLE, STAGES, STAGES_FILE, Stage, read_stage
 from stacks.config.values import ConfigError
 from tests.stacks.config.configurations import VPC

@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from service.contract import METRIC_NAMESPACE, QUEUE_NAME, Metric, MetricDimension, ProcessName
-from stacks.config.checks import CONNECTION_SHARE, max_connections
+from stacks.config.connections import CONNECTION_SHARE, max_connections
 from stacks.config.stage import Stage
 from tests.conftest import ROOT
 from tests.stacks.rules.data import is_the_key
