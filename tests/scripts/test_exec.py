@@ -2,6 +2,7 @@
 
 import os
 import pty
+import select
 import shlex
 import signal
 import subprocess
@@ -162,6 +163,8 @@ class Terminal:
 
     def _shows(self, text: bytes) -> bool:
         if text not in self._shown:
+            if not select.select([self._terminal], [], [], 1)[0]:
+                return False
             try:
                 self._shown += os.read(self._terminal, 4096)
             except OSError:  # so ends a terminal on Linux
@@ -175,9 +178,12 @@ def test_shell_has_the_terminal_for_itself(environment: dict[str, str]) -> None:
     terminal.type("echo $((6 * 7))\n")
     terminal.await_text("42")
     # One that says itself that it sleeps: Ctrl-C would not end what has not begun.
-    terminal.type("sh -c 'echo $((7 * 9)); exec sleep 100'\n")
-    terminal.await_text("63")
+    terminal.type("sh -c 'echo pid-$$-; exec sleep 100'\n")
+    terminal.await_text("-\r\r\n")  # through two terminals
     terminal.type("\x03")
+    # Before it is gone: Ctrl-C would take with it what has been typed.
+    sleeping = int(terminal.shown.rpartition("pid-")[2].partition("-")[0])
+    wait_until(lambda: not psutil.pid_exists(sleeping), "sleep has ended")
     terminal.type("echo after-$((1 + 1)); exit 3\n")
     terminal.await_text("after-2")
     terminal.await_text("Exiting session")
