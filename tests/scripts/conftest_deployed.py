@@ -11,7 +11,7 @@ from moto.server import ThreadedMotoServer
 
 from scripts.cli import main
 from tests.scripts.deployed import Moor, deploy, one_command
-from tests.service.integration.api_process import API_KEY, Api
+from tests.service.api.api_process import API_KEY, Api
 
 REGION = "us-east-1"
 

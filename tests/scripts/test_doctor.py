@@ -12,10 +12,10 @@ from scripts.doctor.roots import read_roots
 from scripts.doctor.rules import RULES
 from tests.conftest import ROOT
 from tests.scripts.deployed import Moor, one_command
-from tests.service.integration.api_process import Api
+from tests.service.api.api_process import Api
 from tests.stacks.templates import of_stage, synthesize
 
-pytest_plugins = ["tests.service.integration.conftest_api", "tests.scripts.conftest_deployed"]
+pytest_plugins = ["tests.service.api.conftest_api", "tests.scripts.conftest_deployed"]
 
 
 @pytest.mark.parametrize("stage", ["dev", "prod"])

@@ -18,9 +18,9 @@ from scripts.jobs import describe, read_job
 from service.api.routes.queue_routes import _schema
 from service.queue.tasks.payload import payload_type
 from tests.scripts.deployed import Moor, deploy
-from tests.service.integration.api_process import API_KEY, Api
+from tests.service.api.api_process import API_KEY, Api
 
-pytest_plugins = ["tests.service.integration.conftest_api", "tests.scripts.conftest_deployed"]
+pytest_plugins = ["tests.service.api.conftest_api", "tests.scripts.conftest_deployed"]
 
 DEV = ("--stage", "dev")
 

@@ -14,9 +14,9 @@ from stacks.config.naming import Output
 from tests.conftest import Processes
 from tests.scripts.deployed import Moor
 from tests.scripts.world import REGION, World, deployed, put_stack
-from tests.service.integration.api_process import API_KEY, Api, start_api
+from tests.service.api.api_process import API_KEY, Api, start_api
 
-pytest_plugins = ["tests.service.integration.conftest_api", "tests.scripts.conftest_deployed"]
+pytest_plugins = ["tests.service.api.conftest_api", "tests.scripts.conftest_deployed"]
 
 API = ProcessName.API
 

@@ -9,7 +9,7 @@ from scripts.target import Target
 from stacks.config.stage import read_stage
 from tests.scripts.deployed import Moor, deploy
 
-pytest_plugins = ["tests.scripts.conftest_deployed", "tests.service.integration.conftest_api"]
+pytest_plugins = ["tests.scripts.conftest_deployed", "tests.service.api.conftest_api"]
 
 
 def test_pages_of_the_api_are_under_its_url(

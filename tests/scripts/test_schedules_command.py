@@ -10,9 +10,9 @@ import pytest
 
 from scripts.schedules import Schedule, read_schedule
 from tests.scripts.deployed import Moor, deploy
-from tests.service.integration.api_process import API_KEY, Api
+from tests.service.api.api_process import API_KEY, Api
 
-pytest_plugins = ["tests.service.integration.conftest_api", "tests.scripts.conftest_deployed"]
+pytest_plugins = ["tests.service.api.conftest_api", "tests.scripts.conftest_deployed"]
 
 DEV = ("--stage", "dev")
 ITEM: dict[str, Any] = {

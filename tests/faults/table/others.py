@@ -1,9 +1,9 @@
 """What is proven by tests elsewhere, and what is not covered here, and why."""
 
-WORKER = "tests/service/integration/test_worker.py"
-QUEUE = "tests/service/integration/test_queue.py"
-SCHEDULES = "tests/service/integration/test_schedules.py"
-MIGRATE = "tests/service/integration/test_migrate.py"
+WORKER = "tests/service/queue/worker/test_worker.py"
+QUEUE = "tests/service/queue/postgres/test_queue.py"
+SCHEDULES = "tests/service/queue/schedules/test_schedules.py"
+MIGRATE = "tests/service/test_migrate.py"
 
 ELSEWHERE = {
     "L10": f"{WORKER}::test_plain_function_that_overruns_never_runs_beside_itself",

@@ -11,7 +11,7 @@ import pytest
 from tests.scripts.deployed import Moor
 from tests.stacks.templates import of_stage
 
-pytest_plugins = ["tests.scripts.conftest_deployed", "tests.service.integration.conftest_api"]
+pytest_plugins = ["tests.scripts.conftest_deployed", "tests.service.api.conftest_api"]
 
 OURS = ("/ecs/moorage-prod-api", "/aws/rds/cluster/moorage-prod/postgresql")
 AWS_MADE = "/aws/lambda/moorage-prod-network-CustomVpcRestrict-1a2b"

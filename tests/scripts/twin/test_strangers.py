@@ -16,7 +16,7 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.scripts.twin.conftest import Ecs
-from tests.service.integration.test_ui import BROWSERS, QUIET
+from tests.service.console.test_saq_pages import BROWSERS, QUIET
 
 EVIL = "evil.example"
 # What a page can send without being asked first ("simple"), and with.

@@ -1,0 +1,145 @@
+"""Live and ready, and what the API does while its database is away."""
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.conftest import OwnServer, Processes, until
+from tests.service.api.api_process import start_api
+
+pytest_plugins = ["tests.service.api.conftest_api"]
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """A server that takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        taken: list[socket.socket] = []
+
+        def accept() -> None:
+            while True:
+                try:
+                    taken.append(server.accept()[0])
+                except OSError:
+                    return
+
+        thread = threading.Thread(target=accept, daemon=True)
+        thread.start()
+        yield server.getsockname()[1]
+        server.shutdown(socket.SHUT_RDWR)
+        for peer in taken:
+            peer.close()
+        thread.join(5)
+
+
+def test_ready_says_which_part_it_needs(http: httpx.Client) -> None:
+    answer = http.get("/health/ready")
+    assert answer.status_code == 200
+    assert answer.json() == {"status": "ready", "parts": {"database": "ready", "queue": "ready"}}
+
+
+async def test_without_its_database_the_api_lives_answers_503_and_recovers(
+    own_server: OwnServer, tmp_path: object
+) -> None:
+    processes = Processes(own_server.dsn, tmp_path)  # type: ignore[arg-type]
+    try:
+        own_server.stop()
+        api = start_api(processes)
+        with api.client() as http:
+            assert http.get("/health/live").status_code == 200
+            ready = http.get("/health/ready")
+            assert ready.status_code == 503
+            assert ready.json()["parts"].keys() == {"database", "queue"}
+            assert ready.headers["Retry-After"]
+            for answer in (
+                http.post("/queue/example", json={"message": "a"}),
+                http.post("/api/v1/jobs", json={"task": "hooked"}),
+                http.get("/api/v1/jobs"),
+                http.get("/api/v1/jobs/x"),
+                http.post("/api/v1/jobs/x/cancel"),
+                http.get("/api/v1/queues"),
+                http.get("/saq/api/queues"),
+            ):
+                assert answer.status_code == 503, answer.text
+                assert int(answer.headers["Retry-After"]) > 0
+                assert answer.headers["Content-Type"] == "application/problem+json"
+
+            own_server.start()
+            await until(lambda: http.get("/health/ready").status_code == 200, what="ready")
+            assert http.post("/queue/example", json={"message": "a"}).status_code == 202
+
+            own_server.stop()
+            assert http.get("/health/ready").status_code == 503
+            assert http.post("/queue/example", json={"message": "a"}).status_code == 503
+            own_server.start()
+            await until(lambda: http.get("/health/ready").status_code == 200, what="ready again")
+        assert "Traceback" not in api.log()
+        assert all(json.loads(line) for line in api.log().splitlines())
+    finally:
+        processes.stop_all()
+
+
+def test_ready_waits_for_the_migrations(empty_database: str, tmp_path: object) -> None:
+    processes = Processes(empty_database, tmp_path)  # type: ignore[arg-type]
+    try:
+        api = start_api(processes)
+        with api.client() as http:
+            ready = http.get("/health/ready")
+            assert ready.status_code == 503
+            assert ready.json()["parts"]["queue"] == "the migrations have not run"
+            assert http.post("/queue/example", json={"message": "a"}).status_code == 503
+            for columns in ("version TIMESTAMP", "other INT"):
+                api.sql(f"CREATE TABLE schema_migrations ({columns})")
+                ready = http.get("/health/ready")
+                assert ready.status_code == 503
+                assert ready.json()["parts"]["queue"].endswith("is another program's")
+                api.sql("DROP TABLE schema_migrations")
+            api.sql("CREATE TABLE schema_migrations AS SELECT '20240101120000' AS version")  # Rails
+            assert "another program" in http.get("/health/ready").json()["parts"]["queue"]
+    finally:
+        processes.stop_all()
+
+
+def test_a_database_that_takes_no_writes_is_not_ready(processes: Processes) -> None:
+    api = start_api(processes)
+    name = api.sql("SELECT current_database() AS name")[0]["name"]
+    api.sql(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    # what is connected already keeps its setting
+    api.sql(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    with api.client() as http:
+        ready = http.get("/health/ready")
+        assert ready.status_code == 503
+        assert set(ready.json()["parts"].values()) == {"read-only"}
+        assert http.post("/queue/example", json={"message": "a"}).status_code == 503
+
+
+def test_ready_answers_in_three_seconds_when_the_database_is_mute(
+    silent_port: int, tmp_path: object
+) -> None:
+    processes = Processes(f"postgresql://u:p@127.0.0.1:{silent_port}/x", tmp_path)  # type: ignore[arg-type]
+    try:
+        with start_api(processes).client() as http:
+            started = time.monotonic()
+            assert http.get("/health/ready").status_code == 503
+            assert time.monotonic() - started < 3
+            assert http.get("/health/live").status_code == 200
+    finally:
+        processes.stop_all()
+
+
+def test_health_is_logged_only_when_it_failed(processes: Processes) -> None:
+    api = start_api(processes)
+    with api.client() as http:
+        http.get("/health/live")
+        http.get("/health/ready")
+        assert "/health/" not in api.log()
+        http.post("/health/live")
+        assert "/health/ready" not in api.log_with('"/health/live"')

@@ -1,0 +1,102 @@
+"""What a queue says of itself in metrics, and who says it."""
+
+import json
+import subprocess
+from typing import Any
+
+import pytest
+from saq import Status
+
+from service.contract import Metric, MetricDimension
+from service.processes.queue_metrics import Reporter
+from service.queue.postgres.postgres_queue import PostgresQueue
+from service.settings import Settings
+from tests.conftest import Processes, until
+from tests.ports import free_port
+from tests.service.conftest import Ledger, claim, put
+
+SETTINGS = Settings.model_construct(app_name="shop", stage="dev")
+
+
+def reported(output: str) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in output.splitlines() if '"_aws"' in line]
+    return [line for line in lines if Metric.BACKLOG in line]
+
+
+async def test_one_of_many_processes_reports_in_a_minute(
+    queue: PostgresQueue, other: PostgresQueue
+) -> None:
+    reporters = [Reporter(each, SETTINGS) for each in (queue, other, queue)]
+    assert [await each.is_due() for each in reporters] == [True, False, False]
+    await queue.pool.execute("UPDATE queue_reports SET reported_at = now() - interval '56 s'")
+    assert [await each.is_due() for each in reversed(reporters)] == [True, False, False]
+
+
+async def test_measures_say_how_the_queue_stands(
+    queue: PostgresQueue, other: PostgresQueue
+) -> None:
+    reporter = Reporter(other, SETTINGS)
+    assert await reporter.measure() == {
+        Metric.BACKLOG: 0,
+        Metric.OLDEST_JOB_AGE_SECONDS: 0,
+        Metric.WORKERS_ALIVE: 0,
+        Metric.JOBS_PER_WORKER: 0,
+    }
+    for _ in range(4):
+        await put(queue)
+    await put(queue, delay=60)
+    await claim(queue)
+    await queue.pool.execute("UPDATE saq_jobs SET scheduled = scheduled - 30")
+    measured = await reporter.measure()
+    assert measured.pop(Metric.OLDEST_JOB_AGE_SECONDS) == pytest.approx(30.5, abs=3)
+    assert measured == {
+        Metric.BACKLOG: 3,
+        Metric.WORKERS_ALIVE: 1,
+        Metric.JOBS_PER_WORKER: 4,
+    }
+
+
+async def test_counts_are_of_this_process_since_the_last_time(queue: PostgresQueue) -> None:
+    reporter = Reporter(queue, SETTINGS)
+    await put(queue)
+    await put(queue)
+    await queue.finish(await claim(queue), Status.COMPLETE)
+    await queue.finish(await claim(queue), Status.FAILED, error="x")
+    await queue.pool.execute(
+        "INSERT INTO saq_jobs (key, job, queue, status) VALUES ('odd', 'no json', $1, 'queued')",
+        queue.name,
+    )
+    assert await queue.dequeue(timeout=2) is None
+    counted = reporter.count()
+    assert counted[Metric.JOBS_FINISHED] == 1
+    assert counted[Metric.JOBS_FAILED] == 2, "the malformed one has failed too"
+    assert counted[Metric.DEAD_LETTERS] == 1
+    assert 0 <= counted[Metric.LISTEN_AGE_SECONDS] < 60
+    assert reporter.count()[Metric.JOBS_FINISHED] == 0
+
+
+async def test_api_reports_while_no_worker_runs(ledger: Ledger, processes: Processes) -> None:
+    api = processes.start("api", LOG_FORMAT="json", API_PORT=str(free_port()), LOG_LEVEL="error")
+    await until(lambda: reported(processes.log(api)), seconds=20, what="a report")
+    (line,) = reported(processes.log(api))
+    assert line[Metric.WORKERS_ALIVE] == 0
+    assert line[MetricDimension.STAGE] == "local"
+
+
+async def test_worker_reports_the_queue(
+    ledger: Ledger, processes: Processes, worker: "subprocess.Popen[bytes]"
+) -> None:
+    await until(lambda: reported(processes.log(worker)), seconds=20, what="a report")
+
+
+async def test_reports_come_as_often_as_the_process_is_told(
+    ledger: Ledger, processes: Processes
+) -> None:
+    worker = processes.start("worker", LOG_FORMAT="json", METRIC_SECONDS="1")
+    # with one report a minute there would be two of each kind
+    await until(lambda: len(reported(processes.log(worker))) > 2, seconds=30, what="three reports")
+    await until(
+        lambda: processes.log(worker).count(f'"{Metric.JOBS_STARTED}": 0') > 2,
+        seconds=30,
+        what="three counts",
+    )

@@ -1,0 +1,170 @@
+"""Being told of new jobs: never deaf, and nobody is told in vain."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from urllib.parse import parse_qs, urlsplit
+
+import asyncpg
+import pytest
+from saq import Status
+
+from service.queue.postgres.listener import Listener
+from service.queue.postgres.postgres_queue import PostgresQueue
+from service.queue.tasks.registry import Registry
+from tests.conftest import until
+from tests.faults.proxy import Proxy
+from tests.service.conftest import claim, put, take_over
+
+# Between the polls of the worker below and the time in which a busy machine passes a message on.
+TOLD_SECONDS = 10
+
+
+@pytest.fixture
+async def idle(database: str, registry: Registry) -> AsyncIterator[PostgresQueue]:
+    """A worker's queue that polls once a minute: what it finds sooner, it was told of."""
+    queue = PostgresQueue(database, registry, poll_seconds=60)
+    await queue.connect()
+    yield queue
+    await queue.disconnect()
+
+
+@pytest.fixture
+async def proxy(database: str) -> AsyncIterator[Proxy]:
+    """The network between a client and this test's server."""
+    folder = parse_qs(urlsplit(database).query)["host"][0]
+    proxy = Proxy(f"{folder}/.s.PGSQL.5432")
+    await proxy.start()
+    yield proxy
+    await proxy.stop()
+
+
+async def _wait_for_a_job(queue: PostgresQueue) -> "asyncio.Task[object]":
+    """A slot of a worker that has found nothing and has stopped looking."""
+    waiting = asyncio.create_task(queue.dequeue())
+
+    async def is_waiting() -> bool:
+        found: bool | None = await queue.pool.fetchval(
+            "SELECT is_waiting FROM queue_workers WHERE id = $1", queue.owner
+        )
+        return found is True
+
+    await until(is_waiting, what="the worker waits")
+    await asyncio.sleep(0.2)  # it looks once more, for what was enqueued just then
+    assert not waiting.done()
+    return waiting
+
+
+async def test_idle_worker_is_told_of_each_new_job(
+    queue: PostgresQueue, idle: PostgresQueue
+) -> None:
+    for _ in range(3):
+        waiting = await _wait_for_a_job(idle)
+        job = await put(queue)
+        assert await asyncio.wait_for(waiting, TOLD_SECONDS) == job
+        await idle.finish(job, Status.COMPLETE)
+
+
+async def test_idle_worker_is_told_of_a_job_that_is_retried_by_hand(
+    queue: PostgresQueue, idle: PostgresQueue
+) -> None:
+    job = await put(queue)
+    await queue.finish(await claim(queue), Status.FAILED, error="x")
+    waiting = await _wait_for_a_job(idle)
+    await queue.retry(job, "by hand")
+    assert await asyncio.wait_for(waiting, TOLD_SECONDS) == job
+
+
+async def test_idle_worker_is_told_of_the_jobs_of_a_dead_one(
+    queue: PostgresQueue, other: PostgresQueue, idle: PostgresQueue
+) -> None:
+    await put(queue)
+    held = await claim(other)
+    waiting = await _wait_for_a_job(idle)
+    await take_over(held, by=queue)
+    assert await asyncio.wait_for(waiting, TOLD_SECONDS) == held
+
+
+async def test_idle_worker_is_told_of_a_job_that_another_hands_back(
+    queue: PostgresQueue, other: PostgresQueue, idle: PostgresQueue
+) -> None:
+    await put(queue)
+    held = await claim(other)
+    waiting = await _wait_for_a_job(idle)
+    await other.hand_back([held])
+    assert await asyncio.wait_for(waiting, TOLD_SECONDS) == held
+
+
+async def test_nobody_is_told_while_all_are_busy_but_for_a_callers_transaction(
+    queue: PostgresQueue, other: PostgresQueue, database: str
+) -> None:
+    heard: list[object] = []
+    for _ in range(5):
+        await put(queue)
+    for _ in range(2):
+        await claim(other)  # and it knows that there is more
+    connection = await asyncpg.connect(database)
+    try:
+        await connection.add_listener(queue.channel, lambda *message: heard.append(message[-1]))
+        await put(queue)
+        # messages come in the order of their commits, so nothing was said before this one
+        await queue.pool.execute("SELECT pg_notify($1, 'last')", queue.channel)
+        await until(lambda: heard, what="the last message")
+        assert heard == ["last"]
+        # a worker may begin to wait before the caller commits
+        async with connection.transaction():
+            await queue.enqueue("sleep", seconds=0, connection=connection)
+        await until(lambda: heard == ["last", "saq:enqueue"], what="the message of the commit")
+    finally:
+        await connection.close()
+
+
+@pytest.mark.parametrize("fault", ["half-open", "reset"])
+async def test_listener_notices_that_its_connection_is_dead_and_hears_again(
+    database: str, proxy: Proxy, fault: str
+) -> None:
+    heard: list[str] = []
+    dsn = f"postgresql://postgres@127.0.0.1:{proxy.port}{urlsplit(database).path}"
+
+    def on_message(payload: str) -> None:
+        heard.append(payload)
+        if len(heard) == 1:  # it listens, and is about to make sure of that
+            if fault == "half-open":
+                proxy.freeze()
+            else:
+                proxy.reset()
+
+    async def connect() -> asyncpg.Connection:
+        connection: asyncpg.Connection = await asyncpg.connect(dsn, timeout=5)
+        return connection
+
+    listener = Listener(connect, "channel", on_message)
+    listener.start()
+    speaker = await asyncpg.connect(database)
+    try:
+        # "" stands for whatever was said while it could not hear
+        await until(lambda: heard == ["", ""], seconds=25, what="it listens again")
+        await speaker.execute("NOTIFY channel, 'hello'")
+        await until(lambda: heard[-1] == "hello", what="it hears")
+    finally:
+        await listener.stop()
+        await speaker.close()
+
+
+async def test_listener_that_hears_does_not_reconnect_and_its_pings_wake_nobody(
+    database: str,
+) -> None:
+    heard: list[str] = []
+    connections: list[asyncpg.Connection] = []
+
+    async def connect() -> asyncpg.Connection:
+        connections.append(await asyncpg.connect(database))
+        return connections[-1]
+
+    listener = Listener(connect, "channel", heard.append)
+    listener.start()
+    try:
+        await until(lambda: listener.heard_at, what="its first ping has come back")
+        assert (heard, len(connections)) == ([""], 1)
+    finally:
+        await listener.stop()
+    assert connections[0].is_closed()
