@@ -23,7 +23,7 @@ LOCKED := --quiet --universal --python-version 3.11 --generate-hashes --no-heade
 SYNC := $(UV) pip sync --quiet --require-hashes
 COMPILE := $(UV) pip compile $(LOCKED) pyproject.toml
 
-.PHONY: help setup up db api worker test synth diff faults bench checkov audit check fmt image image-check rds-ca \
+.PHONY: help setup up db api worker test synth diff faults bench checkov audit check fmt docs image image-check rds-ca \
 	lock browser cdk clean
 .DEFAULT_GOAL := help
 
@@ -86,6 +86,9 @@ check: setup ## ruff, mypy --strict, import-linter
 fmt: setup ## write the code as ruff formats it
 	@$(PY) -m ruff format --quiet .
 	@$(PY) -m ruff check --quiet --fix .
+
+docs: setup cdk ## what the pages show of the code, written anew
+	@$(PY) -m tests.generated
 
 image: ## the container image moorage:local (ARGS="--platform linux/arm64")
 	@sh scripts/image.sh $(ARGS)

@@ -2,13 +2,16 @@
 
 import os
 import sys
+import tomllib
 from collections.abc import Sequence
 from io import TextIOWrapper
+from pathlib import Path
+from typing import Annotated
 
 import typer
 from typer.exceptions import Abort, TyperException
 
-from scripts.answer import fail, print_traceback
+from scripts.answer import fail, print_line, print_traceback
 from scripts.commands import Commands
 from scripts.errors import OperatorError
 
@@ -19,6 +22,7 @@ Examples: `moor up`, `moor status`, `moor scale worker 3`, `moor logs worker --f
 `moor exec worker`, each with --stage dev for AWS.
 """
 INTERRUPTED = 130
+PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
 
 app = typer.Typer(
     name="moor",
@@ -31,8 +35,21 @@ app = typer.Typer(
 )
 
 
+def print_version(is_asked: bool) -> None:
+    """The release of Moorage that this checkout is."""
+    if is_asked:
+        project = tomllib.loads(PYPROJECT.read_text("utf-8"))["project"]
+        print_line(f"moor {project['version']}")
+        raise typer.Exit
+
+
 @app.callback()
-def moor() -> None:
+def moor(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=print_version, is_eager=True, help="The release."),
+    ] = False,
+) -> None:
     """Without a command: the help."""
 
 

@@ -1,14 +1,11 @@
-"""The tables of docs/operators.md: `python -m tests.agreement.operators` writes them anew."""
+"""The tables of docs/operators.md; `make docs` writes them anew."""
 
 from collections.abc import Iterable, Iterator, Mapping
 
 from scripts.commands import COMMANDS
 from stacks.config.operator_rights import RIGHTS, Level, Right
 from tests.agreement.aws_calls import OF_DEPLOYERS, Call, Source
-from tests.conftest import ROOT
 
-PAGE = ROOT / "docs/operators.md"
-BEGIN, END = "<!-- written by tests/agreement/operators.py -->\n", "<!-- end -->\n"
 # https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html
 FREE = {"sts:GetCallerIdentity"}
 # They go on without it, and say what they could not see.
@@ -99,15 +96,11 @@ def deployer_table(source: Source) -> str:
     return "\n".join(lines) + "\n"
 
 
-def tables(source: Source) -> str:
+def tables(source: Source | None = None) -> str:
+    """All of them, of `source` or of the code as it is."""
+    source = source or Source()
     return (
         f"{command_table(source.commands())}\n"
         "These are for who deploys, as they look where there is no stage yet, or no more:\n\n"
         f"{deployer_table(source)}\n## What each policy holds\n\n{rights_table()}"
     )
-
-
-if __name__ == "__main__":
-    before, _, rest = PAGE.read_text("utf-8").partition(BEGIN)
-    after = rest.partition(END)[2]
-    PAGE.write_text(f"{before}{BEGIN}\n{tables(Source())}\n{END}{after}", "utf-8")

@@ -89,7 +89,11 @@ def is_known(words: list[str]) -> str | None:
     """Why there is no such command or option; None where there is."""
     first, *rest = words
     if first.startswith("-"):
-        return None if first in {"--help", "--install-completion"} else f"no option {first}"
+        return (
+            None
+            if first in {"--help", "--version", "--install-completion"}
+            else f"no option {first}"
+        )
     names = [each.strip(",") for each in first.split("|")]
     if unknown := [name for name in names if name not in COMMANDS and name != "COMMAND"]:
         return f"no command {unknown[0]}"

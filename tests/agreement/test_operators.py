@@ -19,7 +19,8 @@ from tests.agreement.aws_calls import (
     UnreadableCallError,
     source_of_today,
 )
-from tests.agreement.operators import BEGIN, END, PAGE, differences, levels, tables
+from tests.agreement.operators import differences, levels, tables
+from tests.generated import COMMAND, written
 from tests.stacks.templates import Templates, synthesize
 
 # Calls for whose resource AWS has a kind, and none that ours have.
@@ -210,9 +211,7 @@ def test_sids_are_unique_in_a_policy() -> None:
 
 
 def test_page_has_the_tables_of_today(source: Source) -> None:
-    hint = "python -m tests.agreement.operators"
-    written = PAGE.read_text("utf-8").partition(BEGIN)[2].partition(END)[0]
-    assert written.strip() == tables(source).strip(), hint
+    assert written("docs/operators.md") == tables(source), COMMAND
 
 
 def test_a_secret_is_told_from_another() -> None:

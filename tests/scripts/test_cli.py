@@ -46,6 +46,16 @@ def test_a_wrong_word_is_a_usage_error(
     assert "--help" in err
 
 
+def test_version_is_the_newest_release_of_the_changelog(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["--version"]) == 0
+    said = capsys.readouterr().out
+    changelog = (ROOT / "CHANGELOG.md").read_text()
+    newest = next(line for line in changelog.splitlines() if line.startswith("## "))
+    assert said == f"moor {newest.removeprefix('## ')}\n"
+
+
 def test_a_wrong_stage_is_said_with_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["status", "--stage", "production"]) == 2
     assert "'production' is not one of dev, prod, local" in capsys.readouterr().err

@@ -2,7 +2,6 @@
 
 from collections import Counter
 
-from tests.conftest import ROOT
 from tests.stacks.identity import identity
 from tests.stacks.rules.mutants import mutants
 from tests.stacks.rules.test_rules import RULES, Rule
@@ -40,8 +39,5 @@ def test_no_mutant_survives() -> None:
             survivors.append(str(mutant))
 
     print(f"{kills.total()} of {kills.total() + len(survivors)} mutants found:", dict(kills))  # noqa: T201
+    assert kills.total() > kills[IDENTITY] > 0
     assert survivors == []
-    told = (ROOT / "docs/security.md").read_text()
-    assert f"{kills.total():,} of {kills.total():,} are found" in told
-    assert f"{kills[IDENTITY]:,} by the identity snapshot alone" in told
-    assert f"{kills.total() - kills[IDENTITY]:,} by a rule" in told

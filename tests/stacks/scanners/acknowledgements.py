@@ -1,4 +1,4 @@
-"""The table of docs/security.md; `python -m tests.stacks.scanners.acknowledgements` prints it."""
+"""The table of docs/security.md; `make docs` writes it anew."""
 
 from stacks.config.stage import STAGES
 from tests.stacks.templates import of_stage
@@ -20,7 +20,3 @@ def table() -> str:
         for (rule, where, reason), found in sorted(stages.items())
     ]
     return HEAD + "".join(rows)
-
-
-if __name__ == "__main__":
-    print(table(), end="")  # noqa: T201

@@ -11,7 +11,7 @@ from aws_cdk import aws_s3 as s3
 import app
 from stacks.build import build_stage
 from stacks.config.stage import STAGES
-from tests.conftest import ROOT
+from tests.generated import COMMAND, written
 from tests.stacks.scanners.acknowledgements import table
 from tests.stacks.templates import PACKS, Templates, of_stage, synthesize
 
@@ -80,4 +80,4 @@ def test_each_reason_is_a_sentence(templates: Templates) -> None:
 
 
 def test_docs_list_every_acknowledgement() -> None:
-    assert table() in (ROOT / "docs/security.md").read_text()
+    assert written("docs/security.md") == table(), COMMAND

@@ -1,0 +1,45 @@
+"""The parts of the pages that are made of the code; `make docs` writes them anew.
+
+A part stands between two comments, and a test beside what it is made of compares the two.
+"""
+
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+
+from tests.conftest import ROOT
+
+COMMAND = "make docs"
+# By the page that holds it: who makes it, loaded when it is written.
+PARTS = {
+    "README.md": "tests.scripts.cost_of_dev:sentence",
+    "docs/operators.md": "tests.agreement.operators:tables",
+    "docs/security.md": "tests.stacks.scanners.acknowledgements:table",
+}
+BEGIN, END = f"<!-- written by `{COMMAND}` -->\n", "<!-- end -->\n"
+
+
+def written(page: str) -> str:
+    """The part as the page has it."""
+    return _split(ROOT / page)[1]
+
+
+def write(page: str) -> None:
+    """The part as it is today, into the page."""
+    module, _, name = PARTS[page].partition(":")
+    make: Callable[[], str] = getattr(import_module(module), name)
+    before, _, after = _split(ROOT / page)
+    (ROOT / page).write_text(f"{before}{BEGIN}{make()}{END}{after}", "utf-8")
+
+
+def _split(page: Path) -> tuple[str, str, str]:
+    before, begin, rest = page.read_text("utf-8").partition(BEGIN)
+    part, end, after = rest.partition(END)
+    assert begin, f"{page} has no line {BEGIN}"
+    assert end, f"{page} has no line {END}"
+    return before, part, after
+
+
+if __name__ == "__main__":
+    for each in PARTS:
+        write(each)
