@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import functools
+import gc
 import os
 import shutil
 import signal
@@ -44,6 +45,13 @@ JSONFileLoader.load_file = _load_file  # type: ignore[method-assign,assignment]
 
 ROOT = Path(__file__).parent.parent
 APPLICATION = "application"
+
+
+def pytest_collection_finish() -> None:
+    """Spare the collector what was imported: it is a million objects, and they stay."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 @pytest.fixture(scope="session")
@@ -167,7 +175,7 @@ class OwnServer:
 async def own_server(scratch: Path) -> AsyncIterator[OwnServer]:
     """A server of this test alone."""
     folder = scratch / f"own-{time.monotonic_ns()}"
-    server = get_server(folder, cleanup_mode="stop")
+    server = get_server(folder, cleanup_mode=None)
     try:
         await migrate(server.get_uri())
         await execute(server.get_uri(), LEDGER)
