@@ -31,7 +31,7 @@ help:
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 setup: ## the virtual environment in .venv, as locked (PYTHON=... to choose the interpreter)
-	@sh scripts/setup.sh
+	@sh dev/setup.sh
 
 up: setup cdk ## the local stage, deployed by the CDK to the local twin (`moor down` ends it)
 	@$(PY) -m scripts.cli up
@@ -78,10 +78,10 @@ checkov: setup ## checkov on the templates of dev and prod, against the list in 
 audit: setup cdk ## known vulnerabilities of what is locked; 69 where no database is within reach
 	@$(UV) venv --quiet --allow-existing --python $(PY) .venv-audit
 	@$(SYNC) --python .venv-audit/bin/python requirements-audit.lock
-	@$(NODE_PATHS) $(PY) -m scripts.audit
+	@$(NODE_PATHS) $(PY) -m dev.audit
 
 check: setup ## ruff, mypy --strict, import-linter
-	@sh scripts/check.sh
+	@sh dev/check.sh
 
 fmt: setup ## write the code as ruff formats it
 	@$(PY) -m ruff format --quiet .
@@ -91,13 +91,13 @@ docs: setup cdk ## what the pages show of the code, written anew
 	@$(PY) -m tests.generated
 
 image: ## the container image moorage:local (ARGS="--platform linux/arm64")
-	@sh scripts/image.sh $(ARGS)
+	@sh dev/image.sh $(ARGS)
 
 image-check: setup ## build the image and run it hardened, on a Debian 12 without a Docker daemon
-	@sh scripts/image_check.sh
+	@sh dev/image_check.sh
 
 rds-ca: setup ## the root certificates of Amazon RDS anew, from AWS (ARGS=file:///... from elsewhere)
-	@$(PY) -m scripts.rds_ca $(ARGS)
+	@$(PY) -m dev.rds_ca $(ARGS)
 
 lock: setup ## requirements*.lock anew from pyproject.toml (ARGS=--upgrade for newer versions)
 	@$(UV) pip compile $(LOCKED) --group uv $(ARGS) --output-file requirements-uv.lock
@@ -107,7 +107,7 @@ lock: setup ## requirements*.lock anew from pyproject.toml (ARGS=--upgrade for n
 	@$(COMPILE) $(ARGS) --output-file requirements-bench.lock --group bench --constraint requirements-dev.lock
 	@$(UV) pip compile $(LOCKED) --group checkov $(ARGS) --output-file requirements-checkov.lock
 	@$(NODE_PATHS) npm update --silent --package-lock-only --no-fund --no-audit
-	@sh scripts/setup.sh
+	@sh dev/setup.sh
 
 cdk: node_modules/.package-lock.json
 
@@ -117,7 +117,7 @@ node_modules/.package-lock.json: package-lock.json
 	@touch $@
 
 browser:
-	@sh scripts/browser.sh
+	@sh dev/browser.sh
 
 clean: ## forget the local data: ends the local twin and removes .moorage
-	@$(or $(wildcard $(PY)),python3) -m scripts.clean
+	@$(or $(wildcard $(PY)),python3) -m scripts.local.clean

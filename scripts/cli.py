@@ -11,9 +11,9 @@ from typing import Annotated
 import typer
 from typer.exceptions import Abort, TyperException
 
-from scripts.answer import fail, print_line, print_traceback
 from scripts.commands import Commands
 from scripts.errors import OperatorError
+from scripts.terminal.answer import fail, print_line, print_traceback
 
 HELP = """
 Operate a stage of Moorage: the local twin (--stage local, the default), dev or prod.

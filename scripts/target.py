@@ -59,7 +59,7 @@ def find_target(stage: str, *, home: Path = HOME) -> Target:
     found = find_stage(stage)
     if stage != LOCAL_STAGE:
         return Target(found, region=found.region or None)
-    from scripts.twin.settings import Twin
+    from scripts.twin.client.state import Twin
 
     twin = Twin.load(home)
     if twin is None:

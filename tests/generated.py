@@ -12,7 +12,7 @@ from tests.conftest import ROOT
 COMMAND = "make docs"
 # By the page that holds it: who makes it, loaded when it is written.
 PARTS = {
-    "README.md": "tests.scripts.cost_of_dev:sentence",
+    "README.md": "tests.scripts.cost.cost_of_dev:sentence",
     "docs/operators.md": "tests.agreement.operators:tables",
     "docs/security.md": "tests.stacks.scanners.acknowledgements:table",
 }

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from scripts.cost.prices import Prices
 from scripts.cost.running import Fleet, fleets
 from scripts.cost.usage import FREE, usage_notes
-from scripts.template import Template
+from scripts.templates.template import Template
 from service.contract import Metric
 
 # Each policy of target tracking keeps an alarm on either side.

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from scripts.template import Resource, Template
+from scripts.templates.template import Resource, Template
 
 
 @dataclass(frozen=True)

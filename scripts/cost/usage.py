@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from scripts.cost.prices import Prices
-from scripts.template import Template
+from scripts.templates.template import Template
 
 
 def usage_notes(template: Template, prices: Prices) -> Iterator[str]:

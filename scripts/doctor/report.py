@@ -2,8 +2,8 @@
 
 import typer
 
-from scripts.answer import print_json, print_line, say
 from scripts.doctor.rule import Report
+from scripts.terminal.answer import print_json, print_line, say
 
 
 def show(report: Report, *, as_json: bool) -> None:

@@ -19,7 +19,7 @@ from scripts.doctor.model import (
     TargetGroup,
 )
 from scripts.doctor.policy import read_statements
-from scripts.template import Resource, Template, read_template
+from scripts.templates.template import Resource, Template, read_template
 from stacks.config.stage import Stage
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from scripts.preflight.changes import Change
-from scripts.template import Template
+from scripts.templates.template import Template
 from stacks.config.stage import Stage
 
 

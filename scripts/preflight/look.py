@@ -8,11 +8,11 @@ from typing import Any, TypeVar
 
 from scripts.aws import Aws
 from scripts.errors import NotFoundError, OperatorError
-from scripts.image_platform import why_not_buildable
 from scripts.preflight.account import Account, Certificate, Subnet, physical_names
 from scripts.preflight.changes import Change, changes
+from scripts.preflight.image_platform import why_not_buildable
 from scripts.preflight.rules import ADDRESSES, SERVICE_ROLES, VCPU, VPCS
-from scripts.template import read_stacks, read_template
+from scripts.templates.template import read_stacks, read_template
 
 Found = TypeVar("Found")
 BOOTSTRAP_PARAMETER = "/cdk-bootstrap/hnb659fds/version"

@@ -9,23 +9,23 @@ from pathlib import Path
 from typing import Protocol
 
 from scripts.errors import OperatorError
-from scripts.twin.address import Address
-from scripts.twin.agent import Agent
-from scripts.twin.balancer import Balancer
-from scripts.twin.cloud.backends import Backends
-from scripts.twin.cloud.keys import AccessKey
+from scripts.host.address import Address
+from scripts.host.guard import Guard
+from scripts.host.loopback import V4, addresses, free_port
+from scripts.host.pid_lock import Turn
+from scripts.host.pids import birth
+from scripts.host.postgres import Postgres
+from scripts.host.postgres_user import make_private
+from scripts.twin.autoscaling.scaling import Scaling
+from scripts.twin.backends import Backends
+from scripts.twin.client.shell import write_docker, write_env, write_programs
+from scripts.twin.client.state import ACCOUNT, REGION, Twin, folder, state_file
 from scripts.twin.cloud.server import Cloud
-from scripts.twin.guard import Guard
-from scripts.twin.loopback import V4, addresses, free_port
-from scripts.twin.metadata import Metadata
-from scripts.twin.metrics import Metrics
-from scripts.twin.owner import make_private
-from scripts.twin.pids import birth
-from scripts.twin.postgres import Postgres
-from scripts.twin.scaling import Scaling
-from scripts.twin.settings import ACCOUNT, REGION, Twin, folder, state_file
-from scripts.twin.shell import write_docker, write_env, write_programs
-from scripts.twin.turn import Turn
+from scripts.twin.cloudwatch.metrics import Metrics
+from scripts.twin.ecs.agent import Agent
+from scripts.twin.ecs.metadata import Metadata
+from scripts.twin.elb.balancer import Balancer
+from scripts.twin.iam.access_keys import AccessKey
 from service.contract import API_PORT, STOP_TIMEOUT_SECONDS
 
 log = logging.getLogger("twin")

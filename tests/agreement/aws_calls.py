@@ -20,7 +20,7 @@ LOCAL = {"up", "down"}
 # They look where there is no stage yet, or no more: for those who deploy.
 OF_DEPLOYERS = {"preflight", "leftovers"}
 # They pass on what others have written down: a call whose words are not in the source.
-PASS_ON = {"scripts.aws.Aws.together", "scripts.ecs.find_services"}
+PASS_ON = {"scripts.aws.Aws.together", "scripts.ecs.services.find_services"}
 # Several calls of an API that one right allows.
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-api-permissions-reference.html
@@ -140,7 +140,7 @@ class Source:
 
     def _command(self, name: str) -> frozenset[Call]:
         """Raises `UnreadableCallError` where a call's words are not beside it."""
-        module, _, attribute = COMMANDS[name][0].partition(":")
+        module, _, attribute = f"scripts.commands.{COMMANDS[name][0]}".partition(":")
         starts = [Place(module, attribute)]
         if attribute == "app":
             starts = self.code.decorated(module, ["app"])

@@ -14,7 +14,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from scripts import rds_ca
+from dev import rds_ca
 from service import contract
 from tests.conftest import ROOT
 

@@ -62,7 +62,7 @@ def broken(output: str) -> set[str]:
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    for package in ("service", "scripts", "stacks"):
+    for package in ("service", "scripts", "stacks", "dev"):
         shutil.copytree(
             ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__")
         )
@@ -102,7 +102,7 @@ CONFIG = [f"stacks.config.{path.stem}" for path in sorted((ROOT / "stacks/config
 
 @pytest.mark.parametrize(
     "modules",
-    [["service.contract"], ["scripts.clean"], CONFIG],
+    [["service.contract"], ["scripts.local.clean"], CONFIG],
     ids=["the contract", "make clean", "the configuration"],
 )
 def test_the_standard_library_is_enough_for(modules: list[str]) -> None:

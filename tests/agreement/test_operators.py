@@ -61,19 +61,20 @@ def test_every_command_is_looked_at_and_most_call_something(source: Source) -> N
     ("text", "says"),
     [
         ('aws.call("ecs", "delete_service", service="x")',
-         "`moor open` calls ecs:DeleteService (scripts.open.planted): no policy has it"),
+         "`moor open` calls ecs:DeleteService (scripts.commands.open.planted): no policy has it"),
         ('list(aws.pages("ec2", "describe_instances", "Reservations"))',
-         "`moor open` calls ec2:DescribeInstances (scripts.open.planted): no policy has it"),
-        ('aws.together(("sqs", "purge_queue", {"QueueUrl": "x"}))',
-         "`moor open` calls sqs:PurgeQueue (scripts.open.planted): no policy has it"),
-        ('aws.call("secretsmanager", "get_secret_value", SecretId=aws.output(Output.UI_SECRET))',
-         "`moor open` calls secretsmanager:GetSecretValue of UiSecret (scripts.open.planted): "
+         "`moor open` calls ec2:DescribeInstances (scripts.commands.open.planted): "
          "no policy has it"),
+        ('aws.together(("sqs", "purge_queue", {"QueueUrl": "x"}))',
+         "`moor open` calls sqs:PurgeQueue (scripts.commands.open.planted): no policy has it"),
+        ('aws.call("secretsmanager", "get_secret_value", SecretId=aws.output(Output.UI_SECRET))',
+         "`moor open` calls secretsmanager:GetSecretValue of UiSecret "
+         "(scripts.commands.open.planted): no policy has it"),
     ],
 )  # fmt: skip
 def test_a_new_call_without_a_right_is_found(text: str, says: str) -> None:
     planted = f"def planted(aws):\n    {text}\n\ndef open_():\n    planted(connect('dev'))\n"
-    source = Source(planted={"scripts/open.py": planted})
+    source = Source(planted={"scripts/commands/open.py": planted})
     assert says in list(differences({"open": source.command("open")}))
 
 
@@ -95,7 +96,7 @@ def test_a_new_call_without_a_right_is_found(text: str, says: str) -> None:
     ],
 )
 def test_a_call_that_cannot_be_read_is_refused(text: str) -> None:
-    source = Source(planted={"scripts/open.py": textwrap.dedent(text)})
+    source = Source(planted={"scripts/commands/open.py": textwrap.dedent(text)})
     with pytest.raises(UnreadableCallError, match="name service and operation here"):
         source.command("open")
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 
-from scripts.render import Screen
+from scripts.terminal.render import Screen
 from tests.benchmarks import contenders
 from tests.benchmarks.machine import describe
 from tests.benchmarks.measures import FULL, QUICK, Measure, Sizes

@@ -9,7 +9,7 @@ from statistics import median
 
 import psutil
 
-from scripts.twin.programs import MAJOR_VERSION
+from scripts.host.postgres_programs import MAJOR_VERSION
 from tests.benchmarks import contenders
 from tests.benchmarks.server import SETTINGS
 

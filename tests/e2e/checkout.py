@@ -13,7 +13,7 @@ from typing import Any
 import boto3
 import httpx
 
-from scripts.twin.settings import Twin
+from scripts.twin.client.state import Twin
 from tests.conftest import ROOT
 from tests.ports import free_port
 from tests.project import files

@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 
 from scripts.errors import OperatorError
-from scripts.render import Screen
+from scripts.terminal.render import Screen
 from service import contract
 from tests.faults.tls import Authority
 from tests.image.containers import Containers

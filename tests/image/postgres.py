@@ -12,8 +12,8 @@ import threading
 from concurrent.futures import Future
 from pathlib import Path
 
-from scripts.twin.owner import Owner
-from scripts.twin.programs import programs
+from scripts.host.postgres_programs import programs
+from scripts.host.postgres_user import Owner
 from tests.faults.tls import TlsFront
 from tests.ports import free_port
 

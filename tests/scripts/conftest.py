@@ -17,7 +17,7 @@ import asyncpg
 import psutil
 import pytest
 
-from scripts.twin.postgres import Postgres
+from scripts.host.postgres import Postgres
 from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]

@@ -10,10 +10,10 @@ from botocore.compat import HTTPHeaders
 
 from scripts.aws import Aws
 from scripts.aws_errors import ATTEMPTS
-from scripts.bounds import Bounds
-from scripts.ecs import describe_tasks, find_services, find_tasks
+from scripts.commands.scale import Wanted, run
+from scripts.ecs.autoscaling import Bounds
+from scripts.ecs.services import describe_tasks, find_services, find_tasks
 from scripts.errors import NotFoundError, UnreachableError
-from scripts.scale import Wanted, run
 from service.contract import ProcessName
 from tests.scripts.world import REGION, World, deployed
 

@@ -8,7 +8,7 @@ from moto.server import ThreadedMotoServer
 
 from scripts.cli import main
 from scripts.errors import DeniedError
-from scripts.options import SERVICES
+from scripts.terminal.options import SERVICES
 from service.contract import ProcessName
 from stacks.config.naming import Output
 from stacks.config.operator_rights import RIGHTS, Level

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from scripts.ecs import Container, Rollout, Service, Task
+from scripts.ecs.services import Container, Rollout, Service, Task
 from service.contract import ProcessName
 
 AT = datetime(2026, 11, 22, 5, 0, tzinfo=UTC)

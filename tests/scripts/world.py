@@ -15,17 +15,17 @@ from moto.ecs.responses import EC2ContainerServiceResponse
 from moto.moto_api import state_manager
 
 from scripts.aws import Aws
-from scripts.bounds import DIMENSION, NAMESPACE, Bounds
 from scripts.clock import Clock
-from scripts.options import SERVICES
+from scripts.ecs.autoscaling import DIMENSION, NAMESPACE, Bounds
 from scripts.target import Target
-from scripts.twin.agent import ecs
-from scripts.twin.agent.deployment import COMPLETED, FAILED, roll_back
-from scripts.twin.agent.record import RUNNING, STOPPED, ask_to_stop, protect
+from scripts.terminal.options import SERVICES
+from scripts.twin.ecs import moto_ecs
+from scripts.twin.ecs.deployment import COMPLETED, FAILED, roll_back
+from scripts.twin.ecs.task_record import RUNNING, STOPPED, ask_to_stop, protect
 from service.contract import ProcessName
 from stacks.config.naming import Output, runbook_section
 from stacks.config.stage import Stage, read_stage
-from tests.scripts.twin.stand import client
+from tests.twin.stand import client
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
 TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:alarms"
@@ -164,7 +164,7 @@ def register(stage: Stage, process: ProcessName, image: str) -> str:
 def ecs_of_the_twin() -> Iterator[None]:
     """moto's ECS as the local twin has it, and then moto's own again, for the tests that follow."""
     backend, calls = ecs_backends.backend, dict(vars(EC2ContainerServiceResponse))
-    ecs.apply()
+    moto_ecs.apply()
     try:
         yield
     finally:

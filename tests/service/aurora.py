@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 import asyncpg
 
-from scripts.twin.postgres import HOST, Postgres
+from scripts.host.postgres import HOST, Postgres
 from service.database_user import DatabaseUser
 from service.testing.databases import execute
 

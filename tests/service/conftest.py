@@ -14,7 +14,7 @@ from saq import Job
 from saq.queue.postgres import PostgresQueue as StockQueue
 
 import tests.service.tasks  # noqa: F401 - registers
-from scripts.twin.postgres import Postgres
+from scripts.host.postgres import Postgres
 from service.queue.job import LeasedJob
 from service.queue.postgres.postgres_queue import PostgresQueue
 from service.queue.tasks.registry import Registry, discover

@@ -19,7 +19,7 @@ from typing import Any
 import boto3
 import pytest
 
-from scripts.twin.cloud.keys import AccessKey
+from scripts.twin.iam.access_keys import AccessKey
 from service.contract import EnvVar, ProcessName, UiSecretField
 from stacks.config.naming import Output
 from stacks.config.stage import read_stage

@@ -7,8 +7,8 @@ import os
 import signal
 import sys
 
-from scripts.twin.cloud.keys import AccessKey
 from scripts.twin.cloud.server import Cloud
+from scripts.twin.iam.access_keys import AccessKey
 
 if __name__ == "__main__":
     given = os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"]

@@ -7,11 +7,11 @@ import threading
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
 
-from scripts.twin.cloud import aurora, fixes, recipes, removal
-from scripts.twin.cloud.aurora import Server
-from scripts.twin.cloud.gate import Gate, Handler
-from scripts.twin.cloud.keys import AccessKey, Keys
-from scripts.twin.loopback import addresses, free_port
+from scripts.host.loopback import addresses, free_port
+from scripts.twin.cloudformation import aurora, fixes, removal, resource_types
+from scripts.twin.cloudformation.aurora import Server
+from scripts.twin.iam.access_keys import AccessKey, Keys
+from scripts.twin.iam.gate import Gate, Handler
 
 
 class Cloud:
@@ -34,7 +34,7 @@ class Cloud:
         removal.apply()
         if balancer:
             fixes.balancers_are_at(balancer)
-        recipes.register()
+        resource_types.register()
         aurora.register(database)
         logging.getLogger("werkzeug").setLevel(logging.WARNING)  # not a line for each request
         port = port or free_port()

@@ -9,7 +9,7 @@ from scripts.doctor.rule import judge
 from scripts.preflight.account import Account, Certificate, Subnet
 from scripts.preflight.changes import Change, Kind
 from scripts.preflight.rules import ADDRESSES, RULES, SERVICE_ROLES, VCPU, VPCS
-from scripts.template import Template
+from scripts.templates.template import Template
 from stacks.config.stage import read_stage
 from tests.conftest import ROOT
 

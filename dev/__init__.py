@@ -1,0 +1,1 @@
+"""What who works on Moorage runs: set-up, checks, the image, locks and audits."""

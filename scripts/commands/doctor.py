@@ -1,0 +1,43 @@
+"""`moor doctor`: what is wrong with a stage, or with templates before they are deployed."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scripts.aws import connect
+from scripts.doctor.live import look_at
+from scripts.doctor.report import show
+from scripts.doctor.roots import read_roots
+from scripts.doctor.rule import judge
+from scripts.doctor.rules import RULES
+from scripts.doctor.template import read_system
+from scripts.target import find_stage
+from scripts.terminal.options import DEFAULT_STAGE, JsonOption, StageOption
+
+TemplateOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--template",
+        help="Judge this folder of the CDK (cdk.out/dev) instead of what is deployed.",
+        metavar="FOLDER",
+    ),
+]
+
+
+def doctor(
+    stage: StageOption = DEFAULT_STAGE,
+    template: TemplateOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """What is wrong, and how to mend it: why jobs do not run, and what will hurt later.
+
+    Ends with 1 where there is an error.
+    """
+    now, roots = datetime.now(UTC), read_roots()
+    if template is None:
+        system = look_at(connect(stage), now=now, ca_ends=roots)
+    else:
+        system = read_system(template, find_stage(stage), now=now, ca_ends=roots)
+    show(judge(RULES, system), as_json=as_json)

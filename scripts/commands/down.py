@@ -1,0 +1,22 @@
+"""`moor down`: end the local twin and every process it started."""
+
+import os
+import time
+
+from scripts.commands.up import HomeOption
+from scripts.target import HOME
+from scripts.terminal.render import Screen
+from scripts.twin.client.launch import end
+
+
+def down(home: HomeOption = HOME) -> None:
+    """End the local twin: its ECS tasks finish their jobs, then no process is left.
+
+    The database's rows stay for the next `moor up`; `make clean` forgets them.
+    """
+    screen = Screen(os.environ)
+    began = time.monotonic()
+    if end(home.absolute(), screen.say):
+        screen.step("Down", time.monotonic() - began)
+    else:
+        screen.say("No twin runs here")

@@ -1,0 +1,281 @@
+"""`moor jobs` and `moor tasks`: look at jobs, change them, put new ones in, through the API."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from scripts.api import Api
+from scripts.aws import Aws, connect
+from scripts.errors import OperatorError
+from scripts.jobs.job_payload import HELP, read_payload, refused, task_schema
+from scripts.terminal.answer import print_json, print_line, print_table, say
+from scripts.terminal.options import DEFAULT_STAGE, JsonOption, StageOption, YesOption, confirm
+from scripts.terminal.render import Shown, indent, join
+
+PAGE_JOBS = 200  # the most that the API answers at once
+STATUSES = ("queued", "active", "aborting", "complete", "failed", "aborted")
+BAD_STATUSES = ("failed", "aborted")
+NAME_WIDTH = 14
+
+KeyArgument = Annotated[str, typer.Argument(metavar="KEY", help="The job's key.")]
+
+TaskOption = Annotated[str | None, typer.Option(help="Only of this task.", metavar="TASK")]
+
+app = typer.Typer(
+    name="jobs", help="Jobs of a stage: list, show, retry, cancel, enqueue, clear.",
+    no_args_is_help=True, rich_markup_mode=None,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job as its history has it; the times are UTC."""
+
+    job_id: str
+    task: str
+    status: str
+    attempts: int
+    created_at: datetime
+    scheduled_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    error: str | None
+
+    @property
+    def seconds(self) -> float | None:
+        """How long its last attempt took."""
+        if self.started_at is None or self.finished_at is None:
+            return None
+        return (self.finished_at - self.started_at).total_seconds()
+
+
+def read_job(item: dict[str, Any]) -> Job:
+    """Out of an item of `GET /api/v1/jobs`."""
+    values: dict[str, Any] = {
+        field.name: _time(item[field.name]) if field.name.endswith("_at") else item[field.name]
+        for field in fields(Job)
+    }
+    return Job(**values)
+
+
+def describe(found: dict[str, Any], *, error_field: str = "error") -> Shown:
+    """Of one thing that the API answers, a line for each field that has a value; the error last."""
+    values = {name: value for name, value in found.items() if value is not None}
+    error = values.pop(error_field, None)
+    for name in ("payload", "result"):
+        if name in values:
+            values[name] = json.dumps(values[name], ensure_ascii=False)
+    lines = [f"{name:<{NAME_WIDTH}}{value}" for name, value in values.items()]
+    return join("\n", lines if error is None else [*lines, error_field, indent(error, 2)])
+
+
+@app.command("list")
+def list_(
+    status: Annotated[
+        str | None,
+        typer.Option(
+            help=f"Only {', '.join(STATUSES)}.", metavar="STATUS", autocompletion=lambda: STATUSES
+        ),
+    ] = None,
+    task: TaskOption = None,
+    limit: Annotated[int, typer.Option(help="At most so many.", min=1)] = 20,
+    stage: StageOption = DEFAULT_STAGE,
+    as_json: JsonOption = False,
+) -> None:
+    """Jobs, newest first, ended ones included."""
+    found = [read_job(item) for item in _pages(Api(connect(stage)), limit, status, task)]
+    if as_json:
+        return print_json(found)
+    print_table(
+        ("key", "task", "status", "attempts", "created (UTC)", "took", "error"),
+        [
+            (job.job_id, job.task, job.status, job.attempts, f"{job.created_at:%Y-%m-%d %H:%M:%S}",
+             _took(job.seconds), _last_line(job.error))
+            for job in found
+        ],
+    )  # fmt: skip
+    return None
+
+
+@app.command()
+def show(key: KeyArgument, stage: StageOption = DEFAULT_STAGE, as_json: JsonOption = False) -> None:
+    """One job: its times, payload, result, and the traceback of its last failure."""
+    found = Api(connect(stage)).get("jobs", key)
+    if as_json:
+        return print_json(found)
+    print_line(describe(found))
+    return None
+
+
+@app.command()
+def retry(
+    key: Annotated[
+        str | None, typer.Argument(metavar="[KEY]", help="The job's key; or give --failed.")
+    ] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="Every failed job.")] = False,
+    task: TaskOption = None,
+    stage: StageOption = DEFAULT_STAGE,
+    yes: YesOption = False,
+) -> None:
+    """Run an ended job again, or all failed ones (`--failed`), with payload and all attempts."""
+    if (key is None) != failed:
+        raise typer.BadParameter("give the key of a job, or --failed, and not both")
+    if task is not None and not failed:
+        raise typer.BadParameter("--task goes with --failed")
+    aws = connect(stage)
+    if key is not None:
+        _change(aws, key, "retry", "run the job again", yes)
+        return
+    which = f"every failed job{f' of {task}' if task else ''}"
+    confirm(aws.target, f"run {which} again", yes)
+    api, retried, is_more = Api(aws), 0, True
+    while is_more:
+        answer = api.post("jobs", "retry", task=task)
+        retried, is_more = retried + answer["retried"], answer["is_more"]
+        if is_more:
+            say(f"{retried} queued again so far")
+    print_line(f"{retried} failed jobs queued again")
+
+
+@app.command()
+def cancel(key: KeyArgument, stage: StageOption = DEFAULT_STAGE, yes: YesOption = False) -> None:
+    """Cancel a job: at once while it waits, by its worker while it runs."""
+    _change(connect(stage), key, "cancel", "cancel the job", yes)
+
+
+@app.command()
+def enqueue(  # noqa: PLR0917 - Typer calls it by name
+    task: Annotated[str, typer.Argument(metavar="TASK", help="Its name: `moor tasks` lists them.")],
+    payload: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[KEY=VALUE|JSON]…",
+            help=HELP,
+        ),
+    ] = None,
+    delay: Annotated[
+        float | None, typer.Option(help="Due in so many seconds.", metavar="SECONDS", min=0)
+    ] = None,
+    key: Annotated[str | None, typer.Option(help="Its key: unique while it waits or runs.")] = None,
+    stage: StageOption = DEFAULT_STAGE,
+    as_json: JsonOption = False,
+    yes: YesOption = False,
+) -> None:
+    """Put a job in the queue; prints its key."""
+    read_payload(payload or [])  # a wrong word is said before anything is asked
+    aws = connect(stage)
+    confirm(aws.target, f"enqueue {task}", yes)
+    options = {name: value for name, value in (("delay", delay), ("key", key)) if value is not None}
+    api = Api(aws)
+    fields_ = read_payload(payload, task_schema(api, task)) if payload else {}
+    try:
+        found = api.post("jobs", task=task, payload=fields_, **options)
+    except OperatorError as error:
+        raise refused(error) from None
+    if as_json:
+        return print_json(found)
+    print_line(found["job_id"])
+    if not found["created"]:
+        say(f"A job with this key is already there ({found['status']}): nothing was enqueued.")
+    say(f"`moor jobs show {found['job_id']}{_stage_words(aws)}` shows what becomes of it.")
+    return None
+
+
+@app.command()
+def clear(
+    status: Annotated[
+        str,
+        typer.Option(
+            help=f"Which: {' or '.join(BAD_STATUSES)}.",
+            metavar="STATUS",
+            autocompletion=lambda: BAD_STATUSES,
+        ),
+    ] = "failed",
+    task: TaskOption = None,
+    stage: StageOption = DEFAULT_STAGE,
+    as_json: JsonOption = False,
+    yes: YesOption = False,
+) -> None:
+    """Remove failed jobs from the queue. Their history stays; they cannot be retried any more."""
+    aws = connect(stage)
+    which = f"every {status} job{f' of {task}' if task else ''}"
+    confirm(aws.target, f"remove {which}, with its payload, for good", yes)
+    api, cleared, is_more = Api(aws), 0, True
+    given = {"task": task} if task else {}
+    while is_more:
+        answer = api.delete("jobs", status=status, **given)
+        cleared, is_more = cleared + answer["cleared"], answer["is_more"]
+        if is_more:
+            say(f"{cleared} removed so far")
+    if as_json:
+        return print_json({"cleared": cleared})
+    print_line(f"{cleared} {status} jobs removed")
+    return None
+
+
+def tasks(stage: StageOption = DEFAULT_STAGE, as_json: JsonOption = False) -> None:
+    """What can be enqueued, and what runs by itself."""
+    found = Api(connect(stage)).get("tasks")["items"]
+    if as_json:
+        return print_json(found)
+    print_table(
+        ("task", "payload", "timeout", "attempts", "schedule", "does"),
+        [
+            (each["name"], " ".join(_field_names(each["payload_schema"])), f"{each['timeout']} s",
+             each["retries"], _schedule(each["schedule"]),
+             each["description"])
+            for each in found
+        ],
+    )  # fmt: skip
+    return None
+
+
+def _schedule(found: dict[str, Any] | None) -> str:
+    if found is None:
+        return ""
+    return f"every {found['every']}" if found["every"] else f"{found['cron']} {found['tz']}"
+
+
+def _pages(api: Api, limit: int, status: str | None, task: str | None) -> Iterator[dict[str, Any]]:
+    cursor: str | None = None
+    while limit > 0:
+        page = api.get("jobs", status=status, task=task, cursor=cursor, limit=min(limit, PAGE_JOBS))
+        yield from page["items"]
+        limit, cursor = limit - len(page["items"]), page["next_cursor"]
+        if cursor is None:
+            return
+
+
+def _change(aws: Aws, key: str, verb: str, action: str, yes: bool) -> None:
+    confirm(aws.target, f"{action} {key}", yes)
+    found = Api(aws).post("jobs", key, verb)
+    print_line(f"{found['job_id']} is {found['status']}")
+    say(f"`moor jobs show {key}{_stage_words(aws)}` shows what becomes of it.")
+
+
+def _field_names(schema: dict[str, Any]) -> list[str]:
+    """Of a payload; those that may be left out in brackets."""
+    required = schema.get("required", [])
+    return [name if name in required else f"[{name}]" for name in schema.get("properties", {})]
+
+
+def _stage_words(aws: Aws) -> str:
+    stage = aws.target.stage.stage
+    return "" if stage == DEFAULT_STAGE else f" --stage {stage}"
+
+
+def _time(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text).astimezone(UTC)
+
+
+def _took(seconds: float | None) -> str:
+    return "" if seconds is None else f"{seconds:.1f} s"
+
+
+def _last_line(error: str | None) -> str:
+    """Of a traceback: what was raised."""
+    return (error or "").strip().rpartition("\n")[2]

@@ -1,0 +1,141 @@
+"""`moor leftovers`: what a deleted stage has left behind, and how it goes.
+
+A protected stage keeps its data. What keeps its name too stands in the way of the next deploy.
+"""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from scripts.aws import Aws, connect
+from scripts.errors import OperatorError, RefusedError, UsageError
+from scripts.preflight.look import Look
+from scripts.terminal.answer import print_json, print_table, say
+from scripts.terminal.options import JsonOption, StageOption, YesOption
+from service.contract import LOCAL_STAGE, ProcessName
+
+# What CloudFormation writes on all it makes, and leaves on what it keeps.
+STACK_TAG = "aws:cloudformation:stack-name"
+LOG_GROUP = "log group"
+# arn:partition:service:region:account:rest, and of the rest what is kept and how it goes
+KEPT = {
+    "s3:": ("bucket", "aws s3 rb --force s3://{name}"),
+    "kms:key/": ("key", "aws kms schedule-key-deletion --key-id {name}"),
+    "secretsmanager:secret:": ("secret", "aws secretsmanager delete-secret --secret-id {arn}"),
+    "ecs:task-definition/": (
+        "task definition", "aws ecs deregister-task-definition --task-definition {name}",
+    ),
+    "rds:cluster:": ("database", "aws rds delete-db-cluster --db-cluster-identifier {name}"),
+}  # fmt: skip
+DeleteOption = Annotated[
+    bool,
+    typer.Option("--delete", help="Remove the log groups that the next deploy would trip over."),
+]
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """One thing that is there without a stack."""
+
+    kind: str
+    name: str
+    remove: str  # the command
+
+
+def leftovers(
+    stage: StageOption,
+    delete: DeleteOption = False,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """What a deleted stage has left behind: logs, bucket, key, secrets, snapshots, and how each
+    goes. With --delete the log groups go, after a question; nothing else is ever removed.
+
+    Example: `moor leftovers --stage prod --delete`.
+    """
+    if stage == LOCAL_STAGE:
+        raise UsageError("stage local leaves nothing on AWS", "`make clean` forgets its data.")
+    aws = connect(stage)
+    if there := Look(aws).stacks():
+        raise RefusedError(
+            f"{aws.target} is deployed: {', '.join(there)}",
+            f"What is left is seen after `npx cdk destroy --all -c stage={stage}`.",
+        )
+    found = [*_tagged(aws), *_named(aws)]
+    if as_json:
+        print_json(found)
+    elif found:
+        print_table(("what", "name", "how it goes"), [(e.kind, e.name, e.remove) for e in found])
+    else:
+        say(f"Nothing of {aws.target} is left in {aws.region}.")
+    groups = [each.name for each in found if each.kind == LOG_GROUP]
+    if delete and groups:
+        _delete(aws, groups, yes)
+
+
+def _tagged(aws: Aws) -> Iterator[Leftover]:
+    for each in aws.pages(
+        "resourcegroupstaggingapi", "get_resources", "ResourceTagMappingList",
+        TagFilters=[{"Key": STACK_TAG, "Values": list(_stacks(aws))}],
+    ):  # fmt: skip
+        arn = each["ResourceARN"]
+        _, _, service, _, _, rest = arn.split(":", 5)
+        for start, (kind, remove) in KEPT.items():
+            if f"{service}:{rest}".startswith(start):
+                name = f"{service}:{rest}".removeprefix(start)
+                yield Leftover(kind, name, remove.format(name=name, arn=arn))
+
+
+def _named(aws: Aws) -> Iterator[Leftover]:
+    names = aws.names
+    # Whole names, or up to the end of a stack's: another stage's may begin alike.
+    ours = {
+        *(names.log_group(process) for process in (ProcessName.API, ProcessName.WORKER)),
+        names.exec_log_group,
+        names.database_log_group,
+        f"aws-waf-logs-{names.prefix}",
+        f"/aws/ecs/containerinsights/{names.cluster}/performance",
+    }
+    for prefix in (*sorted(ours), *(f"/aws/lambda/{stack}-" for stack in _stacks(aws))):
+        for group in aws.pages(
+            "logs", "describe_log_groups", "logGroups", logGroupNamePrefix=prefix
+        ):
+            name = group["logGroupName"]
+            if name == prefix or prefix not in ours:
+                command = f"{aws.target.command('leftovers')} --delete"
+                yield Leftover(LOG_GROUP, name, command)
+    for snapshot in aws.pages(
+        "rds", "describe_db_cluster_snapshots", "DBClusterSnapshots", SnapshotType="manual"
+    ):
+        if snapshot["DBClusterIdentifier"] == names.database:
+            id = snapshot["DBClusterSnapshotIdentifier"]
+            command = f"aws rds delete-db-cluster-snapshot --db-cluster-snapshot-identifier {id}"
+            yield Leftover("snapshot of the database", id, command)
+
+
+def _stacks(aws: Aws) -> tuple[str, ...]:
+    names = aws.names
+    return names.network_stack, names.data_stack, names.service_stack
+
+
+def _delete(aws: Aws, groups: list[str], yes: bool) -> None:
+    say(f"This deletes {len(groups)} log groups of {aws.target} and all that is in them.")
+    if not yes:
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            raise RefusedError("nothing was deleted: nobody is there to be asked", "--yes does it.")
+        if not typer.confirm("Go on?", err=True):
+            raise RefusedError("nothing was deleted")
+    failed = 0
+    for name in groups:
+        try:
+            aws.call("logs", "delete_log_group", logGroupName=name)
+        except OperatorError as error:
+            failed += 1
+            say(f"{name} stays: {error}")
+        else:
+            say(f"{name} is deleted")
+    if failed:
+        raise OperatorError(f"{failed} of {len(groups)} log groups are still there")

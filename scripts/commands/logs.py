@@ -1,0 +1,112 @@
+"""`moor logs`: what the processes of a stage write, in order of time."""
+
+import os
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+
+from scripts.aws import Aws, connect
+from scripts.clock import Clock
+from scripts.logs.ecs_events import Happenings
+from scripts.logs.log_lines import as_object, is_metric, names_job, parse, render
+from scripts.logs.log_reading import Event, LogGroup, Source, follow, history
+from scripts.terminal.answer import print_json, print_line, say
+from scripts.terminal.duration import in_words, parse_duration
+from scripts.terminal.options import DEFAULT_STAGE, SERVICES, StageOption
+from scripts.terminal.render import shows_colours
+from service.contract import ProcessName
+
+LOGGED = (*SERVICES, ProcessName.MIGRATE)
+
+
+def logged_process(value: str) -> ProcessName:
+    """An argument that names a process with a log."""
+    if value not in LOGGED:
+        raise typer.BadParameter(f"{value!r} is not one of {', '.join(LOGGED)}")
+    return ProcessName(value)
+
+
+def duration(value: str) -> timedelta:
+    """An option that is a duration."""
+    try:
+        return parse_duration(value)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def logs(
+    processes: Annotated[
+        list[ProcessName] | None,
+        typer.Argument(
+            parser=logged_process,
+            metavar="[api|worker|migrate]...",
+            show_choices=False,
+            help="All, if none.",
+        ),
+    ] = None,
+    *,
+    is_following: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C, with what ECS does.")
+    ] = False,
+    since: Annotated[
+        timedelta, typer.Option(parser=duration, metavar="15m", help="How far back.")
+    ] = "15m",  # type: ignore[assignment]
+    job: Annotated[str, typer.Option(metavar="KEY", help="One job, from API to worker.")] = "",
+    grep: Annotated[str, typer.Option(metavar="TEXT", help="Only lines with it.")] = "",
+    task: Annotated[
+        str, typer.Option(metavar="ID", help="One ECS task; the beginning of its id will do.")
+    ] = "",
+    stage: StageOption = DEFAULT_STAGE,
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON object for each line.")] = False,
+) -> None:
+    """The lines of the stage's processes, those of ECS tasks that have ended too."""
+    aws, clock = connect(stage), Clock()
+    wanted = tuple(processes or LOGGED)
+    sources: list[Source] = [*groups(aws, wanted, ecs_task=task, text=job)]
+    start = clock.now() - since
+    events: Iterable[Event]
+    if is_following:
+        if not job:
+            sources += [Happenings(aws, process) for process in SERVICES if process in wanted]
+        events = follow(sources, start, clock, patient=not aws.target.is_local)
+    else:
+        events = history(sources, start)
+    is_coloured = shows_colours(os.environ)
+
+    def show(event: Event) -> None:
+        if as_json:
+            print_json(as_object(event), indent=None)
+        else:
+            print_line(render(event, is_coloured=is_coloured))
+
+    is_silent = True
+    for event in events:
+        if is_wanted(event, job_key=job, text=grep, with_metrics=as_json):
+            show(event)
+            is_silent = False
+    if is_silent:
+        say(f"No such line in the last {in_words(since)}; --since looks further back.")
+
+
+def groups(
+    aws: Aws, processes: tuple[ProcessName, ...], *, ecs_task: str = "", text: str = ""
+) -> list[LogGroup]:
+    """The log groups where these processes write; `migrate` does so in its hosts'."""
+    found = []
+    for host in SERVICES:
+        here = tuple(each for each in (host, ProcessName.MIGRATE) if each in processes)
+        if here:
+            found.append(LogGroup(aws, aws.names.log_group(host), here, ecs_task, text))
+    return found
+
+
+def is_wanted(event: Event, *, job_key: str, text: str, with_metrics: bool) -> bool:
+    """Is it one of the lines that were asked for?"""
+    if text and text not in event.message:
+        return False
+    fields = parse(event.message)
+    if job_key:
+        return names_job(fields, job_key)
+    return with_metrics or not is_metric(fields)

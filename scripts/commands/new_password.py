@@ -1,0 +1,135 @@
+"""`moor new-password`: another password for the database user of API and worker."""
+
+import json
+import secrets
+import string
+
+from scripts.aws import Aws, connect
+from scripts.clock import Clock
+from scripts.ecs.one_off import (
+    container_command,
+    exit_code,
+    heed_signals,
+    run_task_arguments,
+    start,
+    stopped_if_interrupted,
+    watch,
+)
+from scripts.errors import OperatorError, RefusedError
+from scripts.logs.log_lines import render
+from scripts.logs.log_reading import Event
+from scripts.session.database import Database, find_database
+from scripts.session.session_task import check_service
+from scripts.terminal.answer import say
+from scripts.terminal.options import DEFAULT_STAGE, StageOption, YesOption, confirm
+from service.contract import DatabaseSecretField, ProcessName
+
+STARTED_BY = "moor-new-password"
+CHARACTERS, LENGTH = string.ascii_letters + string.digits, 40
+CURRENT, PENDING = "AWSCURRENT", "AWSPENDING"
+
+
+def new_password(*, stage: StageOption = DEFAULT_STAGE, yes: YesOption = False) -> None:
+    """A new password for the database user of API and worker; no request and no job fails.
+
+    The migrations give it to Postgres, in an ECS task of their own; from then on the old one is
+    refused. What is interrupted is finished by the same command. The owner's password RDS changes.
+    """
+    heed_signals()
+    run(connect(stage), Clock(), yes=yes)
+
+
+def run(aws: Aws, clock: Clock, *, yes: bool = False) -> None:
+    """First as a version that waits, which API and worker try where the current one is refused;
+    it becomes the current one when Postgres has it."""
+    database = find_database(aws)
+    if database.user == find_database(aws, as_owner=True).user:
+        raise RefusedError(
+            f"API and worker of {aws.target} connect as the database's owner, whose password RDS "
+            "changes by itself",
+            f"`{aws.target.deploy_command}` gives them a user of their own.",
+        )
+    confirm(aws.target, "change the password of its database user", yes)
+    version = waiting_version(aws, database)
+    code = run_migrate(aws, clock)
+    if code:
+        raise OperatorError(
+            f"the migrations ended with {code}; the new password waits in the secret, and API and "
+            "worker use whichever Postgres takes",
+            f"`{aws.target.command('new-password')}` again goes on from here.",
+        )
+    make_current(aws, database, version)
+    say(f"{aws.target}: Postgres and the secret have the new password; the old one is refused")
+
+
+def waiting_version(aws: Aws, database: Database) -> str:
+    """The version that is to become the current one: left by an interrupted rotation, which
+    Postgres may have by now, or a new one."""
+    for version, labels in versions(aws, database).items():
+        if PENDING in labels and CURRENT not in labels:
+            say("an interrupted rotation goes on")
+            return version
+    answer = aws.call(
+        "secretsmanager", "get_secret_value",
+        SecretId=database.secret_arn, VersionStage=CURRENT,
+    )  # fmt: skip
+    current = json.loads(answer["SecretString"])
+    password = "".join(secrets.choice(CHARACTERS) for _ in range(LENGTH))
+    made = aws.call(
+        "secretsmanager", "put_secret_value",
+        SecretId=database.secret_arn, VersionStages=[PENDING],
+        SecretString=json.dumps(current | {DatabaseSecretField.PASSWORD: password}),
+    )  # fmt: skip
+    return str(made["VersionId"])
+
+
+def make_current(aws: Aws, database: Database, version: str) -> None:
+    """Nothing waits afterwards."""
+    (current,) = (id for id, labels in versions(aws, database).items() if CURRENT in labels)
+    aws.call(
+        "secretsmanager", "update_secret_version_stage",
+        SecretId=database.secret_arn, VersionStage=CURRENT,
+        MoveToVersionId=version, RemoveFromVersionId=current,
+    )  # fmt: skip
+    aws.call(
+        "secretsmanager", "update_secret_version_stage",
+        SecretId=database.secret_arn, VersionStage=PENDING, RemoveFromVersionId=version,
+    )  # fmt: skip
+
+
+def versions(aws: Aws, database: Database) -> dict[str, list[str]]:
+    """The labels of each version."""
+    answer = aws.call("secretsmanager", "describe_secret", SecretId=database.secret_arn)
+    found: dict[str, list[str]] = answer["VersionIdsToStages"]
+    return found
+
+
+def run_migrate(aws: Aws, clock: Clock) -> int:
+    """In the place of a worker: once as the owner, then with a worker's own rights, which proves
+    that a worker is let in."""
+    answer = aws.call(
+        "ecs", "describe_services",
+        cluster=aws.names.cluster, services=[aws.names.service(ProcessName.WORKER)],
+    )  # fmt: skip
+    service = check_service(aws.target, ProcessName.WORKER, answer)
+    override = {
+        "name": ProcessName.WORKER,
+        "command": container_command([ProcessName.MIGRATE]),
+    }
+    arn = start(
+        aws,
+        run_task_arguments(
+            service,
+            task_definition=service["taskDefinition"],
+            started_by=STARTED_BY,
+            overrides={"containerOverrides": [override]},
+            has_exec=False,
+        ),
+    )
+
+    def show(event: Event) -> None:
+        say(render(event, is_coloured=False))
+
+    with stopped_if_interrupted(aws, arn, "moor new-password was interrupted"):
+        say(f"ECS task {arn.rpartition('/')[2]} gives Postgres the new password")
+        return exit_code(watch(aws, arn, ProcessName.WORKER, show, clock), ProcessName.WORKER)

@@ -1,0 +1,85 @@
+"""`moor rollback`: API and worker together to a release that there was."""
+
+from collections.abc import Mapping
+from typing import Annotated
+
+import typer
+
+from scripts.aws import Aws, connect
+from scripts.clock import Clock
+from scripts.commands.deployments import TAG_CHARACTERS, template_of
+from scripts.commands.restart import FORWARDS, deploy
+from scripts.ecs.releases import Release, choose, find_releases
+from scripts.ecs.services import Service, find_services, revision
+from scripts.ecs.waiting import rollout_missing, wait
+from scripts.terminal.answer import say
+from scripts.terminal.options import DEFAULT_STAGE, StageOption, YesOption, confirm
+from scripts.terminal.progress import told
+from service.contract import ProcessName
+
+
+def rollback(
+    release: Annotated[
+        str | None,
+        typer.Argument(help="As `moor deployments` names it; the one before, if left out."),
+    ] = None,
+    yes: YesOption = False,
+    stage: StageOption = DEFAULT_STAGE,
+) -> None:
+    """Go back to an earlier release (or forward again). The database's schema stays."""
+    run(connect(stage), release, Clock(), yes=yes)
+
+
+def run(aws: Aws, wanted: str | None, clock: Clock, *, yes: bool = False) -> None:
+    """One process after the other; both are done at the end, or it says which is."""
+    services, template = find_services(aws), template_of(aws)
+    releases = find_releases(aws, services, template)
+    running = {process: each.task_definition for process, each in services.items()}
+    goal = choose(releases, running, wanted)
+    moves = order(services, goal)
+    if not moves:
+        say(f"{aws.target} runs release {goal.name} already.")
+        return
+    image = goal.image_tag[:TAG_CHARACTERS]
+    confirm(aws.target, f"run release {goal.name} (image {image})", yes)
+    say(f"{aws.target}: to release {goal.name}, image {image}, of {goal.registered:%Y-%m-%d %H:%M}")
+    again = f"`{aws.target.command(f'rollback {goal.name}')}` does the rest."
+    with told(again) as progress:
+        for process in moves:
+            arn = goal.of(process).arn
+            begun = deploy(aws, services[process], taskDefinition=arn)
+            progress.note(f"the {process} goes to revision {revision(arn)}")
+            wait(aws, {process: rollout_missing(begun)}, clock)
+            progress.done[-1] = f"the {process} runs revision {revision(arn)}"
+    for line in afterwards(aws, goal, template):
+        say(line)
+
+
+def order(services: Mapping[ProcessName, Service], goal: Release) -> list[ProcessName]:
+    """Which have to move, and in which order: new jobs must not meet an old worker, so the
+    worker goes first on the way forward, and last on the way back."""
+    is_back = all(
+        goal.of(process).number <= revision(each.task_definition)
+        for process, each in services.items()
+    )
+    return [
+        process
+        for process in (FORWARDS[::-1] if is_back else FORWARDS)
+        if services[process].task_definition != goal.of(process).arn
+    ]
+
+
+def afterwards(aws: Aws, goal: Release, template: Mapping[ProcessName, str]) -> list[str]:
+    """What the next deploy does with it."""
+    if goal.is_template:
+        return [f"{aws.target} runs what the stack's template says, release {goal.name}."]
+    says = " and ".join(f"{process} {revision(arn)}" for process, arn in template.items())
+    runs = f"{aws.target} runs release {goal.name}; the stack's template still says {says}."
+    if aws.target.is_local:
+        return [runs, f"`{aws.target.deploy_command}` goes back to that, or on to newer code."]
+    return [
+        runs,
+        f"A `{aws.target.deploy_command}` that changes the ECS services or brings new code moves "
+        "both on to its own revisions; one of the same code sees no difference and leaves this as "
+        "it is.",
+    ]

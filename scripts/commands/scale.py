@@ -1,0 +1,290 @@
+"""`moor scale`: another number of ECS tasks, which stays."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Annotated
+
+import typer
+
+from scripts.aws import Aws, connect
+from scripts.clock import Clock
+from scripts.ecs.alarms import find_alarms, sections_at_rest, switch
+from scripts.ecs.autoscaling import (
+    Autoscaling,
+    Bounds,
+    Revert,
+    configured,
+    drop_revert,
+    find_autoscaling,
+    set_bounds,
+    set_revert,
+)
+from scripts.ecs.services import Service, find_protected, find_services, find_tasks
+from scripts.ecs.sleep_state import is_asleep
+from scripts.ecs.waiting import count_missing, wait
+from scripts.errors import OperatorError, RefusedError, UsageError
+from scripts.terminal.answer import say
+from scripts.terminal.duration import parse_duration
+from scripts.terminal.options import DEFAULT_STAGE, ProcessArgument, StageOption, YesOption, confirm
+from scripts.terminal.progress import Progress, told
+from service.contract import ProcessName
+from stacks.config.connections import CONNECTION_SHARE, connections_wanted, max_connections
+from stacks.config.stage import Stage, read_stage
+from stacks.config.values import ConfigError
+
+SHOWN = 3  # of the ECS tasks that are in the way
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What was asked for; None is what was not."""
+
+    count: int | None = None
+    minimum: int | None = None
+    maximum: int | None = None
+    duration: timedelta | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What there will be: `bounds` is None without an autoscaler."""
+
+    count: int
+    bounds: Bounds | None
+
+
+def plan(wanted: Wanted, service: Service, scaling: Autoscaling | None) -> Plan:
+    """A count alone holds: both bounds become that count, so that no policy changes it.
+
+    Raises `UsageError` for words that do not go together, `OperatorError` for what cannot be.
+    """
+    ends = (wanted.minimum, wanted.maximum)
+    if wanted.count is None and ends == (None, None):
+        raise UsageError(
+            f"what should the {service.process} be scaled to?",
+            f"`moor scale {service.process} 3`, or --min and --max.",
+        )
+    if scaling is None:
+        if wanted.count is None or ends != (None, None) or wanted.duration:
+            raise OperatorError(
+                f"the {service.process} has no autoscaler, so there are no bounds to change",
+                f"`moor scale {service.process} 3` sets its count.",
+            )
+        return Plan(wanted.count, None)
+    before = scaling.bounds
+    if wanted.count is None:
+        minimum = before.minimum if wanted.minimum is None else wanted.minimum
+        maximum = before.maximum if wanted.maximum is None else wanted.maximum
+        # One bound alone takes the other along.
+        minimum = minimum if wanted.minimum is not None else min(minimum, maximum)
+        maximum = maximum if wanted.maximum is not None else max(minimum, maximum)
+    else:
+        minimum = wanted.count if wanted.minimum is None else wanted.minimum
+        maximum = wanted.count if wanted.maximum is None else wanted.maximum
+    if minimum > maximum or (wanted.count is not None and not minimum <= wanted.count <= maximum):
+        count = "" if wanted.count is None else f" and count {wanted.count}"
+        raise UsageError(
+            f"minimum {minimum}, maximum {maximum}{count} do not fit together",
+            "The count is from the minimum to the maximum.",
+        )
+    bounds = Bounds(minimum, maximum)
+    return Plan(bounds.clamp(service.desired if wanted.count is None else wanted.count), bounds)
+
+
+def _duration(text: str) -> timedelta:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def scale(
+    process: ProcessArgument,
+    count: Annotated[int | None, typer.Argument(min=0, max=5000, help="How many.")] = None,
+    *,
+    minimum: Annotated[
+        int | None, typer.Option("--min", min=0, max=5000, help="The autoscaler's lower bound.")
+    ] = None,
+    maximum: Annotated[
+        int | None, typer.Option("--max", min=0, max=5000, help="The autoscaler's upper bound.")
+    ] = None,
+    duration: Annotated[
+        timedelta | None,
+        typer.Option(
+            "--for", parser=_duration, metavar="2h", help="The bounds come back after it."
+        ),
+    ] = None,
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="Do not wait for it.")] = False,
+    yes: YesOption = False,
+    stage: StageOption = DEFAULT_STAGE,
+) -> None:
+    """Another number of ECS tasks. A count alone holds until the next scale."""
+    aws = connect(stage)
+    wanted = Wanted(count, minimum, maximum, duration)
+    run(aws, process, wanted, Clock(), yes=yes, is_awaited=not no_wait)
+
+
+def run(
+    aws: Aws,
+    process: ProcessName,
+    wanted: Wanted,
+    clock: Clock,
+    *,
+    yes: bool = False,
+    is_awaited: bool = True,
+) -> None:
+    """Scale, wait, and say what stands and what the next deploy does with it."""
+    services, scalings = find_services(aws), find_autoscaling(aws, clock.now())
+    service, scaling = services[process], scalings.get(process)
+    if is_asleep(service, scaling):
+        raise RefusedError(f"{aws.target} sleeps", f"`{aws.target.command('wake')}` wakes it.")
+    goal = plan(wanted, service, scaling)
+    if goal.count < max(service.desired, service.running):
+        arns = [task.arn for task in find_tasks(aws, service)]
+        _refuse_below(goal.count, process, [arn for arn, _ in find_protected(aws, arns)])
+    now = f"{service.desired}, bounds {scaling.bounds}" if scaling else f"{service.desired}"
+    there = f"{goal.count}, bounds {goal.bounds}" if goal.bounds else f"{goal.count}"
+    confirm(aws.target, f"scale the {process} from {now} to {there}", yes)
+    if warning := connections_warning(aws.target.stage, process, goal):
+        say(f"warning: {warning}")
+    say(f"{aws.target}: {process} from {now} to {there}")
+    least = {
+        each: scalings[each].bounds.minimum if each in scalings else services[each].desired
+        for each in services
+    }
+    before = sections_at_rest(aws.target.stage, least)
+    least[process] = goal.bounds.minimum if goal.bounds else goal.count
+    after = sections_at_rest(aws.target.stage, least)
+    with told("The same command again does the rest.") as progress:
+        _switch_alarms(aws, after, progress, on=False)
+        until = clock.now() + wanted.duration if wanted.duration else None
+        _apply(aws, service, scaling, goal, until=until, progress=progress)
+        if is_awaited:
+            allowed = goal.bounds or Bounds(goal.count, goal.count)
+            wait(aws, {process: partial(count_missing, allowed)}, clock)
+        _switch_alarms(aws, before - after, progress, on=True)
+    if wanted.duration and after - before:
+        say(
+            f"They stay off when the bounds come back: `{aws.target.command('wake')}` switches "
+            "them on then."
+        )
+    for line in afterwards(aws, process, goal, scaling, is_temporary=wanted.duration is not None):
+        say(line)
+
+
+def _switch_alarms(aws: Aws, sections: set[str], progress: Progress, *, on: bool) -> None:
+    """Of those sections of the runbook: off where none has to run, or they would ring for it."""
+    if not sections:
+        return
+    alarms = [alarm for alarm in find_alarms(aws) if alarm.section in sections]
+    if switch(aws, alarms, on=on):
+        names = ", ".join(sorted(alarm.section for alarm in alarms))
+        progress.note(f"alarms are {'on again' if on else 'off'}: {names}")
+
+
+def _refuse_below(count: int, process: ProcessName, protected: list[str]) -> None:
+    """ECS would not stop them, and would refuse to prolong their protection."""
+    if len(protected) <= count:
+        return
+    names = [arn.rsplit("/", 1)[-1] for arn in protected]
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    raise RefusedError(
+        f"{len(names)} ECS tasks of the {process} are protected, because they run long jobs: "
+        f"{', '.join(names[:SHOWN])}{more}",
+        f"Wait until they are done, or scale to {len(names)} or more.",
+    )
+
+
+def _apply(
+    aws: Aws,
+    service: Service,
+    scaling: Autoscaling | None,
+    goal: Plan,
+    *,
+    until: datetime | None,
+    progress: Progress,
+) -> None:
+    """In an order in which the service is in a valid state after each step: the way back first,
+    then the bounds, then the count, which the old bounds might not hold."""
+    process = service.process
+    if scaling and until:
+        before = scaling.revert.bounds if scaling.revert else scaling.bounds
+        set_revert(aws, process, Revert(until, before))
+        progress.note(f"the bounds {before} come back at {until:%Y-%m-%d %H:%M:%S} UTC")
+    if scaling and goal.bounds and goal.bounds != scaling.bounds:
+        set_bounds(aws, process, goal.bounds)
+        progress.note(f"bounds are {goal.bounds}, they were {scaling.bounds}")
+    if goal.count != service.desired:
+        set_count(aws, service, goal.count)
+        progress.note(f"the count is to be {goal.count}, it was {service.desired}")
+    if scaling and scaling.revert and not until:
+        drop_revert(aws, process)
+        progress.note(f"the bounds {scaling.revert.bounds} do not come back by themselves any more")
+
+
+def set_count(aws: Aws, service: Service, count: int) -> None:
+    """The desired count alone."""
+    aws.call(
+        "ecs",
+        "update_service",
+        cluster=aws.names.cluster,
+        service=service.name,
+        desiredCount=count,
+    )
+
+
+def connections_warning(stage: Stage, process: ProcessName, goal: Plan) -> str | None:
+    """What the check at synth would say of so many."""
+    most = goal.bounds.maximum if goal.bounds else goal.count
+    changed = replace(stage, **{f"{process}_max_count": most})  # type: ignore[arg-type]
+    wanted, offered = connections_wanted(changed), max_connections(changed)
+    if wanted <= CONNECTION_SHARE * offered or most <= configured(stage, process).maximum:
+        return None
+    return (
+        f"with {most} of the {process} a deploy may want {wanted} connections, and the database "
+        f"allows {offered}. A higher database_max_acu in stages.toml allows more."
+    )
+
+
+def afterwards(
+    aws: Aws,
+    process: ProcessName,
+    goal: Plan,
+    scaling: Autoscaling | None,
+    *,
+    is_temporary: bool,
+) -> list[str]:
+    """How to keep it, how to undo it, and what the next deploy does."""
+    stage, target = aws.target.stage, aws.target
+    given = getattr(stage, f"{process}_desired_count")
+    count = (
+        f"sets the count back to {given} ({process}_desired_count in stages.toml)"
+        if given is not None
+        else "leaves the count alone"
+    )
+    lines = [f"The next `{target.deploy_command}` {count}."]
+    if goal.bounds is None or scaling is None:
+        return lines
+    config = configured(stage, process)
+    if not is_temporary:
+        lines[0] += " The bounds stay until stages.toml changes them."
+    if goal.bounds == config:
+        return lines
+    if not is_temporary:
+        lines.append(_for_good(stage, process, goal.bounds, goal.count))
+    back = f"scale {process} --min {config.minimum} --max {config.maximum}"
+    lines.append(f"Back to the autoscaler, within stages.toml's bounds: `{target.command(back)}`.")
+    return lines
+
+
+def _for_good(stage: Stage, process: ProcessName, bounds: Bounds, count: int) -> str:
+    keys = {f"{process}_min_count": bounds.minimum, f"{process}_max_count": bounds.maximum}
+    if getattr(stage, f"{process}_desired_count") is not None:
+        keys[f"{process}_desired_count"] = count
+    try:
+        read_stage(stage.stage, keys)
+    except ConfigError as error:
+        return f"Not for good: stages.toml may not say {'; '.join(error.problems)}."
+    text = ", ".join(f"{key} = {value}" for key, value in keys.items())
+    return f"For good: in stages.toml under [{stage.stage}]: {text}."

@@ -1,0 +1,189 @@
+"""`moor sleep` and `moor wake`: a stage that costs little while nobody needs it."""
+
+from dataclasses import dataclass
+from functools import partial
+
+from scripts.aws import Aws, connect
+from scripts.clock import Clock
+from scripts.commands.scale import set_count
+from scripts.ecs.alarms import find_alarms, sections_at_rest, switch
+from scripts.ecs.autoscaling import Autoscaling, Bounds, drop_revert, find_autoscaling, set_bounds
+from scripts.ecs.services import Service, find_protected, find_services, find_tasks
+from scripts.ecs.sleep_state import NOTHING, TAG, Memory, recall, to_remember
+from scripts.ecs.targets import await_healthy
+from scripts.ecs.waiting import count_missing, wait
+from scripts.errors import NotFoundError, RefusedError
+from scripts.terminal.answer import say
+from scripts.terminal.options import DEFAULT_STAGE, StageOption, YesOption, confirm
+from scripts.terminal.progress import Progress, told
+from service.contract import ProcessName
+from stacks.config.stage import Stage
+
+# No new job once the API is down, and no API before somebody works on its jobs.
+TO_SLEEP = (ProcessName.API, ProcessName.WORKER)
+TO_WAKE = (ProcessName.WORKER, ProcessName.API)
+
+
+@dataclass(frozen=True)
+class Steps:
+    """What is to be done to one ECS service, in this order; None is what is so already."""
+
+    remember: Memory | None = None
+    drop_revert: bool = False
+    bounds: Bounds | None = None
+    count: int | None = None
+    forget: bool = False
+
+
+def steps_to_sleep(service: Service, scaling: Autoscaling | None) -> Steps:
+    """What it was is remembered before anything of it is changed."""
+    memory = to_remember(service, scaling)
+    return Steps(
+        remember=memory if memory != recall(service) else None,
+        drop_revert=bool(scaling and scaling.revert),
+        bounds=NOTHING if scaling and scaling.bounds != NOTHING else None,
+        count=0 if service.desired else None,
+    )
+
+
+def steps_to_wake(service: Service, scaling: Autoscaling | None) -> Steps:
+    """The memory goes last, so that an interrupted wake is finished by the next."""
+    memory = recall(service)
+    if memory is None:
+        return Steps()
+    changed = scaling is not None and scaling.bounds != memory.bounds
+    return Steps(
+        bounds=memory.bounds if changed else None,
+        count=memory.count if service.desired != memory.count else None,
+        forget=True,
+    )
+
+
+def sleep(yes: YesOption = False, stage: StageOption = DEFAULT_STAGE) -> None:
+    """No API and no worker until `moor wake`; data and addresses stay."""
+    run_sleep(connect(stage), Clock(), yes=yes)
+
+
+def wake(yes: YesOption = False, stage: StageOption = DEFAULT_STAGE) -> None:
+    """Counts and bounds as they were before `moor sleep`."""
+    run_wake(connect(stage), Clock(), yes=yes)
+
+
+def run_sleep(aws: Aws, clock: Clock, *, yes: bool = False) -> None:
+    """Switch the alarms off, put both ECS services to zero and wait until nothing runs."""
+    services, scalings = find_services(aws), find_autoscaling(aws, clock.now())
+    confirm(aws.target, "stop the API and every worker", yes)
+    _refuse_protected(aws, services)
+    say(f"{aws.target}: going to sleep")
+    with told(f"`{aws.target.command('sleep')}` again does the rest.") as progress:
+        if switched := switch(aws, find_alarms(aws), on=False):
+            progress.note(f"{switched} alarms are off")
+        for process in TO_SLEEP:
+            steps = steps_to_sleep(services[process], scalings.get(process))
+            _do(aws, services[process], steps, progress)
+        wait(aws, dict.fromkeys(TO_SLEEP, partial(count_missing, NOTHING)), clock)
+    say(f"{aws.target} sleeps.")
+    if not aws.target.is_local:
+        say(database_rests(aws.target.stage))
+    if given := _given(aws.target.stage):
+        say(
+            f"A `{aws.target.deploy_command}` with new code starts some of it again: {given} in "
+            "stages.toml."
+        )
+    say(f"`{aws.target.command('wake')}` wakes it.")
+
+
+def run_wake(aws: Aws, clock: Clock, *, yes: bool = False) -> None:
+    """Bring both ECS services back, wait until they run and the API gets requests, and switch the
+    alarms on. Raises `NotFoundError` where nothing is remembered although nothing runs."""
+    services, scalings = find_services(aws), find_autoscaling(aws, clock.now())
+    api = services[ProcessName.API]
+    if not any(recall(service) for service in services.values()):
+        if any(service.desired for service in services.values()):
+            if api.desired:
+                await_healthy(aws, api, clock)
+            least = {p: _least(services[p].desired, scalings.get(p)) for p in TO_WAKE}
+            _say_awake(aws, _let_alarms_tell(aws, least))
+            return
+        raise NotFoundError(
+            f"{aws.target} was not put to sleep by `moor sleep`, so nothing is remembered",
+            f"`{aws.target.command('scale api 1')}` starts the API.",
+        )
+    confirm(aws.target, "start the API and the workers", yes)
+    say(f"{aws.target}: waking up")
+    counts, allowed = {}, {}
+    with told(f"`{aws.target.command('wake')}` again does the rest.") as progress:
+        for process in TO_WAKE:
+            service, memory = services[process], recall(services[process])
+            _do(aws, service, steps_to_wake(service, scalings.get(process)), progress)
+            count = counts[process] = memory.count if memory else service.desired
+            allowed[process] = (memory and memory.bounds) or Bounds(count, count)
+        wait(aws, {p: partial(count_missing, allowed[p]) for p in TO_WAKE}, clock)
+        if counts[ProcessName.API]:
+            await_healthy(aws, api, clock)
+        # Last: what an alarm sees before is no trouble but the way here.
+        switched = _let_alarms_tell(aws, {p: allowed[p].minimum for p in TO_WAKE})
+    _say_awake(aws, switched)
+
+
+def _least(count: int, scaling: Autoscaling | None) -> int:
+    return scaling.bounds.minimum if scaling else count
+
+
+def _let_alarms_tell(aws: Aws, least: dict[ProcessName, int]) -> int:
+    """Those that may; how many of them were off."""
+    at_rest = sections_at_rest(aws.target.stage, least)
+    alarms = [alarm for alarm in find_alarms(aws) if alarm.section not in at_rest]
+    return switch(aws, alarms, on=True)
+
+
+def _say_awake(aws: Aws, switched: int) -> None:
+    if switched:
+        say(f"  {switched} alarms are on again")
+    say(f"{aws.target} is awake.")
+
+
+def _do(aws: Aws, service: Service, steps: Steps, progress: Progress) -> None:
+    process = service.process
+    if steps.remember:
+        tags = [{"key": TAG, "value": str(steps.remember)}]
+        aws.call("ecs", "tag_resource", resourceArn=service.arn, tags=tags)
+        progress.note(f"{process}: remembered {steps.remember}")
+    if steps.drop_revert:
+        drop_revert(aws, process)
+        progress.note(f"{process}: the temporary scale has ended")
+    if steps.bounds:
+        set_bounds(aws, process, steps.bounds)
+        progress.note(f"{process}: bounds are {steps.bounds}")
+    if steps.count is not None:
+        set_count(aws, service, steps.count)
+        progress.note(f"{process}: the count is to be {steps.count}, it was {service.desired}")
+    if steps.forget:
+        aws.call("ecs", "untag_resource", resourceArn=service.arn, tagKeys=[TAG])
+
+
+def _refuse_protected(aws: Aws, services: dict[ProcessName, Service]) -> None:
+    arns = [task.arn for service in services.values() for task in find_tasks(aws, service)]
+    if protected := find_protected(aws, arns):
+        raise RefusedError(
+            f"{len(protected)} ECS tasks are protected, because they run long jobs",
+            "Wait until they are done; ECS would not stop them.",
+        )
+
+
+def database_rests(stage: Stage) -> str:
+    """What becomes of the database's cost."""
+    if stage.database_min_acu == 0:
+        return "The database pauses by itself when nobody is connected any more."
+    return (
+        f"The database stays at {stage.database_min_acu:g} ACU: it can pause only with "
+        "database_min_acu = 0 in stages.toml."
+    )
+
+
+def _given(stage: Stage) -> str:
+    return ", ".join(
+        f"{process}_desired_count = {count}"
+        for process in TO_SLEEP
+        if (count := getattr(stage, f"{process}_desired_count"))
+    )

@@ -1,0 +1,53 @@
+"""`moor tunnel`: the stage's database at a port of this machine."""
+
+from typing import Annotated
+
+import typer
+
+from scripts.aws import connect
+from scripts.clock import Clock
+from scripts.commands.exec import TaskOption
+from scripts.ecs.one_off import heed_signals
+from scripts.errors import OperatorError
+from scripts.session.database import LOOPBACK, OwnerOption, find_database, find_way, tunnel
+from scripts.terminal.answer import print_line, say
+from scripts.terminal.options import DEFAULT_STAGE, StageOption, YesOption, confirm
+
+PORT = 5433
+
+
+def open_tunnel(
+    *,
+    port: Annotated[int, typer.Option(help="Of this machine.", min=1, max=65535)] = PORT,
+    owner: OwnerOption = False,
+    task: TaskOption = "",
+    stage: StageOption = DEFAULT_STAGE,
+    yes: YesOption = False,
+) -> None:
+    """The database at a port of this machine, through a running ECS task, until Ctrl-C.
+
+    Prints its URL without the password, which the secret holds that is named beside it.
+    """
+    aws, clock = connect(stage), Clock()
+    database = find_database(aws, as_owner=owner)
+    if aws.target.is_local:
+        say("the local twin's database is on this machine; there is nothing to tunnel")
+        print_line(f"postgresql://{database.user}@{database.host}:{database.port}/{database.name}")
+        return
+    confirm(aws.target, "open a way to its database", yes)
+    way = find_way(aws, task, clock)
+    heed_signals()
+    with tunnel(aws, database, way, port, clock) as plugin:
+        # `verify-full` would compare the certificate with this machine's name, so a client that
+        # cannot be told address and name apart, as psql can, encrypts and no more. What lies
+        # between is TLS to AWS and AWS's own network.
+        print_line(
+            f"postgresql://{database.user}@{LOOPBACK}:{port}/{database.name}?sslmode=require"
+        )
+        say(f"through ECS task {way.ecs_task}; the password is in {database.secret_arn}")
+        say("Ctrl-C closes it.")
+        code = plugin.wait()
+    raise OperatorError(
+        f"the tunnel has closed by itself (exit code {code})",
+        "It ends with its ECS task, and after 20 minutes without a byte.",
+    )

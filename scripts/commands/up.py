@@ -1,0 +1,185 @@
+"""`moor up`: the whole local stage on this machine, deployed by the real CDK to the local twin."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import typer
+
+from scripts.aws import Aws
+from scripts.ecs.stack_release import bring_forward, outputs_before
+from scripts.ecs.steady import await_steady
+from scripts.errors import NotFoundError, OperatorError, OverdueError
+from scripts.host.address import Address
+from scripts.host.environment import Environment
+from scripts.host.pid_lock import take_turn
+from scripts.target import HOME, find_target
+from scripts.terminal.render import Screen
+from scripts.twin.client.cdk import Cdk
+from scripts.twin.client.launch import launch
+from scripts.twin.client.shell import env_file, write_env
+from scripts.twin.client.state import Twin
+from service.contract import LOCAL_STAGE, UI_PATH, EnvVar
+from stacks.config.naming import Output
+
+READY_SECONDS = 60
+POLL_SECONDS = 0.1
+TOOLKIT = "CDKToolkit"
+
+
+HomeOption = Annotated[Path, typer.Option("--home", hidden=True)]  # of another checkout's data
+
+
+def up(home: HomeOption = HOME) -> None:
+    """Start the local twin, or bring the one that runs to the code as it is now.
+
+    The twin plays AWS on this machine: moto, an embedded Postgres and local processes. `cdk deploy`
+    of stage local goes there; nothing leaves the machine and nothing costs money.
+    """
+    os.umask(0o077)  # what is written is this user's alone
+    screen = Screen(os.environ)
+    home = home.absolute()
+    began = time.monotonic()
+    turn = take_turn(home)
+    for number in (signal.SIGTERM, signal.SIGHUP):  # end what it has running, as Ctrl-C does
+        signal.signal(number, signal.default_int_handler)
+    try:
+        twin = bring_up(home, os.environ, screen)
+    except KeyboardInterrupt:
+        running = Twin.load(home) is not None
+        screen.say()
+        screen.say(
+            "Interrupted. The twin runs on: `moor up` goes on from here, `moor down` ends it."
+            if running
+            else "Interrupted. `moor down` ends what has been started."
+        )
+        raise
+    finally:
+        turn.release()
+    show(twin, screen, time.monotonic() - began)
+
+
+def bring_up(home: Path, environment: Mapping[str, str], screen: Screen) -> Twin:
+    """Every step, timed on `screen`. Raises `OperatorError` that names the step that failed."""
+    cdk = Cdk(home, environment)
+    pool = ThreadPoolExecutor(1)
+    synthesis = pool.submit(_timed_synthesis, cdk)
+    try:
+        was_running = Twin.load(home) is not None
+        with step(screen, "start the local twin") as done:
+            twin = launch(home, environment, screen.say)
+            done(f"The twin {'runs already' if was_running else 'runs'}: AWS at {twin.endpoint}")
+        door = Address("localhost", urlsplit(twin.url).port or 0)
+        if not was_running and door.port != (wanted := Environment(environment, home).address.port):
+            screen.say(f"Port {wanted} is taken, so the load balancer is at {twin.url}")
+        aws = Aws(find_target(LOCAL_STAGE, home=home))
+        if not _is_bootstrapped(aws):
+            with step(screen, "bootstrap") as done:
+                cdk.bootstrap(twin)
+                done("Bootstrapped")
+        with step(screen, "synthesize stage local"):
+            _report(screen, synthesis)
+    finally:
+        synthesis.cancel()
+        pool.shutdown()
+    before = outputs_before(aws)
+    with step(screen, "deploy") as done:
+        cdk.deploy(twin)
+        done("Deployed the stacks of stage local")
+    aws = Aws(find_target(LOCAL_STAGE, home=home))  # with the outputs as they are now
+    with step(screen, "wait for the ECS services") as done:
+        bring_forward(aws, before, screen.say)
+        await_steady(aws, screen.say)
+        done("The ECS services are steady")
+    with step(screen, "wait for the API") as done:
+        _await_ready(door, twin)
+        done(f"The API is healthy at {twin.url}")
+    key = aws.call("secretsmanager", "get_secret_value", SecretId=aws.output(Output.API_KEY_SECRET))
+    write_env(twin, {EnvVar.API_KEY: key["SecretString"].split()[0]})
+    return twin
+
+
+def show(twin: Twin, screen: Screen, seconds: float) -> None:
+    """Where everything is, and what to try next."""
+    file = env_file(twin.home)
+    if file.is_relative_to(Path.cwd()):
+        file = file.relative_to(Path.cwd())
+    screen.say()
+    screen.title(f"Up in {seconds:.1f} s. `moor down` ends it.")
+    screen.say(f"  API      {twin.url}")
+    screen.say(f"  Schema   {twin.url}/schema")
+    screen.say(f"  Jobs     {twin.url}{UI_PATH}")
+    screen.title("Try:")
+    for command, what in (
+        (f". {file}", "moor, aws and cdk in this terminal, for the twin; $API_KEY"),
+        (
+            f'curl -s {twin.url}/queue/example -H "X-API-Key: ${EnvVar.API_KEY}"'
+            """ -H 'content-type: application/json' -d '{"message": "hello"}'""",
+            "",
+        ),
+        ("moor status", ""),
+        ("moor logs worker --follow", ""),
+        ("moor scale worker 3", ""),
+        ("moor exec worker", ""),
+        ("moor up", "deploys the code as it is then"),
+        ("moor down", ""),
+    ):
+        screen.say(f"  {command}{f'   # {what}' if what else ''}")
+
+
+@contextmanager
+def step(screen: Screen, name: str) -> Iterator["Done"]:
+    """One step: told with its seconds when it is done, named in the error when it is not."""
+    done = Done(screen)
+    try:
+        yield done
+    except OperatorError as error:
+        raise type(error)(f"could not {name}: {error}", error.hint) from error
+
+
+class Done:
+    """Says that a step is done, and how long it took."""
+
+    def __init__(self, screen: Screen) -> None:
+        self._screen, self._began = screen, time.monotonic()
+
+    def __call__(self, text: str) -> None:
+        self._screen.step(text, time.monotonic() - self._began)
+
+
+def _timed_synthesis(cdk: Cdk) -> tuple[bool, float]:
+    began = time.monotonic()
+    return cdk.synthesize(), time.monotonic() - began
+
+
+def _report(screen: Screen, synthesis: "Future[tuple[bool, float]]") -> None:
+    was_done, seconds = synthesis.result()
+    if was_done:
+        screen.step("Synthesized stage local, meanwhile", seconds)
+    else:
+        screen.step("Nothing to synthesize: the code is as the last time", seconds)
+
+
+def _is_bootstrapped(aws: Aws) -> bool:
+    try:
+        aws.call("cloudformation", "describe_stacks", StackName=TOOLKIT)
+    except NotFoundError:
+        return False
+    return True
+
+
+def _await_ready(address: Address, twin: Twin) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    while (reason := address.why_not_ready()) is not None:
+        if time.monotonic() > deadline:
+            raise OverdueError(
+                f"{twin.url} is not ready after {READY_SECONDS} s: {reason}",
+                f"`moor logs api` shows what it says, {twin.log} what the twin says.",
+            )
+        time.sleep(POLL_SECONDS)

@@ -1,0 +1,1 @@
+"""The ECS services of a stage: how they are, waiting for them, scaling them, their releases."""

@@ -1,0 +1,236 @@
+"""The releases of a stage: pairs of task definitions of API and worker with the same image.
+
+Every deploy registers new revisions, which stay (stacks/service/process.py). A deploy that changes
+the settings of one process alone makes a revision of that one, and so a new pair.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from scripts.aws import Aws
+from scripts.ecs.services import Service, revision
+from scripts.errors import NotFoundError, RefusedError
+from service.contract import ProcessName
+
+SHOWN = 10  # of each process, the newest
+# One deploy registers both within moments.
+TOGETHER = timedelta(seconds=60)
+# https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeServiceRevisions.html
+REVISIONS_PER_CALL = 20
+SUCCESSFUL = "SUCCESSFUL"
+FAILED = {"ROLLBACK_REQUESTED", "ROLLBACK_IN_PROGRESS", "ROLLBACK_SUCCESSFUL", "ROLLBACK_FAILED"}
+
+
+@dataclass(frozen=True)
+class Revision:
+    """One task definition."""
+
+    process: ProcessName
+    number: int
+    arn: str
+    image: str
+    registered: datetime
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """What ECS remembers of a service's deployment, for 90 days."""
+
+    task_definition: str
+    status: str
+    reason: str
+    finished: datetime | None
+
+
+@dataclass(frozen=True)
+class Release:
+    """`state` is that of the newest deployment of it, empty where ECS remembers none."""
+
+    name: str
+    api: Revision
+    worker: Revision
+    registered: datetime
+    state: str = ""
+    reason: str = ""
+    is_running: bool = False
+    is_template: bool = False
+
+    @property
+    def image_tag(self) -> str:
+        """What is after the name of the repository."""
+        return self.api.image.rsplit("/", 1)[-1].partition(":")[2] or self.api.image
+
+    @property
+    def has_failed(self) -> bool:
+        return self.state in FAILED
+
+    def of(self, process: ProcessName) -> Revision:
+        return self.api if process is ProcessName.API else self.worker
+
+
+def pair(revisions: Iterable[Revision]) -> list[Release]:
+    """The newest first. What one deploy registers one after the other is one release."""
+    newest: dict[ProcessName, Revision] = {}
+    found: list[Release] = []
+    for each in sorted(revisions, key=lambda each: (each.registered, each.number)):
+        newest[each.process] = each
+        api, worker = newest.get(ProcessName.API), newest.get(ProcessName.WORKER)
+        if not api or not worker or api.image != worker.image:
+            continue
+        release = Release(_name(api.number, worker.number), api, worker, each.registered)
+        before = found[-1] if found else None
+        if (
+            before
+            and before.api.image == api.image
+            and release.registered - before.registered < TOGETHER
+        ):
+            found.pop()
+        found.append(release)
+    return found[::-1]
+
+
+def _name(api: int, worker: int) -> str:
+    return str(api) if api == worker else f"{api}/{worker}"
+
+
+def describe(
+    releases: Iterable[Release],
+    running: Mapping[ProcessName, str],
+    template: Mapping[ProcessName, str],
+    deployments: Sequence[Deployment],
+) -> list[Release]:
+    """With what is known of each; the mappings hold ARNs, the deployments are newest first."""
+    return [
+        replace(
+            each,
+            state=(known := _known(each, deployments)).status,
+            reason=known.reason,
+            is_running=_is(each, running),
+            is_template=_is(each, template),
+        )
+        for each in releases
+    ]
+
+
+def _is(release: Release, arns: Mapping[ProcessName, str]) -> bool:
+    return all(release.of(process).arn == arn for process, arn in arns.items())
+
+
+def _known(release: Release, deployments: Sequence[Deployment]) -> Deployment:
+    """The worse of the two processes' newest deployments."""
+    newest = [
+        next((each for each in deployments if each.task_definition == arn), None)
+        for arn in (release.worker.arn, release.api.arn)
+    ]
+    known = [each for each in newest if each]
+    return next(
+        (each for each in known if each.status != SUCCESSFUL),
+        known[-1] if known else Deployment("", "", "", None),
+    )
+
+
+def choose(
+    releases: Sequence[Release], running: Mapping[ProcessName, str], wanted: str | None
+) -> Release:
+    """The release of that name, or the one before what runs.
+
+    An interrupted rollback leaves the two apart: then it is the one that it was going to. Raises
+    `NotFoundError` for a wrong name and `RefusedError` where there is nothing to go back to.
+    """
+    if wanted is not None:
+        for each in releases:
+            if each.name == wanted:
+                return each
+        names = ", ".join(each.name for each in releases)
+        raise NotFoundError(
+            f"there is no release {wanted} among the last ones",
+            f"There are: {names}. `moor deployments` says more.",
+        )
+    numbers = {process: revision(arn) for process, arn in running.items()}
+    for each in releases:
+        is_earlier = all(each.of(process).number <= n for process, n in numbers.items())
+        if is_earlier and not _is(each, running) and not each.has_failed:
+            return each
+    raise RefusedError(
+        "there is no earlier release to go back to",
+        "`moor deployments` lists them; one whose deployment failed is not gone back to unless "
+        "it is named.",
+    )
+
+
+def find_releases(
+    aws: Aws, services: Mapping[ProcessName, Service], template: Mapping[ProcessName, str]
+) -> list[Release]:
+    """The newest first."""
+    lists = aws.together(*(_list_call(each) for each in services.values()))
+    arns = [
+        (process, arn)
+        for process, answer in zip(services, lists, strict=True)
+        for arn in answer["taskDefinitionArns"]
+        if _family(arn) == _family(services[process].task_definition)
+    ]
+    answers = aws.together(
+        *(("ecs", "describe_task_definition", {"taskDefinition": arn}) for _, arn in arns)
+    )
+    revisions = [
+        read_revision(process, answer) for (process, _), answer in zip(arns, answers, strict=True)
+    ]
+    deployments = [
+        deployment for service in services.values() for deployment in find_deployments(aws, service)
+    ]
+    running = {process: each.task_definition for process, each in services.items()}
+    return describe(pair(revisions), running, template, deployments)
+
+
+def _family(arn: str) -> str:
+    return arn.rpartition(":")[0]
+
+
+def _list_call(service: Service) -> tuple[str, str, dict[str, Any]]:
+    family = _family(service.task_definition).rsplit("/", 1)[-1]
+    given = {"familyPrefix": family, "status": "ACTIVE", "sort": "DESC", "maxResults": SHOWN}
+    return "ecs", "list_task_definitions", given
+
+
+def read_revision(process: ProcessName, answer: Mapping[str, Any]) -> Revision:
+    """Out of `describe_task_definition`."""
+    given = answer["taskDefinition"]
+    image = next(each["image"] for each in given["containerDefinitions"] if each["name"] == process)
+    return Revision(
+        process, given["revision"], given["taskDefinitionArn"], image, given["registeredAt"]
+    )
+
+
+def find_deployments(aws: Aws, service: Service) -> list[Deployment]:
+    """The newest of that service's first."""
+    listed = aws.call(
+        "ecs",
+        "list_service_deployments",
+        cluster=aws.names.cluster,
+        service=service.name,
+        maxResults=REVISIONS_PER_CALL,
+    )["serviceDeployments"]
+    if not listed:
+        return []
+    arns = list(dict.fromkeys(each["targetServiceRevisionArn"] for each in listed))
+    answer = aws.call("ecs", "describe_service_revisions", serviceRevisionArns=arns)
+    return read_deployments(listed, answer["serviceRevisions"])
+
+
+def read_deployments(
+    listed: Iterable[Mapping[str, Any]], revisions: Iterable[Mapping[str, Any]]
+) -> list[Deployment]:
+    """Out of `list_service_deployments` and `describe_service_revisions`."""
+    definitions = {each["serviceRevisionArn"]: each["taskDefinition"] for each in revisions}
+    return [
+        Deployment(
+            definitions[each["targetServiceRevisionArn"]],
+            each["status"],
+            each.get("statusReason", ""),
+            each.get("finishedAt"),
+        )
+        for each in listed
+        if each["targetServiceRevisionArn"] in definitions
+    ]

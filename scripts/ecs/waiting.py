@@ -1,0 +1,169 @@
+"""Waiting until ECS has done what was asked of it, and saying what it is still about."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from functools import partial
+
+from scripts.aws import Aws
+from scripts.clock import Clock
+from scripts.ecs.autoscaling import Bounds
+from scripts.ecs.services import (
+    ROLLOUT_DONE,
+    ROLLOUT_FAILED,
+    Rollout,
+    Service,
+    Task,
+    find_services,
+    find_tasks,
+    revision,
+)
+from scripts.errors import OperatorError, OverdueError
+from scripts.target import Target
+from scripts.terminal.answer import say
+from scripts.terminal.duration import in_words
+from service.contract import ProcessName
+
+LIMIT = timedelta(minutes=30)
+TWIN_POLL_SECONDS, POLL_SECONDS = 0.25, 3.0
+RUNNING, STOPPED = "RUNNING", "STOPPED"
+# What it means in ECS's own order.
+# https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-lifecycle-explanation.html
+MEANINGS = {
+    "PROVISIONING": "making its network interface",
+    "PENDING": "waiting for its containers",
+    "ACTIVATING": "registering at the load balancer",
+    "DEACTIVATING": "leaving the load balancer",
+    "STOPPING": "draining",
+    "DEPROVISIONING": "removing its network interface",
+}
+
+# What is still missing, in words; None when it has come about.
+Missing = Callable[[Service, Callable[[], list[Task]]], str | None]
+
+
+def count_missing(allowed: Bounds, service: Service, tasks: Callable[[], list[Task]]) -> str | None:
+    """What keeps the running ECS tasks from being as many as are wanted, which is `allowed`."""
+    now = service.primary
+    running, pending = (now.running, now.pending) if now else (service.running, service.pending)
+    # ECS may answer with what was before: its API is eventually consistent.
+    wanted = allowed.clamp(service.desired)
+    if running == wanted == service.desired and not pending:
+        return None
+    return f"{running} of {wanted} running{details(tasks())}"
+
+
+def rollout_missing(begun: Rollout) -> Missing:
+    """What keeps that deployment from being complete; asked again and again until it is.
+
+    What it gives raises `OperatorError` if the deployment has failed.
+    """
+    was_there = False
+
+    def missing(service: Service, tasks: Callable[[], list[Task]]) -> str | None:
+        nonlocal was_there
+        found = next((each for each in service.rollouts if each.id == begun.id), None)
+        if found is None:
+            if not was_there and not _is_later(service.primary, begun):
+                return "ECS is making the deployment"
+            raise _failed(service, _instead(service, begun))
+        was_there = True
+        if found.state == ROLLOUT_DONE:
+            return None
+        if found.state == ROLLOUT_FAILED or not found.is_primary:
+            raise _failed(service, found.reason)
+        return (
+            f"{found.running} of {found.desired} new ECS tasks running"
+            f"{f', {found.failed} failed' if found.failed else ''}"
+            f"{details(each for each in tasks() if each.started_by == found.id)}"
+        )
+
+    return missing
+
+
+def _is_later(rollout: Rollout | None, begun: Rollout) -> bool:
+    return bool(rollout and rollout.created and begun.created and rollout.created > begun.created)
+
+
+def _instead(service: Service, begun: Rollout) -> str:
+    if service.task_definition != begun.task_definition:
+        return f"ECS has gone to revision {revision(service.task_definition)} instead"
+    return "another deployment has taken its place"
+
+
+def _failed(service: Service, why: str) -> OperatorError:
+    return OperatorError(
+        f"the deployment of the {service.process} did not come about: {why}",
+        f"`moor logs {service.process}` and `moor status` say more.",
+    )
+
+
+def details(tasks: Iterable[Task]) -> str:
+    """How many ECS tasks are in which other state, and why."""
+    states = Counter(
+        f"{task.status or 'PENDING'} ({meaning})"
+        for task in tasks
+        if task.status not in (RUNNING, STOPPED) or task.wanted == STOPPED
+        if (meaning := _meaning(task))
+    )
+    return "".join(
+        f"{', ' if i else ': '}{n} {state}" for i, (state, n) in enumerate(states.items())
+    )
+
+
+def _meaning(task: Task) -> str:
+    if task.is_pulling:
+        return "pulling image"
+    if task.wanted == STOPPED and task.status == RUNNING:
+        return "about to stop"
+    begun = [each.name for each in task.containers if each.status == RUNNING]
+    if task.status == "PENDING" and begun:
+        return f"running {', '.join(begun)}"
+    return MEANINGS.get(task.status, "starting")
+
+
+def poll_seconds(target: Target) -> float:
+    """Between two questions to ECS."""
+    return TWIN_POLL_SECONDS if target.is_local else POLL_SECONDS
+
+
+def wait(
+    aws: Aws, missing: dict[ProcessName, Missing], clock: Clock, *, limit: timedelta = LIMIT
+) -> None:
+    """Ask ECS until nothing is missing, and say what is whenever that changes.
+
+    Raises `OverdueError` after `limit`.
+    """
+    begun, said = clock.now(), dict.fromkeys(missing, "")
+    seconds = poll_seconds(aws.target)
+    while True:
+        services = find_services(aws)
+        still = {
+            process: text
+            for process, ask in missing.items()
+            if (text := ask(services[process], partial(find_tasks, aws, services[process])))
+        }
+        for process in missing:
+            text = still.get(process, "done")
+            # ECS gives up for a while and tries again: it says so in its events alone.
+            trouble = next(
+                (
+                    event.text
+                    for event in services[process].events
+                    if event.at > begun and "unable" in event.text
+                ),
+                "",
+            )
+            line = f"{text}; {trouble}" if trouble and process in still else text
+            if line != said[process]:
+                say(f"  {process}: {line}")
+                said[process] = line
+        if not still:
+            return
+        if clock.now() - begun > limit:
+            raise OverdueError(
+                f"after {in_words(limit)} there is still missing: "
+                + "; ".join(f"{process} {text}" for process, text in still.items()),
+                "ECS goes on by itself. `moor status` shows why it has not come about yet.",
+            )
+        clock.sleep(seconds)

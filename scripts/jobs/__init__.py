@@ -1,0 +1,1 @@
+"""Jobs as an operator types them and reads them."""

@@ -1,0 +1,1 @@
+"""One part of the service on this machine, without AWS: `make db`, `make api`, `make worker`."""

@@ -1,0 +1,109 @@
+"""`make db`, `make api`, `make worker`: one part of the service, in the foreground, without AWS."""
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+
+from scripts.errors import OperatorError
+from scripts.host.environment import Environment
+from scripts.host.postgres_user import make_private
+from scripts.local.parts import Local, Stopped
+from scripts.terminal.render import Screen
+from service.contract import UI_PATH, EnvVar, ProcessName
+
+PARTS = {
+    "db": [],
+    "api": [ProcessName.API],
+    "worker": [ProcessName.WORKER],
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Run until told to stop; 0 if it was, 1 if something failed or ended by itself."""
+    parser = argparse.ArgumentParser(prog="python -m scripts.local", description=__doc__)
+    parser.add_argument("part", choices=PARTS)
+    parser.add_argument(
+        "--data", type=Path, default=Path(".moorage"), help="folder of the local data (.moorage)"
+    )
+    options = parser.parse_args(arguments)
+    os.umask(0o077)  # what is written is this user's alone
+    screen = Screen(os.environ)
+    environment = Environment(os.environ, options.data.absolute())
+    try:
+        return run(options.part, environment, screen)
+    except OperatorError as error:
+        screen.fail(error)
+        return error.exit_code
+    except PermissionError as error:
+        screen.fail(
+            OperatorError(
+                f"{error.filename}: {error.strerror}",
+                f"{options.data} may be another user's: root's, after a `sudo make db`.",
+            )
+        )
+        return 1
+
+
+def run(part: str, environment: Environment, screen: Screen) -> int:
+    """Start `part`, say how to use it, stay with it and stop it; the exit status."""
+    started = time.monotonic()
+    names = PARTS[part]
+    local = Local(names, environment, screen)
+    if part == "db" and local.postgres is None:
+        raise OperatorError(
+            "DATABASE_URL names another server, so there is none to start here",
+            "Unset it for the embedded Postgres.",
+        )
+    make_private(environment.home)
+    local.heed_signals()
+    if ProcessName.API in names:
+        environment.address.check_free()
+    status = 0
+    try:
+        local.start()
+        show(local, time.monotonic() - started)
+        local.stay()
+    except Stopped:
+        pass
+    except OperatorError as error:
+        screen.fail(error)
+        status = error.exit_code
+    stopping = time.monotonic()
+    screen.say("Stopping; Ctrl-C again kills at once")
+    local.stop()
+    screen.step("Stopped", time.monotonic() - stopping)
+    return status
+
+
+def show(local: Local, seconds: float) -> None:
+    """What is running where, and what to try."""
+    screen, environment = local.screen, local.environment
+    url = environment.address.url
+    screen.say()
+    screen.title(f"Up in {seconds:.1f} s. Ctrl-C stops it.")
+    if ProcessName.API in local.names:
+        screen.say(f"  API      {url}")
+        screen.say(f"  Schema   {url}/schema")
+        screen.say(f"  Jobs     {url}{UI_PATH}")
+    if local.postgres:
+        if not local.names:
+            screen.say(f"  DATABASE_URL='{local.postgres.url}'")
+        screen.say(f"  psql     {local.postgres.psql}")
+    if ProcessName.API in local.names:
+        if ProcessName.WORKER not in local.names and not environment.is_worker_in_api:
+            screen.say("This starts no worker, and jobs wait for one: `make worker` starts it.")
+        # The key itself is never shown; where the commands are run, the variable must be set too.
+        key = f' -H "X-API-Key: ${EnvVar.API_KEY}"' if environment.needs_key else ""
+        screen.title(f"Try, in another terminal{f' with {EnvVar.API_KEY} set' if key else ''}:")
+        screen.say(
+            f"  curl -s {url}/queue/example{key}"
+            """ -H 'content-type: application/json' -d '{"message": "hello"}'"""
+        )
+        screen.say(f"  curl -s {url}/api/v1/jobs/<job_id>{key}")
+    screen.say()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

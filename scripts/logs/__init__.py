@@ -1,0 +1,1 @@
+"""Log events of a stage: read, put in order, written as lines."""

@@ -1,0 +1,1 @@
+"""A way into a stage: sessions in containers, and through them to the database."""

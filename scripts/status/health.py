@@ -1,0 +1,201 @@
+"""What is known of a stage at one moment, put together from what AWS answers."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from scripts.ecs.alarms import Alarm, sections_at_rest
+from scripts.ecs.autoscaling import Autoscaling, Bounds, configured
+from scripts.ecs.services import ROLLOUT_FAILED, Event, Service, Task, revision
+from scripts.ecs.sleep_state import is_asleep
+from scripts.ecs.targets import TargetHealth
+from scripts.ecs.waiting import details
+from scripts.target import Target
+from service.contract import Metric, ProcessName
+
+EVENTS, STOPPED_TASKS = 5, 5  # of each ECS service; of the stage
+ACU = "Acu"  # the id of the one metric that is not the service's own
+
+
+@dataclass(frozen=True)
+class ServiceHealth:
+    """One ECS service. `bounds` is None without an autoscaler, `template_revision` where the
+    stack does not say; `leaving` counts ECS tasks of earlier deployments."""
+
+    process: ProcessName
+    name: str
+    desired: int
+    running: int
+    pending: int
+    starting: str  # what the pending ones are about
+    leaving: int
+    rollout: str
+    reason: str
+    revision: int
+    template_revision: int | None
+    bounds: Bounds | None
+    configured_bounds: Bounds
+    bounds_until: datetime | None
+    is_asleep: bool
+    events: tuple[Event, ...]
+
+
+@dataclass(frozen=True)
+class StoppedTask:
+    """An ECS task that is gone. ECS remembers it for about an hour."""
+
+    id: str
+    of: str
+    at: datetime | None
+    stop_code: str
+    reason: str
+    exit_codes: dict[str, int]
+
+
+@dataclass(frozen=True)
+class QueueHealth:
+    """The default queue; the age is in seconds. `at` is when it was measured."""
+
+    backlog: int
+    oldest_job_seconds: float
+    workers_alive: int
+    at: datetime | None
+
+
+@dataclass(frozen=True)
+class Health:
+    """The whole stage; `acu` is None where AWS has no such figure, as in the local twin."""
+
+    stage: str
+    at: datetime
+    services: tuple[ServiceHealth, ...]
+    targets: tuple[TargetHealth, ...]
+    queue: QueueHealth | None
+    acu: float | None
+    alarms: tuple[Alarm, ...]
+    stopped: tuple[StoppedTask, ...]
+    warnings: tuple[str, ...]
+
+
+def judge_service(
+    target: Target,
+    service: Service,
+    scaling: Autoscaling | None,
+    starting: Iterable[Task],
+    template: str | None,
+) -> ServiceHealth:
+    """`template` is the ARN of the task definition that the stack says."""
+    now = service.primary
+    return ServiceHealth(
+        process=service.process,
+        name=service.name,
+        desired=service.desired,
+        running=service.running,
+        pending=service.pending,
+        starting=details(starting).removeprefix(": "),
+        leaving=sum(each.running for each in service.rollouts if not each.is_primary),
+        rollout=now.state if now else "",
+        reason=now.reason if now else "",
+        revision=revision(service.task_definition),
+        template_revision=revision(template) if template else None,
+        bounds=scaling.bounds if scaling else None,
+        configured_bounds=configured(target.stage, service.process),
+        bounds_until=scaling.revert.at if scaling and scaling.revert else None,
+        is_asleep=is_asleep(service, scaling),
+        events=service.events[:EVENTS],
+    )
+
+
+def warn(target: Target, services: Iterable[ServiceHealth]) -> list[str]:
+    """What an operator should know and would not look for."""
+    return [line for each in services for line in _warnings(target, each)]
+
+
+def _warnings(target: Target, service: ServiceHealth) -> Iterable[str]:
+    name = service.process
+    if service.template_revision not in (None, service.revision):
+        yield (
+            f"{name} runs revision {service.revision}, the stack's template says "
+            f"{service.template_revision}: a deployment was rolled back, or `moor rollback` was "
+            f"used; `{target.command('deployments')}` shows which"
+        )
+    if service.rollout == ROLLOUT_FAILED:
+        yield f"{name}: the deployment failed: {service.reason}"
+    if service.is_asleep:
+        yield f"{name} sleeps; `{target.command('wake')}` wakes it"
+        return
+    if service.bounds not in (None, service.configured_bounds):
+        until = f" until {service.bounds_until:%Y-%m-%d %H:%M} UTC" if service.bounds_until else ""
+        yield (
+            f"{name} has the bounds {service.bounds}{until}, stages.toml says "
+            f"{service.configured_bounds}: `moor scale` was used, or a deploy is due"
+        )
+    if service.bounds and service.bounds.clamp(service.desired) != service.desired:
+        yield f"{name}: {service.desired} are wanted, which is outside its bounds {service.bounds}"
+
+
+def warn_of_alarms(
+    target: Target, services: Iterable[ServiceHealth], alarms: Iterable[Alarm]
+) -> Iterable[str]:
+    """Who is told of trouble that is none, and who is not told of trouble."""
+    services, alarms = list(services), list(alarms)
+    least = {
+        each.process: each.bounds.minimum if each.bounds else each.desired for each in services
+    }
+    at_rest = sections_at_rest(target.stage, least)
+    if all(each.is_asleep for each in services):
+        if told := sum(alarm.tells for alarm in alarms):
+            yield (
+                f"{told} of {len(alarms)} alarms are on although the stage sleeps: a deploy does "
+                f"that; `{target.command('sleep')}` switches them off"
+            )
+        return
+    if silent := sum(not alarm.tells and alarm.section not in at_rest for alarm in alarms):
+        yield (
+            f"{silent} of {len(alarms)} alarms are off: nobody is told when they ring; "
+            f"`{target.command('wake')}` switches them on"
+        )
+
+
+def last_stopped(tasks: Iterable[Task]) -> list[StoppedTask]:
+    """The newest first."""
+    ended = sorted(
+        (task for task in tasks if task.stopped), key=lambda task: str(task.stopped), reverse=True
+    )
+    return [
+        StoppedTask(
+            id=task.id,
+            of=task.group.removeprefix("service:"),
+            at=task.stopped,
+            stop_code=task.stop_code,
+            reason="; ".join(
+                dict.fromkeys(
+                    text
+                    for text in (task.stop_reason, *(c.reason for c in task.containers))
+                    if text
+                )
+            ),
+            exit_codes={c.name: c.exit_code for c in task.containers if c.exit_code is not None},
+        )
+        for task in ended[:STOPPED_TASKS]
+    ]
+
+
+def read_metrics(answer: Mapping[str, Any]) -> tuple[QueueHealth | None, float | None]:
+    """Queue and ACU out of `get_metric_data` with the newest values first."""
+    found = {
+        each["Id"].lower(): (each["Values"][0], each["Timestamps"][0])
+        for each in answer["MetricDataResults"]
+        if each["Values"]
+    }
+    keys = [
+        metric.lower()
+        for metric in (Metric.BACKLOG, Metric.OLDEST_JOB_AGE_SECONDS, Metric.WORKERS_ALIVE)
+    ]
+    acu = found.get(ACU.lower())
+    if not found.keys() >= set(keys):
+        return None, acu[0] if acu else None
+    backlog, oldest, workers = (found[key][0] for key in keys)
+    queue = QueueHealth(int(backlog), oldest, int(workers), min(found[key][1] for key in keys))
+    return queue, acu[0] if acu else None

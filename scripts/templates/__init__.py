@@ -1,0 +1,1 @@
+"""A synthesized stage as plain values, without the CDK."""

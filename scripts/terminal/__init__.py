@@ -1,0 +1,1 @@
+"""What an operator types and reads: options, tables and JSON, steps and errors."""

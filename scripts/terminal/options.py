@@ -1,0 +1,68 @@
+"""The options that every command has, and the question before production."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from scripts.errors import RefusedError
+from scripts.target import Target
+from scripts.terminal.answer import say
+from service.contract import LOCAL_STAGE, ProcessName
+from stacks.config.stage import STAGES
+
+# The two that run as ECS services.
+SERVICES = (ProcessName.API, ProcessName.WORKER)
+
+
+def known_stage(value: str) -> str:
+    """An option that names a stage. Raises `typer.BadParameter` for another word."""
+    if value not in STAGES:
+        raise typer.BadParameter(f"{value!r} is not one of {', '.join(STAGES)}")
+    return value
+
+
+StageOption = Annotated[
+    str,
+    typer.Option(
+        "--stage",
+        "-s",
+        help=f"Which stage: {', '.join(STAGES)}.",
+        metavar="STAGE",
+        callback=known_stage,
+        autocompletion=lambda: STAGES,
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do it in a protected stage too.")]
+DEFAULT_STAGE = LOCAL_STAGE
+
+
+def confirm(target: Target, action: str, yes: bool) -> None:
+    """Ask before a protected stage is changed. Raises `RefusedError` unless it may be."""
+    if yes or not target.stage.is_protected:
+        return
+    if sys.stdin.isatty() and sys.stderr.isatty():
+        say(f"{target} is protected. This will {action}.")
+        if typer.confirm("Go on?", err=True):
+            return
+    raise RefusedError(f"{target} is protected, and this would {action}", "--yes does it.")
+
+
+def process_name(value: str) -> ProcessName:
+    """An argument that names an ECS service. Raises `typer.BadParameter` for another word."""
+    if value not in SERVICES:
+        raise typer.BadParameter(f"{value!r} is not one of {', '.join(SERVICES)}")
+    return ProcessName(value)
+
+
+ProcessArgument = Annotated[
+    ProcessName,
+    typer.Argument(
+        parser=process_name,
+        metavar="api|worker",
+        show_choices=False,  # typer would name those without an ECS service, too
+        help="Which ECS service.",
+        autocompletion=lambda: [str(name) for name in SERVICES],
+    ),
+]

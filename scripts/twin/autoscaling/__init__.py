@@ -1,0 +1,1 @@
+"""Plays Application Auto Scaling on moto's policies and scheduled actions."""

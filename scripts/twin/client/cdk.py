@@ -1,0 +1,115 @@
+"""The real CDK command line, pointed at the twin: bootstrap, synthesize, deploy."""
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from scripts.errors import OperatorError
+from scripts.host import die_with_parent
+from scripts.twin.client.launch import last_lines
+from scripts.twin.client.shell import ROOT, environment
+from scripts.twin.client.state import Twin, folder
+from service.contract import LOCAL_STAGE
+
+DIE_WITH_PARENT = (sys.executable, "-I", "-S", die_with_parent.__file__)
+CDK = ROOT / "node_modules" / ".bin" / "cdk"
+# What a synthesis reads, beside the code that is copied into the image.
+SOURCES = (
+    "app.py", "cdk.json", "cdk.context.json", "stages.toml", "stacks", "service", ".dockerignore",
+    "requirements.lock", "requirements-dev.lock", "package-lock.json",
+)  # fmt: skip
+STACK_IS_STUCK = "`moor down` and `moor up` begin anew; the database's rows stay."
+
+
+class Cdk:
+    """The CDK for one twin; what it prints is kept in files beside the twin's own log."""
+
+    def __init__(self, home: Path, given: Mapping[str, str]) -> None:
+        self.home = home
+        self._given = given
+
+    def bootstrap(self, twin: Twin) -> None:
+        """The stack that a deployment needs. Raises `OperatorError`."""
+        # Not in the project's folder, where the CDK would synthesize first.
+        self._run(
+            "bootstrap",
+            [f"aws://{twin.account}/{twin.region}"],
+            cwd=folder(self.home),
+            env=environment(twin, self._given, self.home),
+        )
+
+    def synthesize(self) -> bool:
+        """The templates and the image's code; False where they are as the last time.
+
+        Asks nobody. Raises `OperatorError`.
+        """
+        stamp, now = folder(self.home) / "cdk.out.stamp", fingerprint()
+        if stamp.exists() and stamp.read_text() == now and self.assembly.is_dir():
+            return False
+        stamp.unlink(missing_ok=True)
+        self._run(
+            "synth",
+            ["--quiet", f"--context=stage={LOCAL_STAGE}", f"--output={self.assembly}"],
+            cwd=ROOT,
+            env=environment(None, self._given, self.home),
+        )
+        stamp.write_text(now)
+        return True
+
+    def deploy(self, twin: Twin) -> None:
+        """All stacks as synthesized. Raises `OperatorError`."""
+        self._run(
+            "deploy",
+            ["--all", "--require-approval=never", "--method=direct", f"--app={self.assembly}"],
+            cwd=ROOT,
+            env=environment(twin, self._given, self.home),
+        )
+
+    @property
+    def assembly(self) -> Path:
+        return folder(self.home) / "cdk.out"
+
+    def _run(self, command: str, arguments: list[str], *, cwd: Path, env: dict[str, str]) -> None:
+        if not CDK.exists():
+            raise OperatorError("the CDK's command line is not installed", "`make cdk` does it.")
+        log = folder(self.home) / f"{command}.log"
+        with log.open("wb") as output:
+            # A group of its own: a Ctrl-C ends it through us, with whatever it has started. It
+            # dies with its parent: a killed `moor up` leaves no deployment beside the next one's.
+            process = subprocess.Popen(
+                [*DIE_WITH_PARENT, CDK, command, *arguments, "--no-notices", "--no-color"],
+                cwd=cwd,
+                env=env,
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            with process:
+                try:
+                    code = process.wait()
+                except BaseException:
+                    os.killpg(process.pid, signal.SIGTERM)
+                    process.wait()
+                    raise
+        if code:
+            hint = f"All it said is in {log}."
+            if command == "deploy":
+                hint += f" {STACK_IS_STUCK}"
+            raise OperatorError(f"cdk {command} failed:\n{last_lines(log)}", hint)
+
+
+def fingerprint() -> str:
+    """Of everything that a synthesis reads."""
+    digest = hashlib.sha256(str(ROOT).encode())
+    for name in SOURCES:
+        path = ROOT / name
+        for file in [path] if path.is_file() else sorted(path.rglob("*")):
+            if file.is_file() and "__pycache__" not in file.parts:
+                digest.update(f"\0{file.relative_to(ROOT)}\0".encode())
+                digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()

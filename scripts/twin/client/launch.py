@@ -1,0 +1,153 @@
+"""The twin's daemon as a process: started away from the terminal, and ended by its number."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from scripts.errors import OperatorError, OverdueError
+from scripts.host.environment import Environment, inherited
+from scripts.host.pid_lock import Turn
+from scripts.host.pids import command_line
+from scripts.twin.client.shell import ROOT, write_docker, write_programs
+from scripts.twin.client.state import Twin, folder
+from service.contract import STOP_TIMEOUT_SECONDS
+
+START_SECONDS = 90  # Postgres alone may take 60, after a crash
+STOP_SECONDS = STOP_TIMEOUT_SECONDS + 30
+UP_SECONDS = 60  # a synthesis that has begun is finished first
+POLL_SECONDS = 0.05
+LAST_LINES = 15
+
+Say = Callable[[str], None]
+
+
+def launch(home: Path, environment: Mapping[str, str], say: Say) -> Twin:
+    """The twin that runs in `home`, started if none does. Raises `OperatorError`.
+
+    API_PORT in `environment` is where its load balancer shall be.
+    """
+    if (twin := Twin.load(home)) is not None:
+        write_docker(home)  # by the names that these programs have in this release
+        write_programs(home)
+        return twin
+    port = Environment(environment, home).address.port
+    turn = _await_turn(home, say)
+    if isinstance(turn, Twin):
+        return turn
+    folder(home).mkdir(exist_ok=True)
+    log = folder(home) / "twin.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "scripts.twin", str(home), str(port), str(turn.file)],
+            cwd=ROOT,
+            env=inherited(environment, folder(home)),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            pass_fds=(turn.file,),
+        )
+    turn.hand_over(process.pid)
+    deadline = time.monotonic() + START_SECONDS
+    while (twin := Twin.load(home)) is None:
+        if process.poll() is not None:
+            raise OperatorError(
+                f"the twin ended with exit code {process.returncode} while it started:\n"
+                f"{last_lines(log)}",
+                f"Its log is {log}.",
+            )
+        if time.monotonic() > deadline:
+            raise OverdueError(
+                f"the twin did not start in {START_SECONDS} s:\n{last_lines(log)}",
+                f"`moor down` ends it. Its log is {log}.",
+            )
+        time.sleep(POLL_SECONDS)
+    return twin
+
+
+def end(home: Path, say: Say) -> bool:
+    """End the twin in `home` and wait until nothing of it is left. False if none ran.
+
+    A `moor up` that works there is ended first, or it would go on with what is no more. The daemon
+    has its ECS tasks finish their jobs. What does not end in time is killed; the guard then ends
+    what the daemon had started.
+    """
+    _end_up(home, say)
+    turn = Turn(home, "twin")
+    if not home.is_dir() or turn.take():
+        turn.release()
+        return False
+    say("Stopping: the ECS tasks finish what they do")
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        _send(turn.holder, number)
+        if _is_taken(turn, STOP_SECONDS):
+            turn.release()
+            return True
+        say(f"The twin was not gone after {STOP_SECONDS} s: killing it")
+    raise OperatorError(
+        "the twin does not end", f"`lsof {home / 'twin.lock'}` names what is left of it."
+    )
+
+
+def _end_up(home: Path, say: Say) -> None:
+    turn = Turn(home, "up")
+    if not home.is_dir() or turn.take():
+        turn.release()
+        return
+    holder = turn.holder
+    if holder is None or "up" not in command_line(holder).split():
+        return  # `make clean`, or another program of ours that keeps `moor up` away
+    say(f"Ending the `moor up` that works here (process {holder})")
+    with suppress(ProcessLookupError):
+        os.kill(holder, signal.SIGTERM)
+    if not _is_taken(turn, UP_SECONDS):
+        raise OverdueError(
+            f"the `moor up` of process {holder} did not end in {UP_SECONDS} s",
+            "End it by Ctrl-C in its terminal.",
+        )
+    turn.release()
+
+
+def last_lines(log: Path) -> str:
+    """The end of a log, indented."""
+    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+    return "\n".join(f"    {line}" for line in lines[-LAST_LINES:])
+
+
+def _await_turn(home: Path, say: Say) -> Turn | Twin:
+    """The twin's turn; or the twin, where an interrupted `moor up` has left one that starts."""
+    turn = Turn(home, "twin")
+    deadline = time.monotonic() + STOP_SECONDS
+    if not turn.take():
+        say("Another twin is starting or stopping here; waiting for that")
+        while not turn.take():
+            if (twin := Twin.load(home)) is not None:
+                return twin
+            if time.monotonic() > deadline:
+                raise OverdueError(
+                    f"the last twin (process {turn.holder}) neither runs nor ends",
+                    "`moor down` ends it, by force if need be.",
+                )
+            time.sleep(POLL_SECONDS)
+    return turn
+
+
+def _is_taken(turn: Turn, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while not turn.take():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(POLL_SECONDS)
+    return True
+
+
+def _send(pid: int | None, number: signal.Signals) -> None:
+    # The turn may be the guard's by now, and the number another process's.
+    if pid is not None and "scripts.twin" in command_line(pid):
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)

@@ -1,0 +1,92 @@
+"""Where the twin of this checkout is and how to reach it: what its daemon wrote down."""
+
+import json
+import os
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from scripts.host.pids import birth
+
+ACCOUNT = "123456789012"
+REGION = "us-east-1"
+# One minute of CloudWatch: metrics, alarms and scaling are twelve times as quick as on AWS.
+MINUTE_SECONDS = 5
+
+
+@dataclass(frozen=True)
+class Twin:
+    """One twin: the daemon's addresses, and the folders it works in."""
+
+    home: Path  # .moorage
+    account: str
+    region: str
+    endpoint: str  # of every AWS API: http://localhost:PORT
+    access_key: str  # made for this twin; whoever has it may do everything there
+    secret_key: str = field(repr=False)
+    url: str  # of the load balancer
+    # Of the ECS agent: metadata of ECS tasks and their protection. A secret is in its path.
+    agent_url: str = field(repr=False)
+    images: Path  # one folder for each image, named by its tag
+    python: Path  # what a container's `python` is
+    postgres_port: int  # on this machine; the master user's password is in Secrets Manager
+    pid: int
+    started: str  # what tells it from another process that has its number later
+
+    @classmethod
+    def load(cls, home: Path) -> "Twin | None":
+        """The twin whose data is in `home`, or None where no daemon runs."""
+        try:
+            found = json.loads(state_file(home).read_text("utf-8"))
+            values: dict[str, Any] = {
+                each.name: Path(found[each.name]) if each.type is Path else found[each.name]
+                for each in fields(cls)
+            }
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return None
+        twin = cls(**values)
+        return twin if birth(twin.pid) == twin.started else None
+
+    def save(self) -> None:
+        """Write it down for the commands; all of it at once or nothing."""
+        file = state_file(self.home)
+        new = file.with_suffix(".new")
+        new.unlink(missing_ok=True)
+        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as opened:
+            opened.write(json.dumps(asdict(self), default=str, indent=2) + "\n")
+        os.replace(new, file)
+
+    @property
+    def log(self) -> Path:
+        return folder(self.home) / "twin.log"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What points `aws`, `cdk` and boto3 at the twin, and at nothing else."""
+        return {
+            # by name: moto takes the first part of an address for the name of a bucket
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_ACCESS_KEY_ID": self.access_key,
+            "AWS_SECRET_ACCESS_KEY": self.secret_key,
+            "AWS_REGION": self.region,
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "CDK_DOCKER": str(docker_file(self.home)),
+            "CDK_DISABLE_CLI_TELEMETRY": "true",
+        }
+
+
+def folder(home: Path) -> Path:
+    """Everything of the twin but the database."""
+    return home / "twin"
+
+
+def state_file(home: Path) -> Path:
+    return folder(home) / "state.json"
+
+
+def docker_file(home: Path) -> Path:
+    """What the CDK takes for `docker`."""
+    return folder(home) / "docker"

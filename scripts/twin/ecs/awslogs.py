@@ -1,0 +1,120 @@
+"""What containers write, as events of CloudWatch Logs: in order, once, soon."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from queue import Empty, Queue
+from typing import Any
+
+from moto.logs.models import LogStream
+
+from scripts.twin.backends import Backends
+from scripts.twin.ecs.container import CannotStartError, Container
+
+log = logging.getLogger("twin.agent")
+
+BATCH_SECONDS = 0.1
+BATCH_LINES = 1000
+# More than this and a container waits with its next line, as the driver's mode `blocking` has it.
+WAITING_MAX = 10_000
+# The twin keeps logs in memory: of each stream and of each group only the newest.
+STREAM_EVENTS_MAX, GROUP_EVENTS_MAX = 50_000, 200_000
+
+OnLine = Callable[[Any, str, str], None]  # moto's record of the ECS task, container's name, line
+
+_listeners: list[OnLine] = []
+
+
+def listen(on_line: OnLine) -> None:
+    """Have each line as it comes, in the thread that reads it: be quick, raise nothing."""
+    _listeners.append(on_line)
+
+
+class Lines:
+    """Ships lines to moto's CloudWatch Logs."""
+
+    def __init__(self, backends: Backends) -> None:
+        self._backends = backends
+        self._waiting: Queue[tuple[str, str, dict[str, Any]]] = Queue(WAITING_MAX)
+        self._is_stopping = threading.Event()
+        self._thread = threading.Thread(target=self._ship, name="lines", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """What is waiting is shipped before this returns."""
+        self._is_stopping.set()
+        self._thread.join()
+
+    def open(self, task: Any, container: Container) -> Callable[[str], None]:
+        """Where the lines of a container go; raises `CannotStartError` without its log group."""
+        options = (container.definition.get("logConfiguration") or {}).get("options", {})
+        group, prefix = options.get("awslogs-group"), options.get("awslogs-stream-prefix")
+        stream = f"{prefix}/{container.name}/{task.id}"
+        if group:
+            self._make_stream(group, stream, is_made=options.get("awslogs-create-group") == "true")
+
+        def write(line: str) -> None:
+            for listener in _listeners:
+                try:
+                    listener(task, container.name, line)
+                except Exception:
+                    log.exception("a listener failed at a line of %s", stream)
+            if group and line:  # CloudWatch takes no empty event
+                event = {"timestamp": time.time_ns() // 1_000_000, "message": line}
+                self._waiting.put((group, stream, event))
+
+        return write
+
+    def _make_stream(self, group: str, stream: str, *, is_made: bool) -> None:
+        logs = self._backends.logs
+        if group not in logs.groups and is_made:
+            logs.create_log_group(group, {})
+        if group not in logs.groups:
+            raise CannotStartError(
+                "ResourceInitializationError: failed to validate logger args: create stream has "
+                "been retried 1 times: failed to create Cloudwatch log stream: "
+                "ResourceNotFoundException: The specified log group does not exist. : exit status 1"
+            )
+        found = logs.groups[group]
+        if stream not in found.streams:
+            # A new dict: moto may be looking through the old one for somebody's call.
+            found.streams = {**found.streams, stream: LogStream(found, stream)}
+
+    def _ship(self) -> None:
+        while not (self._is_stopping.is_set() and self._waiting.empty()):
+            if self._waiting.qsize() < BATCH_LINES:
+                self._is_stopping.wait(BATCH_SECONDS)
+            batches: dict[tuple[str, str], list[dict[str, Any]]] = {}
+            try:
+                for _ in range(BATCH_LINES):
+                    group, stream, event = self._waiting.get_nowait()
+                    batches.setdefault((group, stream), []).append(event)
+            except Empty:
+                pass
+            for (group, stream), events in batches.items():
+                try:
+                    self._put(group, stream, events)
+                except Exception:
+                    log.exception("%d lines of %s are lost", len(events), stream)
+
+    def _put(self, group: str, stream: str, events: list[dict[str, Any]]) -> None:
+        found = self._backends.logs.groups.get(group)
+        if found is None or stream not in found.streams:
+            return  # somebody deleted them
+        kept = found.streams[stream]
+        events.sort(key=lambda event: int(event["timestamp"]))  # a clock may be set back
+        kept.put_log_events(events)
+        if len(kept.events) > STREAM_EVENTS_MAX:
+            kept.events = kept.events[-STREAM_EVENTS_MAX:]
+        held = sum(len(each.events) for each in found.streams.values())
+        left = dict(found.streams)
+        for name, each in found.streams.items():  # the oldest first
+            if held <= GROUP_EVENTS_MAX or each is kept:
+                break
+            held -= len(each.events)
+            del left[name]
+        if len(left) < len(found.streams):
+            found.streams = left

@@ -1,0 +1,78 @@
+"""What a container is told: its definition, its secrets, and what differs on this machine."""
+
+import json
+from typing import Any
+
+from moto.core.exceptions import JsonRESTError, ServiceException
+
+from scripts.twin.client.state import MINUTE_SECONDS, Twin, folder
+from scripts.twin.ecs.container import CannotStartError, Container
+from service.contract import EnvVar
+
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+NO_SECRETS = (
+    "ResourceInitializationError: unable to pull secrets or registry auth: execution resource "
+    "retrieval failed: unable to retrieve secret from asm: "
+)
+
+
+def environment_of(
+    container: Container, *, task_id: str, port: int | None, twin: Twin, secrets: Any
+) -> dict[str, str]:
+    """Raises `CannotStartError` for a secret that is not there. Never log the result."""
+    given = [*container.definition.get("environment", []), *container.added_environment]
+    own = folder_of(task_id, twin)
+    return {
+        # as the image has them
+        "PATH": f"{twin.python.parent}:{SYSTEM_PATH}",
+        "PYTHONUNBUFFERED": "1",
+        "HOME": str(own),
+        "LANG": "C.UTF-8",
+        **{pair["name"]: pair["value"] for pair in given},
+        **{
+            pair["name"]: secret(secrets, pair["valueFrom"])
+            for pair in container.definition.get("secrets", [])
+        },
+        **{name: value for name, value in twin.environment.items() if name.startswith("AWS_")},
+        "ECS_CONTAINER_METADATA_URI_V4": f"{twin.agent_url}/v4/{container.runtime_id}",
+        EnvVar.ECS_AGENT_URI: f"{twin.agent_url}/api/{container.runtime_id}",
+        "METRIC_SECONDS": str(MINUTE_SECONDS),
+        # On AWS each ECS task has a disk and an address of its own.
+        "TMPDIR": str(own),
+        EnvVar.WORKER_HEARTBEAT_FILE: str(own / "heartbeat"),
+        **(_address(port) if port and container.definition.get("portMappings") else {}),
+    }
+
+
+def folder_of(task_id: str, twin: Twin) -> Any:
+    """The disk of an ECS task, for as long as it runs."""
+    return folder(twin.home) / "tasks" / task_id
+
+
+def secret(backend: Any, value_from: str) -> str:
+    """What `arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME[:KEY:STAGE:VERSION]` names."""
+    parts = value_from.split(":")
+    arn, (key, stage, version) = ":".join(parts[:7]), (*parts[7:], "", "", "")[:3]
+    if parts[2:3] != ["secretsmanager"]:
+        raise CannotStartError(f"{NO_SECRETS}the twin reads Secrets Manager only, not {value_from}")
+    try:
+        found = backend.get_secret_value(arn, version or None, stage or None)
+        text: str = found["SecretString"]
+    except (JsonRESTError, ServiceException, KeyError) as error:
+        raise CannotStartError(
+            f"{NO_SECRETS}failed to fetch secret {arn} from secrets manager: "
+            "ResourceNotFoundException: Secrets Manager can't find the specified secret."
+        ) from error
+    if not key:
+        return text
+    try:
+        return str(json.loads(text)[key])
+    except (ValueError, KeyError, TypeError):
+        # without its cause: that one would quote the secret
+        raise CannotStartError(
+            f"{NO_SECRETS}retrieved secret from Secrets Manager did not contain json key {key}"
+        ) from None
+
+
+def _address(port: int) -> dict[str, str]:
+    return {EnvVar.API_HOST: "127.0.0.1", EnvVar.API_PORT: str(port)}

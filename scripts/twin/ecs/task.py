@@ -1,0 +1,235 @@
+"""One ECS task from its first to its last status, in a thread of its own."""
+
+import logging
+import shutil
+import socket
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from scripts.host.guard import Guard
+from scripts.twin.backends import Backends
+from scripts.twin.client.state import MINUTE_SECONDS, Twin
+from scripts.twin.ecs.awslogs import Lines
+from scripts.twin.ecs.container import PENDING, STOPPED, CannotStartError, Container
+from scripts.twin.ecs.container_environment import environment_of, folder_of
+from scripts.twin.ecs.container_order import may_start, may_stop
+from scripts.twin.ecs.health_check import HEALTHY, UNHEALTHY, UNKNOWN
+from scripts.twin.ecs.moto_ecs import EcsBackend
+from scripts.twin.ecs.target_registration import HOST, Registration
+from scripts.twin.ecs.task_record import RUNNING, ask_to_stop, now
+
+log = logging.getLogger("twin.agent")
+
+LOOK_SECONDS = 0.1
+# Without a health check ECS waits 40 seconds before it holds an ECS task for well.
+SETTLE_SECONDS = 40 * MINUTE_SECONDS / 60
+FAILED_TO_START = "TaskFailedToStart"
+EXITED = "EssentialContainerExited"
+ENTRYPOINT = ["-m", "service"]  # of the image, after `python`
+
+
+@dataclass(frozen=True)
+class Place:
+    """What every ECS task needs of the twin."""
+
+    ecs: EcsBackend
+    backends: Backends
+    twin: Twin
+    guard: Guard
+    lines: Lines
+
+
+class EcsTask:
+    """Runs what moto's `record` describes, and writes into it what has come of it."""
+
+    def __init__(self, record: Any, place: Place) -> None:
+        self.record, self._place = record, place
+        self.registration: Registration | None = None
+        self.was_healthy = False
+        self.is_counted = False  # among the failures of its deployment
+        self.port = _free_port()
+        self._containers: dict[str, Container] = {each.name: each for each in record.containers}
+        self._running_since: float | None = None
+        self._changed = threading.Event()
+        self._stop_seconds_max = float("inf")
+        self._thread = threading.Thread(target=self._live, name=f"task {record.id}", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self, code: str, reason: str, *, seconds_max: float = float("inf")) -> bool:
+        """Ask it to stop; `seconds_max` shortens the stopTimeouts. False if it was asked before."""
+        with self._place.ecs.lock:
+            is_new = ask_to_stop(self.record, code, reason)
+        self._stop_seconds_max = min(self._stop_seconds_max, seconds_max)
+        self._changed.set()
+        return is_new
+
+    def join(self, seconds: float) -> None:
+        self._thread.join(seconds)
+
+    @property
+    def is_wanted(self) -> bool:
+        return bool(self.record.desired_status == RUNNING)
+
+    @property
+    def is_over(self) -> bool:
+        return not self._thread.is_alive()
+
+    @property
+    def is_running(self) -> bool:
+        return bool(self.record.last_status == RUNNING)
+
+    @property
+    def running_seconds(self) -> float:
+        return 0 if self._running_since is None else time.monotonic() - self._running_since
+
+    @property
+    def is_healthy(self) -> bool:
+        """As a deployment counts: by the balancer, else by its checks, else by staying alive."""
+        if not self.is_running or not self.is_wanted:
+            return False
+        if any(each.health for each in self._containers.values() if each.is_essential):
+            if self.record.health_status != HEALTHY:
+                return False
+        elif self.registration is None:
+            return self.running_seconds >= SETTLE_SECONDS
+        return self.registration is None or self.registration.is_healthy
+
+    @property
+    def has_failed(self) -> bool:
+        """Did it end by itself, and was never well?"""
+        return not self.was_healthy and self.record.stop_code in {FAILED_TO_START, EXITED}
+
+    def _live(self) -> None:
+        try:
+            self._prepare()
+            while self.is_wanted:
+                self._look()
+                self._changed.wait(LOOK_SECONDS)
+                self._changed.clear()
+        except CannotStartError as error:
+            self.stop(FAILED_TO_START, str(error))
+        except Exception:
+            log.exception("ECS task %s", self.record.id)
+            self.stop(FAILED_TO_START, "The local twin failed; its log says how.")
+        finally:
+            self._place.ecs.asked.set()
+            self._end()
+
+    def _prepare(self) -> None:
+        self.record.last_status = PENDING
+        self.record.pull_started_at = now()
+        for container in self._containers.values():
+            if not self._folder(container).is_dir():
+                raise CannotStartError(
+                    "CannotPullContainerError: pull image manifest has been retried 1 time(s): "
+                    f"failed to resolve ref {container.image}: {container.image}: not found"
+                )
+        self.record.pull_stopped_at = now()
+        folder_of(self.record.id, self._place.twin).mkdir(parents=True, exist_ok=True)
+
+    def _look(self) -> None:
+        for container in self._containers.values():
+            self._look_at(container)
+            if container.last_status == PENDING:
+                self._start_when_due(container)
+        if not self.is_wanted:
+            return
+        self.record.health_status = self._health()
+        essential = [each for each in self._containers.values() if each.is_essential]
+        if any(each.last_status == STOPPED for each in essential):
+            self.stop(EXITED, "Essential container in task exited")
+        elif self._running_since is None and all(each.is_running for each in essential):
+            self._running_since = time.monotonic()
+            self.record.last_status, self.record.started_at = RUNNING, now()
+            self._place.ecs.asked.set()
+
+    def _start_when_due(self, container: Container) -> None:
+        try:
+            if not may_start(container, self._containers):
+                return
+        except CannotStartError as error:
+            container.reason = str(error)
+            raise CannotStartError("Task failed to start") from error
+        place = self._place
+        environment = environment_of(
+            container,
+            task_id=self.record.id,
+            port=self.port,
+            twin=place.twin,
+            secrets=place.backends.secretsmanager,
+        )
+        entrypoint = container.definition.get("entryPoint")
+        try:
+            container.start(
+                [
+                    *(entrypoint or [str(place.twin.python), *ENTRYPOINT]),
+                    *(container.definition.get("command") or []),
+                ],
+                environment=environment,
+                folder=self._folder(container),
+                on_line=place.lines.open(self.record, container),
+                on_end=self._changed.set,
+            )
+        except CannotStartError as error:
+            container.reason = str(error)
+            raise
+        place.guard.watch(container.pid)
+
+    def _health(self) -> str:
+        checked = [
+            each.health_status
+            for each in self._containers.values()
+            if each.health and each.is_essential
+        ]
+        if UNHEALTHY in checked:
+            return UNHEALTHY
+        return HEALTHY if checked and set(checked) == {HEALTHY} else UNKNOWN
+
+    def _end(self) -> None:
+        """To STOPPED, whatever its state was."""
+        record, place = self.record, self._place
+        try:
+            record.last_status = "DEACTIVATING"
+            place.ecs.release_network(record)
+            if self.registration:
+                self.registration.close()
+            record.last_status = "STOPPING"
+            self._end_containers()
+            record.execution_stopped_at = now()
+            record.last_status = "DEPROVISIONING"
+            shutil.rmtree(folder_of(record.id, place.twin), ignore_errors=True)
+        except Exception:
+            log.exception("the end of ECS task %s", record.id)
+        record.last_status, record.stopped_at = STOPPED, now()
+        place.ecs.asked.set()
+
+    def _end_containers(self) -> None:
+        while running := [each for each in self._containers.values() if each.is_running]:
+            for container in running:
+                if may_stop(container, self._containers):
+                    container.terminate(self._stop_seconds_max)
+                self._look_at(container)
+            if any(each.is_running for each in running):
+                self._changed.wait(LOOK_SECONDS)
+                self._changed.clear()
+        for container in self._containers.values():
+            container.last_status = STOPPED  # those that never started, too
+
+    def _look_at(self, container: Container) -> None:
+        was_running = container.is_running
+        container.look()
+        if was_running and not container.is_running:
+            self._place.guard.forget(container.pid)
+
+    def _folder(self, container: Container) -> Any:
+        return self._place.twin.images / container.image.rpartition(":")[2]
+
+
+def _free_port() -> int:
+    with socket.create_server((HOST, 0)) as server:
+        port: int = server.getsockname()[1]
+        return port

@@ -1,0 +1,72 @@
+"""Stands before moto, which asks nobody who they are: only this twin's own callers come through.
+
+Those are programs on this machine that have its access key, or a key that its STS or IAM gave.
+"""
+
+import io
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from moto.moto_server.werkzeug_app import MotoRequestHandler
+
+from scripts.host.loopback import is_of_a_page, names_this_machine
+from scripts.twin.iam.access_keys import Keys
+from scripts.twin.iam.refusal import Answer, RefusedError, Why, answer
+from scripts.twin.iam.signature import Received, check, service_of
+
+Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+HEADERS = "twin.headers"
+# What moto has beside AWS: its own state (one request forgets everything), a machine's metadata.
+CLOSED = ("/moto-api", "/latest/meta-data/", "/latest/api/", "/favicon.ico")
+
+
+class Handler(MotoRequestHandler):
+    """Keeps the headers as they came: WSGI joins and renames them, and a signature is of them."""
+
+    def make_environ(self) -> dict[str, Any]:
+        return {**super().make_environ(), HEADERS: self.headers}
+
+
+class Gate:
+    """WSGI around moto's application, for the server's `port`."""
+
+    def __init__(self, application: Wsgi, keys: Keys, port: int) -> None:
+        self._application, self._keys, self._port = application, keys, port
+
+    def __call__(
+        self, environ: dict[str, Any], start_response: Callable[..., Any]
+    ) -> Iterable[bytes]:
+        if (refused := self._refusal(environ)) is None:
+            return self._application(environ, start_response)
+        status, headers, body = refused
+        if environ["REQUEST_METHOD"] == "HEAD":
+            body = b""
+        start_response(f"{status} Refused", [*headers.items(), ("Content-Length", str(len(body)))])
+        return [body]
+
+    def _refusal(self, environ: dict[str, Any]) -> Answer | None:
+        headers = environ[HEADERS]
+        if environ["PATH_INFO"].startswith(CLOSED):
+            return 404, {"Content-Type": "text/plain"}, b"The local twin has no such page.\n"
+        request = Received(
+            environ["REQUEST_METHOD"], environ["REQUEST_URI"], headers, lambda: _body(environ)
+        )
+        try:
+            if not names_this_machine(environ.get("HTTP_HOST"), self._port) or is_of_a_page(
+                headers, request.method
+            ):
+                raise RefusedError(Why.NOT_OURS)
+            check(request, self._keys)
+        except RefusedError as error:
+            return answer(error.why, service_of(headers, request.query), headers)
+        return None
+
+
+def _body(environ: dict[str, Any]) -> bytes:
+    """All of it, which moto can read again."""
+    if not isinstance(environ["wsgi.input"], io.BytesIO):
+        is_chunked = environ.get("wsgi.input_terminated")
+        size = -1 if is_chunked else int(environ.get("CONTENT_LENGTH") or 0)
+        environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read(size) if size else b"")
+    found: bytes = environ["wsgi.input"].getvalue()
+    return found

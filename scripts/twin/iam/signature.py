@@ -1,0 +1,222 @@
+"""Is a request signed with a key that the twin knows? Computed by botocore, as its client did.
+
+Signature version 4 in the header or in the address (a presigned link), and version 2 in the
+address alone: boto3 signs links to S3 with it unless it is told otherwise.
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
+"""
+
+import hashlib
+import hmac
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from http.client import HTTPMessage
+from typing import Any, cast
+from urllib.parse import parse_qsl, urlsplit
+
+from botocore.auth import HmacV1QueryAuth, SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
+from scripts.twin.iam.access_keys import AccessKey, Keys
+from scripts.twin.iam.refusal import RefusedError, Why
+
+ALGORITHM = "AWS4-HMAC-SHA256"
+STAMP = "%Y%m%dT%H%M%SZ"
+SKEW = timedelta(minutes=15)
+HASH = "X-Amz-Content-SHA256"
+UNSIGNED = "UNSIGNED-PAYLOAD"
+TOKEN = "X-Amz-Security-Token"  # noqa: S105
+OF_S3 = {"s3", "s3express", "s3-object-lambda", "s3-outposts"}
+
+
+@dataclass(frozen=True)
+class Received:
+    """A request as it came: `target` is the path and query, escapes and all."""
+
+    method: str
+    target: str
+    headers: HTTPMessage
+    read: Callable[[], bytes]  # its body, which is read once its key is known
+
+    @property
+    def query(self) -> dict[str, str]:
+        return dict(parse_qsl(urlsplit(self.url).query, keep_blank_values=True))
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.headers['Host']}{self.target}"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a request says of its signature."""
+
+    credential: str
+    signed: list[str]
+    signature: str
+    token: str | None
+    stamp: str
+    is_link: bool
+
+    @property
+    def scope(self) -> list[str]:
+        """Key, day, region and service."""
+        parts = self.credential.split("/")
+        if len(parts) != 5 or parts[4] != "aws4_request":
+            raise RefusedError(Why.WRONG_SIGNATURE)
+        return parts[:4]
+
+
+def service_of(headers: Mapping[str, str], query: Mapping[str, str]) -> str:
+    """The service that a signature names, whether it is right or not; empty without one."""
+    scope = headers.get("Authorization", "").partition("Credential=")[2].partition(",")[0]
+    parts = (scope or query.get("X-Amz-Credential", "")).split("/")
+    return parts[3].lower() if len(parts) == 5 else ""
+
+
+def check(request: Received, keys: Keys) -> None:
+    """Raises `RefusedError` unless the request is signed with a key that is known."""
+    query = request.query
+    header = request.headers.get("Authorization")
+    if header is None and "AWSAccessKeyId" in query:
+        _check_version_2(request, query, keys)
+        return
+    claim = _of_header(request, header) if header else _of_address(query)
+    id, day, region, service = claim.scope
+    key = _find(keys, id, claim.token)
+    if "host" not in claim.signed or not claim.stamp.startswith(day):
+        raise RefusedError(Why.WRONG_SIGNATURE)
+    signer = _Signer(Credentials(key.id, key.secret), service, region, claim)
+    signed = AWSRequest(request.method, request.url, headers=cast(Any, request.headers))
+    signed.context = {"timestamp": claim.stamp, "body": _body_hash(request, claim, service)}
+    if claim.is_link:
+        signed.url = _without(request.url, "X-Amz-Signature")
+    text = signer.string_to_sign(signed, signer.canonical_request(signed))
+    if not _is_same(signer.signature(text, signed), claim.signature):
+        raise RefusedError(Why.WRONG_SIGNATURE)
+    _check_time(claim, query)
+
+
+class _Signer(SigV4Auth):
+    """botocore's, for what the request says was signed."""
+
+    def __init__(self, credentials: Credentials, service: str, region: str, claim: Claim) -> None:
+        super().__init__(credentials, service, region)
+        self._claim, self._is_s3 = claim, service in OF_S3
+
+    def headers_to_sign(self, request: Any) -> Any:
+        found = HTTPMessage()
+        for name, value in request.headers.items():
+            if name.lower() in self._claim.signed:
+                found[name.lower()] = value
+        return found
+
+    def canonical_request(self, request: Any) -> str:
+        lines: list[str] = super().canonical_request(request).split("\n")
+        return "\n".join([*lines[:-1], request.context["body"]])
+
+    def _normalize_url_path(self, path: str) -> str:
+        return path if self._is_s3 else str(super()._normalize_url_path(path))  # type: ignore[misc]
+
+
+def _of_header(request: Received, header: str) -> Claim:
+    algorithm, _, rest = header.partition(" ")
+    given = dict(each.strip().partition("=")[::2] for each in rest.split(","))
+    if algorithm != ALGORITHM or not {"Credential", "SignedHeaders", "Signature"} <= set(given):
+        raise RefusedError(Why.NO_KEY)
+    return Claim(
+        given["Credential"], given["SignedHeaders"].split(";"), given["Signature"],
+        request.headers.get(TOKEN), _stamp(request.headers), is_link=False,
+    )  # fmt: skip
+
+
+def _of_address(query: Mapping[str, str]) -> Claim:
+    names = {"X-Amz-Credential", "X-Amz-SignedHeaders", "X-Amz-Signature", "X-Amz-Date"}
+    if query.get("X-Amz-Algorithm") != ALGORITHM or not names <= set(query):
+        raise RefusedError(Why.NO_KEY)
+    return Claim(
+        query["X-Amz-Credential"], query["X-Amz-SignedHeaders"].split(";"),
+        query["X-Amz-Signature"], query.get(TOKEN), query["X-Amz-Date"], is_link=True,
+    )  # fmt: skip
+
+
+def _stamp(headers: HTTPMessage) -> str:
+    return str(headers.get("X-Amz-Date") or headers.get("Date") or "")
+
+
+def _find(keys: Keys, id: str, token: str | None) -> AccessKey:
+    key = keys.find(id)
+    if key is None or (key.token is None) != (token is None):
+        raise RefusedError(Why.UNKNOWN_KEY)
+    if key.token is not None and not _is_same(key.token, str(token)):
+        raise RefusedError(Why.UNKNOWN_KEY)
+    if key.expires is not None and key.expires.replace(tzinfo=UTC) < datetime.now(UTC):
+        raise RefusedError(Why.EXPIRED_TOKEN)
+    return key
+
+
+def _body_hash(request: Received, claim: Claim, service: str) -> str:
+    """What was signed of the body; a hash that is said has to be the body's."""
+    if claim.is_link and service in OF_S3:
+        return str(request.headers.get(HASH) or UNSIGNED)
+    said = request.headers.get(HASH)
+    if said and (said == UNSIGNED or said.startswith("STREAMING-")):
+        return said  # each chunk has a signature of its own, or none: the caller's is checked
+    if said and hashlib.sha256(request.read()).hexdigest() != said:
+        raise RefusedError(Why.WRONG_SIGNATURE)
+    return said or hashlib.sha256(request.read()).hexdigest()
+
+
+def _check_time(claim: Claim, query: Mapping[str, str]) -> None:
+    try:
+        at = datetime.strptime(claim.stamp, STAMP).replace(tzinfo=UTC)
+        until = at + timedelta(seconds=int(query.get("X-Amz-Expires", 3600)))
+    except (ValueError, OverflowError):
+        raise RefusedError(Why.WRONG_SIGNATURE) from None
+    now = datetime.now(UTC)
+    if at > now + SKEW or (not claim.is_link and at < now - SKEW):
+        raise RefusedError(Why.OLD)
+    if claim.is_link and until < now:
+        raise RefusedError(Why.EXPIRED_LINK)
+
+
+def _check_version_2(request: Received, query: Mapping[str, str], keys: Keys) -> None:
+    token = query.get(TOKEN.lower())
+    key = _find(keys, query["AWSAccessKeyId"], token)
+    try:
+        expires = int(query["Expires"])
+    except (KeyError, ValueError):
+        raise RefusedError(Why.NO_KEY) from None
+
+    class Signer(HmacV1QueryAuth):
+        def _get_date(self) -> str:
+            return str(expires)
+
+    headers: Any = AWSRequest(headers=cast(Any, request.headers)).headers
+    for name in [each for each in headers if each.lower().startswith("x-amz-")]:
+        del headers[name]
+    for name, value in query.items():
+        if name.startswith("x-amz-") and name != TOKEN.lower():
+            headers[name] = value
+    if token is not None:
+        headers[TOKEN.lower()] = token
+    parts = urlsplit(request.url)
+    bucket = str(request.headers["Host"]).partition(".localhost")
+    path = f"/{bucket[0]}{parts.path}" if bucket[1] else parts.path
+    signer = Signer(Credentials(key.id, key.secret, key.token))
+    made = signer.get_signature(request.method, parts, headers, auth_path=path)
+    if not _is_same(made, query.get("Signature", "")):
+        raise RefusedError(Why.WRONG_SIGNATURE)
+    if datetime.fromtimestamp(expires, UTC) < datetime.now(UTC):
+        raise RefusedError(Why.EXPIRED_LINK)
+
+
+def _without(url: str, name: str) -> str:
+    before, _, query = url.partition("?")
+    kept = [each for each in query.split("&") if each.partition("=")[0] != name]
+    return f"{before}?{'&'.join(kept)}"
+
+
+def _is_same(made: str, given: str) -> bool:
+    return hmac.compare_digest(made.encode(), given.encode("utf-8", "replace"))

@@ -1,0 +1,1 @@
+"""Plays Session Manager: commands in running containers, with a terminal of their own."""

@@ -1,0 +1,281 @@
+"""`make db`, `make api`, `make worker`, as their user meets them: processes, signals, the port."""
+
+import os
+import signal
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from scripts.host.environment import Environment
+from tests.ports import free_port
+from tests.scripts.conftest import Up, are_gone, execute, wait_until
+
+StartUp = Callable[..., Up]
+
+
+def test_api_and_worker_take_a_job_from_its_request_to_its_end(up: StartUp) -> None:
+    run, worker = up("api").await_up(), up("worker").await_up()
+
+    job_key = run.ask("POST", "/queue/example", {"message": "hello"})["job_id"]
+
+    path = f"/api/v1/jobs/{job_key}"
+    wait_until(lambda: run.ask("GET", path)["status"] == "complete", "complete")
+    wait_until(lambda: "worker" in worker.prefixes(), "its lines")
+
+
+def test_the_api_prints_the_addresses_and_what_to_try(up: StartUp) -> None:
+    run = up("api").await_up()
+
+    url = f"http://localhost:{run.port}"
+    wait_until(lambda: "<job_id>" in run.output, "the last line to try")
+    lines = [line.split() for line in run.output.splitlines()]
+    assert ["API", url] in lines
+    assert ["Schema", f"{url}/schema"] in lines
+    assert ["Jobs", f"{url}/saq"] in lines
+    assert f"curl -s {url}/queue/example" in run.output
+
+
+def test_output_that_is_no_terminal_has_no_colours(up: StartUp) -> None:
+    run = up("worker").await_up()
+
+    assert "worker  | " in run.output
+    assert "\x1b" not in run.output
+
+
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name
+)
+def test_no_process_is_left_after(number: signal.Signals, up: StartUp) -> None:
+    run = up("api").await_up()
+    started = run.started()
+
+    run.signal_group(number)
+
+    assert run.await_end() == 0
+    assert len(started) >= 3  # API, guard, Postgres
+    assert are_gone(started)
+
+
+def test_ctrl_c_is_heeded_while_the_parts_start(up: StartUp) -> None:
+    run = up("api")
+    wait_until(lambda: "Postgres is running" in run.output, "Postgres is running")
+    started = run.started()
+
+    run.signal_group(signal.SIGINT)
+
+    assert run.await_end() == 0
+    assert are_gone(started)
+    assert "Up in" not in run.output
+
+
+def test_the_terminals_ctrl_c_reaches_no_other_process(up: StartUp) -> None:
+    run = up("api").await_up()
+
+    groups = {os.getpgid(process.pid) for process in run.started()}
+
+    assert len(groups) >= 3
+    assert run.pid not in groups
+
+
+def test_data_is_still_there_after_a_second_start(up: StartUp, home: Path) -> None:
+    first = up("worker").await_up()
+    execute(home, "CREATE TABLE yesterday AS SELECT 42 AS number")
+    first.signal_group(signal.SIGINT)
+    first.await_end()
+
+    second = up("worker").await_up()
+
+    assert execute(home, "SELECT number FROM yesterday") == 42
+    assert "Making an empty database" not in second.output
+
+
+def test_a_busy_process_is_waited_for(up: StartUp) -> None:
+    run = up("worker").await_up()
+    worker = run.process("worker")
+    worker.suspend()
+
+    run.signal_group(signal.SIGINT)
+    wait_until(lambda: "Stopping" in run.output, "stopping")
+    assert not run.has_ended
+    worker.resume()
+
+    assert run.await_end() == 0
+    assert "killed" not in run.output
+
+
+def test_a_process_that_does_not_stop_is_killed_and_named(up: StartUp) -> None:
+    run = up("worker", DRAIN_SECONDS="0").await_up()
+    worker = run.process("worker")
+    worker.suspend()
+
+    run.signal_group(signal.SIGINT)
+
+    assert run.await_end() == 0
+    assert "worker was not gone after 5 s: killed" in run.output
+    assert are_gone([worker])
+
+
+def test_a_second_ctrl_c_does_not_wait(up: StartUp) -> None:
+    run = up("worker", DRAIN_SECONDS="100").await_up()
+    started = run.started()
+    run.process("worker").suspend()
+    run.signal_group(signal.SIGINT)
+    wait_until(lambda: "Stopping" in run.output, "stopping")
+
+    run.signal_group(signal.SIGINT)
+
+    assert run.await_end() == 130
+    wait_until(lambda: are_gone(started), "all gone")
+
+
+def test_a_process_that_dies_is_named_and_ends_the_rest(up: StartUp) -> None:
+    run = up("worker").await_up()
+    started = run.started()
+
+    run.process("worker").kill()
+
+    assert run.await_end() == 1
+    assert "worker was killed by SIGKILL" in run.output
+    assert are_gone(started)
+
+
+def test_a_postgres_that_dies_is_reported(up: StartUp) -> None:
+    run = up("db").await_up()
+
+    psutil.Process(run.postmaster_pid).kill()
+
+    assert run.await_end() == 1
+    assert "Postgres is gone" in run.output
+
+
+def test_a_killed_command_takes_what_it_started_with_it(up: StartUp) -> None:
+    run = up("api").await_up()
+    started = run.started()
+
+    run.kill()
+
+    wait_until(lambda: are_gone(started), "all gone")
+
+
+def test_a_part_starts_again_at_once_after_it_was_killed(up: StartUp, home: Path) -> None:
+    first = up("worker").await_up()
+    execute(home, "CREATE TABLE yesterday AS SELECT 42 AS number")
+    first.kill()
+
+    up("worker").await_up()
+
+    assert execute(home, "SELECT number FROM yesterday") == 42
+
+
+def test_a_port_that_is_taken_is_named_before_anything_is_started(up: StartUp, home: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        run = up("api", API_PORT=str(port))
+        status = run.await_end()
+
+    assert status == 1
+    assert f"cannot listen on 127.0.0.1:{port}" in run.output
+    assert f"API_PORT={port + 1}" in run.output
+    assert not (home / "postgres").exists()
+
+
+def test_postgres_stays_for_as_long_as_one_uses_it(up: StartUp, home: Path) -> None:
+    first = up("db").await_up()
+    second = up("worker").await_up()
+
+    first.signal_group(signal.SIGINT)
+    assert first.await_end() == 0
+    assert "Postgres keeps running" in first.output
+    assert execute(home, "SELECT 42") == 42
+    assert not second.has_ended
+
+    second.signal_group(signal.SIGINT)
+    assert second.await_end() == 0
+    assert not (home / "postgres" / "postmaster.pid").exists()
+
+
+def test_database_url_is_used_instead_of_the_embedded_server(
+    up: StartUp, home: Path, empty_database: str
+) -> None:
+    run = up("worker", DATABASE_URL=empty_database).await_up()
+
+    assert "applied 0001" in run.output
+    assert not (home / "postgres").exists()
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("postgresql://me:s3cret@db.example.com/shop", "database shop on db.example.com:5432"),
+        ("postgresql://me:s3cret@[::1]:6000/shop", "database shop on [::1]:6000"),
+        ("postgresql://me:s3cret@a,b:6000/shop?sslmode=prefer", "database shop on a:5432,b:6000"),
+        ("postgresql://me:s3cret@localhost", "the default database on localhost:5432"),
+        ("postgresql://me@/shop?host=/run/pg&password=s3cret", "database shop on /run/pg"),
+        ("postgresql://me:s3cret/1@localhost/shop", "the database"),
+        ("postgresql://me:1#s3cret@localhost/shop", "the database"),
+        ("postgresql://me:1?s3cret@localhost/shop", "the database"),
+        ("postgresql://me:s3cret", "the database"),
+        ("postgresql://me:[s3cret@localhost/shop", "the database"),
+    ],
+)
+def test_the_database_that_is_used_is_named_without_its_password(url: str, words: str) -> None:
+    assert Environment({"DATABASE_URL": url}, Path()).database == words
+
+
+def test_a_part_says_which_database_it_uses(up: StartUp) -> None:
+    port = free_port()
+    run = up("worker", DATABASE_URL=f"postgresql://me:s3cret@127.0.0.1:{port}/none")
+
+    run.await_end()
+    assert f"Using database none on 127.0.0.1:{port}, as DATABASE_URL says" in run.output
+
+
+def test_the_commands_to_try_carry_the_key_where_one_is_asked_for(up: StartUp) -> None:
+    key = "a-key-of-more-than-sixteen-letters"
+    run = up("api", API_KEY=key).await_up()
+
+    wait_until(lambda: "<job_id>" in run.output, "the last line to try")
+    commands = [line for line in run.output.splitlines() if "curl" in line]
+    assert len(commands) == 2
+    assert all('-H "X-API-Key: $API_KEY"' in command for command in commands)
+    assert key not in run.output
+
+
+def test_an_api_without_a_worker_says_so(up: StartUp) -> None:
+    run = up("api").await_up()
+    wait_until(lambda: "<job_id>" in run.output, "the last line to try")
+    assert "starts no worker" in run.output
+    assert "`make worker`" in run.output
+
+    both = up("api", WORKER_MODE="in-process").await_up()
+    wait_until(lambda: "<job_id>" in both.output, "the last line to try")
+    assert "starts no worker" not in both.output
+
+
+def test_a_database_out_of_reach_is_the_step_that_failed(up: StartUp) -> None:
+    run = up("worker", DATABASE_URL=f"postgresql://me:s3cret@127.0.0.1:{free_port()}/none")
+
+    assert run.await_end() == 1
+    assert "the database could not be migrated" in run.output
+    assert "s3cret" not in run.output
+
+
+def test_an_address_that_can_never_be_used_ends_the_command_as_typed_wrongly(up: StartUp) -> None:
+    run = up("worker", DATABASE_URL="postgresql://me:Sup3r?Secret@127.0.0.1/shop")
+
+    assert run.await_end() == 2
+    assert "DATABASE_URL: " in run.output
+    assert "percent-encode" in run.output
+    assert "Sup3r" not in run.output
+    assert "Secret" not in run.output
+
+
+def test_a_port_that_is_no_number_is_refused(up: StartUp) -> None:
+    run = up("api", API_PORT="eight")
+
+    assert run.await_end() == 1
+    assert "API_PORT=eight" in run.output
+    assert "Traceback" not in run.output

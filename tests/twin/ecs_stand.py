@@ -1,0 +1,59 @@
+"""`python -m tests.twin.ecs_stand HOME`: moto and the twin's parts, without Postgres.
+
+It writes down where it is as the twin does, and stops at SIGTERM.
+"""
+
+import os
+import signal
+import sys
+from pathlib import Path
+from queue import SimpleQueue
+
+from scripts.host.guard import Guard
+from scripts.host.pids import birth
+from scripts.twin.autoscaling.scaling import Scaling
+from scripts.twin.backends import Backends
+from scripts.twin.client.state import ACCOUNT, REGION, Twin, folder
+from scripts.twin.cloud.server import Cloud
+from scripts.twin.cloudwatch.metrics import Metrics
+from scripts.twin.daemon import Part
+from scripts.twin.ecs.agent import Agent
+from scripts.twin.ecs.metadata import Metadata
+from scripts.twin.elb.balancer import Balancer
+from scripts.twin.iam.access_keys import AccessKey
+from tests.ports import free_port
+
+
+def main(home: Path) -> None:
+    """Run until SIGTERM."""
+    images = folder(home) / "images"
+    images.mkdir(parents=True, exist_ok=True)
+    guard = Guard(home, seconds=2, lock=None)
+    key = AccessKey.new()
+    cloud = Cloud(key=key)
+    twin = Twin(
+        home=home, account=ACCOUNT, region=REGION, endpoint=cloud.endpoint,
+        access_key=key.id, secret_key=key.secret, url=f"http://localhost:{free_port()}",
+        agent_url=f"http://127.0.0.1:{free_port()}/secret",
+        images=images, python=Path(sys.executable), postgres_port=0, pid=os.getpid(),
+        started=birth(os.getpid()) or "",
+    )  # fmt: skip
+    os.environ.update(twin.environment)  # noqa: TID251 - as the daemon does
+    backends = Backends(ACCOUNT, REGION)
+    parts: list[Part] = [
+        cloud,
+        *(kind(backends, twin, guard) for kind in (Balancer, Metadata, Agent, Metrics, Scaling)),
+    ]
+    for part in parts:
+        part.start()
+    told: SimpleQueue[int] = SimpleQueue()
+    signal.signal(signal.SIGTERM, lambda number, _: told.put(number))
+    twin.save()
+    told.get()
+    for part in reversed(parts):
+        part.stop()
+    guard.dismiss()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,385 @@
+"""`moor up` and `moor down` as their user meets them: the real CDK, real processes, one twin."""
+
+import asyncio
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import asyncpg
+import psutil
+import pytest
+
+from scripts.aws import Aws
+from scripts.host.pid_lock import take_turn
+from scripts.session.database import ask_password, find_database
+from scripts.target import find_target
+from scripts.twin.client.launch import end
+from scripts.twin.client.state import Twin
+from service.contract import READY_PATH
+from stacks.config.naming import Output
+from tests.ports import free_port
+from tests.scripts.conftest import ROOT, are_gone, wait_until
+
+COMMAND_SECONDS = 300
+
+
+@dataclass
+class Stage:
+    """The local stage of this module's own folder."""
+
+    home: Path
+    port: int
+
+    def moor(self, command: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+        """One command to its end."""
+        given = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}  # noqa: TID251
+        return subprocess.run(
+            [sys.executable, "-m", "scripts.cli", command, "--home", str(self.home)],
+            cwd=ROOT,
+            env={**given, "API_PORT": str(self.port), **environment},
+            umask=0o000 if environment else -1,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=COMMAND_SECONDS,
+        )
+
+    @property
+    def twin(self) -> Twin:
+        twin = Twin.load(self.home)
+        assert twin is not None
+        return twin
+
+    @property
+    def aws(self) -> Aws:
+        return Aws(find_target("local", home=self.home))
+
+    def processes(self) -> list[psutil.Process]:
+        """The daemon, all it started, and Postgres, which is nobody's."""
+        daemon = psutil.Process(self.twin.pid)
+        postmaster = (self.home / "postgres" / "postmaster.pid").read_text().split()[0]
+        return [daemon, *daemon.children(recursive=True), psutil.Process(int(postmaster))]
+
+    def ask(self, path: str, body: object = None) -> Any:
+        """The API's answer through the load balancer, with the key that is in the secret."""
+        arn = self.aws.output(Output.API_KEY_SECRET)
+        key = self.aws.call("secretsmanager", "get_secret_value", SecretId=arn)["SecretString"]
+        request = urllib.request.Request(
+            f"{self.twin.url}{path}",
+            None if body is None else json.dumps(body).encode(),
+            {"X-API-Key": key, "Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.load(answer)
+
+
+@pytest.fixture(scope="module")
+def stage(scratch: Path) -> Iterator[Stage]:
+    """Not up yet; nothing of it runs afterwards."""
+    with tempfile.TemporaryDirectory(dir=scratch) as folder:
+        made = Stage(Path(folder) / "data", free_port())
+        yield made
+        end(made.home, print)
+
+
+NOWHERE = "http://127.0.0.1:9"
+# What a terminal may have for other things; each of these has broken a start, or would have.
+HOSTILE = {
+    **{f"{scheme}_PROXY": NOWHERE for scheme in ("HTTP", "HTTPS", "ALL")},
+    **{f"{scheme}_proxy": NOWHERE for scheme in ("http", "https", "all")},
+    "PGSSLMODE": "require", "PGHOST": "nowhere", "PGPORT": "1", "PGSERVICE": "none",
+    "PGOPTIONS": "-c nothing=1", "PGUSER": "somebody", "PGDATABASE": "another",
+    "AWS_PROFILE": "company", "AWS_ENDPOINT_URL_S3": NOWHERE, "AWS_MAX_ATTEMPTS": "many",
+    "AWS_RETRY_MODE": "none", "AWS_USE_DUALSTACK_ENDPOINT": "true", "AWS_CA_BUNDLE": "/nowhere",
+    "AWS_DATA_PATH": "/nowhere", "AWS_CONFIG_FILE": "/nowhere", "AWS_SESSION_TOKEN": "old",
+    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true", "AWS_ACCESS_KEY_ID": "AKIAREAL",
+    "AWS_SECRET_ACCESS_KEY": "real", "REQUESTS_CA_BUNDLE": "/nowhere", "SSL_CERT_FILE": "/nowhere",
+    "NODE_OPTIONS": "--require=/nowhere", "NODE_PATH": "/nowhere", "CDK_OUTDIR": "/nowhere",
+    "CDK_CONTEXT_JSON": "{", "JSII_NODE": "/nowhere", "JSII_RUNTIME": "/nowhere",
+    "MOTO_ACCOUNT_ID": "1", "MOTO_PORT": "1", "OPENSSL_CONF": "/nowhere", "LC_ALL": "xx_YY.none",
+    "LANG": "none", "TMPDIR": "/nowhere", "BASH_ENV": "/nowhere",
+    "CDPATH": "/tmp", "PYTHONDONTWRITEBYTECODE": "1", "UV_PYTHON": "3.1", "PIP_USER": "1",
+    "npm_config_prefix": "/nowhere", "FLASK_DEBUG": "1", "WERKZEUG_RUN_MAIN": "true",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def first(stage: Stage) -> "subprocess.CompletedProcess[str]":
+    """`moor up` where nothing was, in a terminal that has been set up for all kinds of things."""
+    done = stage.moor("up", **HOSTILE)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+@pytest.fixture
+def up(stage: Stage, first: "subprocess.CompletedProcess[str]") -> Stage:
+    """The stage, deployed."""
+    return stage
+
+
+def test_up_shows_each_step_with_its_seconds_and_what_to_try(
+    stage: Stage, first: "subprocess.CompletedProcess[str]"
+) -> None:
+    steps = re.findall(r"^(.+) \(\d+\.\d s\)$", first.stdout, re.MULTILINE)
+    url = f"http://localhost:{stage.port}"
+
+    assert [step.split()[0] for step in steps] == [
+        "The", "Bootstrapped", "Synthesized", "Deployed", "The", "The"
+    ]  # fmt: skip
+    assert ["API", url] in [line.split() for line in first.stdout.splitlines()]
+    for command in ("moor status", "moor logs worker --follow", "moor scale worker 3", "moor down"):
+        assert command in first.stdout
+
+
+def test_the_url_among_the_outputs_is_where_the_api_answers(up: Stage) -> None:
+    assert up.aws.output(Output.URL) == up.twin.url
+    with urllib.request.urlopen(up.twin.url + READY_PATH, timeout=30) as answer:
+        assert answer.status == 200
+
+
+def test_a_job_runs_from_its_request_to_its_end(up: Stage) -> None:
+    job_key = up.ask("/queue/example", {"message": "hello"})["job_id"]
+
+    wait_until(lambda: up.ask(f"/api/v1/jobs/{job_key}")["status"] == "complete", "complete")
+
+
+def test_the_database_of_the_template_is_the_embedded_postgres(up: Stage) -> None:
+    (cluster,) = up.aws.call("rds", "describe_db_clusters")["DBClusters"]
+    master = up.aws.call(
+        "secretsmanager", "get_secret_value", SecretId=up.aws.output(Output.DATABASE_SECRET)
+    )
+    secret = json.loads(master["SecretString"])
+
+    async def whoami(password: str) -> Any:
+        connection: asyncpg.Connection = await asyncpg.connect(
+            host=cluster["Endpoint"], port=cluster["Port"], user=secret["username"],
+            password=password, database=cluster["DatabaseName"],
+        )  # fmt: skip
+        try:
+            return await connection.fetchval("SELECT current_user")
+        finally:
+            await connection.close()
+
+    assert (cluster["Endpoint"], cluster["Port"]) == ("127.0.0.1", up.twin.postgres_port)
+    assert asyncio.run(whoami(secret["password"])) == secret["username"]
+    with pytest.raises(asyncpg.InvalidPasswordError):
+        asyncio.run(whoami("another"))
+
+
+def test_api_and_worker_connect_as_a_user_who_owns_nothing(up: Stage) -> None:
+    def sql(statement: str, *, as_owner: bool) -> Any:
+        database = find_database(up.aws, as_owner=as_owner)
+
+        async def ask() -> Any:
+            connection: asyncpg.Connection = await asyncpg.connect(
+                host=database.host, port=database.port, user=database.user,
+                database=database.name, password=ask_password(up.aws, database),
+            )  # fmt: skip
+            try:
+                return [row[0] for row in await connection.fetch(statement)]
+            finally:
+                await connection.close()
+
+        return asyncio.run(ask())
+
+    users = "SELECT DISTINCT usename FROM pg_stat_activity WHERE application_name ~ '^moorage'"
+    assert sql(users, as_owner=True) == ["moorage_app"]
+    owners = "SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'public'"
+    assert sql(owners, as_owner=True) == ["moorage"]
+    assert sql("SELECT current_user", as_owner=False) == ["moorage_app"]
+
+
+def test_the_image_of_the_ecs_tasks_is_in_the_registry_and_among_the_folders(up: Stage) -> None:
+    definition = up.aws.call(
+        "ecs", "describe_task_definition", taskDefinition=up.aws.output(Output.API_TASK_DEFINITION)
+    )["taskDefinition"]
+    repository, _, tag = definition["containerDefinitions"][0]["image"].rpartition(":")
+
+    found = up.aws.call(
+        "ecr", "describe_images", repositoryName=repository.partition("/")[2],
+        imageIds=[{"imageTag": tag}],
+    )  # fmt: skip
+
+    assert found["imageDetails"]
+    assert (up.twin.images / tag / "service" / "__main__.py").exists()
+    assert not (up.twin.images / tag / "tests").exists()
+
+
+def test_a_terminal_with_the_env_file_talks_to_the_twin_and_to_nothing_else(up: Stage) -> None:
+    script = (
+        ". $ENV_FILE; python -c 'import boto3;"
+        ' print(boto3.client("sts").get_caller_identity()["Account"])\'; echo ${#API_KEY}'
+    )
+    file = up.home / "twin" / "env"
+    done = subprocess.run(
+        ["sh", "-c", script],
+        env={"PATH": os.environ["PATH"], "ENV_FILE": str(file), "AWS_PROFILE": "company"},  # noqa: TID251
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.stdout.split() == [up.twin.account, "40"], done.stderr
+    assert file.stat().st_mode & 0o077 == 0
+
+
+STRANGER = """
+import http.client, json, os, socket, sys
+home, agent_port, path, aws_port, database_port = sys.argv[1:]
+found = {"uid": os.getuid(), "seen": [], "opened": [], "secrets": 0, "status": []}
+for folder, _, files in os.walk(home):
+    found["seen"] += [os.path.join(folder, each) for each in files]
+for name in ("twin/env", "twin/state.json", "twin/twin.log", "postgres/PG_VERSION",
+             "postgres/pg_hba.conf", "postgres.port", "twin.lock"):
+    try:
+        open(os.path.join(home, name)).read()
+        found["opened"].append(name)
+    except OSError:
+        pass
+try:
+    socket.socket(socket.AF_UNIX).connect(f"{home}/postgres/.s.PGSQL.{database_port}")
+    found["opened"].append("socket")
+except OSError:
+    pass
+for each in filter(str.isdigit, os.listdir("/proc") if os.path.isdir("/proc") else []):
+    try:
+        if int(each) != os.getpid():
+            found["secrets"] += "AWS_SECRET_ACCESS_KEY" in open(f"/proc/{each}/environ").read()
+            found["opened"] += [each] * os.readlink(f"/proc/{each}/cwd").startswith(home)
+    except OSError:
+        pass
+for port, path in ((agent_port, path), (aws_port, "/")):
+    connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=10)
+    connection.request("GET", path)
+    found["status"].append(connection.getresponse().status)
+print(json.dumps(found))
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root alone can be another user")
+def test_another_user_reads_nothing_and_is_answered_nothing(up: Stage) -> None:
+    """As "nobody", which Postgres runs as where the operator is root."""
+    (arn, *_) = up.aws.call("ecs", "list_tasks", cluster=up.aws.names.cluster)["taskArns"]
+    described = up.aws.call("ecs", "describe_tasks", cluster=up.aws.names.cluster, tasks=[arn])
+    runtime_id = described["tasks"][0]["containers"][0]["runtimeId"]
+    agent = urlsplit(up.twin.agent_url)
+    python = shutil.which("python3", path="/usr/bin:/usr/local/bin") or sys.executable
+
+    done = subprocess.run(
+        [python, "-I", "-c", STRANGER, str(up.home), str(agent.port),
+         f"{agent.path}/v4/{runtime_id}", str(urlsplit(up.twin.endpoint).port),
+         str(up.twin.postgres_port)],
+        cwd="/", env={}, capture_output=True, text=True, check=False,
+        user=65534, group=65534, extra_groups=[],
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["uid"] == 65534
+    assert (found["seen"], found["opened"], found["secrets"]) == ([], [], 0)
+    # even with the secret of the path, which stands in the arguments of a session's plugin
+    assert found["status"] == [403, 403]
+
+
+def test_every_file_of_the_twin_is_its_user_s_alone(up: Stage) -> None:
+    """Each by its own mode, too: somebody may open the folder above."""
+    copies = up.twin.images, up.home / "twin" / "cdk.out"  # of code, with its modes
+    below = [
+        each
+        for each in up.home.rglob("*")
+        if not each.is_symlink() and each.exists() and not {*copies} & {*each.parents}
+    ]
+    open_to_others = [str(each) for each in below if each.stat().st_mode & 0o077]
+
+    assert open_to_others == []
+    assert up.home.stat().st_mode & 0o067 == 0  # to pass through, for the group of Postgres alone
+
+
+def test_a_second_up_deploys_to_the_same_twin_and_synthesizes_nothing_anew(up: Stage) -> None:
+    pid = up.twin.pid
+
+    again = up.moor("up")
+
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert up.twin.pid == pid
+    assert "The twin runs already" in again.stdout
+    assert "Nothing to synthesize" in again.stdout
+    assert "Bootstrapped" not in again.stdout
+
+
+def test_two_ups_at_once_are_one_too_many(up: Stage) -> None:
+    turn = take_turn(up.home)
+    try:
+        second = up.moor("up")
+    finally:
+        turn.release()
+
+    assert second.returncode == 1
+    assert f"another `moor up` works here (process {os.getpid()})" in second.stderr
+
+
+def test_another_checkout_gets_the_next_free_port(up: Stage, scratch: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=scratch) as folder:
+        home = Path(folder)
+        with subprocess.Popen(
+            [sys.executable, "-m", "scripts.twin", folder, str(up.port)], cwd=ROOT
+        ) as daemon:
+            try:
+                wait_until(lambda: Twin.load(home) or daemon.poll() is not None, "the twin is up")
+                other = Twin.load(home)
+            finally:
+                daemon.terminate()
+
+    assert other is not None
+    assert other.url != up.twin.url
+    assert other.endpoint != up.twin.endpoint
+    assert other.postgres_port != up.twin.postgres_port
+
+
+def test_a_step_that_fails_is_named_with_its_reason_and_its_log(up: Stage) -> None:
+    assembly = up.home / "twin" / "cdk.out"
+    (assembly / "manifest.json").write_text("no JSON")
+    try:
+        done = up.moor("up")
+    finally:
+        shutil.rmtree(assembly)
+
+    assert done.returncode == 1, done.stdout
+    assert "error: could not deploy: cdk deploy failed" in done.stderr
+    assert "JSON" in done.stderr
+    assert f"{up.home}/twin/deploy.log" in done.stderr
+
+
+def test_a_killed_twin_leaves_no_process_and_the_next_has_its_data(up: Stage) -> None:
+    job_key = up.ask("/queue/example", {"message": "hello"})["job_id"]
+    processes = up.processes()
+
+    os.kill(up.twin.pid, signal.SIGKILL)
+    wait_until(lambda: are_gone(processes), "all gone")
+    again = up.moor("up")
+
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert up.ask(f"/api/v1/jobs/{job_key}")["job_id"] == job_key
+
+
+def test_down_leaves_no_process_and_says_so(up: Stage) -> None:
+    processes = up.processes()
+
+    done = up.moor("down")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(processes) >= 5  # the daemon, its guard, API, worker, Postgres
+    assert are_gone(processes)
+    assert Twin.load(up.home) is None
+    assert "No twin runs here" in up.moor("down").stdout

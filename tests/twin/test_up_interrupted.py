@@ -1,0 +1,124 @@
+"""`moor up` that is ended half-way, by its user or from another terminal: nothing stays behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from scripts.twin.client.launch import end
+from scripts.twin.client.state import Twin
+from tests.ports import free_port
+from tests.scripts.conftest import ROOT, are_gone, wait_until
+
+COMMAND_SECONDS = 120
+INTERRUPTED = 130
+
+
+@pytest.fixture
+def home(scratch: Path) -> Iterator[Path]:
+    """A folder for the local data that does not exist yet; no twin runs there afterwards."""
+    with tempfile.TemporaryDirectory(dir=scratch) as folder:
+        home = Path(folder) / "data"
+        yield home
+        end(home, print)
+
+
+def moor(command: str, home: Path) -> "subprocess.Popen[str]":
+    given = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}  # noqa: TID251
+    return subprocess.Popen(
+        [sys.executable, "-m", "scripts.cli", command, "--home", str(home)],
+        cwd=ROOT,
+        env={**given, "API_PORT": str(free_port())},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def started(process: "subprocess.Popen[str]", word: str) -> list[psutil.Process]:
+    """What it has started with that word in its command line."""
+    found = []
+    for each in psutil.Process(process.pid).children(recursive=True):
+        try:
+            if word in " ".join(each.cmdline()):
+                found.append(each)
+        except psutil.NoSuchProcess:
+            continue
+    return found
+
+
+def test_down_ends_a_twin_that_has_only_just_been_started(home: Path) -> None:
+    up = moor("up", home)
+    wait_until(lambda: started(up, "scripts.twin"), "the daemon is started")
+    (daemon,) = started(up, "scripts.twin")
+    up.kill()
+
+    said, _ = moor("down", home).communicate(timeout=COMMAND_SECONDS)
+
+    up.communicate()
+    assert "Down" in said
+    assert are_gone([daemon])
+    assert Twin.load(home) is None
+
+
+def test_down_ends_an_up_that_works_and_what_that_has_started(home: Path) -> None:
+    up = moor("up", home)
+    wait_until(lambda: Twin.load(home) is not None and started(up, "cdk"), "the CDK runs")
+    processes = started(up, "")
+
+    said, _ = moor("down", home).communicate(timeout=COMMAND_SECONDS)
+
+    assert f"Ending the `moor up` that works here (process {up.pid})" in said
+    up.communicate(timeout=COMMAND_SECONDS)
+    assert up.returncode == INTERRUPTED
+    assert are_gone(processes)
+
+
+def test_a_closed_terminal_ends_up_and_the_cdk(home: Path) -> None:
+    up = moor("up", home)
+    wait_until(lambda: Twin.load(home) is not None and started(up, "cdk bootstrap"), "the CDK runs")
+    processes = started(up, "node")
+
+    up.send_signal(signal.SIGHUP)
+    up.communicate(timeout=COMMAND_SECONDS)
+
+    assert up.returncode == INTERRUPTED
+    assert are_gone(processes)
+    assert Twin.load(home) is not None
+
+
+def test_up_goes_on_with_a_twin_that_an_interrupted_up_has_left_starting(home: Path) -> None:
+    first = moor("up", home)
+    wait_until(lambda: started(first, "scripts.twin"), "the daemon is started")
+    (daemon,) = started(first, "scripts.twin")
+    wait_until(lambda: started(first, "cdk synth"), "the synthesis is started")
+    first.kill()  # by Ctrl-C it would wait for the synthesis
+    first.communicate()
+
+    second = moor("up", home)
+    wait_until(lambda: started(second, "cdk bootstrap") or second.poll() is not None, "it goes on")
+    twin = Twin.load(home)
+    moor("down", home).communicate(timeout=COMMAND_SECONDS)
+    second.communicate(timeout=COMMAND_SECONDS)
+
+    assert twin is not None
+    assert twin.pid == daemon.pid
+
+
+def test_a_twin_that_stops_is_not_taken_for_one_that_runs(home: Path) -> None:
+    home.mkdir()
+    command = [sys.executable, "-m", "scripts.twin", str(home), str(free_port())]
+    log = home / "log"
+    with log.open("w") as output, subprocess.Popen(command, cwd=ROOT, stderr=output) as daemon:
+        wait_until(lambda: Twin.load(home) or daemon.poll() is not None, "the twin is up")
+        daemon.terminate()
+        wait_until(lambda: "stopping" in log.read_text(), "it stops")
+        twin = Twin.load(home)
+
+    assert twin is None
