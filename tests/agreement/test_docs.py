@@ -18,10 +18,18 @@ import pytest
 from scripts.commands import COMMANDS, load
 from tests.conftest import ROOT
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"`((?:service|tests)/[\w/]+\.py)`")
+# A file or folder of the project; in capital letters it is a construct of the CDK's.
+PATH = re.compile(
+    r"(?<![\w/.:-])((?:service|stacks|scripts|dev|tests|docs)/[a-z0-9_./-]*[a-z0-9_/])(?!\w)"
+)
+OF_THE_USER = ("service/domain/", "stacks/domain", "tests/domain")
 # Runs each block that is no file as the body of a test, with `queue` and what it enqueues run.
 SNIPPETS = """\
 import ast
@@ -194,6 +202,21 @@ def test_every_relative_link_leads_somewhere(page: str) -> None:
         if not file.exists() or (anchor and anchor not in anchors(file)):
             broken.append(target)
     assert broken == []
+
+
+@pytest.mark.parametrize("page", NAMES)
+def test_every_file_it_names_exists(page: str) -> None:
+    shown = {block.file for block in blocks("python") if block.page == page}
+    named = set(PATH.findall((ROOT / page).read_text())) - shown
+    missing = [
+        each for each in named if not each.startswith(OF_THE_USER) and not (ROOT / each).exists()
+    ]
+    assert missing == []
+
+
+def test_a_file_that_is_not_there_is_found_out() -> None:
+    text = "`scripts/nowhere.py`, [page](docs/doctor.md), x<br/>stacks/config/stage.py<br/>"
+    assert PATH.findall(text) == ["scripts/nowhere.py", "docs/doctor.md", "stacks/config/stage.py"]
 
 
 def anchors(file: Path) -> set[str]:
