@@ -2,10 +2,8 @@
 
 import os
 import sys
-import tomllib
 from collections.abc import Sequence
 from io import TextIOWrapper
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,6 +11,7 @@ from typer.exceptions import Abort, TyperException
 
 from scripts.commands import Commands
 from scripts.errors import OperatorError
+from scripts.release import release
 from scripts.terminal.answer import fail, print_line, print_traceback
 
 HELP = """
@@ -22,7 +21,6 @@ Examples: `moor up`, `moor status`, `moor scale worker 3`, `moor logs worker --f
 `moor exec worker`, each with --stage dev for AWS.
 """
 INTERRUPTED = 130
-PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
 
 app = typer.Typer(
     name="moor",
@@ -38,8 +36,7 @@ app = typer.Typer(
 def print_version(is_asked: bool) -> None:
     """The release of Moorage that this checkout is."""
     if is_asked:
-        project = tomllib.loads(PYPROJECT.read_text("utf-8"))["project"]
-        print_line(f"moor {project['version']}")
+        print_line(f"moor {release()}")
         raise typer.Exit
 
 

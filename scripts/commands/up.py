@@ -71,9 +71,10 @@ def bring_up(home: Path, environment: Mapping[str, str], screen: Screen) -> Twin
     pool = ThreadPoolExecutor(1)
     synthesis = pool.submit(_timed_synthesis, cdk)
     try:
-        was_running = Twin.load(home) is not None
+        before = Twin.load(home)
         with step(screen, "start the local twin") as done:
             twin = launch(home, environment, screen.say)
+            was_running = twin == before
             done(f"The twin {'runs already' if was_running else 'runs'}: AWS at {twin.endpoint}")
         door = Address("localhost", urlsplit(twin.url).port or 0)
         if not was_running and door.port != (wanted := Environment(environment, home).address.port):
@@ -88,13 +89,13 @@ def bring_up(home: Path, environment: Mapping[str, str], screen: Screen) -> Twin
     finally:
         synthesis.cancel()
         pool.shutdown()
-    before = outputs_before(aws)
+    outputs = outputs_before(aws)
     with step(screen, "deploy") as done:
         cdk.deploy(twin)
         done("Deployed the stacks of stage local")
     aws = Aws(find_target(LOCAL_STAGE, home=home))  # with the outputs as they are now
     with step(screen, "wait for the ECS services") as done:
-        bring_forward(aws, before, screen.say)
+        bring_forward(aws, outputs, screen.say)
         await_steady(aws, screen.say)
         done("The ECS services are steady")
     with step(screen, "wait for the API") as done:

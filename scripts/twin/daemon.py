@@ -16,6 +16,7 @@ from scripts.host.pid_lock import Turn
 from scripts.host.pids import birth
 from scripts.host.postgres import Postgres
 from scripts.host.postgres_user import make_private
+from scripts.release import release
 from scripts.twin.autoscaling.scaling import Scaling
 from scripts.twin.backends import Backends
 from scripts.twin.client.shell import write_docker, write_env, write_programs
@@ -81,6 +82,7 @@ class Daemon:
             images=folder(self.home) / "images",
             python=Path(sys.executable),
             postgres_port=self._postgres.port,
+            release=release(),
             pid=os.getpid(),
             started=birth(os.getpid()) or "",
         )

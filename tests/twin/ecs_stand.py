@@ -35,8 +35,8 @@ def main(home: Path) -> None:
         home=home, account=ACCOUNT, region=REGION, endpoint=cloud.endpoint,
         access_key=key.id, secret_key=key.secret, url=f"http://localhost:{free_port()}",
         agent_url=f"http://127.0.0.1:{free_port()}/secret",
-        images=images, python=Path(sys.executable), postgres_port=0, pid=os.getpid(),
-        started=birth(os.getpid()) or "",
+        images=images, python=Path(sys.executable), postgres_port=0, release="0",
+        pid=os.getpid(), started=birth(os.getpid()) or "",
     )  # fmt: skip
     os.environ.update(twin.environment)  # noqa: TID251 - as the daemon does
     backends = Backends(ACCOUNT, REGION)

@@ -46,6 +46,7 @@ def a_twin(home: Path) -> Twin:
         images=home / "images",
         python=Path("python"),
         postgres_port=0,
+        release="0",
         pid=os.getpid(),
         started="",
     )

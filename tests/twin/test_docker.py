@@ -21,7 +21,7 @@ def twin(tmp_path: Path) -> Twin:
         home=home, account="123456789012", region="us-east-1", endpoint="http://localhost:1",
         access_key="unused", secret_key="unused", url="", agent_url="",
         images=images, python=Path(), postgres_port=0,
-        pid=os.getpid(), started=birth(os.getpid()) or "",
+        release="0", pid=os.getpid(), started=birth(os.getpid()) or "",
     )  # fmt: skip
     twin.save()
     write_docker(home)

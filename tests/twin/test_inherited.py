@@ -78,7 +78,7 @@ def twin(tmp_path: Path) -> Twin:
     return Twin(
         home=home, account="1", region="us-east-1", endpoint="http://localhost:1",
         access_key="AKIATWIN", secret_key="s3cret", url="", agent_url="", images=home,
-        python=Path(), postgres_port=0, pid=0, started="",
+        python=Path(), postgres_port=0, release="0", pid=0, started="",
     )  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """`moor up` that is ended half-way, by its user or from another terminal: nothing stays behind."""
 
+import json
 import os
 import signal
 import subprocess
@@ -12,7 +13,7 @@ import psutil
 import pytest
 
 from scripts.twin.client.launch import end
-from scripts.twin.client.state import Twin
+from scripts.twin.client.state import Twin, state_file
 from tests.ports import free_port
 from tests.scripts.conftest import ROOT, are_gone, wait_until
 
@@ -122,3 +123,36 @@ def test_a_twin_that_stops_is_not_taken_for_one_that_runs(home: Path) -> None:
         twin = Twin.load(home)
 
     assert twin is None
+
+
+def test_a_twin_of_another_release_makes_way_for_this_one(home: Path) -> None:
+    home.mkdir()
+    launched(home)
+    other = Twin.load(home)
+    assert other is not None
+    written = json.loads(state_file(home).read_text())
+    del written["release"], written["agent_url"]  # as the first release wrote it
+    state_file(home).write_text(json.dumps(written))
+
+    said = launched(home)
+
+    assert "Another release of Moorage has started the twin that runs here" in said
+    assert not psutil.pid_exists(other.pid)
+    twin = Twin.load(home)
+    assert twin is not None
+    assert launched(home) == ""
+    assert Twin.load(home) == twin
+
+
+def launched(home: Path) -> str:
+    """What `moor up` says until the twin runs."""
+    script = (
+        "import os, pathlib, sys; from scripts.twin.client.launch import launch\n"
+        "launch(pathlib.Path(sys.argv[1]), os.environ, print)"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", script, str(home)],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "API_PORT": str(free_port())},  # noqa: TID251
+        capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip

@@ -14,7 +14,7 @@ from scripts.host.environment import Environment, inherited
 from scripts.host.pid_lock import Turn
 from scripts.host.pids import command_line
 from scripts.twin.client.shell import ROOT, write_docker, write_programs
-from scripts.twin.client.state import Twin, folder
+from scripts.twin.client.state import Twin, folder, runs_another_release
 from service.contract import STOP_TIMEOUT_SECONDS
 
 START_SECONDS = 90  # Postgres alone may take 60, after a crash
@@ -29,8 +29,12 @@ Say = Callable[[str], None]
 def launch(home: Path, environment: Mapping[str, str], say: Say) -> Twin:
     """The twin that runs in `home`, started if none does. Raises `OperatorError`.
 
-    API_PORT in `environment` is where its load balancer shall be.
+    API_PORT in `environment` is where its load balancer shall be. A twin of another release of
+    Moorage is ended first, for it would go on with that release's code.
     """
+    if runs_another_release(home):
+        say("Another release of Moorage has started the twin that runs here")
+        _end_daemon(home, say)
     if (twin := Twin.load(home)) is not None:
         write_docker(home)  # by the names that these programs have in this release
         write_programs(home)
@@ -78,6 +82,10 @@ def end(home: Path, say: Say) -> bool:
     what the daemon had started.
     """
     _end_up(home, say)
+    return _end_daemon(home, say)
+
+
+def _end_daemon(home: Path, say: Say) -> bool:
     turn = Turn(home, "twin")
     if not home.is_dir() or turn.take():
         turn.release()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.host.pids import birth
+from scripts.release import release
 
 ACCOUNT = "123456789012"
 REGION = "us-east-1"
@@ -30,6 +31,7 @@ class Twin:
     images: Path  # one folder for each image, named by its tag
     python: Path  # what a container's `python` is
     postgres_port: int  # on this machine; the master user's password is in Secrets Manager
+    release: str  # of Moorage, whose code the daemon runs
     pid: int
     started: str  # what tells it from another process that has its number later
 
@@ -76,6 +78,16 @@ class Twin:
             "CDK_DOCKER": str(docker_file(self.home)),
             "CDK_DISABLE_CLI_TELEMETRY": "true",
         }
+
+
+def runs_another_release(home: Path) -> bool:
+    """Whether a daemon runs there with the code of another release of Moorage."""
+    try:
+        found = json.loads(state_file(home).read_text("utf-8"))
+        is_running: bool = birth(found["pid"]) == found["started"]
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return False
+    return is_running and bool(found.get("release") != release())
 
 
 def folder(home: Path) -> Path:
