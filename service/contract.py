@@ -125,7 +125,7 @@ WRONG_CREDENTIALS_EVENT = "wrong credentials"  # in the API's log, for each refu
 OWN_CONNECTIONS = 2
 MIGRATE_CONNECTIONS = 1
 
-# Where in the bucket each process may do what (stacks/service/roles.py).
+# Where in the bucket each process may do what (stacks/service/task_rights.py).
 RESULTS_PREFIX = "results/"  # workers write them, the API gives out links to them
 PAYLOADS_PREFIX = "payloads/"  # of jobs: both write them, workers read them
 LARGE_PAYLOAD_DAYS = 60  # the bucket keeps one

@@ -95,9 +95,9 @@ def not_connected(container: Container) -> UnreachableError:
     """The agent in the ECS task has no connection to Systems Manager."""
     return UnreachableError(
         f"ECS task {container.ecs_task} is not connected to Systems Manager",
-        "Its task role needs the four ssmmessages actions (stacks/service/roles.py gives them "
-        "where the stage has enable_exec), and its subnets a way to ssmmessages: a public address, "
-        "NAT or the interface endpoint.",
+        "Its task role needs the four ssmmessages actions (stacks/service/task_rights.py gives "
+        "them where the stage has enable_exec), and its subnets a way to ssmmessages: a public "
+        "address, NAT or the interface endpoint.",
     )
 
 

@@ -1,20 +1,16 @@
-"""Alarms on the balancer, the firewall and the ECS services, and events of deployments."""
+"""Alarms on the balancer, the firewall and the ECS services."""
 
-from typing import Any
-
-from aws_cdk import Aws, Duration, Stack
+from aws_cdk import Aws, Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_elasticloadbalancingv2 as elb
-from aws_cdk import aws_events as events
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 from service.contract import ProcessName
-from stacks.config.naming import runbook_section
 from stacks.config.stage import Stage
-from stacks.monitoring.alarm_topic import ToTopic
 from stacks.monitoring.alarms import Alarms, Missing
+from stacks.monitoring.event_rules import add_event_rules
 from stacks.monitoring.metrics import AVERAGE, SUM, aws_metric, math
 
 SLOW_SECONDS = 1.0
@@ -53,7 +49,7 @@ class TrafficAlarms(Alarms):
                 minutes=5,
                 missing=Missing.IS_FINE,
             )
-        self._tell_of_events(cluster, topic)
+        add_event_rules(self, stage=stage, cluster=cluster, topic=topic)
 
     def _watch_balancer(
         self,
@@ -143,92 +139,4 @@ class TrafficAlarms(Alarms):
             wanted=count("DesiredTaskCount"),
             there=count("RunningTaskCount"),
             must_run=getattr(self.stage, f"{process}_min_count") > 0,
-        )
-
-    def _tell_of_events(self, cluster: ecs.ICluster, topic: sns.ITopic) -> None:
-        here = Stack.of(self)
-        services = [
-            here.format_arn(
-                service="ecs",
-                resource="service",
-                resource_name=f"{self.stage.names.cluster}/{self.stage.names.service(process)}",
-            )
-            for process in (ProcessName.API, ProcessName.WORKER)
-        ]
-        self._event(
-            "DeploymentFailed",
-            "A deployment failed, and the one before comes back.",
-            topic,
-            detail_type="ECS Deployment State Change",
-            detail={"eventName": ["SERVICE_DEPLOYMENT_FAILED"]},
-            resources=services,
-        )
-        # What no metric tells where none has to run: the first ECS task does not start.
-        self._event(
-            "TasksDoNotStart",
-            "ECS tries again and again to start ECS tasks, and they end.",
-            topic,
-            detail_type="ECS Service Action",
-            detail={"eventName": ["SERVICE_TASK_START_IMPAIRED"]},
-            resources=services,
-        )
-        self._event(
-            "OutOfMemory",
-            "A container needed more memory than it has, and was killed.",
-            topic,
-            detail_type="ECS Task State Change",
-            detail={
-                "clusterArn": [cluster.cluster_arn],
-                "lastStatus": ["STOPPED"],
-                "containers": {"reason": [{"prefix": "OutOfMemoryError"}]},
-            },
-        )
-        # Also where exec is off: there it is one call away, and nobody should be surprised by it.
-        self._event(
-            "ExecuteCommand",
-            "Somebody ran a command inside a container.",
-            topic,
-            detail_type="AWS API Call via CloudTrail",
-            detail={
-                "eventName": ["ExecuteCommand"],
-                # callers give the one or the other
-                "requestParameters": {"cluster": [cluster.cluster_name, cluster.cluster_arn]},
-            },
-            # not the answer, which opens the session
-            tells={
-                "who": "$.detail.userIdentity.arn",
-                "from": "$.detail.sourceIPAddress",
-                "asked": "$.detail.requestParameters",
-            },
-        )
-
-    def _event(
-        self,
-        id: str,
-        says: str,
-        topic: sns.ITopic,
-        *,
-        detail_type: str,
-        detail: dict[str, Any],
-        resources: list[str] | None = None,
-        tells: dict[str, str] | None = None,
-    ) -> None:
-        told = tells or {"event": "$.detail"}
-        says = f"{self.stage.names.prefix}: {says} {self.stage.runbook_url}#{runbook_section(id)}"
-        events.Rule(
-            self,
-            id,
-            description=says,
-            event_pattern=events.EventPattern(
-                source=["aws.ecs"], detail_type=[detail_type], detail=detail, resources=resources
-            ),
-            targets=[
-                ToTopic(
-                    topic,
-                    events.RuleTargetInput.from_object(
-                        {"says": says}
-                        | {key: events.EventField.from_path(path) for key, path in told.items()}
-                    ),
-                )
-            ],
         )

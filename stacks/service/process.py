@@ -68,7 +68,7 @@ class Process(Construct):
         )
         acknowledge(
             self.task_definition,
-            "roles.py allows the pull.",
+            "task_rights.py allows the pull.",
             "Annotation::@aws-cdk/aws-ecs:ecrImageRequiresPolicy",
         )
         migrate = self._add(ProcessName.MIGRATE, essential=False)

@@ -1,10 +1,9 @@
-"""What each ECS task may do, statement by statement."""
+"""The roles of an ECS task; `task_rights.py` has what each may do."""
 
 from aws_cdk import Aws, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
-from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
 from service.contract import PAYLOADS_PREFIX, RESULTS_PREFIX, ProcessName
@@ -12,15 +11,15 @@ from stacks.acknowledge import acknowledge, arn_as_found
 from stacks.config.stage import Stage
 from stacks.data.data_stack import DataStack, bucket_export
 from stacks.service.image import Image
-
-# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-api-permissions-reference.html
-QUEUE_ACTIONS = {
-    ProcessName.API: ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes",
-                      "sqs:GetQueueUrl", "sqs:SendMessage"],
-    ProcessName.WORKER: ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage",
-                         "sqs:GetQueueAttributes", "sqs:GetQueueUrl", "sqs:ReceiveMessage",
-                         "sqs:SendMessage"],
-}  # fmt: skip
+from stacks.service.task_rights import (
+    bucket_statements,
+    email_statement,
+    exec_statements,
+    execution_statements,
+    password_statements,
+    protection_statement,
+    queue_statement,
+)
 
 
 class TaskRoles(Construct):
@@ -50,20 +49,20 @@ class TaskRoles(Construct):
         super().__init__(scope, id)
         self.policies: list[iam.ManagedPolicy] = []
         self.execution = self._role(
-            "Execution", _execution_statements(process, image, data, key, log_group)
+            "Execution", execution_statements(process, image, data, key, log_group)
         )
-        statements = _bucket_statements(process, data, key)
+        statements = bucket_statements(process, data, key)
         if stage.sqs_queue:
-            statements += [_queue_statement(self, process, stage)]
+            statements += [queue_statement(self, process, stage)]
         if process is ProcessName.WORKER:
-            statements += [_protection_statement(self, stage)]
+            statements += [protection_statement(self, stage)]
             if stage.email_from:
-                statements += [_email_statement(self, stage)]
-        exec_statements = _exec_statements(stage, key, exec_log_group)
+                statements += [email_statement(self, stage)]
+        with_shell = exec_statements(stage, key, exec_log_group)
         if stage.enable_exec:
-            statements += exec_statements
-        as_user = [*_password_statements(data.database.user_secret, key), *statements]
-        as_owner = [*_password_statements(data.database.owner_secret, key), *statements]
+            statements += with_shell
+        as_user = [*password_statements(data.database.user_secret, key), *statements]
+        as_owner = [*password_statements(data.database.owner_secret, key), *statements]
         self.task = self._role("TaskRole", as_user)
         self._acknowledge(self.policies[-1], process, stage, with_exec=stage.enable_exec)
         self.former = self._role("Task", as_owner)
@@ -72,7 +71,7 @@ class TaskRoles(Construct):
         # this role: nobody's until then.
         self.debug: iam.IRole | None = None
         if process is ProcessName.WORKER and not stage.enable_exec:
-            self.debug = self._role("Debug", [*as_user, *exec_statements])
+            self.debug = self._role("Debug", [*as_user, *with_shell])
             self._acknowledge(self.policies[-1], process, stage, with_exec=True)
         if image.repository_arn:
             acknowledge(
@@ -131,173 +130,3 @@ class TaskRoles(Construct):
             iam.ManagedPolicy(self, f"{id}Policy", roles=[role], statements=statements)
         )
         return role.without_policy_updates()
-
-
-def _execution_statements(
-    process: ProcessName,
-    image: Image,
-    data: DataStack,
-    key: kms.IKey,
-    log_group: logs.ILogGroup,
-) -> list[iam.PolicyStatement]:
-    statements = [
-        iam.PolicyStatement(
-            sid="WriteLog",
-            actions=["logs:CreateLogStream", "logs:PutLogEvents"],
-            resources=[log_group.log_group_arn],  # ends in :*, its streams
-        )
-    ]
-    if image.repository_arn:
-        statements += [
-            iam.PolicyStatement(
-                sid="SignInToRegistry",
-                actions=["ecr:GetAuthorizationToken"],
-                resources=["*"],  # the call knows no resource
-            ),
-            iam.PolicyStatement(
-                sid="PullImage",
-                actions=[
-                    "ecr:BatchCheckLayerAvailability",
-                    "ecr:BatchGetImage",
-                    "ecr:GetDownloadUrlForLayer",
-                ],
-                resources=[image.repository_arn],
-            ),
-        ]
-    secrets = [data.database.owner_secret]  # `migrate` is given it
-    if process is ProcessName.API:
-        secrets += [data.secrets.api_key, data.secrets.ui]
-    return [
-        *statements,
-        iam.PolicyStatement(
-            sid="ReadSecrets",
-            actions=["secretsmanager:GetSecretValue"],
-            resources=[secret.secret_arn for secret in secrets],
-        ),
-        _key_statement(key, "DecryptSecrets", "secretsmanager", ["kms:Decrypt"]),
-    ]
-
-
-def _password_statements(
-    secret: secretsmanager.ISecret, key: kms.IKey
-) -> list[iam.PolicyStatement]:
-    return [
-        iam.PolicyStatement(
-            sid="AskForPassword",
-            actions=["secretsmanager:GetSecretValue"],
-            resources=[secret.secret_arn],
-        ),
-        _key_statement(key, "DecryptPassword", "secretsmanager", ["kms:Decrypt"]),
-    ]
-
-
-def _bucket_statements(
-    process: ProcessName, data: DataStack, key: kms.IKey
-) -> list[iam.PolicyStatement]:
-    """A worker writes results and the API gives out links to them, which its role stands for. A
-    large payload is written by whoever enqueues its job and read by whoever runs it."""
-    payloads, results = (f"{data.bucket_arn}/{name}*" for name in (PAYLOADS_PREFIX, RESULTS_PREFIX))
-    is_worker = process is ProcessName.WORKER
-    statements = [
-        iam.PolicyStatement(
-            sid="ReadObjects",
-            actions=["s3:GetObject"],
-            resources=[payloads if is_worker else results],
-        ),
-        iam.PolicyStatement(sid="WritePayloads", actions=["s3:PutObject"], resources=[payloads]),
-        _key_statement(key, "UseBucketKey", "s3", ["kms:Decrypt", "kms:GenerateDataKey"]),
-    ]
-    if is_worker:
-        statements.append(
-            iam.PolicyStatement(
-                sid="WriteResults",
-                actions=["s3:PutObject", "s3:AbortMultipartUpload"],
-                resources=[results],
-            )
-        )
-    return statements
-
-
-def session_of(stage: Stage) -> dict[str, str]:
-    """The condition for a key that encrypts sessions with ECS tasks of the stage."""
-    return {"kms:EncryptionContext:aws:ssm:TargetId": f"ecs:{stage.names.cluster}_*"}
-
-
-def _key_statement(
-    key: kms.IKey, sid: str, service: str, actions: list[str]
-) -> iam.PolicyStatement:
-    """The key, for what `service` keeps and through that service only."""
-    return iam.PolicyStatement(
-        sid=sid,
-        actions=actions,
-        resources=[key.key_arn],
-        conditions={"StringEquals": {"kms:ViaService": f"{service}.{Aws.REGION}.{Aws.URL_SUFFIX}"}},
-    )
-
-
-def _protection_statement(scope: Construct, stage: Stage) -> iam.PolicyStatement:
-    return iam.PolicyStatement(
-        sid="ProtectItselfFromScaleIn",
-        actions=["ecs:UpdateTaskProtection"],
-        # an ECS task's id is made when it starts: the tasks of this cluster
-        resources=[
-            Stack.of(scope).format_arn(
-                service="ecs", resource="task", resource_name=f"{stage.names.cluster}/*"
-            )
-        ],
-    )
-
-
-def _queue_statement(scope: Construct, process: ProcessName, stage: Stage) -> iam.PolicyStatement:
-    return iam.PolicyStatement(
-        sid="UseQueue",
-        actions=QUEUE_ACTIONS[process],
-        resources=[Stack.of(scope).format_arn(service="sqs", resource=stage.sqs_queue)],
-    )
-
-
-def _email_statement(scope: Construct, stage: Stage) -> iam.PolicyStatement:
-    return iam.PolicyStatement(
-        sid="SendEmail",
-        actions=["ses:SendEmail"],
-        # the identity may be the address or its domain; the sender is held by the condition
-        resources=[Stack.of(scope).format_arn(service="ses", resource="identity/*")],
-        conditions={"StringEquals": {"ses:FromAddress": stage.email_from}},
-    )
-
-
-def _exec_statements(
-    stage: Stage, key: kms.IKey, log_group: logs.ILogGroup
-) -> list[iam.PolicyStatement]:
-    # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-exec.html
-    return [
-        iam.PolicyStatement(
-            sid="OpenShell",
-            actions=[
-                "ssmmessages:CreateControlChannel",
-                "ssmmessages:CreateDataChannel",
-                "ssmmessages:OpenControlChannel",
-                "ssmmessages:OpenDataChannel",
-            ],
-            resources=["*"],  # the calls know no resource
-        ),
-        iam.PolicyStatement(
-            sid="FindSessionLog",
-            actions=["logs:DescribeLogGroups"],
-            resources=["*"],  # the call knows no resource
-        ),
-        iam.PolicyStatement(
-            sid="WriteSessionLog",
-            actions=["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
-            resources=[log_group.log_group_arn],  # ends in :*, its streams
-        ),
-        iam.PolicyStatement(
-            sid="DecryptSession",
-            actions=["kms:Decrypt"],
-            resources=[key.key_arn],
-            # Only the keys of sessions with an ECS task of this cluster: both ends of a session
-            # name its target when they use the key, the agent and session-manager-plugin.
-            # https://docs.aws.amazon.com/systems-manager/latest/userguide/session-preferences-enable-encryption.html
-            conditions={"StringLike": session_of(stage)},
-        ),
-    ]

@@ -10,7 +10,7 @@ import pytest
 
 from service import contract
 from service.contract import ProcessName
-from stacks.service.roles import QUEUE_ACTIONS
+from stacks.service.task_rights import QUEUE_ACTIONS
 from tests.agreement.aws_calls import BACKENDS, Source, source_of_today
 from tests.stacks.identity import identity
 from tests.stacks.templates import Resource, Templates, of_stage, synthesize

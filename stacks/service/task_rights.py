@@ -1,0 +1,190 @@
+"""What an ECS task may do, statement by statement."""
+
+from aws_cdk import Aws, Stack
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_secretsmanager as secretsmanager
+from constructs import Construct
+
+from service.contract import PAYLOADS_PREFIX, RESULTS_PREFIX, ProcessName
+from stacks.config.stage import Stage
+from stacks.data.data_stack import DataStack
+from stacks.service.image import Image
+
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-api-permissions-reference.html
+QUEUE_ACTIONS = {
+    ProcessName.API: ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes",
+                      "sqs:GetQueueUrl", "sqs:SendMessage"],
+    ProcessName.WORKER: ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage",
+                         "sqs:GetQueueAttributes", "sqs:GetQueueUrl", "sqs:ReceiveMessage",
+                         "sqs:SendMessage"],
+}  # fmt: skip
+
+
+def execution_statements(
+    process: ProcessName,
+    image: Image,
+    data: DataStack,
+    key: kms.IKey,
+    log_group: logs.ILogGroup,
+) -> list[iam.PolicyStatement]:
+    statements = [
+        iam.PolicyStatement(
+            sid="WriteLog",
+            actions=["logs:CreateLogStream", "logs:PutLogEvents"],
+            resources=[log_group.log_group_arn],  # ends in :*, its streams
+        )
+    ]
+    if image.repository_arn:
+        statements += [
+            iam.PolicyStatement(
+                sid="SignInToRegistry",
+                actions=["ecr:GetAuthorizationToken"],
+                resources=["*"],  # the call knows no resource
+            ),
+            iam.PolicyStatement(
+                sid="PullImage",
+                actions=[
+                    "ecr:BatchCheckLayerAvailability",
+                    "ecr:BatchGetImage",
+                    "ecr:GetDownloadUrlForLayer",
+                ],
+                resources=[image.repository_arn],
+            ),
+        ]
+    secrets = [data.database.owner_secret]  # `migrate` is given it
+    if process is ProcessName.API:
+        secrets += [data.secrets.api_key, data.secrets.ui]
+    return [
+        *statements,
+        iam.PolicyStatement(
+            sid="ReadSecrets",
+            actions=["secretsmanager:GetSecretValue"],
+            resources=[secret.secret_arn for secret in secrets],
+        ),
+        _key_statement(key, "DecryptSecrets", "secretsmanager", ["kms:Decrypt"]),
+    ]
+
+
+def password_statements(secret: secretsmanager.ISecret, key: kms.IKey) -> list[iam.PolicyStatement]:
+    return [
+        iam.PolicyStatement(
+            sid="AskForPassword",
+            actions=["secretsmanager:GetSecretValue"],
+            resources=[secret.secret_arn],
+        ),
+        _key_statement(key, "DecryptPassword", "secretsmanager", ["kms:Decrypt"]),
+    ]
+
+
+def bucket_statements(
+    process: ProcessName, data: DataStack, key: kms.IKey
+) -> list[iam.PolicyStatement]:
+    """A worker writes results and the API gives out links to them, which its role stands for. A
+    large payload is written by whoever enqueues its job and read by whoever runs it."""
+    payloads, results = (f"{data.bucket_arn}/{name}*" for name in (PAYLOADS_PREFIX, RESULTS_PREFIX))
+    is_worker = process is ProcessName.WORKER
+    statements = [
+        iam.PolicyStatement(
+            sid="ReadObjects",
+            actions=["s3:GetObject"],
+            resources=[payloads if is_worker else results],
+        ),
+        iam.PolicyStatement(sid="WritePayloads", actions=["s3:PutObject"], resources=[payloads]),
+        _key_statement(key, "UseBucketKey", "s3", ["kms:Decrypt", "kms:GenerateDataKey"]),
+    ]
+    if is_worker:
+        statements.append(
+            iam.PolicyStatement(
+                sid="WriteResults",
+                actions=["s3:PutObject", "s3:AbortMultipartUpload"],
+                resources=[results],
+            )
+        )
+    return statements
+
+
+def session_of(stage: Stage) -> dict[str, str]:
+    """The condition for a key that encrypts sessions with ECS tasks of the stage."""
+    return {"kms:EncryptionContext:aws:ssm:TargetId": f"ecs:{stage.names.cluster}_*"}
+
+
+def _key_statement(
+    key: kms.IKey, sid: str, service: str, actions: list[str]
+) -> iam.PolicyStatement:
+    """The key, for what `service` keeps and through that service only."""
+    return iam.PolicyStatement(
+        sid=sid,
+        actions=actions,
+        resources=[key.key_arn],
+        conditions={"StringEquals": {"kms:ViaService": f"{service}.{Aws.REGION}.{Aws.URL_SUFFIX}"}},
+    )
+
+
+def protection_statement(scope: Construct, stage: Stage) -> iam.PolicyStatement:
+    return iam.PolicyStatement(
+        sid="ProtectItselfFromScaleIn",
+        actions=["ecs:UpdateTaskProtection"],
+        # an ECS task's id is made when it starts: the tasks of this cluster
+        resources=[
+            Stack.of(scope).format_arn(
+                service="ecs", resource="task", resource_name=f"{stage.names.cluster}/*"
+            )
+        ],
+    )
+
+
+def queue_statement(scope: Construct, process: ProcessName, stage: Stage) -> iam.PolicyStatement:
+    return iam.PolicyStatement(
+        sid="UseQueue",
+        actions=QUEUE_ACTIONS[process],
+        resources=[Stack.of(scope).format_arn(service="sqs", resource=stage.sqs_queue)],
+    )
+
+
+def email_statement(scope: Construct, stage: Stage) -> iam.PolicyStatement:
+    return iam.PolicyStatement(
+        sid="SendEmail",
+        actions=["ses:SendEmail"],
+        # the identity may be the address or its domain; the sender is held by the condition
+        resources=[Stack.of(scope).format_arn(service="ses", resource="identity/*")],
+        conditions={"StringEquals": {"ses:FromAddress": stage.email_from}},
+    )
+
+
+def exec_statements(
+    stage: Stage, key: kms.IKey, log_group: logs.ILogGroup
+) -> list[iam.PolicyStatement]:
+    # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-exec.html
+    return [
+        iam.PolicyStatement(
+            sid="OpenShell",
+            actions=[
+                "ssmmessages:CreateControlChannel",
+                "ssmmessages:CreateDataChannel",
+                "ssmmessages:OpenControlChannel",
+                "ssmmessages:OpenDataChannel",
+            ],
+            resources=["*"],  # the calls know no resource
+        ),
+        iam.PolicyStatement(
+            sid="FindSessionLog",
+            actions=["logs:DescribeLogGroups"],
+            resources=["*"],  # the call knows no resource
+        ),
+        iam.PolicyStatement(
+            sid="WriteSessionLog",
+            actions=["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
+            resources=[log_group.log_group_arn],  # ends in :*, its streams
+        ),
+        iam.PolicyStatement(
+            sid="DecryptSession",
+            actions=["kms:Decrypt"],
+            resources=[key.key_arn],
+            # Only the keys of sessions with an ECS task of this cluster: both ends of a session
+            # name its target when they use the key, the agent and session-manager-plugin.
+            # https://docs.aws.amazon.com/systems-manager/latest/userguide/session-preferences-enable-encryption.html
+            conditions={"StringLike": session_of(stage)},
+        ),
+    ]
