@@ -81,7 +81,8 @@ def test_commands_in_the_outputs_name_what_was_deployed(key: Output) -> None:
     words = shlex.split(command.replace("$(", "").replace(")", ""))
     assert words[0] == "aws"
     deployed = {str(each.get(PHYSICAL[each.type])) for each in templates if each.type in PHYSICAL}
-    assert [word for word in words if "moorage" in word]
-    assert {word for word in words if "moorage" in word} <= deployed
+    named = {word for word in words if templates.stage.names.prefix in word}
+    assert named
+    assert named <= deployed
     if key is Output.EXEC_COMMAND:
         assert words[words.index("--container") + 1] == ProcessName.WORKER

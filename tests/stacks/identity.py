@@ -19,11 +19,21 @@ STATEFUL = {
     "AWS::SecretsManager::Secret", "AWS::ElasticLoadBalancingV2::LoadBalancer",
     "AWS::ECS::Cluster", "AWS::ECS::Service", "AWS::SNS::Topic",
 }  # fmt: skip
+PREFIX = "{app}-{stage}"
 DOCUMENTS = ("PolicyDocument", "AssumeRolePolicyDocument", "KeyPolicy")
 
 
 def identity(templates: Templates) -> dict[str, Any]:
-    """Logical ids and types of what holds data; every statement of every policy."""
+    """Logical ids and types of what holds data; every statement of every policy.
+
+    The same whatever the app is called.
+    """
+    found = json.dumps(_identity(templates))
+    named: dict[str, Any] = json.loads(found.replace(templates.stage.names.prefix, PREFIX))
+    return named
+
+
+def _identity(templates: Templates) -> dict[str, Any]:
     stateful = {f"{each.stack}/{each.id}": each.type for each in templates if each.type in STATEFUL}
     policies: dict[str, Any] = {}
     for each in templates:

@@ -10,8 +10,13 @@ LARGEST = 5
 
 def sentence() -> str:
     """The sum and the largest parts, in whole USD: what costs a cent more says the same."""
-    found = estimate(read_template(of_stage("dev").folder), read_prices())
-    parts = "".join(f"- {each.at_rest:.0f} USD: {each.what}\n" for each in found.items[:LARGEST])
+    dev = of_stage("dev")
+    found = estimate(read_template(dev.folder), read_prices())
+    prefix = f"{dev.stage.names.prefix}-"
+    parts = "".join(
+        f"- {each.at_rest:.0f} USD: {each.what.removeprefix(prefix)}\n"
+        for each in found.items[:LARGEST]
+    )
     return (
         f"`dev` costs about {found.at_rest:.0f} USD a month at rest. The largest parts:\n\n{parts}"
     )
