@@ -22,14 +22,13 @@ class BoundBroken(AssertionError):
 class Row:
     """A fault, what must hold, and how stock SAQ does."""
 
-    id: str  # of FACTS' and QUEUE's lists: F1, L2, S3
-    covers: tuple[str, ...] = ()  # other ids that the same scenario proves
+    id: str  # what `make faults ARGS="-k F12"` takes
     promise: str
     done: str  # to the processes, the network or the database
     scenario: Callable[["Arena"], Awaitable[None]]
     at_most: dict[str, float] = field(default_factory=dict)  # figure: bound
     stock_breaks: bool = False  # run against stock SAQ too, which must break a bound
-    stock: str = ""  # what is known of stock SAQ otherwise, and from where
+    stock: str = ""  # what is known of stock SAQ otherwise
     is_short: bool = False  # `make test` runs a short form of it
 
     def bound(self, figure: str) -> float:

@@ -27,7 +27,6 @@ ROWS = (
     ),
     Row(
         id="F24",
-        covers=("L24",),
         promise="a worker's wrong clock makes no job early, no tick double and no job swept",
         done="workers an hour ahead, an hour behind and twice as fast beside one that is right",
         scenario=clock.wrong_clocks,
@@ -46,7 +45,7 @@ ROWS = (
         done="a new password every 5 s, known 0.1 to 0.5 s late, and every connection ended",
         scenario=passwords.password_rotates,
         at_most={"goes_on_s": 10, "failed_jobs": 0, "crashed": 0},
-        stock="asks for it once, when it starts (FACTS 1, row 22)",
+        stock="asks for it once, when it starts",
     ),
     Row(
         id="F37b",

@@ -20,7 +20,6 @@ ROWS = (
     ),
     Row(
         id="F28",
-        covers=("L12",),
         promise="a malformed row fails with a reason and stops nothing else",
         done="23 malformed rows and 200 of random bytes in the jobs' table",
         scenario=poison.malformed_rows,
@@ -34,7 +33,6 @@ ROWS = (
     ),
     Row(
         id="F29",
-        covers=("L17",),
         promise="a job that only the next release knows waits for it, at no attempt",
         done="an old worker gets an unknown task and an unknown payload; then a newer one starts",
         scenario=releases.unknown_to_this_release,
@@ -49,7 +47,6 @@ ROWS = (
     ),
     Row(
         id="F32",
-        covers=("L14", "L15"),
         promise="a group has one running job at most, and jobs of no group do not wait for it",
         done="jobs of five groups and of none on four workers; one group busy for 12 s",
         scenario=limits.groups,
@@ -58,7 +55,6 @@ ROWS = (
     ),
     Row(
         id="F33",
-        covers=("L23",),
         promise="a job exists if and only if the caller's transaction has committed",
         done="cut the caller between BEGIN and COMMIT, 10,000 times",
         scenario=transactions.crash_before_commit,
@@ -76,12 +72,11 @@ ROWS = (
     ),
     Row(
         id="L5",
-        covers=("L6",),
         promise="an aborted job that waits never starts, one that runs stops, one that ended stays",
         done="abort 300 jobs at random moments",
         scenario=transactions.abort_any_time,
         at_most={"ended_changed": 0, "started_after_abort": 0, "ran_on_s": 2},
-        stock="an abort of a complete job marks it aborting, and it runs again (L5)",
+        stock="an abort of a complete job marks it aborting, and it runs again",
     ),
     Row(
         id="S8",
@@ -113,7 +108,7 @@ ROWS = (
         done="40 delayed jobs on an idle worker",
         scenario=limits.due_times,
         at_most={"early_s": 0.02, "late_median_s": 0.1, "late_worst_s": 1},
-        stock="0.38 to 1.36 s late, median 0.94 s (L24)",
+        stock="0.38 to 1.36 s late, median 0.94 s",
     ),
     Row(
         id="Ahead",

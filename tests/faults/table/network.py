@@ -6,7 +6,6 @@ from tests.faults.scenarios import failover, network, outages
 ROWS = (
     Row(
         id="F12",
-        covers=("S3",),
         promise="an idle worker whose connections go half-open hears of a new job within 20 s",
         done="freeze every connection of a worker with one slot; new ones pass",
         scenario=network.half_open_idle_one,
@@ -30,16 +29,14 @@ ROWS = (
     ),
     Row(
         id="F9",
-        covers=("S12",),
         promise="a restart of Postgres is felt for its downtime and 5 s",
         done="stop Postgres eight times under load, by turns immediate and fast",
         scenario=outages.restarts,
         at_most={"outage_felt_s": 5},
-        stock="recovers; 15 s after the restart (S12)",
+        stock="recovers; 15 s after the restart",
     ),
     Row(
         id="F10",
-        covers=("L7", "S11"),
         promise="work done while Postgres is away is written when it returns, not run again",
         done="stop Postgres for 75 s; 15 jobs end meanwhile",
         scenario=outages.long_outage,
@@ -51,15 +48,14 @@ ROWS = (
             "ready_lied": 0,
             "ready_after_s": 10,
         },
-        stock="done jobs recorded as aborted, or run twice (L7); silent (S11)",
+        stock="done jobs recorded as aborted, or run twice; silent",
     ),
     Row(
         id="F11",
-        covers=("S4", "S12"),
         promise="no connection that dies takes a job along",
         done="twice a second terminate a random backend or cut connections after a random byte",
         scenario=outages.backends_killed,
-        stock="757 of 757 jobs done once with backends killed 3 times a second (S12)",
+        stock="757 of 757 jobs done once with backends killed 3 times a second",
     ),
     Row(
         id="F14",

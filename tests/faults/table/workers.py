@@ -10,7 +10,7 @@ ROWS = (
         done="SIGKILL one of 4 workers every 5 s, eight times, under load",
         scenario=kills.kill_one_of_four,
         at_most={"run_again_s": 20, "extra_runs_per_kill": kills.CONCURRENCY},
-        stock="66 to 131 s, or never with timeout 0; gone with retries 1 (FACTS 1, row 7; L1)",
+        stock="66 to 131 s, or never with timeout 0; gone with retries 1",
     ),
     Row(
         id="F2",
@@ -22,7 +22,6 @@ ROWS = (
     ),
     Row(
         id="L2",
-        covers=("L1",),
         promise="1,000 orphans are queued again within 15 s",
         done="SIGKILL a worker that runs 1,000 jobs",
         scenario=kills.thousand_orphans,
@@ -31,7 +30,6 @@ ROWS = (
     ),
     Row(
         id="F16",
-        covers=("S5", "L3"),
         promise="no frozen process keeps the others from taking over the jobs of the dead",
         done="SIGSTOP the oldest worker, SIGKILL another, SIGCONT",
         scenario=kills.freeze_one_kill_one,
@@ -41,7 +39,6 @@ ROWS = (
     ),
     Row(
         id="F17",
-        covers=("L4",),
         promise="a worker that wakes up too late cannot overwrite what became of its job",
         done="SIGSTOP a worker until its job is done elsewhere, SIGCONT",
         scenario=kills.late_finish,
@@ -57,7 +54,6 @@ ROWS = (
     ),
     Row(
         id="F3",
-        covers=("S7",),
         promise="an idle worker is gone one second after SIGTERM",
         done="SIGTERM to an idle worker",
         scenario=drains.idle,
@@ -84,7 +80,6 @@ ROWS = (
     ),
     Row(
         id="F6",
-        covers=("L10",),
         promise="a job longer than the drain is queued again once, at no attempt",
         done="SIGTERM, 2 s to drain, a job of minutes that ignores its cancellation",
         scenario=drains.job_that_will_not_end,
@@ -93,7 +88,6 @@ ROWS = (
     ),
     Row(
         id="F7",
-        covers=("S6",),
         promise="a worker ends cleanly on any signal at any time",
         done="SIGTERM while it starts, SIGTERM and SIGINT twice while it is busy",
         scenario=drains.any_signal_any_time,
@@ -102,7 +96,6 @@ ROWS = (
     ),
     Row(
         id="L9",
-        covers=("L8", "S6"),
         promise="SIGTERM under load leaves no job behind and burns no attempt",
         done="SIGTERM to 3 workers, each at a random moment, five times under load",
         scenario=drains.under_load,

@@ -45,7 +45,7 @@ def database_refuses_plain_connections(templates: Templates) -> None:
 
 
 def database_log_shows_slow_statements_without_their_values(templates: Templates) -> None:
-    """CKV2_AWS_27, RDS.9, and FACTS 6: a job's payload is a parameter."""
+    """CKV2_AWS_27, RDS.9: a job's payload is a parameter."""
     parameters = templates.one("AWS::RDS::DBClusterParameterGroup").get("Parameters")
     assert parameters["log_statement"] == "ddl"
     assert 100 <= int(parameters["log_min_duration_statement"]) <= 10_000
@@ -112,7 +112,7 @@ def database_instances_are_watched_and_patched(templates: Templates) -> None:
 
 
 def database_has_the_configured_capacity(templates: Templates) -> None:
-    """FACTS 3: the maximum decides how many may connect."""
+    """The maximum decides how many may connect."""
     stage = templates.stage
     assert templates.one(CLUSTER).get("ServerlessV2ScalingConfiguration") == {
         "MinCapacity": stage.database_min_acu,

@@ -181,7 +181,7 @@ def by_configuration(stage: Stage) -> dict[str, dict[str, Any]]:
 
 
 def every_alarm_is_there_and_as_sharp_as_written(templates: Templates) -> None:
-    """FACTS 7: thresholds, times and the meaning of silence."""
+    """Thresholds, times and the meaning of silence."""
     found = {name(each): each for each in alarms(templates)}
     assert set(found) == wanted_alarms(templates.stage)
     configured = by_configuration(templates.stage)
@@ -246,7 +246,7 @@ def queue_metrics_are_those_of_the_contract(templates: Templates) -> None:
 
 
 def attempts_with_wrong_credentials_are_counted(templates: Templates) -> None:
-    """FACTS 6, 7: by the very words that the API logs."""
+    """By the very words that the API logs."""
     found = templates.one("AWS::Logs::MetricFilter")
     assert found.get("FilterPattern") == '{ $.event = "wrong credentials" }'
     assert found.get("LogGroupName")["Ref"].startswith("ApiLog")
@@ -351,7 +351,7 @@ def logs_are_encrypted_and_end(templates: Templates) -> None:
 
 
 def bounds_are_as_configured(templates: Templates) -> None:
-    """S0.10: the bounds are configuration's, the count the autoscaler's."""
+    """The bounds are configuration's, the count the autoscaler's."""
     stage = templates.stage
     found = {
         process: (each.get("MinCapacity"), each.get("MaxCapacity"))
@@ -369,7 +369,7 @@ def bounds_are_as_configured(templates: Templates) -> None:
 
 
 def api_scales_by_requests_and_cpu(templates: Templates) -> None:
-    """FACTS 2.7."""
+    """By requests and CPU of each ECS task, whichever asks for more."""
     found = {
         each.get(f"{TRACKING}.PredefinedMetricSpecification.PredefinedMetricType"): each
         for each in templates.all(POLICY, "ApiService")
@@ -392,7 +392,7 @@ STEPS = "StepScalingPolicyConfiguration"
 
 
 def worker_scales_by_its_queue_and_never_by_cpu(templates: Templates) -> None:
-    """FACTS 2.7: CPU would take away workers that wait for others with a full queue."""
+    """CPU would take away workers that wait for others with a full queue."""
     policies = templates.all(POLICY, "WorkerScaling")
     assert "CPU" not in str([each.properties for each in policies])
     (tracking,) = (each for each in policies if each.get("PolicyType") == "TargetTrackingScaling")
@@ -436,7 +436,7 @@ def old_jobs_call_for_more_workers(templates: Templates) -> None:
 
 
 def one_job_wakes_a_worker_from_zero(templates: Templates) -> None:
-    """FACTS 2.7: its own alarm, on jobs that wait while nobody works, setting the count to one."""
+    """Its own alarm, on jobs that wait while nobody works, setting the count to one."""
     found = [each for each in templates if each.id.startswith("WorkerScalingWake")]
     if templates.stage.worker_min_count:
         assert found == []

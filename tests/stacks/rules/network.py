@@ -214,7 +214,7 @@ def balancer_spans_zones_behind_its_own_group(templates: Templates) -> None:
 
 
 def timeouts_fit_together(templates: Templates) -> None:
-    """FACTS 2.3: the server keeps connections longer than the balancer, which waits for less than
+    """The server keeps connections longer than the balancer, which waits for less than
     the time an ECS task has to stop."""
     found = attributes(templates, BALANCER, "LoadBalancerAttributes")
     idle = int(found["idle_timeout.timeout_seconds"])
@@ -226,7 +226,7 @@ def timeouts_fit_together(templates: Templates) -> None:
 
 
 def balancer_asks_what_touches_nothing(templates: Templates) -> None:
-    """FACTS 2.6: a check that asks the database would replace every ECS task in a failover."""
+    """A check that asks the database would replace every ECS task in a failover."""
     group = templates.one(TARGETS)
     assert group.get("HealthCheckPath") == contract.LIVE_PATH
     assert group.get("Matcher.HttpCode") == "200"
@@ -310,7 +310,7 @@ def firewall_stands_before_the_door_where_configured(templates: Templates) -> No
 
 
 def firewall_log_holds_no_credentials(templates: Templates) -> None:
-    """WAF.11 and FACTS 6: logged, without keys and cookies."""
+    """WAF.11: logged, without keys and cookies."""
     if not templates.stage.web_firewall:
         return
     logging = templates.one("AWS::WAFv2::LoggingConfiguration")

@@ -68,7 +68,7 @@ def exec_is_on_where_configured_and_then_with_an_init_process(templates: Templat
 
 
 def debug_role_is_held_by_no_ecs_task(templates: Templates) -> None:
-    """FACTS: production has no exec; `moor debug` starts a copy with a role of its own."""
+    """Production has no exec; `moor debug` starts a copy with a role of its own."""
     for definition in templates.all(TASK):
         assert "Debug" not in str(definition.get("TaskRoleArn"))
 
@@ -184,7 +184,7 @@ def no_log_line_is_dropped(templates: Templates) -> None:
 
 
 def migrations_come_first(templates: Templates) -> None:
-    """FACTS 5: `migrate` succeeds before the process starts, and its end does not stop the task."""
+    """`migrate` succeeds before the process starts, and its end does not stop the task."""
     for definition in templates.all(TASK):
         migrate, main = definition.get("ContainerDefinitions")
         assert migrate["Name"] == migrate["Command"][0] == ProcessName.MIGRATE
@@ -195,7 +195,7 @@ def migrations_come_first(templates: Templates) -> None:
 
 
 def there_is_time_to_drain(templates: Templates) -> None:
-    """FACTS 2.4: stopTimeout is what the contract says, and the drain ends before it."""
+    """`stopTimeout` is what the contract says, and the drain ends before it."""
     for container in containers(templates):
         assert container["StopTimeout"] == contract.STOP_TIMEOUT_SECONDS <= 120
         values = {each["Name"]: each["Value"] for each in container["Environment"]}
@@ -205,7 +205,7 @@ def there_is_time_to_drain(templates: Templates) -> None:
 
 
 def worker_shows_that_it_lives(templates: Templates) -> None:
-    """FACTS 2.6: the container health check reads the heartbeat file that the worker writes."""
+    """The container health check reads the heartbeat file that the worker writes."""
     check = main_container(templates.one(TASK, "Worker"))["HealthCheck"]
     assert check["Command"] == ["CMD", "python", "-m", "service", ProcessName.HEALTHCHECK]
     assert 30 <= check["Interval"] * check["Retries"] <= 60
@@ -225,7 +225,7 @@ def one_image_runs_everywhere(templates: Templates) -> None:
 
 
 def sizes_are_as_configured(templates: Templates) -> None:
-    """S0.8: 256 CPU units and 512 MiB for a worker unless configured."""
+    """256 CPU units and 512 MiB for a worker unless configured."""
     stage = templates.stage
     api, worker = templates.one(TASK, "Api"), templates.one(TASK, "Worker")
     assert (api.get("Cpu"), api.get("Memory")) == (str(stage.api_cpu), str(stage.api_memory_mib))
@@ -236,7 +236,7 @@ def sizes_are_as_configured(templates: Templates) -> None:
 
 
 def old_revisions_stay(templates: Templates) -> None:
-    """FACTS 4: a rollback needs the task definition before."""
+    """A rollback needs the task definition before."""
     for definition in templates.all(TASK):
         assert definition.body["DeletionPolicy"] == "Retain"
         assert definition.body["UpdateReplacePolicy"] == "Retain"
@@ -252,7 +252,7 @@ def failed_deployments_roll_back(templates: Templates) -> None:
 
 
 def bad_releases_of_a_protected_stage_roll_back(templates: Templates) -> None:
-    """FACTS 2.5: on what callers and jobs meet; elsewhere a deploy does not wait for alarms."""
+    """On what callers and jobs meet; elsewhere a deploy does not wait for alarms."""
     for process, wanted in BAD_RELEASE.items():
         found = service(templates, process).get("DeploymentConfiguration.Alarms")
         if not templates.stage.is_protected:
@@ -271,7 +271,7 @@ BAD_RELEASE = {
 
 
 def deploys_do_not_wait_for_draining_workers(templates: Templates) -> None:
-    """FACTS 2.5: deferred clean-up for the worker, and for it alone."""
+    """Deferred clean-up for the worker, and for it alone."""
     path = "DeploymentConfiguration.EarlySuccessCriteria"
     assert service(templates, ProcessName.WORKER).get(path) == {
         "Enable": True,
@@ -305,7 +305,7 @@ def rights_and_ways_are_there_before_the_first_ecs_task(templates: Templates) ->
 
 
 def count_is_the_autoscalers_unless_given(templates: Templates) -> None:
-    """FACTS 2.7: a desired count in the template would undo what the autoscaler did."""
+    """A desired count in the template would undo what the autoscaler did."""
     stage = templates.stage
     for process, wanted in {
         ProcessName.API: stage.api_desired_count,
