@@ -8,7 +8,6 @@ import typer
 
 from scripts.aws import Answer, Aws, connect
 from scripts.clock import Clock
-from scripts.commands.logs import duration
 from scripts.ecs.debug_definition import debug_definition
 from scripts.ecs.one_off import describe, heed_signals, run_task_arguments, start, stop
 from scripts.errors import OperatorError, OverdueError
@@ -17,7 +16,14 @@ from scripts.session.plugin import SHELL, find_plugin, hand_over, open_session
 from scripts.session.session_task import await_agent, check_service, read_tasks, without_exec
 from scripts.terminal.answer import say
 from scripts.terminal.duration import in_words
-from scripts.terminal.options import DEFAULT_STAGE, ProcessArgument, StageOption, YesOption, confirm
+from scripts.terminal.options import (
+    DEFAULT_STAGE,
+    ProcessArgument,
+    StageOption,
+    YesOption,
+    confirm,
+    duration_value,
+)
 from service.contract import ProcessName
 from stacks.config.naming import Output
 
@@ -30,7 +36,8 @@ def debug(
     process: ProcessArgument = ProcessName.WORKER,
     *,
     for_: Annotated[
-        timedelta, typer.Option("--for", parser=duration, metavar="1h", help="Its end, at latest.")
+        timedelta,
+        typer.Option("--for", parser=duration_value, metavar="1h", help="Its end, at latest."),
     ] = "1h",  # type: ignore[assignment]
     stage: StageOption = DEFAULT_STAGE,
     yes: YesOption = False,

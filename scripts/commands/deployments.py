@@ -1,14 +1,10 @@
 """`moor deployments`: which releases there were, and which one runs."""
 
-from scripts.aws import Aws, connect
-from scripts.ecs.releases import Release, find_releases
+from scripts.aws import connect
+from scripts.ecs.releases import TAG_CHARACTERS, Release, find_releases, template_of
 from scripts.ecs.services import find_services
 from scripts.terminal.answer import print_json, print_table
 from scripts.terminal.options import DEFAULT_STAGE, JsonOption, StageOption
-from service.contract import ProcessName
-from stacks.config.naming import Output
-
-TAG_CHARACTERS = 12  # an asset's tag is a hash
 
 
 def deployments(as_json: JsonOption = False, stage: StageOption = DEFAULT_STAGE) -> None:
@@ -38,11 +34,3 @@ def marks(release: Release) -> str:
         release.reason if release.has_failed else "",
     ]
     return ", ".join(each for each in found if each) or " "
-
-
-def template_of(aws: Aws) -> dict[ProcessName, str]:
-    """The ARNs of the task definitions that the stack says."""
-    return {
-        ProcessName.API: aws.output(Output.API_TASK_DEFINITION),
-        ProcessName.WORKER: aws.output(Output.WORKER_TASK_DEFINITION),
-    }

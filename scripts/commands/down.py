@@ -3,8 +3,8 @@
 import os
 import time
 
-from scripts.commands.up import HomeOption
 from scripts.target import HOME
+from scripts.terminal.options import HomeOption
 from scripts.terminal.render import Screen
 from scripts.twin.client.launch import end
 

@@ -13,12 +13,15 @@ from scripts.errors import OperatorError, UsageError
 from scripts.session.plugin import SHELL, find_plugin, hand_over, open_session, run_command
 from scripts.session.session_task import find_container
 from scripts.terminal.answer import say, write
-from scripts.terminal.options import DEFAULT_STAGE, SERVICES, StageOption, YesOption, confirm
+from scripts.terminal.options import (
+    DEFAULT_STAGE,
+    SERVICES,
+    StageOption,
+    TaskOption,
+    YesOption,
+    confirm,
+)
 from service.contract import ProcessName
-
-TaskOption = Annotated[
-    str, typer.Option("--task", metavar="ID", help="Which ECS task; the beginning of its id.")
-]
 
 BEFORE_COMMAND = "--"
 

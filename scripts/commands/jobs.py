@@ -1,9 +1,6 @@
 """`moor jobs` and `moor tasks`: look at jobs, change them, put new ones in, through the API."""
 
-import json
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -11,15 +8,14 @@ import typer
 from scripts.api import Api
 from scripts.aws import Aws, connect
 from scripts.errors import OperatorError
+from scripts.jobs.job import describe, read_job
 from scripts.jobs.job_payload import HELP, read_payload, refused, task_schema
 from scripts.terminal.answer import print_json, print_line, print_table, say
 from scripts.terminal.options import DEFAULT_STAGE, JsonOption, StageOption, YesOption, confirm
-from scripts.terminal.render import Shown, indent, join
 
 PAGE_JOBS = 200  # the most that the API answers at once
 STATUSES = ("queued", "active", "aborting", "complete", "failed", "aborted")
 BAD_STATUSES = ("failed", "aborted")
-NAME_WIDTH = 14
 
 KeyArgument = Annotated[str, typer.Argument(metavar="KEY", help="The job's key.")]
 
@@ -29,48 +25,6 @@ app = typer.Typer(
     name="jobs", help="Jobs of a stage: list, show, retry, cancel, enqueue, clear.",
     no_args_is_help=True, rich_markup_mode=None,
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Job:
-    """One job as its history has it; the times are UTC."""
-
-    job_id: str
-    task: str
-    status: str
-    attempts: int
-    created_at: datetime
-    scheduled_at: datetime
-    started_at: datetime | None
-    finished_at: datetime | None
-    error: str | None
-
-    @property
-    def seconds(self) -> float | None:
-        """How long its last attempt took."""
-        if self.started_at is None or self.finished_at is None:
-            return None
-        return (self.finished_at - self.started_at).total_seconds()
-
-
-def read_job(item: dict[str, Any]) -> Job:
-    """Out of an item of `GET /api/v1/jobs`."""
-    values: dict[str, Any] = {
-        field.name: _time(item[field.name]) if field.name.endswith("_at") else item[field.name]
-        for field in fields(Job)
-    }
-    return Job(**values)
-
-
-def describe(found: dict[str, Any], *, error_field: str = "error") -> Shown:
-    """Of one thing that the API answers, a line for each field that has a value; the error last."""
-    values = {name: value for name, value in found.items() if value is not None}
-    error = values.pop(error_field, None)
-    for name in ("payload", "result"):
-        if name in values:
-            values[name] = json.dumps(values[name], ensure_ascii=False)
-    lines = [f"{name:<{NAME_WIDTH}}{value}" for name, value in values.items()]
-    return join("\n", lines if error is None else [*lines, error_field, indent(error, 2)])
 
 
 @app.command("list")
@@ -266,10 +220,6 @@ def _field_names(schema: dict[str, Any]) -> list[str]:
 def _stage_words(aws: Aws) -> str:
     stage = aws.target.stage.stage
     return "" if stage == DEFAULT_STAGE else f" --stage {stage}"
-
-
-def _time(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text).astimezone(UTC)
 
 
 def _took(seconds: float | None) -> str:

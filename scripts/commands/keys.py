@@ -13,7 +13,7 @@ import typer
 from scripts.api import Api
 from scripts.aws import Aws, connect
 from scripts.clock import Clock
-from scripts.commands.restart import run as restart
+from scripts.ecs.rollouts import restart
 from scripts.errors import DeniedError, OperatorError, RefusedError
 from scripts.terminal.answer import print_json, print_table, say
 from scripts.terminal.options import DEFAULT_STAGE, JsonOption, StageOption, YesOption, confirm
@@ -73,7 +73,7 @@ def rotate(aws: Aws, clock: Clock, *, yes: bool = False) -> None:
         say(f"{aws.target}: the secret has a second key")
     else:
         say(f"{aws.target}: the secret has a second key already")
-    restart(aws, [ProcessName.API], clock, yes=True)
+    restart(aws, [ProcessName.API], clock)
     say("Both keys are valid. Give the new one, the last word of the secret, to every caller:")
     say(f"  {aws.output(Output.API_KEY_SECRET)}")
     say("Then `moor keys finish` drops the old one.")
@@ -93,7 +93,7 @@ def finish(aws: Aws, clock: Clock, *, yes: bool = False) -> None:
         )
     write_keys(aws, keys[-1:])
     say(f"{aws.target}: the secret has the new key alone")
-    restart(aws, [ProcessName.API], clock, yes=True)
+    restart(aws, [ProcessName.API], clock)
     say("The old key is valid no more.")
 
 

@@ -7,14 +7,14 @@ from typing import Annotated
 
 import typer
 
-from scripts.aws import Aws, connect
+from scripts.aws import connect
 from scripts.clock import Clock
 from scripts.logs.ecs_events import Happenings
 from scripts.logs.log_lines import as_object, is_metric, names_job, parse, render
-from scripts.logs.log_reading import Event, LogGroup, Source, follow, history
+from scripts.logs.log_reading import Event, Source, follow, groups, history
 from scripts.terminal.answer import print_json, print_line, say
-from scripts.terminal.duration import in_words, parse_duration
-from scripts.terminal.options import DEFAULT_STAGE, SERVICES, StageOption
+from scripts.terminal.duration import in_words
+from scripts.terminal.options import DEFAULT_STAGE, SERVICES, StageOption, duration_value
 from scripts.terminal.render import shows_colours
 from service.contract import ProcessName
 
@@ -26,14 +26,6 @@ def logged_process(value: str) -> ProcessName:
     if value not in LOGGED:
         raise typer.BadParameter(f"{value!r} is not one of {', '.join(LOGGED)}")
     return ProcessName(value)
-
-
-def duration(value: str) -> timedelta:
-    """An option that is a duration."""
-    try:
-        return parse_duration(value)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
 
 
 def logs(
@@ -51,7 +43,7 @@ def logs(
         bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C, with what ECS does.")
     ] = False,
     since: Annotated[
-        timedelta, typer.Option(parser=duration, metavar="15m", help="How far back.")
+        timedelta, typer.Option(parser=duration_value, metavar="15m", help="How far back.")
     ] = "15m",  # type: ignore[assignment]
     job: Annotated[str, typer.Option(metavar="KEY", help="One job, from API to worker.")] = "",
     grep: Annotated[str, typer.Option(metavar="TEXT", help="Only lines with it.")] = "",
@@ -88,18 +80,6 @@ def logs(
             is_silent = False
     if is_silent:
         say(f"No such line in the last {in_words(since)}; --since looks further back.")
-
-
-def groups(
-    aws: Aws, processes: tuple[ProcessName, ...], *, ecs_task: str = "", text: str = ""
-) -> list[LogGroup]:
-    """The log groups where these processes write; `migrate` does so in its hosts'."""
-    found = []
-    for host in SERVICES:
-        here = tuple(each for each in (host, ProcessName.MIGRATE) if each in processes)
-        if here:
-            found.append(LogGroup(aws, aws.names.log_group(host), here, ecs_task, text))
-    return found
 
 
 def is_wanted(event: Event, *, job_key: str, text: str, with_metrics: bool) -> bool:

@@ -12,7 +12,6 @@ import typer
 
 from scripts.aws import connect
 from scripts.clock import Clock
-from scripts.commands.exec import TaskOption
 from scripts.ecs.one_off import heed_signals
 from scripts.errors import OperatorError
 from scripts.host.postgres_programs import programs
@@ -27,7 +26,7 @@ from scripts.session.database import (
 )
 from scripts.session.plugin import terminal_is_the_sessions
 from scripts.terminal.answer import say
-from scripts.terminal.options import DEFAULT_STAGE, StageOption, YesOption, confirm
+from scripts.terminal.options import DEFAULT_STAGE, StageOption, TaskOption, YesOption, confirm
 
 RDS_ROOTS = Path(__file__).parents[2] / "service" / "rds-ca.pem"
 

@@ -1,30 +1,10 @@
 """`moor queues`: how each queue stands."""
 
-from dataclasses import dataclass
-from typing import Any
-
 from scripts.api import Api
 from scripts.aws import connect
+from scripts.jobs.queue_counts import read_queues
 from scripts.terminal.answer import print_json, print_table
 from scripts.terminal.options import DEFAULT_STAGE, JsonOption, StageOption
-
-
-@dataclass(frozen=True)
-class Queue:
-    """`queued` is the backlog, `scheduled` waits for its time; a job's age is in seconds."""
-
-    name: str
-    queued: int
-    scheduled: int
-    active: int
-    failed: int
-    workers: int
-    oldest_due_seconds: float
-
-
-def read_queues(answer: dict[str, Any]) -> list[Queue]:
-    """Out of `GET /api/v1/queues`."""
-    return [Queue(**item) for item in answer["items"]]
 
 
 def queues(stage: StageOption = DEFAULT_STAGE, as_json: JsonOption = False) -> None:

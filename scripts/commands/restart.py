@@ -1,22 +1,15 @@
 """`moor restart`: the same revision anew, with what secrets hold now."""
 
-from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
-from scripts.aws import Aws, connect
+from scripts.aws import connect
 from scripts.clock import Clock
-from scripts.ecs.services import Rollout, Service, find_services, read_services, service_names
-from scripts.ecs.waiting import rollout_missing, wait
-from scripts.errors import OperatorError
-from scripts.terminal.answer import say
+from scripts.ecs import rollouts
+from scripts.ecs.rollouts import FORWARDS
 from scripts.terminal.options import DEFAULT_STAGE, StageOption, YesOption, confirm, process_name
-from scripts.terminal.progress import told
 from service.contract import ProcessName
-
-# New jobs must not meet an old worker.
-FORWARDS = (ProcessName.WORKER, ProcessName.API)
 
 
 def restart(
@@ -33,31 +26,7 @@ def restart(
     stage: StageOption = DEFAULT_STAGE,
 ) -> None:
     """New ECS tasks of the same revision, one after the other, without an interruption."""
-    run(connect(stage), [process] if process else FORWARDS, Clock(), yes=yes)
-
-
-def run(aws: Aws, processes: Sequence[ProcessName], clock: Clock, *, yes: bool = False) -> None:
-    """One ECS service after the other; each has to be done before the next."""
+    aws = connect(stage)
+    processes = (process,) if process else FORWARDS
     confirm(aws.target, f"restart {' and '.join(processes)}", yes)
-    services = find_services(aws)
-    with told("ECS finishes what has begun.") as progress:
-        for process in processes:
-            if not services[process].desired:
-                say(f"{process}: none is wanted, so none is restarted")
-                continue
-            say(f"{aws.target}: restarting the {process}")
-            begun = deploy(aws, services[process], forceNewDeployment=True)
-            progress.note(f"the {process} is being restarted")
-            wait(aws, {process: rollout_missing(begun)}, clock)
-            progress.done[-1] = f"the {process} was restarted"
-
-
-def deploy(aws: Aws, service: Service, **change: object) -> Rollout:
-    """A new deployment of it."""
-    answer = aws.call(
-        "ecs", "update_service", cluster=aws.names.cluster, service=service.name, **change
-    )
-    found = read_services({"services": [answer["service"]]}, service_names(aws))[service.process]
-    if found.primary is None:
-        raise OperatorError(f"ECS has made no deployment of the {service.process}")
-    return found.primary
+    rollouts.restart(aws, processes, Clock())

@@ -7,9 +7,8 @@ import typer
 
 from scripts.aws import Aws, connect
 from scripts.clock import Clock
-from scripts.commands.deployments import TAG_CHARACTERS, template_of
-from scripts.commands.restart import FORWARDS, deploy
-from scripts.ecs.releases import Release, choose, find_releases
+from scripts.ecs.releases import TAG_CHARACTERS, Release, choose, find_releases, template_of
+from scripts.ecs.rollouts import FORWARDS, deploy
 from scripts.ecs.services import Service, find_services, revision
 from scripts.ecs.waiting import rollout_missing, wait
 from scripts.terminal.answer import say

@@ -20,13 +20,19 @@ from scripts.ecs.autoscaling import (
     set_bounds,
     set_revert,
 )
-from scripts.ecs.services import Service, find_protected, find_services, find_tasks
+from scripts.ecs.services import Service, find_protected, find_services, find_tasks, set_count
 from scripts.ecs.sleep_state import is_asleep
 from scripts.ecs.waiting import count_missing, wait
 from scripts.errors import OperatorError, RefusedError, UsageError
 from scripts.terminal.answer import say
-from scripts.terminal.duration import parse_duration
-from scripts.terminal.options import DEFAULT_STAGE, ProcessArgument, StageOption, YesOption, confirm
+from scripts.terminal.options import (
+    DEFAULT_STAGE,
+    ProcessArgument,
+    StageOption,
+    YesOption,
+    confirm,
+    duration_value,
+)
 from scripts.terminal.progress import Progress, told
 from service.contract import ProcessName
 from stacks.config.connections import CONNECTION_SHARE, connections_wanted, max_connections
@@ -92,13 +98,6 @@ def plan(wanted: Wanted, service: Service, scaling: Autoscaling | None) -> Plan:
     return Plan(bounds.clamp(service.desired if wanted.count is None else wanted.count), bounds)
 
 
-def _duration(text: str) -> timedelta:
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
-
-
 def scale(
     process: ProcessArgument,
     count: Annotated[int | None, typer.Argument(min=0, max=5000, help="How many.")] = None,
@@ -112,7 +111,7 @@ def scale(
     duration: Annotated[
         timedelta | None,
         typer.Option(
-            "--for", parser=_duration, metavar="2h", help="The bounds come back after it."
+            "--for", parser=duration_value, metavar="2h", help="The bounds come back after it."
         ),
     ] = None,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Do not wait for it.")] = False,
@@ -221,17 +220,6 @@ def _apply(
     if scaling and scaling.revert and not until:
         drop_revert(aws, process)
         progress.note(f"the bounds {scaling.revert.bounds} do not come back by themselves any more")
-
-
-def set_count(aws: Aws, service: Service, count: int) -> None:
-    """The desired count alone."""
-    aws.call(
-        "ecs",
-        "update_service",
-        cluster=aws.names.cluster,
-        service=service.name,
-        desiredCount=count,
-    )
 
 
 def connections_warning(stage: Stage, process: ProcessName, goal: Plan) -> str | None:

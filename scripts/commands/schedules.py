@@ -8,8 +8,8 @@ import typer
 
 from scripts.api import Api
 from scripts.aws import connect
-from scripts.commands.jobs import describe
 from scripts.errors import OperatorError
+from scripts.jobs.job import describe
 from scripts.jobs.job_payload import read_payload, refused, task_schema
 from scripts.terminal.answer import print_json, print_line, print_table, say
 from scripts.terminal.options import DEFAULT_STAGE, JsonOption, StageOption, YesOption, confirm

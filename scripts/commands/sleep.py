@@ -5,10 +5,9 @@ from functools import partial
 
 from scripts.aws import Aws, connect
 from scripts.clock import Clock
-from scripts.commands.scale import set_count
 from scripts.ecs.alarms import find_alarms, sections_at_rest, switch
 from scripts.ecs.autoscaling import Autoscaling, Bounds, drop_revert, find_autoscaling, set_bounds
-from scripts.ecs.services import Service, find_protected, find_services, find_tasks
+from scripts.ecs.services import Service, find_protected, find_services, find_tasks, set_count
 from scripts.ecs.sleep_state import NOTHING, TAG, Memory, recall, to_remember
 from scripts.ecs.targets import await_healthy
 from scripts.ecs.waiting import count_missing, wait

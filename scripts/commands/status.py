@@ -9,7 +9,6 @@ import typer
 from scripts.api import Api
 from scripts.aws import Aws, connect
 from scripts.clock import Clock
-from scripts.commands.queues import read_queues
 from scripts.ecs.alarms import find_alarms
 from scripts.ecs.autoscaling import autoscaling_calls, read_answers
 from scripts.ecs.services import (
@@ -20,6 +19,7 @@ from scripts.ecs.services import (
 )
 from scripts.ecs.targets import find_targets
 from scripts.errors import NotFoundError, OperatorError
+from scripts.jobs.queue_counts import read_queues
 from scripts.status.health import (
     ACU,
     Health,

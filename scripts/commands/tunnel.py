@@ -6,12 +6,11 @@ import typer
 
 from scripts.aws import connect
 from scripts.clock import Clock
-from scripts.commands.exec import TaskOption
 from scripts.ecs.one_off import heed_signals
 from scripts.errors import OperatorError
 from scripts.session.database import LOOPBACK, OwnerOption, find_database, find_way, tunnel
 from scripts.terminal.answer import print_line, say
-from scripts.terminal.options import DEFAULT_STAGE, StageOption, YesOption, confirm
+from scripts.terminal.options import DEFAULT_STAGE, StageOption, TaskOption, YesOption, confirm
 
 PORT = 5433
 

@@ -7,10 +7,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
 from urllib.parse import urlsplit
-
-import typer
 
 from scripts.aws import Aws
 from scripts.ecs.stack_release import bring_forward, outputs_before
@@ -20,6 +17,7 @@ from scripts.host.address import Address
 from scripts.host.environment import Environment
 from scripts.host.pid_lock import take_turn
 from scripts.target import HOME, find_target
+from scripts.terminal.options import HomeOption
 from scripts.terminal.render import Screen
 from scripts.twin.client.cdk import Cdk
 from scripts.twin.client.launch import launch
@@ -31,9 +29,6 @@ from stacks.config.naming import Output
 READY_SECONDS = 60
 POLL_SECONDS = 0.1
 TOOLKIT = "CDKToolkit"
-
-
-HomeOption = Annotated[Path, typer.Option("--home", hidden=True)]  # of another checkout's data
 
 
 def up(home: HomeOption = HOME) -> None:

@@ -9,10 +9,9 @@ from typing import Any
 
 from scripts.aws import Answer, Aws
 from scripts.clock import Clock
-from scripts.commands.logs import groups
 from scripts.errors import NotFoundError, OperatorError
 from scripts.logs.ecs_events import why_stopped
-from scripts.logs.log_reading import Event, Follower
+from scripts.logs.log_reading import Event, Follower, groups
 from scripts.terminal.answer import say
 from service.contract import RUN, ProcessName
 

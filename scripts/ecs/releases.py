@@ -13,7 +13,9 @@ from scripts.aws import Aws
 from scripts.ecs.services import Service, revision
 from scripts.errors import NotFoundError, RefusedError
 from service.contract import ProcessName
+from stacks.config.naming import Output
 
+TAG_CHARACTERS = 12  # an asset's tag is a hash
 SHOWN = 10  # of each process, the newest
 # One deploy registers both within moments.
 TOGETHER = timedelta(seconds=60)
@@ -234,3 +236,11 @@ def read_deployments(
         for each in listed
         if each["targetServiceRevisionArn"] in definitions
     ]
+
+
+def template_of(aws: Aws) -> dict[ProcessName, str]:
+    """The ARNs of the task definitions that the stack says."""
+    return {
+        ProcessName.API: aws.output(Output.API_TASK_DEFINITION),
+        ProcessName.WORKER: aws.output(Output.WORKER_TASK_DEFINITION),
+    }

@@ -250,3 +250,14 @@ def parts(items: Sequence[str]) -> Iterable[list[str]]:
 def revision(task_definition: str) -> int:
     """The number at the end of its ARN."""
     return int(task_definition.rsplit(":", 1)[-1])
+
+
+def set_count(aws: Aws, service: Service, count: int) -> None:
+    """The desired count alone."""
+    aws.call(
+        "ecs",
+        "update_service",
+        cluster=aws.names.cluster,
+        service=service.name,
+        desiredCount=count,
+    )

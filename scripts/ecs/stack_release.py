@@ -7,7 +7,7 @@ to a deploy of the same code nothing has changed.
 from collections.abc import Callable, Mapping
 
 from scripts.aws import Aws
-from scripts.commands.restart import FORWARDS, deploy
+from scripts.ecs.rollouts import FORWARDS, deploy
 from scripts.ecs.services import find_services, revision
 from scripts.ecs.steady import SERVICES, await_steady
 from scripts.errors import NotDeployedError

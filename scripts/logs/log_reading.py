@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from scripts.aws import Aws
 from scripts.clock import Clock
 from scripts.errors import UnreachableError
+from scripts.terminal.options import SERVICES
 from service.contract import ProcessName
 
 # An event may become readable so long after newer ones of its log group. The log driver sends what
@@ -92,6 +93,18 @@ class LogGroup:
             event = read_event(found)
             if event.process in self.processes and event.ecs_task.startswith(self.ecs_task):
                 yield event
+
+
+def groups(
+    aws: Aws, processes: tuple[ProcessName, ...], *, ecs_task: str = "", text: str = ""
+) -> list[LogGroup]:
+    """The log groups where these processes write; `migrate` does so in its hosts'."""
+    found = []
+    for host in SERVICES:
+        here = tuple(each for each in (host, ProcessName.MIGRATE) if each in processes)
+        if here:
+            found.append(LogGroup(aws, aws.names.log_group(host), here, ecs_task, text))
+    return found
 
 
 def read_event(found: dict[str, Any]) -> Event:

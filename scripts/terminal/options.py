@@ -1,6 +1,8 @@
 """The options that every command has, and the question before production."""
 
 import sys
+from datetime import timedelta
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -8,6 +10,7 @@ import typer
 from scripts.errors import RefusedError
 from scripts.target import Target
 from scripts.terminal.answer import say
+from scripts.terminal.duration import parse_duration
 from service.contract import LOCAL_STAGE, ProcessName
 from stacks.config.stage import STAGES
 
@@ -35,6 +38,10 @@ StageOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do it in a protected stage too.")]
+TaskOption = Annotated[
+    str, typer.Option("--task", metavar="ID", help="Which ECS task; the beginning of its id.")
+]
+HomeOption = Annotated[Path, typer.Option("--home", hidden=True)]  # of another checkout's data
 DEFAULT_STAGE = LOCAL_STAGE
 
 
@@ -47,6 +54,14 @@ def confirm(target: Target, action: str, yes: bool) -> None:
         if typer.confirm("Go on?", err=True):
             return
     raise RefusedError(f"{target} is protected, and this would {action}", "--yes does it.")
+
+
+def duration_value(value: str) -> timedelta:
+    """An option that is a duration. Raises `typer.BadParameter` for another word."""
+    try:
+        return parse_duration(value)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def process_name(value: str) -> ProcessName:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import pytest
 import typer
 
-from scripts.commands.jobs import describe, read_job
+from scripts.jobs.job import describe, read_job
 from scripts.jobs.job_payload import read_payload
 from service.api.routes.queue_routes import _schema
 from service.queue.tasks.payload import payload_type

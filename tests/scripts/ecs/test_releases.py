@@ -8,9 +8,7 @@ import boto3
 import pytest
 
 from scripts.aws import Aws
-from scripts.commands.deployments import marks, template_of
-from scripts.commands.restart import FORWARDS
-from scripts.commands.restart import run as restart
+from scripts.commands.deployments import marks
 from scripts.commands.rollback import run as rollback
 from scripts.ecs.releases import (
     Deployment,
@@ -21,7 +19,9 @@ from scripts.ecs.releases import (
     find_releases,
     pair,
     read_deployments,
+    template_of,
 )
+from scripts.ecs.rollouts import FORWARDS, restart
 from scripts.ecs.services import find_services
 from scripts.errors import NotFoundError, OperatorError, RefusedError
 from service.contract import ProcessName

@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 
 from scripts.aws import Aws
 from scripts.clock import Clock
-from scripts.commands.logs import groups
 from scripts.errors import UnreachableError
-from scripts.logs.log_reading import Event, Follower, Window, follow, history
+from scripts.logs.log_reading import Event, Follower, Window, follow, groups, history
 from service.contract import ProcessName
 from tests.scripts.cloud import aws, make_log_groups, write_lines
 

@@ -1,0 +1,56 @@
+"""A job as the API answers it: for a table, and in full."""
+
+import json
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from typing import Any
+
+from scripts.terminal.render import Shown, indent, join
+
+NAME_WIDTH = 14
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job as its history has it; the times are UTC."""
+
+    job_id: str
+    task: str
+    status: str
+    attempts: int
+    created_at: datetime
+    scheduled_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    error: str | None
+
+    @property
+    def seconds(self) -> float | None:
+        """How long its last attempt took."""
+        if self.started_at is None or self.finished_at is None:
+            return None
+        return (self.finished_at - self.started_at).total_seconds()
+
+
+def read_job(item: dict[str, Any]) -> Job:
+    """Out of an item of `GET /api/v1/jobs`."""
+    values: dict[str, Any] = {
+        field.name: _time(item[field.name]) if field.name.endswith("_at") else item[field.name]
+        for field in fields(Job)
+    }
+    return Job(**values)
+
+
+def describe(found: dict[str, Any], *, error_field: str = "error") -> Shown:
+    """Of one thing that the API answers, a line for each field that has a value; the error last."""
+    values = {name: value for name, value in found.items() if value is not None}
+    error = values.pop(error_field, None)
+    for name in ("payload", "result"):
+        if name in values:
+            values[name] = json.dumps(values[name], ensure_ascii=False)
+    lines = [f"{name:<{NAME_WIDTH}}{value}" for name, value in values.items()]
+    return join("\n", lines if error is None else [*lines, error_field, indent(error, 2)])
+
+
+def _time(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text).astimezone(UTC)
