@@ -10,10 +10,10 @@ from scripts.aws import Answer, Aws, connect
 from scripts.clock import Clock
 from scripts.ecs.debug_definition import debug_definition
 from scripts.ecs.one_off import describe, heed_signals, run_task_arguments, start, stop
+from scripts.ecs.tasks import RUNNING, STOPPED
 from scripts.errors import OperatorError, OverdueError
-from scripts.logs.ecs_events import why_stopped
 from scripts.session.plugin import SHELL, find_plugin, hand_over, open_session
-from scripts.session.session_task import await_agent, check_service, read_tasks, without_exec
+from scripts.session.session_task import await_agent, check_service, without_exec
 from scripts.terminal.answer import say
 from scripts.terminal.duration import in_words
 from scripts.terminal.options import (
@@ -81,8 +81,7 @@ def debug(
         # What runs needs it no longer, and should we be killed nothing is left of it.
         deregister(aws, registered)
         registered = ""
-        (task,) = read_tasks({"tasks": [describe(aws, arn, clock)]})
-        container = await_agent(aws, task, process, clock)
+        container = await_agent(aws, describe(aws, arn, clock), process, clock)
         say(f"another shell in it: `{aws.target.command(f'exec {process} --task {id}')}`")
         return hand_over(open_session(aws, container, SHELL))
     finally:
@@ -112,9 +111,9 @@ def await_running(aws: Aws, arn: str, clock: Clock) -> None:
     """Raises `OperatorError` if it ends instead, `OverdueError` if it takes too long."""
     for _ in range(round(START_SECONDS / POLL_SECONDS)):
         task = describe(aws, arn, clock)
-        if task["lastStatus"] == "RUNNING":
+        if task.status == RUNNING:
             return
-        if task["lastStatus"] == "STOPPED":
-            raise OperatorError(f"the ECS task did not start: {why_stopped(task)}")
+        if task.status == STOPPED:
+            raise OperatorError(f"the ECS task did not start: {task.why_stopped}")
         clock.sleep(POLL_SECONDS)
     raise OverdueError(f"the ECS task does not run after {START_SECONDS} s")

@@ -9,7 +9,7 @@ import typer
 
 from scripts.aws import connect
 from scripts.clock import Clock
-from scripts.logs.ecs_events import Happenings
+from scripts.ecs.ecs_events import Happenings
 from scripts.logs.log_lines import as_object, is_metric, names_job, parse, render
 from scripts.logs.log_reading import Event, Source, follow, groups, history
 from scripts.terminal.answer import print_json, print_line, say

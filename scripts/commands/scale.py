@@ -20,8 +20,9 @@ from scripts.ecs.autoscaling import (
     set_bounds,
     set_revert,
 )
-from scripts.ecs.services import Service, find_protected, find_services, find_tasks, set_count
+from scripts.ecs.services import Service, find_services, set_count
 from scripts.ecs.sleep_state import is_asleep
+from scripts.ecs.tasks import find_protected, find_tasks
 from scripts.ecs.waiting import count_missing, wait
 from scripts.errors import OperatorError, RefusedError, UsageError
 from scripts.terminal.answer import say

@@ -7,9 +7,10 @@ from scripts.aws import Aws, connect
 from scripts.clock import Clock
 from scripts.ecs.alarms import find_alarms, sections_at_rest, switch
 from scripts.ecs.autoscaling import Autoscaling, Bounds, drop_revert, find_autoscaling, set_bounds
-from scripts.ecs.services import Service, find_protected, find_services, find_tasks, set_count
+from scripts.ecs.services import Service, find_services, set_count
 from scripts.ecs.sleep_state import NOTHING, TAG, Memory, recall, to_remember
 from scripts.ecs.targets import await_healthy
+from scripts.ecs.tasks import find_protected, find_tasks
 from scripts.ecs.waiting import count_missing, wait
 from scripts.errors import NotFoundError, RefusedError
 from scripts.terminal.answer import say

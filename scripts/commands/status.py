@@ -11,13 +11,9 @@ from scripts.aws import Aws, connect
 from scripts.clock import Clock
 from scripts.ecs.alarms import find_alarms
 from scripts.ecs.autoscaling import autoscaling_calls, read_answers
-from scripts.ecs.services import (
-    both,
-    describe_services_call,
-    describe_tasks,
-    find_tasks,
-)
+from scripts.ecs.services import both, describe_services_call
 from scripts.ecs.targets import find_targets
+from scripts.ecs.tasks import describe_tasks, find_tasks
 from scripts.errors import NotFoundError, OperatorError
 from scripts.jobs.queue_counts import read_queues
 from scripts.status.health import (

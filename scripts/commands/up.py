@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from scripts.aws import Aws
+from scripts.clock import Clock
 from scripts.ecs.stack_release import bring_forward, outputs_before
 from scripts.ecs.steady import await_steady
 from scripts.errors import NotFoundError, OperatorError, OverdueError
@@ -90,8 +91,8 @@ def bring_up(home: Path, environment: Mapping[str, str], screen: Screen) -> Twin
         done("Deployed the stacks of stage local")
     aws = Aws(find_target(LOCAL_STAGE, home=home))  # with the outputs as they are now
     with step(screen, "wait for the ECS services") as done:
-        bring_forward(aws, outputs, screen.say)
-        await_steady(aws, screen.say)
+        bring_forward(aws, outputs, screen.say, Clock())
+        await_steady(aws, screen.say, Clock())
         done("The ECS services are steady")
     with step(screen, "wait for the API") as done:
         _await_ready(door, twin)

@@ -1,6 +1,6 @@
 """A stage's normal form out of what AWS and the stage's own API answer."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -14,13 +14,13 @@ from scripts.doctor.model import (
     Network,
     Policy,
     Role,
-    Rollout,
     Service,
-    StoppedTask,
     System,
     TargetGroup,
 )
 from scripts.doctor.queue import read_queue, read_readiness
+from scripts.ecs.services import read_rollout
+from scripts.ecs.tasks import find_stopped
 from scripts.errors import NotDeployedError, OperatorError
 from service.contract import METRIC_NAMESPACE, QUEUE_NAME, Metric, MetricDimension, ProcessName
 from stacks.config.naming import Output
@@ -71,8 +71,12 @@ def look_at(aws: Aws, *, now: datetime, ca_ends: Mapping[str, datetime] | None) 
         readiness=look.at("readiness", lambda: read_readiness(aws.output(Output.URL))),
         queue=look.at("queue", lambda: read_queue(aws)),
         listen_age_seconds=look.at("listen_age_seconds", lambda: _listen_age(aws, now)),
-        stopped=look.at("stopped", lambda: tuple(_stopped(aws))),
-        rollouts=tuple(read_rollout(answer) for answer in answers if answer.get("deployments")),
+        stopped=look.at("stopped", lambda: tuple(find_stopped(aws))),
+        rollouts={
+            answer["serviceName"]: read_rollout(answer["deployments"][0])
+            for answer in answers
+            if answer.get("deployments")
+        },
         unseen=look.unseen,
     )
 
@@ -251,37 +255,3 @@ def _listen_age(aws: Aws, now: datetime) -> float | None:
     )  # fmt: skip
     points = sorted(answer["Datapoints"], key=lambda point: point["Timestamp"])
     return float(points[-1]["Maximum"]) if points else None
-
-
-def _stopped(aws: Aws) -> Iterator[StoppedTask]:
-    cluster = aws.output(Output.CLUSTER)
-    arns = list(
-        aws.pages("ecs", "list_tasks", "taskArns", cluster=cluster, desiredStatus="STOPPED")
-    )
-    for start in range(0, len(arns), 100):
-        answer = aws.call("ecs", "describe_tasks", cluster=cluster, tasks=arns[start : start + 100])
-        yield from (read_stopped(task) for task in answer["tasks"])
-
-
-def read_stopped(task: Answer) -> StoppedTask:
-    """Out of an item of `describe_tasks`."""
-    return StoppedTask(
-        task=task["taskArn"].rpartition("/")[2],
-        service=task.get("group", "").removeprefix("service:"),
-        reason=task.get("stoppedReason", ""),
-        exit_codes={
-            container["name"]: container["exitCode"]
-            for container in task.get("containers", ())
-            if "exitCode" in container
-        },
-    )
-
-
-def read_rollout(service: Answer) -> Rollout:
-    """Out of an item of `describe_services`: its newest deployment."""
-    newest = service["deployments"][0]
-    return Rollout(
-        service=service["serviceName"],
-        state=newest.get("rolloutState", "COMPLETED"),
-        reason=newest.get("rolloutStateReason", ""),
-    )

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
 
+from scripts.ecs.services import Rollout
+from scripts.ecs.tasks import Task
 from stacks.config.stage import Stage
 
 Found = TypeVar("Found")
@@ -149,25 +151,6 @@ class Queue:
 
 
 @dataclass(frozen=True, kw_only=True)
-class StoppedTask:
-    """An ECS task that has stopped in the last hour."""
-
-    task: str
-    service: str
-    reason: str
-    exit_codes: Mapping[str, int]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rollout:
-    """The newest deployment of an ECS service, and why it is where it is."""
-
-    service: str
-    state: str  # COMPLETED, IN_PROGRESS, FAILED
-    reason: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
 class System:
     """A stage, by part. A part that is None could not be seen: `unseen` says why."""
 
@@ -186,8 +169,8 @@ class System:
     readiness: str | None = None  # "" where the API is ready, else what it says
     queue: Queue | None = None
     listen_age_seconds: float | None = None
-    stopped: tuple[StoppedTask, ...] | None = None
-    rollouts: tuple[Rollout, ...] | None = None
+    stopped: tuple[Task, ...] | None = None  # in the last hour
+    rollouts: Mapping[str, Rollout] | None = None  # the newest, by ECS service
     unseen: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from scripts.aws import Answer, Aws
 from scripts.clock import Clock
+from scripts.ecs.tasks import STOPPED, Task, describe_tasks
 from scripts.errors import NotFoundError, OperatorError
-from scripts.logs.ecs_events import why_stopped
 from scripts.logs.log_reading import Event, Follower, groups
 from scripts.terminal.answer import say
 from service.contract import RUN, ProcessName
@@ -66,12 +66,10 @@ def start(aws: Aws, arguments: dict[str, Any]) -> str:
     raise OperatorError(f"ECS started nothing: {reasons or 'it gives no reason'}")
 
 
-def describe(aws: Aws, arn: str, clock: Clock) -> dict[str, Any]:
+def describe(aws: Aws, arn: str, clock: Clock) -> Task:
     """The ECS task as it is now. Raises `NotFoundError` where ECS does not know it."""
     for _ in range(KNOWN_SECONDS):
-        answer = aws.call("ecs", "describe_tasks", cluster=aws.names.cluster, tasks=[arn])
-        if answer["tasks"]:
-            found: dict[str, Any] = answer["tasks"][0]
+        for found in describe_tasks(aws, [arn]):
             return found
         clock.sleep(1)
     raise NotFoundError(f"ECS knows no ECS task {arn}")
@@ -79,8 +77,8 @@ def describe(aws: Aws, arn: str, clock: Clock) -> dict[str, Any]:
 
 def watch(
     aws: Aws, arn: str, process: ProcessName, show: Callable[[Event], None], clock: Clock
-) -> dict[str, Any]:
-    """Show its lines until it has ended and no more come; what `describe_tasks` says then."""
+) -> Task:
+    """Show its lines until it has ended and no more come; the ECS task as it is then."""
     is_local = aws.target.is_local
     poll = TWIN_POLL_SECONDS if is_local else POLL_SECONDS
     last_lines = timedelta(seconds=TWIN_LINES_SECONDS if is_local else LINES_SECONDS)
@@ -89,12 +87,12 @@ def watch(
         clock.now() - timedelta(minutes=5),  # its clock may be behind
         clock,
     )
-    ended: dict[str, Any] | None = None
+    ended: Task | None = None
     quiet_since = clock.now()
     while True:
         if ended is None:
             task = describe(aws, arn, clock)
-            if task["lastStatus"] == "STOPPED":
+            if task.status == STOPPED:
                 ended, quiet_since = task, clock.now()
         if new := follower.look():
             quiet_since = clock.now()
@@ -105,14 +103,11 @@ def watch(
         clock.sleep(poll)
 
 
-def exit_code(task: Answer, container: str) -> int:
-    """Of the container, out of `describe_tasks`. Raises `OperatorError` where it has none: it was
-    never started."""
-    for each in task["containers"]:
-        if each["name"] == container and each.get("exitCode") is not None:
-            code: int = each["exitCode"]
-            return code
-    raise OperatorError(f"the ECS task ended before the command began: {why_stopped(task)}")
+def exit_code(task: Task, container: str) -> int:
+    """Of the container. Raises `OperatorError` where it has none: it was never started."""
+    if container in task.exit_codes:
+        return task.exit_codes[container]
+    raise OperatorError(f"the ECS task ended before the command began: {task.why_stopped}")
 
 
 @contextmanager

@@ -7,6 +7,7 @@ to a deploy of the same code nothing has changed.
 from collections.abc import Callable, Mapping
 
 from scripts.aws import Aws
+from scripts.clock import Clock
 from scripts.ecs.rollouts import FORWARDS, deploy
 from scripts.ecs.services import find_services, revision
 from scripts.ecs.steady import SERVICES, await_steady
@@ -21,7 +22,9 @@ def outputs_before(aws: Aws) -> Mapping[str, str]:
         return {}
 
 
-def bring_forward(aws: Aws, before: Mapping[str, str], say: Callable[[str], None]) -> None:
+def bring_forward(
+    aws: Aws, before: Mapping[str, str], say: Callable[[str], None], clock: Clock
+) -> None:
     """Deploy to each what the stack says, one after the other. `before` are the outputs before the
     deploy: what that has changed is on its way already.
 
@@ -38,4 +41,4 @@ def bring_forward(aws: Aws, before: Mapping[str, str], say: Callable[[str], None
             f"deploying the code's own again, {revision(wanted)}"
         )
         deploy(aws, service, taskDefinition=wanted)
-        await_steady(aws, say, [process])
+        await_steady(aws, say, clock, [process])

@@ -1,8 +1,8 @@
 """Waiting until ECS has done what was asked of it, and saying what it is still about."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
-from datetime import timedelta
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
 from functools import partial
 
 from scripts.aws import Aws
@@ -13,11 +13,10 @@ from scripts.ecs.services import (
     ROLLOUT_FAILED,
     Rollout,
     Service,
-    Task,
     find_services,
-    find_tasks,
     revision,
 )
+from scripts.ecs.tasks import RUNNING, STOPPED, Task, find_tasks
 from scripts.errors import OperatorError, OverdueError
 from scripts.target import Target
 from scripts.terminal.answer import say
@@ -26,7 +25,6 @@ from service.contract import ProcessName
 
 LIMIT = timedelta(minutes=30)
 TWIN_POLL_SECONDS, POLL_SECONDS = 0.25, 3.0
-RUNNING, STOPPED = "RUNNING", "STOPPED"
 # What it means in ECS's own order.
 # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-lifecycle-explanation.html
 MEANINGS = {
@@ -40,6 +38,8 @@ MEANINGS = {
 
 # What is still missing, in words; None when it has come about.
 Missing = Callable[[Service, Callable[[], list[Task]]], str | None]
+# Gets the ECS services, and what is missing of each process, after each question to ECS.
+Tell = Callable[[Mapping[ProcessName, Service], Mapping[ProcessName, str | None]], None]
 
 
 def count_missing(allowed: Bounds, service: Service, tasks: Callable[[], list[Task]]) -> str | None:
@@ -127,43 +127,61 @@ def poll_seconds(target: Target) -> float:
     return TWIN_POLL_SECONDS if target.is_local else POLL_SECONDS
 
 
-def wait(
-    aws: Aws, missing: dict[ProcessName, Missing], clock: Clock, *, limit: timedelta = LIMIT
-) -> None:
-    """Ask ECS until nothing is missing, and say what is whenever that changes.
+class Narrator:
+    """Says what is missing of each process, whenever that changes."""
 
-    Raises `OverdueError` after `limit`.
-    """
-    begun, said = clock.now(), dict.fromkeys(missing, "")
-    seconds = poll_seconds(aws.target)
-    while True:
-        services = find_services(aws)
-        still = {
-            process: text
-            for process, ask in missing.items()
-            if (text := ask(services[process], partial(find_tasks, aws, services[process])))
-        }
-        for process in missing:
-            text = still.get(process, "done")
+    def __init__(self, begun: datetime) -> None:
+        self._begun = begun
+        self._said: dict[ProcessName, str] = {}
+
+    def __call__(
+        self, services: Mapping[ProcessName, Service], still: Mapping[ProcessName, str | None]
+    ) -> None:
+        for process, text in still.items():
             # ECS gives up for a while and tries again: it says so in its events alone.
             trouble = next(
                 (
                     event.text
                     for event in services[process].events
-                    if event.at > begun and "unable" in event.text
+                    if event.at > self._begun and "unable" in event.text
                 ),
                 "",
             )
-            line = f"{text}; {trouble}" if trouble and process in still else text
-            if line != said[process]:
+            line = (f"{text}; {trouble}" if trouble else text) if text else "done"
+            if line != self._said.get(process):
                 say(f"  {process}: {line}")
-                said[process] = line
-        if not still:
+                self._said[process] = line
+
+
+def wait(
+    aws: Aws,
+    missing: Mapping[ProcessName, Missing],
+    clock: Clock,
+    *,
+    limit: timedelta = LIMIT,
+    tell: Tell | None = None,
+) -> None:
+    """Ask ECS until nothing is missing; `tell` gets every answer, by default a `Narrator`.
+
+    Raises `OverdueError` after `limit`.
+    """
+    begun = clock.now()
+    tell = tell or Narrator(begun)
+    seconds = poll_seconds(aws.target)
+    while True:
+        services = find_services(aws)
+        still = {
+            process: ask(services[process], partial(find_tasks, aws, services[process]))
+            for process, ask in missing.items()
+        }
+        tell(services, still)
+        left = {process: text for process, text in still.items() if text}
+        if not left:
             return
         if clock.now() - begun > limit:
             raise OverdueError(
                 f"after {in_words(limit)} there is still missing: "
-                + "; ".join(f"{process} {text}" for process, text in still.items()),
+                + "; ".join(f"{process} {text}" for process, text in left.items()),
                 "ECS goes on by itself. `moor status` shows why it has not come about yet.",
             )
         clock.sleep(seconds)

@@ -15,15 +15,16 @@ from scripts.aws import Answer, Aws
 from scripts.aws_errors import explain_refusal, is_refusal
 from scripts.clock import Clock
 from scripts.doctor.permissions import secret_name
+from scripts.ecs.tasks import RUNNING, Task, describe_tasks
 from scripts.errors import OperatorError, OverdueError
 from scripts.session.plugin import (
-    Container,
     PluginError,
+    SessionTarget,
     find_plugin,
     not_connected,
     plugin_arguments,
 )
-from scripts.session.session_task import SessionTask, await_agent, choose, describe, without_exec
+from scripts.session.session_task import await_agent, choose, newest_first, without_exec
 from scripts.target import Target
 from service.contract import DatabaseSecretField, EnvVar, ProcessName
 from stacks.config.naming import Output
@@ -102,19 +103,19 @@ def ask_password(aws: Aws, database: Database) -> str:
     return password
 
 
-def with_exec(tasks: Sequence[SessionTask], target: Target) -> list[SessionTask]:
+def with_exec(tasks: Sequence[Task], target: Target) -> list[Task]:
     """The running ECS tasks that can hold a tunnel. Raises `RefusedError` where none can."""
-    running = [each for each in tasks if each.status == "RUNNING"]
+    running = [each for each in tasks if each.status == RUNNING]
     found = [each for each in running if each.has_exec]
     if running and not found:
         raise without_exec(target)
     return found
 
 
-def find_way(aws: Aws, wanted: str, clock: Clock) -> Container:
+def find_way(aws: Aws, wanted: str, clock: Clock) -> SessionTarget:
     """The main container of the newest ECS task that can hold a tunnel, or of the `wanted` one."""
     arns = list(aws.pages("ecs", "list_tasks", "taskArns", cluster=aws.names.cluster))
-    found = with_exec(describe(aws, arns), aws.target)
+    found = with_exec(newest_first(describe_tasks(aws, arns)), aws.target)
     task = choose(found[:1] if not wanted else found, wanted, aws.target)
     names = [each.name for each in task.containers]
     process = ProcessName.API if ProcessName.API in names else ProcessName.WORKER
@@ -122,7 +123,9 @@ def find_way(aws: Aws, wanted: str, clock: Clock) -> Container:
 
 
 @contextmanager
-def tunnel(aws: Aws, database: Database, way: Container, port: int, clock: Clock) -> Iterator[Any]:
+def tunnel(
+    aws: Aws, database: Database, way: SessionTarget, port: int, clock: Clock
+) -> Iterator[Any]:
     """The database at `port` of this machine while the block runs; gives the plugin's process.
 
     Such a session is not written to the stage's log of sessions, as those of ExecuteCommand are.
@@ -154,7 +157,7 @@ def tunnel(aws: Aws, database: Database, way: Container, port: int, clock: Clock
             plugin.terminate()
 
 
-def _open(aws: Aws, database: Database, way: Container, port: int) -> list[str]:
+def _open(aws: Aws, database: Database, way: SessionTarget, port: int) -> list[str]:
     request = {
         "Target": way.target,
         "DocumentName": DOCUMENT,

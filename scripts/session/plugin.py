@@ -35,7 +35,7 @@ class PluginError(OperatorError):
 
 
 @dataclass(frozen=True)
-class Container:
+class SessionTarget:
     """A container of a running ECS task, as a session addresses it."""
 
     cluster: str
@@ -69,7 +69,7 @@ def plugin_arguments(
     return [json.dumps(known), region, "StartSession", profile, json.dumps(request), endpoint]
 
 
-def open_session(aws: Aws, container: Container, command: str) -> list[str]:
+def open_session(aws: Aws, container: SessionTarget, command: str) -> list[str]:
     """Ask ECS for a session with `command`; the command line that joins it.
 
     Raises `UnreachableError` where the ECS task has no connection for it.
@@ -91,7 +91,7 @@ def open_session(aws: Aws, container: Container, command: str) -> list[str]:
     )  # fmt: skip
 
 
-def not_connected(container: Container) -> UnreachableError:
+def not_connected(container: SessionTarget) -> UnreachableError:
     """The agent in the ECS task has no connection to Systems Manager."""
     return UnreachableError(
         f"ECS task {container.ecs_task} is not connected to Systems Manager",
@@ -109,7 +109,7 @@ def hand_over(command_line: Sequence[str]) -> int:
 
 
 def run_command(
-    aws: Aws, container: Container, command: Sequence[str], show: Callable[[bytes], None]
+    aws: Aws, container: SessionTarget, command: Sequence[str], show: Callable[[bytes], None]
 ) -> int:
     """Run it there; `show` gets its output as it comes. Its exit code.
 

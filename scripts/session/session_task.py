@@ -1,82 +1,24 @@
 """Which ECS task a session goes to, and what may keep it from getting there."""
 
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import typer
 
 from scripts.aws import Answer, Aws
 from scripts.clock import Clock
+from scripts.ecs.tasks import RUNNING, STOPPED, Container, Task, describe_tasks
 from scripts.errors import NotFoundError, OperatorError, OverdueError, RefusedError
-from scripts.session.plugin import Container, not_connected
+from scripts.session.plugin import SessionTarget, not_connected
 from scripts.target import Target
 from scripts.terminal.answer import say
 from service.contract import ProcessName
 
-AGENT = "ExecuteCommandAgent"
 # It comes up half a minute to a minute after the ECS task runs.
 AGENT_SECONDS = 60
 POLL_SECONDS = 1.0
 ID_SHOWN = 12
-DESCRIBED = 100  # the most ECS tasks that one call describes
-
-
-@dataclass(frozen=True)
-class SessionTask:
-    """An ECS task as seen by whoever wants into one of its containers."""
-
-    id: str
-    status: str
-    started: datetime | None
-    started_by: str
-    has_exec: bool
-    task_definition: str
-    containers: tuple["SessionContainer", ...]
-
-    def container(self, name: str) -> "SessionContainer | None":
-        return next((each for each in self.containers if each.name == name), None)
-
-
-@dataclass(frozen=True)
-class SessionContainer:
-    """`agent` is the state of the agent behind sessions; empty where there is none."""
-
-    name: str
-    status: str
-    runtime_id: str
-    agent: str
-
-
-def read_tasks(answer: Answer) -> list[SessionTask]:
-    """Out of `describe_tasks`, newest first."""
-    found = [_read_task(each) for each in answer["tasks"]]
-    return sorted(found, key=lambda each: each.started.timestamp() if each.started else 0.0,
-                  reverse=True)  # fmt: skip
-
-
-def _read_task(given: dict[str, Any]) -> SessionTask:
-    return SessionTask(
-        id=given["taskArn"].rpartition("/")[2],
-        status=given.get("lastStatus", ""),
-        started=given.get("startedAt") or given.get("createdAt"),
-        started_by=given.get("startedBy", ""),
-        has_exec=given.get("enableExecuteCommand", False),
-        task_definition=given["taskDefinitionArn"],
-        containers=tuple(_read_container(each) for each in given.get("containers", [])),
-    )
-
-
-def _read_container(given: dict[str, Any]) -> SessionContainer:
-    agents = {each["name"]: each["lastStatus"] for each in given.get("managedAgents", [])}
-    return SessionContainer(
-        name=given["name"],
-        status=given.get("lastStatus", ""),
-        runtime_id=given.get("runtimeId", ""),
-        agent=agents.get(AGENT, ""),
-    )
 
 
 def check_service(target: Target, process: ProcessName, answer: Answer) -> dict[str, Any]:
@@ -91,7 +33,7 @@ def check_service(target: Target, process: ProcessName, answer: Answer) -> dict[
     )
 
 
-def check_exec(target: Target, task: SessionTask, process: ProcessName, service: Answer) -> None:
+def check_exec(target: Target, task: Task, process: ProcessName, service: Answer) -> None:
     """Raises `RefusedError` where the ECS task was started without exec."""
     if task.has_exec:
         return
@@ -114,7 +56,7 @@ def without_exec(target: Target) -> RefusedError:
     )
 
 
-def check_root(task: SessionTask, definition: Answer, container: str) -> None:
+def check_root(task: Task, definition: Answer, container: str) -> None:
     """Raises `RefusedError` where the agent could not write to the container's root."""
     for each in definition["taskDefinition"]["containerDefinitions"]:
         if each["name"] == container and each.get("readonlyRootFilesystem"):
@@ -125,21 +67,21 @@ def check_root(task: SessionTask, definition: Answer, container: str) -> None:
             )
 
 
-def check_container(task: SessionTask, name: str) -> SessionContainer:
+def check_container(task: Task, name: str) -> Container:
     """Raises `NotFoundError` unless it runs."""
     found = task.container(name)
     if found is None:
         names = ", ".join(each.name for each in task.containers)
         raise NotFoundError(f"ECS task {task.id} has no container {name}; it has {names}")
-    if found.status != "RUNNING":
+    if found.status != RUNNING:
         raise NotFoundError(f"container {name} of ECS task {task.id} is {found.status.lower()}")
     return found
 
 
-def choose(tasks: Sequence[SessionTask], wanted: str, target: Target) -> SessionTask:
+def choose(tasks: Sequence[Task], wanted: str, target: Target) -> Task:
     """The one that `wanted` begins, the only one, or the one that the operator picks; without a
     terminal the newest. Raises `NotFoundError` where there is none."""
-    running = [each for each in tasks if each.status == "RUNNING"]
+    running = [each for each in tasks if each.status == RUNNING]
     if wanted:
         id = wanted.rpartition("/")[2]  # an ARN will do
         found = [each for each in running if each.id.startswith(id)]
@@ -161,7 +103,7 @@ def choose(tasks: Sequence[SessionTask], wanted: str, target: Target) -> Session
     return running[0]
 
 
-def _ask(running: Sequence[SessionTask]) -> SessionTask:
+def _ask(running: Sequence[Task]) -> Task:
     for number, each in enumerate(running, 1):
         started = f"{each.started.astimezone():%Y-%m-%d %H:%M:%S}" if each.started else ""
         say(f"{number:3}  {each.id}  since {started}")
@@ -171,7 +113,7 @@ def _ask(running: Sequence[SessionTask]) -> SessionTask:
     return running[wanted - 1]
 
 
-def find_container(aws: Aws, process: ProcessName, wanted: str, clock: Clock) -> Container:
+def find_container(aws: Aws, process: ProcessName, wanted: str, clock: Clock) -> SessionTarget:
     """A container that a session can go to; each prerequisite is checked first, and the one that
     fails is named with its fix."""
     target, cluster = aws.target, aws.names.cluster
@@ -187,42 +129,39 @@ def find_container(aws: Aws, process: ProcessName, wanted: str, clock: Clock) ->
     )  # fmt: skip
     if wanted:  # one of `moor debug` or `moor run` belongs to no ECS service
         arns = list(aws.pages("ecs", "list_tasks", "taskArns", cluster=cluster))
-    task = choose(describe(aws, arns), wanted, target)
+    task = choose(newest_first(describe_tasks(aws, arns)), wanted, target)
     check_exec(target, task, process, service)
     definition = aws.call("ecs", "describe_task_definition", taskDefinition=task.task_definition)
     check_root(task, definition, process)
     return await_agent(aws, task, process, clock)
 
 
-def describe(aws: Aws, arns: Sequence[str]) -> list[SessionTask]:
-    """However many, newest first."""
-    found: dict[str, Any] = {"tasks": []}
-    for start in range(0, len(arns), DESCRIBED):
-        part = arns[start : start + DESCRIBED]
-        answer = aws.call("ecs", "describe_tasks", cluster=aws.names.cluster, tasks=part)
-        found["tasks"] += answer["tasks"]
-    return read_tasks(found)
+def newest_first(tasks: Iterable[Task]) -> list[Task]:
+    """By their start; what has not started comes last."""
+    return sorted(
+        tasks, key=lambda each: each.started.timestamp() if each.started else 0.0, reverse=True
+    )
 
 
-def await_agent(aws: Aws, task: SessionTask, name: str, clock: Clock) -> Container:
+def await_agent(aws: Aws, task: Task, name: str, clock: Clock) -> SessionTarget:
     """Wait until the agent in the container is connected. Raises `OverdueError` or what else
     keeps it from being."""
     has_said = False
     for _ in range(round(AGENT_SECONDS / POLL_SECONDS)):
         found = check_container(task, name)
-        if found.agent == "RUNNING":
-            return Container(aws.names.cluster, task.id, name, found.runtime_id)
-        if found.agent == "STOPPED":
+        if found.exec_agent == RUNNING:
+            return SessionTarget(aws.names.cluster, task.id, name, found.runtime_id)
+        if found.exec_agent == STOPPED:
             raise OperatorError(
                 f"the agent behind exec in ECS task {task.id} has stopped",
-                not_connected(Container(aws.names.cluster, task.id, name, "")).hint,
+                not_connected(SessionTarget(aws.names.cluster, task.id, name, "")).hint,
             )
         if not has_said:
             say(f"waiting for the agent behind exec in ECS task {task.id}")
             has_said = True
         clock.sleep(POLL_SECONDS)
-        (task,) = describe(aws, [task.id]) or [task]
+        (task,) = describe_tasks(aws, [task.id]) or [task]
     raise OverdueError(
         f"the agent behind exec in ECS task {task.id} does not run after {AGENT_SECONDS} s",
-        not_connected(Container(aws.names.cluster, task.id, name, "")).hint,
+        not_connected(SessionTarget(aws.names.cluster, task.id, name, "")).hint,
     )

@@ -7,9 +7,10 @@ from typing import Any
 
 from scripts.ecs.alarms import Alarm, sections_at_rest
 from scripts.ecs.autoscaling import Autoscaling, Bounds, configured
-from scripts.ecs.services import ROLLOUT_FAILED, Event, Service, Task, revision
+from scripts.ecs.services import ROLLOUT_FAILED, Event, Service, revision
 from scripts.ecs.sleep_state import is_asleep
 from scripts.ecs.targets import TargetHealth
+from scripts.ecs.tasks import Task
 from scripts.ecs.waiting import details
 from scripts.target import Target
 from service.contract import Metric, ProcessName
@@ -166,7 +167,7 @@ def last_stopped(tasks: Iterable[Task]) -> list[StoppedTask]:
     return [
         StoppedTask(
             id=task.id,
-            of=task.group.removeprefix("service:"),
+            of=task.service,
             at=task.stopped,
             stop_code=task.stop_code,
             reason="; ".join(
@@ -176,7 +177,7 @@ def last_stopped(tasks: Iterable[Task]) -> list[StoppedTask]:
                     if text
                 )
             ),
-            exit_codes={c.name: c.exit_code for c in task.containers if c.exit_code is not None},
+            exit_codes=task.exit_codes,
         )
         for task in ended[:STOPPED_TASKS]
     ]

@@ -12,7 +12,8 @@ from scripts.aws import Aws
 from scripts.aws_errors import ATTEMPTS
 from scripts.commands.scale import Wanted, run
 from scripts.ecs.autoscaling import Bounds
-from scripts.ecs.services import describe_tasks, find_services, find_tasks
+from scripts.ecs.services import find_services
+from scripts.ecs.tasks import describe_tasks, find_tasks
 from scripts.errors import NotFoundError, UnreachableError
 from service.contract import ProcessName
 from tests.scripts.world import REGION, World, deployed

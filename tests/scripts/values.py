@@ -2,7 +2,8 @@
 
 from datetime import UTC, datetime
 
-from scripts.ecs.services import Container, Rollout, Service, Task
+from scripts.ecs.services import Rollout, Service
+from scripts.ecs.tasks import Container, Task
 from service.contract import ProcessName
 
 AT = datetime(2026, 11, 22, 5, 0, tzinfo=UTC)
@@ -40,9 +41,11 @@ TASK = Task(
     task_definition=f"{DEFINITION}:4",
     status="RUNNING",
     wanted="RUNNING",
+    started=AT,
     stop_code="",
     stop_reason="",
     stopped=None,
     is_pulling=False,
-    containers=(Container("worker", "RUNNING", None, ""),),
+    has_exec=True,
+    containers=(Container("worker", "RUNNING"),),
 )

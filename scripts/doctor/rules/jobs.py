@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from scripts.doctor.model import System, seen, services
 from scripts.doctor.rule import ECS, Rule, Severity, rule
+from scripts.ecs.services import ROLLOUT_FAILED
 from service.contract import ProcessName
 
 KILLED = 137  # 128 + SIGKILL
@@ -81,9 +82,9 @@ def worker_deaf(system: System) -> Iterator[str]:
     f"{ECS}/deployment-circuit-breaker.html",
 )  # fmt: skip
 def deployment_failed(system: System) -> Iterator[str]:
-    for rollout in seen(system, "rollouts", system.rollouts):
-        if rollout.state == "FAILED":
-            yield f"{rollout.service}: its newest deployment failed: {rollout.reason or 'unsaid'}"
+    for service, rollout in seen(system, "rollouts", system.rollouts).items():
+        if rollout.state == ROLLOUT_FAILED:
+            yield f"{service}: its newest deployment failed: {rollout.reason or 'unsaid'}"
 
 
 @rule(
@@ -95,8 +96,8 @@ def task_killed(system: System) -> Iterator[str]:
     for task in seen(system, "stopped", system.stopped):
         if killed := [name for name, code in task.exit_codes.items() if code == KILLED]:
             yield (
-                f"{task.service}: {', '.join(killed)} of ECS task {task.task} was killed "
-                f"(exit code {KILLED}): {task.reason or 'no reason given'}"
+                f"{task.service}: {', '.join(killed)} of ECS task {task.id} was killed "
+                f"(exit code {KILLED}): {task.stop_reason or 'no reason given'}"
             )
 
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,11 +19,14 @@ from scripts.ecs.one_off import (
     stopped_if_interrupted,
     watch,
 )
+from scripts.ecs.tasks import Container
 from scripts.errors import OperatorError
 from scripts.logs.log_reading import Event
 from service.contract import ProcessName
 from tests.scripts.cloud import NAMES, aws, client, make_log_groups, write_lines
-from tests.scripts.stage import Container, backend, make_stage
+from tests.scripts.stage import Container as MotoContainer
+from tests.scripts.stage import backend, make_stage
+from tests.scripts.values import TASK
 
 __all__ = ["aws"]
 
@@ -76,7 +80,7 @@ def started(aws: Aws) -> Any:
         ),
     )  # fmt: skip
     task = backend().tasks[NAMES.cluster][arn]
-    task.containers = [Container("migrate"), Container("worker")]
+    task.containers = [MotoContainer("migrate"), MotoContainer("worker")]
     return task
 
 
@@ -116,10 +120,11 @@ def test_every_line_is_shown_once_the_late_ones_too(aws: Aws, started: Any) -> N
 
 
 def test_task_that_never_began_is_explained() -> None:
-    task = {
-        "stoppedReason": "Dependency failed",
-        "containers": [{"name": "migrate", "exitCode": 1}, {"name": "worker"}],
-    }
+    task = replace(
+        TASK,
+        stop_reason="Dependency failed",
+        containers=(Container("migrate", "STOPPED", 1), Container("worker", "STOPPED")),
+    )
     with pytest.raises(OperatorError) as caught:
         exit_code(task, WORKER)
     assert str(caught.value) == (

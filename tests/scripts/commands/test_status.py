@@ -17,9 +17,10 @@ from scripts.commands.sleep import run_sleep
 from scripts.commands.status import WATCH_SECONDS, find_health, follow
 from scripts.ecs.alarms import Alarm
 from scripts.ecs.autoscaling import Autoscaling, Bounds, Revert
-from scripts.ecs.services import Container, Event
+from scripts.ecs.services import Event
 from scripts.ecs.sleep_state import NOTHING, TAG
 from scripts.ecs.targets import TargetHealth, read_targets
+from scripts.ecs.tasks import Container
 from scripts.errors import DeniedError, NotDeployedError
 from scripts.status.health import (
     Health,

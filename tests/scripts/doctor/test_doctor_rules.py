@@ -16,17 +16,17 @@ from scripts.doctor.model import (
     Policy,
     Queue,
     Role,
-    Rollout,
     Service,
     Statement,
-    StoppedTask,
     System,
     TargetGroup,
 )
 from scripts.doctor.rule import Severity, judge
 from scripts.doctor.rules import RULES
 from scripts.doctor.rules.exec import CHANNELS
+from scripts.ecs import tasks
 from stacks.config.stage import read_stage
+from tests.scripts.values import ROLLOUT, TASK
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 KEY = "arn:aws:kms:us-east-1:123456789012:key/one"
@@ -57,6 +57,11 @@ def _container(name: str, **given: Any) -> Container:
         log_options={"mode": "blocking", "awslogs-group": f"/ecs/{name}"},
     )  # fmt: skip
     return replace(base, **given)
+
+
+def stopped(reason: str, **exit_codes: int) -> tasks.Task:
+    ended = tuple(tasks.Container(name, "STOPPED", code) for name, code in exit_codes.items())
+    return replace(TASK, id="t", status="STOPPED", stop_reason=reason, containers=ended)
 
 
 def _service(process: str) -> Service:
@@ -108,9 +113,8 @@ HEALTHY = System(
     readiness="",
     queue=Queue(queued=3, active=1, workers=2, oldest_due_seconds=1),
     listen_age_seconds=3,
-    stopped=(StoppedTask(task="t", service="worker-service", reason="Scaling",
-                         exit_codes={"worker": 0, "migrate": 0}),),
-    rollouts=(Rollout(service="api-service", state="COMPLETED"),),
+    stopped=(stopped("Scaling", worker=0, migrate=0),),
+    rollouts={"api-service": ROLLOUT},
 )  # fmt: skip
 # As a template is: no counts, and nothing that only runs.
 TEMPLATE = replace(
@@ -173,10 +177,10 @@ SICK: list[tuple[str, Change, str]] = [
     ("no-worker", both(of_part("queue", workers=0, queued=0)), "0 jobs wait"),
     ("backlog-grows-old", of_part("queue", oldest_due_seconds=61), "4 workers is the most"),
     ("worker-deaf", whole(listen_age_seconds=61.0), "for 61 s"),
-    ("deployment-failed", whole(rollouts=(Rollout(service="api", state="FAILED", reason="tasks "
-     "failed to start"),)), "api: its newest deployment failed: tasks failed to start"),
-    ("task-killed", whole(stopped=(StoppedTask(task="t", service="w", reason="OutOfMemory",
-     exit_codes={"worker": 137, "migrate": 0}),)), "worker of ECS task t was killed"),
+    ("deployment-failed", whole(rollouts={"api": replace(ROLLOUT, state="FAILED",
+     reason="tasks failed to start")}), "api: its newest deployment failed: tasks failed to start"),
+    ("task-killed", whole(stopped=(stopped("OutOfMemory", worker=137, migrate=0),)),
+     "worker of ECS task t was killed"),
     ("exec-read-only-root", of_main("api", is_root_read_only=True), "root of api is read-only"),
     ("exec-no-channel", of_role("worker", "task_role",
      Statement(actions=CHANNELS[1:], resources=("*",))), f"may not {CHANNELS[0]}"),

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from scripts.ecs.autoscaling import Bounds
-from scripts.ecs.services import Container, Task
+from scripts.ecs.tasks import Container, Task
 from scripts.ecs.waiting import count_missing, details, rollout_missing
 from scripts.errors import OperatorError
 from tests.scripts.values import AT, DEFINITION, ROLLOUT, SERVICE, TASK

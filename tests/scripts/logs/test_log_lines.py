@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 import pytest
 
 from scripts.commands.logs import is_wanted
-from scripts.logs.ecs_events import service_events, stops
 from scripts.logs.log_lines import as_object, render, render_message
 from scripts.logs.log_reading import Event
 from service.contract import Metric, MetricDimension
@@ -107,32 +106,3 @@ def test_lines_of_a_job_are_those_that_name_its_key(
 def test_text_is_looked_for_in_any_line() -> None:
     assert is_wanted(line("abc def"), job_key="", text="c d", with_metrics=False)
     assert not is_wanted(line("abc def"), job_key="", text="C d", with_metrics=False)
-
-
-def test_stop_says_which_container_failed_and_how() -> None:
-    task = {
-        "taskArn": "arn:aws:ecs:us-east-1:1:task/c/abc",
-        "lastStatus": "STOPPED",
-        "stoppedAt": datetime.fromtimestamp(AT / 1000, UTC),
-        "stoppedReason": "Essential container in task exited",
-        "containers": [
-            {"name": "migrate", "exitCode": 1},
-            {"name": "worker", "reason": "CannotStartContainerError: x"},
-            {"name": "fine", "exitCode": 0},
-        ],
-    }
-    running = {"taskArn": "arn:aws:ecs:us-east-1:1:task/c/def", "lastStatus": "RUNNING"}
-    assert list(stops([task, running])) == [
-        Event(
-            "abc-stopped", AT, "ecs", "abc",
-            "ECS task abc stopped: Essential container in task exited "
-            "(migrate: exit code 1; worker: CannotStartContainerError: x)",
-        )
-    ]  # fmt: skip
-
-
-def test_deployments_are_told_in_the_words_of_ecs() -> None:
-    at = datetime.fromtimestamp(AT / 1000, UTC)
-    said = "(service worker) has reached a steady state."
-    service = {"events": [{"id": "e1", "createdAt": at, "message": said}]}
-    assert list(service_events(service)) == [Event("e1", AT, "ecs", "", said)]

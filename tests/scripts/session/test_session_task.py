@@ -4,13 +4,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from botocore.stub import Stubber
 
 from scripts.aws import Aws
 from scripts.clock import Clock
+from scripts.ecs.tasks import Container, Task
 from scripts.errors import (
     DeniedError,
     NotFoundError,
@@ -19,20 +19,19 @@ from scripts.errors import (
     RefusedError,
     UnreachableError,
 )
-from scripts.session.plugin import Container, open_session, run_command
+from scripts.session.plugin import SessionTarget, open_session, run_command
 from scripts.session.session_task import (
-    SessionContainer,
-    SessionTask,
     check_exec,
     check_root,
     check_service,
     choose,
     find_container,
-    read_tasks,
+    newest_first,
 )
 from scripts.target import Target
 from service.contract import ProcessName
 from stacks.config.stage import read_stage
+from tests.scripts import values
 from tests.scripts.cloud import aws
 from tests.scripts.stage import agent, definition, make_stage, start_task
 
@@ -41,32 +40,18 @@ __all__ = ["aws"]
 DEV = Target(read_stage("dev"))
 WORKER = ProcessName.WORKER
 STARTED = datetime(2026, 1, 1, tzinfo=UTC)
-TASK = SessionTask(
-    id="abc123", status="RUNNING", started=STARTED, started_by="ecs-svc/1", has_exec=True,
-    task_definition="arn:x:1",
-    containers=(SessionContainer("worker", "RUNNING", "r-1", "RUNNING"),),
-)  # fmt: skip
+TASK = replace(
+    values.TASK,
+    id="abc123",
+    started=STARTED,
+    containers=(Container("worker", "RUNNING", runtime_id="r-1", exec_agent="RUNNING"),),
+)
 
 
-def test_tasks_are_read_newest_first() -> None:
-    def described(id: str, hour: int) -> dict[str, Any]:
-        return {
-            "taskArn": f"arn:aws:ecs:us-east-1:1:task/c/{id}",
-            "lastStatus": "RUNNING",
-            "startedAt": STARTED + timedelta(hours=hour),
-            "startedBy": "ecs-svc/1",
-            "enableExecuteCommand": True,
-            "taskDefinitionArn": "arn:x:1",
-            "containers": [
-                {"name": "worker", "lastStatus": "RUNNING", "runtimeId": "r-1",
-                 "managedAgents": agent("RUNNING")},
-            ],
-        }  # fmt: skip
-
-    assert read_tasks({"tasks": [described("old", 0), described("abc123", 1)]}) == [
-        replace(TASK, started=STARTED + timedelta(hours=1)),
-        replace(TASK, id="old"),
-    ]
+def test_the_newest_is_the_first() -> None:
+    newer = replace(TASK, id="new", started=STARTED + timedelta(hours=1))
+    waiting = replace(TASK, id="waiting", started=None)
+    assert newest_first([waiting, TASK, newer]) == [newer, TASK, waiting]
 
 
 def test_only_and_newest_is_taken_without_a_terminal() -> None:
@@ -86,7 +71,7 @@ def test_only_and_newest_is_taken_without_a_terminal() -> None:
         ([TASK, replace(TASK, id="abc9")], "abc", "several running ECS tasks begin with abc"),
     ],
 )
-def test_missing_task_is_said(tasks: list[SessionTask], wanted: str, says: str) -> None:
+def test_missing_task_is_said(tasks: list[Task], wanted: str, says: str) -> None:
     with pytest.raises(NotFoundError, match=says):
         choose(tasks, wanted, DEV)
 
@@ -127,7 +112,7 @@ def test_container_of_a_running_task_is_found(aws: Aws) -> None:
     make_stage()
     task = start_task(WORKER)
     found = find_container(aws, WORKER, "", Clock())
-    assert found == Container("moorage-dev-cluster", task.id, "worker", "f00d-1")
+    assert found == SessionTarget("moorage-dev-cluster", task.id, "worker", "f00d-1")
     assert found.target == f"ecs:moorage-dev-cluster_{task.id}_f00d-1"
 
 
@@ -196,7 +181,7 @@ def test_refusal_of_ecs_says_what_is_missing(
     with Stubber(aws._client("ecs")) as stub:
         stub.add_client_error("execute_command", code, words, 400)
         with pytest.raises(kind) as caught:
-            open_session(aws, Container("c", "t", "worker", "r"), "/bin/sh")
+            open_session(aws, SessionTarget("c", "t", "worker", "r"), "/bin/sh")
     assert hint in caught.value.hint
 
 
@@ -211,7 +196,7 @@ def test_a_key_that_the_plugin_may_not_use_is_named_with_its_policy(aws: Aws, pl
     with Stubber(aws._client("ecs")) as stub:
         stub.add_response("execute_command", {"session": session})
         with pytest.raises(DeniedError, match="kms:GenerateDataKey, which the policy debug of"):
-            run_command(aws, Container("c", "t", "worker", "r"), ["true"], lambda _: None)
+            run_command(aws, SessionTarget("c", "t", "worker", "r"), ["true"], lambda _: None)
 
 
 def test_plugin_gets_what_awss_own_command_line_gives_it(aws: Aws, plugin: Path) -> None:
@@ -223,7 +208,7 @@ def test_plugin_gets_what_awss_own_command_line_gives_it(aws: Aws, plugin: Path)
             {"cluster": "c", "task": "t", "container": "worker", "interactive": True,
              "command": "/bin/sh"},
         )  # fmt: skip
-        found = open_session(aws, Container("c", "t", "worker", "r"), "/bin/sh")
+        found = open_session(aws, SessionTarget("c", "t", "worker", "r"), "/bin/sh")
     assert found == [
         str(plugin),
         '{"sessionId": "s", "streamUrl": "wss://x", "tokenValue": "t"}',
