@@ -8,7 +8,7 @@ import pytest
 from service.contract import ProcessName, UiSecretField
 from service.settings import settings_of
 from stacks.config.stage import STAGES
-from tests.stacks.rules.service import containers
+from tests.stacks.rules.task_definitions import containers
 from tests.stacks.templates import Templates, of_stage, synthesize
 
 PLACEHOLDER = "x" * 20

@@ -178,7 +178,7 @@ def objects_are_reached_without_the_internet(templates: Templates) -> None:
 
 
 def gateways_are_as_configured(templates: Templates) -> None:
-    """Doctor 33: with "nat" one in each zone, else none."""
+    """With "nat" one in each zone, else none."""
     stage = templates.stage
     found = [each for each in templates if each.type == "AWS::EC2::NatGateway"]
     assert len(found) == (stage.availability_zones if stage.egress == "nat" else 0)

@@ -5,7 +5,15 @@ from types import ModuleType
 
 import pytest
 
-from tests.stacks.rules import data, monitoring, network, service, wiring
+from tests.stacks.rules import (
+    data,
+    monitoring,
+    network,
+    scaling,
+    service,
+    task_definitions,
+    wiring,
+)
 from tests.stacks.templates import Templates, synthesize
 
 Rule = Callable[[Templates], None]
@@ -22,9 +30,8 @@ def rules_of(module: ModuleType) -> list[Rule]:
     ]
 
 
-RULES = [
-    rule for module in (service, data, network, monitoring, wiring) for rule in rules_of(module)
-]
+MODULES = (service, task_definitions, scaling, data, network, monitoring, wiring)
+RULES = [rule for module in MODULES for rule in rules_of(module)]
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
