@@ -63,12 +63,15 @@ def _unfit(settings: "Settings") -> str | None:
     """Why a database will never serve; None where all may."""
     import asyncio  # noqa: PLC0415
 
-    from service.db import UnfitDatabaseError, check_database  # noqa: PLC0415
-    from service.queue.tables.connections import SESSION  # noqa: PLC0415
+    from service.db import (  # noqa: PLC0415
+        QUEUE_SESSION,
+        UnfitDatabaseError,
+        check_database,
+    )
 
     for dsn, (variable, password) in _databases(settings).items():
         try:
-            asyncio.run(check_database(dsn, password, SESSION))
+            asyncio.run(check_database(dsn, password, QUEUE_SESSION))
         except UnfitDatabaseError as error:
             return f"{variable}: {error}"
     return None
@@ -79,7 +82,7 @@ def _serve(process: ProcessName, settings: "Settings") -> int:
         from service.processes.worker_process import run  # noqa: PLC0415
     else:
         from service.api.server.http_server import run  # noqa: PLC0415
-    from service.queue.tasks.registry import RegistrationError  # noqa: PLC0415
+    from service.queue.errors import RegistrationError  # noqa: PLC0415
     from service.settings import SettingsError  # noqa: PLC0415
 
     try:

@@ -9,6 +9,9 @@ from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import asyncpg
+from asyncpg.pool import PoolConnectionProxy
+
+Connection = asyncpg.Connection | PoolConnectionProxy
 
 CONNECT_TIMEOUT_SECONDS = 5.0
 
@@ -45,6 +48,23 @@ UNAVAILABLE: tuple[type[BaseException], ...] = (
 )
 """What a call raises while the database cannot serve it: answer 503, or wait and try again."""
 
+
+# Every statement of the queue finds its rows by an index, in that index's order. By its statistics
+# the planner may think otherwise: those of a table that was empty when it was analyzed, or that
+# held ended jobs alone, have it read and sort a whole backlog for ten jobs.
+QUEUE_SESSION = {
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "enable_sort": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "max_parallel_workers_per_gather": "0",
+    "jit": "off",
+    # planning takes longer than running: once for a connection is enough
+    "plan_cache_mode": "force_generic_plan",
+    # Somebody's open transaction on one job must not keep the others of its batch for long.
+    "lock_timeout": "1s",
+}
 
 BACKOFF_SECONDS = (0.2, 3.0)  # first and longest wait before the next try
 

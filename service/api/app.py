@@ -31,7 +31,8 @@ from service.problem import problem
 from service.processes.queue_metrics import Reporter
 from service.processes.worker_process import run_in_process
 from service.queue.interface import JobQueue
-from service.queue.tasks.registry import Registry, domains
+from service.queue.tasks.discovery import domains
+from service.queue.tasks.registry import Registry
 from service.settings import Settings
 
 

@@ -57,7 +57,7 @@ class Reporter:
 
     async def is_due(self) -> bool:
         """Is it this process's turn? Then the next one is a period away, whoever takes it."""
-        return await self._queue.take_turn(self._due_seconds)
+        return await self._queue.claim_report(self._due_seconds)
 
     async def measure(self) -> dict[Metric, float]:
         """How the queue stands."""

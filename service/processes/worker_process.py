@@ -16,8 +16,10 @@ from service.processes.queue_metrics import Reporter
 from service.processes.scale_in_protection import TaskProtection
 from service.queue.factory import create_queue
 from service.queue.interface import JobQueue
-from service.queue.tasks.registry import Registry, discover
-from service.queue.worker.worker import Worker, database_hooks
+from service.queue.tasks.discovery import discover
+from service.queue.tasks.registry import Registry
+from service.queue.worker.saq_settings import database_hooks
+from service.queue.worker.worker import Worker
 from service.settings import Settings, SettingsError
 
 BEAT_SECONDS = 5.0

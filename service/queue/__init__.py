@@ -1,1 +1,107 @@
-"""The queue: tasks and their registry, the engine on Postgres, tracking, and the worker."""
+"""The public API of the queue: what a task, a route and a test need of it.
+
+    from service.queue import Context, task
+
+    @task(timeout=30)
+    async def send_invoice(ctx: Context, *, invoice_id: int) -> None: ...
+
+The rooms below are the queue's own and change between releases; what is named here changes with a
+line in the changelog.
+"""
+
+from saq import Job, Status
+
+from service.queue.errors import (
+    InvalidOptionError,
+    InvalidPayloadError,
+    JobNotFoundError,
+    JobStateError,
+    NoRetryError,
+    PayloadTooLargeError,
+    QueueError,
+    RegistrationError,
+    ScheduleExistsError,
+    ScheduleIsDeclaredError,
+    ScheduleNotFoundError,
+    UnknownTaskError,
+    WrongQueueError,
+)
+from service.queue.factory import create_queue
+from service.queue.interface import JobQueue, QueueStats
+from service.queue.job import JobRecord
+from service.queue.memory.memory_queue import MemoryQueue
+from service.queue.postgres.postgres_queue import PostgresQueue
+from service.queue.schedule_record import ScheduleRecord
+from service.queue.schedules.schedule_requests import (
+    ScheduleRequest,
+    create_schedule,
+    delete_schedule,
+    disable_schedule,
+    enable_schedule,
+    find_schedule,
+    list_schedules,
+    run_schedule_now,
+)
+from service.queue.tasks.discovery import discover
+from service.queue.tasks.enqueue import JobOptions, build_job
+from service.queue.tasks.registry import (
+    Registry,
+    after_process,
+    before_process,
+    on_shutdown,
+    on_startup,
+    scheduled_task,
+    task,
+)
+from service.queue.tasks.task import Schedule, Task
+from service.queue.worker.context import Context
+from service.queue.worker.invoke import functions
+from service.queue.worker.worker import Worker
+
+__all__ = [
+    "Context",
+    "InvalidOptionError",
+    "InvalidPayloadError",
+    "Job",
+    "JobNotFoundError",
+    "JobOptions",
+    "JobQueue",
+    "JobRecord",
+    "JobStateError",
+    "MemoryQueue",
+    "NoRetryError",
+    "PayloadTooLargeError",
+    "PostgresQueue",
+    "QueueError",
+    "QueueStats",
+    "RegistrationError",
+    "Registry",
+    "Schedule",
+    "ScheduleExistsError",
+    "ScheduleIsDeclaredError",
+    "ScheduleNotFoundError",
+    "ScheduleRecord",
+    "ScheduleRequest",
+    "Status",
+    "Task",
+    "UnknownTaskError",
+    "Worker",
+    "WrongQueueError",
+    "after_process",
+    "before_process",
+    "build_job",
+    "create_queue",
+    "create_schedule",
+    "delete_schedule",
+    "disable_schedule",
+    "discover",
+    "enable_schedule",
+    "find_schedule",
+    "functions",
+    "list_schedules",
+    "on_shutdown",
+    "on_startup",
+    "run_schedule_now",
+    "scheduled_task",
+    "task",
+]

@@ -3,23 +3,20 @@
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
 
 import structlog
 
 from service.db import UNAVAILABLE, backoff
 from service.queue.dequeue_timeout import arrives
+from service.queue.interface import Slot
 from service.queue.job import LeasedJob
-
-if TYPE_CHECKING:
-    from service.queue.interface import JobQueue, Slot
 
 MOVING_SECONDS = 60.0  # a take that answers neither a job nor none for so long hangs
 
 log = structlog.stdlib.get_logger("queue")
 
 
-class Puller:
+class BrokerConsumer:
     """Takes a job for each free slot and keeps those that run; both begin with the first slot.
 
     `take(room)` waits a second at the most, or until `wake()`, and answers the jobs it has taken,
@@ -29,8 +26,8 @@ class Puller:
 
     def __init__(
         self,
-        queue: "JobQueue",
         *,
+        hand_back: Callable[[list[LeasedJob]], Awaitable[None]],
         take: Callable[[int], Awaitable[list[LeasedJob]]],
         stopped: Callable[[list[str]], Awaitable[set[str]]],
         wake: Callable[[], None] = lambda: None,
@@ -40,7 +37,7 @@ class Puller:
         self.prefetch = 0  # of no use here: nothing is claimed ahead
         self.asked_to_abort = asyncio.Event()
         self.held: dict[str, LeasedJob] = {}
-        self._queue = queue
+        self._hand_back = hand_back
         self._take = take
         self._stopped = stopped
         self._wake = wake
@@ -68,7 +65,7 @@ class Puller:
         if self.holds(job):
             del self.held[job.key]
 
-    def wait(self, slot: "Slot") -> None:
+    def wait(self, slot: Slot) -> None:
         if self._is_paused:
             slot(None)
             return
@@ -126,10 +123,10 @@ class Puller:
         self._tasks = []
         self.is_idle.clear()
 
-    def leave_alone(self, task: str, seconds: float) -> None:
+    def skip_task(self, task: str, seconds: float) -> None:
         pass  # whoever is free gets a job; handed back with a delay it comes to another in the end
 
-    async def look_after(self) -> list[LeasedJob]:
+    async def jobs_to_stop(self) -> list[LeasedJob]:
         stop = await self._stopped(list(self.held)) if self.held else set()
         return [job for key, job in self.held.items() if key in stop]
 
@@ -159,7 +156,7 @@ class Puller:
                 else:
                     self.is_idle.clear()
                 if self._is_paused:
-                    await self._queue.hand_back(taken)
+                    await self._hand_back(taken)
                 else:
                     await self._deliver(taken)
                 failures = 0
@@ -181,7 +178,7 @@ class Puller:
                 if self._slots.popleft()(job):
                     break
             else:
-                await self._queue.hand_back([job])  # its slot has gone away meanwhile
+                await self._hand_back([job])  # its slot has gone away meanwhile
 
     async def _keep_forever(self) -> None:
         assert self._keep is not None

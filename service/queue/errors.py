@@ -95,3 +95,7 @@ class ScheduleIsDeclaredError(QueueError):
 
     def __init__(self, name: str) -> None:
         super().__init__(f"the code declares the schedule {name!r}; disable it, or remove it there")
+
+
+class RegistrationError(Exception):
+    """A task, schedule or hook is declared wrongly; the message starts with where that is."""

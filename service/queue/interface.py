@@ -7,30 +7,27 @@ import secrets
 import socket
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, ClassVar, Protocol
 
-import asyncpg
-from asyncpg.pool import PoolConnectionProxy
 from saq import Job, Status
 from saq.queue.base import Queue
 
+from service.db import Connection
 from service.queue.errors import InvalidOptionError, JobNotFoundError, JobStateError
 from service.queue.from_thread import answer_everywhere
-from service.queue.job import LeasedJob
-from service.queue.postgres import statements as sql
-from service.queue.postgres.inspection import QueueStats
-from service.queue.schedules.store import Store
-from service.queue.stock_worker import HandsOut
-from service.queue.tables.connections import Connection, Database
-from service.queue.tables.job_history import JobRecord, find_job, list_jobs
+from service.queue.job import JobRecord, LeasedJob
+from service.queue.schedule_record import Scheduler, ScheduleStore
+from service.queue.stock_worker import StockWorkerQueue
 from service.queue.tasks.enqueue import LARGE_PAYLOAD
 from service.queue.tasks.large_payloads import LargePayloads
 from service.queue.tasks.registry import Registry
 
 PAGE_RECORDS = 200
 BULK_JOBS = 1000  # of one request: the next one goes on
+PAGE_ROWS = 50  # of each kind of job on the job page
 
 Slot = Callable[[LeasedJob | None], bool]  # False: it has gone away, the job is for another
 
@@ -40,7 +37,7 @@ def own_name() -> str:
     return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
 
 
-class WorkerSide(Protocol):
+class Consumer(Protocol):
     """Hands due jobs to the free slots of this process's worker."""
 
     prefetch: int
@@ -56,10 +53,10 @@ class WorkerSide(Protocol):
     async def pause(self) -> None:
         """Take nothing from now on; what no slot has yet goes back."""
 
-    def leave_alone(self, task: str, seconds: float) -> None:
+    def skip_task(self, task: str, seconds: float) -> None:
         """Leave that task's jobs to other workers for so long, where the backend can."""
 
-    async def look_after(self) -> list[LeasedJob]:
+    async def jobs_to_stop(self) -> list[LeasedJob]:
         """The running jobs that somebody wants stopped."""
 
     def is_moving(self) -> bool:
@@ -73,20 +70,19 @@ class WorkerSide(Protocol):
         """How long LISTEN has proved nothing; None where there is none."""
 
 
-class Clock(Protocol):
-    """Puts the due ticks of the schedules into the queue."""
+@dataclass(frozen=True, kw_only=True)
+class QueueStats:
+    """How a queue stands; counts stop at 100,000."""
 
-    async def turn(self) -> list[str]:
-        """Wait until something may be due, and enqueue it; the keys."""
-
-    async def tell(self) -> None:
-        """A schedule has changed: have every worker look."""
-
-    async def database_now(self) -> float:
-        """Epoch seconds by the clock that decides what is due."""
+    queued: int  # due and waiting: the backlog
+    scheduled: int  # waiting for their time
+    active: int
+    failed: int  # and still kept
+    workers: int  # alive
+    oldest_due_seconds: float  # how long the job that has waited longest is due
 
 
-class JobQueue(HandsOut):
+class JobQueue(StockWorkerQueue):
     """A SAQ queue that checks names and payloads and that our API and worker can use.
 
     `lacks` says which options of a job this backend cannot honour, and what to do instead; using
@@ -98,9 +94,9 @@ class JobQueue(HandsOut):
 
     registry: Registry
     owner: str
-    consumer: WorkerSide
-    ticker: Clock
-    recurring: Store
+    consumer: Consumer
+    scheduler: Scheduler
+    schedule_store: ScheduleStore
     concurrency: int | None = None  # as the address of the queue wants it
     large_payloads = LargePayloads(None, None)
     # Beside SAQ's own counts of this process (complete, failed, retried, aborted):
@@ -116,8 +112,22 @@ class JobQueue(HandsOut):
         """Raises `TypeError`: it makes SAQ's own queues."""
         raise TypeError(
             "from_url makes SAQ's own queues; ours come from "
-            "service.queue.factory.create_queue(settings, registry), by QUEUE_DSN"
+            "service.queue.create_queue(settings, registry), by QUEUE_DSN"
         )
+
+    @abstractmethod
+    async def enqueue(  # type: ignore[override] # positional-only: any name may be a payload field
+        self, job_or_func: str | Job, /, **kwargs: Any
+    ) -> Job | None:
+        """Put a job in the queue; None where one with its key already waits or runs.
+
+            await queue.enqueue("send_welcome_email", user_id=7)
+            await queue.enqueue("send_welcome_email", user_id=7, delay=60, key="welcome-7")
+
+        With `connection`, the job exists if and only if the caller's transaction on it commits.
+        Raises `UnknownTaskError`, `InvalidPayloadError` or `InvalidOptionError`, and then nothing
+        was enqueued.
+        """
 
     @abstractmethod
     async def enqueue_many(
@@ -189,6 +199,10 @@ class JobQueue(HandsOut):
         """
         return False
 
+    async def now(self) -> datetime:
+        """The time by the clock that decides what is due; this process's own may be wrong."""
+        return datetime.fromtimestamp(await self.scheduler.database_now(), UTC)
+
     @abstractmethod
     async def stats(self) -> QueueStats:
         """How the queue stands now."""
@@ -209,7 +223,7 @@ class JobQueue(HandsOut):
         """At most `limit` jobs, newest first, older than the one with the id `before`."""
 
     @abstractmethod
-    async def take_turn(self, seconds: float) -> bool:
+    async def claim_report(self, seconds: float) -> bool:
         """Is it this process's turn to report on the queue? Then the next is `seconds` away."""
 
     async def ping(self) -> None:
@@ -255,51 +269,3 @@ class JobQueue(HandsOut):
         self, job: Job, status: Status, *, result: Any = None, error: str | None = None
     ) -> None:
         await self.finish(job, status, result=result, error=error)
-
-
-class TableQueue(JobQueue):
-    """A queue whose history and schedules are in Postgres."""
-
-    channel: str
-    database: Database
-
-    @property
-    def pool(self) -> asyncpg.Pool:
-        """Connections to that database; a RuntimeError before `connect`."""
-        return self.database.pool
-
-    async def fetch(
-        self, statement: str, *arguments: Any, connection: Connection | None = None
-    ) -> list[asyncpg.Record]:
-        """The rows of a statement, on `connection` or one of the pool."""
-        return await self.database.fetch(statement, *arguments, connection=connection)
-
-    def transaction(self) -> AbstractAsyncContextManager[PoolConnectionProxy]:
-        """A transaction on a connection of the pool; commits at the end of the block."""
-        return self.database.transaction()
-
-    @abstractmethod
-    async def tell(self, message: str) -> None:
-        """Send one word to every worker of this queue."""
-
-    @abstractmethod
-    async def enqueue_ticks(self, jobs: list[Job], connection: Connection) -> list[Job | None]:
-        """Put the jobs of ticks in the queue; the ticks are moved on when `connection` commits."""
-
-    async def find_record(self, key: str) -> JobRecord | None:
-        return await find_job(self.pool, self.name, key)
-
-    async def list_records(
-        self,
-        *,
-        status: str | None = None,
-        task: str | None = None,
-        before: int | None = None,
-        limit: int = 50,
-    ) -> list[JobRecord]:
-        return await list_jobs(
-            self.pool, self.name, status=status, task=task, before=before, limit=limit
-        )
-
-    async def take_turn(self, seconds: float) -> bool:
-        return bool(await self.fetch(sql.TAKE_TURN, self.name, seconds))

@@ -26,11 +26,11 @@ class Holder(Protocol):
 
     held: dict[str, LeasedJob]  # what this process has taken, by key
 
-    def leave_alone(self, task: str, seconds: float) -> None:
+    def skip_task(self, task: str, seconds: float) -> None:
         """Leave that task's jobs to other workers for so long, where the backend can."""
 
 
-class HandsOut(Queue):
+class StockWorkerQueue(Queue):
     """What a queue knows of the runs of its process."""
 
     registry: Registry
@@ -91,7 +91,7 @@ class HandsOut(Queue):
             reason = f"no task is named {job.function!r}"
         if not (job.is_handed_out and reason and may_be_of_another_release(job)):
             return False
-        self.consumer.leave_alone(job.function, 2 * DEFER_SECONDS)
+        self.consumer.skip_task(job.function, 2 * DEFER_SECONDS)
         await self.hand_back([job], error=reason, delay=DEFER_SECONDS)
         return True
 

@@ -18,9 +18,7 @@ import pytest_asyncio
 from pydantic import SecretStr
 
 from service.contract import EnvVar, ProcessName
-from service.queue.memory.memory_queue import MemoryQueue
-from service.queue.postgres.postgres_queue import PostgresQueue
-from service.queue.tasks.registry import discover
+from service.queue import MemoryQueue, PostgresQueue, discover
 from service.settings import Settings, settings_of
 from service.testing.databases import copy_of, migrated, server
 from service.testing.running import Bench, RunJobs, quiet

@@ -8,10 +8,9 @@ from typing import NoReturn, Protocol
 from saq import Job, Status
 from saq.job import TERMINAL_STATUSES
 
-from service.queue.interface import JobQueue
-from service.queue.tasks.registry import Registry, TaskFunction
-from service.queue.worker.context import Context
-from service.queue.worker.worker import Worker, database_hooks
+from service.queue import Context, JobQueue, Registry, Worker
+from service.queue.tasks.task import TaskFunction
+from service.queue.worker.saq_settings import database_hooks
 from service.settings import Settings
 
 RUN_SECONDS = 60.0  # for all that is due

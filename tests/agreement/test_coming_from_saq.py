@@ -13,10 +13,9 @@ from saq.queue.http import HttpQueue
 from saq.queue.postgres import PostgresQueue
 from saq.worker import Worker
 
-from service.queue.memory.memory_queue import MemoryQueue
-from service.queue.tasks.registry import Registry
+from service.queue import MemoryQueue, Registry
+from service.queue import Worker as OurWorker
 from service.queue.worker.worker import INSTEAD
-from service.queue.worker.worker import Worker as OurWorker
 from tests.conftest import ROOT
 
 PAGE = (ROOT / "docs" / "coming-from-saq.md").read_text()

@@ -240,7 +240,7 @@ PLANTED = [
         "service/domain/planted/jobs/tasks.py",
         """
         from service.aws import open_bucket
-        from service.queue.tasks.registry import task
+        from service.queue import task
 
         @task()
         async def planted(ctx):

@@ -22,8 +22,7 @@ COMMAND_SECONDS = 300
 TASKS = """
 import asyncio
 
-from service.queue.worker.context import Context
-from service.queue.tasks.registry import task
+from service.queue import Context, task
 
 RELEASE = 1
 

@@ -9,8 +9,7 @@ from saq.queue.base import Queue
 from saq.queue.postgres import PostgresQueue as StockQueue
 
 import tests.faults.tasks  # noqa: F401 - registers
-from service.queue.postgres.postgres_queue import PostgresQueue
-from service.queue.tasks.registry import discover
+from service.queue import PostgresQueue, discover
 
 JOB_OPTIONS = {"timeout": 60, "retries": 3}  # ours has them by default; stock is given the same
 

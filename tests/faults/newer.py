@@ -1,7 +1,6 @@
 """What the next release knows and this one does not; FAULT_RELEASE makes a worker know it."""
 
-from service.queue.tasks.registry import task
-from service.queue.worker.context import Context
+from service.queue import Context, task
 from tests.faults.tasks import LEDGER
 
 

@@ -10,8 +10,7 @@ from pathlib import Path
 import tests.faults.tasks  # noqa: F401 - registers
 from service.contract import ProcessName
 from service.processes.worker_process import create_worker
-from service.queue.postgres.postgres_queue import PostgresQueue
-from service.queue.tasks.registry import discover
+from service.queue import PostgresQueue, discover
 from service.settings import load_settings
 
 

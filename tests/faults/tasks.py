@@ -12,8 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from service.queue.tasks.registry import on_startup, task
-from service.queue.worker.context import Context
+from service.queue import Context, on_startup, task
 from tests.faults.ledger import Ledger
 
 LEDGER_VARIABLE = "FAULT_LEDGER"

@@ -1,7 +1,6 @@
 """A schedule, for the rows that are about time; FAULT_TICKS makes a worker have it."""
 
-from service.queue.tasks.registry import scheduled_task
-from service.queue.worker.context import Context
+from service.queue import Context, scheduled_task
 from tests.faults.tasks import LEDGER, TICK_SECONDS
 
 

@@ -17,7 +17,8 @@ import tests.service.tasks  # noqa: F401 - registers
 from scripts.host.postgres import Postgres
 from service.queue.job import LeasedJob
 from service.queue.postgres.postgres_queue import PostgresQueue
-from service.queue.tasks.registry import Registry, discover
+from service.queue.tasks.discovery import discover
+from service.queue.tasks.registry import Registry
 from service.testing.databases import execute
 from tests.conftest import Processes, until
 from tests.service.aurora import OWNER_PASSWORD, Aurora

@@ -6,14 +6,7 @@ import signal
 import time
 from typing import Any
 
-from service.queue.tasks.registry import (
-    after_process,
-    before_process,
-    on_shutdown,
-    on_startup,
-    task,
-)
-from service.queue.worker.context import Context
+from service.queue import Context, after_process, before_process, on_shutdown, on_startup, task
 
 
 async def note(ctx: Context, event: str) -> None:

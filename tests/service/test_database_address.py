@@ -5,10 +5,9 @@ import asyncio
 import asyncpg
 import pytest
 
-from service.db import UnfitDatabaseError, check_database
+from service.db import QUEUE_SESSION, UnfitDatabaseError, check_database
 from service.queue.postgres import postgres_queue as postgres
 from service.queue.postgres.postgres_queue import PostgresQueue
-from service.queue.tables.connections import SESSION
 from tests.conftest import Processes, exit_status, until
 from tests.service.api.api_process import start_api
 from tests.service.pooler import Pooler
@@ -41,7 +40,7 @@ async def test_what_the_server_refuses_at_once_is_no_reason_to_wait(
     database: str, options: str, says: str
 ) -> None:
     with pytest.raises(UnfitDatabaseError, match=says):
-        await check_database(f"{database}&{options}", None, SESSION)
+        await check_database(f"{database}&{options}", None, QUEUE_SESSION)
 
 
 async def test_a_server_without_tls_is_said_where_tls_is_asked_for() -> None:
@@ -63,9 +62,9 @@ async def test_a_server_without_tls_is_said_where_tls_is_asked_for() -> None:
 
 
 async def test_a_database_that_is_away_or_another_one_is_waited_for(database: str) -> None:
-    await check_database("postgresql://u:p@127.0.0.1:1/x", None, SESSION)
-    await check_database(database.replace("?", "_not_there?"), None, SESSION)
-    await check_database(database, None, SESSION)
+    await check_database("postgresql://u:p@127.0.0.1:1/x", None, QUEUE_SESSION)
+    await check_database(database.replace("?", "_not_there?"), None, QUEUE_SESSION)
+    await check_database(database, None, QUEUE_SESSION)
 
 
 @pytest.mark.parametrize("process", PROCESSES)
@@ -86,7 +85,7 @@ async def test_a_pooler_of_transactions_is_known_whatever_its_size(
 ) -> None:
     async with Pooler(database, size) as pooler:
         with pytest.raises(UnfitDatabaseError, match="give the database's own address"):
-            await check_database(pooler.dsn, None, SESSION)
+            await check_database(pooler.dsn, None, QUEUE_SESSION)
 
 
 async def test_an_api_whose_worker_cannot_renew_its_lease_is_not_ready(

@@ -13,7 +13,8 @@ from service.api.door.http_errors import RETRY_AFTER_SECONDS
 from service.contract import LIVE_PATH, READY_PATH
 from service.db import UNAVAILABLE, NotReadyError
 from service.migrate import read_migrations
-from service.queue.interface import JobQueue, TableQueue
+from service.queue.interface import JobQueue
+from service.queue.tables.table_queue import TableQueue
 
 NEWEST_MIGRATION = len(read_migrations())
 READY_SECONDS = 2.0  # below the load balancer's own limit, so that its log shows our reason

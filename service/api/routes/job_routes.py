@@ -33,7 +33,7 @@ from service.paging import Cursor, Limit, position, refuse_others
 from service.problem import documented
 from service.queue.errors import JobNotFoundError, JobStateError, UnknownTaskError
 from service.queue.interface import BULK_JOBS, JobQueue
-from service.queue.tables.job_history import JobRecord
+from service.queue.job import JobRecord
 from service.queue.tasks.enqueue import LARGE_PAYLOAD, build_job
 from service.queue.tasks.registry import Registry
 from service.queue.worker.progress import MESSAGE

@@ -10,7 +10,8 @@ from litestar.params import FromPath
 
 from service.problem import documented
 from service.queue.interface import JobQueue
-from service.queue.tasks.registry import Registry, Schedule, Task
+from service.queue.tasks.registry import Registry
+from service.queue.tasks.task import Schedule, Task
 
 
 class QueueView(msgspec.Struct, frozen=True, kw_only=True):

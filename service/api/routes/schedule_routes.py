@@ -12,8 +12,9 @@ from litestar.params import Body, FromPath
 from service.api.door.http_errors import ENQUEUE_HANDLERS
 from service.problem import documented
 from service.queue.interface import JobQueue
+from service.queue.schedule_record import ScheduleRecord
 from service.queue.schedules import schedule_requests
-from service.queue.schedules.schedule_requests import Recurring, ScheduleRequest
+from service.queue.schedules.schedule_requests import ScheduleRequest
 
 SCHEDULES_PATH = "/api/v1/schedules"
 
@@ -140,7 +141,7 @@ async def run_schedule(name: FromPath[str], queue: NamedDependency[JobQueue]) ->
     return ScheduleRun(name, await schedule_requests.run_schedule_now(queue, name))
 
 
-def _detail(found: Recurring) -> ScheduleDetail:
+def _detail(found: ScheduleRecord) -> ScheduleDetail:
     return ScheduleDetail(
         name=found.name,
         task=found.task,

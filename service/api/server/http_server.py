@@ -17,7 +17,7 @@ from service.api.server.load import Load
 from service.api.server.protocol import MAX_CONNECTIONS, BoundedProtocol
 from service.processes.worker_process import end_if_stuck
 from service.queue.factory import create_queue
-from service.queue.tasks.registry import discover
+from service.queue.tasks.discovery import discover
 from service.settings import Settings
 
 log = structlog.stdlib.get_logger("api")

@@ -23,7 +23,7 @@ from service.domain.feeds.store import (
 )
 from service.paging import LAST_ID, Cursor, Limit, position, refuse_others
 from service.problem import InvalidFieldError, documented
-from service.queue.interface import JobQueue
+from service.queue import JobQueue
 from service.settings import Settings
 
 FeedId = Annotated[int, PathParameter(ge=1, le=LAST_ID)]

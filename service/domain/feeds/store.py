@@ -8,11 +8,10 @@ from datetime import datetime
 import asyncpg
 from saq import Job
 
+from service.db import Connection
 from service.domain.feeds.fetch import Answer
 from service.domain.feeds.reading import Feed
-from service.queue.interface import JobQueue
-from service.queue.tables.connections import Connection
-from service.queue.tasks.enqueue import JobOptions, build_job
+from service.queue import JobOptions, JobQueue, build_job
 from service.settings import Settings
 
 FEED = "id, url, title, checked_at, error, created_at"

@@ -1,11 +1,10 @@
 """The report "jobs": what ran in the last days."""
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from service.domain.reports.table import Cell
-from service.queue.interface import JobQueue
-from service.queue.tables.job_history import JobRecord
+from service.queue import JobQueue, JobRecord
 
 HEADER = (
     "job_id", "task", "status", "attempts", "crashes", "created_at", "scheduled_at", "started_at",
@@ -21,7 +20,7 @@ async def jobs_of_last_days(queue: JobQueue, days: int) -> AsyncIterator[Page]:
 
     Page by page rather than in one transaction, which would hold up the database's clean-up.
     """
-    now = datetime.fromtimestamp(await queue.ticker.database_now(), UTC)
+    now = await queue.now()
     first = now - timedelta(days=days)
     before: int | None = None
     while records := await queue.list_records(before=before, limit=PAGE_RECORDS):

@@ -14,8 +14,7 @@ from litestar.params import Body, FromPath
 from service.aws import open_bucket
 from service.domain.reports.jobs.tasks import Days, ReportName
 from service.problem import documented
-from service.queue.interface import JobQueue
-from service.queue.tasks.enqueue import build_job
+from service.queue import JobQueue, build_job
 from service.settings import Settings
 
 REPORTS_PATH = "/api/v1/reports"

@@ -17,18 +17,15 @@ from saq.types import CountKind, QueueInfo, WorkerInfo
 from saq.utils import now
 
 from service import contract
-from service.queue import job as rows
-from service.queue.broker_consumer import Puller
+from service.db import Connection
+from service.queue import job_blob
+from service.queue.broker_consumer import BrokerConsumer
 from service.queue.errors import JobNotFoundError, JobStateError, WrongQueueError
-from service.queue.interface import BULK_JOBS, JobQueue
-from service.queue.job import LeasedJob
+from service.queue.interface import BULK_JOBS, PAGE_ROWS, JobQueue, QueueStats
+from service.queue.job import KEEP_FAILED_SECONDS, JobRecord, LeasedJob, retry_delay
 from service.queue.memory.memory_rows import Line, Row, copy_of
 from service.queue.memory.memory_schedules import MemorySchedules
-from service.queue.postgres.inspection import PAGE_ROWS, QueueStats
-from service.queue.postgres.statements import KEEP_FAILED_SECONDS
 from service.queue.stock_worker import RUN, UPDATED
-from service.queue.tables.connections import Connection
-from service.queue.tables.job_history import JobRecord
 from service.queue.tasks.enqueue import check_job, requested_job
 from service.queue.tasks.registry import Registry
 
@@ -45,15 +42,17 @@ class MemoryQueue(JobQueue):
     """A SAQ queue in dictionaries: the answers are the Postgres engine's, nothing survives."""
 
     scheme = "memory"
-    consumer: Puller
+    consumer: BrokerConsumer
 
     def __init__(self, registry: Registry, *, name: str = contract.QUEUE_NAME) -> None:
         super().__init__(name=name, dump=None, load=None)
         self.registry = registry
         self.owner = f"memory-{os.getpid()}-{secrets.token_hex(3)}"
         self._news = asyncio.Event()
-        self.consumer = Puller(self, take=self._take, stopped=self._stopped, wake=self._news.set)
-        self.ticker = self.recurring = MemorySchedules(self)
+        self.consumer = BrokerConsumer(
+            hand_back=self.hand_back, take=self._take, stopped=self._stopped, wake=self._news.set
+        )
+        self.scheduler = self.schedule_store = MemorySchedules(self)
         self.jobs_started = self.dead_letters = 0
         self._ids = itertools.count(1)
         self._rows: dict[str, Row] = {}  # by key, the newest; gone with its ttl
@@ -138,7 +137,7 @@ class MemoryQueue(JobQueue):
             job.is_handed_out = True
         return job
 
-    def _settle(
+    def _write_outcome(
         self,
         job: Job,
         status: Status,
@@ -198,12 +197,12 @@ class MemoryQueue(JobQueue):
         Raises `TypeError` or `ValueError` where the result has no JSON form or is over 1 MiB.
         """
         status = Status(status)
-        rows.dump_ending(job, status, result, error)
+        job_blob.dump_ending(job, status, result, error)
         held = self.own_run(job)
         if held and held.is_handed_out and await self.is_taken_back(held, status, error):
             return
         as_json = msgspec.json.decode(msgspec.json.encode(result))
-        self._settle(job, status, error=error, result=as_json)
+        self._write_outcome(job, status, error=error, result=as_json)
         job.status, job.result, job.error, job.completed = status, as_json, error, now()
 
     async def retry(self, job: Job, error: str | None) -> None:
@@ -214,7 +213,7 @@ class MemoryQueue(JobQueue):
         if held := self.handed_out(job):
             if held.is_handed_out and await self.is_left_to_others(held, error):
                 return
-            self._settle(held, Status.QUEUED, error=error, delay=rows.retry_delay(held))
+            self._write_outcome(held, Status.QUEUED, error=error, delay=retry_delay(held))
             self.retried += 1
         else:
             row = self._rows.get(job.key)
@@ -243,7 +242,7 @@ class MemoryQueue(JobQueue):
         self, jobs: list[LeasedJob], error: str | None = None, *, delay: float = 0.0
     ) -> None:
         for job in jobs:
-            self._settle(job, Status.QUEUED, error=error, delay=delay, refund=1)
+            self._write_outcome(job, Status.QUEUED, error=error, delay=delay, refund=1)
 
     async def abort(self, job: Job, error: str, ttl: float = 5) -> None:
         """Cancel a job: at once while it waits, by its worker while it runs.
@@ -337,7 +336,7 @@ class MemoryQueue(JobQueue):
             "jobs": [row.job.to_dict() | {"kwargs": repr(row.job.kwargs or {})} for row in page],
         }
 
-    async def take_turn(self, seconds: float) -> bool:
+    async def claim_report(self, seconds: float) -> bool:
         if time.monotonic() - self._reported_at < seconds:
             return False
         self._reported_at = time.monotonic()

@@ -12,8 +12,7 @@ from saq import Status
 from saq.job import TERMINAL_STATUSES
 from saq.utils import now
 
-from service.queue.job import LeasedJob
-from service.queue.tables.job_history import JobRecord
+from service.queue.job import JobRecord, LeasedJob
 
 
 @dataclass

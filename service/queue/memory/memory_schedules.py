@@ -3,17 +3,15 @@
 import asyncio
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import structlog
 
 from service.queue.cron import Timing
+from service.queue.interface import JobQueue
+from service.queue.schedule_record import SCHEDULES_MAX, NewSchedule, ScheduleRecord
 from service.queue.schedules.scheduler import LOOK_SECONDS, tick_of
-from service.queue.schedules.store import SCHEDULES_MAX, NewRecurring, Recurring
-
-if TYPE_CHECKING:
-    from service.queue.memory.memory_queue import MemoryQueue
 
 ENDED = ("complete", "failed", "aborted")
 
@@ -23,14 +21,14 @@ log = structlog.stdlib.get_logger("queue")
 class MemorySchedules:
     """Both the store and the clock. Rows have the columns of `recurring_jobs`, times in seconds."""
 
-    def __init__(self, queue: "MemoryQueue") -> None:
+    def __init__(self, queue: JobQueue) -> None:
         self._queue = queue
         self._rows: dict[str, dict[str, Any]] = {}
         self._news = asyncio.Event()
         for task in queue.registry.tasks.values():
             if task.schedule:
                 self._keep(
-                    NewRecurring(
+                    NewSchedule(
                         name=task.name,
                         task=task.name,
                         timing=task.schedule.timing,
@@ -42,7 +40,7 @@ class MemorySchedules:
                     is_declared=True,
                 )
 
-    def _keep(self, new: NewRecurring, *, is_declared: bool) -> None:
+    def _keep(self, new: NewSchedule, *, is_declared: bool) -> None:
         self._rows[new.name] = {
             "name": new.name,
             "task": new.task,
@@ -58,17 +56,17 @@ class MemorySchedules:
             "last_error": None,
         }
 
-    async def read(self, name: str | None = None) -> list[Recurring]:
+    async def read(self, name: str | None = None) -> list[ScheduleRecord]:
         return [
             await self._view(row)
             for _, row in sorted(self._rows.items())
             if name in (None, row["name"])
         ]
 
-    async def _view(self, row: dict[str, Any]) -> Recurring:
+    async def _view(self, row: dict[str, Any]) -> ScheduleRecord:
         last = await self._queue.find_record(row["last_key"]) if row["last_key"] else None
         timing = Timing(row["cron"], row["every_seconds"], row["tz"])
-        return Recurring(
+        return ScheduleRecord(
             name=row["name"],
             task=row["task"],
             cron=timing.cron,
@@ -85,7 +83,7 @@ class MemorySchedules:
             last_error=row["last_error"] or (last.error if last else None),
         )
 
-    async def create(self, new: NewRecurring) -> bool:
+    async def create(self, new: NewSchedule) -> bool:
         if new.name in self._rows or len(self._rows) >= SCHEDULES_MAX:
             return False
         self._keep(new, is_declared=False)
@@ -107,7 +105,7 @@ class MemorySchedules:
         del self._rows[name]
         return True
 
-    async def tell(self) -> None:
+    async def announce_change(self) -> None:
         self._news.set()
 
     async def database_now(self) -> float:

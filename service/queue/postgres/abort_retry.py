@@ -1,20 +1,18 @@
 """What is decided about a job over the head of its worker: to cancel it, or to run it again."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from saq import Status
 
-from service.queue import job as rows
+from service.queue import job_blob
 from service.queue.errors import JobNotFoundError, JobStateError
 from service.queue.postgres import statements as sql
-from service.queue.postgres.outcomes import storable
 from service.queue.postgres.stock_clients import SHOW_ABORTED
+from service.queue.tables.connections import storable
+from service.queue.tables.table_queue import TableQueue
 
-if TYPE_CHECKING:
-    from service.queue.postgres.postgres_queue import PostgresQueue
 
-
-async def abort(queue: "PostgresQueue", key: str, error: str) -> Status:
+async def abort(queue: TableQueue, key: str, error: str) -> Status:
     """Cancel a job: at once while it waits, by its worker while it runs. What it is now.
 
     Raises `JobStateError` where it has ended, `JobNotFoundError` where there is none.
@@ -22,24 +20,24 @@ async def abort(queue: "PostgresQueue", key: str, error: str) -> Status:
     wanted = "only a waiting or running job can be cancelled"
     status = await _change_state(queue, sql.ABORT, key, storable(error), wanted=wanted)
     if status is Status.ABORTING:
-        await queue.tell("saq:abort")
+        await queue.notify_workers("saq:abort")
     else:
         await queue.fetch(SHOW_ABORTED, key, queue.name)
     return status
 
 
-async def retry_ended(queue: "PostgresQueue", key: str) -> None:
+async def retry_ended(queue: TableQueue, key: str) -> None:
     """Queue an ended job again, with all its attempts. Raises as `abort`."""
     stored = await queue.job(key)
     if stored is None:
         raise JobNotFoundError(key)
     wanted = "only an ended job can be retried"
-    await _change_state(queue, sql.RETRY_ENDED, stored.key, rows.dump(stored), wanted=wanted)
-    await queue.tell("saq:enqueue")
+    await _change_state(queue, sql.RETRY_ENDED, stored.key, job_blob.dump(stored), wanted=wanted)
+    await queue.notify_workers("saq:enqueue")
 
 
 async def _change_state(
-    queue: "PostgresQueue", statement: str, key: str, *arguments: Any, wanted: str
+    queue: TableQueue, statement: str, key: str, *arguments: Any, wanted: str
 ) -> Status:
     if changed := await queue.fetch(statement, key, queue.name, *arguments):
         return Status(changed[0]["status"])

@@ -2,100 +2,120 @@
 
 import json
 from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import asyncpg
 import structlog
 from saq import Job, Status
-from saq.types import QueueInfo
+from saq.queue.base import Queue
+from saq.types import CountKind, QueueInfo
 
-from service.queue import job as rows
+from service import contract
+from service.db import Connection
+from service.queue import job_blob
+from service.queue.interface import PAGE_ROWS, QueueStats
 from service.queue.job import LeasedJob, MalformedJobError
 from service.queue.postgres import statements as sql
-
-if TYPE_CHECKING:
-    from service.queue.postgres.postgres_queue import PostgresQueue
-
-PAGE_ROWS = 50  # of each kind of job on the job page
+from service.queue.tables.table_queue import TableQueue
 
 log = structlog.stdlib.get_logger("queue")
 
 
-@dataclass(frozen=True, kw_only=True)
-class QueueStats:
-    """How a queue stands; counts stop at 100,000."""
+class PostgresReads(TableQueue):
+    """What changes nothing."""
 
-    queued: int  # due and waiting: the backlog
-    scheduled: int  # waiting for their time
-    active: int
-    failed: int  # and still kept
-    workers: int  # alive
-    oldest_due_seconds: float  # how long the job that has waited longest is due
+    async def job(self, job_key: str) -> Job | None:
+        """The job of that key, or None."""
+        (job,) = await self.jobs([job_key])
+        return job
+
+    async def jobs(self, job_keys: Iterable[str]) -> list[Job | None]:
+        """The jobs of these keys in their order, None for each that is not in this queue."""
+        keys = [(key, self._own_key(key)) for key in job_keys]
+        either = list({name for pair in keys for name in pair})
+        rows = await self.fetch(sql.GET, self.name, either)
+        found = {job.key: job for job in load_all(self, rows)}
+        jobs = [found.get(own) or found.get(key) for key, own in keys]
+        return [self.shown(job) if job else None for job in jobs]
+
+    def _own_key(self, key: str) -> str:
+        # SAQ's table has one key for all queues, and its clients rely on that. A key is this
+        # queue's alone all the same: in any but the default queue it carries the queue's name.
+        prefix = f"{self.name}:"
+        if self.name == contract.QUEUE_NAME or key.startswith(prefix):
+            return key
+        return prefix + key
+
+    async def iter_jobs(
+        self, statuses: Iterable[Status] = tuple(Status), batch_size: int = 100
+    ) -> AsyncIterator[Job]:
+        """Every job in one of `statuses`, by key, `batch_size` rows at a time."""
+        last_key = ""
+        wanted = [Status(status).value for status in statuses]
+        while rows := await self.fetch(sql.ITERATE, self.name, wanted, last_key, batch_size):
+            for job in load_all(self, rows):
+                yield job
+            last_key = rows[-1]["key"]
+
+    async def get_job_status(
+        self, key: str, for_update: bool = False, connection: Connection | None = None
+    ) -> Status | None:
+        """The job's status, None without one; `for_update` locks its row on `connection`."""
+        lock = " FOR UPDATE" if for_update else ""
+        own = self._own_key(key)
+        found = await self.fetch(sql.STATUS + lock, self.name, own, connection=connection)
+        return Status(found[0]["status"]) if found else None
+
+    async def stats(self) -> QueueStats:
+        """How the queue stands now, in one statement."""
+        (row,) = await self.fetch(sql.STATS, self.name)
+        return QueueStats(**row)
+
+    async def count(self, kind: CountKind) -> int:
+        """How many jobs are due ("queued"), running ("active"), or any of both or later."""
+        stats = await self.stats()
+        if kind == "queued":
+            return stats.queued
+        if kind == "active":
+            return stats.active
+        return stats.queued + stats.active + stats.scheduled
+
+    async def info(self, jobs: bool = False, offset: int = 0, limit: int = PAGE_ROWS) -> QueueInfo:
+        """What SAQ's web page shows; with `jobs`, at most `limit` running, waiting and failed each.
+
+        Payloads come as text: the page would build HTML elements from an object's keys.
+        """
+        stats = await self.stats()
+        workers = await self.fetch(sql.WORKERS, self.name)
+        page: list[dict[str, Any]] = []
+        if jobs:
+            found = await self.fetch(sql.PAGE, self.name, min(limit, PAGE_ROWS), offset)
+            page = [
+                job.to_dict() | {"kwargs": repr(job.kwargs or {})} for job in load_all(self, found)
+            ]
+        return {
+            "workers": {
+                row["worker_id"]: {
+                    "stats": json.loads(row["stats"]),
+                    "metadata": json.loads(row["metadata"] or "null"),
+                    "queue_key": self.name,
+                }
+                for row in workers
+            },
+            "name": self.name,
+            "queued": stats.queued,
+            "active": stats.active,
+            "scheduled": stats.scheduled,
+            "jobs": page,
+        }
 
 
-async def get_jobs(queue: "PostgresQueue", keys: list[str]) -> dict[str, LeasedJob]:
-    """The queue's jobs of these keys, by key."""
-    found = await queue.fetch(sql.GET, queue.name, keys)
-    return {job.key: job for job in load_all(queue, found)}
-
-
-async def iterate_jobs(
-    queue: "PostgresQueue", statuses: Iterable[Status], batch_size: int
-) -> AsyncIterator[Job]:
-    """Every job in one of `statuses`, by key, `batch_size` rows at a time."""
-    last_key = ""
-    wanted = [Status(status).value for status in statuses]
-    while found := await queue.fetch(sql.ITERATE, queue.name, wanted, last_key, batch_size):
-        for job in load_all(queue, found):
-            yield job
-        last_key = found[-1]["key"]
-
-
-async def get_stats(queue: "PostgresQueue") -> QueueStats:
-    """How the queue stands now, in one statement."""
-    (row,) = await queue.fetch(sql.STATS, queue.name)
-    return QueueStats(**row)
-
-
-async def get_info(
-    queue: "PostgresQueue", *, with_jobs: bool, offset: int, limit: int
-) -> QueueInfo:
-    """What SAQ's web page shows; with jobs, at most `limit` running, waiting and failed each.
-
-    Payloads come as text: the page would build HTML elements from an object's keys.
-    """
-    stats = await get_stats(queue)
-    workers = await queue.fetch(sql.WORKERS, queue.name)
-    page: list[dict[str, Any]] = []
-    if with_jobs:
-        found = await queue.fetch(sql.PAGE, queue.name, min(limit, PAGE_ROWS), offset)
-        page = [
-            job.to_dict() | {"kwargs": repr(job.kwargs or {})} for job in load_all(queue, found)
-        ]
-    return {
-        "workers": {
-            row["worker_id"]: {
-                "stats": json.loads(row["stats"]),
-                "metadata": json.loads(row["metadata"] or "null"),
-                "queue_key": queue.name,
-            }
-            for row in workers
-        },
-        "name": queue.name,
-        "queued": stats.queued,
-        "active": stats.active,
-        "scheduled": stats.scheduled,
-        "jobs": page,
-    }
-
-
-def load_all(queue: "PostgresQueue", found: Iterable[asyncpg.Record]) -> list[LeasedJob]:
+def load_all(queue: Queue, found: Iterable[asyncpg.Record]) -> list[LeasedJob]:
     """The jobs of rows; a malformed one is logged and left out."""
     jobs = []
     for row in found:
         try:
-            jobs.append(rows.load(row, queue))
+            jobs.append(job_blob.load(row, queue))
         except MalformedJobError as error:
             log.warning("malformed job", job_key=row["key"], error=str(error))
     return jobs

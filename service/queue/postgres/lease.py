@@ -5,7 +5,7 @@ import contextlib
 import random
 import threading
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import asyncpg
 import structlog
@@ -13,9 +13,8 @@ from saq import Status
 
 from service.db import UNAVAILABLE, backoff
 from service.queue.postgres import statements as sql
-
-if TYPE_CHECKING:
-    from service.queue.postgres.postgres_queue import PostgresQueue
+from service.queue.tables import table_statements
+from service.queue.tables.connections import Database
 
 BEAT_SECONDS = 3.0
 LEASE_SECONDS = 12.0  # without a beat for this long, the jobs go to other workers
@@ -33,8 +32,20 @@ class Lease:
     alive, and must not run a second time elsewhere.
     """
 
-    def __init__(self, queue: "PostgresQueue") -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        queue: str,
+        owner: str,
+        channel: str,
+        on_dead_letter: Callable[[], None],
+    ) -> None:
+        self._database = database
         self._queue = queue
+        self._owner = owner
+        self._channel = channel
+        self._on_dead_letter = on_dead_letter
         self._thread: threading.Thread | None = None
         self._main: asyncio.AbstractEventLoop | None = None
         self._beats: asyncio.AbstractEventLoop | None = None
@@ -65,7 +76,7 @@ class Lease:
         self.is_alive.clear()
         self._beat_at = float("-inf")
         try:
-            await self._queue.fetch(sql.LEAVE, self._queue.owner, self._queue.name)
+            await self._database.fetch(table_statements.LEAVE, self._owner, self._queue)
         except UNAVAILABLE as error:
             log.warning("could not give up the lease; it runs out", error=type(error).__name__)
 
@@ -88,11 +99,9 @@ class Lease:
 
     async def take_over(self) -> list[str]:
         """Requeue now the jobs of workers whose lease has run out; their keys."""
-        queue = self._queue
-        await queue.fetch(sql.RENEW, queue.owner, queue.name, LEASE_SECONDS)
-        return self._report(
-            await queue.fetch(sql.TAKE_OVER, queue.owner, queue.name, LEASE_SECONDS, queue.channel)
-        )
+        mine = (self._owner, self._queue, LEASE_SECONDS)
+        await self._database.fetch(table_statements.RENEW, *mine)
+        return self._report(await self._database.fetch(sql.TAKE_OVER, *mine, self._channel))
 
     def _watch_main(self, stopping: threading.Event) -> None:
         self._main_turned_at = time.monotonic()
@@ -105,7 +114,7 @@ class Lease:
 
     async def _beat_forever(self) -> None:
         connection: asyncpg.Connection | None = None
-        queue, failures, looked_at = self._queue, 0, 0.0
+        failures, looked_at = 0, 0.0
         wake = self._wake = asyncio.Event()
         self._beats = asyncio.get_running_loop()
         stopping = self._stopping
@@ -115,12 +124,12 @@ class Lease:
             try:
                 if sent_at - self._main_turned_at < BLOCKED_SECONDS:
                     if connection is None:
-                        connection = await queue.database.own_connection("lease")
-                    mine = (queue.owner, queue.name, LEASE_SECONDS)
-                    somebody_died = await connection.fetchval(sql.RENEW, *mine)
+                        connection = await self._database.own_connection("lease")
+                    mine = (self._owner, self._queue, LEASE_SECONDS)
+                    somebody_died = await connection.fetchval(table_statements.RENEW, *mine)
                     self._note_beat(sent_at)
                     if somebody_died or sent_at - looked_at > LOOK_SECONDS:
-                        self._report(await connection.fetch(sql.TAKE_OVER, *mine, queue.channel))
+                        self._report(await connection.fetch(sql.TAKE_OVER, *mine, self._channel))
                         looked_at = sent_at
                     if failures:
                         log.info("the lease is renewed again")
@@ -147,5 +156,6 @@ class Lease:
     def _report(self, found: list[asyncpg.Record]) -> list[str]:
         for row in found:
             log.warning("took a job from a dead worker", job_key=row["key"], status=row["status"])
-            self._queue.dead_letters += row["status"] == Status.FAILED
+            if row["status"] == Status.FAILED:
+                self._on_dead_letter()
         return [row["key"] for row in found]

@@ -3,45 +3,54 @@
 import asyncio
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TYPE_CHECKING
 
 import asyncpg
 import structlog
 from saq import Status
 
 from service.db import UNAVAILABLE, backoff
-from service.queue import job as rows
+from service.queue import job_blob
 from service.queue.dequeue_timeout import arrives
-from service.queue.job import LeasedJob, MalformedJobError
+from service.queue.interface import Slot
+from service.queue.job import LeasedJob, MalformedJobError, unread_job
 from service.queue.postgres import statements as sql
 from service.queue.postgres.lease import Lease
 from service.queue.postgres.listener import Listener
 from service.queue.postgres.stock_clients import show_forever
 from service.queue.schedules.scheduler import CHANGED
-
-if TYPE_CHECKING:
-    from service.queue.postgres.postgres_queue import PostgresQueue
+from service.queue.tables.table_queue import TableQueue
 
 PREFETCH_SECONDS = 1.0  # a claimed job that no slot has taken for so long goes back
 LOOK_AGAIN_SECONDS = 0.05  # after asking to be told, for an enqueue that was under way just then
 PROMOTE_SECONDS = 0.5  # between looks at the delayed jobs while there is a backlog
 MOVING_SECONDS = 90.0  # above the longest poll and every time limit of a statement
 
-Slot = Callable[[LeasedJob | None], bool]  # False: it has gone away, the job is for another
 log = structlog.stdlib.get_logger("queue")
 
 
-class Consumer:
+class PostgresConsumer:
     """Hands due jobs to waiting slots.
 
     While there is a backlog it claims up to `prefetch` jobs ahead, so that slots need not wait for
     the database; without one it claims for waiting slots only. Its tasks start with the first slot.
     """
 
-    def __init__(self, queue: "PostgresQueue", *, poll_seconds: float) -> None:
+    def __init__(
+        self,
+        queue: TableQueue,
+        lease: Lease,
+        *,
+        warm_up: Callable[[], Awaitable[None]],
+        dead_letter: Callable[[str, int, str], Awaitable[None]],
+        on_schedules_changed: Callable[[], None],
+        poll_seconds: float,
+    ) -> None:
         self._queue = queue
+        self._warm_up = warm_up
+        self._dead_letter = dead_letter
+        self._on_schedules_changed = on_schedules_changed
         self._poll_seconds = poll_seconds
         self.prefetch = 0
         self._slots: deque[Slot] = deque()
@@ -60,9 +69,9 @@ class Consumer:
         self._promoted_at = self._promote_at = 0.0
         self._turned_at = 0.0  # event-loop time of the claim loop's last turn
         self._task: asyncio.Task[None] | None = None
-        self._left_alone: dict[str, float] = {}  # tasks, and until which event-loop time
+        self._skipped_tasks: dict[str, float] = {}  # tasks, and until which event-loop time
         self.asked_to_abort = asyncio.Event()
-        self.lease = Lease(queue)
+        self.lease = lease
         self.listener = Listener(
             partial(queue.database.own_connection, "listen"), queue.channel, self._on_message
         )
@@ -85,11 +94,13 @@ class Consumer:
         """How long LISTEN has proved nothing."""
         return self.listener.seconds_since_heard()
 
-    def leave_alone(self, task: str, seconds: float) -> None:
+    def skip_task(self, task: str, seconds: float) -> None:
         """Claim no job of that task for so long: another worker may know what to do with it."""
         now = asyncio.get_running_loop().time()
-        self._left_alone = {each: until for each, until in self._left_alone.items() if until > now}
-        self._left_alone[task] = now + seconds
+        self._skipped_tasks = {
+            each: until for each, until in self._skipped_tasks.items() if until > now
+        }
+        self._skipped_tasks[task] = now + seconds
 
     def look_again(self) -> None:
         """Something this process did may have made a job due, now or at some time."""
@@ -167,7 +178,7 @@ class Consumer:
             return False
         return not self._task.done() and self.lease.is_moving()
 
-    async def look_after(self) -> list[LeasedJob]:
+    async def jobs_to_stop(self) -> list[LeasedJob]:
         """The running jobs of this worker that somebody wants stopped.
 
         What the database says this worker holds and it does not know of goes back: the answer to a
@@ -178,7 +189,7 @@ class Consumer:
             known = set(self.held)
             found = await queue.fetch(sql.OWNED, queue.name, queue.owner)
         unknown = [row for row in found if row["key"] not in known | self.held.keys()]
-        await queue.hand_back([rows.stand_in(row["key"], row["lease"]) for row in unknown])
+        await queue.hand_back([unread_job(row["key"], row["lease"]) for row in unknown])
         stop = [row for row in found if row["status"] == Status.ABORTING]
         wanted = []
         for row in stop:
@@ -203,7 +214,7 @@ class Consumer:
         if payload == "saq:enqueue":
             self._has_news.set()
         if payload in (CHANGED, ""):
-            self._queue.ticker.look()
+            self._on_schedules_changed()
         if payload in ("saq:abort", ""):
             self.asked_to_abort.set()
 
@@ -243,7 +254,7 @@ class Consumer:
 
     async def _claim_forever(self) -> None:
         loop, failures = asyncio.get_running_loop(), 0
-        await self._queue.warm_up()
+        await self._warm_up()
         while True:
             await self._has_room.wait()
             # Jobs claimed without a live lease would be taken away at once.
@@ -285,16 +296,16 @@ class Consumer:
     async def _claim(self, room: int) -> tuple[list[LeasedJob], int]:
         """The jobs claimed, and how many rows they were, malformed ones included."""
         queue, now = self._queue, asyncio.get_running_loop().time()
-        left = [task for task, until in self._left_alone.items() if until > now]
+        left = [task for task, until in self._skipped_tasks.items() if until > now]
         found = await queue.fetch(
             sql.CLAIM, queue.name, room, queue.owner, not self._is_backlog, left
         )
         claimed = []
         for row in sorted(found, key=lambda row: (row["priority"], row["scheduled"])):
             try:
-                job = rows.load(row, queue)
+                job = job_blob.load(row, queue)
             except MalformedJobError as error:
-                await queue.bury(row["key"], row["lease"], f"malformed job: {error}")
+                await self._dead_letter(row["key"], row["lease"], f"malformed job: {error}")
             else:
                 job.claimed_at = now
                 self.held[job.key] = job

@@ -9,25 +9,25 @@ from typing import Any
 
 import structlog
 from saq import Job, Status
-from saq.types import CountKind, QueueInfo, WorkerInfo
+from saq.types import WorkerInfo
 from saq.utils import now
 
 from service import contract
-from service.db import CONNECT_TIMEOUT_SECONDS, UNAVAILABLE, NotReadyError, Password
-from service.queue import job as rows
+from service.db import CONNECT_TIMEOUT_SECONDS, UNAVAILABLE, Connection, NotReadyError, Password
+from service.queue import job_blob
 from service.queue.errors import WrongQueueError
-from service.queue.interface import TableQueue, own_name
-from service.queue.job import LeasedJob, Settlement
-from service.queue.postgres import abort_retry, inspection, retention
+from service.queue.interface import own_name
+from service.queue.job import LeasedJob, retry_delay, unread_job
+from service.queue.postgres import abort_retry, retention
 from service.queue.postgres import statements as sql
-from service.queue.postgres.inspection import QueueStats
-from service.queue.postgres.lease import LEASE_SECONDS
-from service.queue.postgres.outcomes import Settler, storable
-from service.queue.postgres.postgres_consumer import Consumer
-from service.queue.schedules.scheduler import Ticker
-from service.queue.schedules.store import Table
+from service.queue.postgres.inspection import PostgresReads
+from service.queue.postgres.lease import LEASE_SECONDS, Lease
+from service.queue.postgres.outcomes import Outcome, OutcomeWriter
+from service.queue.postgres.postgres_consumer import PostgresConsumer
+from service.queue.schedules.scheduler import TableScheduler
+from service.queue.schedules.store import ScheduleTable
 from service.queue.tables.batch import Batch
-from service.queue.tables.connections import Connection, Database
+from service.queue.tables.connections import Database, storable
 from service.queue.tasks.enqueue import check_job, requested_job
 from service.queue.tasks.registry import Registry
 
@@ -37,7 +37,7 @@ DEAF_SECONDS = 60.0  # a ping comes back every ten
 log = structlog.stdlib.get_logger("queue")
 
 
-class PostgresQueue(TableQueue):
+class PostgresQueue(PostgresReads):
     """A SAQ queue that loses no job: held by lease, changed only under it, in batched statements.
 
     Names and payloads are checked against `registry` when they are enqueued. Nothing connects
@@ -46,8 +46,8 @@ class PostgresQueue(TableQueue):
     """
 
     scheme = "postgresql"
-    consumer: Consumer
-    ticker: Ticker
+    consumer: PostgresConsumer
+    scheduler: TableScheduler
 
     def __init__(
         self,
@@ -64,13 +64,26 @@ class PostgresQueue(TableQueue):
         self.owner = own_name()
         self.channel = f"saq:{name}"  # a stock SAQ worker listens to it too
         self.database = Database(dsn, name=name, pool_size=pool_size, password=password)
-        self.consumer = Consumer(self, poll_seconds=poll_seconds)
         self._enqueue_batch = Batch(self._insert)
-        settler = Settler(self)
-        self._settle, self.warm_up = settler.settle, settler.warm_up
-        self.ticker = Ticker(self)
-        self.recurring = Table(self)
+        self._outcomes = OutcomeWriter(self.database)
+        self.scheduler = TableScheduler(self)
+        self.schedule_store = ScheduleTable(self.database, name)
         self.jobs_started = self.dead_letters = 0
+        self.lease = Lease(
+            self.database,
+            queue=name,
+            owner=self.owner,
+            channel=self.channel,
+            on_dead_letter=self.count_dead_letter,
+        )
+        self.consumer = PostgresConsumer(
+            self,
+            self.lease,
+            warm_up=self._outcomes.warm_up,
+            dead_letter=self.dead_letter,
+            on_schedules_changed=self.scheduler.look,
+            poll_seconds=poll_seconds,
+        )
 
     async def connect(self) -> None:
         """Make the pool; its connections open when they are first needed. May be called again."""
@@ -83,7 +96,7 @@ class PostgresQueue(TableQueue):
         consumer = self.consumer
         if not consumer.is_started:
             return
-        if consumer.lease.seconds_since_beat() > LEASE_SECONDS:
+        if self.lease.seconds_since_beat() > LEASE_SECONDS:
             raise NotReadyError("the lease of this process's worker is not renewed")
         if consumer.seconds_since_heard() > DEAF_SECONDS:
             raise NotReadyError(f"LISTEN has heard nothing for {DEAF_SECONDS:.0f} s")
@@ -186,7 +199,7 @@ class PostgresQueue(TableQueue):
         found = await self.fetch(
             sql.ENQUEUE,
             list(by_key),
-            [rows.dump(job) for job in batch],
+            [job_blob.dump(job) for job in batch],
             [job.priority for job in batch],
             [job.group_key for job in batch],
             [int(job.scheduled) for job in batch],
@@ -207,11 +220,34 @@ class PostgresQueue(TableQueue):
             job.is_handed_out = True
         return job
 
-    async def bury(self, key: str, lease: int, error: str) -> None:
+    async def dead_letter(self, key: str, lease: int, error: str) -> None:
         """Fail a claimed row from which no job can be read."""
+        self.count_dead_letter()
+        job = unread_job(key, lease)
+        await self._write_outcome(Outcome(job=job, status=Status.FAILED, error=error))
+
+    def count_dead_letter(self) -> None:
         self.dead_letters += 1
-        job = rows.stand_in(key, lease)
-        await self._settle(Settlement(job=job, status=Status.FAILED, error=error))
+
+    async def _write_outcome(self, outcome: Outcome) -> bool:
+        """Write what becomes of a held job; False, and a log line, where it is held no more."""
+        job = outcome.job
+        was_held = await self._outcomes.write(outcome)
+        self.consumer.release(job)
+        if job.group_key or job.crashes or outcome.status is Status.QUEUED:
+            self.consumer.look_again()  # the next of its kind, or itself at its retry
+        if not was_held:
+            log.warning(
+                "lease lost; the outcome of this run is dropped",
+                job_key=job.key, task=job.function, outcome=outcome.status.value,
+            )  # fmt: skip
+        elif outcome.status is Status.COMPLETE:
+            self.complete += 1
+        elif outcome.status is Status.FAILED:
+            self.failed += 1
+        elif outcome.status is Status.ABORTED:
+            self.aborted += 1
+        return was_held
 
     async def finish(
         self,
@@ -224,13 +260,13 @@ class PostgresQueue(TableQueue):
     ) -> None:
         """End a job. Refused, with a log line, where this process no longer holds it."""
         status, error = Status(status), storable(error)
-        ending = rows.dump_ending(job, status, result, error)
+        ending = job_blob.dump_ending(job, status, result, error)
         if (held := self.own_run(job)) is None:
             log.warning("not held here; its outcome is dropped", job_key=job.key)
             return
         if held.is_handed_out and await self.is_taken_back(held, status, error):
             return
-        await self._settle(Settlement(job=held, status=status, error=error, ending=ending))
+        await self._write_outcome(Outcome(job=held, status=status, error=error, ending=ending))
         job.status, job.result, job.error, job.completed = status, result, error, now()
         if status is Status.COMPLETE:
             job.progress = 1.0
@@ -245,13 +281,13 @@ class PostgresQueue(TableQueue):
             if held.is_handed_out and await self.is_left_to_others(held, error):
                 return
             error = storable(error)
-            await self._settle(
-                Settlement(
+            await self._write_outcome(
+                Outcome(
                     job=held,
                     status=Status.QUEUED,
                     error=error,
-                    ending=rows.dump_retry(held, error),
-                    delay=rows.retry_delay(held),
+                    ending=job_blob.dump_retry(held, error),
+                    delay=retry_delay(held),
                 )
             )
             self.retried += 1
@@ -269,12 +305,12 @@ class PostgresQueue(TableQueue):
             return
         await asyncio.gather(
             *(
-                self._settle(
-                    Settlement(
+                self._write_outcome(
+                    Outcome(
                         job=job,
                         status=Status.QUEUED,
                         error=error,
-                        ending=rows.dump_retry(job, error) if job.is_shown else None,
+                        ending=job_blob.dump_retry(job, error) if job.is_shown else None,
                         delay=delay,
                         refund=1,
                     )
@@ -284,7 +320,7 @@ class PostgresQueue(TableQueue):
         )
         if not delay:
             with contextlib.suppress(*UNAVAILABLE):  # a hint that another worker may be idle
-                await self.tell("saq:enqueue")
+                await self.notify_workers("saq:enqueue")
 
     async def abort(self, job: Job, error: str, ttl: float = 5) -> None:
         """Cancel a job: at once while it waits, by its worker while it runs.
@@ -294,67 +330,13 @@ class PostgresQueue(TableQueue):
         job.error = error
         job.status = await abort_retry.abort(self, job.key, error)
 
-    async def tell(self, message: str) -> None:
+    async def notify_workers(self, message: str) -> None:
         """Send one word to every worker of this queue."""
         await self.fetch("SELECT pg_notify($1, $2)", self.channel, message)
 
-    async def job(self, job_key: str) -> Job | None:
-        """The job of that key, or None."""
-        (job,) = await self.jobs([job_key])
-        return job
-
-    async def jobs(self, job_keys: Iterable[str]) -> list[Job | None]:
-        """The jobs of these keys in their order, None for each that is not in this queue."""
-        keys = [(key, self._own_key(key)) for key in job_keys]
-        found = await inspection.get_jobs(self, list({name for pair in keys for name in pair}))
-        jobs = [found.get(own) or found.get(key) for key, own in keys]
-        return [self.shown(job) if job else None for job in jobs]
-
-    def _own_key(self, key: str) -> str:
-        # SAQ's table has one key for all queues, and its clients rely on that. A key is this
-        # queue's alone all the same: in any but the default queue it carries the queue's name.
-        prefix = f"{self.name}:"
-        if self.name == contract.QUEUE_NAME or key.startswith(prefix):
-            return key
-        return prefix + key
-
-    def iter_jobs(
-        self, statuses: Iterable[Status] = tuple(Status), batch_size: int = 100
-    ) -> AsyncIterator[Job]:
-        """Every job in one of `statuses`, by key, `batch_size` rows at a time."""
-        return inspection.iterate_jobs(self, statuses, batch_size)
-
-    async def get_job_status(
-        self, key: str, for_update: bool = False, connection: Connection | None = None
-    ) -> Status | None:
-        """The job's status, None without one; `for_update` locks its row on `connection`."""
-        lock = " FOR UPDATE" if for_update else ""
-        own = self._own_key(key)
-        found = await self.fetch(sql.STATUS + lock, self.name, own, connection=connection)
-        return Status(found[0]["status"]) if found else None
-
-    async def stats(self) -> QueueStats:
-        """How the queue stands now, in one statement."""
-        return await inspection.get_stats(self)
-
-    async def count(self, kind: CountKind) -> int:
-        """How many jobs are due ("queued"), running ("active"), or any of both or later."""
-        stats = await self.stats()
-        if kind == "queued":
-            return stats.queued
-        if kind == "active":
-            return stats.active
-        return stats.queued + stats.active + stats.scheduled
-
-    async def info(
-        self, jobs: bool = False, offset: int = 0, limit: int = inspection.PAGE_ROWS
-    ) -> QueueInfo:
-        """What SAQ's web page shows; with `jobs`, at most `limit` of each kind."""
-        return await inspection.get_info(self, with_jobs=jobs, offset=offset, limit=limit)
-
     async def schedule(self, _lock: int = 1) -> list[str]:
         """Put the due ticks of the schedules in the queue; SAQ's worker calls this every second."""
-        return await self.ticker.tick()
+        return await self.scheduler.tick()
 
     async def sweep(self, lock: int = 60, abort: float = 5.0) -> list[str]:
         """Requeue the jobs of dead workers and delete what has expired; the keys requeued.
@@ -362,7 +344,7 @@ class PostgresQueue(TableQueue):
         A process that has just started, or was cut off, requeues nothing for some seconds: others
         may have been cut off as well and are about to return.
         """
-        swept = await self.consumer.lease.take_over()
+        swept = await self.lease.take_over()
         swept += await self.sweep_handed_out(abort)
         await self.prune()
         return swept
@@ -389,12 +371,12 @@ class PostgresQueue(TableQueue):
         """A running task's progress or meta, or a waiting job's payload: never its status."""
         if run := self.updated_run(job):
             run.is_shown = True
-            blob = rows.dump_running(run)
+            blob = job_blob.dump_running(run)
             await self.fetch(sql.UPDATE_HELD, run.key, run.lease, run.progress, blob)
             return
         is_moved = "scheduled" in kwargs
         due = int(job.scheduled) or (int(time.time()) if is_moved else None)
         if not await self.fetch(
-            sql.UPDATE_WAITING, job.key, self.name, rows.dump(job), due, is_moved
+            sql.UPDATE_WAITING, job.key, self.name, job_blob.dump(job), due, is_moved
         ):
             log.warning("neither waits nor runs here; not updated", job_key=job.key)

@@ -1,41 +1,43 @@
 """What has ended is kept in SAQ's table for its time; then it goes, a thousand rows at once."""
 
-from typing import TYPE_CHECKING
-
 import structlog
 from saq import Job, Status
 
 from service.queue.interface import BULK_JOBS
 from service.queue.postgres import inspection
 from service.queue.postgres import statements as sql
-
-if TYPE_CHECKING:
-    from service.queue.postgres.postgres_queue import PostgresQueue
+from service.queue.tables.table_queue import TableQueue
+from service.queue.tables.table_statements import PRUNE_HISTORY, PRUNE_ROWS, PRUNE_WORKERS
 
 log = structlog.stdlib.get_logger("queue")
 
 
-async def prune(queue: "PostgresQueue") -> int:
+async def prune(queue: TableQueue) -> int:
     """Delete ended jobs and history past their time; how many."""
     for row in await queue.fetch(sql.RECOVER_FROM_STOCK, queue.name):
         log.warning("took a job from a dead SAQ worker", job_key=row["key"])
     for row in await queue.fetch(sql.CLOSE_LOST, queue.name):
         log.error("a job's row is gone", job_key=row["key"])
     deleted = 0
-    for statement in (sql.PRUNE_JOBS, sql.PRUNE_HISTORY, sql.PRUNE_WORKERS, sql.PRUNE_STATS):
+    for statement in (
+        sql.PRUNE_JOBS,
+        PRUNE_HISTORY,
+        PRUNE_WORKERS,
+        sql.PRUNE_STATS,
+    ):
         while gone := len(await queue.fetch(statement)):
             deleted += gone
-            if gone < sql.PRUNE_ROWS:
+            if gone < PRUNE_ROWS:
                 break
     return deleted
 
 
-async def kept(queue: "PostgresQueue", status: Status, task: str | None) -> list[Job]:
+async def kept(queue: TableQueue, status: Status, task: str | None) -> list[Job]:
     """A thousand jobs that ended so, by their rows: history may name many that are gone."""
     found = await queue.fetch(sql.KEPT, queue.name, status.value, task, BULK_JOBS)
     return list(inspection.load_all(queue, found))
 
 
-async def clear(queue: "PostgresQueue", status: Status, task: str | None) -> int:
+async def clear(queue: TableQueue, status: Status, task: str | None) -> int:
     """Delete a thousand jobs that ended so; how many."""
     return len(await queue.fetch(sql.CLEAR, queue.name, status.value, task, BULK_JOBS))

@@ -3,6 +3,9 @@
 Due times, leases and expiry are decided by the database's clock alone.
 """
 
+from service.queue.job import CRASHES_MAX, KEEP_FAILED_SECONDS
+from service.queue.tables.table_statements import COUNT_MAX, PRUNE_ROWS
+
 # Not clock_timestamp(): it may change within a statement, so no index could be searched for it.
 NOW = "floor(extract(epoch FROM statement_timestamp()))::bigint"
 ENDED = "('complete', 'failed', 'aborted')"
@@ -11,17 +14,11 @@ BAD = "('failed', 'aborted')"
 # through a whole index of such rows: it thinks them few where the statistics are old.
 IS_HELD = "status NOT IN ('new', 'queued', 'complete', 'failed', 'aborted')"
 IS_ENDED = "status NOT IN ('new', 'queued', 'active', 'aborting')"
-CRASHES_MAX = 3  # workers a job may kill before it is failed for good
 # With so many a worker runs one such job at a time: the next death then has one suspect, and jobs
 # that only ran beside it are not failed with it.
 SUSPECT_CRASHES = CRASHES_MAX - 1
-NEWCOMER_SECONDS = 8.0
-KEEP_FAILED_SECONDS = 14 * 24 * 3600  # failed and aborted jobs stay at least this long
-HISTORY_DAYS = 90
 LOST_ROWS = 10_000  # the newest of the history that are looked through for lost jobs
-PRUNE_ROWS = 1000
 PROMOTE_ROWS = 1000
-COUNT_MAX = 100_000  # counting further would cost the database more than the figure is worth
 
 JOB_COLUMNS = (
     "j.key, j.job, j.status, j.lease, j.attempts, j.crashes, j.progress, j.error, j.started_at,"
@@ -112,7 +109,7 @@ SELECT (SELECT count(*) FROM moved) AS moved,
 # What a worker decides about jobs it holds: finish, queue again, hand back. $1 keys, $2 leases,
 # $3 statuses, $4 errors, $5 blob endings (NULL leaves the blob as it is), $6 delays in seconds
 # before a retry, $7 attempts to give back, $8 ttls. Answers the keys that were still held.
-SETTLE = f"""
+WRITE_OUTCOMES = f"""
 UPDATE saq_jobs j
 SET status = CASE WHEN d.status = 'queued' AND j.status = 'aborting' THEN 'aborted'
                   ELSE d.status END,
@@ -163,22 +160,6 @@ RETURNING status
 OWNED = """
 SELECT key, status, lease, error FROM saq_jobs
 WHERE queue = $1 AND owner = $2 AND status IN ('active', 'aborting')
-"""
-
-# $1 owner, $2 queue, $3 seconds: renews this worker's lease. Touches no job, so that a lock on the
-# jobs cannot keep anybody from renewing. A worker whose lease had run out judges nobody for a
-# lease's time: the others may have been cut off as well. A new one waits for as long as they need
-# to come back from that: a time-out, a wait and a beat.
-RENEW = f"""
-INSERT INTO queue_workers AS w (id, queue, expires_at, steady_since)
-VALUES ($1, $2, clock_timestamp() + make_interval(secs => $3),
-        clock_timestamp() - make_interval(secs => $3 - {NEWCOMER_SECONDS}))
-ON CONFLICT (id) DO UPDATE
-SET expires_at = excluded.expires_at,
-    steady_since = CASE WHEN w.expires_at < clock_timestamp() THEN clock_timestamp()
-                        ELSE w.steady_since END
-RETURNING EXISTS (SELECT FROM queue_workers d
-                  WHERE d.queue = $2 AND d.expires_at < clock_timestamp()) AS somebody_died
 """
 
 # $1 owner, $2 queue, $3 seconds, $4 channel: requeues every job whose worker's lease has run out. A
@@ -235,16 +216,6 @@ SELECT EXISTS (
       AND other.started_at < clock_timestamp() - make_interval(secs => $3)) AS is_superseded
 """
 
-# $1 owner: gives up the lease, and whatever a claim that was cut off has left behind
-LEAVE = """
-WITH left_behind AS (
-    UPDATE saq_jobs
-    SET status = 'queued', owner = NULL, lease = lease + 1, attempts = greatest(attempts - 1, 0)
-    WHERE owner = $1 AND status = 'active' AND queue = $2
-)
-DELETE FROM queue_workers WHERE id = $1
-"""
-
 # Jobs that a stock SAQ worker has left running for a minute longer than they may: with the last of
 # these workers gone nobody else would. One without a timeout may still run; nobody can know.
 RECOVER_FROM_STOCK = f"""
@@ -283,16 +254,6 @@ WHERE b.id IN (
                       WHERE j.key = newest.key AND j.background_job_id = newest.id))
 RETURNING b.key
 """
-PRUNE_HISTORY = f"""
-DELETE FROM background_jobs WHERE id IN (
-    SELECT id FROM (SELECT id, finished_at FROM background_jobs
-                    ORDER BY id LIMIT {PRUNE_ROWS}) AS oldest
-    WHERE finished_at < now() - interval '{HISTORY_DAYS} days')
-RETURNING 1
-"""
-PRUNE_WORKERS = """
-DELETE FROM queue_workers WHERE expires_at < clock_timestamp() - interval '1 hour' RETURNING 1
-"""
 PRUNE_STATS = f"DELETE FROM saq_stats WHERE expire_at < {NOW} RETURNING 1"
 
 # $1 queue, $2 failed or aborted, $3 a task or NULL, $4 how many: rows that nobody wants any more,
@@ -311,7 +272,6 @@ SELECT {JOB_COLUMNS} FROM saq_jobs j WHERE queue = $1 AND status = $2 AND status
 ORDER BY background_job_id DESC LIMIT $4
 """
 
-CLOCK = "SELECT extract(epoch FROM clock_timestamp())::float8 AS now"
 GET = f"SELECT {JOB_COLUMNS} FROM saq_jobs j WHERE queue = $1 AND key = ANY($2::text[])"
 STATUS = "SELECT status FROM saq_jobs WHERE queue = $1 AND key = $2"
 ITERATE = f"""
@@ -363,14 +323,6 @@ SELECT
         UNION ALL
         SELECT min(scheduled) FROM saq_jobs WHERE status = 'queued' AND is_delayed
         AND queue = $1) AS both_kinds), 0)::float8 AS oldest_due_seconds
-"""
-
-# $1 queue, $2 seconds: a row where the last report on the queue is older; it is this one's turn.
-TAKE_TURN = """
-INSERT INTO queue_reports AS r (queue, reported_at) VALUES ($1, clock_timestamp())
-ON CONFLICT (queue) DO UPDATE SET reported_at = excluded.reported_at
-WHERE r.reported_at < clock_timestamp() - make_interval(secs => $2)
-RETURNING 1
 """
 
 WORKERS = f"""

@@ -5,16 +5,13 @@ A claim leaves the blob as it is, or each job would cost its payload once more.
 
 import asyncio
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import structlog
 
 from service.db import UNAVAILABLE
-from service.queue import job as rows
+from service.queue import job_blob
 from service.queue.job import LeasedJob
-
-if TYPE_CHECKING:
-    from service.queue.postgres.postgres_queue import PostgresQueue
+from service.queue.tables.table_queue import TableQueue
 
 SHOW_SECONDS = 1.0  # a job that has run for so long is shown, once
 
@@ -36,7 +33,7 @@ WHERE key = $1 AND queue = $2
 log = structlog.stdlib.get_logger("queue")
 
 
-async def show_forever(queue: "PostgresQueue", held: Mapping[str, LeasedJob]) -> None:
+async def show_forever(queue: TableQueue, held: Mapping[str, LeasedJob]) -> None:
     """Write since when the held jobs run, and where, until cancelled."""
     loop = asyncio.get_running_loop()
     while True:
@@ -50,7 +47,7 @@ async def show_forever(queue: "PostgresQueue", held: Mapping[str, LeasedJob]) ->
                 SHOW,
                 [job.key for job in jobs],
                 [job.lease for job in jobs],
-                [rows.dump_run(job) for job in jobs],
+                [job_blob.dump_run(job) for job in jobs],
             )
         except UNAVAILABLE:
             continue

@@ -14,7 +14,7 @@ return {id, lease, redis.call('GET', id)}
 # KEYS holders, active, incomplete, queued, job, abort; ARGV job id, holder ('': nobody), blob,
 # 'end' or 'queue', seconds to keep the ended one (0: for ever, -1: not at all) or when the queued
 # one is due (0: now). 1 done, 0 held by somebody else, or the reason of the abort that came first.
-SETTLE = """
+WRITE_OUTCOME = """
 if (redis.call('HGET', KEYS[1], ARGV[1]) or '') ~= ARGV[2] then return 0 end
 if ARGV[4] == 'queue' then
     local reason = redis.call('GET', KEYS[6])

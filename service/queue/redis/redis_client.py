@@ -11,7 +11,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import MasterDownError, OutOfMemoryError, ReadOnlyError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from service.queue.postgres import statements as sql
+from service.queue.tables.table_statements import NEWCOMER_SECONDS
 
 KEEP_SECONDS = 3.0
 LEASE_SECONDS = 12  # without a beat for this long, the jobs go to other workers
@@ -74,7 +74,7 @@ class Beat(threading.Thread):
 
     def may_judge(self) -> bool:
         """Has it lived for so long that others, had they been cut off too, are back?"""
-        return self.is_fresh() and time.monotonic() - self._steady_since > sql.NEWCOMER_SECONDS
+        return self.is_fresh() and time.monotonic() - self._steady_since > NEWCOMER_SECONDS
 
     def stop(self) -> None:
         self._stopping.set()

@@ -2,20 +2,17 @@
 
 import contextlib
 import copy
-from typing import TYPE_CHECKING
 
 import structlog
 from saq import Job, Status
 from saq.job import TERMINAL_STATUSES
 
 from service.db import UNAVAILABLE
-from service.queue.job import LeasedJob
-from service.queue.postgres import statements as sql
-from service.queue.postgres.outcomes import storable
+from service.queue.job import KEEP_FAILED_SECONDS, LeasedJob
+from service.queue.tables import table_statements
 from service.queue.tables.batch import Batch
-
-if TYPE_CHECKING:
-    from service.queue.interface import TableQueue
+from service.queue.tables.connections import storable
+from service.queue.tables.table_queue import TableQueue
 
 LOST_SECONDS = 60  # a job the broker does not know of for so long is lost
 LOOK_ROWS = 10_000
@@ -83,10 +80,10 @@ SELECT (SELECT count(*) FROM (SELECT FROM background_jobs WHERE is_bad AND statu
 log = structlog.stdlib.get_logger("queue")
 
 
-class History:
+class RedisHistory:
     """Writes what becomes of jobs, many in one statement."""
 
-    def __init__(self, queue: "TableQueue") -> None:
+    def __init__(self, queue: TableQueue) -> None:
         self._queue = queue
         self._batch = Batch(self._write)
         self._missed: dict[str, Job] = {}  # by key, as they stood when it could not be written
@@ -126,7 +123,7 @@ class History:
     async def counts(self) -> tuple[int, int]:
         """How many failed jobs are kept, up to 100,000, and how many workers live."""
         (row,) = await self._queue.fetch(
-            COUNTS, self._queue.name, float(sql.KEEP_FAILED_SECONDS), sql.COUNT_MAX
+            COUNTS, self._queue.name, float(KEEP_FAILED_SECONDS), table_statements.COUNT_MAX
         )
         return row["failed"], row["workers"]
 

@@ -6,20 +6,17 @@ stands who runs it, so that the end of a run that was taken over is refused.
 
 import contextlib
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 from redis.exceptions import RedisError
 from saq import Job, Status
+from saq.queue.redis import RedisQueue as SaqRedisQueue
 
 from service.db import UNAVAILABLE
-from service.queue import job as rows
-from service.queue.job import LeasedJob, MalformedJobError
-from service.queue.postgres import statements as sql
+from service.queue import job_blob
+from service.queue.job import KEEP_FAILED_SECONDS, LeasedJob, MalformedJobError
 from service.queue.redis import lua_scripts
-
-if TYPE_CHECKING:
-    from service.queue.redis.redis_queue import RedisQueue
 
 ABORT_SECONDS = 24 * 3600  # how long a request to stop waits for the worker
 CRASHES = "crashes"  # in a job's meta
@@ -28,13 +25,14 @@ CRASHES = "crashes"  # in a job's meta
 class RedisJobs:
     """A job's holder is `<owner>|<lease>`, or nothing where it does not run."""
 
-    def __init__(self, queue: "RedisQueue") -> None:
-        self._queue = queue
+    def __init__(self, queue: SaqRedisQueue, owner: str) -> None:
+        self._queue: Any = queue  # its own stubs say of each answer that it may not be awaitable
+        self._owner = owner
         self.holders = queue.namespace("holders")
         self._leases = queue.namespace("leases")
-        register = queue.redis.register_script
-        self._take, self._settle, self._touch = map(
-            register, (lua_scripts.TAKE, lua_scripts.SETTLE, lua_scripts.TOUCH)
+        register = self._queue.redis.register_script
+        self._take, self._write_outcome, self._touch = map(
+            register, (lua_scripts.TAKE, lua_scripts.WRITE_OUTCOME, lua_scripts.TOUCH)
         )
         self._abort, self._again = map(register, (lua_scripts.ABORT, lua_scripts.AGAIN))
 
@@ -42,7 +40,7 @@ class RedisJobs:
         """Raises `MalformedJobError`."""
         try:
             fields = msgspec.json.decode(blob or b"")
-            msgspec.convert(fields, rows.StoredJob)
+            msgspec.convert(fields, job_blob.StoredJob)
             if fields.pop("queue") != self._queue.name:
                 raise MalformedJobError("its blob names another queue")
             job = LeasedJob(**fields, queue=self._queue)
@@ -55,7 +53,7 @@ class RedisJobs:
         """The next job that waits, which this process runs from now on: id, lease and blob."""
         queue = self._queue
         taken = await self._take(
-            keys=[queue._queued, queue._active, self.holders, self._leases], args=[queue.owner]
+            keys=[queue._queued, queue._active, self.holders, self._leases], args=[self._owner]
         )
         if taken is None:
             return None
@@ -64,13 +62,13 @@ class RedisJobs:
 
     def holder(self, job: LeasedJob) -> str:
         """What this process is called as the one that runs the job."""
-        return f"{self._queue.owner}|{job.lease}"
+        return f"{self._owner}|{job.lease}"
 
     async def write_end(self, job: Job, holder: str) -> Any:
         """1, or 0 where `holder` does not hold it any more."""
         is_bad = job.status is not Status.COMPLETE
-        seconds = max(job.ttl, sql.KEEP_FAILED_SECONDS) if is_bad and job.ttl > 0 else job.ttl
-        answer = await self._settle(
+        seconds = max(job.ttl, KEEP_FAILED_SECONDS) if is_bad and job.ttl > 0 else job.ttl
+        answer = await self._write_outcome(
             keys=self._keys(job),
             args=[job.id, holder, self._queue.serialize(job), "end", math.ceil(seconds)],
         )
@@ -80,7 +78,7 @@ class RedisJobs:
 
     async def write_queued(self, job: Job, holder: str, due: float = 0) -> Any:
         """As `write_end`; or, in bytes, the reason for which somebody had asked it to stop."""
-        return await self._settle(
+        return await self._write_outcome(
             keys=self._keys(job), args=[job.id, holder, self._queue.serialize(job), "queue", due]
         )
 
@@ -93,7 +91,7 @@ class RedisJobs:
 
     async def write_aborted(self, job: Job, reason: str) -> Any:
         """b"queued": it waited and is `job` now; b"active": it runs and is asked to; b"ended"."""
-        keep = max(math.ceil(job.ttl), sql.KEEP_FAILED_SECONDS)
+        keep = max(math.ceil(job.ttl), KEEP_FAILED_SECONDS)
         return await self._abort(
             keys=self._keys(job),
             args=[job.id, reason, self._queue.serialize(job), keep, ABORT_SECONDS],

@@ -13,31 +13,30 @@ from redis.exceptions import RedisError
 from saq import Job, Status
 from saq.job import TERMINAL_STATUSES
 from saq.queue.redis import RedisQueue as SaqRedisQueue
-from saq.types import QueueInfo
 from saq.utils import now
 
 from service import contract
-from service.db import UNAVAILABLE, Password, backoff
-from service.queue import job as rows
+from service.db import UNAVAILABLE, Connection, Password, backoff
+from service.queue import job_blob
 from service.queue.errors import JobNotFoundError, JobStateError, WrongQueueError
-from service.queue.interface import BULK_JOBS, TableQueue, own_name
-from service.queue.job import LeasedJob, MalformedJobError
-from service.queue.postgres import statements as sql
-from service.queue.postgres.inspection import PAGE_ROWS, QueueStats
+from service.queue.interface import BULK_JOBS, own_name
+from service.queue.job import LeasedJob, retry_delay
 from service.queue.redis.redis_client import CLIENT, Client
 from service.queue.redis.redis_consumer import RedisConsumer
-from service.queue.redis.redis_history import History
+from service.queue.redis.redis_history import RedisHistory
 from service.queue.redis.redis_jobs import CRASHES, RedisJobs
-from service.queue.schedules.scheduler import Ticker
-from service.queue.schedules.store import Table
-from service.queue.tables.connections import Connection, Database
+from service.queue.redis.redis_reads import RedisReads
+from service.queue.schedules.scheduler import TableScheduler
+from service.queue.schedules.store import ScheduleTable
+from service.queue.tables import table_statements
+from service.queue.tables.connections import Database
 from service.queue.tasks.enqueue import check_job, requested_job
 from service.queue.tasks.registry import Registry
 
 log = structlog.stdlib.get_logger("queue")
 
 
-class RedisQueue(TableQueue, SaqRedisQueue):  # type: ignore[misc] # from_url makes none of ours
+class RedisQueue(RedisReads):
     """SAQ's queue on Redis; history and schedules are in the application's database.
 
     A job is taken over from a worker that has been dead for twelve seconds, and costs no attempt.
@@ -51,8 +50,7 @@ class RedisQueue(TableQueue, SaqRedisQueue):  # type: ignore[misc] # from_url ma
         }
     )
     consumer: RedisConsumer
-    ticker: Ticker
-    redis: Any  # its own stubs say of each answer that it may not be awaitable
+    scheduler: TableScheduler
 
     def __init__(
         self,
@@ -72,14 +70,25 @@ class RedisQueue(TableQueue, SaqRedisQueue):  # type: ignore[misc] # from_url ma
         self.concurrency = concurrency
         self.owner = own_name()
         self.channel = f"saq:{name}"
-        self.ticker = Ticker(self)
-        self.recurring = Table(self)
         self.jobs_started = self.dead_letters = 0
         self.database = Database(database, name=name, pool_size=pool_size, password=password)
-        self.history = History(self)
-        self.stored = RedisJobs(self)
+        self.scheduler = TableScheduler(self)
+        self.schedule_store = ScheduleTable(self.database, name)
+        self.history = RedisHistory(self)
+        self.stored = RedisJobs(self, self.owner)
         self.changes = self.namespace("changes")  # how often a schedule has changed
-        self.consumer = RedisConsumer(self, url=url)
+        self.consumer = RedisConsumer(
+            self,
+            url=url,
+            owner=self.owner,
+            changes=self.changes,
+            stored=self.stored,
+            history=self.history,
+            database=self.database,
+            hand_back=self.hand_back,
+            on_dead_letter=self.count_dead_letter,
+            on_schedules_changed=self.scheduler.look,
+        )
 
     def __repr__(self) -> str:
         return f"RedisQueue(name={self.name!r})"  # SAQ's shows how the client connects
@@ -94,7 +103,7 @@ class RedisQueue(TableQueue, SaqRedisQueue):  # type: ignore[misc] # from_url ma
         await self.consumer.stop()
         with contextlib.suppress(RuntimeError, *UNAVAILABLE):  # it was never connected
             async with asyncio.timeout(2.0):
-                await self.fetch(sql.LEAVE, self.owner, self.name)
+                await self.fetch(table_statements.LEAVE, self.owner, self.name)
         self.database.terminate()
         with contextlib.suppress(RedisError, *UNAVAILABLE):
             await super().disconnect()
@@ -102,7 +111,7 @@ class RedisQueue(TableQueue, SaqRedisQueue):  # type: ignore[misc] # from_url ma
     async def ping(self) -> None:
         await self.redis.execute_command("PING")
 
-    async def tell(self, message: str) -> None:
+    async def notify_workers(self, message: str) -> None:
         await self.redis.incr(self.changes)
 
     async def enqueue(  # type: ignore[override] # positional-only: any name may be a payload field
@@ -159,9 +168,8 @@ class RedisQueue(TableQueue, SaqRedisQueue):  # type: ignore[misc] # from_url ma
         log.info("enqueued", job_key=job.key, task=job.function)
         return job
 
-    async def promote(self) -> None:
-        """Let the delayed jobs that are due wait with the others."""
-        await SaqRedisQueue.schedule(self)
+    def count_dead_letter(self) -> None:
+        self.dead_letters += 1
 
     async def dequeue(self, timeout: float = 0.0, poll_interval: float = 0.0) -> Job | None:  # noqa: ASYNC109
         """The next due job, held by this process; None after `timeout` seconds (0: no limit)."""
@@ -171,7 +179,7 @@ class RedisQueue(TableQueue, SaqRedisQueue):  # type: ignore[misc] # from_url ma
             job.is_handed_out = True
         return job
 
-    async def _settle(self, job: Job, *, due: float | None = None) -> None:
+    async def _write_outcome(self, job: Job, *, due: float | None = None) -> None:
         """Write what became of a held job, now or when Redis is back: the work is not done again.
 
         `due` is when it is to run again, 0 for now; None where it has ended.
@@ -200,7 +208,7 @@ class RedisQueue(TableQueue, SaqRedisQueue):  # type: ignore[misc] # from_url ma
                 await asyncio.sleep(backoff(failures))
         if isinstance(answer, bytes):
             job.status, job.error, job.completed = Status.ABORTED, answer.decode(), now()
-            return await self._settle(job)
+            return await self._write_outcome(job)
         self.consumer.release(held)
         if answer != 1:
             log.warning("lease lost; the outcome of this run is dropped", job_key=job.key)
@@ -226,21 +234,21 @@ class RedisQueue(TableQueue, SaqRedisQueue):  # type: ignore[misc] # from_url ma
         Raises `TypeError` or `ValueError` where the result has no JSON form or is over 1 MiB.
         """
         status = Status(status)
-        rows.dump_ending(job, status, result, error)
+        job_blob.dump_ending(job, status, result, error)
         held = self.own_run(job)
         if held and held.is_handed_out and await self.is_taken_back(held, status, error):
             return
         job.status, job.result, job.error, job.completed = status, result, error, now()
         if status is Status.COMPLETE:
             job.progress = 1.0
-        await self._settle(job)
+        await self._write_outcome(job)
 
     async def retry(self, job: Job, error: str | None) -> None:
         """Queue a job again: one that runs here with its delay, any other only once it has ended.
 
         Raises `JobNotFoundError`, `JobStateError`.
         """
-        delay = rows.retry_delay(job)
+        delay = retry_delay(job)
         is_held = held = self.handed_out(job)
         if held and held.is_handed_out and await self.is_left_to_others(held, error):
             return
@@ -253,7 +261,7 @@ class RedisQueue(TableQueue, SaqRedisQueue):  # type: ignore[misc] # from_url ma
         stored.completed, stored.progress, stored.worker_id = 0, 0.0, None
         stored.started, stored.touched = 0, now()
         if is_held:
-            await self._settle(stored, due=time.time() + delay if delay else 0)
+            await self._write_outcome(stored, due=time.time() + delay if delay else 0)
             self.retried += 1
             return
         stored.attempts = stored.scheduled = 0
@@ -272,7 +280,7 @@ class RedisQueue(TableQueue, SaqRedisQueue):  # type: ignore[misc] # from_url ma
             job.attempts -= 1
             job.status, job.error, job.progress, job.worker_id = Status.QUEUED, error, 0.0, None
             job.started = 0
-            await self._settle(job, due=time.time() + delay if delay else 0)
+            await self._write_outcome(job, due=time.time() + delay if delay else 0)
 
     async def abort(self, job: Job, error: str, ttl: float = 5) -> None:
         """Cancel a job: at once while it waits, by its worker while it runs.
@@ -299,30 +307,6 @@ class RedisQueue(TableQueue, SaqRedisQueue):  # type: ignore[misc] # from_url ma
         await self.notify(stored)
         await self.history.note(stored)
 
-    async def job(self, job_key: str) -> Job | None:
-        """The job of that key, or None."""
-        (job,) = await self.jobs([job_key])
-        return job
-
-    async def jobs(self, job_keys: Iterable[str]) -> list[Job | None]:
-        keys = list(job_keys)
-        if not keys:
-            return []
-        found = await self.redis.mget(
-            [*map(self.job_id, keys), *(Job("?", key=key).abort_id for key in keys)]
-        )
-        jobs: list[Job | None] = []
-        for key, blob, asked in zip(keys, found[: len(keys)], found[len(keys) :], strict=True):
-            try:
-                job = self.stored.read(blob) if blob else None
-            except MalformedJobError as error:
-                log.warning("malformed job", job_key=key, error=str(error))
-                job = None
-            if job and asked is not None and job.status is Status.ACTIVE:
-                job.status, job.error = Status.ABORTING, asked.decode()
-            jobs.append(self.shown(job) if job else None)
-        return jobs
-
     async def _update(self, job: Job, status: Status | None = None, **kwargs: Any) -> None:
         """A running task's progress or meta, or a waiting job's payload: never its status."""
         if run := self.updated_run(job):
@@ -330,45 +314,10 @@ class RedisQueue(TableQueue, SaqRedisQueue):  # type: ignore[misc] # from_url ma
         elif await self.redis.zscore(self._incomplete, job.id) is not None:
             await SaqRedisQueue._update(self, job)
 
-    async def stats(self) -> QueueStats:
-        """How the queue stands now."""
-        failed, workers = await self.history.counts()
-        queued, active = await self.count("queued"), await self.count("active")
-        incomplete = await self.count("incomplete")
-        oldest = 0.0
-        if first := await self.redis.lindex(self._queued, 0):
-            with contextlib.suppress(MalformedJobError):
-                job = self.stored.read(await self.redis.get(first))
-                oldest = max(time.time() - max(job.queued / 1000, job.scheduled), 0.0)
-        return QueueStats(
-            queued=queued,
-            scheduled=max(incomplete - queued - active, 0),
-            active=active,
-            failed=failed,
-            workers=workers,
-            oldest_due_seconds=oldest,
-        )
-
-    async def info(self, jobs: bool = False, offset: int = 0, limit: int = PAGE_ROWS) -> QueueInfo:
-        """What SAQ's web page shows; payloads as text, at most `limit` jobs of each kind."""
-        info = await SaqRedisQueue.info(self)
-        if jobs:
-            last = offset + min(limit, PAGE_ROWS) - 1
-            ids = await self.redis.lrange(self._active, offset, last)
-            ids += [
-                each for each in await self.redis.zrange(self._incomplete, offset, last)
-                if each not in ids
-            ]  # fmt: skip
-            found = await self.jobs(self.job_key_from_id(each.decode()) for each in ids)
-            info["jobs"] = [
-                job.to_dict() | {"kwargs": repr(job.kwargs or {})} for job in found if job
-            ]
-        return info
-
     async def schedule(self, _lock: int = 1) -> list[str]:
         """For SAQ's own worker: delayed jobs, and the due ticks of the schedules."""
         await SaqRedisQueue.schedule(self, _lock)
-        return await self.ticker.tick()
+        return await self.scheduler.tick()
 
     async def sweep(self, lock: int = 60, abort: float = 5.0) -> list[str]:
         """Queue the jobs of dead workers again, at once; their keys."""
@@ -390,6 +339,6 @@ class RedisQueue(TableQueue, SaqRedisQueue):  # type: ignore[misc] # from_url ma
         """Forget old history; Redis forgets its jobs itself. Says which jobs it has lost."""
         await self.history.mend()
         deleted = 0
-        for statement in (sql.PRUNE_HISTORY, sql.PRUNE_WORKERS):
+        for statement in (table_statements.PRUNE_HISTORY, table_statements.PRUNE_WORKERS):
             deleted += len(await self.fetch(statement))
         return deleted

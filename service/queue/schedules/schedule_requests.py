@@ -1,6 +1,6 @@
 """Recurring jobs: declared in code or created through the API, wherever the queue keeps them."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
@@ -14,13 +14,11 @@ from service.queue.errors import (
     ScheduleIsDeclaredError,
     ScheduleNotFoundError,
 )
-from service.queue.schedules.store import SCHEDULES_MAX, NewRecurring, Recurring
+from service.queue.interface import JobQueue
+from service.queue.schedule_record import SCHEDULES_MAX, NewSchedule, ScheduleRecord
 from service.queue.tasks.enqueue import LARGE_PAYLOAD, build_job
 
-if TYPE_CHECKING:
-    from service.queue.interface import JobQueue
-
-__all__ = ["Recurring", "ScheduleRequest"]
+__all__ = ["ScheduleRecord", "ScheduleRequest"]
 
 
 class ScheduleRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -41,19 +39,19 @@ class ScheduleRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     enabled: bool = True
 
 
-async def list_schedules(queue: "JobQueue") -> list[Recurring]:
+async def list_schedules(queue: JobQueue) -> list[ScheduleRecord]:
     """All of the queue, by name."""
-    return await queue.recurring.read()
+    return await queue.schedule_store.read()
 
 
-async def find_schedule(queue: "JobQueue", name: str) -> Recurring:
+async def find_schedule(queue: JobQueue, name: str) -> ScheduleRecord:
     """The one of that name. Raises `ScheduleNotFoundError`."""
-    for found in await queue.recurring.read(name):
+    for found in await queue.schedule_store.read(name):
         return found
     raise ScheduleNotFoundError(name)
 
 
-async def create_schedule(queue: "JobQueue", request: ScheduleRequest) -> Recurring:
+async def create_schedule(queue: JobQueue, request: ScheduleRequest) -> ScheduleRecord:
     """Keep a new recurring job; its first tick is the next that comes.
 
     Raises `InvalidOptionError` for a wrong time, what `build_job` raises for a wrong task or
@@ -65,9 +63,9 @@ async def create_schedule(queue: "JobQueue", request: ScheduleRequest) -> Recurr
         raise PayloadTooLargeError(
             job.function, "payload", f"a schedule's has {PAYLOAD_MAX_BYTES} bytes at the most"
         )
-    now = await queue.ticker.database_now()
-    is_made = await queue.recurring.create(
-        NewRecurring(
+    now = await queue.scheduler.database_now()
+    is_made = await queue.schedule_store.create(
+        NewSchedule(
             name=request.name,
             task=job.function,
             timing=timing,
@@ -78,40 +76,40 @@ async def create_schedule(queue: "JobQueue", request: ScheduleRequest) -> Recurr
         )
     )
     if not is_made:
-        if not await queue.recurring.read(request.name):
+        if not await queue.schedule_store.read(request.name):
             raise InvalidOptionError(
                 "name", f"there are {SCHEDULES_MAX} schedules, the most allowed"
             )
         raise ScheduleExistsError(request.name)
-    await queue.ticker.tell()
+    await queue.scheduler.announce_change()
     return await find_schedule(queue, request.name)
 
 
-async def enable_schedule(queue: "JobQueue", name: str) -> Recurring:
+async def enable_schedule(queue: JobQueue, name: str) -> ScheduleRecord:
     """Let it come again, from its next tick on. Raises `ScheduleNotFoundError`."""
     found = await find_schedule(queue, name)
     timing = Timing.parse(cron=found.cron, every=found.every, tz=found.tz)
-    now = await queue.ticker.database_now()
-    await queue.recurring.enable(name, timing.next_after(now))
-    await queue.ticker.tell()
+    now = await queue.scheduler.database_now()
+    await queue.schedule_store.enable(name, timing.next_after(now))
+    await queue.scheduler.announce_change()
     return await find_schedule(queue, name)
 
 
-async def disable_schedule(queue: "JobQueue", name: str) -> Recurring:
+async def disable_schedule(queue: JobQueue, name: str) -> ScheduleRecord:
     """Let it come no more; a deployment does not change that. Raises `ScheduleNotFoundError`."""
-    if not await queue.recurring.disable(name):
+    if not await queue.schedule_store.disable(name):
         raise ScheduleNotFoundError(name)
     return await find_schedule(queue, name)
 
 
-async def delete_schedule(queue: "JobQueue", name: str) -> None:
+async def delete_schedule(queue: JobQueue, name: str) -> None:
     """Forget it. Raises `ScheduleNotFoundError`, and `ScheduleIsDeclaredError` for the code's."""
-    if not await queue.recurring.delete(name):
+    if not await queue.schedule_store.delete(name):
         await find_schedule(queue, name)
         raise ScheduleIsDeclaredError(name)
 
 
-async def run_schedule_now(queue: "JobQueue", name: str) -> str:
+async def run_schedule_now(queue: JobQueue, name: str) -> str:
     """Enqueue one job of it beside its ticks; the job's key. Raises `ScheduleNotFoundError`."""
     found = await find_schedule(queue, name)
     job = build_job(queue.registry, found.task, found.payload)

@@ -5,7 +5,7 @@ import random
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import structlog
@@ -13,12 +13,10 @@ from saq import Job
 
 from service.queue.cron import Timing
 from service.queue.errors import QueueError
-from service.queue.postgres import statements as sql
+from service.queue.tables import table_statements
+from service.queue.tables.table_queue import TableQueue
 from service.queue.tasks.enqueue import build_job
 from service.queue.tasks.registry import Registry
-
-if TYPE_CHECKING:
-    from service.queue.interface import TableQueue
 
 LOOK_SECONDS = 15.0  # between looks at the table, behind the notification of a change
 BUSY_SECONDS = (0.2, 0.6)  # until another look, where another worker holds what is due
@@ -101,14 +99,14 @@ class Tick:
     error: str | None
 
 
-class Ticker:
+class TableScheduler:
     """One of many: each row is moved on in the transaction that enqueues its job.
 
     What was missed while no worker ran is made up for by one job, whose time is that of the first
     tick that was missed; after it the ticks come as usual.
     """
 
-    def __init__(self, queue: "TableQueue") -> None:
+    def __init__(self, queue: TableQueue) -> None:
         self._queue = queue
         self._look_at = self._sync_at = float("-inf")  # of time.monotonic()
         self._news = asyncio.Event()
@@ -147,14 +145,14 @@ class Ticker:
         """Something has changed in the table."""
         self._news.set()
 
-    async def tell(self) -> None:
+    async def announce_change(self) -> None:
         """Have every worker look, this one included."""
         self.look()
-        await self._queue.tell(CHANGED)
+        await self._queue.notify_workers(CHANGED)
 
     async def database_now(self) -> float:
         """Epoch seconds by the database's clock: this process's own may be wrong."""
-        (row,) = await self._queue.fetch(sql.CLOCK)
+        (row,) = await self._queue.fetch(table_statements.CLOCK)
         return float(row["now"])
 
     @property
@@ -178,7 +176,7 @@ class Ticker:
         self._sync_at = time.monotonic() + (SYNC_SECONDS if row["is_known"] else SYNC_AGAIN_SECONDS)
         if row["changed"]:
             log.info("schedules changed", changed=row["changed"])
-            await self.tell()
+            await self.announce_change()
 
     async def _seconds_to_next(self) -> float | None:
         (row,) = await self._queue.fetch(NEXT, self._queue.name, self._tasks)

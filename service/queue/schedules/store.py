@@ -1,18 +1,11 @@
 """Where a queue keeps its recurring jobs: rows of `recurring_jobs`."""
 
-from dataclasses import dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol
-
 import asyncpg
 import msgspec
 
 from service.queue.cron import Timing
-
-if TYPE_CHECKING:
-    from service.queue.interface import TableQueue
-
-SCHEDULES_MAX = 1000  # of one queue
+from service.queue.schedule_record import SCHEDULES_MAX, NewSchedule, ScheduleRecord
+from service.queue.tables.connections import Database
 
 COLUMNS = """
     r.name, r.task, r.cron, r.every_seconds, r.tz, r.payload, r.is_unique, r.is_declared,
@@ -51,88 +44,37 @@ DELETE = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Recurring:
-    """One recurring job as it stands; times by the database's clock."""
-
-    name: str
-    task: str
-    cron: str | None
-    every: str | None
-    tz: str
-    payload: dict[str, Any]
-    is_unique: bool
-    is_declared: bool  # in the code; else created through the API
-    is_enabled: bool
-    next_run_at: datetime | None  # None while disabled
-    last_run_at: datetime | None  # when the last tick was due
-    last_key: str | None  # the job of that tick
-    last_status: str | None
-    last_error: str | None  # of that job, or why there was none
-
-
-@dataclass(frozen=True, kw_only=True)
-class NewRecurring:
-    """A recurring job to keep; `next_at` in epoch seconds."""
-
-    name: str
-    task: str
-    timing: Timing
-    payload: dict[str, Any]
-    is_unique: bool
-    is_enabled: bool
-    next_at: int
-
-
-class Store(Protocol):
-    """The recurring jobs of one queue."""
-
-    async def read(self, name: str | None = None) -> list[Recurring]:
-        """All by name, or the one of that name."""
-
-    async def create(self, new: NewRecurring) -> bool:
-        """Keep it; False where its name is taken, or there are too many."""
-
-    async def enable(self, name: str, next_at: int) -> None:
-        """Let it come again, at `next_at` first where it was disabled."""
-
-    async def disable(self, name: str) -> bool:
-        """Let it come no more; False where there is none."""
-
-    async def delete(self, name: str) -> bool:
-        """Forget it; False where there is none that the code does not declare."""
-
-
-class Table:
+class ScheduleTable:
     """In Postgres."""
 
-    def __init__(self, queue: "TableQueue") -> None:
+    def __init__(self, database: Database, queue: str) -> None:
+        self._database = database
         self._queue = queue
 
-    async def read(self, name: str | None = None) -> list[Recurring]:
-        return [_read(row) for row in await self._queue.fetch(LIST, self._queue.name, name)]
+    async def read(self, name: str | None = None) -> list[ScheduleRecord]:
+        return [_read(row) for row in await self._database.fetch(LIST, self._queue, name)]
 
-    async def create(self, new: NewRecurring) -> bool:
+    async def create(self, new: NewSchedule) -> bool:
         timing = new.timing
-        made = await self._queue.fetch(
-            CREATE, self._queue.name, new.name, new.task, timing.cron, timing.every_seconds,
+        made = await self._database.fetch(
+            CREATE, self._queue, new.name, new.task, timing.cron, timing.every_seconds,
             timing.tz, msgspec.json.encode(new.payload).decode(), new.is_unique, new.is_enabled,
             new.next_at,
         )  # fmt: skip
         return bool(made)
 
     async def enable(self, name: str, next_at: int) -> None:
-        await self._queue.fetch(ENABLE, self._queue.name, name, next_at)
+        await self._database.fetch(ENABLE, self._queue, name, next_at)
 
     async def disable(self, name: str) -> bool:
-        return bool(await self._queue.fetch(DISABLE, self._queue.name, name))
+        return bool(await self._database.fetch(DISABLE, self._queue, name))
 
     async def delete(self, name: str) -> bool:
-        return bool(await self._queue.fetch(DELETE, self._queue.name, name))
+        return bool(await self._database.fetch(DELETE, self._queue, name))
 
 
-def _read(row: asyncpg.Record) -> Recurring:
+def _read(row: asyncpg.Record) -> ScheduleRecord:
     values = dict(row.items())
     timing = Timing(values["cron"], values.pop("every_seconds"), values["tz"])
     values["payload"] = msgspec.json.decode(values["payload"])
-    return Recurring(every=timing.every, **values)
+    return ScheduleRecord(every=timing.every, **values)

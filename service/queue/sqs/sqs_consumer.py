@@ -2,17 +2,18 @@
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import structlog
 
 from service.aws import Message, Messages
 from service.db import UNAVAILABLE, backoff
-from service.queue.postgres.postgres_consumer import Consumer
+from service.queue.job import LeasedJob
+from service.queue.postgres.lease import Lease
+from service.queue.postgres.postgres_consumer import PostgresConsumer
 from service.queue.sqs.threads import in_thread
-
-if TYPE_CHECKING:
-    from service.queue.sqs.sqs_queue import SqsQueue
+from service.queue.tables.table_queue import TableQueue
 
 HIDDEN_SECONDS = 30  # a message is another worker's this long after the last word of its own
 KEEP_SECONDS = 10.0
@@ -21,13 +22,27 @@ WAIT_MAX_SECONDS = 20  # SQS's limit for a long poll
 log = structlog.stdlib.get_logger("queue")
 
 
-class SqsConsumer(Consumer):
+class SqsConsumer(PostgresConsumer):
     """Receives for free slots by long polls, keeps what runs hidden, and sends what is unsent."""
 
-    def __init__(self, queue: "SqsQueue", *, poll_seconds: float) -> None:
-        super().__init__(queue, poll_seconds=poll_seconds)
+    def __init__(
+        self,
+        queue: TableQueue,
+        lease: Lease,
+        messages: Messages,
+        *,
+        is_fifo: bool,
+        start: Callable[[list[Message]], Awaitable[list[tuple[LeasedJob, str]]]],
+        send_unsent: Callable[[], Awaitable[int]],
+        poll_seconds: float,
+        **callbacks: Any,
+    ) -> None:
+        super().__init__(queue, lease, poll_seconds=poll_seconds, **callbacks)
         self.receipts: dict[str, str] = {}  # of the messages of running jobs, by key
-        self._sqs = queue
+        self._messages = messages
+        self._is_fifo = is_fifo
+        self._start_jobs = start
+        self._send_unsent = send_unsent
         self._wait_seconds = max(1, min(round(poll_seconds), WAIT_MAX_SECONDS))
         self._others: list[asyncio.Task[None]] = []
 
@@ -78,10 +93,10 @@ class SqsConsumer(Consumer):
                 await asyncio.sleep(backoff(failures))
 
     async def _receive(self, room: int) -> list[Message]:
-        messages = self._sqs.messages
+        messages = self._messages
 
         # A FIFO queue gives several jobs of one group at once, of which one may run.
-        count = 1 if self._sqs.is_fifo else room
+        count = 1 if self._is_fifo else room
 
         def receive() -> list[Message]:
             return messages.receive(
@@ -96,7 +111,7 @@ class SqsConsumer(Consumer):
 
     async def _hold(self, messages: list[Message]) -> None:
         async with self._claiming:
-            started = await self._sqs.start(messages)
+            started = await self._start_jobs(messages)
             now = asyncio.get_running_loop().time()
             for job, receipt in started:
                 job.claimed_at = now
@@ -111,13 +126,13 @@ class SqsConsumer(Consumer):
     async def _give_back(self, messages: list[Message]) -> None:
         if messages:
             receipts = [each.receipt for each in messages]
-            await in_thread(self._sqs.messages.hide, receipts, 0)
+            await in_thread(self._messages.hide, receipts, 0)
 
     async def _send_forever(self) -> None:
         failures = 0
         while True:
             try:
-                while await self._sqs.send_unsent():
+                while await self._send_unsent():
                     pass
                 failures = 0
             except Exception as error:
@@ -137,6 +152,6 @@ class SqsConsumer(Consumer):
             for start in range(0, len(receipts), Messages.BATCH):
                 part = receipts[start : start + Messages.BATCH]
                 try:
-                    await in_thread(self._sqs.messages.hide, part, HIDDEN_SECONDS)
+                    await in_thread(self._messages.hide, part, HIDDEN_SECONDS)
                 except Exception as error:
                     log.warning("cannot keep messages hidden", error=type(error).__name__)

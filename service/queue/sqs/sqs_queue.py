@@ -19,15 +19,15 @@ from saq import Job, Status
 
 from service import contract
 from service.aws import Message, Messages, NoSuchQueueError, Sending
-from service.db import UNAVAILABLE, Password
-from service.queue import job as rows
+from service.db import UNAVAILABLE, Connection, Password
+from service.queue import job_blob
 from service.queue.errors import QueueError, UnknownTaskError
-from service.queue.job import LeasedJob, MalformedJobError, Settlement
+from service.queue.job import LeasedJob, MalformedJobError
 from service.queue.postgres import statements as sql
+from service.queue.postgres.outcomes import Outcome
 from service.queue.postgres.postgres_queue import PostgresQueue
 from service.queue.sqs.sqs_consumer import SqsConsumer
 from service.queue.sqs.threads import in_thread
-from service.queue.tables.connections import Connection
 from service.queue.tasks.enqueue import build_job
 from service.queue.tasks.registry import Registry
 from service.settings import SettingsError
@@ -147,11 +147,21 @@ class SqsQueue(PostgresQueue):
         self.messages = messages
         self.is_fifo = messages.name.endswith(".fifo")
         self.has_redrive = True
-        self.consumer = SqsConsumer(self, poll_seconds=poll_seconds)
+        self.consumer = SqsConsumer(
+            self,
+            self.lease,
+            messages,
+            is_fifo=self.is_fifo,
+            start=self.start,
+            send_unsent=self.send_unsent,
+            warm_up=self._outcomes.warm_up,
+            dead_letter=self.dead_letter,
+            on_schedules_changed=self.scheduler.look,
+            poll_seconds=poll_seconds,
+        )
         self.lacks = {"priority": "has no priorities; postgresql:// has them"}
         if not self.is_fifo:
             self.lacks["group_key"] = "has groups in FIFO queues alone: name one that ends in .fifo"
-        self._settle_row, self._settle = self._settle, self._settle_both
 
     async def connect(self) -> None:
         """As the Postgres engine. Raises `SettingsError` where SQS has no such queue."""
@@ -208,13 +218,13 @@ class SqsQueue(PostgresQueue):
             await self.fetch(UNSEND, job.key, self.name)
             await self._send_soon([job.key])
 
-    async def _settle_both(self, settlement: Settlement) -> bool:
-        job = settlement.job
-        was_held = await self._settle_row(settlement)
+    async def _write_outcome(self, outcome: Outcome) -> bool:
+        job = outcome.job
+        was_held = await super()._write_outcome(outcome)
         if receipt := self.consumer.receipts.pop(job.key, None):
             with contextlib.suppress(*AWAY):  # else it comes for nothing
                 await in_thread(self.messages.delete, [receipt])
-        if settlement.status is Status.QUEUED:
+        if outcome.status is Status.QUEUED:
             await self._send_soon([job.key])
         return was_held
 
@@ -279,9 +289,9 @@ class SqsQueue(PostgresQueue):
         for row in found:
             receipt = told.pop(row["key"])[1]
             try:
-                started.append((rows.load(row, self), receipt))
+                started.append((job_blob.load(row, self), receipt))
             except MalformedJobError as error:
-                await self.bury(row["key"], row["lease"], f"malformed job: {error}")
+                await self.dead_letter(row["key"], row["lease"], f"malformed job: {error}")
                 await in_thread(self.messages.delete, [receipt])
         await self._put_aside(told)
         return started

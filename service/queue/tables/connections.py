@@ -8,30 +8,20 @@ from typing import Any
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
-from service.db import CONNECT_TIMEOUT_SECONDS, UNAVAILABLE, Password, connect, create_pool
-
-Connection = asyncpg.Connection | PoolConnectionProxy
+from service.db import (
+    CONNECT_TIMEOUT_SECONDS,
+    QUEUE_SESSION,
+    UNAVAILABLE,
+    Connection,
+    Password,
+    connect,
+    create_pool,
+)
 
 # The engine's statements take milliseconds. A server that says nothing for so long has gone away,
 # and a job must be with another worker twenty seconds after its own was lost.
 STATEMENT_TIMEOUT_SECONDS = 5.0
 ACQUIRE_TIMEOUT_SECONDS = 10.0
-# Every statement here finds its rows by an index, in that index's order. By its statistics the
-# planner may think otherwise: those of a table that was empty when it was analyzed, or that held
-# ended jobs alone, have it read and sort a whole backlog for ten jobs.
-SESSION = {
-    "enable_seqscan": "off",
-    "enable_bitmapscan": "off",
-    "enable_sort": "off",
-    "enable_hashjoin": "off",
-    "enable_mergejoin": "off",
-    "max_parallel_workers_per_gather": "0",
-    "jit": "off",
-    # planning takes longer than running: once for a connection is enough
-    "plan_cache_mode": "force_generic_plan",
-    # Somebody's open transaction on one job must not keep the others of its batch for long.
-    "lock_timeout": "1s",
-}
 
 
 class Database:
@@ -62,7 +52,7 @@ class Database:
                 name=f"moorage queue {self._name}",
                 max_size=self._pool_size,
                 statement_timeout_seconds=STATEMENT_TIMEOUT_SECONDS,
-                server_settings=SESSION,
+                server_settings=QUEUE_SESSION,
                 # no statement here leaves anything behind in its session, and asyncpg's own reset
                 # costs a round trip for each
                 reset=_leave_as_is,
@@ -91,7 +81,7 @@ class Database:
             server_settings={
                 "application_name": f"moorage {purpose} {self._name}",
                 "statement_timeout": f"{STATEMENT_TIMEOUT_SECONDS:.0f}s",
-                **SESSION,
+                **QUEUE_SESSION,
             },
             password=self._password,
         )
@@ -125,3 +115,8 @@ class Database:
 
 async def _leave_as_is(_: asyncpg.Connection) -> None:
     """Instead of asyncpg's own reset."""
+
+
+def storable(value: str | None) -> str | None:
+    """Postgres text cannot hold NUL or half a surrogate pair, and an error message may."""
+    return value and value.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()

@@ -1,32 +1,10 @@
 """The history of every job: `background_jobs`, kept by triggers (0003_track_jobs.sql)."""
 
-from dataclasses import dataclass, fields
-from datetime import datetime
+from dataclasses import fields
 
 import asyncpg
 
-STATUSES = ("queued", "active", "aborting", "complete", "failed", "aborted")  # SAQ's words
-BAD = ("failed", "aborted")
-
-
-@dataclass(frozen=True, kw_only=True)
-class JobRecord:
-    """One job from queued to ended, as its history has it; kept after its payload is gone."""
-
-    id: int  # grows with time; the cursor of a listing
-    key: str
-    queue: str
-    task: str
-    status: str
-    attempts: int
-    crashes: int  # workers that died while running it
-    error: str | None  # of the last attempt that failed
-    worker_id: str | None
-    created_at: datetime
-    scheduled_at: datetime
-    started_at: datetime | None  # of the last attempt
-    finished_at: datetime | None
-
+from service.queue.job import BAD, JobRecord
 
 COLUMNS = ", ".join(found.name for found in fields(JobRecord))
 

@@ -1,132 +1,28 @@
 """The tasks of this code base: decorating a function in `service/domain/*/jobs/` registers it."""
 
-import importlib
 import inspect
-import pkgutil
-import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
 from typing import Any, TypeVar, overload
 
 import msgspec
 
-from service import contract
 from service.queue.cron import Timing, TimingError
-from service.queue.errors import InvalidPayloadError, PayloadTooLargeError, UnknownTaskError
-from service.queue.tasks.payload import (
-    UNSTORABLE,
-    SignatureError,
-    not_finite,
-    payload_type,
-    required_fields,
-    unstorable,
+from service.queue.errors import RegistrationError, UnknownTaskError
+from service.queue.tasks.payload import SignatureError, payload_type, required_fields
+from service.queue.tasks.task import (
+    ATTEMPTS,
+    BACKOFF_BASE_SECONDS,
+    BACKOFF_MAX_SECONDS,
+    TIMEOUT_SECONDS,
+    TTL_SECONDS,
+    Schedule,
+    Task,
+    TaskFunction,
 )
-from service.validation import explain
 
-TaskFunction = Callable[..., Any]
 F = TypeVar("F", bound=TaskFunction)
-
-TIMEOUT_SECONDS = 60
-ATTEMPTS = 3
-BACKOFF_BASE_SECONDS = 1.0
-BACKOFF_MAX_SECONDS = 300.0
-TTL_SECONDS = 24 * 3600
-JOB_MODULES = ("tasks", "scheduled", "startup", "shutdown")
-
-
-class RegistrationError(Exception):
-    """A task, schedule or hook is declared wrongly; the message starts with where that is."""
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """When a task runs by itself, and whether a tick is left out while the one before runs."""
-
-    timing: Timing
-    is_unique: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Task:
-    """A registered Python function and how its jobs run unless a job says otherwise."""
-
-    name: str
-    function: TaskFunction
-    payload_type: type[msgspec.Struct]
-    aliases: tuple[str, ...] = ()  # former names, for jobs that were queued under them
-    timeout: int = TIMEOUT_SECONDS  # seconds for one attempt; 0: no limit
-    retries: int = ATTEMPTS  # the most attempts a job gets, as SAQ counts them; 0 is one, too
-    retry_delay: float = BACKOFF_BASE_SECONDS  # seconds before the second attempt
-    backoff: bool | float = BACKOFF_MAX_SECONDS  # doubling delays up to this many seconds
-    heartbeat: int = 0  # seconds a job may run without reporting progress; 0: for ever
-    ttl: int = TTL_SECONDS  # seconds the ended job is kept; 0: for ever, -1: not at all
-    priority: int = 0  # lower runs first
-    schedule: Schedule | None = None
-    source: str = ""  # file:line
-    is_async: bool = True
-
-    def encode(self, payload: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
-        """Check `payload` against the function's annotations and make it JSON-safe; its bytes too.
-
-        What is let through comes out again as it was. Raises `InvalidPayloadError` with the field's
-        path, `PayloadTooLargeError` over 5 MiB.
-        """
-        struct = self._convert(payload)
-        try:
-            encoded: dict[str, Any] = msgspec.to_builtins(struct, str_keys=True)
-            as_json = msgspec.json.encode(encoded)
-        except UNSTORABLE:
-            raise self._unstorable(struct) from None
-        # JSON has no NaN and no infinity: msgspec writes them as null
-        if b"null" in as_json and (found := not_finite(encoded, "payload")):
-            path, value = found
-            raise InvalidPayloadError(self.name, path, f"is {value}, which JSON cannot hold")
-        try:  # now, and not in the worker
-            msgspec.json.decode(as_json, type=self.payload_type)
-        except msgspec.ValidationError as error:
-            raise InvalidPayloadError(
-                self.name, "payload", f"does not survive JSON: {error}"
-            ) from None
-        size = len(as_json)
-        if size > contract.LARGE_PAYLOAD_MAX_BYTES:
-            raise PayloadTooLargeError(
-                self.name,
-                "payload",
-                f"{size} bytes as JSON, the limit is {contract.LARGE_PAYLOAD_MAX_BYTES}; "
-                "put large things into S3 and send their key",
-            )
-        return encoded, size
-
-    def decode(self, payload: Mapping[str, Any]) -> dict[str, Any]:
-        """The keyword arguments for the function, of the annotated types.
-
-        Raises `InvalidPayloadError` where an older or newer release queued something else.
-        """
-        struct = self._convert(payload, str_keys=True)
-        return {name: getattr(struct, name) for name in struct.__struct_fields__}
-
-    def _unstorable(self, struct: msgspec.Struct) -> InvalidPayloadError:
-        """Which field has no form in JSON."""
-        for name in struct.__struct_fields__:
-            try:
-                msgspec.json.encode(msgspec.to_builtins(getattr(struct, name), str_keys=True))
-            except UNSTORABLE as error:
-                return InvalidPayloadError(self.name, f"payload.{name}", unstorable(error))
-        return InvalidPayloadError(self.name, "payload", "cannot be stored as JSON")
-
-    def _convert(self, payload: Mapping[str, Any], *, str_keys: bool = False) -> msgspec.Struct:
-        try:
-            return msgspec.convert(payload, self.payload_type, str_keys=str_keys)
-        except msgspec.ValidationError as error:
-            reason, _, path = str(error).partition(" - at `$.")
-            path = path.rstrip("`")
-            raise InvalidPayloadError(
-                self.name,
-                f"payload.{path}" if path else "payload",
-                explain(reason, path, self.payload_type),
-            ) from None
 
 
 @dataclass
@@ -323,72 +219,13 @@ before_process = registry.before_process
 after_process = registry.after_process
 
 
-def discover(package_name: str = "service.domain") -> Registry:
-    """Import `jobs/{tasks,scheduled,startup,shutdown}.py` of each domain; the filled registry.
-
-    Raises what a module raises on import, and `RegistrationError` for a module that would not be
-    found: a worker with half of its tasks would fail jobs that are right.
-    """
-    for domain in domains(package_name):
-        jobs = f"{domain.__name__}.jobs"
-        if (is_folder := _inside(domain, {"jobs"}).get("jobs")) is None:
-            continue
-        if not is_folder:
-            raise RegistrationError(
-                f"{_file(domain, 'jobs.py')}: jobs is a folder; move this to jobs/tasks.py, "
-                "beside an empty jobs/__init__.py"
-            )
-        package = importlib.import_module(jobs)
-        names = _inside(package, JOB_MODULES)
-        for name in JOB_MODULES:
-            if name in names:
-                importlib.import_module(f"{jobs}.{name}")
-        for name, is_folder in names.items():
-            # what the modules above import is a helper of theirs
-            if not name.startswith("_") and f"{jobs}.{name}" not in sys.modules:
-                raise RegistrationError(
-                    f"{_file(package, name if is_folder else f'{name}.py')}: jobs are found in "
-                    f"{', '.join(f'{known}.py' for known in JOB_MODULES)} alone; "
-                    "rename this, or import it in one of them"
-                )
-    return registry
-
-
-def domains(package_name: str = "service.domain") -> list[ModuleType]:
-    """The domain packages, by name. Raises `RegistrationError` for a folder that is none."""
-    return [
-        importlib.import_module(f"{package_name}.{name}")
-        for name, is_folder in _inside(importlib.import_module(package_name)).items()
-        if is_folder
-    ]
-
-
-def _inside(package: ModuleType, wanted: Collection[str] = ()) -> dict[str, bool]:
-    """The modules in `package` by name: is it a folder?
-
-    Raises `RegistrationError` for a folder without `__init__.py`: one of `wanted`, if given.
-    """
-    found = {one.name: one.ispkg for one in pkgutil.iter_modules(package.__path__)}
-    for folder in (each for place in package.__path__ for each in Path(place).iterdir()):
-        is_hidden = folder.name.startswith((".", "_")) or (wanted and folder.name not in wanted)
-        if folder.name not in found and not is_hidden and any(folder.rglob("*.py")):
-            raise RegistrationError(
-                f"{_shown(folder)}: has no __init__.py, so nothing in it is found; "
-                "add an empty one there"
-            )
-    return dict(sorted(found.items()))
-
-
-def _file(package: ModuleType, name: str) -> str:
-    return _shown(Path(package.__path__[0]) / name)
-
-
 def _source(function: TaskFunction) -> str:
     code = inspect.unwrap(function).__code__
-    return f"{_shown(Path(code.co_filename))}:{code.co_firstlineno}"
+    return f"{shown_path(Path(code.co_filename))}:{code.co_firstlineno}"
 
 
-def _shown(path: Path) -> str:
+def shown_path(path: Path) -> str:
+    """From the folder the process runs in, where it is inside."""
     root = Path.cwd()
     return str(path.relative_to(root) if path.is_relative_to(root) else path)
 

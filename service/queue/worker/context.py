@@ -1,7 +1,7 @@
 """What a task gets as its first argument."""
 
 from collections.abc import Awaitable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import asyncpg
 import structlog
@@ -9,8 +9,15 @@ from saq import Job
 
 from service.queue.worker.progress import Progress
 
-if TYPE_CHECKING:
-    from service.queue.worker.run import Run
+
+class CurrentRun(Protocol):
+    """The run that a context belongs to."""
+
+    @property
+    def progress(self) -> Progress: ...
+
+    @property
+    def interruption(self) -> str | None: ...
 
 
 class Context(dict[str, Any]):
@@ -45,7 +52,7 @@ class Context(dict[str, Any]):
         without `await`. May be called as often as you like: at most four of them a second are
         written. Raises `ValueError` for another number.
         """
-        run: Run | None = self.get("run")
+        run: CurrentRun | None = self.get("run")
         if run is not None:  # it is None in a worker of SAQ's own
             return run.progress.report(percent, message)
         return Progress(self.job, self["loop"]).report(percent, message)
@@ -57,5 +64,5 @@ class Context(dict[str, Any]):
         For plain functions, which nothing can interrupt: one that looks now and then, and returns,
         ends as soon as it does. An `async` task gets `asyncio.CancelledError` instead.
         """
-        run: Run | None = self.get("run")
+        run: CurrentRun | None = self.get("run")
         return run is not None and run.interruption is not None

@@ -14,7 +14,8 @@ from saq import Job
 from service.queue.errors import InvalidPayloadError, NoRetryError
 from service.queue.job import LeasedJob
 from service.queue.tasks.enqueue import LARGE_PAYLOAD
-from service.queue.tasks.registry import Registry, Task, TaskFunction
+from service.queue.tasks.registry import Registry
+from service.queue.tasks.task import Task, TaskFunction
 from service.queue.worker.context import Context
 from service.queue.worker.progress import Heartbeats
 

@@ -4,23 +4,23 @@ import asyncio
 import contextlib
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import Executor
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import structlog
 from saq import Status
 
 from service.queue.errors import InvalidPayloadError, NoRetryError, UnknownTaskError
+from service.queue.interface import JobQueue
 from service.queue.job import DEFER_SECONDS, LeasedJob, may_be_of_another_release
 from service.queue.tasks.enqueue import LARGE_PAYLOAD, REQUEST_ID
 from service.queue.tasks.registry import Registry
+from service.queue.tasks.task import TaskFunction
 from service.queue.worker.context import Context
 from service.queue.worker.invoke import SILENT, Call, prepare, run_in_thread
 from service.queue.worker.progress import Progress
-
-if TYPE_CHECKING:
-    from service.queue.worker.worker import Worker
 
 ERROR_MAX_CHARACTERS = 16_000
 
@@ -31,12 +31,24 @@ log = structlog.stdlib.get_logger("worker")
 class Run:
     """A job being run; `task` ends when its outcome is written."""
 
-    def __init__(self, worker: "Worker", job: LeasedJob, registry: Registry) -> None:
+    def __init__(
+        self,
+        job: LeasedJob,
+        queue: JobQueue,
+        registry: Registry,
+        *,
+        context: Context,
+        pool: Executor,
+        run_hook: Callable[[TaskFunction, Context], Awaitable[None]],
+    ) -> None:
         self.job = job
         self.is_calling = False  # the task's code, not ours around it
         self.interruption: Interruption | None = None
         self.task: asyncio.Task[None]
-        self._worker = worker
+        self._queue = queue
+        self._context = context
+        self._pool = pool
+        self._run_hook = run_hook
         self._registry = registry
         self._progress: Progress | None = None
         self._silence: asyncio.TimerHandle | None = None
@@ -63,12 +75,12 @@ class Run:
                 self.task.cancel()
 
     async def _run(self) -> None:
-        job, queue = self.job, self._worker.queue
+        job, queue = self.job, self._queue
         known = {"job_key": job.key, "task": job.function, "attempt": job.attempts}
         if request_id := job.meta.get(REQUEST_ID):
             known[REQUEST_ID] = request_id
         structlog.contextvars.bind_contextvars(**known)
-        context = Context(self._worker.context, job=job, run=self)
+        context = Context(self._context, job=job, run=self)
         log.info("job started")
         try:
             try:
@@ -87,7 +99,7 @@ class Run:
             await queue.finish(job, Status.FAILED, error=reason)
         for hook in self._registry.after:
             try:
-                await self._worker.run_hook(hook, context)
+                await self._run_hook(hook, context)
             except Exception as error:
                 log.error("after_process hook failed", hook=hook.__name__, exc_info=error)
 
@@ -97,7 +109,7 @@ class Run:
         try:
             if LARGE_PAYLOAD in self.job.meta:
                 with self._interruptible():
-                    payload = await self._worker.queue.payload(self.job)
+                    payload = await self._queue.payload(self.job)
         except (Exception, asyncio.CancelledError) as error:
             return None, error
         call = prepare(self._registry, self.job.function, payload)
@@ -107,14 +119,14 @@ class Run:
             if self._registry.before:
                 with self._interruptible():
                     for hook in self._registry.before:
-                        await self._worker.run_hook(hook, context)
+                        await self._run_hook(hook, context)
                 call = self._prepared_again(payload)
                 if self.interruption is not None:
                     return None, asyncio.CancelledError()
             with self._interruptible():
                 if call.is_async:
                     return await call(context), None
-                return await run_in_thread(self._worker.pool, partial(call, context)), None
+                return await run_in_thread(self._pool, partial(call, context)), None
         except BaseException as error:  # sys.exit() and a stray cancellation fail the job alone
             return None, error
 
@@ -158,7 +170,7 @@ class Run:
         self._silence = loop.call_later(self.job.heartbeat, self.interrupt, "silent")
 
     async def _record(self, result: Any, failure: BaseException | None) -> None:
-        job, queue, milliseconds = self.job, self._worker.queue, self._milliseconds
+        job, queue, milliseconds = self.job, self._queue, self._milliseconds
         if self.interruption == "drained" and failure is not None:
             log.info("job interrupted by the shutdown; queued again", milliseconds=milliseconds)
             await queue.hand_back([job], error="interrupted by a shutdown")
@@ -188,7 +200,7 @@ class Run:
                 log.info("job complete", milliseconds=milliseconds)
 
     async def _record_failure(self, error: BaseException) -> None:
-        job, queue = self.job, self._worker.queue
+        job, queue = self.job, self._queue
         text = "".join(traceback.format_exception(error))[-ERROR_MAX_CHARACTERS:]
         # A message or a frame may hold the payload: at info level the log gets the type and place.
         facts = {
@@ -204,12 +216,12 @@ class Run:
 
     async def _defer_or_fail(self, error: UnknownTaskError | InvalidPayloadError) -> None:
         """A job of a newer or an older release waits for a worker that knows it."""
-        job, queue = self.job, self._worker.queue
+        job, queue = self.job, self._queue
         if may_be_of_another_release(job):
             log.warning("not for this release; left to another worker", reason=str(error))
             if isinstance(error, UnknownTaskError):
                 # When it is due again, those who have not had it come first.
-                queue.consumer.leave_alone(job.function, 2 * DEFER_SECONDS)
+                queue.consumer.skip_task(job.function, 2 * DEFER_SECONDS)
             await queue.hand_back([job], error=str(error), delay=DEFER_SECONDS)
         else:
             log.error("job failed", reason=str(error))

@@ -11,18 +11,14 @@ from typing import Any
 import structlog
 from saq.worker import Worker as SaqWorker
 
-from service.aws import database_password
-from service.contract import ProcessName
-from service.db import create_pool
-from service.queue.factory import create_queue
 from service.queue.interface import JobQueue
 from service.queue.job import LeasedJob
-from service.queue.tasks.registry import Registry, TaskFunction, discover
+from service.queue.tasks.registry import Registry
+from service.queue.tasks.task import TaskFunction
 from service.queue.worker.context import Context
 from service.queue.worker.invoke import functions, run_in_thread
 from service.queue.worker.progress import Heartbeats
 from service.queue.worker.run import Run
-from service.settings import Settings, load_settings
 
 LOOK_SECONDS = (1.0, 10.0)  # with jobs running, and without; behind the notification of an abort
 CANCEL_SECONDS = 5.0  # for a cancelled job to end
@@ -101,7 +97,7 @@ class Worker(SaqWorker[Any]):
             log.info("worker started", worker_id=self.id, concurrency=self.concurrency)
             upkeep = [
                 asyncio.create_task(self._repeat(self._abort_asked, 0.0), name="abort"),
-                asyncio.create_task(self._repeat(self.queue.ticker.turn, 0.0), name="schedule"),
+                asyncio.create_task(self._repeat(self.queue.scheduler.turn, 0.0), name="schedule"),
                 asyncio.create_task(
                     self._repeat(self.worker_info, INFO_SECONDS), name="worker info"
                 ),
@@ -193,7 +189,14 @@ class Worker(SaqWorker[Any]):
 
     def _start_run(self, job: LeasedJob | None) -> bool:
         if job is not None:
-            run = Run(self, job, self._registry)
+            run = Run(
+                job,
+                self.queue,
+                self._registry,
+                context=self.context,
+                pool=self.pool,
+                run_hook=self.run_hook,
+            )
             self._runs.add(run)
             self.queue.jobs_started += 1
             run.start(self._end_run)
@@ -240,7 +243,7 @@ class Worker(SaqWorker[Any]):
         except TimeoutError:
             pass
         asked.clear()
-        wanted = await self.queue.consumer.look_after()
+        wanted = await self.queue.consumer.jobs_to_stop()
         for run in self._runs:
             if any(run.job is job for job in wanted):
                 run.interrupt("aborted")
@@ -260,47 +263,3 @@ class Worker(SaqWorker[Any]):
                     )  # fmt: skip
                 await asyncio.sleep(min(failures, 10))
             await asyncio.sleep(seconds * random.uniform(0.9, 1.1))  # noqa: S311 - jitter
-
-
-def database_hooks(settings: Settings) -> tuple[TaskFunction, TaskFunction]:
-    """Start and stop hooks that keep a pool of the application's database in `ctx["pool"]`."""
-
-    async def open_pool(context: dict[str, Any]) -> None:
-        context["settings"] = settings
-        context["pool"] = await create_pool(
-            settings.database_dsn,
-            name="moorage worker",
-            max_size=settings.database_pool_size,
-            password=database_password(settings),
-        )
-
-    async def close_pool(context: dict[str, Any]) -> None:
-        try:
-            async with asyncio.timeout(CANCEL_SECONDS / 2):
-                await context["pool"].close()
-        except TimeoutError:
-            context["pool"].terminate()
-
-    return open_pool, close_pool
-
-
-def settings() -> dict[str, Any]:
-    """For plain SAQ: `saq service.queue.worker.settings`, with `--web` for its own page.
-
-    SAQ's own worker then runs the jobs: leases, recovery, schedules and tracking hold, because they
-    are the queue's; SAQ waits for the whole drain time when it stops.
-    """
-    given = load_settings(ProcessName.WORKER)
-    registry = discover()
-    queue = create_queue(given, registry)
-    open_pool, close_pool = database_hooks(given)
-    return {
-        "queue": queue,
-        "functions": functions(registry),
-        "concurrency": queue.concurrency or given.worker_concurrency,
-        "startup": [open_pool, *registry.startup],
-        "shutdown": [*registry.shutdown, close_pool],
-        "before_process": registry.before,
-        "after_process": registry.after,
-        "shutdown_grace_period_s": given.drain_seconds,
-    }

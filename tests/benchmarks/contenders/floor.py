@@ -11,8 +11,8 @@ from typing import ClassVar
 
 import asyncpg
 
+from service.db import QUEUE_SESSION
 from service.queue.postgres import statements as sql
-from service.queue.tables.connections import SESSION
 from service.queue.tasks.enqueue import new_key
 from tests.benchmarks.contender import OnJob
 from tests.benchmarks.contenders.moorage import MoorageUntracked
@@ -55,7 +55,7 @@ class Floor(MoorageUntracked):
 
     @asynccontextmanager
     async def producer(self, dsn: str) -> AsyncIterator[Producer]:  # type: ignore[override]
-        connection = await asyncpg.connect(dsn, server_settings=SESSION)
+        connection = await asyncpg.connect(dsn, server_settings=QUEUE_SESSION)
         try:
             yield Producer(connection)
         finally:
@@ -63,7 +63,7 @@ class Floor(MoorageUntracked):
 
     @asynccontextmanager
     async def worker(self, dsn: str, concurrency: int, on_job: OnJob) -> AsyncIterator[None]:
-        connection = await asyncpg.connect(dsn, server_settings=SESSION)
+        connection = await asyncpg.connect(dsn, server_settings=QUEUE_SESSION)
         running = asyncio.create_task(_work(connection, concurrency, on_job))
         try:
             yield
@@ -83,7 +83,7 @@ async def _work(connection: asyncpg.Connection, count: int, on_job: OnJob) -> No
             continue
         number = len(claimed)
         await connection.fetch(
-            sql.SETTLE,
+            sql.WRITE_OUTCOMES,
             [row["key"] for row in claimed], [row["lease"] for row in claimed],
             ["complete"] * number, [None] * number, [ENDING] * number, [0.0] * number,
             [0] * number, [86400] * number,

@@ -13,10 +13,7 @@ from saq import Job
 from service import logs
 from service.migrate import migrate
 from service.processes.worker_process import collect_less_often
-from service.queue.postgres.postgres_queue import PostgresQueue
-from service.queue.tasks.registry import Registry
-from service.queue.worker.context import Context
-from service.queue.worker.worker import Worker
+from service.queue import Context, PostgresQueue, Registry, Worker
 from service.settings import Settings
 from tests.benchmarks.contender import OnJob, PostgresContender
 from tests.benchmarks.contenders import saq_jobs

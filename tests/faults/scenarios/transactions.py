@@ -8,7 +8,7 @@ import asyncpg
 from saq import Status
 
 from service.db import UNAVAILABLE
-from service.queue.errors import JobStateError
+from service.queue import JobStateError
 from tests.faults.arena import Arena
 
 CALLERS = 10

@@ -6,7 +6,7 @@ import pytest
 
 from service.api.routes import job_events as events
 from service.queue.memory.memory_queue import MemoryQueue
-from service.queue.tasks.registry import discover
+from service.queue.tasks.discovery import discover
 
 
 async def test_a_stream_that_has_nothing_to_tell_is_kept_alive(

@@ -13,10 +13,7 @@ from saq.job import TERMINAL_STATUSES
 from service.contract import ProcessName
 from service.domain.feeds.fetch import Fetcher
 from service.processes.worker_process import create_worker
-from service.queue.factory import create_queue
-from service.queue.interface import JobQueue
-from service.queue.tasks.registry import Registry
-from service.queue.worker.context import Context
+from service.queue import Context, JobQueue, Registry, create_queue
 from service.settings import Settings, settings_of
 from tests.conftest import until
 from tests.service.domain.feed_server import LIMIT

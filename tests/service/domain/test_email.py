@@ -11,8 +11,7 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.server import ThreadedMotoServer
 from moto.ses.models import ses_backends
 
-from service.queue.postgres.postgres_queue import PostgresQueue
-from service.queue.tasks.registry import Registry
+from service.queue import PostgresQueue, Registry
 from tests.conftest import Processes
 from tests.ports import free_port
 from tests.service.conftest import Ledger

@@ -11,7 +11,7 @@ from saq import Status
 
 from service.domain.feeds.reader import Reader
 from service.domain.feeds.store import refresh_job, transaction_with_jobs
-from service.queue.tasks.registry import Registry
+from service.queue import Registry
 from tests.conftest import Processes, until
 from tests.service.api.api_process import start_api
 from tests.service.domain.domain_worker import Domains, working

@@ -18,7 +18,7 @@ from saq import Status
 from service.aws import Bucket
 from service.domain.reports.table import Cell, csv_bytes
 from service.domain.reports.upload import upload
-from service.queue.tasks.registry import Registry
+from service.queue import Registry
 from tests.conftest import Processes, until
 from tests.ports import free_port
 from tests.service.api.api_process import Api, start_api

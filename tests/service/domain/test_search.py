@@ -10,8 +10,7 @@ import pytest
 from hypothesis import strategies as st
 
 from service.domain.search.index import Document, PostgresIndex
-from service.queue.errors import InvalidPayloadError
-from service.queue.tasks.registry import Registry
+from service.queue import InvalidPayloadError, Registry
 from tests.conftest import Processes, until
 from tests.service.api.api_process import start_api
 from tests.service.domain.domain_worker import Domains, working

@@ -1,8 +1,7 @@
 """What the email domain needs before its first job."""
 
 from service.aws import ses_client
-from service.queue.tasks.registry import on_startup
-from service.queue.worker.context import Context
+from service.queue import Context, on_startup
 
 
 @on_startup

@@ -5,9 +5,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from service.queue.errors import NoRetryError
-from service.queue.tasks.registry import task
-from service.queue.worker.context import Context
+from service.queue import Context, NoRetryError, task
 
 # One line each: a line break in a header would start another header. (A bare `$` lets one through.)
 Address = Annotated[

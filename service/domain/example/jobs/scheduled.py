@@ -1,7 +1,6 @@
 """What the example domain does by itself."""
 
-from service.queue.tasks.registry import scheduled_task
-from service.queue.worker.context import Context
+from service.queue import Context, scheduled_task
 
 
 @scheduled_task(cron="0 * * * *", timeout=30)

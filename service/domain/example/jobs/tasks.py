@@ -1,7 +1,6 @@
 """Two tasks to try the queue with."""
 
-from service.queue.tasks.registry import task
-from service.queue.worker.context import Context
+from service.queue import Context, task
 
 
 @task(timeout=30)

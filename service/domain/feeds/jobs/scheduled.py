@@ -1,8 +1,7 @@
 """What the feeds domain does by itself."""
 
 from service.domain.feeds.store import addresses, refresh_job
-from service.queue.tasks.registry import scheduled_task
-from service.queue.worker.context import Context
+from service.queue import Context, scheduled_task
 
 PAGE_FEEDS = 1000
 

@@ -1,7 +1,6 @@
 """What the feeds domain puts away after its last job."""
 
-from service.queue.tasks.registry import on_shutdown
-from service.queue.worker.context import Context
+from service.queue import Context, on_shutdown
 
 
 @on_shutdown

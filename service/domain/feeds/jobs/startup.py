@@ -2,8 +2,7 @@
 
 from service.domain.feeds.fetch import Fetcher
 from service.domain.feeds.reader import Reader
-from service.queue.tasks.registry import on_startup
-from service.queue.worker.context import Context
+from service.queue import Context, on_startup
 
 
 @on_startup

@@ -4,8 +4,7 @@ from typing import Any
 
 from service.domain.feeds import store
 from service.domain.feeds.fetch import FeedError
-from service.queue.tasks.registry import task
-from service.queue.worker.context import Context
+from service.queue import Context, task
 
 
 @task(timeout=300, retries=3, retry_delay=30)

@@ -11,8 +11,7 @@ from service.contract import REPORTS_PREFIX
 from service.domain.reports.jobs_report import HEADER, jobs_of_last_days
 from service.domain.reports.table import csv_bytes
 from service.domain.reports.upload import upload
-from service.queue.tasks.registry import task
-from service.queue.worker.context import Context
+from service.queue import Context, task
 
 ReportName = Literal["jobs"]
 Days = Annotated[int, Meta(ge=1, le=366)]

@@ -2,8 +2,7 @@
 
 from service.domain.search.content import SOURCES, bring_up_to_date
 from service.domain.search.index import open_index
-from service.queue.tasks.registry import scheduled_task
-from service.queue.worker.context import Context
+from service.queue import Context, scheduled_task
 
 PAGE_DOCUMENTS = 200
 

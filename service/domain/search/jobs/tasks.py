@@ -6,8 +6,7 @@ from msgspec import Meta
 
 from service.domain.search.content import ContentType, bring_up_to_date
 from service.domain.search.index import open_index
-from service.queue.tasks.registry import task
-from service.queue.worker.context import Context
+from service.queue import Context, task
 
 ContentId = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 

@@ -4,9 +4,7 @@ import asyncio
 import time
 from typing import Any
 
-from service.queue.errors import NoRetryError
-from service.queue.tasks.registry import Registry
-from service.queue.worker.context import Context
+from service.queue import Context, NoRetryError, Registry
 
 registry = Registry()
 task = registry.task

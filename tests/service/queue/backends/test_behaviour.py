@@ -338,7 +338,7 @@ async def test_a_tick_comes_once_whoever_works(backend: Backend) -> None:
     await until(has_come_three_times, seconds=30)
     keys = [record.key for record in await queue.list_records(task="tick")]
     assert len(keys) == len(set(keys))
-    (schedule,) = await queue.recurring.read("tick")
+    (schedule,) = await queue.schedule_store.read("tick")
     assert schedule.is_declared
     assert schedule.last_key in keys
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from saq import Status
 
-from service.queue.tasks.registry import Registry, discover
+from service.queue.tasks.discovery import discover
+from service.queue.tasks.registry import Registry
 from tests.conftest import ROOT, Processes, until
 from tests.service.queue.backends.conftest import Backend, active, ended, put
 

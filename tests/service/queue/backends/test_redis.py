@@ -19,7 +19,7 @@ from service.queue.errors import InvalidOptionError
 from service.queue.factory import create_queue
 from service.queue.job import LeasedJob
 from service.queue.redis.redis_client import KEEP_SECONDS
-from service.queue.redis.redis_history import History
+from service.queue.redis.redis_history import RedisHistory
 from service.queue.redis.redis_queue import RedisQueue
 from service.queue.tasks.registry import Registry
 from service.settings import SettingsError
@@ -115,7 +115,7 @@ async def test_a_tick_whose_worker_died_before_moving_on_comes_once(
         await queue.finish(taken, Status.COMPLETE)
         await queue.clear(Status.COMPLETE)
 
-    queue.ticker.look()
+    queue.scheduler.look()
     await queue.schedule()
     records = [each for each in await queue.list_records() if each.key == job.key]
     assert [each.status for each in records] == [
@@ -153,7 +153,7 @@ async def test_a_request_to_stop_that_is_written_late_leaves_the_end_as_it_is(
     job = await put(queue, "echo", value=1)
     await ended(queue, job.key)
     job.error = "not wanted"
-    await History(queue).note_asked_to_abort(job)
+    await RedisHistory(queue).note_asked_to_abort(job)
     record = await queue.find_record(job.key)
     assert record
     assert (record.status, record.error) == ("complete", None)

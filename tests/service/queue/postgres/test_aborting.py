@@ -101,7 +101,7 @@ async def test_worker_finds_the_cancelled_among_the_jobs_it_runs_and_ends_those_
     ahead = next(job for job in jobs if job.key != held.key)
     for job in (held, ahead):
         await queue.abort(job, "not wanted")
-    wanted = await other.consumer.look_after()
+    wanted = await other.consumer.jobs_to_stop()
     assert held in wanted
     assert await ledger.status(ahead.key) == "aborted"
     assert await ledger.status(held.key) == "aborting", "its run has to be stopped first"

@@ -115,7 +115,7 @@ async def test_task_that_a_worker_does_not_know_is_left_to_the_others_when_it_is
     queue: PostgresQueue, other: PostgresQueue
 ) -> None:
     await claim_nothing(queue)
-    queue.consumer.leave_alone("sleep", 60)
+    queue.consumer.skip_task("sleep", 60)
     job = await put(other)
     await claim_nothing(queue)
     assert (await claim(other)).key == job.key

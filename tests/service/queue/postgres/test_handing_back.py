@@ -157,7 +157,7 @@ async def test_claim_whose_answer_was_lost_is_found_and_handed_back(queue: Postg
         lost.key,
         queue.owner,
     )
-    assert await queue.consumer.look_after() == []
+    assert await queue.consumer.jobs_to_stop() == []
     row = await stored(queue, lost.key)
     assert (row["status"], row["owner"], row["attempts"]) == ("queued", None, 2)
     assert (await stored(queue, held.key))["status"] == "active"

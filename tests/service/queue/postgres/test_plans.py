@@ -11,12 +11,12 @@ from typing import Any
 import asyncpg
 import pytest
 
+from service.db import QUEUE_SESSION
 from service.queue.postgres import outcomes, statements, stock_clients
 from service.queue.redis import redis_history
 from service.queue.schedules import scheduler, store
 from service.queue.sqs import sqs_queue
 from service.queue.tables import job_history
-from service.queue.tables.connections import SESSION
 
 ROWS = 20_000  # of each kind of job; a page of the table holds about ten
 PAGES = 250
@@ -46,7 +46,7 @@ ARGUMENTS: dict[str, list[Any]] = {
     ],
     "statements.CLAIM": ["default", 10, "w", False, ["other"]],
     "statements.PROMOTE": ["default"],
-    "statements.SETTLE": [
+    "statements.WRITE_OUTCOMES": [
         ["active5", "active6"],
         [1, 1],
         ["complete", "queued"],
@@ -74,7 +74,7 @@ ARGUMENTS: dict[str, list[Any]] = {
     "statements.ITERATE": ["default", ["complete"], "complete", 100],
     "statements.PAGE": ["default", 50, 0],
     "statements.STATS": ["default"],
-    "statements.TAKE_TURN": ["default", 5],
+    "statements.CLAIM_REPORT": ["default", 5],
     "statements.WORKERS": ["default"],
     "statements.WRITE_WORKER": ["w", "{}", "default", "{}", 60],
     "statements.UPDATE_HELD": ["active5", 1, 0.5, b"{}"],
@@ -249,7 +249,7 @@ async def test_no_statement_reads_more_where_the_statistics_mislead(
     await db.execute(
         "INSERT INTO queue_workers (id, queue, expires_at) SELECT 'w', 'default', now() + '1 hour'"
     )
-    engine = await asyncpg.connect(database, server_settings=SESSION, statement_cache_size=0)
+    engine = await asyncpg.connect(database, server_settings=QUEUE_SESSION, statement_cache_size=0)
     too_many = {}
     try:
         for name, statement in all_statements():

@@ -33,14 +33,16 @@ async def test_nobody_is_notified_while_nobody_waits(
         await connection.close()
 
 
-@pytest.mark.parametrize("statement", ["CLAIM", "PROMOTE", "SETTLE", "TAKE_OVER", "OWNED", "ABORT"])
+@pytest.mark.parametrize(
+    "statement", ["CLAIM", "PROMOTE", "WRITE_OUTCOMES", "TAKE_OVER", "OWNED", "ABORT"]
+)
 async def test_hot_statement_reads_no_table_from_end_to_end(
     queue: PostgresQueue, statement: str
 ) -> None:
     arguments: dict[str, list[Any]] = {
         "CLAIM": ["default", 10, "w", False, []],
         "PROMOTE": ["default"],
-        "SETTLE": [["k"], [1], ["complete"], [None], [None], [0.0], [0], [60]],
+        "WRITE_OUTCOMES": [["k"], [1], ["complete"], [None], [None], [0.0], [0], [60]],
         "TAKE_OVER": ["w", "default", 12.0, "saq:default"],
         "OWNED": ["default", "w"],
         "ABORT": ["k", "default", "x"],

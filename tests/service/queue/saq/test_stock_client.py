@@ -12,8 +12,8 @@ import pytest
 from saq import Job, Status
 from saq.queue.postgres import PostgresQueue as StockQueue
 
+from service.queue.job import CRASHES_MAX
 from service.queue.postgres.postgres_queue import PostgresQueue
-from service.queue.postgres.statements import CRASHES_MAX
 from tests.conftest import until
 from tests.service.conftest import Ledger, claim, put, take_over
 
@@ -164,7 +164,7 @@ async def test_stock_client_sees_what_runs_where_and_why_it_ended(
 
     again = await claim(queue)
     await other.abort(again, "not needed")
-    await queue.consumer.look_after()
+    await queue.consumer.jobs_to_stop()
     assert again.error == "not needed"
     await queue.finish(again, Status.ABORTED, error=again.error)
     assert (await read(stock, job.key)).error == "not needed"

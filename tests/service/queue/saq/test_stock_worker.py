@@ -50,7 +50,7 @@ async def test_abort_by_a_stock_client_reaches_our_worker(
 ) -> None:
     job = await held(queue, key="running")
     await stock.abort(await read(stock, "running"), "not needed")
-    (wanted,) = await queue.consumer.look_after()
+    (wanted,) = await queue.consumer.jobs_to_stop()
     assert wanted is job
     seen = await queue.job("running")
     assert seen is not None

@@ -16,9 +16,11 @@ from service.queue.errors import (
     ScheduleNotFoundError,
 )
 from service.queue.postgres.postgres_queue import PostgresQueue
+from service.queue.schedule_record import ScheduleRecord
 from service.queue.schedules import schedule_requests
-from service.queue.schedules.schedule_requests import Recurring, ScheduleRequest
-from service.queue.tasks.registry import Registry, Schedule
+from service.queue.schedules.schedule_requests import ScheduleRequest
+from service.queue.tasks.registry import Registry
+from service.queue.tasks.task import Schedule
 from tests.conftest import Processes, until
 from tests.service.api.api_process import start_api
 from tests.service.conftest import claim
@@ -36,7 +38,7 @@ HELLO = {
 DECLARED = "count_jobs_of_last_day"
 
 
-async def create(queue: PostgresQueue, **options: Any) -> Recurring:
+async def create(queue: PostgresQueue, **options: Any) -> ScheduleRecord:
     request = {"name": "nap", "task": "sleep", "every": "300 days", "payload": {"seconds": 0}}
     return await schedule_requests.create_schedule(queue, ScheduleRequest(**request | options))
 
@@ -47,7 +49,7 @@ async def make_due(queue: PostgresQueue, name: str = "nap", *, ago: str = "1 s")
         " WHERE name = $1",
         name,
     )
-    queue.ticker.look()
+    queue.scheduler.look()
 
 
 async def ticks(queue: PostgresQueue) -> list[str]:
@@ -86,7 +88,7 @@ async def test_a_tick_becomes_one_job_however_many_workers_there_are(
             "SELECT extract(epoch FROM next_run_at)::bigint FROM recurring_jobs WHERE name = 'nap'"
         )
         before = await ticks(queue)
-        other.ticker.look()
+        other.scheduler.look()
         found = await asyncio.gather(*(fire(each) for each in (queue, other) * 5))
         assert [key for keys in found for key in keys] == [f"cron:nap:{due}"]
         assert len(await ticks(queue)) == len(before) + 1
@@ -107,7 +109,7 @@ async def test_a_worker_that_dies_in_the_middle_leaves_the_tick_to_the_next(
     async def die(*_: Any) -> None:
         raise ConnectionError("killed before the commit")
 
-    monkeypatch.setattr(queue.ticker, "_move_on", die)  # between the two halves
+    monkeypatch.setattr(queue.scheduler, "_move_on", die)  # between the two halves
     with pytest.raises(ConnectionError):
         await queue.schedule()
     assert await ticks(queue) == []
@@ -119,7 +121,7 @@ async def test_what_nobody_was_there_for_is_made_up_for_once(queue: PostgresQueu
     await queue.schedule()
     await make_due(queue, ago="10 minutes")
     assert len(await fire(queue)) == 1
-    queue.ticker.look()
+    queue.scheduler.look()
     assert await fire(queue) == []
     nap = await schedule_requests.find_schedule(queue, "nap")
     assert nap.last_run_at is not None
@@ -167,7 +169,7 @@ async def test_a_worker_says_what_it_declares_as_soon_as_it_lives(
     await until(lambda: other.pool.fetchval(lives), seconds=10, what="lease")
 
     async def is_known() -> bool:
-        await other.ticker.turn()
+        await other.scheduler.turn()
         return bool(await other.pool.fetchval(lives + " WHERE cardinality(schedules) > 0"))
 
     await until(is_known, seconds=20, what="what it declares")

@@ -11,8 +11,14 @@ from typing import Any
 import pytest
 
 from service.contract import LARGE_PAYLOAD_MAX_BYTES
-from service.queue.errors import InvalidPayloadError, PayloadTooLargeError, UnknownTaskError
-from service.queue.tasks.registry import RegistrationError, Registry, discover
+from service.queue.errors import (
+    InvalidPayloadError,
+    PayloadTooLargeError,
+    RegistrationError,
+    UnknownTaskError,
+)
+from service.queue.tasks.discovery import discover
+from service.queue.tasks.registry import Registry
 from service.queue.worker.context import Context
 
 HERE = "tests/service/queue/tasks/test_registry.py:"
@@ -200,7 +206,7 @@ class Shop:
         path.write_text(text)
 
     def start(self) -> "subprocess.CompletedProcess[str]":
-        code = "from service.queue.tasks.registry import discover; print(*discover('shop').tasks)"
+        code = "from service.queue import discover; print(*discover('shop').tasks)"
         return subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, check=False,
             env={"PYTHONPATH": f"{self.folder}:{Path.cwd()}"},
@@ -213,7 +219,7 @@ class Shop:
         return failed.stderr.splitlines()[-1].partition("RegistrationError: ")[2]
 
 
-TASK = "from service.queue.tasks.registry import task\n@task\ndef bill(ctx): ...\n"
+TASK = "from service.queue import task\n@task\ndef bill(ctx): ...\n"
 
 
 @pytest.fixture
@@ -231,7 +237,7 @@ def test_new_domain_is_found_and_a_broken_one_stops_the_start(shop: Shop) -> Non
     assert shop.start().stdout.split() == ["bill"]
     shop.write(
         "orders/jobs/scheduled.py",
-        "from service.queue.tasks.registry import scheduled_task\n"
+        "from service.queue import scheduled_task\n"
         "@scheduled_task(cron='never')\ndef remind(ctx): ...\n",
     )
     assert "shop/orders/jobs/scheduled.py:2: cron='never' is not a cron line" in shop.refusal()

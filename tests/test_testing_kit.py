@@ -11,12 +11,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from service.queue.errors import InvalidPayloadError
-from service.queue.interface import JobQueue
-from service.queue.memory.memory_queue import MemoryQueue
-from service.queue.postgres.postgres_queue import PostgresQueue
-from service.queue.tasks.registry import task
-from service.queue.worker.context import Context
+from service.queue import Context, InvalidPayloadError, JobQueue, MemoryQueue, PostgresQueue, task
 from service.testing import RunJobs
 from tests.conftest import ROOT
 

@@ -1,0 +1,64 @@
+"""A queue with a database: its history and its schedules are there, wherever its jobs are."""
+
+from abc import abstractmethod
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import asyncpg
+from asyncpg.pool import PoolConnectionProxy
+from saq import Job
+
+from service.db import Connection
+from service.queue.interface import JobQueue
+from service.queue.job import JobRecord
+from service.queue.tables import table_statements
+from service.queue.tables.connections import Database
+from service.queue.tables.job_history import find_job, list_jobs
+
+
+class TableQueue(JobQueue):
+    """A queue whose history and schedules are in Postgres."""
+
+    channel: str
+    database: Database
+
+    @property
+    def pool(self) -> asyncpg.Pool:
+        """Connections to that database; a RuntimeError before `connect`."""
+        return self.database.pool
+
+    async def fetch(
+        self, statement: str, *arguments: Any, connection: Connection | None = None
+    ) -> list[asyncpg.Record]:
+        """The rows of a statement, on `connection` or one of the pool."""
+        return await self.database.fetch(statement, *arguments, connection=connection)
+
+    def transaction(self) -> AbstractAsyncContextManager[PoolConnectionProxy]:
+        """A transaction on a connection of the pool; commits at the end of the block."""
+        return self.database.transaction()
+
+    @abstractmethod
+    async def notify_workers(self, message: str) -> None:
+        """Send one word to every worker of this queue."""
+
+    @abstractmethod
+    async def enqueue_ticks(self, jobs: list[Job], connection: Connection) -> list[Job | None]:
+        """Put the jobs of ticks in the queue; the ticks are moved on when `connection` commits."""
+
+    async def find_record(self, key: str) -> JobRecord | None:
+        return await find_job(self.pool, self.name, key)
+
+    async def list_records(
+        self,
+        *,
+        status: str | None = None,
+        task: str | None = None,
+        before: int | None = None,
+        limit: int = 50,
+    ) -> list[JobRecord]:
+        return await list_jobs(
+            self.pool, self.name, status=status, task=task, before=before, limit=limit
+        )
+
+    async def claim_report(self, seconds: float) -> bool:
+        return bool(await self.fetch(table_statements.CLAIM_REPORT, self.name, seconds))

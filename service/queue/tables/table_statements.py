@@ -1,0 +1,51 @@
+"""The SQL of the tables that every backend with a database has: workers, history, reports."""
+
+NEWCOMER_SECONDS = 8.0
+HISTORY_DAYS = 90
+PRUNE_ROWS = 1000
+COUNT_MAX = 100_000  # counting further would cost the database more than the figure is worth
+
+# $1 owner, $2 queue, $3 seconds: renews this worker's lease. Touches no job, so that a lock on the
+# jobs cannot keep anybody from renewing. A worker whose lease had run out judges nobody for a
+# lease's time: the others may have been cut off as well. A new one waits for as long as they need
+# to come back from that: a time-out, a wait and a beat.
+RENEW = f"""
+INSERT INTO queue_workers AS w (id, queue, expires_at, steady_since)
+VALUES ($1, $2, clock_timestamp() + make_interval(secs => $3),
+        clock_timestamp() - make_interval(secs => $3 - {NEWCOMER_SECONDS}))
+ON CONFLICT (id) DO UPDATE
+SET expires_at = excluded.expires_at,
+    steady_since = CASE WHEN w.expires_at < clock_timestamp() THEN clock_timestamp()
+                        ELSE w.steady_since END
+RETURNING EXISTS (SELECT FROM queue_workers d
+                  WHERE d.queue = $2 AND d.expires_at < clock_timestamp()) AS somebody_died
+"""
+
+# $1 owner: gives up the lease, and whatever a claim that was cut off has left behind
+LEAVE = """
+WITH left_behind AS (
+    UPDATE saq_jobs
+    SET status = 'queued', owner = NULL, lease = lease + 1, attempts = greatest(attempts - 1, 0)
+    WHERE owner = $1 AND status = 'active' AND queue = $2
+)
+DELETE FROM queue_workers WHERE id = $1
+"""
+
+PRUNE_HISTORY = f"""
+DELETE FROM background_jobs WHERE id IN (
+    SELECT id FROM (SELECT id, finished_at FROM background_jobs
+                    ORDER BY id LIMIT {PRUNE_ROWS}) AS oldest
+    WHERE finished_at < now() - interval '{HISTORY_DAYS} days')
+RETURNING 1
+"""
+PRUNE_WORKERS = """
+DELETE FROM queue_workers WHERE expires_at < clock_timestamp() - interval '1 hour' RETURNING 1
+"""
+CLOCK = "SELECT extract(epoch FROM clock_timestamp())::float8 AS now"
+# $1 queue, $2 seconds: a row where the last report on the queue is older; it is this one's turn.
+CLAIM_REPORT = """
+INSERT INTO queue_reports AS r (queue, reported_at) VALUES ($1, clock_timestamp())
+ON CONFLICT (queue) DO UPDATE SET reported_at = excluded.reported_at
+WHERE r.reported_at < clock_timestamp() - make_interval(secs => $2)
+RETURNING 1
+"""

@@ -1,0 +1,110 @@
+"""A task: a function with the type of its payload, and how its jobs run."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from service import contract
+from service.queue.cron import Timing
+from service.queue.errors import InvalidPayloadError, PayloadTooLargeError
+from service.queue.tasks.payload import UNSTORABLE, not_finite, unstorable
+from service.validation import explain
+
+TaskFunction = Callable[..., Any]
+
+TIMEOUT_SECONDS = 60
+ATTEMPTS = 3
+BACKOFF_BASE_SECONDS = 1.0
+BACKOFF_MAX_SECONDS = 300.0
+TTL_SECONDS = 24 * 3600
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When a task runs by itself, and whether a tick is left out while the one before runs."""
+
+    timing: Timing
+    is_unique: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """A registered Python function and how its jobs run unless a job says otherwise."""
+
+    name: str
+    function: TaskFunction
+    payload_type: type[msgspec.Struct]
+    aliases: tuple[str, ...] = ()  # former names, for jobs that were queued under them
+    timeout: int = TIMEOUT_SECONDS  # seconds for one attempt; 0: no limit
+    retries: int = ATTEMPTS  # the most attempts a job gets, as SAQ counts them; 0 is one, too
+    retry_delay: float = BACKOFF_BASE_SECONDS  # seconds before the second attempt
+    backoff: bool | float = BACKOFF_MAX_SECONDS  # doubling delays up to this many seconds
+    heartbeat: int = 0  # seconds a job may run without reporting progress; 0: for ever
+    ttl: int = TTL_SECONDS  # seconds the ended job is kept; 0: for ever, -1: not at all
+    priority: int = 0  # lower runs first
+    schedule: Schedule | None = None
+    source: str = ""  # file:line
+    is_async: bool = True
+
+    def encode(self, payload: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
+        """Check `payload` against the function's annotations and make it JSON-safe; its bytes too.
+
+        What is let through comes out again as it was. Raises `InvalidPayloadError` with the field's
+        path, `PayloadTooLargeError` over 5 MiB.
+        """
+        struct = self._convert(payload)
+        try:
+            encoded: dict[str, Any] = msgspec.to_builtins(struct, str_keys=True)
+            as_json = msgspec.json.encode(encoded)
+        except UNSTORABLE:
+            raise self._unstorable(struct) from None
+        # JSON has no NaN and no infinity: msgspec writes them as null
+        if b"null" in as_json and (found := not_finite(encoded, "payload")):
+            path, value = found
+            raise InvalidPayloadError(self.name, path, f"is {value}, which JSON cannot hold")
+        try:  # now, and not in the worker
+            msgspec.json.decode(as_json, type=self.payload_type)
+        except msgspec.ValidationError as error:
+            raise InvalidPayloadError(
+                self.name, "payload", f"does not survive JSON: {error}"
+            ) from None
+        size = len(as_json)
+        if size > contract.LARGE_PAYLOAD_MAX_BYTES:
+            raise PayloadTooLargeError(
+                self.name,
+                "payload",
+                f"{size} bytes as JSON, the limit is {contract.LARGE_PAYLOAD_MAX_BYTES}; "
+                "put large things into S3 and send their key",
+            )
+        return encoded, size
+
+    def decode(self, payload: Mapping[str, Any]) -> dict[str, Any]:
+        """The keyword arguments for the function, of the annotated types.
+
+        Raises `InvalidPayloadError` where an older or newer release queued something else.
+        """
+        struct = self._convert(payload, str_keys=True)
+        return {name: getattr(struct, name) for name in struct.__struct_fields__}
+
+    def _unstorable(self, struct: msgspec.Struct) -> InvalidPayloadError:
+        """Which field has no form in JSON."""
+        for name in struct.__struct_fields__:
+            try:
+                msgspec.json.encode(msgspec.to_builtins(getattr(struct, name), str_keys=True))
+            except UNSTORABLE as error:
+                return InvalidPayloadError(self.name, f"payload.{name}", unstorable(error))
+        return InvalidPayloadError(self.name, "payload", "cannot be stored as JSON")
+
+    def _convert(self, payload: Mapping[str, Any], *, str_keys: bool = False) -> msgspec.Struct:
+        try:
+            return msgspec.convert(payload, self.payload_type, str_keys=str_keys)
+        except msgspec.ValidationError as error:
+            reason, _, path = str(error).partition(" - at `$.")
+            path = path.rstrip("`")
+            raise InvalidPayloadError(
+                self.name,
+                f"payload.{path}" if path else "payload",
+                explain(reason, path, self.payload_type),
+            ) from None
