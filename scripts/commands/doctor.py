@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from scripts.aws import connect
-from scripts.doctor.live import look_at
+from scripts.doctor.live import read_live_system
 from scripts.doctor.report import show
 from scripts.doctor.roots import read_roots
 from scripts.doctor.rule import judge
@@ -37,7 +37,7 @@ def doctor(
     """
     now, roots = datetime.now(UTC), read_roots()
     if template is None:
-        system = look_at(connect(stage), now=now, ca_ends=roots)
+        system = read_live_system(connect(stage), now=now, ca_ends=roots)
     else:
         system = read_system(template, find_stage(stage), now=now, ca_ends=roots)
     show(judge(RULES, system), as_json=as_json)

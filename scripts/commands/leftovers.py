@@ -12,7 +12,7 @@ import typer
 
 from scripts.aws import Aws, connect
 from scripts.errors import OperatorError, RefusedError, UsageError
-from scripts.preflight.look import Look
+from scripts.preflight.live_account import AccountReader
 from scripts.terminal.answer import print_json, print_table, say
 from scripts.terminal.options import JsonOption, StageOption, YesOption
 from service.contract import LOCAL_STAGE, ProcessName
@@ -59,7 +59,7 @@ def leftovers(
     if stage == LOCAL_STAGE:
         raise UsageError("stage local leaves nothing on AWS", "`make clean` forgets its data.")
     aws = connect(stage)
-    if there := Look(aws).stacks():
+    if there := AccountReader(aws).stacks():
         raise RefusedError(
             f"{aws.target} is deployed: {', '.join(there)}",
             f"What is left is seen after `npx cdk destroy --all -c stage={stage}`.",

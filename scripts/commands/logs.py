@@ -9,7 +9,7 @@ import typer
 
 from scripts.aws import connect
 from scripts.clock import Clock
-from scripts.ecs.ecs_events import Happenings
+from scripts.ecs.ecs_events import EcsEvents
 from scripts.logs.log_lines import as_object, is_metric, names_job, parse, render
 from scripts.logs.log_reading import Event, Source, follow, groups, history
 from scripts.terminal.answer import print_json, print_line, say
@@ -61,7 +61,7 @@ def logs(
     events: Iterable[Event]
     if is_following:
         if not job:
-            sources += [Happenings(aws, process) for process in SERVICES if process in wanted]
+            sources += [EcsEvents(aws, process) for process in SERVICES if process in wanted]
         events = follow(sources, start, clock, patient=not aws.target.is_local)
     else:
         events = history(sources, start)

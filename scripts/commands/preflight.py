@@ -10,7 +10,7 @@ from scripts.aws import connect
 from scripts.doctor.report import show
 from scripts.doctor.rule import judge
 from scripts.errors import UsageError
-from scripts.preflight.look import look_at
+from scripts.preflight.live_account import read_account
 from scripts.preflight.rules import RULES
 from scripts.templates.synthesis import synthesized
 from scripts.terminal.options import JsonOption, StageOption
@@ -40,5 +40,5 @@ def preflight(
         )
     aws = connect(stage)
     with nullcontext(template) if template else synthesized(stage) as folder:
-        report = judge(RULES, look_at(aws, folder))
+        report = judge(RULES, read_account(aws, folder))
     show(report, as_json=as_json)

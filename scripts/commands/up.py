@@ -16,7 +16,7 @@ from scripts.ecs.steady import await_steady
 from scripts.errors import NotFoundError, OperatorError, OverdueError
 from scripts.host.address import Address
 from scripts.host.environment import Environment
-from scripts.host.pid_lock import take_turn
+from scripts.host.pid_lock import take_up_lock
 from scripts.target import HOME, find_target
 from scripts.terminal.options import HomeOption
 from scripts.terminal.render import Screen
@@ -42,7 +42,7 @@ def up(home: HomeOption = HOME) -> None:
     screen = Screen(os.environ)
     home = home.absolute()
     began = time.monotonic()
-    turn = take_turn(home)
+    lock = take_up_lock(home)
     for number in (signal.SIGTERM, signal.SIGHUP):  # end what it has running, as Ctrl-C does
         signal.signal(number, signal.default_int_handler)
     try:
@@ -57,7 +57,7 @@ def up(home: HomeOption = HOME) -> None:
         )
         raise
     finally:
-        turn.release()
+        lock.release()
     show(twin, screen, time.monotonic() - began)
 
 

@@ -19,6 +19,7 @@ from scripts.doctor.model import (
     TargetGroup,
 )
 from scripts.doctor.queue import read_queue, read_readiness
+from scripts.doctor.scaling_policy import read_scaling_policy
 from scripts.ecs.services import read_rollout
 from scripts.ecs.tasks import find_stopped
 from scripts.errors import NotDeployedError, OperatorError
@@ -31,13 +32,13 @@ LISTEN_WINDOW = timedelta(minutes=10)
 
 
 @dataclass
-class Look:
+class PartReader:
     """Asks for one part after the other, and keeps why one could not be seen."""
 
     aws: Aws
     unseen: dict[str, str] = field(default_factory=dict)
 
-    def at(self, part: str, ask: Callable[[], Found]) -> Found | None:
+    def part(self, part: str, ask: Callable[[], Found]) -> Found | None:
         """The part, or None where it is refused or missing. A stage that is not there is not
         looked at any further: raises `NotDeployedError`."""
         try:
@@ -49,35 +50,35 @@ class Look:
             return None
 
 
-def look_at(aws: Aws, *, now: datetime, ca_ends: Mapping[str, datetime] | None) -> System:
+def read_live_system(aws: Aws, *, now: datetime, ca_ends: Mapping[str, datetime] | None) -> System:
     """The stage as it is now. Raises `NotDeployedError` where there is none."""
-    look = Look(aws)
+    reader = PartReader(aws)
     answers = _services(aws)
-    services = tuple(_service(look, answer) for answer in answers)
-    cluster = look.at("cluster", lambda: _cluster(aws))
+    services = tuple(_service(reader, answer) for answer in answers)
+    cluster = reader.part("cluster", lambda: _cluster(aws))
     key = cluster.exec_key if cluster else ""
     return System(
         stage=aws.target.stage,
         now=now,
         is_live=True,
         services=services,
-        target_group=look.at("target_group", lambda: _target_group(aws, answers)),
-        retention_days=look.at("retention_days", lambda: _retention(aws, services)),
+        target_group=reader.part("target_group", lambda: _target_group(aws, answers)),
+        retention_days=reader.part("retention_days", lambda: _retention(aws, services)),
         cluster=cluster,
-        database=look.at("database", lambda: _database(look)),
-        network=look.at("network", lambda: _network(aws, services)),
+        database=reader.part("database", lambda: _database(reader)),
+        network=reader.part("network", lambda: _network(aws, services)),
         ca_ends=ca_ends,
-        caller=look.at("caller", lambda: read_caller(aws, key)),
-        readiness=look.at("readiness", lambda: read_readiness(aws.output(Output.URL))),
-        queue=look.at("queue", lambda: read_queue(aws)),
-        listen_age_seconds=look.at("listen_age_seconds", lambda: _listen_age(aws, now)),
-        stopped=look.at("stopped", lambda: tuple(find_stopped(aws))),
+        caller=reader.part("caller", lambda: read_caller(aws, key)),
+        readiness=reader.part("readiness", lambda: read_readiness(aws.output(Output.URL))),
+        queue=reader.part("queue", lambda: read_queue(aws)),
+        listen_age_seconds=reader.part("listen_age_seconds", lambda: _listen_age(aws, now)),
+        stopped=reader.part("stopped", lambda: tuple(find_stopped(aws))),
         rollouts={
             answer["serviceName"]: read_rollout(answer["deployments"][0])
             for answer in answers
             if answer.get("deployments")
         },
-        unseen=look.unseen,
+        unseen=reader.unseen,
     )
 
 
@@ -89,8 +90,8 @@ def _services(aws: Aws) -> list[Answer]:
     return list(answer["services"])
 
 
-def _service(look: Look, answer: Answer) -> Service:
-    aws = look.aws
+def _service(reader: PartReader, answer: Answer) -> Service:
+    aws = reader.aws
     given = aws.call("ecs", "describe_task_definition", taskDefinition=answer["taskDefinition"])[
         "taskDefinition"
     ]
@@ -98,8 +99,8 @@ def _service(look: Look, answer: Answer) -> Service:
     definition = read_definition(
         f"{given['family']}:{given['revision']}",
         given,
-        task_role=_role(look, given.get("taskRoleArn")),
-        execution_role=_role(look, given.get("executionRoleArn")),
+        task_role=_role(reader, given.get("taskRoleArn")),
+        execution_role=_role(reader, given.get("executionRoleArn")),
     )
     deployment = answer.get("deploymentConfiguration", {})
     network = answer.get("networkConfiguration", {}).get("awsvpcConfiguration", {})
@@ -127,8 +128,8 @@ def _service(look: Look, answer: Answer) -> Service:
     )
 
 
-def _role(look: Look, arn: str | None) -> Role | None:
-    return look.at("roles", lambda: read_role(look.aws, str(arn).rpartition("/")[2]))
+def _role(reader: PartReader, arn: str | None) -> Role | None:
+    return reader.part("roles", lambda: read_role(reader.aws, str(arn).rpartition("/")[2]))
 
 
 def _scaling(aws: Aws, service: str) -> tuple[Mapping[str, Any], tuple[Policy, ...]]:
@@ -140,15 +141,7 @@ def _scaling(aws: Aws, service: str) -> tuple[Mapping[str, Any], tuple[Policy, .
         kind, "describe_scaling_policies", "ScalingPolicies",
         ServiceNamespace="ecs", ResourceId=resource,
     )  # fmt: skip
-    return (targets[0] if targets else {}), tuple(_policy(each) for each in policies)
-
-
-def _policy(given: Mapping[str, Any]) -> Policy:
-    tracking = given.get("TargetTrackingScalingPolicyConfiguration", {})
-    metric = tracking.get("PredefinedMetricSpecification", {}).get(
-        "PredefinedMetricType"
-    ) or tracking.get("CustomizedMetricSpecification", {}).get("MetricName", "")
-    return Policy(metric=metric, may_scale_in=not tracking.get("DisableScaleIn"))
+    return (targets[0] if targets else {}), tuple(read_scaling_policy(each) for each in policies)
 
 
 def _target_group(aws: Aws, services: list[Answer]) -> TargetGroup | None:
@@ -198,8 +191,8 @@ def _cluster(aws: Aws) -> Cluster | None:
     return None
 
 
-def _database(look: Look) -> Database:
-    aws = look.aws
+def _database(reader: PartReader) -> Database:
+    aws = reader.aws
     answer = aws.call("rds", "describe_db_clusters", DBClusterIdentifier=aws.names.database)
     (cluster,) = answer["DBClusters"]
     scaling = cluster.get("ServerlessV2ScalingConfiguration", {})
@@ -210,7 +203,7 @@ def _database(look: Look) -> Database:
         backup_days=cluster.get("BackupRetentionPeriod", 1),
         least_acu=float(scaling.get("MinCapacity", 0.5)),
         most_acu=float(scaling.get("MaxCapacity", 1)),
-        force_ssl=look.at("force_ssl", lambda: _force_ssl(aws, group)),
+        force_ssl=reader.part("force_ssl", lambda: _force_ssl(aws, group)),
         master_secret=cluster.get("MasterUserSecret", {}).get("SecretArn", ""),
     )
 

@@ -19,6 +19,7 @@ from scripts.doctor.model import (
     TargetGroup,
 )
 from scripts.doctor.policy import read_statements
+from scripts.doctor.scaling_policy import read_scaling_policy
 from scripts.templates.template import Resource, Template, read_template
 from stacks.config.stage import Stage
 
@@ -90,20 +91,12 @@ def _scaling(template: Template, service: Resource) -> tuple[Mapping[str, Any], 
     for target in template.all("AWS::ApplicationAutoScaling::ScalableTarget"):
         if str(target.properties["ResourceId"]).endswith(ends):
             policies = [
-                _policy(policy.properties)
+                read_scaling_policy(policy.properties)
                 for policy in template.all("AWS::ApplicationAutoScaling::ScalingPolicy")
                 if policy.properties.get("ScalingTargetId") == target.name
             ]
             return target.properties, tuple(policies)
     return {}, ()
-
-
-def _policy(given: Mapping[str, Any]) -> Policy:
-    tracking = given.get("TargetTrackingScalingPolicyConfiguration", {})
-    metric = tracking.get("PredefinedMetricSpecification", {}).get(
-        "PredefinedMetricType"
-    ) or tracking.get("CustomizedMetricSpecification", {}).get("MetricName", "")
-    return Policy(metric=metric, may_scale_in=not _is(tracking.get("DisableScaleIn")))
 
 
 def _role(template: Template, arn: object) -> Role | None:

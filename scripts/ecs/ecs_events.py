@@ -12,7 +12,7 @@ from service.contract import ProcessName
 
 
 @dataclass(frozen=True)
-class Happenings:
+class EcsEvents:
     """Of one ECS service. ECS shows the last 100 events, and for an hour which ECS tasks ended."""
 
     aws: Aws

@@ -8,7 +8,7 @@ from scripts.host.file_lock import FileLock
 from scripts.host.postgres_user import make_private
 
 
-class Turn:
+class PidLock:
     """A lock with its holder's number in it.
 
     `up` is held by a `moor up` while it works; `twin` by the twin's daemon and by its guard, so it
@@ -21,7 +21,7 @@ class Turn:
 
     @property
     def file(self) -> int:
-        """The descriptor: a process that inherits it has the turn until it ends too."""
+        """The descriptor: a process that inherits it has the lock until it ends too."""
         return self._lock.file
 
     def take(self) -> bool:
@@ -55,13 +55,13 @@ class AlreadyUpError(OperatorError):
     """Another `moor up` has the folder."""
 
 
-def take_turn(home: Path) -> Turn:
+def take_up_lock(home: Path) -> PidLock:
     """Be the only `moor up` here. Raises `AlreadyUpError` where there is another."""
     make_private(home)
-    turn = Turn(home, "up")
-    if not turn.take():
+    lock = PidLock(home, "up")
+    if not lock.take():
         raise AlreadyUpError(
-            f"another `moor up` works here (process {turn.holder})",
+            f"another `moor up` works here (process {lock.holder})",
             "Let it end, or end it by Ctrl-C in its terminal.",
         )
-    return turn
+    return lock

@@ -26,16 +26,16 @@ def clean(home: Path, screen: Screen) -> None:
         return
     if end(home, screen.say):
         screen.say("The local twin is down")
-    turn = FileLock(home / "up.lock")
+    lock = FileLock(home / "up.lock")
     try:
-        if not turn.take() or not Postgres(home).stop():
+        if not lock.take() or not Postgres(home).stop():
             raise OperatorError(
                 f"{home} is in use by `moor up`, `make db`, `make api` or `make worker`",
                 "Stop that first: Ctrl-C in its terminal.",
             )
         shutil.rmtree(home)
     finally:
-        turn.release()
+        lock.release()
     screen.say(f"Removed {home}: the database and everything else of the local stage")
 
 

@@ -12,7 +12,7 @@ from scripts.errors import OperatorError
 from scripts.host.address import Address
 from scripts.host.guard import Guard
 from scripts.host.loopback import V4, addresses, free_port
-from scripts.host.pid_lock import Turn
+from scripts.host.pid_lock import PidLock
 from scripts.host.pids import birth
 from scripts.host.postgres import Postgres
 from scripts.host.postgres_user import make_private
@@ -47,14 +47,14 @@ class Part(Protocol):
 class Daemon:
     """The twin of one checkout; its data is in `home`, its balancer at `port` or the next free.
 
-    `lock` is the descriptor of its turn, where another process has taken that for it.
+    `lock` is the descriptor of its lock, where another process has taken that for it.
     """
 
     def __init__(self, home: Path, port: int = API_PORT, lock: int | None = None) -> None:
         self.home = home
         self._wanted_port = port
         self._postgres = Postgres(home)
-        self._turn = Turn(home, "twin", lock)
+        self._lock = PidLock(home, "twin", lock)
         self._guard: Guard | None = None
         self._parts: list[Part] = []
 
@@ -62,10 +62,10 @@ class Daemon:
         """Everything runs, and is written down, when this returns."""
         make_private(self.home)
         make_private(folder(self.home))
-        if not self._turn.take():
-            raise OperatorError(f"another twin runs in {self.home} (process {self._turn.holder})")
+        if not self._lock.take():
+            raise OperatorError(f"another twin runs in {self.home} (process {self._lock.holder})")
         state_file(self.home).unlink(missing_ok=True)  # a killed one's
-        self._guard = Guard(self.home, seconds=STOP_TIMEOUT_SECONDS, lock=self._turn.file)
+        self._guard = Guard(self.home, seconds=STOP_TIMEOUT_SECONDS, lock=self._lock.file)
         self._postgres.start()
         url = f"http://localhost:{first_free_port(self._wanted_port)}"
         key = AccessKey.new()

@@ -21,7 +21,7 @@ import psutil
 import pytest
 
 from scripts.aws import Aws
-from scripts.host.pid_lock import take_turn
+from scripts.host.pid_lock import take_up_lock
 from scripts.session.database import ask_password, find_database
 from scripts.target import find_target
 from scripts.twin.client.launch import end
@@ -319,11 +319,11 @@ def test_a_second_up_deploys_to_the_same_twin_and_synthesizes_nothing_anew(up: S
 
 
 def test_two_ups_at_once_are_one_too_many(up: Stage) -> None:
-    turn = take_turn(up.home)
+    lock = take_up_lock(up.home)
     try:
         second = up.moor("up")
     finally:
-        turn.release()
+        lock.release()
 
     assert second.returncode == 1
     assert f"another `moor up` works here (process {os.getpid()})" in second.stderr

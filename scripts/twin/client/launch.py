@@ -11,7 +11,7 @@ from pathlib import Path
 
 from scripts.errors import OperatorError, OverdueError
 from scripts.host.environment import Environment, inherited
-from scripts.host.pid_lock import Turn
+from scripts.host.pid_lock import PidLock
 from scripts.host.pids import command_line
 from scripts.twin.client.shell import ROOT, write_docker, write_programs
 from scripts.twin.client.state import Twin, folder, runs_another_release
@@ -40,23 +40,23 @@ def launch(home: Path, environment: Mapping[str, str], say: Say) -> Twin:
         write_programs(home)
         return twin
     port = Environment(environment, home).address.port
-    turn = _await_turn(home, say)
-    if isinstance(turn, Twin):
-        return turn
+    lock = _await_lock(home, say)
+    if isinstance(lock, Twin):
+        return lock
     folder(home).mkdir(exist_ok=True)
     log = folder(home) / "twin.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "scripts.twin", str(home), str(port), str(turn.file)],
+            [sys.executable, "-m", "scripts.twin", str(home), str(port), str(lock.file)],
             cwd=ROOT,
             env=inherited(environment, folder(home)),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            pass_fds=(turn.file,),
+            pass_fds=(lock.file,),
         )
-    turn.hand_over(process.pid)
+    lock.hand_over(process.pid)
     deadline = time.monotonic() + START_SECONDS
     while (twin := Twin.load(home)) is None:
         if process.poll() is not None:
@@ -86,15 +86,15 @@ def end(home: Path, say: Say) -> bool:
 
 
 def _end_daemon(home: Path, say: Say) -> bool:
-    turn = Turn(home, "twin")
-    if not home.is_dir() or turn.take():
-        turn.release()
+    lock = PidLock(home, "twin")
+    if not home.is_dir() or lock.take():
+        lock.release()
         return False
     say("Stopping: the ECS tasks finish what they do")
     for number in (signal.SIGTERM, signal.SIGKILL):
-        _send(turn.holder, number)
-        if _is_taken(turn, STOP_SECONDS):
-            turn.release()
+        _send(lock.holder, number)
+        if _takes(lock, STOP_SECONDS):
+            lock.release()
             return True
         say(f"The twin was not gone after {STOP_SECONDS} s: killing it")
     raise OperatorError(
@@ -103,22 +103,22 @@ def _end_daemon(home: Path, say: Say) -> bool:
 
 
 def _end_up(home: Path, say: Say) -> None:
-    turn = Turn(home, "up")
-    if not home.is_dir() or turn.take():
-        turn.release()
+    lock = PidLock(home, "up")
+    if not home.is_dir() or lock.take():
+        lock.release()
         return
-    holder = turn.holder
+    holder = lock.holder
     if holder is None or "up" not in command_line(holder).split():
         return  # `make clean`, or another program of ours that keeps `moor up` away
     say(f"Ending the `moor up` that works here (process {holder})")
     with suppress(ProcessLookupError):
         os.kill(holder, signal.SIGTERM)
-    if not _is_taken(turn, UP_SECONDS):
+    if not _takes(lock, UP_SECONDS):
         raise OverdueError(
             f"the `moor up` of process {holder} did not end in {UP_SECONDS} s",
             "End it by Ctrl-C in its terminal.",
         )
-    turn.release()
+    lock.release()
 
 
 def last_lines(log: Path) -> str:
@@ -127,27 +127,27 @@ def last_lines(log: Path) -> str:
     return "\n".join(f"    {line}" for line in lines[-LAST_LINES:])
 
 
-def _await_turn(home: Path, say: Say) -> Turn | Twin:
-    """The twin's turn; or the twin, where an interrupted `moor up` has left one that starts."""
-    turn = Turn(home, "twin")
+def _await_lock(home: Path, say: Say) -> PidLock | Twin:
+    """The twin's lock; or the twin, where an interrupted `moor up` has left one that starts."""
+    lock = PidLock(home, "twin")
     deadline = time.monotonic() + STOP_SECONDS
-    if not turn.take():
+    if not lock.take():
         say("Another twin is starting or stopping here; waiting for that")
-        while not turn.take():
+        while not lock.take():
             if (twin := Twin.load(home)) is not None:
                 return twin
             if time.monotonic() > deadline:
                 raise OverdueError(
-                    f"the last twin (process {turn.holder}) neither runs nor ends",
+                    f"the last twin (process {lock.holder}) neither runs nor ends",
                     "`moor down` ends it, by force if need be.",
                 )
             time.sleep(POLL_SECONDS)
-    return turn
+    return lock
 
 
-def _is_taken(turn: Turn, seconds: float) -> bool:
+def _takes(lock: PidLock, seconds: float) -> bool:
     deadline = time.monotonic() + seconds
-    while not turn.take():
+    while not lock.take():
         if time.monotonic() > deadline:
             return False
         time.sleep(POLL_SECONDS)
@@ -155,7 +155,7 @@ def _is_taken(turn: Turn, seconds: float) -> bool:
 
 
 def _send(pid: int | None, number: signal.Signals) -> None:
-    # The turn may be the guard's by now, and the number another process's.
+    # The lock may be the guard's by now, and the number another process's.
     if pid is not None and "scripts.twin" in command_line(pid):
         with suppress(ProcessLookupError):
             os.kill(pid, number)

@@ -17,7 +17,7 @@ from scripts.twin.ecs.awslogs import Lines
 from scripts.twin.ecs.container_environment import folder_of
 from scripts.twin.ecs.deployment import Deployment
 from scripts.twin.ecs.moto_ecs import EcsBackend
-from scripts.twin.ecs.service import Look
+from scripts.twin.ecs.service import Reconciliation
 from scripts.twin.ecs.service_events import say_once
 from scripts.twin.ecs.task import EcsTask, Place
 from scripts.twin.ecs.task_record import NOT_YET, RUNNING, has_ended, now
@@ -103,7 +103,7 @@ class Agent:
             return self._start(backend, backend.run_for(service, deployment))
 
         try:
-            Look(service, tasks, self._backends.elbv2, start).act()
+            Reconciliation(service, tasks, self._backends.elbv2, start).run()
         except (HTTPException, ServiceException) as error:  # its subnet, say, is gone
             say_once(service, f"was unable to place a task. Reason: {error}.")
         except Exception as error:

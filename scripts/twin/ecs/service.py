@@ -19,7 +19,7 @@ STRUGGLES = 3  # failures in a row until ECS says so
 
 
 @dataclass
-class Look:
+class Reconciliation:
     """`service` is moto's, `tasks` are all of its ECS tasks that have not stopped for good."""
 
     service: Any
@@ -27,7 +27,7 @@ class Look:
     elbv2: Any
     start: Callable[[Deployment], EcsTask]
 
-    def act(self) -> None:
+    def run(self) -> None:
         """Take the steps that are possible now, and bring what is shown up to date."""
         if self.service.status == "DRAINING":
             self._drain()

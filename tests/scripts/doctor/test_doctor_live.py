@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from scripts.aws import connect
-from scripts.doctor.live import look_at
+from scripts.doctor.live import read_live_system
 from scripts.doctor.model import System
 from scripts.doctor.queue import read_readiness, ready_reason
 from scripts.doctor.rule import judge
@@ -92,7 +92,7 @@ def _deploy(stage: str) -> None:
 @pytest.fixture
 def live(cloud: str) -> System:
     with one_command():
-        return look_at(connect("dev"), now=NOW, ca_ends=None)
+        return read_live_system(connect("dev"), now=NOW, ca_ends=None)
 
 
 def _values(system: System) -> list[dict[str, Any]]:
@@ -158,7 +158,7 @@ def test_a_part_that_is_refused_is_said_and_the_rest_is_judged(cloud: str) -> No
         )
     try:
         with one_command():
-            found = look_at(connect("dev"), now=NOW, ca_ends=None)
+            found = read_live_system(connect("dev"), now=NOW, ca_ends=None)
     finally:
         with closing(boto3.Session().client("rds")) as rds:
             rds.modify_db_cluster(

@@ -28,13 +28,13 @@ EMPTY = ("REVIEW_IN_PROGRESS", "ROLLBACK_COMPLETE")
 
 
 @dataclass
-class Look:
+class AccountReader:
     """Asks for one part after the other, and keeps why one could not be seen."""
 
     aws: Aws
     unseen: dict[str, str] = field(default_factory=dict)
 
-    def at(self, part: str, ask: Callable[[], Found]) -> Found | None:
+    def part(self, part: str, ask: Callable[[], Found]) -> Found | None:
         """The part, or None where AWS refuses it or does not know it."""
         try:
             return ask()
@@ -107,7 +107,7 @@ class Look:
         """Those that AWS tells; a part of its own for each that it does not."""
         found = {}
         for name, (service, code) in QUOTAS.items():
-            answer = self.at(
+            answer = self.part(
                 f"quota of {name}",
                 lambda service=service, code=code: self.aws.call(  # type: ignore[misc]
                     "service-quotas", "get_service_quota", ServiceCode=service, QuotaCode=code
@@ -170,15 +170,15 @@ class Look:
         }
 
 
-def look_at(aws: Aws, folder: Path) -> Account:
+def read_account(aws: Aws, folder: Path) -> Account:
     """The account and region that `aws` is in, for the templates in a folder of the CDK.
 
     Raises `OperatorError` where AWS does not know who asks, or cannot be reached.
     """
-    look, stage = Look(aws), aws.target.stage
+    reader, stage = AccountReader(aws), aws.target.stage
     template = read_template(folder)
     id = str(aws.call("sts", "get_caller_identity")["Account"])
-    stacks = look.at("stacks", look.stacks)
+    stacks = reader.part("stacks", reader.stacks)
     arn, zone, sender = stage.certificate_arn, stage.hosted_zone_id, stage.email_from
     is_here = arn and arn.split(":")[3] == aws.region
     subnets = [*stage.public_subnet_ids, *stage.private_subnet_ids, *stage.isolated_subnet_ids]
@@ -187,32 +187,37 @@ def look_at(aws: Aws, folder: Path) -> Account:
         template=template,
         id=id,
         region=aws.region,
-        bootstrap_version=look.at("bootstrap", look.bootstrap_version),
-        service_roles=look.at("service roles", look.service_roles),
-        zones=look.at("zones", look.zones),
-        quotas=look.at("quotas", look.quotas),
-        addresses=look.at(
+        bootstrap_version=reader.part("bootstrap", reader.bootstrap_version),
+        service_roles=reader.part("service roles", reader.service_roles),
+        zones=reader.part("zones", reader.zones),
+        quotas=reader.part("quotas", reader.quotas),
+        addresses=reader.part(
             "addresses", lambda: len(aws.call("ec2", "describe_addresses")["Addresses"])
         ),
-        vpcs=look.at("VPCs", lambda: len(list(aws.pages("ec2", "describe_vpcs", "Vpcs")))),
+        vpcs=reader.part("VPCs", lambda: len(list(aws.pages("ec2", "describe_vpcs", "Vpcs")))),
         stacks=stacks,
-        live_names=look.at("live names", lambda: look.physical_ids(stacks or {})) or frozenset(),
-        taken_names=look.at("names", lambda: look.taken_names(physical_names(template))),
-        changes=look.at("changes", lambda: _changes(look, stacks or {}, folder, id)),
-        certificate=look.at("certificate", lambda: look.certificate(arn)) if is_here else None,
-        zone_name=look.at("hosted zone", lambda: look.zone_name(zone)) if zone else None,
-        sender_is_verified=look.at("sender", lambda: look.is_verified(sender)) if sender else None,
-        may_mail_anybody=look.at("sender", look.may_mail_anybody) if sender else None,
-        subnets=look.at("subnets", lambda: look.subnets(subnets)) if subnets else None,
+        live_names=reader.part("live names", lambda: reader.physical_ids(stacks or {}))
+        or frozenset(),
+        taken_names=reader.part("names", lambda: reader.taken_names(physical_names(template))),
+        changes=reader.part("changes", lambda: _changes(reader, stacks or {}, folder, id)),
+        certificate=reader.part("certificate", lambda: reader.certificate(arn))
+        if is_here
+        else None,
+        zone_name=reader.part("hosted zone", lambda: reader.zone_name(zone)) if zone else None,
+        sender_is_verified=reader.part("sender", lambda: reader.is_verified(sender))
+        if sender
+        else None,
+        may_mail_anybody=reader.part("sender", reader.may_mail_anybody) if sender else None,
+        subnets=reader.part("subnets", lambda: reader.subnets(subnets)) if subnets else None,
         image_problem="" if stage.image else why_not_buildable(stage.cpu_architecture),
-        unseen=look.unseen,
+        unseen=reader.unseen,
     )
 
 
 def _changes(
-    look: Look, stacks: Mapping[str, str], folder: Path, account: str
+    reader: AccountReader, stacks: Mapping[str, str], folder: Path, account: str
 ) -> tuple[Change, ...] | None:
-    before = look.templates(stacks)
+    before = reader.templates(stacks)
     if not before:
         return None
-    return tuple(changes(before, read_stacks(folder), region=look.aws.region, account=account))
+    return tuple(changes(before, read_stacks(folder), region=reader.aws.region, account=account))
