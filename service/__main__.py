@@ -108,7 +108,8 @@ def _migrate(settings: "Settings") -> int:
     from service.aws import database_password  # noqa: PLC0415
     from service.database_user import DatabaseUser, DatabaseUserError  # noqa: PLC0415
     from service.db import UNAVAILABLE  # noqa: PLC0415
-    from service.migrate import MigrationError, migrate  # noqa: PLC0415
+    from service.migrate import migrate  # noqa: PLC0415
+    from service.migration_files import MigrationError  # noqa: PLC0415
 
     databases, owned = _databases(settings), {}
     if settings.owner_dsn:

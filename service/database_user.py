@@ -27,8 +27,8 @@ class DatabaseUserError(Exception):
 
 
 IS_PREPARED = """
-    SELECT to_regclass('schema_migrations') IS NOT NULL
-        AND has_table_privilege($1, to_regclass('schema_migrations'), 'SELECT')
+    SELECT to_regclass('moorage_migrations') IS NOT NULL
+        AND has_table_privilege($1, to_regclass('moorage_migrations'), 'SELECT')
 """
 # Once for each database: what a migration takes away later is not given back by the next one.
 FROM_NOW_ON = """

@@ -1,12 +1,9 @@
-"""`python -m service migrate`: bring the database to the newest of the numbered SQL files.
+"""`python -m service migrate`: bring the database to the newest SQL file of every owner.
 
 Every copy of the API and the worker runs this before it starts, so any number may run at once: one
 applies what is missing, the others wait for it and find nothing to do.
 """
 
-import hashlib
-import re
-from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
@@ -14,13 +11,23 @@ import structlog
 
 from service.database_user import DatabaseUser, give_rights, set_password
 from service.db import CONNECT_TIMEOUT_SECONDS, UNAVAILABLE, Password, connect
+from service.migration_files import SERVICE, Migration, MigrationError, read_migrations
 
-MIGRATIONS = Path(__file__).parent / "migrations"
 LOCK_KEY = 0x6D6F6F72  # "moor": any constant of ours
 LOCK_WAIT_SECONDS = 60  # behind another migration that is being applied
 STATEMENT_TIMEOUT_SECONDS = 300
 
-COLUMNS = {"version": "integer", "name": "text", "checksum": "text"}  # of our schema_migrations
+TABLE = """
+    CREATE TABLE IF NOT EXISTS moorage_migrations (
+        owner TEXT NOT NULL, version INT NOT NULL, name TEXT NOT NULL, checksum TEXT NOT NULL,
+        applied_at TIMESTAMPTZ NOT NULL DEFAULT now(), PRIMARY KEY (owner, version)
+    )
+"""
+COLUMNS = {"owner": "text", "version": "integer", "name": "text", "checksum": "text"}
+# Release 0.1.0 had one line of numbers for all, in this table. It stays as it is, because an image
+# of that release looks there: beside this one in a rollout, or after a rollback.
+FIRST_TABLE = "schema_migrations"
+FIRST_COLUMNS = {"version": "integer", "name": "text", "checksum": "text"}
 ELSEWHERE = (
     "nothing was changed. Give Moorage a database of its own, or a schema of its own: "
     "CREATE SCHEMA moorage, and end DATABASE_URL with ?options=-c%20search_path%3Dmoorage"
@@ -40,49 +47,19 @@ OWNER_WANTED = (
     "nothing was changed; migrations want the owner of the tables: the user of DATABASE_OWNER_URL, "
     "or of DATABASE_URL where there is one user"
 )
-MAY_READ = "SELECT has_table_privilege(to_regclass('schema_migrations'), 'SELECT')"
+MAY_READ = "SELECT has_table_privilege(to_regclass('moorage_migrations'), 'SELECT')"
 
 log = structlog.stdlib.get_logger("migrate")
 
 
-class MigrationError(Exception):
-    """The files and the database disagree; nothing was changed."""
-
-
-@dataclass(frozen=True)
-class Migration:
-    """One numbered SQL file."""
-
-    version: int
-    name: str
-    sql: str
-
-    @property
-    def checksum(self) -> str:
-        return hashlib.sha256(self.sql.encode()).hexdigest()
-
-
-def read_migrations(folder: Path = MIGRATIONS) -> list[Migration]:
-    """The files `NNNN_verb_noun.sql` in order. Raises `MigrationError` for a gap or a double."""
-    found = []
-    for path in sorted(folder.glob("*.sql")):
-        if not (match := re.fullmatch(r"(\d{4})_[a-z0-9_]+", path.stem)):
-            raise MigrationError(f"{path.name}: migrations are named NNNN_verb_noun.sql")
-        found.append(Migration(int(match[1]), path.stem, path.read_text("utf-8-sig")))
-    for wanted, migration in enumerate(found, start=1):
-        if migration.version != wanted:
-            raise MigrationError(f"{migration.name}.sql: expected number {wanted:04}")
-    return found
-
-
 async def migrate(
     dsn: str,
-    folder: Path = MIGRATIONS,
+    root: Path = SERVICE,
     *,
     password: Password | None = None,
     user: DatabaseUser | None = None,
 ) -> list[str]:
-    """Apply what is missing, all of it or nothing; the names of what was applied.
+    """Apply what is missing, all of it or nothing; what was applied, as "queue/0001_…".
 
     `dsn` and `password` are the owner's. Where API and worker connect as another, `user`, that one
     is there afterwards, with its rights and the password that its secret holds.
@@ -91,7 +68,7 @@ async def migrate(
     during a rollout and after a rollback. Raises `MigrationError` where an applied file changed,
     something of another program stands in the way, or `user` cannot be let in.
     """
-    migrations = read_migrations(folder)
+    migrations = read_migrations(root)
     # Every scale-out pays for this look, so it takes no lock; and as the user that the process will
     # be, so that a start does not hang on the owner's password, which RDS may be changing just now.
     if user and await _is_ready(user, migrations):
@@ -114,28 +91,26 @@ async def migrate(
             await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK_KEY)
             if user:
                 await give_rights(connection, user)
-            await _apply(
-                connection,
-                "the table schema_migrations",
-                "CREATE TABLE IF NOT EXISTS schema_migrations ("
-                " version INT PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL,"
-                " applied_at TIMESTAMPTZ NOT NULL DEFAULT now())",
-            )
-            missing = _missing(migrations, await _applied(connection))
-            for migration in missing:
-                log.debug("applying", migration=migration.name)
-                await _apply(connection, f"{migration.name}.sql", migration.sql)
+            await _apply(connection, "the table moorage_migrations", TABLE)
+            before = await _applied_by_the_first_release(connection)
+            applied = []
+            for migration in _missing(migrations, await _applied(connection)):
+                if migration.checksum not in before:
+                    log.debug("applying", migration=str(migration))
+                    await _apply(connection, f"{migration}.sql", migration.sql)
+                    applied.append(str(migration))
                 await connection.execute(
-                    "INSERT INTO schema_migrations (version, name, checksum) VALUES ($1, $2, $3)",
+                    "INSERT INTO moorage_migrations (owner, version, name, checksum)"
+                    " VALUES ($1, $2, $3, $4)",
+                    migration.owner,
                     migration.version,
                     migration.name,
                     migration.checksum,
                 )
             if user:
-                await connection.execute(
-                    "REVOKE INSERT, UPDATE, DELETE ON schema_migrations FROM "
-                    + await user.quoted_name(connection)
-                )
+                tables = f"moorage_migrations, {FIRST_TABLE}" if before else "moorage_migrations"
+                quoted = await user.quoted_name(connection)
+                await connection.execute(f"REVOKE INSERT, UPDATE, DELETE ON {tables} FROM {quoted}")
                 await set_password(connection, user)
     except asyncpg.InsufficientPrivilegeError as error:
         name = user.name if user else "none"
@@ -147,7 +122,7 @@ async def migrate(
             f"the database user {user.name} is there, and is not let in or does not find the "
             "tables: look at pg_hba.conf, at its search_path, and whether it is a member of rds_iam"
         )
-    return [migration.name for migration in missing]
+    return applied
 
 
 async def _is_ready(user: DatabaseUser, migrations: list[Migration]) -> bool:
@@ -163,24 +138,40 @@ async def _is_ready(user: DatabaseUser, migrations: list[Migration]) -> bool:
         await connection.close(timeout=CONNECT_TIMEOUT_SECONDS)
 
 
-async def _applied(connection: asyncpg.Connection) -> dict[int, asyncpg.Record]:
-    if await connection.fetchval("SELECT to_regclass('schema_migrations')") is None:
+async def _applied(connection: asyncpg.Connection) -> dict[tuple[str, int], asyncpg.Record]:
+    columns = await _columns(connection, "moorage_migrations")
+    if not columns:
         return {}
-    columns = await connection.fetch(
-        "SELECT attname::text AS name, atttypid::regtype::text AS type FROM pg_attribute"
-        " WHERE attrelid = to_regclass('schema_migrations') AND attnum > 0 AND NOT attisdropped"
-    )
-    found = {row["name"]: row["type"] for row in columns}
-    if not COLUMNS.items() <= found.items():
+    if not COLUMNS.items() <= columns.items():
         raise MigrationError(
-            "the table schema_migrations is another program's: it has the columns "
-            f"{', '.join(sorted(found))}; {ELSEWHERE}"
+            "the table moorage_migrations is another program's: it has the columns "
+            f"{', '.join(sorted(columns))}; {ELSEWHERE}"
         )
     try:
-        rows = await connection.fetch("SELECT version, name, checksum FROM schema_migrations")
+        rows = await connection.fetch(
+            "SELECT owner, version, name, checksum FROM moorage_migrations"
+        )
     except asyncpg.InsufficientPrivilegeError as error:
         raise MigrationError(f"{error}; {ELSEWHERE}") from None
-    return {row["version"]: row for row in rows}
+    return {(row["owner"], row["version"]): row for row in rows}
+
+
+async def _applied_by_the_first_release(connection: asyncpg.Connection) -> set[str]:
+    """The checksums, for its numbers are others; empty where the table is another program's."""
+    if not FIRST_COLUMNS.items() <= (await _columns(connection, FIRST_TABLE)).items():
+        return set()
+    rows = await connection.fetch("SELECT checksum FROM schema_migrations")
+    return {row["checksum"] for row in rows}
+
+
+async def _columns(connection: asyncpg.Connection, table: str) -> dict[str, str]:
+    """Name and type of each; none where there is no such table."""
+    rows = await connection.fetch(
+        "SELECT attname::text AS name, atttypid::regtype::text AS type FROM pg_attribute"
+        " WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped",
+        table,
+    )
+    return {row["name"]: row["type"] for row in rows}
 
 
 async def _apply(connection: asyncpg.Connection, name: str, sql: str) -> None:
@@ -198,14 +189,18 @@ async def _apply(connection: asyncpg.Connection, name: str, sql: str) -> None:
         raise MigrationError(f"{name}: {error}; nothing was changed") from error
 
 
-def _missing(migrations: list[Migration], applied: dict[int, asyncpg.Record]) -> list[Migration]:
+def _missing(
+    migrations: list[Migration], applied: dict[tuple[str, int], asyncpg.Record]
+) -> list[Migration]:
     for migration in migrations:
-        done = applied.get(migration.version)
+        done = applied.get((migration.owner, migration.version))
         if done and done["checksum"] != migration.checksum:
             raise MigrationError(
-                f"{migration.name}.sql has changed since it was applied as {done['name']}; "
+                f"{migration}.sql has changed since it was applied as {done['name']}; "
                 "write a new migration instead"
             )
-    if applied and max(applied) > len(migrations):
-        log.warning("the database is newer than this image", version=max(applied))
-    return [migration for migration in migrations if migration.version not in applied]
+    newest = {migration.owner: migration.version for migration in migrations}
+    for owner, version in applied:
+        if version > newest.get(owner, version):  # an owner without files is a domain that has gone
+            log.warning("the database is newer than this image", owner=owner, version=version)
+    return [each for each in migrations if (each.owner, each.version) not in applied]

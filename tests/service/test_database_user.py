@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,14 +12,16 @@ from pydantic import SecretStr
 from saq import Status
 
 from service.database_user import DatabaseUserError, scram_verifier
-from service.migrate import MIGRATIONS, MigrationError, migrate, read_migrations
+from service.migrate import migrate
+from service.migration_files import MigrationError, read_migrations
 from service.queue.postgres.postgres_queue import PostgresQueue
 from service.settings import Settings
 from service.testing.running import Bench
 from tests.conftest import ROOT
 from tests.service.aurora import OWNER_PASSWORD, USER_PASSWORD, Aurora
+from tests.service.test_migrate import copy_of_the_files
 
-NAMES = [migration.name for migration in read_migrations()]
+NAMES = [str(migration) for migration in read_migrations()]
 JOB = "INSERT INTO saq_jobs (key, job, queue, status) VALUES ('{}', '', 'default', 'queued')"
 OWNERS_ONLY = [
     "CREATE TABLE mine (id INT)",
@@ -40,9 +41,9 @@ OWNERS_ONLY = [
     "TRUNCATE saq_jobs",
     "TRUNCATE background_jobs",
     "COMMENT ON TABLE saq_jobs IS 'mine'",
-    "DELETE FROM schema_migrations",
-    "UPDATE schema_migrations SET checksum = ''",
-    "INSERT INTO schema_migrations (version, name, checksum) VALUES (99, '', '')",
+    "DELETE FROM moorage_migrations",
+    "UPDATE moorage_migrations SET checksum = ''",
+    "INSERT INTO moorage_migrations (owner, version, name, checksum) VALUES ('a', 9, '', '')",
     "CREATE ROLE mine LOGIN",
     "ALTER ROLE moorage PASSWORD 'mine'",
     "ALTER ROLE moorage NOLOGIN",
@@ -78,13 +79,14 @@ async def value(dsn: str, statement: str) -> object:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A copy of the migrations, to be added to."""
-    return Path(shutil.copytree(MIGRATIONS, tmp_path / "migrations"))
+    return copy_of_the_files(tmp_path / "service")
 
 
 def add(folder: Path, sql: str) -> None:
     """One more migration, as a domain has one."""
-    number = len(list(folder.glob("*.sql"))) + 1
-    (folder / f"{number:04}_add_shop.sql").write_text(sql)
+    own = folder / "domain/shop/migrations"
+    own.mkdir(parents=True)
+    (own / "0001_add_shop.sql").write_text(sql)
 
 
 async def test_the_user_reads_and_writes_rows_and_does_nothing_else(aurora: Aurora) -> None:
@@ -212,7 +214,7 @@ async def test_migrations_as_the_user_alone_are_an_error_with_a_reason(
     add(folder, "CREATE TABLE visits (id INT)")
     with pytest.raises(
         MigrationError,
-        match=r"schema_migrations: permission denied .* want the owner of the tables",
+        match=r"moorage_migrations: permission denied .* want the owner of the tables",
     ):
         await migrate(user.dsn, folder)
 

@@ -1,6 +1,8 @@
 """Bringing a database up to date: once, wholly, by any number of processes."""
 
 import asyncio
+import hashlib
+import re
 import shutil
 import subprocess
 import sys
@@ -11,10 +13,12 @@ import psycopg_pool
 import pytest
 from saq.queue.postgres import PostgresQueue as StockQueue
 
-from service.migrate import MIGRATIONS, MigrationError, migrate, read_migrations
+from service.migrate import migrate
+from service.migration_files import SERVICE, MigrationError, read_migrations
 from tests.conftest import ROOT, Processes, exit_status
+from tests.ledger import LEDGER
 
-NAMES = [migration.name for migration in read_migrations()]
+NAMES = [str(migration) for migration in read_migrations()]
 
 
 async def _fetch(dsn: str, statement: str) -> list[asyncpg.Record]:
@@ -28,8 +32,22 @@ async def _fetch(dsn: str, statement: str) -> list[asyncpg.Record]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A copy of the migrations, to be changed."""
-    return Path(shutil.copytree(MIGRATIONS, tmp_path / "migrations"))
+    """A copy of everybody's migrations, to be changed."""
+    return copy_of_the_files(tmp_path / "service")
+
+
+def copy_of_the_files(folder: Path) -> Path:
+    for file in SERVICE.rglob("migrations/*.sql"):
+        copy = folder / file.relative_to(SERVICE)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, copy)
+    return folder
+
+
+def file_of(folder: Path, name: str) -> Path:
+    """Where a migration lies that `migrate` calls `name`."""
+    owner, _, stem = name.rpartition("/")
+    return folder / owner / "migrations" / f"{stem}.sql"
 
 
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "with a mark"])
@@ -37,7 +55,7 @@ def folder(tmp_path: Path) -> Path:
 def test_a_migration_is_the_same_however_an_editor_or_git_has_saved_it(
     folder: Path, mark: bytes, end: bytes
 ) -> None:
-    for file in folder.glob("*.sql"):
+    for file in folder.rglob("*.sql"):
         file.write_bytes(mark + file.read_bytes().replace(b"\n", end))
 
     assert read_migrations(folder) == read_migrations()
@@ -51,9 +69,8 @@ async def test_twenty_migrations_at_once_apply_each_file_once(empty_database: st
 
 
 async def test_failing_migration_leaves_nothing_behind(empty_database: str, folder: Path) -> None:
-    (folder / f"{len(NAMES) + 1:04}_break_things.sql").write_text(
-        "CREATE TABLE half (); SELECT 1/0;"
-    )
+    (folder / "migrations").mkdir()
+    (folder / "migrations/0001_break_things.sql").write_text("CREATE TABLE half (); SELECT 1/0;")
     with pytest.raises(MigrationError, match="division by zero; nothing was changed"):
         await migrate(empty_database, folder)
     tables = await _fetch(empty_database, "SELECT 1 FROM pg_tables WHERE schemaname = 'public'")
@@ -62,14 +79,10 @@ async def test_failing_migration_leaves_nothing_behind(empty_database: str, fold
 
 
 FOREIGN = {
-    "Rails": "CREATE TABLE schema_migrations (version VARCHAR PRIMARY KEY);"
-    " INSERT INTO schema_migrations VALUES ('20240101120000')",
-    "golang-migrate": "CREATE TABLE schema_migrations (version BIGINT PRIMARY KEY, dirty BOOLEAN);"
-    " INSERT INTO schema_migrations VALUES (20240101120000, FALSE)",
-    "Ecto": "CREATE TABLE schema_migrations (version BIGINT PRIMARY KEY, inserted_at TIMESTAMP)",
-    "dbmate, a view": "CREATE VIEW schema_migrations AS SELECT 'x'::text AS version",
-    "our columns of other types": "CREATE TABLE schema_migrations"
-    " (version TEXT, name TEXT, checksum TEXT)",
+    "a table of our name": "CREATE TABLE moorage_migrations (version BIGINT PRIMARY KEY)",
+    "a view of our name": "CREATE VIEW moorage_migrations AS SELECT 'x'::text AS owner",
+    "our columns of other types": "CREATE TABLE moorage_migrations"
+    " (owner TEXT, version TEXT, name TEXT, checksum TEXT)",
     "a table of jobs": "CREATE TABLE background_jobs (id INT)",
     "a table of workers": "CREATE TABLE queue_workers (id INT)",
     "a table of feeds": "CREATE TABLE feeds (id INT)",
@@ -78,6 +91,17 @@ FOREIGN = {
     "a function": "CREATE FUNCTION saq_job_time(scheduled BIGINT) RETURNS TIMESTAMPTZ"
     " LANGUAGE sql AS 'SELECT now()'",
     "an index": "CREATE TABLE mine (a INT); CREATE INDEX background_jobs_key_idx ON mine (a)",
+}
+# The first release kept its own list in a table of this name.
+LISTS_OF_OTHERS = {
+    "Rails": "CREATE TABLE schema_migrations (version VARCHAR PRIMARY KEY);"
+    " INSERT INTO schema_migrations VALUES ('20240101120000')",
+    "golang-migrate": "CREATE TABLE schema_migrations (version BIGINT PRIMARY KEY, dirty BOOLEAN);"
+    " INSERT INTO schema_migrations VALUES (20240101120000, FALSE)",
+    "Ecto": "CREATE TABLE schema_migrations (version BIGINT PRIMARY KEY, inserted_at TIMESTAMP)",
+    "dbmate, a view": "CREATE VIEW schema_migrations AS SELECT 'x'::text AS version",
+    "columns of other types": "CREATE TABLE schema_migrations"
+    " (version TEXT, name TEXT, checksum TEXT)",
 }
 
 
@@ -100,10 +124,24 @@ async def test_what_another_program_has_is_said_in_a_sentence_and_left_alone(
     assert await _fetch(empty_database, everything) == before
 
 
+@pytest.mark.parametrize("statement", LISTS_OF_OTHERS.values(), ids=LISTS_OF_OTHERS)
+async def test_another_program_s_list_of_migrations_is_left_alone(
+    empty_database: str, statement: str
+) -> None:
+    connection = await asyncpg.connect(empty_database)
+    try:
+        await connection.execute(statement)
+        before = await connection.fetch("SELECT * FROM schema_migrations")
+        assert await migrate(empty_database) == NAMES
+        assert await connection.fetch("SELECT * FROM schema_migrations") == before
+    finally:
+        await connection.close()
+
+
 async def test_beside_another_program_a_schema_of_its_own_will_do(empty_database: str) -> None:
     connection = await asyncpg.connect(empty_database)
     try:
-        await connection.execute(FOREIGN["Rails"])
+        await connection.execute(FOREIGN["a table of jobs"])
         await connection.execute("CREATE SCHEMA moorage")
     finally:
         await connection.close()
@@ -131,21 +169,108 @@ async def test_a_database_where_nothing_may_be_made_is_said(
 
 
 async def test_applied_file_that_changed_is_refused(database: str, folder: Path) -> None:
-    path = folder / f"{NAMES[0]}.sql"
+    path = file_of(folder, NAMES[0])
     path.write_text(path.read_text() + "-- changed\n")
     with pytest.raises(MigrationError, match="has changed since it was applied"):
         await migrate(database, folder)
 
 
 async def test_database_newer_than_the_image_is_left_alone(database: str, folder: Path) -> None:
-    (folder / f"{NAMES[-1]}.sql").unlink()
+    newest = max(name for name in NAMES if name.startswith("queue/"))
+    file_of(folder, newest).unlink()
+    shutil.rmtree(folder / "domain")
     assert await migrate(database, folder) == []
 
 
-def test_gap_in_the_numbers_is_refused(folder: Path) -> None:
-    (folder / f"{NAMES[1]}.sql").unlink()
-    with pytest.raises(MigrationError, match="expected number 0002"):
+def test_gap_and_double_in_the_numbers_of_one_owner_are_refused(folder: Path) -> None:
+    second = file_of(folder, NAMES[1])
+    second.rename(second.with_name("0001_another.sql"))
+    with pytest.raises(MigrationError, match=r"queue/0001_.*: expected number 0002, for the"):
         read_migrations(folder)
+    second.with_name("0001_another.sql").unlink()
+    with pytest.raises(MigrationError, match=r"queue/0003_.*: expected number 0002"):
+        read_migrations(folder)
+
+
+async def test_each_owner_has_a_line_of_its_own(database: str, folder: Path) -> None:
+    for owner in ("shop", "books"):
+        own = folder / "domain" / owner / "migrations"
+        own.mkdir(parents=True)
+        (own / "0001_create_it.sql").write_text(f"CREATE TABLE of_{owner} ()")
+    assert await migrate(database, folder) == [
+        "domain/books/0001_create_it", "domain/shop/0001_create_it",
+    ]  # fmt: skip
+    assert await migrate(database) == [], "an image without them is as well off"
+
+
+SCHEMA = """
+    SELECT attrelid::regclass::text, attname::text, atttypid::regtype::text,
+        pg_get_expr(adbin, adrelid), attnotnull
+    FROM pg_attribute LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
+    WHERE attnum > 0 AND NOT attisdropped AND attrelid IN (
+        SELECT oid FROM pg_class WHERE relnamespace = 'public'::regnamespace
+    )
+    UNION ALL SELECT tgrelid::regclass::text, pg_get_triggerdef(oid), NULL, NULL, NULL
+    FROM pg_trigger WHERE NOT tgisinternal
+    UNION ALL SELECT proname, md5(prosrc), NULL, NULL, NULL
+    FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+"""
+
+
+async def test_a_database_of_the_first_release_comes_over_by_itself(
+    empty_database: str, database: str
+) -> None:
+    """Its dump, made by the code of release 0.1.0: one line of numbers for all."""
+    connection = await asyncpg.connect(empty_database)
+    try:
+        await connection.execute((ROOT / "tests/service/first_release.sql").read_text())
+        before = await connection.fetch("SELECT * FROM schema_migrations")
+        history = "SELECT key, task, status, error FROM background_jobs ORDER BY id"
+        jobs = await connection.fetch(history)
+        answers = await asyncio.gather(*(migrate(empty_database) for _ in range(5)))
+        applied = max(answers, key=len)
+        assert sum(map(len, answers)) == len(applied) == len(NAMES) - len(before)
+        assert {name.rpartition("/")[0] for name in applied} == {"queue"}
+        assert await migrate(empty_database) == []
+        # what an image of that release asks, beside this one and after a rollback
+        assert await connection.fetch("SELECT * FROM schema_migrations") == before
+        assert await connection.fetch(history) == jobs
+        for table in ("saq_jobs", "recurring_jobs", "feeds", "feed_entries", "email_outbox"):
+            assert await connection.fetchval(f"SELECT count(*) FROM {table}") > 0
+        others = {"schema_migrations", "schema_migrations_pkey"}
+        came_over = {tuple(row) for row in await connection.fetch(SCHEMA) if row[0] not in others}
+    finally:
+        await connection.close()
+    of_the_tests = set(re.findall(r"CREATE TABLE (?:IF NOT EXISTS )?(\w+)", LEDGER))
+    anew = {
+        tuple(row)
+        for row in await _fetch(database, SCHEMA)
+        if not row[0].startswith(tuple(of_the_tests))
+    }
+    assert came_over == anew
+
+
+async def test_a_migration_of_a_team_s_own_is_known_by_its_content(
+    empty_database: str, folder: Path
+) -> None:
+    sql = "CREATE TABLE orders (id INT);\n"
+    connection = await asyncpg.connect(empty_database)
+    try:
+        await connection.execute((ROOT / "tests/service/first_release.sql").read_text())
+        await connection.execute(sql)
+        await connection.execute(
+            "INSERT INTO schema_migrations (version, name, checksum) VALUES (13, 'orders', $1)",
+            hashlib.sha256(sql.encode()).hexdigest(),
+        )
+    finally:
+        await connection.close()
+    own = folder / "domain/shop/migrations"
+    own.mkdir(parents=True)
+    (own / "0001_orders.sql").write_text(sql)
+    assert "domain/shop/0001_orders" not in await migrate(empty_database, folder)
+    (own / "0001_orders.sql").write_text(sql + "-- changed")
+    with pytest.raises(MigrationError, match=r"shop/0001_orders\.sql has changed"):
+        await migrate(empty_database, folder)
 
 
 async def test_tables_that_stock_saq_made_keep_their_jobs(empty_database: str) -> None:

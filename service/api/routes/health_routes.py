@@ -12,19 +12,18 @@ from litestar.openapi.datastructures import ResponseSpec
 from service.api.door.http_errors import RETRY_AFTER_SECONDS
 from service.contract import LIVE_PATH, READY_PATH
 from service.db import UNAVAILABLE, NotReadyError
-from service.migrate import read_migrations
+from service.migration_files import read_migrations
 from service.queue.interface import JobQueue
 from service.queue.tables.table_queue import TableQueue
 
-NEWEST_MIGRATION = len(read_migrations())
+MIGRATIONS = {f"{each.owner}/{each.version:04}" for each in read_migrations()}
 READY_SECONDS = 2.0  # below the load balancer's own limit, so that its log shows our reason
 
-_FOREIGN = "the table schema_migrations is another program's"
+_FOREIGN = "the table moorage_migrations is another program's"
 REASONS: dict[type[Exception], str] = {
     asyncpg.UndefinedTableError: "the migrations have not run",
     asyncpg.UndefinedColumnError: _FOREIGN,
-    asyncpg.DataError: _FOREIGN,
-    asyncpg.CannotCoerceError: _FOREIGN,
+    asyncpg.UndefinedFunctionError: _FOREIGN,  # a column of another type
 }
 
 log = structlog.stdlib.get_logger("api")
@@ -100,9 +99,9 @@ async def _reason(pool: asyncpg.Pool) -> str | None:
     try:
         async with asyncio.timeout(READY_SECONDS):
             row = await pool.fetchrow(
-                "SELECT max(version::int) AS version,"
-                " current_setting('transaction_read_only')::bool AS read_only"
-                " FROM schema_migrations"
+                "SELECT current_setting('transaction_read_only')::bool AS read_only, ARRAY("
+                " SELECT owner || '/' || to_char(version, 'FM0000') FROM moorage_migrations"
+                ") AS applied"
             )
     except TimeoutError:
         return f"no answer within {READY_SECONDS:g} s"
@@ -114,6 +113,6 @@ async def _reason(pool: asyncpg.Pool) -> str | None:
     assert row is not None
     if row["read_only"]:
         return "read-only"
-    if (row["version"] or 0) < NEWEST_MIGRATION:
-        return f"the migrations have not run to number {NEWEST_MIGRATION:04}"
+    if missing := MIGRATIONS.difference(row["applied"]):
+        return f"migrations have not run: {', '.join(sorted(missing))}"
     return None

@@ -93,14 +93,16 @@ def test_ready_waits_for_the_migrations(empty_database: str, tmp_path: object) -
             assert ready.status_code == 503
             assert ready.json()["parts"]["queue"] == "the migrations have not run"
             assert http.post("/queue/example", json={"message": "a"}).status_code == 503
-            for columns in ("version TIMESTAMP", "other INT"):
-                api.sql(f"CREATE TABLE schema_migrations ({columns})")
+            for columns in ("owner TEXT, version JSONB", "other INT"):
+                api.sql(f"CREATE TABLE moorage_migrations ({columns})")
                 ready = http.get("/health/ready")
                 assert ready.status_code == 503
                 assert ready.json()["parts"]["queue"].endswith("is another program's")
-                api.sql("DROP TABLE schema_migrations")
-            api.sql("CREATE TABLE schema_migrations AS SELECT '20240101120000' AS version")  # Rails
-            assert "another program" in http.get("/health/ready").json()["parts"]["queue"]
+                api.sql("DROP TABLE moorage_migrations")
+            api.sql("CREATE TABLE moorage_migrations AS SELECT 'queue' AS owner, 1 AS version")
+            said = http.get("/health/ready").json()["parts"]["queue"]
+            assert said.startswith("migrations have not run: ")
+            assert "queue/0002" in said
     finally:
         processes.stop_all()
 

@@ -1,0 +1,58 @@
+"""The numbered SQL files. Each owner has a line of its own: the queue, the service, each domain."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+SERVICE = Path(__file__).parent
+
+
+class MigrationError(Exception):
+    """The files and the database disagree; nothing was changed."""
+
+
+@dataclass(frozen=True)
+class Migration:
+    """One numbered SQL file."""
+
+    owner: str  # queue, service, domain/feeds
+    version: int
+    name: str  # 0001_create_feeds
+    sql: str
+
+    @property
+    def checksum(self) -> str:
+        return hashlib.sha256(self.sql.encode()).hexdigest()
+
+    def __str__(self) -> str:
+        return f"{self.owner}/{self.name}"
+
+
+def read_migrations(root: Path = SERVICE) -> list[Migration]:
+    """The files `NNNN_verb_noun.sql`: the queue's, the service's, then each domain's, by number.
+
+    Raises `MigrationError` for a gap or a double among the numbers of one owner.
+    """
+    folders = {"queue": root / "queue/migrations", "service": root / "migrations"}
+    for folder in sorted(root.glob("domain/*/migrations")):
+        folders[f"domain/{folder.parent.name}"] = folder
+    return [
+        migration
+        for owner, folder in folders.items()
+        for migration in _line(owner, sorted(folder.glob("*.sql")))
+    ]
+
+
+def _line(owner: str, paths: list[Path]) -> list[Migration]:
+    found = []
+    for wanted, path in enumerate(paths, start=1):
+        if not (match := re.fullmatch(r"(\d{4})_[a-z0-9_]+", path.stem)):
+            raise MigrationError(f"{owner}/{path.name}: migrations are named NNNN_verb_noun.sql")
+        if (version := int(match[1])) != wanted:
+            raise MigrationError(
+                f"{owner}/{path.name}: expected number {wanted:04}, "
+                "for the numbers of each folder are its own"
+            )
+        found.append(Migration(owner, version, path.stem, path.read_text("utf-8-sig")))
+    return found
