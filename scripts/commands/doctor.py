@@ -7,12 +7,12 @@ from typing import Annotated
 import typer
 
 from scripts.aws import connect
-from scripts.doctor.live import read_live_system
+from scripts.doctor.live_system import read_live_system
 from scripts.doctor.report import show
 from scripts.doctor.roots import read_roots
 from scripts.doctor.rule import judge
 from scripts.doctor.rules import RULES
-from scripts.doctor.template import read_system
+from scripts.doctor.synthesized_system import read_system
 from scripts.target import find_stage
 from scripts.terminal.options import DEFAULT_STAGE, JsonOption, StageOption
 

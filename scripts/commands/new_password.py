@@ -18,7 +18,7 @@ from scripts.ecs.one_off import (
 from scripts.errors import OperatorError, RefusedError
 from scripts.logs.log_lines import render
 from scripts.logs.log_reading import Event
-from scripts.session.database import Database, find_database
+from scripts.session.database_access import Database, find_database
 from scripts.session.session_task import check_service
 from scripts.terminal.answer import say
 from scripts.terminal.options import DEFAULT_STAGE, StageOption, YesOption, confirm

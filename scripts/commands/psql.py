@@ -15,7 +15,7 @@ from scripts.clock import Clock
 from scripts.ecs.one_off import heed_signals
 from scripts.errors import OperatorError
 from scripts.host.postgres_programs import programs
-from scripts.session.database import (
+from scripts.session.database_access import (
     LOOPBACK,
     Database,
     OwnerOption,

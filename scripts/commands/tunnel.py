@@ -8,7 +8,7 @@ from scripts.aws import connect
 from scripts.clock import Clock
 from scripts.ecs.one_off import heed_signals
 from scripts.errors import OperatorError
-from scripts.session.database import LOOPBACK, OwnerOption, find_database, find_way, tunnel
+from scripts.session.database_access import LOOPBACK, OwnerOption, find_database, find_way, tunnel
 from scripts.terminal.answer import print_line, say
 from scripts.terminal.options import DEFAULT_STAGE, StageOption, TaskOption, YesOption, confirm
 

@@ -17,7 +17,7 @@ from scripts.host.pids import birth
 from scripts.host.postgres import Postgres
 from scripts.host.postgres_user import make_private
 from scripts.release import release
-from scripts.twin.autoscaling.scaling import Scaling
+from scripts.twin.autoscaling.autoscaler import Scaling
 from scripts.twin.backends import Backends
 from scripts.twin.client.shell import write_docker, write_env, write_programs
 from scripts.twin.client.state import ACCOUNT, REGION, Twin, folder, state_file

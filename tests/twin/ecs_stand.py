@@ -11,7 +11,7 @@ from queue import SimpleQueue
 
 from scripts.host.guard import Guard
 from scripts.host.pids import birth
-from scripts.twin.autoscaling.scaling import Scaling
+from scripts.twin.autoscaling.autoscaler import Scaling
 from scripts.twin.backends import Backends
 from scripts.twin.client.state import ACCOUNT, REGION, Twin, folder
 from scripts.twin.cloud.server import Cloud

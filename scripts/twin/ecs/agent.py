@@ -21,7 +21,7 @@ from scripts.twin.ecs.service import Reconciliation
 from scripts.twin.ecs.service_events import say_once
 from scripts.twin.ecs.task import EcsTask, Place
 from scripts.twin.ecs.task_record import NOT_YET, RUNNING, has_ended, now
-from scripts.twin.elb import targets
+from scripts.twin.elb import target_health
 
 log = logging.getLogger("twin.agent")
 
@@ -37,7 +37,7 @@ class Agent:
 
     def __init__(self, backends: Backends, twin: Twin, guard: Guard) -> None:
         moto_ecs.apply()
-        targets.apply()
+        target_health.apply()
         self._backends, self._twin, self._guard = backends, twin, guard
         self._lines = Lines(backends)
         self._tasks: dict[str, EcsTask] = {}  # by id; those that have not stopped for good

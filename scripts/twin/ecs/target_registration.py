@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from moto.elbv2.models import ELBv2Backend
 
-from scripts.twin.elb import targets
+from scripts.twin.elb import target_health
 
 HOST = "127.0.0.1"
 DRAIN_SECONDS = 2.0  # of the deregistration delay; on AWS the template's 30 seconds
@@ -35,15 +35,15 @@ class Registration:
 
     @property
     def is_healthy(self) -> bool:
-        return self.state == targets.HEALTHY
+        return self.state == target_health.HEALTHY
 
     @property
     def is_unhealthy(self) -> bool:
-        return self.state == targets.UNHEALTHY
+        return self.state == target_health.UNHEALTHY
 
     @property
     def state(self) -> str | None:
         """None where it is not registered, or its target group is gone."""
         group = self.elbv2.target_groups.get(self.group_arn)
-        found = targets.find(group, HOST, self.port) if group else None
+        found = target_health.find(group, HOST, self.port) if group else None
         return found.state if found else None

@@ -15,9 +15,9 @@ from scripts.host.guard import Guard
 from scripts.host.loopback import addresses, names_this_machine
 from scripts.twin.backends import Backends
 from scripts.twin.client.state import Twin
-from scripts.twin.elb import targets
+from scripts.twin.elb import target_health
 from scripts.twin.elb.health_checks import HealthChecks
-from scripts.twin.elb.targets import Target
+from scripts.twin.elb.target_health import Target
 from scripts.twin.elb.traffic import Traffic
 from scripts.twin.event_loop import Loop, close, logged
 
@@ -56,7 +56,7 @@ class Balancer:
         self._port = int(twin.url.rpartition(":")[2])
         self._loop = Loop("balancer")
         self._turn = 0
-        targets.apply()
+        target_health.apply()
 
     def start(self) -> None:
         """Raises `OSError` if somebody has taken the port meanwhile."""
@@ -187,9 +187,9 @@ def _routable(group: FakeTargetGroup) -> list[Target]:
 
     https://docs.aws.amazon.com/elasticloadbalancing/latest/application/target-group-health-checks.html
     """
-    known = targets.targets_of(group)
-    healthy = [target for target in known if target.state == targets.HEALTHY]
-    return healthy or [target for target in known if target.state == targets.UNHEALTHY]
+    known = target_health.targets_of(group)
+    healthy = [target for target in known if target.state == target_health.HEALTHY]
+    return healthy or [target for target in known if target.state == target_health.UNHEALTHY]
 
 
 def _idle_seconds(balancer: FakeLoadBalancer) -> float:

@@ -8,8 +8,8 @@ from moto.elbv2.models import FakeTargetGroup
 
 from scripts.twin.backends import Backends
 from scripts.twin.client.state import MINUTE_SECONDS
-from scripts.twin.elb import targets
-from scripts.twin.elb.targets import DRAINING, HEALTHY, INITIAL, UNHEALTHY, Target
+from scripts.twin.elb import target_health
+from scripts.twin.elb.target_health import DRAINING, HEALTHY, INITIAL, UNHEALTHY, Target
 
 LOOK_SECONDS = 0.1  # for targets that come and go
 
@@ -27,7 +27,7 @@ class HealthChecks:
         async with asyncio.TaskGroup() as watches:
             while True:
                 for group in list(self._backends.elbv2.target_groups.values()):
-                    for target in targets.targets_of(group):
+                    for target in target_health.targets_of(group):
                         if target.state == DRAINING:
                             _let_drain(group, target)
                         elif target not in self._watched:
@@ -36,9 +36,11 @@ class HealthChecks:
                 await asyncio.sleep(LOOK_SECONDS)
 
     async def _watch(self, group: FakeTargetGroup, target: Target) -> None:
-        target.be(INITIAL, *targets.CHECKING)
+        target.be(INITIAL, *target_health.CHECKING)
         interval = int(group.health_check_interval_seconds) * MINUTE_SECONDS / 60
-        while target.state != DRAINING and targets.find(group, target.id, target.port) is target:
+        while (
+            target.state != DRAINING and target_health.find(group, target.id, target.port) is target
+        ):
             _judge(group, target, await self._why_not(group, target))
             await asyncio.sleep(interval)
         self._watched.discard(target)
@@ -92,4 +94,4 @@ def _let_drain(group: FakeTargetGroup, target: Target) -> None:
         delay = float(str(group.attributes["deregistration_delay.timeout_seconds"]))
         target.drains_until = now + delay
     if not target.open_requests or now > target.drains_until:
-        targets.forget(group, target)
+        target_health.forget(group, target)

@@ -12,7 +12,7 @@ from moto.elbv2.models import FakeLoadBalancer, FakeTargetGroup
 from scripts.twin.backends import Backends
 from scripts.twin.client.state import MINUTE_SECONDS
 from scripts.twin.cloudwatch.metric_data import put
-from scripts.twin.elb import targets
+from scripts.twin.elb import target_health
 
 NAMESPACE = "AWS/ApplicationELB"
 SAMPLES = 100  # of the times to answer of one minute: enough for a p99
@@ -46,8 +46,8 @@ class Traffic:
     def _write(self, balancer: FakeLoadBalancer, group: FakeTargetGroup) -> None:
         ours = {"LoadBalancer": balancer.arn.split(":loadbalancer/")[1]}
         both = {**ours, "TargetGroup": group.arn.split(":")[-1]}
-        states = Counter(target.state for target in targets.targets_of(group))
-        healthy, unhealthy = states[targets.HEALTHY], states[targets.UNHEALTHY]
+        states = Counter(target.state for target in target_health.targets_of(group))
+        healthy, unhealthy = states[target_health.HEALTHY], states[target_health.UNHEALTHY]
         answered = sum(self._statuses.values())
         points: list[tuple[str, dict[str, str], float]] = [
             ("RequestCount", ours, self.requests),

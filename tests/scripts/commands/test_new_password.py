@@ -9,7 +9,7 @@ from scripts.aws import Aws
 from scripts.clock import Clock
 from scripts.commands.new_password import make_current, run, versions, waiting_version
 from scripts.errors import RefusedError
-from scripts.session.database import read_database
+from scripts.session.database_access import read_database
 from service.contract import ProcessName
 from tests.scripts.cloud import aws, client
 from tests.scripts.stage import USER_SECRET, definition, make_stage

@@ -14,7 +14,7 @@ import pytest
 
 from scripts.commands.psql import environment
 from scripts.errors import RefusedError
-from scripts.session.database import Database, read_database, with_exec
+from scripts.session.database_access import Database, read_database, with_exec
 from scripts.target import Target
 from service.contract import ProcessName
 from stacks.config.stage import read_stage

@@ -15,12 +15,12 @@ import httpx
 import pytest
 
 from scripts.aws import connect
-from scripts.doctor.live import read_live_system
+from scripts.doctor.live_system import read_live_system
 from scripts.doctor.model import System
 from scripts.doctor.queue import read_readiness, ready_reason
 from scripts.doctor.rule import judge
 from scripts.doctor.rules import RULES
-from scripts.doctor.template import read_system
+from scripts.doctor.synthesized_system import read_system
 from scripts.twin.iam.access_keys import AccessKey
 from stacks.config.stage import read_stage
 from tests.conftest import ROOT

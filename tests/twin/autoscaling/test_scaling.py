@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from scripts.twin.autoscaling import scheduled_actions
-from scripts.twin.autoscaling.scaling import Scaling
+from scripts.twin.autoscaling.autoscaler import Scaling
 from scripts.twin.backends import Backends
 from scripts.twin.client.state import MINUTE_SECONDS
 from scripts.twin.cloudwatch.metric_data import KEPT, Point, put

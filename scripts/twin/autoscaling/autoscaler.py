@@ -26,8 +26,8 @@ from scripts.twin.autoscaling.scaling_policy import (
 )
 from scripts.twin.backends import Backends
 from scripts.twin.client.state import MINUTE_SECONDS, Twin
-from scripts.twin.cloudwatch import alarms
-from scripts.twin.cloudwatch.alarms import ALARM, Verdict
+from scripts.twin.cloudwatch import alarm_states
+from scripts.twin.cloudwatch.alarm_states import ALARM, Verdict
 from scripts.twin.cloudwatch.series import Series
 
 log = logging.getLogger("twin.scaling")
@@ -52,7 +52,7 @@ class Scaling:
         self._said: set[str] = set()
         self._is_stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="scaling", daemon=True)
-        alarms.apply()
+        alarm_states.apply()
         target_tracking.apply()
         scaling_activities.apply()
 
@@ -94,8 +94,8 @@ class Scaling:
     def look(self, now: float) -> None:
         """One minute's round: alarms first, then every resource's policies."""
         cloudwatch = self._backends.cloudwatch
-        since = now - alarms.span_seconds(list(cloudwatch.alarms.values()))
-        verdicts = alarms.look(cloudwatch, Series(cloudwatch, since), now)
+        since = now - alarm_states.span_seconds(list(cloudwatch.alarms.values()))
+        verdicts = alarm_states.look(cloudwatch, Series(cloudwatch, since), now)
         for name, verdict in verdicts.items():
             if verdict.reason.startswith("the local twin") and name not in self._said:
                 self._said.add(name)

@@ -10,7 +10,7 @@ from typing import Any
 
 from scripts.twin.backends import Backends
 from scripts.twin.client.state import MINUTE_SECONDS
-from scripts.twin.cloudwatch import alarms
+from scripts.twin.cloudwatch import alarm_states
 from scripts.twin.cloudwatch.metric_data import Point, put
 from scripts.twin.cloudwatch.series import Series
 from service.contract import METRIC_NAMESPACE, QUEUE_NAME, Metric, MetricDimension, ProcessName
@@ -50,7 +50,7 @@ class Watched:
             TopicArn=self.topic, Protocol="sqs", Endpoint=arn["Attributes"]["QueueArn"],
             Attributes={"RawMessageDelivery": "true"},
         )  # fmt: skip
-        alarms.apply()
+        alarm_states.apply()
         for each in templates.all(ALARM):
             if not each.id.startswith(SCALING):
                 self._make(each.id, each.properties)
@@ -87,8 +87,8 @@ class Watched:
             when = datetime.fromtimestamp(at + 1, UTC).replace(tzinfo=None)
             put(self.backends.cloudwatch, namespace, points, at=when)
         cloudwatch = self.backends.cloudwatch
-        since = self.now - alarms.span_seconds(list(cloudwatch.alarms.values()))
-        alarms.look(cloudwatch, Series(cloudwatch, since), self.now + 0.1)
+        since = self.now - alarm_states.span_seconds(list(cloudwatch.alarms.values()))
+        alarm_states.look(cloudwatch, Series(cloudwatch, since), self.now + 0.1)
 
     def _messages(self) -> list[tuple[str, str]]:
         sqs, found = client("sqs"), []

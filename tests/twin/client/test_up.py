@@ -22,7 +22,7 @@ import pytest
 
 from scripts.aws import Aws
 from scripts.host.pid_lock import take_up_lock
-from scripts.session.database import ask_password, find_database
+from scripts.session.database_access import ask_password, find_database
 from scripts.target import find_target
 from scripts.twin.client.launch import end
 from scripts.twin.client.state import Twin

@@ -13,7 +13,7 @@ from scripts.twin.autoscaling.scaling_policy import (
     by_target,
     choose,
 )
-from scripts.twin.cloudwatch.alarms import ALARM, INSUFFICIENT, OK, judge
+from scripts.twin.cloudwatch.alarm_states import ALARM, INSUFFICIENT, OK, judge
 from scripts.twin.cloudwatch.expression import UnknownExpressionError, Value, evaluate
 from scripts.twin.cloudwatch.series import summed
 

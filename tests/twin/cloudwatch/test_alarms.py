@@ -11,8 +11,8 @@ import pytest
 
 from service.contract import Metric
 from tests.stacks.templates import Templates, of_stage, synthesize
+from tests.twin.cloudwatch.watched import Watched, watched
 from tests.twin.stand import client
-from tests.twin.watched import Watched, watched
 
 # What a stage's counts and its database may be: the least that runs when nothing is asked of it.
 STAGES: dict[str, Callable[[], Templates]] = {
