@@ -9,6 +9,7 @@ from contextlib import closing, contextmanager
 import boto3
 
 from stacks.config.naming import Output
+from stacks.config.stage import read_stage
 
 Moor = Callable[..., int]
 
@@ -30,8 +31,9 @@ def deploy(stage: str, url: str, key: str) -> None:
     """The two stacks of a stage, with the outputs that lead to its API."""
     with closing(boto3.Session().client("secretsmanager")) as secrets:
         secret = secrets.create_secret(Name=f"{stage}-key", SecretString=key)
-    stack(f"moorage-{stage}-data", {Output.API_KEY_SECRET: secret["ARN"]})
-    stack(f"moorage-{stage}-service", {Output.URL: url})
+    names = read_stage(stage).names
+    stack(names.data_stack, {Output.API_KEY_SECRET: secret["ARN"]})
+    stack(names.service_stack, {Output.URL: url})
 
 
 def stack(name: str, outputs: dict[Output, str]) -> None:

@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 from scripts.ecs.services import Rollout, Service
 from scripts.ecs.tasks import Container, Task
 from service.contract import ProcessName
+from tests.scripts.prefixes import DEV_PREFIX
 
 AT = datetime(2026, 11, 22, 5, 0, tzinfo=UTC)
-DEFINITION = "arn:aws:ecs:us-east-1:123456789012:task-definition/moorage-dev-worker"
+DEFINITION = f"arn:aws:ecs:us-east-1:123456789012:task-definition/{DEV_PREFIX}-worker"
 ROLLOUT = Rollout(
     id="ecs-svc/1",
     is_primary=True,
@@ -22,8 +23,8 @@ ROLLOUT = Rollout(
 )
 SERVICE = Service(
     process=ProcessName.WORKER,
-    name="moorage-dev-worker-service",
-    arn="arn:aws:ecs:us-east-1:123456789012:service/moorage-dev-cluster/moorage-dev-worker-service",
+    name=f"{DEV_PREFIX}-worker-service",
+    arn=f"arn:aws:ecs:us-east-1:123456789012:service/{DEV_PREFIX}-cluster/{DEV_PREFIX}-worker-service",
     desired=2,
     running=2,
     pending=0,
@@ -35,7 +36,7 @@ SERVICE = Service(
 )
 TASK = Task(
     id="0123456789abcdef",
-    arn="arn:aws:ecs:us-east-1:123456789012:task/moorage-dev-cluster/0123456789abcdef",
+    arn=f"arn:aws:ecs:us-east-1:123456789012:task/{DEV_PREFIX}-cluster/0123456789abcdef",
     group=f"service:{SERVICE.name}",
     started_by=ROLLOUT.id,
     task_definition=f"{DEFINITION}:4",

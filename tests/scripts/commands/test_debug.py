@@ -5,6 +5,7 @@ from scripts.commands.debug import deregister, register
 from scripts.ecs.debug_definition import debug_definition
 from service.contract import ProcessName
 from tests.scripts.cloud import NAMES, aws, client
+from tests.scripts.prefixes import DEV_PREFIX
 from tests.scripts.stage import definition, make_stage
 
 __all__ = ["aws"]
@@ -12,8 +13,8 @@ __all__ = ["aws"]
 
 def test_twin_sleeps_with_the_same_image_settings_roles_and_log() -> None:
     described = {
-        "taskDefinitionArn": "arn:aws:ecs:us-east-1:1:task-definition/moorage-dev-worker:7",
-        "family": "moorage-dev-worker",
+        "taskDefinitionArn": f"arn:aws:ecs:us-east-1:1:task-definition/{DEV_PREFIX}-worker:7",
+        "family": f"{DEV_PREFIX}-worker",
         "revision": 7,
         "status": "ACTIVE",
         "requiresAttributes": [{"name": "x"}],
@@ -44,7 +45,7 @@ def test_twin_sleeps_with_the_same_image_settings_roles_and_log() -> None:
         ],
     }
     assert debug_definition(described, ProcessName.WORKER, seconds=3600) == {
-        "family": "moorage-dev-worker-debug",
+        "family": f"{DEV_PREFIX}-worker-debug",
         "taskRoleArn": "arn:task",
         "executionRoleArn": "arn:execution",
         "networkMode": "awsvpc",
@@ -76,7 +77,7 @@ def test_twin_is_registered_under_a_family_of_its_own_and_taken_away_again(aws: 
         cluster=NAMES.cluster, services=[NAMES.service(ProcessName.WORKER)]
     )["services"]
     arn = register(aws, service, ProcessName.WORKER, 60, "arn:aws:iam::123456789012:role/debug")
-    assert arn.endswith("/moorage-dev-worker-debug:1")
+    assert arn.endswith(f"/{DEV_PREFIX}-worker-debug:1")
     made = ecs.describe_task_definition(taskDefinition=arn)["taskDefinition"]
     assert made["taskRoleArn"].endswith(":role/debug"), "the worker's own may open no session"
     (container,) = made["containerDefinitions"]

@@ -8,6 +8,7 @@ from scripts.errors import OperatorError
 from scripts.target import Target
 from stacks.config.stage import read_stage
 from tests.scripts.deployed import Moor, deploy
+from tests.scripts.prefixes import DEV_PREFIX
 
 pytest_plugins = ["tests.scripts.conftest_deployed", "tests.service.api.conftest_api"]
 
@@ -26,10 +27,10 @@ def test_pages_of_aws_name_region_and_stage(
 ) -> None:
     home = "https://us-east-1.console.aws.amazon.com/cloudwatch/home?region=us-east-1#"
     assert moor("open", "dashboard", "--print", "--stage", "dev") == 0
-    assert capsys.readouterr().out == f"{home}dashboards/dashboard/moorage-dev\n"
+    assert capsys.readouterr().out == f"{home}dashboards/dashboard/{DEV_PREFIX}\n"
     assert moor("open", "logs", "--print", "--stage", "dev") == 0
     assert capsys.readouterr().out == (
-        f"{home}logsV2:log-groups$3FlogGroupNameFilter$3D$252Fecs$252Fmoorage-dev\n"
+        f"{home}logsV2:log-groups$3FlogGroupNameFilter$3D$252Fecs$252F{DEV_PREFIX}\n"
     )
 
 

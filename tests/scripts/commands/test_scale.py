@@ -19,6 +19,7 @@ from scripts.errors import (
 from scripts.target import Target
 from service.contract import ProcessName
 from stacks.config.stage import read_stage
+from tests.scripts.prefixes import DEV_PREFIX
 from tests.scripts.values import SERVICE
 from tests.scripts.world import NOW, REGION, World, before, deployed, protected, refuse
 
@@ -126,7 +127,7 @@ def test_the_bounds_come_back_by_aws_itself(
     (action,) = world.reverts()
     assert action["Schedule"] == "at(2026-11-22T07:00:00)"
     assert action["ScalableTargetAction"] == {"MinCapacity": 1, "MaxCapacity": 4}
-    assert action["ResourceId"] == "service/moorage-dev-cluster/moorage-dev-worker-service"
+    assert action["ResourceId"] == f"service/{DEV_PREFIX}-cluster/{DEV_PREFIX}-worker-service"
     said = capsys.readouterr().err
     assert "the bounds 1..4 come back at 2026-11-22 07:00:00 UTC" in said
     assert "bounds stay" not in said

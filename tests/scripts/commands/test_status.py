@@ -35,6 +35,7 @@ from scripts.target import Target
 from scripts.terminal.answer import print_json, print_screen
 from service.contract import METRIC_NAMESPACE, Metric, MetricDimension, ProcessName
 from stacks.config.stage import read_stage
+from tests.scripts.prefixes import DEV_PREFIX
 from tests.scripts.values import AT, DEFINITION, SERVICE, TASK
 from tests.scripts.world import NOW, REGION, World, before, deployed, refuse, release
 
@@ -119,7 +120,7 @@ def test_the_five_that_stopped_last_say_why() -> None:
         "Essential container in task exited; OutOfMemoryError: Container killed"
     )
     assert found[0].exit_codes == {"worker": 137, "migrate": 0}
-    assert found[0].of == "moorage-dev-worker-service"
+    assert found[0].of == f"{DEV_PREFIX}-worker-service"
 
 
 def values(**given: float) -> dict[str, Any]:
@@ -167,7 +168,7 @@ def put_metrics(world: World, **given: float) -> None:
                 "Value": value,
                 "Timestamp": world.now - timedelta(seconds=30),
                 "Dimensions": [
-                    {"Name": MetricDimension.APP, "Value": "moorage"},
+                    {"Name": MetricDimension.APP, "Value": world.stage.app_name},
                     {"Name": MetricDimension.STAGE, "Value": "dev"},
                     {"Name": MetricDimension.QUEUE, "Value": "default"},
                 ],
@@ -278,7 +279,7 @@ HEALTH = Health(
                 events=(
                     Event(
                         AT - timedelta(minutes=2),
-                        "(service moorage-dev-worker-service) has reached a steady state.",
+                        f"(service {DEV_PREFIX}-worker-service) has reached a steady state.",
                     ),
                 ),
             ),
@@ -324,7 +325,7 @@ def test_one_screen_says_it_all(capsys: pytest.CaptureFixture[str]) -> None:
         "! look here",
         "",
         "stopped of ECS task code reason exit codes",
-        "1 h ago moorage-dev-worker-service 01234567 - [bold]Why -",
+        f"1 h ago {DEV_PREFIX}-worker-service 01234567 - [bold]Why -",
         "",
         "event of what ECS says",
         "2 min ago worker has reached a steady state.",

@@ -12,6 +12,7 @@ from scripts.doctor.roots import read_roots
 from scripts.doctor.rules import RULES
 from tests.conftest import ROOT
 from tests.scripts.deployed import Moor, one_command
+from tests.scripts.prefixes import DEV_PREFIX
 from tests.service.api.api_process import Api
 from tests.stacks.templates import of_stage, synthesize
 
@@ -39,7 +40,7 @@ def test_templates_with_an_error_end_with_1_and_say_what_to_do(
             (tmp_path / file.name).write_text(text)
     assert moor("doctor", "--stage", "dev", "--template", tmp_path) == 1
     out = capsys.readouterr().out
-    assert "error: moorage-dev-worker-service: it drains for 100 s" in out
+    assert f"error: {DEV_PREFIX}-worker-service: it drains for 100 s" in out
     assert "[stop-timeout]" in out
     assert moor("doctor", "--stage", "dev", "--template", tmp_path, "--json") == 1
     found = json.loads(capsys.readouterr().out)["findings"]

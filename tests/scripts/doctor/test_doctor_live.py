@@ -26,6 +26,7 @@ from stacks.config.stage import read_stage
 from tests.conftest import ROOT
 from tests.ports import free_port
 from tests.scripts.deployed import one_command
+from tests.scripts.prefixes import DEV_PREFIX
 from tests.stacks.templates import of_stage
 
 NOW = datetime.now(UTC)
@@ -83,7 +84,7 @@ def _deploy(stage: str) -> None:
     with closing(boto3.Session().client("cloudformation")) as cloudformation:
         for kind in ("network", "data", "service"):
             cloudformation.create_stack(
-                StackName=f"moorage-{stage}-{kind}",
+                StackName=f"{templates.stage.names.prefix}-{kind}",
                 TemplateBody=json.dumps(templates.stacks[kind]),
                 Capabilities=["CAPABILITY_NAMED_IAM"],
             )
@@ -154,7 +155,7 @@ def test_a_stage_that_nobody_runs_says_so_and_nothing_else(live: System) -> None
 def test_a_part_that_is_refused_is_said_and_the_rest_is_judged(cloud: str) -> None:
     with closing(boto3.Session().client("rds")) as rds:
         rds.modify_db_cluster(
-            DBClusterIdentifier="moorage-dev", NewDBClusterIdentifier="somebody-elses"
+            DBClusterIdentifier=DEV_PREFIX, NewDBClusterIdentifier="somebody-elses"
         )
     try:
         with one_command():
@@ -162,10 +163,10 @@ def test_a_part_that_is_refused_is_said_and_the_rest_is_judged(cloud: str) -> No
     finally:
         with closing(boto3.Session().client("rds")) as rds:
             rds.modify_db_cluster(
-                DBClusterIdentifier="somebody-elses", NewDBClusterIdentifier="moorage-dev"
+                DBClusterIdentifier="somebody-elses", NewDBClusterIdentifier=DEV_PREFIX
             )
     report = judge(RULES, found)
-    assert "moorage-dev" in report.not_checked["database-unencrypted"]
+    assert DEV_PREFIX in report.not_checked["database-unencrypted"]
     assert "stop-timeout" in report.passed
 
 
@@ -173,8 +174,8 @@ def test_a_stopped_task_and_a_failed_deployment_reach_the_rules(live: System) ->
     assert live.stopped == ()
     assert live.rollouts is not None
     assert set(live.rollouts) == {
-        "moorage-dev-api-service",
-        "moorage-dev-worker-service",
+        f"{DEV_PREFIX}-api-service",
+        f"{DEV_PREFIX}-worker-service",
     }
 
 

@@ -14,6 +14,7 @@ from scripts.errors import DeniedError, OperatorError
 from scripts.target import Target
 from stacks.config.stage import read_stage
 from tests.scripts.gate import Gate, Parameters, gate
+from tests.scripts.prefixes import DEV_PREFIX
 
 KEY = "arn:aws:kms:us-east-1:123456789012:key/1"
 TRUST = '{"Version": "2012-10-17", "Statement": []}'
@@ -137,7 +138,7 @@ def test_the_key_is_asked_about_as_a_session_uses_it(cloud: Gate, iam: Any) -> N
     name = "kms:EncryptionContext:aws:ssm:TargetId"
     assert asked["ContextEntries.member.1.ContextKeyName"] == [name]
     value = asked["ContextEntries.member.1.ContextKeyValues.member.1"][0]
-    assert value.startswith("ecs:moorage-dev-cluster_")
+    assert value.startswith(f"ecs:{DEV_PREFIX}-cluster_")
 
 
 def test_a_refused_question_names_the_right_to_ask(cloud: Gate, iam: Any) -> None:

@@ -25,6 +25,7 @@ from scripts.ecs.rollouts import FORWARDS, restart
 from scripts.ecs.services import find_services
 from scripts.errors import NotFoundError, OperatorError, RefusedError
 from service.contract import ProcessName
+from tests.scripts.prefixes import DEV_PREFIX
 from tests.scripts.values import AT
 from tests.scripts.world import REGION, World, before, deployed, release
 
@@ -39,7 +40,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
 
 
 def revision(process: ProcessName, number: int, image: str, minutes: float) -> Revision:
-    arn = f"arn:aws:ecs:us-east-1:123456789012:task-definition/moorage-dev-{process}:{number}"
+    arn = f"arn:aws:ecs:us-east-1:123456789012:task-definition/{DEV_PREFIX}-{process}:{number}"
     return Revision(process, number, arn, f"repo/moorage:{image}", AT + timedelta(minutes=minutes))
 
 

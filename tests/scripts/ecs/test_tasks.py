@@ -4,10 +4,11 @@ from dataclasses import replace
 from typing import Any
 
 from scripts.ecs.tasks import Container, Task, read_tasks
+from tests.scripts.prefixes import DEV_PREFIX
 from tests.scripts.stage import agent
 from tests.scripts.values import AT, TASK
 
-ARN = "arn:aws:ecs:us-east-1:123456789012:task/moorage-dev-cluster/0123"
+ARN = f"arn:aws:ecs:us-east-1:123456789012:task/{DEV_PREFIX}-cluster/0123"
 
 
 def described(**given: Any) -> Task:
@@ -18,12 +19,12 @@ def described(**given: Any) -> Task:
 def test_a_running_task_is_read_with_the_agent_behind_sessions() -> None:
     task = described(
         lastStatus="RUNNING", startedAt=AT, enableExecuteCommand=True,
-        group="service:moorage-dev-worker-service",
+        group=f"service:{DEV_PREFIX}-worker-service",
         containers=[{"name": "worker", "lastStatus": "RUNNING", "runtimeId": "r-1",
                      "managedAgents": agent("RUNNING")}],
     )  # fmt: skip
 
-    assert (task.id, task.service) == ("0123", "moorage-dev-worker-service")
+    assert (task.id, task.service) == ("0123", f"{DEV_PREFIX}-worker-service")
     assert (task.started, task.has_exec, task.stopped) == (AT, True, None)
     assert task.containers == (
         Container("worker", "RUNNING", runtime_id="r-1", exec_agent="RUNNING"),

@@ -9,13 +9,14 @@ import boto3
 import pytest
 
 from tests.scripts.deployed import Moor
+from tests.scripts.prefixes import DEV_PREFIX, PROD_PREFIX
 from tests.stacks.templates import of_stage
 
 pytest_plugins = ["tests.scripts.conftest_deployed", "tests.service.api.conftest_api"]
 
-OURS = ("/ecs/moorage-prod-api", "/aws/rds/cluster/moorage-prod/postgresql")
-AWS_MADE = "/aws/lambda/moorage-prod-network-CustomVpcRestrict-1a2b"
-OTHERS = ("/ecs/moorage-prod-api-2", "/ecs/moorage-prod-eu-api", "/ecs/moorage-dev-api")
+OURS = (f"/ecs/{PROD_PREFIX}-api", f"/aws/rds/cluster/{PROD_PREFIX}/postgresql")
+AWS_MADE = f"/aws/lambda/{PROD_PREFIX}-network-CustomVpcRestrict-1a2b"
+OTHERS = (f"/ecs/{PROD_PREFIX}-api-2", f"/ecs/{PROD_PREFIX}-eu-api", f"/ecs/{DEV_PREFIX}-api")
 
 
 @pytest.fixture
@@ -71,11 +72,14 @@ def test_what_is_left_behind_is_found_before_the_deploy_and_goes_when_asked(
 def test_a_live_stage_has_no_leftovers_and_its_change_is_judged(
     aws: str, moor: Moor, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    group = {"Type": "AWS::Logs::LogGroup", "Properties": {"LogGroupName": "/ecs/moorage-dev-api"}}
+    group = {
+        "Type": "AWS::Logs::LogGroup",
+        "Properties": {"LogGroupName": f"/ecs/{DEV_PREFIX}-api"},
+    }
     bucket = {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": "old-name"}}
     with closing(boto3.Session().client("cloudformation")) as cloudformation:
         cloudformation.create_stack(
-            StackName="moorage-dev-data",
+            StackName=f"{DEV_PREFIX}-data",
             TemplateBody=json.dumps({"Resources": {"Group": group, "Bucket": bucket}}),
         )
     assert moor("leftovers", "--stage", "dev") == 8

@@ -12,9 +12,10 @@ from scripts.preflight.rules import ADDRESSES, RULES, SERVICE_ROLES, VCPU, VPCS
 from scripts.templates.template import Template
 from stacks.config.stage import read_stage
 from tests.conftest import ROOT
+from tests.scripts.prefixes import PROD_PREFIX
 
 ACCOUNT, REGION = "123456789012", "eu-central-1"
-GROUP = "/ecs/moorage-prod-api"
+GROUP = f"/ecs/{PROD_PREFIX}-api"
 CERTIFICATE = f"arn:aws:acm:{REGION}:{ACCOUNT}:certificate/00000000-0000-0000-0000-000000000000"
 PROD = read_stage(
     "prod",
@@ -55,7 +56,7 @@ def found(account: Account) -> dict[str, str]:
 def test_a_good_account_has_no_finding() -> None:
     assert found(GOOD) == {}
     live = replace(
-        GOOD, stacks={"moorage-prod-network": "UPDATE_COMPLETE"}, vpcs=5, addresses=5,
+        GOOD, stacks={f"{PROD_PREFIX}-network": "UPDATE_COMPLETE"}, vpcs=5, addresses=5,
         taken_names=frozenset([GROUP]), live_names=frozenset([GROUP]),
     )  # fmt: skip
     assert found(live) == {}, "what is its own is not in its way"

@@ -33,6 +33,7 @@ from service.contract import ProcessName
 from stacks.config.stage import read_stage
 from tests.scripts import values
 from tests.scripts.cloud import aws
+from tests.scripts.prefixes import DEV_PREFIX
 from tests.scripts.stage import agent, definition, make_stage, start_task
 
 __all__ = ["aws"]
@@ -84,7 +85,7 @@ def refused(check: Callable[[], object], kind: type[OperatorError]) -> tuple[str
 
 def test_service_that_is_not_there_is_named() -> None:
     message, _ = refused(lambda: check_service(DEV, WORKER, {"services": []}), NotFoundError)
-    assert "moorage-dev-worker-service" in message
+    assert f"{DEV_PREFIX}-worker-service" in message
 
 
 def test_task_from_before_exec_is_to_be_restarted_and_else_the_stage_has_none() -> None:
@@ -112,8 +113,8 @@ def test_container_of_a_running_task_is_found(aws: Aws) -> None:
     make_stage()
     task = start_task(WORKER)
     found = find_container(aws, WORKER, "", Clock())
-    assert found == SessionTarget("moorage-dev-cluster", task.id, "worker", "f00d-1")
-    assert found.target == f"ecs:moorage-dev-cluster_{task.id}_f00d-1"
+    assert found == SessionTarget(f"{DEV_PREFIX}-cluster", task.id, "worker", "f00d-1")
+    assert found.target == f"ecs:{DEV_PREFIX}-cluster_{task.id}_f00d-1"
 
 
 def test_agent_that_comes_up_is_waited_for(aws: Aws) -> None:
