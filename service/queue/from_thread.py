@@ -18,7 +18,7 @@ CALLS = (
 )  # fmt: skip
 
 
-def is_elsewhere(loop: asyncio.AbstractEventLoop | None) -> bool:
+def runs_in_another_thread(loop: asyncio.AbstractEventLoop | None) -> bool:
     """Does that loop run, in another thread than this?"""
     try:
         here = asyncio.get_running_loop()
@@ -27,16 +27,16 @@ def is_elsewhere(loop: asyncio.AbstractEventLoop | None) -> bool:
     return loop is not here and loop is not None and loop.is_running()
 
 
-def on_own_loop(method: Callable[..., Any]) -> Callable[..., Any]:
+def on_queue_loop(method: Callable[..., Any]) -> Callable[..., Any]:
     """The method, whose coroutine may be awaited in any thread."""
 
     @functools.wraps(method)
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if is_elsewhere(self._loop):
+        if runs_in_another_thread(self._loop):
             return _call_there(self._loop, method(self, *args, **kwargs))
         return method(self, *args, **kwargs)
 
-    call.is_on_own_loop = True  # type: ignore[attr-defined]
+    call.is_on_queue_loop = True  # type: ignore[attr-defined]
     return call
 
 
@@ -44,7 +44,7 @@ async def _call_there(loop: asyncio.AbstractEventLoop, coroutine: Any) -> Any:
     return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, loop))
 
 
-def iterate_on_own_loop(method: Callable[..., Any]) -> Callable[..., Any]:
+def iterate_on_queue_loop(method: Callable[..., Any]) -> Callable[..., Any]:
     """The same for an async generator: each step is made in the queue's loop."""
 
     async def step(found: AsyncIterator[Any]) -> tuple[bool, Any]:
@@ -60,18 +60,18 @@ def iterate_on_own_loop(method: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(method)
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
         found = method(self, *args, **kwargs)
-        return iterate(self._loop, found) if is_elsewhere(self._loop) else found
+        return iterate(self._loop, found) if runs_in_another_thread(self._loop) else found
 
-    call.is_on_own_loop = True  # type: ignore[attr-defined]
+    call.is_on_queue_loop = True  # type: ignore[attr-defined]
     return call
 
 
-def answer_everywhere(queue: type[Any]) -> None:
+def answer_any_thread(queue: type[Any]) -> None:
     """Have all the calls of a whole class of queues answered whichever thread awaits them."""
     methods = {name: getattr(queue, name) for name in (*CALLS, "iter_jobs")}
     if any(getattr(method, "__isabstractmethod__", False) for method in methods.values()):
         return  # an interface: a method put here would hide that of a class beside it
     for name, method in methods.items():
         if not hasattr(method, "is_on_own_loop"):
-            wrap = iterate_on_own_loop if name == "iter_jobs" else on_own_loop
+            wrap = iterate_on_queue_loop if name == "iter_jobs" else on_queue_loop
             setattr(queue, name, wrap(method))

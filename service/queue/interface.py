@@ -17,7 +17,7 @@ from saq.queue.base import Queue
 
 from service.db import Connection
 from service.queue.errors import InvalidOptionError, JobNotFoundError, JobStateError
-from service.queue.from_thread import answer_everywhere
+from service.queue.from_thread import answer_any_thread
 from service.queue.job import JobRecord, LeasedJob
 from service.queue.schedule_record import Scheduler, ScheduleStore
 from service.queue.stock_worker import StockWorkerQueue
@@ -105,7 +105,7 @@ class JobQueue(StockWorkerQueue):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        answer_everywhere(cls)
+        answer_any_thread(cls)
 
     @staticmethod
     def from_url(url: str, **kwargs: Any) -> Queue:
@@ -142,7 +142,7 @@ class JobQueue(StockWorkerQueue):
         another process, or has ended, nothing changes.
         """
         if isinstance(job, LeasedJob):
-            job.say_alive()
+            job.beat()
         await super().update(job, **kwargs)
 
     async def get_job_status(
@@ -173,7 +173,7 @@ class JobQueue(StockWorkerQueue):
     async def retry_failed(self, *, task: str | None = None) -> int:
         """Queue a thousand failed jobs again, or fewer if there are no more; how many."""
         retried = 0
-        async for page in self.kept(Status.FAILED, task):
+        async for page in self.retained(Status.FAILED, task):
             for job in page:
                 with contextlib.suppress(JobNotFoundError, JobStateError):  # another's request
                     await self.retry(job, "retried with the other failed jobs")
@@ -182,7 +182,7 @@ class JobQueue(StockWorkerQueue):
                 break
         return retried
 
-    async def kept(self, status: Status, task: str | None) -> AsyncIterator[list[Job]]:
+    async def retained(self, status: Status, task: str | None) -> AsyncIterator[list[Job]]:
         """The jobs with that status that the queue still has, newest first, in pages."""
         before: int | None = None
         while records := await self.list_records(

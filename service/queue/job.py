@@ -27,21 +27,21 @@ class LeasedJob(Job):
     lease: int = 0
     crashes: int = 0
     claimed_at: float = 0.0  # event-loop time
-    is_shown = False  # its blob says that it runs
-    is_handed_out = False  # by `dequeue`: not our own worker runs it
+    is_published = False  # its blob says that it runs
+    is_dequeued = False  # by `dequeue`: not our own worker runs it
     is_swept = False  # its worker has been asked to give it up
     is_final = False  # it is not to be tried again
-    misfit: str | None = None  # why this release cannot run it
-    on_word: Callable[[], None] | None = None  # called when the job says that it lives
+    unrunnable: str | None = None  # why this release cannot run it
+    on_beat: Callable[[], None] | None = None  # called when the job says that it lives
 
     @property
     def retryable(self) -> bool:
         return not self.is_final and super().retryable
 
-    def say_alive(self) -> None:
+    def beat(self) -> None:
         """The job has given a sign: its heartbeat begins anew."""
-        if self.on_word:
-            self.on_word()
+        if self.on_beat:
+            self.on_beat()
 
 
 @dataclass(frozen=True, kw_only=True)

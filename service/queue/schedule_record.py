@@ -64,7 +64,7 @@ class ScheduleStore(Protocol):
 class Scheduler(Protocol):
     """Puts the due ticks of the schedules into the queue."""
 
-    async def turn(self) -> list[str]:
+    async def wait_and_tick(self) -> list[str]:
         """Wait until something may be due, and enqueue it; the keys."""
 
     async def announce_change(self) -> None:

@@ -55,7 +55,7 @@ class StockWorkerQueue(Queue):
         is_earlier = job.worker_id != held.worker_id or job.attempts < held.attempts
         return None if is_earlier else held
 
-    def handed_out(self, job: Job) -> LeasedJob | None:
+    def dequeued_run(self, job: Job) -> LeasedJob | None:
         """The run that `job` comes back from, over SAQ's HTTP proxy or from its own worker.
 
         None for what was only read: another read of a running job must not run it twice.
@@ -63,14 +63,14 @@ class StockWorkerQueue(Queue):
         if isinstance(job, LeasedJob):
             return job if job.claimed_at else None
         own = self.own_run(job) if job.worker_id is not None else None
-        return own if own and own.is_handed_out else None
+        return own if own and own.is_dequeued else None
 
     def updated_run(self, job: Job) -> LeasedJob | None:
         """The run of this process, with what an `update` of `job` brings; None without one."""
         held = self.consumer.held.get(job.key)
         if held is None or held is job:
             return held
-        is_first = held.is_handed_out and (job.attempts, held.worker_id) == (
+        is_first = held.is_dequeued and (job.attempts, held.worker_id) == (
             held.attempts + 1, self.owner,
         )  # fmt: skip
         is_read = isinstance(job, LeasedJob)
@@ -78,18 +78,18 @@ class StockWorkerQueue(Queue):
             return None
         for name in UPDATED if is_read else (*UPDATED, *RUN):
             setattr(held, name, getattr(job, name))
-        held.say_alive()
+        held.beat()
         return held
 
     async def is_left_to_others(self, job: LeasedJob, error: str | None) -> bool:
         """For SAQ's own worker, which fails what it does not know: as in ours it waits for a
         worker of the release that it belongs to.
         """
-        reason = job.misfit
+        reason = job.unrunnable
         is_unknown = str(error).rstrip().endswith(f"KeyError: {job.function!r}")
         if is_unknown and job.function not in self.registry:
             reason = f"no task is named {job.function!r}"
-        if not (job.is_handed_out and reason and may_be_of_another_release(job)):
+        if not (job.is_dequeued and reason and may_be_of_another_release(job)):
             return False
         self.consumer.skip_task(job.function, 2 * DEFER_SECONDS)
         await self.hand_back([job], error=reason, delay=DEFER_SECONDS)
@@ -105,21 +105,21 @@ class StockWorkerQueue(Queue):
             return True
         return False
 
-    def shown(self, job: Job) -> Job:
+    def marked_if_swept(self, job: Job) -> Job:
         """The job as it was read; what is swept shows that it has been asked to stop."""
         held = self.consumer.held.get(job.key)
         if held is not None and held.is_swept and job.status is Status.ACTIVE:
             job.status, job.error = Status.ABORTING, self.swept_error_message
         return job
 
-    async def sweep_handed_out(self, abort: float) -> list[str]:
+    async def sweep_dequeued(self, abort: float) -> list[str]:
         """Take back what SAQ's own worker or proxy has got and says nothing of; the keys.
 
         It is asked to stop, and has `abort` seconds for it. Then the job is queued again if it has
         an attempt left.
         """
         held = self.consumer.held
-        stuck = [job for job in held.values() if job.is_handed_out and job.stuck]
+        stuck = [job for job in held.values() if job.is_dequeued and job.stuck]
         for job in stuck:
             job.is_swept = True
         for _ in range(math.ceil(abort / LOOK_SECONDS)):

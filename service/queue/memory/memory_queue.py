@@ -134,7 +134,7 @@ class MemoryQueue(JobQueue):
         job = await self.consumer.next_job(timeout)
         if job is not None:
             job.attempts -= 1  # SAQ's worker adds it itself
-            job.is_handed_out = True
+            job.is_dequeued = True
         return job
 
     def _write_outcome(
@@ -199,7 +199,7 @@ class MemoryQueue(JobQueue):
         status = Status(status)
         job_blob.dump_ending(job, status, result, error)
         held = self.own_run(job)
-        if held and held.is_handed_out and await self.is_taken_back(held, status, error):
+        if held and held.is_dequeued and await self.is_taken_back(held, status, error):
             return
         as_json = msgspec.json.decode(msgspec.json.encode(result))
         self._write_outcome(job, status, error=error, result=as_json)
@@ -210,8 +210,8 @@ class MemoryQueue(JobQueue):
 
         Raises `JobNotFoundError`, `JobStateError`.
         """
-        if held := self.handed_out(job):
-            if held.is_handed_out and await self.is_left_to_others(held, error):
+        if held := self.dequeued_run(job):
+            if held.is_dequeued and await self.is_left_to_others(held, error):
                 return
             self._write_outcome(held, Status.QUEUED, error=error, delay=retry_delay(held))
             self.retried += 1
@@ -266,7 +266,7 @@ class MemoryQueue(JobQueue):
 
     async def job(self, job_key: str) -> Job | None:
         row = self._rows.get(job_key)
-        return self.shown(copy_of(row.job)) if row else None
+        return self.marked_if_swept(copy_of(row.job)) if row else None
 
     async def jobs(self, job_keys: Iterable[str]) -> list[Job | None]:
         return [await self.job(key) for key in job_keys]
@@ -343,7 +343,7 @@ class MemoryQueue(JobQueue):
         return True
 
     async def sweep(self, lock: int = 60, abort: float = 5.0) -> list[str]:
-        swept = await self.sweep_handed_out(abort)
+        swept = await self.sweep_dequeued(abort)
         await self.prune()
         return swept
 

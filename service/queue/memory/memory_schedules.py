@@ -111,7 +111,7 @@ class MemorySchedules:
     async def database_now(self) -> float:
         return time.time()
 
-    async def turn(self) -> list[str]:
+    async def wait_and_tick(self) -> list[str]:
         enabled = [row["tick"] for row in self._rows.values() if row["is_enabled"]]
         wait = min(max(min(enabled, default=1e18) - time.time(), 0) + 0.001, LOOK_SECONDS)
         try:

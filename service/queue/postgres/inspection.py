@@ -36,7 +36,7 @@ class PostgresReads(TableQueue):
         rows = await self.fetch(sql.GET, self.name, either)
         found = {job.key: job for job in load_all(self, rows)}
         jobs = [found.get(own) or found.get(key) for key, own in keys]
-        return [self.shown(job) if job else None for job in jobs]
+        return [self.marked_if_swept(job) if job else None for job in jobs]
 
     def _own_key(self, key: str) -> str:
         # SAQ's table has one key for all queues, and its clients rely on that. A key is this

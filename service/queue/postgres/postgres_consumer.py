@@ -18,7 +18,7 @@ from service.queue.job import LeasedJob, MalformedJobError, unread_job
 from service.queue.postgres import statements as sql
 from service.queue.postgres.lease import Lease
 from service.queue.postgres.listener import Listener
-from service.queue.postgres.stock_clients import show_forever
+from service.queue.postgres.stock_clients import publish_forever
 from service.queue.schedules.scheduler import CHANGED
 from service.queue.tables.table_queue import TableQueue
 
@@ -204,7 +204,7 @@ class PostgresConsumer:
     def _start(self) -> None:
         self._turned_at = asyncio.get_running_loop().time()
         self._task = asyncio.create_task(self._claim_forever(), name="queue claim")
-        self._show = asyncio.create_task(show_forever(self._queue, self.held), name="queue show")
+        self._show = asyncio.create_task(publish_forever(self._queue, self.held), name="queue show")
         self.lease.start()
         self.listener.start()
 

@@ -81,7 +81,7 @@ class PostgresQueue(PostgresReads):
             self.lease,
             warm_up=self._outcomes.warm_up,
             dead_letter=self.dead_letter,
-            on_schedules_changed=self.scheduler.look,
+            on_schedules_changed=self.scheduler.wake,
             poll_seconds=poll_seconds,
         )
 
@@ -217,7 +217,7 @@ class PostgresQueue(PostgresReads):
         job = await self.consumer.next_job(timeout)
         if job is not None:
             job.attempts -= 1  # counted with the claim already; SAQ's worker adds it itself
-            job.is_handed_out = True
+            job.is_dequeued = True
         return job
 
     async def dead_letter(self, key: str, lease: int, error: str) -> None:
@@ -264,7 +264,7 @@ class PostgresQueue(PostgresReads):
         if (held := self.own_run(job)) is None:
             log.warning("not held here; its outcome is dropped", job_key=job.key)
             return
-        if held.is_handed_out and await self.is_taken_back(held, status, error):
+        if held.is_dequeued and await self.is_taken_back(held, status, error):
             return
         await self._write_outcome(Outcome(job=held, status=status, error=error, ending=ending))
         job.status, job.result, job.error, job.completed = status, result, error, now()
@@ -277,8 +277,8 @@ class PostgresQueue(PostgresReads):
         A job this process runs goes back with its retry delay. Any other has to have ended, or
         `JobStateError` is raised: running a job twice at once is what a retry must never do.
         """
-        if held := self.handed_out(job):
-            if held.is_handed_out and await self.is_left_to_others(held, error):
+        if held := self.dequeued_run(job):
+            if held.is_dequeued and await self.is_left_to_others(held, error):
                 return
             error = storable(error)
             await self._write_outcome(
@@ -310,7 +310,7 @@ class PostgresQueue(PostgresReads):
                         job=job,
                         status=Status.QUEUED,
                         error=error,
-                        ending=job_blob.dump_retry(job, error) if job.is_shown else None,
+                        ending=job_blob.dump_retry(job, error) if job.is_published else None,
                         delay=delay,
                         refund=1,
                     )
@@ -345,15 +345,15 @@ class PostgresQueue(PostgresReads):
         may have been cut off as well and are about to return.
         """
         swept = await self.lease.take_over()
-        swept += await self.sweep_handed_out(abort)
+        swept += await self.sweep_dequeued(abort)
         await self.prune()
         return swept
 
     async def prune(self) -> int:
         return await retention.prune(self)
 
-    async def kept(self, status: Status, task: str | None) -> AsyncIterator[list[Job]]:
-        yield await retention.kept(self, status, task)
+    async def retained(self, status: Status, task: str | None) -> AsyncIterator[list[Job]]:
+        yield await retention.retained(self, status, task)
 
     async def clear(self, status: Status, *, task: str | None = None) -> int:
         return await retention.clear(self, status, task)
@@ -370,7 +370,7 @@ class PostgresQueue(PostgresReads):
     async def _update(self, job: Job, status: Status | None = None, **kwargs: Any) -> None:
         """A running task's progress or meta, or a waiting job's payload: never its status."""
         if run := self.updated_run(job):
-            run.is_shown = True
+            run.is_published = True
             blob = job_blob.dump_running(run)
             await self.fetch(sql.UPDATE_HELD, run.key, run.lease, run.progress, blob)
             return

@@ -32,7 +32,7 @@ async def prune(queue: TableQueue) -> int:
     return deleted
 
 
-async def kept(queue: TableQueue, status: Status, task: str | None) -> list[Job]:
+async def retained(queue: TableQueue, status: Status, task: str | None) -> list[Job]:
     """A thousand jobs that ended so, by their rows: history may name many that are gone."""
     found = await queue.fetch(sql.KEPT, queue.name, status.value, task, BULK_JOBS)
     return list(inspection.load_all(queue, found))

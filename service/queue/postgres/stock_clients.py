@@ -33,13 +33,13 @@ WHERE key = $1 AND queue = $2
 log = structlog.stdlib.get_logger("queue")
 
 
-async def show_forever(queue: TableQueue, held: Mapping[str, LeasedJob]) -> None:
+async def publish_forever(queue: TableQueue, held: Mapping[str, LeasedJob]) -> None:
     """Write since when the held jobs run, and where, until cancelled."""
     loop = asyncio.get_running_loop()
     while True:
         await asyncio.sleep(SHOW_SECONDS)
         before = loop.time() - SHOW_SECONDS
-        jobs = [job for job in held.values() if not job.is_shown and job.claimed_at < before]
+        jobs = [job for job in held.values() if not job.is_published and job.claimed_at < before]
         if not jobs:
             continue
         try:
@@ -54,4 +54,4 @@ async def show_forever(queue: TableQueue, held: Mapping[str, LeasedJob]) -> None
         except Exception as error:  # whatever it is, the next jobs are to be shown
             log.warning("running jobs not shown to SAQ's clients", error=type(error).__name__)
         for job in jobs:
-            job.is_shown = True
+            job.is_published = True

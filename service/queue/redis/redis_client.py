@@ -65,7 +65,7 @@ class Beat(threading.Thread):
         self._beat_at = float("-inf")
         self._steady_since = float("inf")
 
-    def turn(self) -> None:
+    def note_main_loop(self) -> None:
         self._turned_at = time.monotonic()
 
     def is_fresh(self) -> bool:

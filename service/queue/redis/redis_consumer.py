@@ -118,7 +118,7 @@ class RedisConsumer(BrokerConsumer):
         if self._beat is None:
             self._beat = Beat(self._url, self._alive_key(self._owner))
             self._beat.start()
-        self._beat.turn()
+        self._beat.note_main_loop()
         for _ in range(10):
             if self._beat.is_fresh():
                 return
@@ -131,7 +131,7 @@ class RedisConsumer(BrokerConsumer):
     async def _stay_alive(self) -> None:
         queue = self._queue
         if self._beat:
-            self._beat.turn()
+            self._beat.note_main_loop()
         with contextlib.suppress(*UNAVAILABLE):
             await self._database.fetch(
                 table_statements.RENEW, self._owner, queue.name, float(LEASE_SECONDS)

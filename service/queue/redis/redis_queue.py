@@ -87,7 +87,7 @@ class RedisQueue(RedisReads):
             database=self.database,
             hand_back=self.hand_back,
             on_dead_letter=self.count_dead_letter,
-            on_schedules_changed=self.scheduler.look,
+            on_schedules_changed=self.scheduler.wake,
         )
 
     def __repr__(self) -> str:
@@ -176,7 +176,7 @@ class RedisQueue(RedisReads):
         job = await self.consumer.next_job(timeout)
         if job is not None:
             job.attempts -= 1  # SAQ's worker adds it itself
-            job.is_handed_out = True
+            job.is_dequeued = True
         return job
 
     async def _write_outcome(self, job: Job, *, due: float | None = None) -> None:
@@ -236,7 +236,7 @@ class RedisQueue(RedisReads):
         status = Status(status)
         job_blob.dump_ending(job, status, result, error)
         held = self.own_run(job)
-        if held and held.is_handed_out and await self.is_taken_back(held, status, error):
+        if held and held.is_dequeued and await self.is_taken_back(held, status, error):
             return
         job.status, job.result, job.error, job.completed = status, result, error, now()
         if status is Status.COMPLETE:
@@ -249,8 +249,8 @@ class RedisQueue(RedisReads):
         Raises `JobNotFoundError`, `JobStateError`.
         """
         delay = retry_delay(job)
-        is_held = held = self.handed_out(job)
-        if held and held.is_handed_out and await self.is_left_to_others(held, error):
+        is_held = held = self.dequeued_run(job)
+        if held and held.is_dequeued and await self.is_left_to_others(held, error):
             return
         stored = job if is_held else await self.job(job.key)
         if stored is None:
@@ -322,13 +322,13 @@ class RedisQueue(RedisReads):
     async def sweep(self, lock: int = 60, abort: float = 5.0) -> list[str]:
         """Queue the jobs of dead workers again, at once; their keys."""
         swept = await self.consumer.take_over()
-        swept += await self.sweep_handed_out(abort)
+        swept += await self.sweep_dequeued(abort)
         await self.prune()
         return swept
 
     async def clear(self, status: Status, *, task: str | None = None) -> int:
         cleared = 0
-        async for page in self.kept(status, task):
+        async for page in self.retained(status, task):
             if page:
                 cleared += int(await self.redis.delete(*(self.job_id(job.key) for job in page)))
             if cleared >= BULK_JOBS:

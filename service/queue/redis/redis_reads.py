@@ -47,7 +47,7 @@ class RedisReads(TableQueue, SaqRedisQueue):  # type: ignore[misc] # from_url ma
                 job = None
             if job and asked is not None and job.status is Status.ACTIVE:
                 job.status, job.error = Status.ABORTING, asked.decode()
-            jobs.append(self.shown(job) if job else None)
+            jobs.append(self.marked_if_swept(job) if job else None)
         return jobs
 
     async def stats(self) -> QueueStats:

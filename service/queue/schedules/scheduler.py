@@ -111,7 +111,7 @@ class TableScheduler:
         self._look_at = self._sync_at = float("-inf")  # of time.monotonic()
         self._news = asyncio.Event()
 
-    async def turn(self) -> list[str]:
+    async def wait_and_tick(self) -> list[str]:
         """Wait until something may be due, and enqueue it; the keys."""
         try:
             async with asyncio.timeout(
@@ -141,13 +141,13 @@ class TableScheduler:
         )
         return keys
 
-    def look(self) -> None:
+    def wake(self) -> None:
         """Something has changed in the table."""
         self._news.set()
 
     async def announce_change(self) -> None:
         """Have every worker look, this one included."""
-        self.look()
+        self.wake()
         await self._queue.notify_workers(CHANGED)
 
     async def database_now(self) -> float:

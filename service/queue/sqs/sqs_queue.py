@@ -156,7 +156,7 @@ class SqsQueue(PostgresQueue):
             send_unsent=self.send_unsent,
             warm_up=self._outcomes.warm_up,
             dead_letter=self.dead_letter,
-            on_schedules_changed=self.scheduler.look,
+            on_schedules_changed=self.scheduler.wake,
             poll_seconds=poll_seconds,
         )
         self.lacks = {"priority": "has no priorities; postgresql:// has them"}
@@ -265,7 +265,7 @@ class SqsQueue(PostgresQueue):
 
     async def start(self, messages: list[Message]) -> list[tuple[LeasedJob, str]]:
         """The jobs of messages, held by this process, with the receipts; others are dealt with."""
-        told: dict[str, tuple[int, str]] = {}
+        named: dict[str, tuple[int, str]] = {}
         for message in messages:
             try:
                 ours = await self._read(message)
@@ -273,43 +273,43 @@ class SqsQueue(PostgresQueue):
                 await self._refuse(message, error)
                 continue
             one = (ours.lease, message.receipt)
-            if ours.key in told:  # of two messages the later one counts
-                told[ours.key], old = sorted((told[ours.key], one), reverse=True)
+            if ours.key in named:  # of two messages the later one counts
+                named[ours.key], old = sorted((named[ours.key], one), reverse=True)
                 await in_thread(self.messages.delete, [old[1]])
             else:
-                told[ours.key] = one
+                named[ours.key] = one
         try:
-            found = await self._start_rows(told)
+            found = await self._start_rows(named)
         except asyncpg.UniqueViolationError:  # a job of the same group still runs elsewhere
             found = []
-            for key, one in told.items():
+            for key, one in named.items():
                 with contextlib.suppress(asyncpg.UniqueViolationError):
                     found += await self._start_rows({key: one})
         started = []
         for row in found:
-            receipt = told.pop(row["key"])[1]
+            receipt = named.pop(row["key"])[1]
             try:
                 started.append((job_blob.load(row, self), receipt))
             except MalformedJobError as error:
                 await self.dead_letter(row["key"], row["lease"], f"malformed job: {error}")
                 await in_thread(self.messages.delete, [receipt])
-        await self._put_aside(told)
+        await self._put_aside(named)
         return started
 
-    async def _start_rows(self, told: dict[str, tuple[int, str]]) -> list[asyncpg.Record]:
-        leases = [lease for lease, _ in told.values()]
-        return await self.fetch(START, list(told), leases, self.owner, self.name) if told else []
+    async def _start_rows(self, named: dict[str, tuple[int, str]]) -> list[asyncpg.Record]:
+        leases = [lease for lease, _ in named.values()]
+        return await self.fetch(START, list(named), leases, self.owner, self.name) if named else []
 
-    async def _put_aside(self, told: dict[str, tuple[int, str]]) -> None:
+    async def _put_aside(self, named: dict[str, tuple[int, str]]) -> None:
         """Messages that started nothing: too early, of a busy group, or of the past."""
-        if not told:
+        if not named:
             return
-        leases = [lease for lease, _ in told.values()]
+        leases = [lease for lease, _ in named.values()]
         waiting = {
             row["key"]: row["seconds"] if row["seconds"] > 0 else BUSY_SECONDS
-            for row in await self.fetch(WAITING, list(told), leases, self.name)
+            for row in await self.fetch(WAITING, list(named), leases, self.name)
         }
-        for key, (_, receipt) in told.items():
+        for key, (_, receipt) in named.items():
             if key in waiting:
                 seconds = min(waiting[key], HIDE_MAX_SECONDS)
                 await in_thread(self.messages.hide, [receipt], seconds)

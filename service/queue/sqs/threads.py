@@ -19,7 +19,7 @@ async def in_thread(
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
 
-    def settle(result: T | None, error: BaseException | None) -> None:
+    def hand_over(result: T | None, error: BaseException | None) -> None:
         if future.done():
             if error is None and on_unwanted:
                 threading.Thread(target=on_unwanted, args=[result], daemon=True).start()
@@ -35,7 +35,7 @@ async def in_thread(
         except BaseException as raised:
             error = raised
         with contextlib.suppress(RuntimeError):  # the loop has been closed
-            loop.call_soon_threadsafe(settle, result, error)
+            loop.call_soon_threadsafe(hand_over, result, error)
 
     threading.Thread(target=run, daemon=True, name="call").start()
     return await future

@@ -53,18 +53,18 @@ async def _while_it_lives(job: Job) -> AsyncIterator[None]:
     try:
         async with asyncio.timeout(job.heartbeat) as limit:
 
-            def on_word() -> None:
+            def on_beat() -> None:
                 with contextlib.suppress(RuntimeError):  # too late
                     limit.reschedule(loop.time() + job.heartbeat)
 
-            job.on_word = on_word
+            job.on_beat = on_beat
             yield
     except TimeoutError as error:
         if limit.expired():
             raise TimeoutError(SILENT.format(job.heartbeat)) from error
         raise
     finally:
-        job.on_word = None
+        job.on_beat = None
 
 
 async def run_in_thread(pool: Executor | None, function: Callable[[], Any]) -> Any:
@@ -109,7 +109,7 @@ def functions(registry: Registry) -> list[tuple[str, TaskFunction]]:
                         return await call(own)
                     return await run_in_thread(None, partial(call, own))
             except InvalidPayloadError as error:
-                job.misfit = str(error)
+                job.unrunnable = str(error)
                 raise
             except NoRetryError:
                 job.is_final = True  # known to the jobs of a queue of ours

@@ -84,7 +84,7 @@ class Progress:
 
     async def _report(self, percent: float, message: str | None) -> None:
         if isinstance(self._job, LeasedJob):
-            self._job.say_alive()  # what is written comes later
+            self._job.beat()  # what is written comes later
         self._job.progress = percent / 100
         if message is not None:
             self._job.meta[MESSAGE] = message[:MESSAGE_MAX_CHARACTERS]

@@ -147,14 +147,14 @@ class Run:
             loop = asyncio.get_running_loop()
             timer = loop.call_later(self.job.timeout, self.interrupt, "timed out")
         if self.job.heartbeat:
-            self.job.on_word = self._wait_for_a_word
+            self.job.on_beat = self._wait_for_a_word
             self._wait_for_a_word()
         try:
             yield
         finally:
             self.is_calling = False
-            if self.job.on_word:
-                self.job.on_word = None
+            if self.job.on_beat:
+                self.job.on_beat = None
             for each in (timer, self._silence):
                 if each:
                     each.cancel()

@@ -97,7 +97,9 @@ class Worker(SaqWorker[Any]):
             log.info("worker started", worker_id=self.id, concurrency=self.concurrency)
             upkeep = [
                 asyncio.create_task(self._repeat(self._abort_asked, 0.0), name="abort"),
-                asyncio.create_task(self._repeat(self.queue.scheduler.turn, 0.0), name="schedule"),
+                asyncio.create_task(
+                    self._repeat(self.queue.scheduler.wait_and_tick, 0.0), name="schedule"
+                ),
                 asyncio.create_task(
                     self._repeat(self.worker_info, INFO_SECONDS), name="worker info"
                 ),

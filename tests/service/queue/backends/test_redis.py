@@ -115,7 +115,7 @@ async def test_a_tick_whose_worker_died_before_moving_on_comes_once(
         await queue.finish(taken, Status.COMPLETE)
         await queue.clear(Status.COMPLETE)
 
-    queue.scheduler.look()
+    queue.scheduler.wake()
     await queue.schedule()
     records = [each for each in await queue.list_records() if each.key == job.key]
     assert [each.status for each in records] == [

@@ -146,10 +146,10 @@ async def test_stock_client_sees_what_runs_where_and_why_it_ended(
     job = await put(queue, key="long", retries=2, retry_delay=0)
     held = await claim(queue)
 
-    async def is_shown() -> bool:
+    async def is_published() -> bool:
         return (await read(stock, job.key)).worker_id == queue.owner
 
-    await until(is_shown, seconds=5, what="SAQ's clients see where it runs")
+    await until(is_published, seconds=5, what="SAQ's clients see where it runs")
     seen = await read(stock, job.key)
     assert (seen.status, seen.attempts, seen.stuck) == (Status.ACTIVE, held.attempts, False)
     assert abs(seen.started - time.time() * 1000) < 10_000

@@ -49,7 +49,7 @@ async def make_due(queue: PostgresQueue, name: str = "nap", *, ago: str = "1 s")
         " WHERE name = $1",
         name,
     )
-    queue.scheduler.look()
+    queue.scheduler.wake()
 
 
 async def ticks(queue: PostgresQueue) -> list[str]:
@@ -88,7 +88,7 @@ async def test_a_tick_becomes_one_job_however_many_workers_there_are(
             "SELECT extract(epoch FROM next_run_at)::bigint FROM recurring_jobs WHERE name = 'nap'"
         )
         before = await ticks(queue)
-        other.scheduler.look()
+        other.scheduler.wake()
         found = await asyncio.gather(*(fire(each) for each in (queue, other) * 5))
         assert [key for keys in found for key in keys] == [f"cron:nap:{due}"]
         assert len(await ticks(queue)) == len(before) + 1
@@ -121,7 +121,7 @@ async def test_what_nobody_was_there_for_is_made_up_for_once(queue: PostgresQueu
     await queue.schedule()
     await make_due(queue, ago="10 minutes")
     assert len(await fire(queue)) == 1
-    queue.scheduler.look()
+    queue.scheduler.wake()
     assert await fire(queue) == []
     nap = await schedule_requests.find_schedule(queue, "nap")
     assert nap.last_run_at is not None
@@ -169,7 +169,7 @@ async def test_a_worker_says_what_it_declares_as_soon_as_it_lives(
     await until(lambda: other.pool.fetchval(lives), seconds=10, what="lease")
 
     async def is_known() -> bool:
-        await other.scheduler.turn()
+        await other.scheduler.wait_and_tick()
         return bool(await other.pool.fetchval(lives + " WHERE cardinality(schedules) > 0"))
 
     await until(is_known, seconds=20, what="what it declares")
