@@ -202,7 +202,7 @@ def test_database_url_is_used_instead_of_the_embedded_server(
 ) -> None:
     run = up("worker", DATABASE_URL=empty_database).await_up()
 
-    assert "applied 0001" in run.output
+    assert "applied queue/0001" in run.output
     assert not (home / "postgres").exists()
 
 
