@@ -22,7 +22,7 @@ from service.api.door.http_errors import EXCEPTION_HANDLERS
 from service.api.door.json_body import JsonRequest
 from service.api.door.limits import Admission
 from service.api.door.methods import Methods
-from service.api.routes import demo_routes, health_routes, job_routes, queue_routes, schedule_routes
+from service.api.routes import health_routes, job_routes, queue_routes, schedule_routes
 from service.api.routes.job_events import Watch
 from service.aws import database_password
 from service.console.saq_pages import JobPages, content_policy, has_pages, saq_plugin
@@ -79,7 +79,6 @@ def create_app(
             job_routes.router,
             schedule_routes.router,
             *queue_routes.route_handlers,
-            demo_routes.router,
             *domain_routes(domain_package),
         ],
         dependencies={

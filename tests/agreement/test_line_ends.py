@@ -9,7 +9,7 @@ import pytest
 from tests.conftest import ROOT
 from tests.project import files
 
-AS_THEY_ARE = "tests/service/domain/feeds/"  # what a parser is fed
+AS_THEY_ARE = "tests/domain/feeds/samples/"  # what a parser is fed
 
 
 def test_no_file_has_line_ends_that_a_shell_does_not_read() -> None:

@@ -1,8 +1,7 @@
 """From what went wrong to the answer: nothing internal in it, and no 500 for a client's mistake."""
 
 import re
-import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import asyncpg
@@ -11,18 +10,14 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, InternalServerException, ValidationException
 
 from service.db import UNAVAILABLE
-from service.problem import FieldProblem, InvalidFieldError, Problem, field_problem, problem
+from service.problem import FieldProblem, InvalidFieldError, Problem, freeing, problem
 from service.queue.errors import (
-    InvalidOptionError,
-    InvalidPayloadError,
     JobNotFoundError,
     JobStateError,
-    PayloadTooLargeError,
     QueueError,
     ScheduleExistsError,
     ScheduleIsDeclaredError,
     ScheduleNotFoundError,
-    UnknownTaskError,
 )
 from service.validation import explain
 
@@ -63,26 +58,6 @@ def _field_problems(request: Request[Any, Any, Any], error: HTTPException) -> li
 
 def _invalid_field(request: Request[Any, Any, Any], error: InvalidFieldError) -> Response[Problem]:
     return _answer(request, 422, str(error), errors=[FieldProblem(error.field, error.message)])
-
-
-def _invalid_payload(
-    request: Request[Any, Any, Any], error: InvalidPayloadError
-) -> Response[Problem]:
-    found = field_problem(error.reason, error.field)
-    status = 413 if isinstance(error, PayloadTooLargeError) else 422
-    return _answer(request, status, f"{found.field}: {found.message}", errors=[found])
-
-
-def _invalid_option(
-    request: Request[Any, Any, Any], error: InvalidOptionError
-) -> Response[Problem]:
-    return _answer(request, 422, str(error), errors=[FieldProblem(error.option, error.reason)])
-
-
-def _unknown_task(request: Request[Any, Any, Any], error: UnknownTaskError) -> Response[Problem]:
-    return _answer(
-        request, 404, f"{error}.", errors=[FieldProblem("task", "is not the name of a task")]
-    )
 
 
 def _not_found(request: Request[Any, Any, Any], error: QueueError) -> Response[Problem]:
@@ -129,33 +104,7 @@ def _answer(
     return problem(request.scope["path"], status, detail, errors=errors, headers=headers)
 
 
-Handler = Callable[..., Response[Problem]]
-Handlers = dict[int | type[Exception], Handler]
-
-
-def _freeing(answer: Handler) -> Handler:
-    """The same handler; then what the failed calls had in their variables is free at once.
-
-    An error and the frames of its traceback often hold each other, and with them the body: several
-    megabytes that would stay until the garbage collector comes by.
-    """
-
-    def handle(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
-        response = answer(request, error)
-        seen: BaseException | None = error
-        while seen is not None:
-            traceback.clear_frames(seen.__traceback__)
-            seen = seen.__cause__ or seen.__context__
-        return response
-
-    return handle
-
-
-def _all_freeing(handlers: Handlers) -> Handlers:
-    return {kind: _freeing(answer) for kind, answer in handlers.items()}
-
-
-EXCEPTION_HANDLERS = _all_freeing(
+EXCEPTION_HANDLERS = freeing(
     {
         HTTPException: _http,
         InvalidFieldError: _invalid_field,
@@ -170,13 +119,3 @@ EXCEPTION_HANDLERS = _all_freeing(
     }
 )
 """For `Litestar(exception_handlers=…)`; the closest base class of an error decides."""
-
-ENQUEUE_HANDLERS = _all_freeing(
-    {
-        InvalidPayloadError: _invalid_payload,
-        InvalidOptionError: _invalid_option,
-        UnknownTaskError: _unknown_task,
-    }
-)
-"""For routes that enqueue just what their caller sent: there, and nowhere else, a job that cannot
-be is the caller's mistake. In any other route it is a mistake in the route: 500, and logged."""

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from typing import Annotated, Any
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 from litestar import Request, Response, Router, delete, get, post
 from litestar.di import NamedDependency
@@ -13,7 +13,6 @@ from litestar.params import Body, FromPath, HeaderParameter, QueryParameter
 from litestar.response import ServerSentEvent
 from saq import Status
 
-from service.api.door.http_errors import ENQUEUE_HANDLERS
 from service.api.routes.job_events import ENDED, Watch, stream
 from service.api.routes.job_views import (
     BadStatusName,
@@ -29,6 +28,7 @@ from service.api.routes.job_views import (
     StatusName,
 )
 from service.contract import JOB_BODY_MAX_BYTES
+from service.enqueue_answers import ENQUEUE_HANDLERS, JOBS_PATH, job_path
 from service.paging import Cursor, Limit, position, refuse_others
 from service.problem import documented
 from service.queue.errors import JobNotFoundError, JobStateError, UnknownTaskError
@@ -37,8 +37,6 @@ from service.queue.job import JobRecord
 from service.queue.tasks.enqueue import LARGE_PAYLOAD, build_job
 from service.queue.tasks.registry import Registry
 from service.queue.worker.progress import MESSAGE
-
-JOBS_PATH = "/api/v1/jobs"
 
 NEW_JOB = Body(
     examples=[
@@ -246,11 +244,6 @@ async def follow_job(
             "This process follows as many jobs as it may.", headers={"Retry-After": "5"}
         )
     return ServerSentEvent(stream(watch, place, last_event_id))
-
-
-def job_path(key: str) -> str:
-    """Where the job with that key is found."""
-    return f"{JOBS_PATH}/{quote(key, safe='')}"
 
 
 async def _find(queue: JobQueue, sent_key: str) -> JobRecord:

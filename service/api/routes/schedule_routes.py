@@ -9,7 +9,7 @@ from litestar.di import NamedDependency
 from litestar.openapi.spec import Example
 from litestar.params import Body, FromPath
 
-from service.api.door.http_errors import ENQUEUE_HANDLERS
+from service.enqueue_answers import ENQUEUE_HANDLERS
 from service.problem import documented
 from service.queue.interface import JobQueue
 from service.queue.schedule_record import ScheduleRecord

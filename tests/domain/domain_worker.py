@@ -1,4 +1,4 @@
-"""A worker in the test's own process, whose domains may reach this machine's servers."""
+"""A worker in the test's own process."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -11,12 +11,10 @@ from saq import Job, Status
 from saq.job import TERMINAL_STATUSES
 
 from service.contract import ProcessName
-from service.domain.feeds.fetch import Fetcher
 from service.processes.worker_process import create_worker
 from service.queue import Context, JobQueue, Registry, create_queue
 from service.settings import Settings, settings_of
 from tests.conftest import until
-from tests.service.domain.feed_server import LIMIT
 
 
 @dataclass
@@ -78,10 +76,6 @@ async def working(
 
     running = asyncio.create_task(worker.start())
     await until(lambda: queue.consumer.is_started, what="the worker takes jobs")
-    await worker.context["fetcher"].close()
-    worker.context["fetcher"] = Fetcher(
-        may_connect=lambda address: str(address) == "127.0.0.1", max_bytes=LIMIT, seconds=10
-    )
     try:
         yield Domains(settings, queue, worker.context)
     finally:

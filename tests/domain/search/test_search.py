@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from service.domain.search.index import Document, PostgresIndex
 from service.queue import InvalidPayloadError, Registry
 from tests.conftest import Processes, until
+from tests.domain.domain_worker import Domains, working
 from tests.service.api.api_process import start_api
-from tests.service.domain.domain_worker import Domains, working
 
 pytest_plugins = ["tests.service.api.conftest_api"]
 

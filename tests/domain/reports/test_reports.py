@@ -20,9 +20,9 @@ from service.domain.reports.table import Cell, csv_bytes
 from service.domain.reports.upload import upload
 from service.queue import Registry
 from tests.conftest import Processes, until
+from tests.domain.domain_worker import Domains, working
 from tests.ports import free_port
 from tests.service.api.api_process import Api, start_api
-from tests.service.domain.domain_worker import Domains, working
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -20,7 +20,7 @@ from service.domain.feeds.address import is_public, unreachable
 from service.domain.feeds.fetch import FeedError, Fetcher
 from service.domain.feeds.reading import MAX_ENTRIES, read_feed
 from service.domain.feeds.unpack import Unpacker
-from tests.service.domain.feed_server import ETAG, FILES, LIMIT, FeedServer
+from tests.domain.feeds.feed_server import ETAG, FILES, LIMIT, FeedServer
 
 HERE = ipaddress.ip_address("127.0.0.1")
 

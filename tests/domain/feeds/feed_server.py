@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-FILES = Path(__file__).parent / "feeds"
+FILES = Path(__file__).parent / "samples"
 ETAG = '"v1"'
 LIMIT = 300_000  # of a fetcher in the tests, in bytes
 

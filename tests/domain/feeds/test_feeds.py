@@ -13,9 +13,10 @@ from service.domain.feeds.reader import Reader
 from service.domain.feeds.store import refresh_job, transaction_with_jobs
 from service.queue import Registry
 from tests.conftest import Processes, until
+from tests.domain.domain_worker import Domains
+from tests.domain.feeds.feed_server import FeedServer
+from tests.domain.feeds.following import following
 from tests.service.api.api_process import start_api
-from tests.service.domain.domain_worker import Domains, working
-from tests.service.domain.feed_server import FeedServer
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def server() -> Iterator[FeedServer]:
 
 @pytest.fixture
 async def domains(database: str, registry: Registry) -> AsyncIterator[Domains]:
-    async with working(database, registry) as running:
+    async with following(database, registry) as running:
         yield running
 
 
@@ -201,7 +202,7 @@ async def test_indexing_follows_the_commit_where_the_jobs_are_kept_elsewhere(
 ) -> None:
     url = server.url("/atom.xml")
     await follow(db, url)
-    async with working(database, registry, queue_dsn="memory://") as domains:
+    async with following(database, registry, queue_dsn="memory://") as domains:
         assert (await domains.result("refresh_single_feed", feed_url=url))["new_entries"] == 1
         await domains.idle()
     assert await db.fetchval("SELECT count(*) FROM search_documents") == 1

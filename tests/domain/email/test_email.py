@@ -13,9 +13,9 @@ from moto.ses.models import ses_backends
 
 from service.queue import PostgresQueue, Registry
 from tests.conftest import Processes
+from tests.domain.domain_worker import working
 from tests.ports import free_port
 from tests.service.conftest import Ledger
-from tests.service.domain.domain_worker import working
 
 REGION = "eu-central-1"
 MAIL: dict[str, Any] = {"to": "ada@example.com", "subject": "Grüezi", "body": "It works."}
