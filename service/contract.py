@@ -129,8 +129,6 @@ MIGRATE_CONNECTIONS = 1
 RESULTS_PREFIX = "results/"  # workers write them, the API gives out links to them
 PAYLOADS_PREFIX = "payloads/"  # of jobs: both write them, workers read them
 LARGE_PAYLOAD_DAYS = 60  # the bucket keeps one
-REPORTS_PREFIX = f"{RESULTS_PREFIX}reports/"
-REPORT_DAYS = 30  # the bucket keeps one; its job, which gives the link, lives for a week
 
 RDS_CA_FILE = "/etc/ssl/rds-global-bundle.pem"  # in the image: RDS's roots are in no system's store
 USER = "10001:10001"  # uid and gid of every container

@@ -5,9 +5,10 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from service.contract import LARGE_PAYLOAD_DAYS, PAYLOADS_PREFIX, REPORT_DAYS, REPORTS_PREFIX
+from service.contract import LARGE_PAYLOAD_DAYS, PAYLOADS_PREFIX
 from stacks.acknowledge import acknowledge
 from stacks.config.stage import Stage
+from stacks.domains import lifecycle_rules
 from stacks.stage_stack import removal_policy
 
 BUCKET_LOGS_PREFIX = "bucket/"
@@ -16,7 +17,7 @@ UNFINISHED_UPLOAD_DAYS = 7
 
 
 class DataBucket(s3.Bucket):
-    """Private, TLS only, encrypted, with 30 days of old versions; payloads and reports end."""
+    """Private, TLS only, encrypted, with 30 days of old versions; payloads end."""
 
     def __init__(
         self, scope: Construct, id: str, *, stage: Stage, key: kms.IKey, logs: s3.IBucket
@@ -45,7 +46,7 @@ class DataBucket(s3.Bucket):
                 s3.LifecycleRule(
                     prefix=PAYLOADS_PREFIX, expiration=Duration.days(LARGE_PAYLOAD_DAYS)
                 ),
-                s3.LifecycleRule(prefix=REPORTS_PREFIX, expiration=Duration.days(REPORT_DAYS)),
+                *lifecycle_rules(stage),
             ],
         )
         acknowledge(

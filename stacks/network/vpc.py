@@ -13,6 +13,7 @@ from constructs import Construct
 from stacks.acknowledge import acknowledge
 from stacks.config.stage import Stage
 from stacks.config.subnets import ISOLATED, PRIVATE, PUBLIC, place
+from stacks.domains import endpoints
 from stacks.stage_stack import StageStack, log_group
 
 # Of the private subnets, which ECS tasks use unless egress is "public".
@@ -185,9 +186,7 @@ class Network(Construct):
         )
 
     def _add_endpoints(self, vpc: ec2.Vpc, stage: Stage, group: ec2.SecurityGroup) -> None:
-        services = dict(ENDPOINTS)
-        if stage.email_from:
-            services["Email"] = ec2.InterfaceVpcEndpointAwsService.EMAIL
+        services = ENDPOINTS | endpoints(stage)
         if stage.sqs_queue:
             services["Sqs"] = ec2.InterfaceVpcEndpointAwsService.SQS
         for name, service in services.items():

@@ -10,10 +10,10 @@ from service.contract import PAYLOADS_PREFIX, RESULTS_PREFIX, ProcessName
 from stacks.acknowledge import acknowledge, arn_as_found
 from stacks.config.stage import Stage
 from stacks.data.data_stack import DataStack, bucket_export
+from stacks.domains import Right, worker_rights
 from stacks.service.image import Image
 from stacks.service.task_rights import (
     bucket_statements,
-    email_statement,
     exec_statements,
     execution_statements,
     password_statements,
@@ -48,6 +48,7 @@ class TaskRoles(Construct):
     ) -> None:
         super().__init__(scope, id)
         self.policies: list[iam.ManagedPolicy] = []
+        self._domains: list[Right] = []
         self.execution = self._role(
             "Execution", execution_statements(process, image, data, key, log_group)
         )
@@ -56,8 +57,8 @@ class TaskRoles(Construct):
             statements += [queue_statement(self, process, stage)]
         if process is ProcessName.WORKER:
             statements += [protection_statement(self, stage)]
-            if stage.email_from:
-                statements += [email_statement(self, stage)]
+            self._domains = worker_rights(self, stage)
+            statements += [right.statement for right in self._domains]
         with_shell = exec_statements(stage, key, exec_log_group)
         if stage.enable_exec:
             statements += with_shell
@@ -96,12 +97,9 @@ class TaskRoles(Construct):
                 f"AwsSolutions-IAM5[Resource::{arn_as_found(self, 'ecs')}:"
                 f"task/{stage.names.cluster}/*]",
             )
-        if process is ProcessName.WORKER and stage.email_from:
-            acknowledge(
-                policy,
-                "The identity may be the address or its domain; a condition holds the sender.",
-                f"AwsSolutions-IAM5[Resource::{arn_as_found(self, 'ses')}:identity/*]",
-            )
+        for right in self._domains:
+            for finding, reason in right.acknowledged.items():
+                acknowledge(policy, reason, finding)
         if with_exec:
             acknowledge(
                 policy,

@@ -143,16 +143,6 @@ def queue_statement(scope: Construct, process: ProcessName, stage: Stage) -> iam
     )
 
 
-def email_statement(scope: Construct, stage: Stage) -> iam.PolicyStatement:
-    return iam.PolicyStatement(
-        sid="SendEmail",
-        actions=["ses:SendEmail"],
-        # the identity may be the address or its domain; the sender is held by the condition
-        resources=[Stack.of(scope).format_arn(service="ses", resource="identity/*")],
-        conditions={"StringEquals": {"ses:FromAddress": stage.email_from}},
-    )
-
-
 def exec_statements(
     stage: Stage, key: kms.IKey, log_group: logs.ILogGroup
 ) -> list[iam.PolicyStatement]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from service.contract import DatabaseSecretField, UiSecretField
 from stacks.data.database import OWNER, USER
+from stacks.domains import lifecycle_rules
 from tests.stacks.templates import Resource, Templates
 
 CLUSTER, INSTANCE = "AWS::RDS::DBCluster", "AWS::RDS::DBInstance"
@@ -180,12 +181,17 @@ def mistakes_in_buckets_can_be_undone(templates: Templates) -> None:
         assert "Prefix" not in rule
 
 
-def payloads_and_reports_end(templates: Templates) -> None:
+def payloads_end_and_what_domains_say(templates: Templates) -> None:
     """S3.13: after the days that the service counts on or tells, and nothing else does."""
     _, *rules = templates.one(BUCKET, "Bucket").get("LifecycleConfiguration.Rules")
+    declared = [(rule.prefix, rule.expiration) for rule in lifecycle_rules(templates.stage)]
     assert rules == [
         {"Prefix": "payloads/", "ExpirationInDays": 60, "Status": "Enabled"},
-        {"Prefix": "results/reports/", "ExpirationInDays": 30, "Status": "Enabled"},
+        *(
+            {"Prefix": prefix, "ExpirationInDays": expiration.to_days(), "Status": "Enabled"}
+            for prefix, expiration in declared
+            if expiration
+        ),
     ]
     assert len(templates.one(BUCKET, "LogBucket").get("LifecycleConfiguration.Rules")) == 1
 

@@ -7,7 +7,7 @@ from urllib.parse import quote
 from msgspec import Meta
 
 from service.aws import open_bucket
-from service.contract import REPORTS_PREFIX
+from service.domain.reports.contract import REPORTS_PREFIX
 from service.domain.reports.jobs_report import HEADER, jobs_of_last_days
 from service.domain.reports.table import csv_bytes
 from service.domain.reports.upload import upload

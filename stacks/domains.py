@@ -1,0 +1,76 @@
+"""What the domains need of AWS: the modules of `stacks/domain/`, each with any of these functions.
+
+- `worker_rights(scope, stage) -> list[Right]`: what jobs of the domain may do
+- `endpoints(stage) -> dict[str, InterfaceVpcEndpointAwsService]`: what they call, by construct id
+- `lifecycle_rules(stage) -> list[LifecycleRule]`: when its objects in the stage's bucket end
+"""
+
+import importlib
+import pkgutil
+from dataclasses import dataclass
+from types import ModuleType
+
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+from stacks.config.stage import Stage
+
+PACKAGE = "stacks.domain"
+FUNCTIONS = {"worker_rights", "endpoints", "lifecycle_rules"}
+
+
+@dataclass(frozen=True)
+class Right:
+    """A statement, and for each finding of cdk-nag that stands on it the reason."""
+
+    statement: iam.PolicyStatement
+    acknowledged: dict[str, str]
+
+
+def worker_rights(scope: Construct, stage: Stage, package: str = PACKAGE) -> list[Right]:
+    """Of all domains, by their names."""
+    return [
+        right
+        for module in _modules(package)
+        if hasattr(module, "worker_rights")
+        for right in module.worker_rights(scope, stage)
+    ]
+
+
+def endpoints(
+    stage: Stage, package: str = PACKAGE
+) -> dict[str, ec2.InterfaceVpcEndpointAwsService]:
+    """Of all domains, by their construct ids."""
+    found: dict[str, ec2.InterfaceVpcEndpointAwsService] = {}
+    for module in _modules(package):
+        if hasattr(module, "endpoints"):
+            found |= module.endpoints(stage)
+    return found
+
+
+def lifecycle_rules(stage: Stage, package: str = PACKAGE) -> list[s3.LifecycleRule]:
+    """Of all domains, by their names."""
+    return [
+        rule
+        for module in _modules(package)
+        if hasattr(module, "lifecycle_rules")
+        for rule in module.lifecycle_rules(stage)
+    ]
+
+
+def _modules(package: str) -> list[ModuleType]:
+    """By name. Raises `AttributeError` for one that has none of the functions."""
+    try:
+        folder = importlib.import_module(package)
+    except ModuleNotFoundError as error:
+        if error.name != package:
+            raise
+        return []
+    names = sorted(each.name for each in pkgutil.iter_modules(folder.__path__))
+    found = [importlib.import_module(f"{package}.{name}") for name in names]
+    for module in found:
+        if not FUNCTIONS & vars(module).keys():
+            raise AttributeError(f"{module.__file__} has none of {', '.join(sorted(FUNCTIONS))}")
+    return found
