@@ -110,7 +110,7 @@ async def delete_feed(
         entries = await store.delete_feed(connection, feed_id)
         if entries is None:
             raise NotFoundException(f"There is no feed {feed_id}.")
-        jobs += [store.index_job(queue, entry_id) for entry_id in entries]
+        jobs.extend(store.index_jobs(queue, entries))
 
 
 @get(

@@ -86,10 +86,19 @@ def refresh_job(queue: JobQueue, feed_id: int, url: str) -> Job:
     return build_job(queue.registry, "refresh_single_feed", {"feed_url": url}, options)
 
 
-def index_job(queue: JobQueue, entry_id: int) -> Job:
-    """Brings the search index to what the entry is now, or to its absence."""
-    payload = {"content_type": "feed_entry", "content_id": entry_id}
-    return build_job(queue.registry, "index_content", payload)
+def index_jobs(queue: JobQueue, entry_ids: Sequence[int]) -> list[Job]:
+    """Bring the search index to what the entries are now, or to their absence.
+
+    None where no domain has the task.
+    """
+    if "index_content" not in queue.registry:
+        return []
+    return [
+        build_job(
+            queue.registry, "index_content", {"content_type": "feed_entry", "content_id": each}
+        )
+        for each in entry_ids
+    ]
 
 
 async def add_feed(connection: Connection, url: str) -> StoredFeed | None:

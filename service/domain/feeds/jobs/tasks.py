@@ -38,5 +38,5 @@ async def refresh_single_feed(ctx: Context, *, feed_url: str) -> dict[str, Any]:
         changes = await store.save_feed(connection, feed.id, answer, found)
         if changes is None:
             return {"status": "deleted"}
-        jobs += [store.index_job(queue, each) for each in changes.new + changes.removed]
+        jobs.extend(store.index_jobs(queue, changes.new + changes.removed))
     return {"status": "stored", "new_entries": len(changes.new)}

@@ -1,6 +1,6 @@
 """What the search domain does by itself."""
 
-from service.domain.search.content import SOURCES, bring_up_to_date
+from service.domain.search.content import bring_up_to_date, sources
 from service.domain.search.index import open_index
 from service.queue import Context, scheduled_task
 
@@ -15,11 +15,11 @@ async def rebuild_search_index(ctx: Context) -> dict[str, int]:
     """
     index = open_index(ctx.pool)
     indexed = deleted = 0
-    total = sum([await source.count(ctx.pool) for source in SOURCES.values()])
-    for content_type, source in SOURCES.items():
+    total = sum([await source.count(ctx.pool) for source in sources(ctx).values()])
+    for content_type, source in sources(ctx).items():
         started, after = await index.now(), 0
         while page := await source.ids(ctx.pool, after=after, limit=PAGE_DOCUMENTS):
-            indexed += await bring_up_to_date(index, ctx.pool, content_type, page)
+            indexed += await bring_up_to_date(index, ctx.pool, source, content_type, page)
             after = page[-1]
             await ctx.progress(min(100, 100 * indexed / max(total, 1)), f"{indexed} indexed")
         deleted += await index.delete_older(content_type, started)

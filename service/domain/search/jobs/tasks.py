@@ -4,9 +4,9 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from service.domain.search.content import ContentType, bring_up_to_date
+from service.domain.search.content import ContentType, bring_up_to_date, sources
 from service.domain.search.index import open_index
-from service.queue import Context, task
+from service.queue import Context, NoRetryError, task
 
 ContentId = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 
@@ -17,5 +17,8 @@ async def index_content(
 ) -> dict[str, str]:
     """Bring the index to what the content is now: put it in, or take it out where it is no more."""
     index = open_index(ctx.pool)
-    is_there = await bring_up_to_date(index, ctx.pool, content_type, [content_id])
+    source = sources(ctx).get(content_type)
+    if source is None:
+        raise NoRetryError(f"no domain offers {content_type} to be searched")
+    is_there = await bring_up_to_date(index, ctx.pool, source, content_type, [content_id])
     return {"status": "indexed" if is_there else "deleted"}
