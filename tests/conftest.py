@@ -47,6 +47,11 @@ ROOT = Path(__file__).parent.parent
 APPLICATION = "application"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files that wait longest begin first, so that no process works on one alone at the end."""
+    items.sort(key=lambda item: not item.nodeid.startswith(("tests/e2e/", "tests/twin/")))
+
+
 def pytest_collection_finish() -> None:
     """Spare the collector what was imported: it is a million objects, and they stay."""
     gc.collect()

@@ -92,8 +92,7 @@ def _end_daemon(home: Path, say: Say) -> bool:
         return False
     say("Stopping: the ECS tasks finish what they do")
     for number in (signal.SIGTERM, signal.SIGKILL):
-        _send(lock.holder, number)
-        if _takes(lock, STOP_SECONDS):
+        if _takes(lock, STOP_SECONDS, number):
             lock.release()
             return True
         say(f"The twin was not gone after {STOP_SECONDS} s: killing it")
@@ -145,9 +144,15 @@ def _await_lock(home: Path, say: Say) -> PidLock | Twin:
     return lock
 
 
-def _takes(lock: PidLock, seconds: float) -> bool:
+def _takes(lock: PidLock, seconds: float, number: signal.Signals | None = None) -> bool:
+    """Whether it is free in time; who holds it is sent the signal."""
     deadline = time.monotonic() + seconds
+    told = None
     while not lock.take():
+        # A daemon that has only just been started signs late: until then the lock names another.
+        if number and (holder := lock.holder) != told:
+            _send(holder, number)
+            told = holder
         if time.monotonic() > deadline:
             return False
         time.sleep(POLL_SECONDS)

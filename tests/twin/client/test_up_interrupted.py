@@ -6,12 +6,14 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
+from scripts.host.pid_lock import PidLock
 from scripts.twin.client.launch import end
 from scripts.twin.client.state import Twin, state_file
 from tests.ports import free_port
@@ -66,6 +68,22 @@ def test_down_ends_a_twin_that_has_only_just_been_started(home: Path) -> None:
     assert "Down" in said
     assert are_gone([daemon])
     assert Twin.load(home) is None
+
+
+def test_down_ends_a_twin_that_has_not_signed_its_lock_yet(home: Path) -> None:
+    home.mkdir()
+    lock = PidLock(home, "twin")
+    assert lock.take()  # as a `moor up` that is killed before it has handed the lock over
+    command = [sys.executable, "-m", "scripts.twin", str(home), str(free_port()), str(lock.file)]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL, pass_fds=[lock.file]) as it:
+        (home / "twin.lock").write_text("1\n")
+        lock.release()
+        said: list[str] = []
+        began = time.monotonic()
+        assert end(home, said.append)
+        assert time.monotonic() - began < COMMAND_SECONDS
+        it.wait(COMMAND_SECONDS)
+    assert said == ["Stopping: the ECS tasks finish what they do"]
 
 
 def test_down_ends_an_up_that_works_and_what_that_has_started(home: Path) -> None:
@@ -130,6 +148,7 @@ def test_a_twin_of_another_release_makes_way_for_this_one(home: Path) -> None:
     launched(home)
     other = Twin.load(home)
     assert other is not None
+    daemon = psutil.Process(other.pid)
     written = json.loads(state_file(home).read_text())
     del written["release"], written["agent_url"]  # as the first release wrote it
     state_file(home).write_text(json.dumps(written))
@@ -137,7 +156,7 @@ def test_a_twin_of_another_release_makes_way_for_this_one(home: Path) -> None:
     said = launched(home)
 
     assert "Another release of Moorage has started the twin that runs here" in said
-    assert not psutil.pid_exists(other.pid)
+    assert are_gone([daemon])
     twin = Twin.load(home)
     assert twin is not None
     assert launched(home) == ""
