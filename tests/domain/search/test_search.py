@@ -1,7 +1,8 @@
 """The search domain: what fits best comes first, and what is shown is safe."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 
 import asyncpg
 import httpx
@@ -18,6 +19,32 @@ from tests.service.api.api_process import start_api
 pytest_plugins = ["tests.service.api.conftest_api"]
 
 
+@dataclass(frozen=True)
+class Note:
+    id: int
+    title: str
+    summary: str
+    url: str | None
+
+
+class Notes:
+    """A source of content, as another domain would offer it."""
+
+    async def find(self, pool: asyncpg.Pool, ids: Sequence[int]) -> list[Note]:
+        rows = await pool.fetch("SELECT * FROM notes WHERE id = ANY($1::bigint[])", ids)
+        return [Note(**row) for row in rows]
+
+    async def ids(self, pool: asyncpg.Pool, *, after: int, limit: int) -> list[int]:
+        rows = await pool.fetch(
+            "SELECT id FROM notes WHERE id > $1 ORDER BY id LIMIT $2", after, limit
+        )
+        return [row["id"] for row in rows]
+
+    async def count(self, pool: asyncpg.Pool) -> int:
+        count: int = await pool.fetchval("SELECT count(*) FROM notes")
+        return count
+
+
 @pytest.fixture
 async def pool(database: str) -> AsyncIterator[asyncpg.Pool]:
     async with asyncpg.create_pool(database, min_size=0, max_size=2) as made:
@@ -30,8 +57,13 @@ def index(pool: asyncpg.Pool) -> PostgresIndex:
 
 
 @pytest.fixture
-async def domains(database: str, registry: Registry) -> AsyncIterator[Domains]:
+async def domains(database: str, registry: Registry, pool: asyncpg.Pool) -> AsyncIterator[Domains]:
+    """Notes are what there is to be searched."""
+    await pool.execute(
+        "CREATE TABLE notes (id BIGSERIAL PRIMARY KEY, title TEXT, summary TEXT, url TEXT)"
+    )
     async with working(database, registry) as running:
+        running.context["search_sources"] = {"feed_entry": Notes()}
         yield running
 
 
@@ -46,13 +78,10 @@ async def found(index: PostgresIndex, words: str) -> list[int]:
     return [hit.content_id for hit in await index.search(words, offset=0, limit=10)]
 
 
-async def make_entries(pool: asyncpg.Pool, count: int) -> list[int]:
-    feed_id = await pool.fetchval("INSERT INTO feeds (url) VALUES ('https://a/') RETURNING id")
+async def make_notes(pool: asyncpg.Pool, count: int) -> list[int]:
     rows = await pool.fetch(
-        "INSERT INTO feed_entries (feed_id, guid, title, summary)"
-        " SELECT $1, n::text, 'Entry ' || n, 'about harbours' FROM generate_series(1, $2) n"
-        " RETURNING id",
-        feed_id,
+        "INSERT INTO notes (title, summary)"
+        " SELECT 'Entry ' || n, 'about harbours' FROM generate_series(1, $1) n RETURNING id",
         count,
     )
     return [row["id"] for row in rows]
@@ -133,11 +162,11 @@ async def test_a_text_of_any_size_can_be_indexed(index: PostgresIndex) -> None:
 
 
 async def test_content_is_put_in_and_taken_out(domains: Domains, pool: asyncpg.Pool) -> None:
-    (entry,) = await make_entries(pool, 1)
+    (entry,) = await make_notes(pool, 1)
     content = {"content_type": "feed_entry", "content_id": entry}
     assert await domains.result("index_content", **content) == {"status": "indexed"}
     assert await pool.fetchval("SELECT count(*) FROM search_documents") == 1
-    await pool.execute("DELETE FROM feed_entries")
+    await pool.execute("DELETE FROM notes")
     assert await domains.result("index_content", **content) == {"status": "deleted"}
     assert await pool.fetchval("SELECT count(*) FROM search_documents") == 0
 
@@ -146,7 +175,7 @@ async def test_content_is_put_in_and_taken_out(domains: Domains, pool: asyncpg.P
 async def test_what_is_deleted_or_changed_while_it_is_put_in_ends_as_it_is_then(
     domains: Domains, pool: asyncpg.Pool, index: PostgresIndex, task: str
 ) -> None:
-    entries = await make_entries(pool, 2)
+    entries = await make_notes(pool, 2)
     contents = [{"content_type": "feed_entry", "content_id": entry} for entry in entries]
     waiting = (
         "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
@@ -162,12 +191,20 @@ async def test_what_is_deleted_or_changed_while_it_is_put_in_ends_as_it_is_then(
 
         await until(have_read, what="the entries are read and about to be put in")
         # Their own jobs would find nothing to take out, and the new title overwritten later.
-        await pool.execute("DELETE FROM feed_entries WHERE id = $1", entries[0])
-        await pool.execute("UPDATE feed_entries SET title = 'Buoy' WHERE id = $1", entries[1])
+        await pool.execute("DELETE FROM notes WHERE id = $1", entries[0])
+        await pool.execute("UPDATE notes SET title = 'Buoy' WHERE id = $1", entries[1])
     for key in keys:
         await domains.ended(key)
     assert await found(index, "entry") == []
     assert await found(index, "buoy") == [entries[1]]
+
+
+async def test_content_that_no_domain_offers_fails_at_once(domains: Domains) -> None:
+    domains.context["search_sources"].clear()
+    job = await domains.run("index_content", content_type="feed_entry", content_id=1)
+    assert (job.status, job.attempts) == ("failed", 1)
+    assert "no domain offers feed_entry to be searched" in str(job.error)
+    assert await domains.result("rebuild_search_index") == {"indexed": 0, "deleted": 0}
 
 
 async def test_content_of_no_known_type_is_refused_at_once(domains: Domains) -> None:
@@ -178,7 +215,7 @@ async def test_content_of_no_known_type_is_refused_at_once(domains: Domains) -> 
 async def test_a_rebuild_finds_what_is_missing_and_drops_what_is_gone(
     domains: Domains, pool: asyncpg.Pool, index: PostgresIndex
 ) -> None:
-    entries = await make_entries(pool, 450)
+    entries = await make_notes(pool, 450)
     await index.put([document(max(entries) + 1, "Gone"), document(entries[0], "Outdated")])
     assert await domains.result("rebuild_search_index") == {"indexed": 450, "deleted": 1}
     assert await found(index, "gone") == []
