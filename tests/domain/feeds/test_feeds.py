@@ -7,15 +7,19 @@ import asyncpg
 import httpx
 import psutil
 import pytest
+from pydantic import SecretStr
 from saq import Status
 
+from service.contract import ProcessName
 from service.domain.feeds.reader import Reader
-from service.domain.feeds.store import refresh_job, transaction_with_jobs
-from service.queue import Registry
+from service.domain.feeds.routes import delete_feed
+from service.domain.feeds.store import index_jobs, refresh_job, transaction_with_jobs
+from service.queue import Registry, create_queue, discover
+from service.settings import settings_of
 from tests.conftest import Processes, until
 from tests.domain.domain_worker import Domains
 from tests.domain.feeds.feed_server import FeedServer
-from tests.domain.feeds.following import following
+from tests.domain.feeds.following import following, with_sample_search
 from tests.service.api.api_process import start_api
 
 
@@ -24,6 +28,11 @@ def server() -> Iterator[FeedServer]:
     served = FeedServer()
     yield served
     served.close()
+
+
+@pytest.fixture(scope="module")
+def registry() -> Registry:
+    return with_sample_search(discover())
 
 
 @pytest.fixture
@@ -49,7 +58,7 @@ async def test_entries_are_stored_once_and_indexed(
     await domains.idle()
     rows = await db.fetch("SELECT id, guid FROM feed_entries WHERE feed_id = $1", feed_id)
     assert len(rows) == 3
-    indexed = await db.fetch("SELECT content_id FROM search_documents")
+    indexed = await db.fetch("SELECT content_id FROM indexed")
     assert {row["content_id"] for row in indexed} == {row["id"] for row in rows}
     feed = await db.fetchrow("SELECT * FROM feeds")
     assert feed is not None
@@ -81,7 +90,7 @@ async def test_old_entries_make_room_unless_the_feed_still_holds_them(
     oldest = "SELECT id FROM feed_entries WHERE feed_id = $1 AND guid = 'old 2'"
     content_id = await db.fetchval(oldest, feed_id)
     await domains.run("index_content", content_type="feed_entry", content_id=content_id)
-    assert await db.fetchval("SELECT content_id FROM search_documents") == content_id
+    assert await db.fetchval("SELECT content_id FROM indexed") == content_id
 
     found = [await domains.result("refresh_single_feed", feed_url=url) for _ in range(2)]
     assert [each["new_entries"] for each in found] == [2, 0]
@@ -91,7 +100,7 @@ async def test_old_entries_make_room_unless_the_feed_still_holds_them(
     assert len(guids) == 10_001
     assert await db.fetchval(oldest, other) is not None
     await domains.idle()
-    indexed = await db.fetch("SELECT title FROM search_documents ORDER BY content_id")
+    indexed = await db.fetch("SELECT title FROM indexed ORDER BY content_id")
     assert [row["title"] for row in indexed] == ["Entry new 1", "Entry new 2"]
 
 
@@ -205,7 +214,7 @@ async def test_indexing_follows_the_commit_where_the_jobs_are_kept_elsewhere(
     async with following(database, registry, queue_dsn="memory://") as domains:
         assert (await domains.result("refresh_single_feed", feed_url=url))["new_entries"] == 1
         await domains.idle()
-    assert await db.fetchval("SELECT count(*) FROM search_documents") == 1
+    assert await db.fetchval("SELECT count(*) FROM indexed") == 1
 
 
 async def test_no_job_is_enqueued_where_the_commit_fails(
@@ -247,13 +256,30 @@ async def test_a_feed_is_followed_read_and_left_over_http(
         titles = [entry["title"] for entry in first["items"] + rest["items"]]
         assert titles[0].startswith("Ferries & tides")
         assert (len(titles), rest["next_cursor"]) == (3, None)
-        assert http.get("/api/v1/search", params={"q": "ferry"}).json()["items"]
 
         assert http.delete(f"/api/v1/feeds/{feed['id']}").status_code == 204
-        await domains.idle()
-        assert http.get("/api/v1/search", params={"q": "ferry"}).json()["items"] == []
         assert http.get(entries).status_code == 404
         assert http.delete(f"/api/v1/feeds/{feed['id']}").status_code == 404
+
+
+async def test_entries_of_a_feed_that_is_left_leave_the_index(
+    database: str, registry: Registry, domains: Domains, db: asyncpg.Connection, server: FeedServer
+) -> None:
+    feed_id = await follow(db, server.url("/rss.xml"))
+    await domains.result("refresh_single_feed", feed_url=server.url("/rss.xml"))
+    await domains.idle()
+    assert await db.fetchval("SELECT count(*) FROM indexed") == 3
+    async with asyncpg.create_pool(database, min_size=0, max_size=1) as pool:
+        await delete_feed.fn(feed_id, pool, domains.queue, domains.settings)
+    await domains.idle()
+    assert await db.fetchval("SELECT count(*) FROM indexed") == 0
+
+
+def test_nothing_is_to_be_indexed_where_no_domain_searches() -> None:
+    settings = settings_of(ProcessName.WORKER)(
+        stage="local", database_url=SecretStr("postgresql:///none")
+    )
+    assert index_jobs(create_queue(settings, Registry()), [1, 2]) == []
 
 
 async def test_a_feed_that_no_worker_of_the_stage_could_reach_is_refused_at_once(
