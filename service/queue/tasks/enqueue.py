@@ -36,6 +36,7 @@ DELAY_MAX_SECONDS = 3660 * 86400
 PAST_MAX_SECONDS = 86400
 # Of SAQ's options the least: 0 is no limit of time, one attempt, kept for ever; -1 not kept at all.
 LEAST = {"timeout": 0, "heartbeat": 0, "retries": 0, "ttl": -1, "retry_delay": 0}
+NUMBER = (int, float)  # made once: `int | float` takes as long as the rest of the check
 
 
 class JobOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -89,20 +90,7 @@ def build_job(
     Raises `UnknownTaskError`, `InvalidPayloadError`, `InvalidOptionError`.
     """
     task = registry.get(name)
-    options = options or JobOptions()
-    given = {
-        option: value
-        for option in (
-            "key",
-            "timeout",
-            "retries",
-            "retry_delay",
-            "ttl",
-            "priority",
-            "group_key",
-        )
-        if (value := getattr(options, option)) is not None
-    }
+    given = {} if options is None else _given(options)
     encoded, size = task.encode(payload)
     meta: dict[str, Any] = {}
     if request_id := structlog.contextvars.get_contextvars().get(REQUEST_ID):
@@ -113,7 +101,7 @@ def build_job(
         key=given.pop("key", None) or new_key(),
         function=task.name,
         kwargs=encoded,
-        scheduled=options.scheduled,
+        scheduled=0 if options is None else options.scheduled,
         meta=meta,
         **{
             "timeout": task.timeout,
@@ -126,6 +114,23 @@ def build_job(
         }
         | given,
     )
+
+
+def _given(options: JobOptions) -> dict[str, Any]:
+    """What is not left to the task."""
+    return {
+        option: value
+        for option in (
+            "key",
+            "timeout",
+            "retries",
+            "retry_delay",
+            "ttl",
+            "priority",
+            "group_key",
+        )
+        if (value := getattr(options, option)) is not None
+    }
 
 
 def new_key() -> str:
@@ -157,7 +162,7 @@ def job_from_call(registry: Registry, name: str, arguments: Mapping[str, Any]) -
     if isinstance(others.get("kwargs"), Mapping):
         payload |= others.pop("kwargs")  # the payload in one piece, as SAQ's cron jobs give it
     payload |= others  # unknown to both: the payload's check names it
-    job = build_job(registry, name, payload, _options(options))
+    job = build_job(registry, name, payload, _options(options) if options else None)
     if isinstance(job_fields.get("meta"), dict):
         job_fields["meta"] = {**job_fields["meta"], **job.meta}
     return check_options(dataclasses.replace(job, **job_fields)) if job_fields else job
@@ -198,8 +203,7 @@ def check_options(job: Job) -> Job:
         value = getattr(job, option)
         if value is None and option in ("timeout", "heartbeat"):
             continue  # to SAQ as 0: without a limit
-        is_number = isinstance(value, int | float) and math.isfinite(value)
-        if not is_number or value < least:
+        if not (isinstance(value, NUMBER) and least <= value < math.inf):
             raise InvalidOptionError(option, f"must be a number, {least} at least")
     return job
 
