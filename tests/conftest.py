@@ -30,8 +30,13 @@ from tests.scratch import scratch_folder
 for name in EnvVar:  # a developer's own settings must not reach a test
     os.environ.pop(name, None)  # noqa: TID251
 
-# A shell's background job ignores Ctrl-C, and so would every process that a test starts.
-signal.signal(signal.SIGINT, signal.default_int_handler)
+# A shell's background job ignores Ctrl-C, and so would every process that a test starts: hence a
+# handler. One of xdist's processes hears nothing of it, because its controller ends it; by a
+# signal that is meant for another it would end the whole run.
+signal.signal(
+    signal.SIGINT,
+    (lambda *_: None) if "PYTEST_XDIST_WORKER" in os.environ else signal.default_int_handler,  # noqa: TID251
+)
 
 # A session of boto3 reads AWS's models of its services anew, a third of the time of many a test.
 _read = functools.cache(JSONFileLoader().load_file)
