@@ -233,16 +233,17 @@ async def test_what_redis_refuses_to_write_waits_until_it_does(
         await backend.work(queue)
         job = await put(queue, "wait_to_be_opened", gate=trouble)
         await active(queue, job.key)
+        before = connections(client)
         if trouble == "it is full":
             client.config_set("maxmemory", 1)
         else:
             client.slaveof("127.0.0.1", 1)
         OPEN.add(trouble)
-        before = connections(client)
         with pytest.raises(ConnectionError, match="Redis refuses to write"):
             await queue.enqueue("echo")
         # a connection that was refused is not used again: another may lead to the new primary
-        await until(lambda: before - connections(client), what="its outcome has been tried")
+        await until(lambda: before - connections(client), what="one was refused")
+        await asyncio.sleep(0.5)  # in which the job's outcome is tried
         if trouble == "it is full":
             client.config_set("maxmemory", 0)
         else:
