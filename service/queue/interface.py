@@ -230,7 +230,8 @@ class JobQueue(StockWorkerQueue):
         """Raises one of `service.db.UNAVAILABLE` where what carries the jobs does not answer."""
 
     async def _before_enqueue(self, job: Job) -> None:
-        await super()._before_enqueue(job)
+        if self._before_enqueues:
+            await super()._before_enqueue(job)
         if LARGE_PAYLOAD in job.meta and job.meta[LARGE_PAYLOAD] is None:
             await self.large_payloads.put_aside(job)
 

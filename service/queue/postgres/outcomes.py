@@ -3,8 +3,8 @@
 import asyncio
 import contextlib
 import math
-from dataclasses import dataclass
 
+import msgspec
 import structlog
 from saq import Status
 
@@ -26,8 +26,7 @@ DELETE FROM saq_jobs WHERE key = ANY ($1::text[])
 log = structlog.stdlib.get_logger("queue")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """What becomes of a job this process holds."""
 
     job: LeasedJob

@@ -259,7 +259,9 @@ class PostgresQueue(PostgresReads):
         **kwargs: Any,
     ) -> None:
         """End a job. Refused, with a log line, where this process no longer holds it."""
-        status, error = Status(status), storable(error)
+        if not isinstance(status, Status):
+            status = Status(status)
+        error = storable(error)
         ending = job_blob.dump_ending(job, status, result, error)
         if (held := self.own_run(job)) is None:
             log.warning("not held here; its outcome is dropped", job_key=job.key)

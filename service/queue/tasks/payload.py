@@ -3,7 +3,8 @@
 import inspect
 import math
 from collections.abc import Callable
-from typing import Any, get_type_hints
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -78,6 +79,23 @@ def not_finite(tree: Any, path: str) -> tuple[str, float] | None:
     else:
         return None
     return next((found for where, value in inner if (found := not_finite(value, where))), None)
+
+
+SCALARS = (str, int, float, bool, NoneType)
+
+
+def is_flat(kind: type[msgspec.Struct]) -> bool:
+    """Is every field text, a number, a truth value or None? Such a payload survives JSON."""
+    return all(map(_is_scalar, msgspec.structs.fields(kind)))
+
+
+def _is_scalar(field: msgspec.structs.FieldInfo) -> bool:
+    is_union = get_origin(field.type) in (Union, UnionType)
+    types = get_args(field.type) if is_union else (field.type,)
+    if not all(each in SCALARS for each in types):
+        return False
+    # nobody has checked a default against its annotation
+    return field.default is msgspec.NODEFAULT or isinstance(field.default, types)
 
 
 def required_fields(kind: type[msgspec.Struct]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -9,7 +10,7 @@ import msgspec
 from service import contract
 from service.queue.cron import Timing
 from service.queue.errors import InvalidPayloadError, PayloadTooLargeError
-from service.queue.tasks.payload import UNSTORABLE, not_finite, unstorable
+from service.queue.tasks.payload import UNSTORABLE, is_flat, not_finite, unstorable
 from service.validation import explain
 
 TaskFunction = Callable[..., Any]
@@ -19,7 +20,6 @@ ATTEMPTS = 3
 BACKOFF_BASE_SECONDS = 1.0
 BACKOFF_MAX_SECONDS = 300.0
 TTL_SECONDS = 24 * 3600
-SCALARS = frozenset((str, int, float, bool, type(None)))
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,11 @@ class Task:
     source: str = ""  # file:line
     is_async: bool = True
 
+    @cached_property
+    def is_flat(self) -> bool:
+        """Are the fields of its payload scalars? Checking those takes a third of the time."""
+        return is_flat(self.payload_type)
+
     def encode(self, payload: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
         """Check `payload` against the function's annotations and make it JSON-safe; its bytes too.
 
@@ -57,7 +62,7 @@ class Task:
         """
         struct = self._convert(payload)
         try:
-            encoded: dict[str, Any] = msgspec.to_builtins(struct, str_keys=True)
+            encoded = self._encoded(struct)
             as_json = msgspec.json.encode(encoded)
         except UNSTORABLE:
             raise self._unstorable(struct) from None
@@ -65,12 +70,13 @@ class Task:
         if b"null" in as_json and (found := not_finite(encoded, "payload")):
             path, value = found
             raise InvalidPayloadError(self.name, path, f"is {value}, which JSON cannot hold")
-        try:  # now, and not in the worker
-            msgspec.json.decode(as_json, type=self.payload_type)
-        except msgspec.ValidationError as error:
-            raise InvalidPayloadError(
-                self.name, "payload", f"does not survive JSON: {error}"
-            ) from None
+        if not self.is_flat:
+            try:  # now, and not in the worker
+                msgspec.json.decode(as_json, type=self.payload_type)
+            except msgspec.ValidationError as error:
+                raise InvalidPayloadError(
+                    self.name, "payload", f"does not survive JSON: {error}"
+                ) from None
         size = len(as_json)
         if size > contract.LARGE_PAYLOAD_MAX_BYTES:
             raise PayloadTooLargeError(
@@ -86,9 +92,12 @@ class Task:
 
         Raises `InvalidPayloadError` where an older or newer release queued something else.
         """
-        is_flat = SCALARS.issuperset(map(type, payload.values()))
-        struct = self._convert(payload, str_keys=not is_flat)
-        return {name: getattr(struct, name) for name in struct.__struct_fields__}
+        return msgspec.structs.asdict(self._convert(payload, str_keys=not self.is_flat))
+
+    def _encoded(self, struct: msgspec.Struct) -> dict[str, Any]:
+        if self.is_flat:
+            return msgspec.to_builtins(struct)  # type: ignore[no-any-return]
+        return msgspec.to_builtins(struct, str_keys=True)  # type: ignore[no-any-return]
 
     def _unstorable(self, struct: msgspec.Struct) -> InvalidPayloadError:
         """Which field has no form in JSON."""

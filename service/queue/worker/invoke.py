@@ -5,10 +5,10 @@ import contextlib
 import contextvars
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import msgspec
 from saq import Job
 
 from service.queue.errors import InvalidPayloadError, NoRetryError
@@ -22,8 +22,7 @@ from service.queue.worker.progress import Heartbeats
 SILENT = "reported no progress for its heartbeat of {} s"
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """A task's function with its checked arguments; only the context is missing."""
 
     task: Task

@@ -1,10 +1,9 @@
 """One run of a job in a slot: from its call to its outcome in the database."""
 
 import asyncio
-import contextlib
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from functools import partial
 from typing import Any, Literal
@@ -45,26 +44,26 @@ class Run:
         self.is_calling = False  # the task's code, not ours around it
         self.interruption: Interruption | None = None
         self.task: asyncio.Task[None]
+        self.loop: asyncio.AbstractEventLoop
         self._queue = queue
         self._context = context
         self._pool = pool
         self._run_hook = run_hook
         self._registry = registry
         self._progress: Progress | None = None
-        self._silence: asyncio.TimerHandle | None = None
         self.started_at = time.monotonic()
 
     @property
     def progress(self) -> Progress:
         """What the job tells of itself; made when it does."""
         if self._progress is None:
-            self._progress = Progress(self.job, self._loop)
+            self._progress = Progress(self.job, self.loop)
         return self._progress
 
     def start(self, on_end: Callable[["Run"], None]) -> None:
         """Begin in a task of its own, whose context variables no other job sees."""
-        self._loop = asyncio.get_running_loop()
-        self.task = asyncio.create_task(self._run(), name=self.job.key)
+        self.loop = asyncio.get_running_loop()
+        self.task = self.loop.create_task(self._run(), name=self.job.key)
         self.task.add_done_callback(lambda _: on_end(self))
 
     def interrupt(self, why: Interruption) -> None:
@@ -108,7 +107,7 @@ class Run:
         payload = self.job.kwargs or {}
         try:
             if LARGE_PAYLOAD in self.job.meta:
-                with self._interruptible():
+                with Interruptible(self):
                     payload = await self._queue.payload(self.job)
         except (Exception, asyncio.CancelledError) as error:
             return None, error
@@ -117,13 +116,13 @@ class Run:
             return None, asyncio.CancelledError()
         try:
             if self._registry.before:
-                with self._interruptible():
+                with Interruptible(self):
                     for hook in self._registry.before:
                         await self._run_hook(hook, context)
                 call = self._prepared_again(payload)
                 if self.interruption is not None:
                     return None, asyncio.CancelledError()
-            with self._interruptible():
+            with Interruptible(self):
                 if call.is_async:
                     return await call(context), None
                 return await run_in_thread(self._pool, partial(call, context)), None
@@ -137,37 +136,6 @@ class Run:
         else:
             payload = self.job.kwargs or {}
         return prepare(self._registry, self.job.function, payload)
-
-    @contextlib.contextmanager
-    def _interruptible(self) -> Iterator[None]:
-        """What may be cancelled, and takes `timeout` at the most."""
-        self.is_calling = True
-        timer = None
-        if self.job.timeout:
-            loop = asyncio.get_running_loop()
-            timer = loop.call_later(self.job.timeout, self.interrupt, "timed out")
-        if self.job.heartbeat:
-            self.job.on_beat = self._wait_for_a_word
-            self._wait_for_a_word()
-        try:
-            yield
-        finally:
-            self.is_calling = False
-            if self.job.on_beat:
-                self.job.on_beat = None
-            for each in (timer, self._silence):
-                if each:
-                    each.cancel()
-            task = self.task
-            while task.cancelling():
-                task.uncancel()
-
-    def _wait_for_a_word(self) -> None:
-        """A task with a heartbeat that says nothing for so long hangs."""
-        if self._silence:
-            self._silence.cancel()
-        loop = asyncio.get_running_loop()
-        self._silence = loop.call_later(self.job.heartbeat, self.interrupt, "silent")
 
     async def _record(self, result: Any, failure: BaseException | None) -> None:
         job, queue, milliseconds = self.job, self._queue, self._milliseconds
@@ -230,6 +198,44 @@ class Run:
     @property
     def _milliseconds(self) -> int:
         return round((time.monotonic() - self.started_at) * 1000)
+
+
+class Interruptible:
+    """While it is entered, a run may be cancelled, and takes the job's `timeout` at the most."""
+
+    __slots__ = ("_run", "_silence", "_timer")
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._timer: asyncio.TimerHandle | None = None
+        self._silence: asyncio.TimerHandle | None = None
+
+    def __enter__(self) -> None:
+        run = self._run
+        run.is_calling = True
+        if run.job.timeout:
+            self._timer = run.loop.call_later(run.job.timeout, run.interrupt, "timed out")
+        if run.job.heartbeat:
+            run.job.on_beat = self._wait_for_a_word
+            self._wait_for_a_word()
+
+    def __exit__(self, *_: object) -> None:
+        run = self._run
+        run.is_calling = False
+        if run.job.on_beat:
+            run.job.on_beat = None
+        for timer in (self._timer, self._silence):
+            if timer:
+                timer.cancel()
+        while run.task.cancelling():
+            run.task.uncancel()
+
+    def _wait_for_a_word(self) -> None:
+        """A task with a heartbeat that says nothing for so long hangs."""
+        if self._silence:
+            self._silence.cancel()
+        if seconds := self._run.job.heartbeat:  # the job may have changed it
+            self._silence = self._run.loop.call_later(seconds, self._run.interrupt, "silent")
 
 
 def _place(error: BaseException) -> str | None:

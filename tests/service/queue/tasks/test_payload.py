@@ -103,3 +103,35 @@ def test_what_is_let_through_comes_out_as_it_went_in(kind: Any, value: Any) -> N
     assert found == {"value": value}
     assert type(found["value"]) is type(value)
     assert math.copysign(1, found["value"]) == -1 if value == 0 else True
+
+
+@pytest.mark.parametrize(
+    ("kind", "default", "says"),
+    [
+        (int, None, "Expected `int`, got `null`"),
+        (str, 7, "Expected `str`, got `int`"),
+        (int | None, "many", "got `str`"),
+    ],
+)
+def test_a_default_that_its_annotation_refuses_is_refused_when_enqueued(
+    kind: Any, default: Any, says: str
+) -> None:
+    async def task(ctx: Any, value: Any = default) -> None: ...
+
+    task.__annotations__["value"] = kind
+    registry = Registry()
+    registry.task(name="task")(task)
+    with pytest.raises(InvalidPayloadError, match="does not survive JSON") as raised:
+        build_job(registry, "task", {})
+    assert says in raised.value.reason
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_flat"),
+    [
+        (int, True), (str | None, True), (list[int], False), (dict[str, int], False), (Any, False),
+        (dt.datetime, False), (Decimal, False),
+    ],
+)  # fmt: skip
+def test_a_payload_of_scalars_alone_is_flat(kind: Any, is_flat: bool) -> None:
+    assert registry_of(kind).get("task").is_flat is is_flat
