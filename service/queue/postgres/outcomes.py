@@ -12,7 +12,7 @@ from service.db import UNAVAILABLE, backoff
 from service.queue.job import LeasedJob
 from service.queue.postgres import statements as sql
 from service.queue.tables.batch import Batch
-from service.queue.tables.connections import Database, storable
+from service.queue.tables.connections import Database, if_any, storable
 
 # While one commit is on its way to the disk, the slots it will free stand idle.
 LANES = 2
@@ -74,10 +74,10 @@ class OutcomeWriter:
             [outcome.job.key for outcome in outcomes],
             [outcome.job.lease for outcome in outcomes],
             [outcome.status.value for outcome in outcomes],
-            [storable(outcome.error) for outcome in outcomes],
+            if_any([storable(outcome.error) for outcome in outcomes]),
             [outcome.ending for outcome in outcomes],
-            [float(outcome.delay) for outcome in outcomes],
-            [outcome.refund for outcome in outcomes],
+            if_any([float(outcome.delay) for outcome in outcomes]),
+            if_any([outcome.refund for outcome in outcomes]),
             [math.ceil(outcome.job.ttl) for outcome in outcomes],
         )
         if forget := [outcome.job.key for outcome in outcomes if outcome.job.ttl < 0]:

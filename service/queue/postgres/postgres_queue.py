@@ -27,7 +27,7 @@ from service.queue.postgres.postgres_consumer import PostgresConsumer
 from service.queue.schedules.scheduler import TableScheduler
 from service.queue.schedules.store import ScheduleTable
 from service.queue.tables.batch import Batch
-from service.queue.tables.connections import Database, storable
+from service.queue.tables.connections import Database, if_any, storable
 from service.queue.tasks.enqueue import check_job, requested_job
 from service.queue.tasks.registry import Registry
 
@@ -200,9 +200,9 @@ class PostgresQueue(PostgresReads):
             sql.ENQUEUE,
             list(by_key),
             [job_blob.dump(job) for job in batch],
-            [job.priority for job in batch],
-            [job.group_key for job in batch],
-            [int(job.scheduled) for job in batch],
+            if_any([job.priority for job in batch]),
+            if_any([job.group_key for job in batch]),
+            if_any([int(job.scheduled) for job in batch]),
             [job.function for job in batch],
             self.name,
             self.channel,

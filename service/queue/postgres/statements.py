@@ -26,14 +26,15 @@ JOB_COLUMNS = (
 )
 
 # $1 keys, $2 blobs, $3 priorities, $4 groups, $5 due times (0: now), $6 tasks, $7 queue,
-# $8 channel, $9 notify in any case.
+# $8 channel, $9 notify in any case. $3, $4 and $5 may be empty where no job has any.
 # A key that waits or runs is left alone; one that has ended starts a new job.
 ENQUEUE = f"""
 WITH put AS (
     INSERT INTO saq_jobs AS j
         (key, job, queue, status, priority, group_key, scheduled, is_delayed, task)
-    SELECT n.key, n.job, $7, 'queued', n.priority, n.group_key,
-           CASE WHEN n.scheduled = 0 THEN {NOW} ELSE n.scheduled END, n.scheduled > {NOW}, n.task
+    SELECT n.key, n.job, $7, 'queued', coalesce(n.priority, 0), n.group_key,
+           CASE WHEN coalesce(n.scheduled, 0) = 0 THEN {NOW} ELSE n.scheduled END,
+           coalesce(n.scheduled > {NOW}, FALSE), n.task
     FROM unnest($1::text[], $2::bytea[], $3::smallint[], $4::text[], $5::bigint[], $6::text[])
          AS n (key, job, priority, group_key, scheduled, task)
     ON CONFLICT (key) DO UPDATE
@@ -108,7 +109,8 @@ SELECT (SELECT count(*) FROM moved) AS moved,
 
 # What a worker decides about jobs it holds: finish, queue again, hand back. $1 keys, $2 leases,
 # $3 statuses, $4 errors, $5 blob endings (NULL leaves the blob as it is), $6 delays in seconds
-# before a retry, $7 attempts to give back, $8 ttls. Answers the keys that were still held.
+# before a retry, $7 attempts to give back, $8 ttls. Where no job has any, $4, $6 and $7 may be
+# empty. Answers the keys that were still held.
 WRITE_OUTCOMES = f"""
 UPDATE saq_jobs j
 SET status = CASE WHEN d.status = 'queued' AND j.status = 'aborting' THEN 'aborted'
@@ -121,9 +123,9 @@ SET status = CASE WHEN d.status = 'queued' AND j.status = 'aborting' THEN 'abort
     scheduled = CASE WHEN d.delay > 0
                      THEN ceil(extract(epoch FROM clock_timestamp()) + d.delay)::bigint
                      ELSE j.scheduled END,
-    is_delayed = d.delay > 0,
+    is_delayed = coalesce(d.delay > 0, FALSE),
     progress = CASE d.status WHEN 'complete' THEN 1 ELSE j.progress END,
-    attempts = j.attempts - d.refund,
+    attempts = j.attempts - coalesce(d.refund, 0),
     owner = NULL,
     expire_at = CASE WHEN d.ttl = 0 OR d.status = 'queued' AND j.status = 'active' THEN NULL
                      WHEN d.status = 'complete' OR d.ttl < 0 THEN {NOW} + greatest(d.ttl, 0)

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, TypeVar
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
@@ -22,6 +22,8 @@ from service.db import (
 # and a job must be with another worker twenty seconds after its own was lost.
 STATEMENT_TIMEOUT_SECONDS = 5.0
 ACQUIRE_TIMEOUT_SECONDS = 10.0
+
+T = TypeVar("T")
 
 
 class Database:
@@ -115,6 +117,14 @@ class Database:
 
 async def _leave_as_is(_: asyncpg.Connection) -> None:
     """Instead of asyncpg's own reset."""
+
+
+def if_any(values: list[T]) -> list[T]:
+    """The values for an `unnest` beside others, or no array at all where each is None or 0.
+
+    The missing ones are NULL there, and asyncpg takes about 0.2 µs to look at each it is given.
+    """
+    return values if any(values) else []
 
 
 def storable(value: str | None) -> str | None:
