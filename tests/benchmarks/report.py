@@ -200,8 +200,9 @@ _MISSED = """## Where a goal is missed
 - *A million rows* make the indexes of the key one level deeper, and the drain is bound by the
   server. The claim still reads a partial index from its start; a test holds its plan to that.
 - *An idle worker* renews its lease every three seconds, listens to itself every ten, and polls in
-  case nothing is heard. After the run of 2026-11-22 it was made to look for jobs of the dead only
-  where there are any: 0.97 statements a second."""
+  case nothing is heard.
+- *The largest figures* of pick-up are single ones: other programs of the machine stop everybody for
+  some milliseconds now and then."""
 
 _HOW = """## How
 
