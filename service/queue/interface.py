@@ -14,9 +14,15 @@ from typing import Any, ClassVar, Protocol
 
 from saq import Job, Status
 from saq.queue.base import Queue
+from saq.utils import now
 
 from service.db import Connection
-from service.queue.errors import InvalidOptionError, JobNotFoundError, JobStateError
+from service.queue.errors import (
+    InvalidOptionError,
+    JobNotFoundError,
+    JobStateError,
+    WrongQueueError,
+)
 from service.queue.from_thread import answer_any_thread
 from service.queue.job import JobRecord, LeasedJob
 from service.queue.schedule_record import Scheduler, ScheduleStore
@@ -228,6 +234,18 @@ class JobQueue(StockWorkerQueue):
 
     async def ping(self) -> None:
         """Raises one of `service.db.UNAVAILABLE` where what carries the jobs does not answer."""
+
+    async def _prepare(self, job: Job) -> None:
+        """Make it a waiting job of this queue, before it is written. Raises `WrongQueueError`."""
+        if job.queue is not None and job.queue.name != self.name:
+            raise WrongQueueError(job.queue.name)
+        job.key = self._own_key(job.key)
+        job.queue, job.queued, job.status = self, now(), Status.QUEUED
+        await self._before_enqueue(job)
+
+    def _own_key(self, key: str) -> str:
+        """The key as the backend keeps it."""
+        return key
 
     async def _before_enqueue(self, job: Job) -> None:
         if self._before_enqueues:

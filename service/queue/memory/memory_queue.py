@@ -17,16 +17,15 @@ from saq.types import CountKind, QueueInfo, WorkerInfo
 from saq.utils import now
 
 from service import contract
-from service.db import Connection
 from service.queue import job_blob
 from service.queue.broker_consumer import BrokerConsumer
-from service.queue.errors import JobNotFoundError, JobStateError, WrongQueueError
-from service.queue.interface import BULK_JOBS, PAGE_ROWS, JobQueue, QueueStats
+from service.queue.broker_queue import BrokerQueue
+from service.queue.errors import JobNotFoundError, JobStateError
+from service.queue.interface import BULK_JOBS, PAGE_ROWS, QueueStats
 from service.queue.job import KEEP_FAILED_SECONDS, JobRecord, LeasedJob, retry_delay
 from service.queue.memory.memory_rows import Line, Row, copy_of
 from service.queue.memory.memory_schedules import MemorySchedules
 from service.queue.stock_worker import RUN, UPDATED
-from service.queue.tasks.enqueue import check_job, requested_job
 from service.queue.tasks.registry import Registry
 
 TAKE_SECONDS = 1.0
@@ -38,7 +37,7 @@ HISTORY_MAX = 10_000  # ended jobs that are kept, whatever their ttl
 log = structlog.stdlib.get_logger("queue")
 
 
-class MemoryQueue(JobQueue):
+class MemoryQueue(BrokerQueue):
     """A SAQ queue in dictionaries: the answers are the Postgres engine's, nothing survives."""
 
     scheme = "memory"
@@ -68,30 +67,8 @@ class MemoryQueue(JobQueue):
     async def disconnect(self) -> None:
         await self.consumer.stop()
 
-    async def enqueue(  # type: ignore[override] # positional-only: any name may be a payload field
-        self, job_or_func: str | Job, /, **kwargs: Any
-    ) -> Job | None:
-        """Put a job in the queue; None where one with its key already waits or runs.
-
-        Raises `UnknownTaskError`, `InvalidPayloadError` or `InvalidOptionError`, and then nothing
-        was enqueued.
-        """
-        self.refuse_connection(kwargs.get("connection"))
-        job = requested_job(self.registry, job_or_func, kwargs)
-        return await self._put(job)
-
-    async def enqueue_many(
-        self, jobs: Iterable[Job], *, connection: Connection | None = None
-    ) -> list[Job | None]:
-        self.refuse_connection(connection)
-        checked = [check_job(self.registry, job) for job in jobs]
-        return [await self._put(job) for job in checked]
-
     async def _put(self, job: Job) -> Job | None:
-        if job.queue is not None and job.queue.name != self.name:
-            raise WrongQueueError(job.queue.name)
-        job.queue, job.queued, job.status = self, now(), Status.QUEUED
-        await self._before_enqueue(job)
+        await self._prepare(job)
         known = self._rows.get(job.key)
         if known is not None and not known.has_ended:
             return None

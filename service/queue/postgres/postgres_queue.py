@@ -15,7 +15,6 @@ from saq.utils import now
 from service import contract
 from service.db import CONNECT_TIMEOUT_SECONDS, UNAVAILABLE, Connection, NotReadyError, Password
 from service.queue import job_blob
-from service.queue.errors import WrongQueueError
 from service.queue.interface import own_name
 from service.queue.job import LeasedJob, retry_delay, unread_job
 from service.queue.postgres import abort_retry, retention
@@ -181,15 +180,6 @@ class PostgresQueue(PostgresReads):
             new.update(id(job) for job, put in zip(part, is_new, strict=True) if put)
         log.info("enqueued many", jobs=len(new))
         return [job if id(job) in new else None for job in jobs]
-
-    async def _prepare(self, job: Job) -> None:
-        if job.queue is not None and job.queue.name != self.name:
-            raise WrongQueueError(job.queue.name)
-        job.key = self._own_key(job.key)
-        job.queue = self
-        job.queued = now()
-        job.status = Status.QUEUED
-        await self._before_enqueue(job)
 
     async def _insert(self, jobs: list[Job], connection: Connection | None = None) -> list[bool]:
         # By key: two statements that met the same keys in another order could deadlock. A key that

@@ -73,12 +73,12 @@ class RedisConsumer(BrokerConsumer):
 
     async def _take_due(self, room: int) -> list[LeasedJob]:
         await self._until_alive()
-        queue = self._queue
-        await SaqRedisQueue.schedule(queue)  # what is due waits with the others
+        await SaqRedisQueue.schedule(self._queue)  # what is due waits with the others
         taken = await self._stored.take()
         if taken is None:
             # Only waits: the job stays where it is, so that nobody has it who has not said so.
-            await self._redis.blmove(queue._queued, queue._queued, TAKE_SECONDS, "LEFT", "LEFT")
+            queued = self._stored.queued
+            await self._redis.blmove(queued, queued, TAKE_SECONDS, "LEFT", "LEFT")
             taken = await self._stored.take()
         all_taken = []
         while taken is not None:
@@ -146,7 +146,7 @@ class RedisConsumer(BrokerConsumer):
     async def take_over(self) -> list[str]:
         """Queue the jobs of dead workers again; their keys."""
         queue = self._queue
-        ids = await self._redis.lrange(queue._active, 0, -1)
+        ids = await self._redis.lrange(self._stored.active, 0, -1)
         self._unheld = {job_id: at for job_id, at in self._unheld.items() if job_id in ids}
         if not ids:
             return []
@@ -174,13 +174,12 @@ class RedisConsumer(BrokerConsumer):
 
     async def recover(self, job_id: bytes, holder: str, *, is_crash: bool) -> str | None:
         """Queue the job again, if `holder` still has it; its key."""
-        queue = self._queue
         try:
             job = self._stored.read(await self._redis.get(job_id))
         except MalformedJobError:
             # The next who takes it will say so.
-            await self._redis.lrem(queue._active, 0, job_id)
-            await self._redis.rpush(queue._queued, job_id)
+            await self._redis.lrem(self._stored.active, 0, job_id)
+            await self._redis.rpush(self._stored.queued, job_id)
             return None
         if is_crash:
             job.crashes += 1

@@ -28,6 +28,10 @@ class RedisJobs:
     def __init__(self, queue: SaqRedisQueue, owner: str) -> None:
         self._queue: Any = queue  # its own stubs say of each answer that it may not be awaitable
         self._owner = owner
+        # SAQ's own: what waits, what runs, and all that has not ended.
+        self.queued, self.active, self.incomplete = map(
+            queue.namespace, ("queued", "active", "incomplete")
+        )
         self.holders = queue.namespace("holders")
         self._leases = queue.namespace("leases")
         register = self._queue.redis.register_script
@@ -51,9 +55,8 @@ class RedisJobs:
 
     async def take(self) -> tuple[bytes, int, bytes | None] | None:
         """The next job that waits, which this process runs from now on: id, lease and blob."""
-        queue = self._queue
         taken = await self._take(
-            keys=[queue._queued, queue._active, self.holders, self._leases], args=[self._owner]
+            keys=[self.queued, self.active, self.holders, self._leases], args=[self._owner]
         )
         if taken is None:
             return None
@@ -99,16 +102,14 @@ class RedisJobs:
 
     async def write_again(self, job: Job) -> bool:
         """Queue an ended job again; False where it waits or runs."""
-        queue = self._queue
         return bool(
             await self._again(
-                keys=[queue._incomplete, queue._queued, job.id],
-                args=[job.id, queue.serialize(job)],
+                keys=[self.incomplete, self.queued, job.id],
+                args=[job.id, self._queue.serialize(job)],
             )
         )
 
     def _keys(self, job: Job) -> list[str]:
-        queue = self._queue
         return [
-            self.holders, queue._active, queue._incomplete, queue._queued, job.id, job.abort_id,
+            self.holders, self.active, self.incomplete, self.queued, job.id, job.abort_id,
         ]  # fmt: skip

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterable
 from types import MappingProxyType
 from typing import Any
 
@@ -18,7 +17,8 @@ from saq.utils import now
 from service import contract
 from service.db import UNAVAILABLE, Connection, Password, backoff
 from service.queue import job_blob
-from service.queue.errors import JobNotFoundError, JobStateError, WrongQueueError
+from service.queue.broker_queue import BrokerQueue
+from service.queue.errors import JobNotFoundError, JobStateError
 from service.queue.interface import BULK_JOBS, own_name
 from service.queue.job import LeasedJob, retry_delay
 from service.queue.redis.redis_client import CLIENT, Client
@@ -30,13 +30,12 @@ from service.queue.schedules.scheduler import TableScheduler
 from service.queue.schedules.store import ScheduleTable
 from service.queue.tables import table_statements
 from service.queue.tables.connections import Database
-from service.queue.tasks.enqueue import check_job, requested_job
 from service.queue.tasks.registry import Registry
 
 log = structlog.stdlib.get_logger("queue")
 
 
-class RedisQueue(RedisReads):
+class RedisQueue(BrokerQueue, RedisReads):  # type: ignore[misc] # from_url makes none of ours
     """SAQ's queue on Redis; history and schedules are in the application's database.
 
     A job is taken over from a worker that has been dead for twelve seconds, and costs no attempt.
@@ -114,29 +113,6 @@ class RedisQueue(RedisReads):
     async def notify_workers(self, message: str) -> None:
         await self.redis.incr(self.changes)
 
-    async def enqueue(  # type: ignore[override] # positional-only: any name may be a payload field
-        self, job_or_func: str | Job, /, **kwargs: Any
-    ) -> Job | None:
-        """Put a job in the queue; None where one with its key already waits or runs.
-
-        Raises `UnknownTaskError`, `InvalidPayloadError` or `InvalidOptionError`, and then nothing
-        was enqueued.
-        """
-        self.refuse_connection(kwargs.get("connection"))
-        job = requested_job(self.registry, job_or_func, kwargs)
-        self.check_able(job)
-        return await self._put(job)
-
-    async def enqueue_many(
-        self, jobs: Iterable[Job], *, connection: Connection | None = None
-    ) -> list[Job | None]:
-        """Each job by itself: where Redis goes away in the middle, the first are enqueued."""
-        self.refuse_connection(connection)
-        checked = [check_job(self.registry, job) for job in jobs]
-        for job in checked:
-            self.check_able(job)
-        return [await self._put(job) for job in checked]
-
     async def enqueue_ticks(self, jobs: list[Job], connection: Connection) -> list[Job | None]:
         """A worker may have died between a job of these and the moving on of its tick."""
         keys = [job.key for job in jobs]
@@ -147,18 +123,15 @@ class RedisQueue(RedisReads):
         return [None if job.key in pushed else await self._put(job) for job in jobs]
 
     async def _put(self, job: Job) -> Job | None:
-        if job.queue is not None and job.queue.name != self.name:
-            raise WrongQueueError(job.queue.name)
-        job.queue, job.queued, job.status = self, now(), Status.QUEUED
+        await self._prepare(job)
         if job.scheduled <= time.time():
             job.scheduled = 0  # SAQ would wait for its next look at what is delayed
-        await self._before_enqueue(job)
-        if await self.redis.zscore(self._incomplete, job.id) is not None:
+        if await self.redis.zscore(self.stored.incomplete, job.id) is not None:
             return None
         # First: a worker may start the job before this returns.
         history = await self.history.begin(job)
         try:
-            put = await SaqRedisQueue._enqueue(self, job)
+            put = await SaqRedisQueue._enqueue(self, job)  # noqa: SLF001
         except BaseException:
             await self.history.forget(history)
             raise
@@ -311,8 +284,8 @@ class RedisQueue(RedisReads):
         """A running task's progress or meta, or a waiting job's payload: never its status."""
         if run := self.updated_run(job):
             await self.stored.write_held(run)
-        elif await self.redis.zscore(self._incomplete, job.id) is not None:
-            await SaqRedisQueue._update(self, job)
+        elif await self.redis.zscore(self.stored.incomplete, job.id) is not None:
+            await SaqRedisQueue._update(self, job)  # noqa: SLF001
 
     async def schedule(self, _lock: int = 1) -> list[str]:
         """For SAQ's own worker: delayed jobs, and the due ticks of the schedules."""

@@ -56,7 +56,7 @@ class RedisReads(TableQueue, SaqRedisQueue):  # type: ignore[misc] # from_url ma
         queued, active = await self.count("queued"), await self.count("active")
         incomplete = await self.count("incomplete")
         oldest = 0.0
-        if first := await self.redis.lindex(self._queued, 0):
+        if first := await self.redis.lindex(self.stored.queued, 0):
             with contextlib.suppress(MalformedJobError):
                 job = self.stored.read(await self.redis.get(first))
                 oldest = max(time.time() - max(job.queued / 1000, job.scheduled), 0.0)
@@ -74,9 +74,9 @@ class RedisReads(TableQueue, SaqRedisQueue):  # type: ignore[misc] # from_url ma
         info = await SaqRedisQueue.info(self)
         if jobs:
             last = offset + min(limit, PAGE_ROWS) - 1
-            ids = await self.redis.lrange(self._active, offset, last)
+            ids = await self.redis.lrange(self.stored.active, offset, last)
             ids += [
-                each for each in await self.redis.zrange(self._incomplete, offset, last)
+                each for each in await self.redis.zrange(self.stored.incomplete, offset, last)
                 if each not in ids
             ]  # fmt: skip
             found = await self.jobs(self.job_key_from_id(each.decode()) for each in ids)

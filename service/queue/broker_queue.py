@@ -1,0 +1,37 @@
+"""A queue that gives its jobs to a broker one by one, and can join no transaction."""
+
+from abc import abstractmethod
+from collections.abc import Iterable
+from typing import Any
+
+from saq import Job
+
+from service.db import Connection
+from service.queue.interface import JobQueue
+from service.queue.tasks.enqueue import check_job, requested_job
+
+
+class BrokerQueue(JobQueue):
+    """Checks each job that it is given, then puts it; `broker_consumer.py` takes it out."""
+
+    async def enqueue(  # type: ignore[override] # positional-only: any name may be a payload field
+        self, job_or_func: str | Job, /, **kwargs: Any
+    ) -> Job | None:
+        self.refuse_connection(kwargs.get("connection"))
+        job = requested_job(self.registry, job_or_func, kwargs)
+        self.check_able(job)
+        return await self._put(job)
+
+    async def enqueue_many(
+        self, jobs: Iterable[Job], *, connection: Connection | None = None
+    ) -> list[Job | None]:
+        """Each job by itself: where the broker goes away in the middle, the first are enqueued."""
+        self.refuse_connection(connection)
+        checked = [check_job(self.registry, job) for job in jobs]
+        for job in checked:
+            self.check_able(job)
+        return [await self._put(job) for job in checked]
+
+    @abstractmethod
+    async def _put(self, job: Job) -> Job | None:
+        """Write a job that has been checked; None where one with its key already waits or runs."""
