@@ -1,7 +1,5 @@
 """What the API asks of its callers: the API key, and the credentials of the job pages."""
 
-import json
-
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
@@ -9,9 +7,9 @@ from constructs import Construct
 from service.contract import UiSecretField
 from stacks.acknowledge import acknowledge
 from stacks.config.stage import Stage
+from stacks.data.login_secret import CHARACTERS, LoginSecret
 from stacks.stage_stack import removal_policy
 
-CHARACTERS = 40
 UI_USERNAME = "operator"
 
 
@@ -34,18 +32,14 @@ class ApplicationSecrets(Construct):
                 password_length=CHARACTERS, exclude_punctuation=True
             ),
         )
-        self.ui = secretsmanager.Secret(
+        self.ui = LoginSecret(
             self,
             "Ui",
+            stage=stage,
+            key=key,
             description=f"User name and password of the job pages of {stage.names.prefix}",
-            encryption_key=key,
-            removal_policy=removal_policy(stage),
-            generate_secret_string=secretsmanager.SecretStringGenerator(
-                secret_string_template=json.dumps({UiSecretField.USERNAME: UI_USERNAME}),
-                generate_string_key=UiSecretField.PASSWORD,
-                password_length=CHARACTERS,
-                exclude_punctuation=True,
-            ),
+            user=UI_USERNAME,
+            fields=(UiSecretField.USERNAME, UiSecretField.PASSWORD),
         )
         acknowledge(
             self,

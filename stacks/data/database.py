@@ -1,7 +1,5 @@
 """Aurora PostgreSQL, Serverless v2."""
 
-import json
-
 from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_kms as kms
@@ -13,15 +11,15 @@ from service import contract
 from service.contract import DatabaseSecretField
 from stacks.acknowledge import acknowledge
 from stacks.config.stage import Stage
+from stacks.data.login_secret import LoginSecret
 from stacks.network.vpc import Network
-from stacks.stage_stack import log_group, removal_policy
+from stacks.stage_stack import log_group
 
 VERSION = rds.AuroraPostgresEngineVersion.VER_18_4
 PORT = 5433  # not the one that scanners try first
 OWNER = "moorage"
 USER = "moorage_app"
 DATABASE = "moorage"
-PASSWORD_CHARACTERS = 40
 
 PARAMETERS = {
     "rds.force_ssl": "1",
@@ -86,18 +84,14 @@ class Database(Construct):
             monitoring_interval=Duration.seconds(60),
         )
         self.cluster.node.add_dependency(logs)
-        self.user_secret = secretsmanager.Secret(
+        self.user_secret = LoginSecret(
             self,
             "User",
+            stage=stage,
+            key=key,
             description=f"Database user of API and workers of {stage.names.prefix}",
-            encryption_key=key,
-            removal_policy=removal_policy(stage),
-            generate_secret_string=secretsmanager.SecretStringGenerator(
-                secret_string_template=json.dumps({DatabaseSecretField.USERNAME: USER}),
-                generate_string_key=DatabaseSecretField.PASSWORD,
-                password_length=PASSWORD_CHARACTERS,
-                exclude_punctuation=True,
-            ),
+            user=USER,
+            fields=(DatabaseSecretField.USERNAME, DatabaseSecretField.PASSWORD),
         )
         self._acknowledge()
 
