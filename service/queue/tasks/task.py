@@ -60,7 +60,7 @@ class Task:
         What is let through comes out again as it was. Raises `InvalidPayloadError` with the field's
         path, `PayloadTooLargeError` over 5 MiB.
         """
-        struct = self._convert(payload)
+        struct = self._convert(payload, str_keys=not self.is_flat)
         try:
             encoded = self._encoded(struct)
             as_json = msgspec.json.encode(encoded)

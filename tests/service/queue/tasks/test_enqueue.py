@@ -59,6 +59,16 @@ def test_option_hidden_by_the_payload_is_given_with_a_job(registry: Registry) ->
     assert (job.key, job.kwargs) == ("once", {"key": "mine", "delay": 1.0})
 
 
+def test_a_built_job_may_be_checked_again_as_enqueue_does(registry: Registry) -> None:
+    @registry.task
+    async def name_them(ctx: Context, *, by_id: dict[int, str]) -> None: ...
+
+    job = build_job(registry, "name_them", {"by_id": {7: "Ada"}})
+    from_json = build_job(registry, "name_them", {"by_id": {"7": "Ada"}})
+
+    assert check_job(registry, job).kwargs == from_json.kwargs == {"by_id": {"7": "Ada"}}
+
+
 def test_argument_that_is_neither_is_refused(registry: Registry) -> None:
     with pytest.raises(InvalidPayloadError, match="unknown field `nmae`"):
         job_from_call(registry, "greet", {"nmae": "Ada"})
