@@ -14,6 +14,7 @@ COMMAND = "make docs"
 PARTS = {
     "README.md": "tests.scripts.cost.cost_of_dev:sentence",
     "docs/operators.md": "tests.agreement.operators:tables",
+    "docs/private-parts.md": "tests.agreement.private_parts:table",
     "docs/queue-api.md": "tests.agreement.queue_reference:page",
     "docs/security.md": "tests.stacks.scanners.acknowledgements:table",
 }

@@ -1,9 +1,9 @@
 """Values of templates made comparable: references by what they point at, text by what it says."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 Template = Mapping[str, Any]
 VARIABLE = re.compile(r"\$\{([^!][^}]*)\}")
@@ -51,8 +51,8 @@ class Values:
             return tuple(self.read(stack, each) for each in value)
         if not isinstance(value, dict):
             return value
-        if len(value) == 1 and (name := next(iter(value))) in _FUNCTIONS:
-            return _FUNCTIONS[name](self, stack, value[name])
+        if len(value) == 1 and (name := next(iter(value))) in self.FUNCTIONS:
+            return self.FUNCTIONS[name](self, stack, value[name])
         return frozenset(
             (name, self.read(stack, inner))
             for name, inner in value.items()
@@ -105,15 +105,14 @@ class Values:
     def _zones(self, stack: str, given: Any) -> Any:
         return ("zones", self.read(stack, given) or self.pseudo.get("AWS::Region", ""))
 
-
-_FUNCTIONS = {
-    "Ref": Values._ref,
-    "Fn::GetAtt": Values._attribute,
-    "Fn::ImportValue": Values._import,
-    "Fn::Join": Values._join,
-    "Fn::Sub": Values._sub,
-    "Fn::GetAZs": Values._zones,
-}
+    FUNCTIONS: ClassVar[dict[str, Callable[..., Any]]] = {
+        "Ref": _ref,
+        "Fn::GetAtt": _attribute,
+        "Fn::ImportValue": _import,
+        "Fn::Join": _join,
+        "Fn::Sub": _sub,
+        "Fn::GetAZs": _zones,
+    }
 
 
 def _text(parts: list[Any]) -> Any:

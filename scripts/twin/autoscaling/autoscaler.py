@@ -145,7 +145,7 @@ class Scaling:
         self, policy: Policy, current: int, verdicts: Verdicts, now: float
     ) -> tuple[Wish | None, Wish | None]:
         """Out, and in."""
-        config: Mapping[str, Any] = policy._policy_body
+        config: Mapping[str, Any] = policy._policy_body  # noqa: SLF001
         past = self._past.get(policy.policy_arn, Past())
         rests = Cooldowns.of(str(policy.policy_type), config, minute=MINUTE_SECONDS)
         base = base_of(past, rests, current, now)
@@ -191,7 +191,7 @@ class Scaling:
 
 def _counted(policy: Policy, value: float, alarm: Alarm, start: int) -> int:
     """What a policy makes of `start` ECS tasks."""
-    config: Mapping[str, Any] = policy._policy_body
+    config: Mapping[str, Any] = policy._policy_body  # noqa: SLF001
     if policy.policy_type == "StepScaling":
         return by_steps(config, value - float(alarm.threshold), start)
     return by_target(config, value, start)

@@ -19,7 +19,7 @@ _put = ApplicationAutoscalingBackend.put_scaling_policy
 
 def apply() -> None:
     """Mend moto in this process; a second time changes nothing."""
-    FakeApplicationAutoscalingPolicy._generate_ecs_alarms = _alarms  # type: ignore[method-assign]
+    FakeApplicationAutoscalingPolicy._generate_ecs_alarms = _alarms  # type: ignore[method-assign]  # noqa: SLF001
     ApplicationAutoscalingBackend.put_scaling_policy = _put_again  # type: ignore[assignment,method-assign]
 
 

@@ -29,7 +29,7 @@ PASSWORD_LENGTH = 28
 
 def register(server: Server | None) -> None:
     """From now on clusters are made by our recipe, and `server` answers at their address."""
-    MasterUserSecret._generate_secret_string = _master  # type: ignore[assignment,method-assign]
+    MasterUserSecret._generate_secret_string = _master  # type: ignore[assignment,method-assign]  # noqa: SLF001
     if server is not None:
         # What describe-db-clusters says must be where the service really connects to.
         DBCluster.endpoint = DBCluster.reader_endpoint = HOST  # type: ignore[assignment,method-assign]

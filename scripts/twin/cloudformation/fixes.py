@@ -127,7 +127,7 @@ def _exports_follow_an_update() -> None:
 
 def _defaults_count_as_previous_values() -> None:
     """moto looks for the previous value of a parameter that nobody ever gave."""
-    resolve = CloudFormationBackend._resolve_update_parameters
+    resolve = CloudFormationBackend._resolve_update_parameters  # noqa: SLF001
 
     def without_defaults(self: Any, instance: Any, incoming_params: list[dict[str, Any]]) -> Any:
         known = [
@@ -137,7 +137,7 @@ def _defaults_count_as_previous_values() -> None:
         ]
         return resolve(self, instance, known)
 
-    CloudFormationBackend._resolve_update_parameters = without_defaults  # type: ignore[method-assign]
+    CloudFormationBackend._resolve_update_parameters = without_defaults  # type: ignore[method-assign]  # noqa: SLF001
 
 
 def _conditions_of_bucket_policies_hold() -> None:
@@ -190,7 +190,7 @@ def _failures_have_their_reason() -> None:
             if len(stack.events) == events:  # refused before it began
                 raise
             stack.template = before
-            stack._parse_template()
+            stack._parse_template()  # noqa: SLF001
             _fail(stack, "UPDATE_FAILED", "UPDATE_ROLLBACK_COMPLETE", error)
             return stack
 
@@ -201,8 +201,8 @@ def _failures_have_their_reason() -> None:
 def _fail(stack: Stack, event: str, status: str, error: Exception) -> None:
     log.error("stack %s: %s", stack.name, event, exc_info=error)
     reason = str(error) or repr(error)
-    stack._add_stack_event(event, resource_status_reason=reason)
-    stack._add_stack_event(status)
+    stack._add_stack_event(event, resource_status_reason=reason)  # noqa: SLF001
+    stack._add_stack_event(status)  # noqa: SLF001
     stack.status = status
 
 

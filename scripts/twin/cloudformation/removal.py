@@ -79,7 +79,7 @@ def _delete_stack(self: Any, name_or_stack_id: str) -> None:
             stack.delete()
         except RuntimeError as error:
             stack.status = "DELETE_FAILED"
-            stack._add_stack_event("DELETE_FAILED", resource_status_reason=str(error))
+            stack._add_stack_event("DELETE_FAILED", resource_status_reason=str(error))  # noqa: SLF001
             continue
         self.deleted_stacks[stack.stack_id] = self.stacks.pop(stack.stack_id)
         for name in exports:

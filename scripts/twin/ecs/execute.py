@@ -58,7 +58,7 @@ def apply(sessions: Sessions) -> None:
 def _target(
     ecs: EC2ContainerServiceBackend, cluster: str, named: str, container: str | None
 ) -> tuple[Any, Any]:
-    arn = ecs._get_cluster(cluster).arn
+    arn = ecs._get_cluster(cluster).arn  # noqa: SLF001
     wanted = named.rsplit("/", maxsplit=1)[-1]
     task = next(
         (each for each in lookup.tasks(ecs) if each.id == wanted and each.cluster_arn == arn), None

@@ -13,7 +13,7 @@ def list_them(self: Any) -> ActionResult:
     wanted = self._get_param("status") or []
     with backend.lock:
         name = self._get_param("service").split("/")[-1]
-        service = backend._get_service(self._get_param("cluster", "default"), name)
+        service = backend._get_service(self._get_param("cluster", "default"), name)  # noqa: SLF001
         shown = [_shown(service, each) for each in service.history]
     for each in shown:
         each["targetServiceRevisionArn"] = each["targetServiceRevision"]["arn"]

@@ -76,7 +76,7 @@ class Balancer:
             max_line_size=LINE_MAX_BYTES,
             max_field_size=LINE_MAX_BYTES,
         )
-        self._session._retry_connection = False  # aiohttp has no other word for "send it once"
+        self._session._retry_connection = False  # noqa: SLF001 - aiohttp has no other word for "send it once"
         server = web.Server(
             self._answer,
             handler_cancellation=True,

@@ -101,6 +101,8 @@ class Gate:
     def _refuse_other_hosts(self, headers: Headers) -> None:
         # A page of any site can reach an open API on this machine by a name of its own that it
         # points at 127.0.0.1; its requests then are of the same origin, but carry that name.
+        # (Litestar's AllowedHosts asks this of requests with credentials too, and takes the port,
+        # which a tunnel changes, for a part of the name.)
         host = headers.get("host", "").lower()
         name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
         if name not in self.local_hosts:

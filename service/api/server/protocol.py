@@ -1,6 +1,6 @@
 """uvicorn's HTTP with the limits it lacks: on what a client may make this process keep.
 
-It overrides private parts of uvicorn, read at 0.54; pyproject.toml keeps out the next minor one.
+It overrides private parts of uvicorn; docs/private-parts.md has them.
 """
 
 import asyncio

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
@@ -49,6 +49,12 @@ class Registry:
             return self._names[name]
         except KeyError:
             raise UnknownTaskError(name) from None
+
+    def without_schedules(self) -> "Registry":
+        """The same tasks, none of which comes by itself."""
+        tasks = {name: replace(task, schedule=None) for name, task in self.tasks.items()}
+        names = {name: tasks[task.name] for name, task in self._names.items()}
+        return replace(self, tasks=tasks, _names=names)
 
     @overload
     def task(self, function: F) -> F: ...
