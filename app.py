@@ -17,7 +17,8 @@ from aws_cdk.cx_api import CloudAssembly  # noqa: E402
 
 from stacks.build import build_stage  # noqa: E402
 from stacks.config.checks import check_stage  # noqa: E402
-from stacks.config.stage import Stage, read_stage  # noqa: E402
+from stacks.config.read_stage import read_stage  # noqa: E402
+from stacks.config.stage import Stage  # noqa: E402
 from stacks.config.values import ConfigError  # noqa: E402
 
 CDK_JSON = Path(__file__).parent / "cdk.json"

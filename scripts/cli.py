@@ -15,7 +15,7 @@ from scripts.release import release
 from scripts.terminal.answer import fail, print_line, print_traceback
 
 HELP = """
-Operate a stage of Moorage: the local twin (--stage local, the default), dev or prod.
+Operate a stage: the local twin (--stage local, the default), or one of stages.toml on AWS.
 
 Examples: `moor up`, `moor status`, `moor scale worker 3`, `moor logs worker --follow`,
 `moor exec worker`, each with --stage dev for AWS.

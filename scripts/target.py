@@ -6,7 +6,8 @@ from pathlib import Path
 from scripts.errors import NotDeployedError, OperatorError
 from service.contract import LOCAL_STAGE
 from stacks.config.naming import Names
-from stacks.config.stage import Stage, read_stage
+from stacks.config.read_stage import read_stage
+from stacks.config.stage import Stage
 from stacks.config.values import ConfigError
 
 HOME = Path(__file__).parent.parent / ".moorage"  # the local data

@@ -35,13 +35,26 @@ def main(arguments: list[str]) -> int:
     from service.settings import SettingsError, load_settings  # noqa: PLC0415
 
     try:
-        settings = load_settings(process)
+        settings = load_settings(process, also=_domain_problems(process))
     except SettingsError as error:
         return _say(f"{process} cannot start: {error}", 2)
     logs.configure(settings, process)
     if problem := _unfit(settings):
         return _say(f"{process} cannot start: {problem}", 2)
     return _migrate(settings) if process is ProcessName.MIGRATE else _serve(process, settings)
+
+
+def _domain_problems(process: ProcessName) -> list[str]:
+    """What the domains miss in the environment."""
+    if process is ProcessName.MIGRATE:
+        return []
+    from service.domain_settings import domain_problems  # noqa: PLC0415
+    from service.queue.errors import RegistrationError  # noqa: PLC0415
+
+    try:
+        return domain_problems(process)
+    except RegistrationError:
+        return []  # the process itself says it
 
 
 def _databases(settings: "Settings") -> "dict[str, tuple[EnvVar, Password | None]]":

@@ -22,7 +22,10 @@ RUN = "run"
 
 
 class EnvVar(StrEnum):
-    """Every environment variable the service reads, and nothing else reads."""
+    """Every environment variable that the service reads, into a field of `service/settings.py`.
+
+    `stacks/service/container_env.py` sets those that a stage decides.
+    """
 
     APP_NAME = "APP_NAME"
     STAGE = "STAGE"

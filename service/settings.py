@@ -2,7 +2,8 @@
 
 import ipaddress
 import re
-from typing import Annotated, Literal
+from collections.abc import Sequence
+from typing import Annotated, ClassVar, Literal
 from urllib.parse import parse_qsl, quote, urlsplit, urlunsplit
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
@@ -150,6 +151,26 @@ class Settings(BaseSettings):
         return (self.queue_dsn or self.database_url).get_secret_value()
 
 
+class DomainSettings(BaseSettings):
+    """What a domain reads of the environment: a class of its `settings.py`.
+
+        class Settings(DomainSettings):
+            site_name: str = "Shop"
+            stripe_key: SecretStr
+
+    Its fields are the variables' names in lower case. Each process that reads them checks them when
+    it starts, with all others. `Settings()` then has them, in a route, a task or a hook.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    processes: ClassVar[tuple[contract.ProcessName, ...]] = (
+        contract.ProcessName.API,
+        contract.ProcessName.WORKER,
+    )
+    """Which processes read them; both unless the class says otherwise."""
+
+
 class ApiSettings(Settings):
     """What the API asks beyond the others: the worker and the migrations see no API key."""
 
@@ -289,39 +310,47 @@ def _long_enough(secret: SecretStr) -> SecretStr:
     return secret
 
 
-def load_settings(process: contract.ProcessName) -> Settings:
-    """Read the environment once, for `process`.
+def load_settings(process: contract.ProcessName, *, also: Sequence[str] = ()) -> Settings:
+    """Read the environment once, for `process`; `also` are problems that were found elsewhere.
 
     Raises `SettingsError` naming every missing or wrong variable at once; no value is repeated.
     """
     try:
         settings = settings_of(process)()
     except ValidationError as error:
-        raise SettingsError([_problem(dict(found)) for found in error.errors()]) from None
+        raise SettingsError([*problems_of(error, Settings), *also]) from None
     addresses = {"DATABASE_URL": settings.database_dsn, "QUEUE_DSN": settings.queue_url}
     problems = [
         f"{name}: {problem}"
         for name, url in addresses.items()
         if url.startswith(SCHEMES) and (problem := unreadable_file(url))
     ]
-    if problems:
-        raise SettingsError(problems if settings.queue_dsn else problems[:1])
+    if not settings.queue_dsn:
+        del problems[1:]  # the queue's address is the database's
+    if problems or also:
+        raise SettingsError([*problems, *also])
     return settings
 
 
-def _problem(found: dict[str, object]) -> str:
+def problems_of(error: ValidationError, kind: type[BaseSettings]) -> list[str]:
+    """A line for each variable that is missing or wrong, without its value."""
+    return [_problem(dict(found), kind) for found in error.errors()]
+
+
+def _problem(found: dict[str, object], kind: type[BaseSettings]) -> str:
     location = found["loc"]
     assert isinstance(location, tuple)
     message = str(found["msg"]).removeprefix("Value error, ")
     name = str(location[0]).upper()
     if found["type"] == "missing":
         message = "missing"
-    elif limits := _limits(str(location[0])):
+    elif limits := _limits(str(location[0]), kind):
         message = f"must be a number from {limits[0]} to {limits[1]}"
     return f"{name}: {message}"
 
 
-def _limits(field: str) -> list[float]:
-    """The least and the most that a number may be; nothing for what is none."""
-    found = Settings.model_fields[field].metadata
-    return [getattr(each, side) for side in ("ge", "le") for each in found if hasattr(each, side)]
+def _limits(field: str, kind: type[BaseSettings]) -> list[float]:
+    """The least and the most that a number may be; nothing for what has not both."""
+    found = kind.model_fields[field].metadata if field in kind.model_fields else []
+    limits = [getattr(each, side) for side in ("ge", "le") for each in found if hasattr(each, side)]
+    return limits if len(limits) == 2 else []

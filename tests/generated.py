@@ -1,6 +1,7 @@
 """The parts of the pages that are made of the code; `make docs` writes them anew.
 
-A part stands between two comments, and a test beside what it is made of compares the two.
+A part stands between two comments, and a test beside what it is made of compares the two; what is
+no page is made as a whole.
 """
 
 from collections.abc import Callable
@@ -17,7 +18,9 @@ PARTS = {
     "docs/private-parts.md": "tests.agreement.private_parts:table",
     "docs/queue-api.md": "tests.agreement.queue_reference:page",
     "docs/security.md": "tests.stacks.scanners.acknowledgements:table",
+    "docs/stages.md": "tests.stacks.config.keys:table",
 }
+WHOLE = {"stages.schema.json": "stacks.config.schema:as_json"}
 BEGIN, END = f"<!-- written by `{COMMAND}` -->\n", "<!-- end -->\n"
 
 
@@ -28,10 +31,14 @@ def written(page: str) -> str:
 
 def write(page: str) -> None:
     """The part as it is today, into the page."""
-    module, _, name = PARTS[page].partition(":")
-    make: Callable[[], str] = getattr(import_module(module), name)
     before, _, after = _split(ROOT / page)
-    (ROOT / page).write_text(f"{before}{BEGIN}{make()}{END}{after}", "utf-8")
+    (ROOT / page).write_text(f"{before}{BEGIN}{_make(PARTS[page])}{END}{after}", "utf-8")
+
+
+def _make(place: str) -> str:
+    module, _, name = place.partition(":")
+    make: Callable[[], str] = getattr(import_module(module), name)
+    return make()
 
 
 def _split(page: Path) -> tuple[str, str, str]:
@@ -45,3 +52,5 @@ def _split(page: Path) -> tuple[str, str, str]:
 if __name__ == "__main__":
     for each in PARTS:
         write(each)
+    for each, place in WHOLE.items():
+        (ROOT / each).write_text(_make(place), "utf-8")

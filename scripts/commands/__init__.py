@@ -46,6 +46,7 @@ COMMANDS = {
         "leftovers:leftovers",
         "What a deleted stage has left behind, and how it goes.",
     ),
+    "config": ("config:config", "What a stage is configured as, and where from."),
     "cost": ("cost:cost", "What a month of a stage costs."),
     "open": ("open:open_", "The API, or the stage's pages at AWS, in the browser."),
 }

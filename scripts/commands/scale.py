@@ -37,7 +37,8 @@ from scripts.terminal.options import (
 from scripts.terminal.progress import Progress, told
 from service.contract import ProcessName
 from stacks.config.connections import CONNECTION_SHARE, connections_wanted, max_connections
-from stacks.config.stage import Stage, read_stage
+from stacks.config.read_stage import read_stage
+from stacks.config.stage import Stage
 from stacks.config.values import ConfigError
 
 SHOWN = 3  # of the ECS tasks that are in the way

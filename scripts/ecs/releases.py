@@ -1,7 +1,7 @@
 """The releases of a stage: pairs of task definitions of API and worker with the same image.
 
-Every deploy registers new revisions, which stay (stacks/service/process.py). A deploy that changes
-the settings of one process alone makes a revision of that one, and so a new pair.
+Every deploy registers new revisions, which stay (stacks/service/task_definition.py). A deploy that
+changes the settings of one process alone makes a revision of that one, and so a new pair.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -88,13 +88,15 @@ class Environment:
     def is_worker_in_api(self) -> bool:
         return self.given.get(EnvVar.WORKER_MODE, "").lower() == "in-process"
 
-    def for_service(self, database_url: str) -> dict[str, str]:
-        """The environment of the processes: what was given, and what the local stage adds."""
+    def for_service(self, database_url: str, variables: Mapping[str, str]) -> dict[str, str]:
+        """The environment of a process: the project's variables, what was given, and what the local
+        stage adds."""
         ours = set(EnvVar)
         # What changes how Python starts; and of Postgres, what is about another server.
         foreign = ("PYTHON", "LD_PRELOAD", *(() if self.database_url else ("PG",)))
         return {
             EnvVar.LOG_FORMAT: "pretty",  # not found out by itself: its output is a pipe here
+            **variables,
             **{
                 name: value
                 for name, value in self.given.items()

@@ -10,8 +10,9 @@ from scripts.errors import OperatorError
 from scripts.host.environment import Environment
 from scripts.host.postgres_user import make_private
 from scripts.local.parts import Local, Stopped
+from scripts.target import find_stage
 from scripts.terminal.render import Screen
-from service.contract import UI_PATH, EnvVar, ProcessName
+from service.contract import LOCAL_STAGE, UI_PATH, EnvVar, ProcessName
 
 PARTS = {
     "db": [],
@@ -50,7 +51,7 @@ def run(part: str, environment: Environment, screen: Screen) -> int:
     """Start `part`, say how to use it, stay with it and stop it; the exit status."""
     started = time.monotonic()
     names = PARTS[part]
-    local = Local(names, environment, screen)
+    local = Local(names, environment, screen, variables=find_stage(LOCAL_STAGE).variables)
     if part == "db" and local.postgres is None:
         raise OperatorError(
             "DATABASE_URL names another server, so there is none to start here",

@@ -3,7 +3,7 @@
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from queue import Empty, SimpleQueue
 from types import FrameType
 
@@ -14,6 +14,7 @@ from scripts.host.postgres import Postgres
 from scripts.local.processes import Child, Ended, stop
 from scripts.terminal.render import Screen
 from service.contract import ProcessName
+from stacks.config.variables import Variable, of_process
 
 READY_SECONDS = 60
 CLOSE_SECONDS = 5  # what a process may need after its jobs are drained
@@ -29,7 +30,15 @@ class Stopped(Exception):
 class Local:
     """Postgres, unless DATABASE_URL names a server, and the processes `names` on it."""
 
-    def __init__(self, names: list[ProcessName], environment: Environment, screen: Screen) -> None:
+    def __init__(
+        self,
+        names: list[ProcessName],
+        environment: Environment,
+        screen: Screen,
+        *,
+        variables: Iterable[Variable],
+    ) -> None:
+        self._variables = variables
         self.names = names
         self.environment = environment
         self.screen = screen
@@ -120,7 +129,8 @@ class Local:
         url = self.postgres.url if self.postgres else self.environment.database_url
         assert url is not None
         self._next_end(0)
-        child = Child(name, self.environment.for_service(url), self.screen, self._events.put)
+        told = self.environment.for_service(url, of_process(self._variables, name))
+        child = Child(name, told, self.screen, self._events.put)
         self._children.append(child)
         if self._guard:
             self._guard.watch(child.pid)

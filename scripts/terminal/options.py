@@ -7,21 +7,30 @@ from typing import Annotated
 
 import typer
 
-from scripts.errors import RefusedError
+from scripts.errors import OperatorError, RefusedError
 from scripts.target import Target
 from scripts.terminal.answer import say
 from scripts.terminal.duration import parse_duration
 from service.contract import LOCAL_STAGE, ProcessName
-from stacks.config.stage import STAGES
+from stacks.config.stages_file import stage_names
+from stacks.config.values import ConfigError
 
 # The two that run as ECS services.
 SERVICES = (ProcessName.API, ProcessName.WORKER)
 
 
+def stages() -> tuple[str, ...]:
+    """The stages of stages.toml. Raises `OperatorError` where the file cannot be read."""
+    try:
+        return stage_names()
+    except ConfigError as error:
+        raise OperatorError(str(error), "Correct stages.toml.") from None
+
+
 def known_stage(value: str) -> str:
     """An option that names a stage. Raises `typer.BadParameter` for another word."""
-    if value not in STAGES:
-        raise typer.BadParameter(f"{value!r} is not one of {', '.join(STAGES)}")
+    if value not in (known := stages()):
+        raise typer.BadParameter(f"{value!r} is not one of {', '.join(known)}")
     return value
 
 
@@ -30,10 +39,10 @@ StageOption = Annotated[
     typer.Option(
         "--stage",
         "-s",
-        help=f"Which stage: {', '.join(STAGES)}.",
+        help="Which stage: a table of stages.toml, or local.",
         metavar="STAGE",
         callback=known_stage,
-        autocompletion=lambda: STAGES,
+        autocompletion=stages,
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]

@@ -100,12 +100,13 @@ def allowed(field: dataclasses.Field[Any]) -> str:
             )
 
 
-def check(field: dataclasses.Field[Any], value: object) -> Any:
-    """`value` as this key's kind. Raises ValueError with the key, the value and what is allowed."""
+def check(field: dataclasses.Field[Any], value: object, *, called: str) -> Any:
+    """`value` as this key's kind. Raises ValueError with the key as it is called in the file, the
+    value and what is allowed."""
     try:
         return _read(field, value)
     except (TypeError, ValueError, KeyError):
-        raise ValueError(f"{field.name} = {value!r}: allowed is {allowed(field)}") from None
+        raise ValueError(f"{called} = {value!r}: allowed is {allowed(field)}") from None
 
 
 def _read(field: dataclasses.Field[Any], value: object) -> Any:

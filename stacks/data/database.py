@@ -31,7 +31,8 @@ PARAMETERS = {
 
 
 class Database(Construct):
-    """A cluster that nobody can reach before its security group is given a rule.
+    """A cluster that nobody can reach before its security group is given a rule: each ECS service
+    gives it its own (`ecs_service.py`).
 
     It has two users. RDS makes the owner's password, keeps it in Secrets Manager and changes it
     every seven days; `migrate` alone is given it. API and worker have a user who reads and writes

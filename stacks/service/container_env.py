@@ -1,4 +1,8 @@
-"""What the containers are told: the only place that fills an environment."""
+"""What the containers of a deployed stage are told, and nothing else tells them.
+
+A variable has its name in `service/contract.py` and its field in `service/settings.py`. On a
+machine of one's own, `scripts/host/environment.py` fills the environment.
+"""
 
 from aws_cdk import aws_ecs as ecs
 
@@ -12,6 +16,7 @@ from service.contract import (
     UiSecretField,
 )
 from stacks.config.stage import Stage
+from stacks.config.variables import of_process
 from stacks.data.data_stack import DataStack
 from stacks.data.database import OWNER, USER, Database
 
@@ -19,7 +24,7 @@ from stacks.data.database import OWNER, USER, Database
 def environment(
     process: ProcessName, *, stage: Stage, database: Database, bucket_name: str
 ) -> dict[str, str]:
-    """Plain values of one container. No credential is among them."""
+    """Plain values of one container, the project's own variables among them; no credential."""
     found: dict[str, str] = {
         EnvVar.APP_NAME: stage.app_name,
         EnvVar.STAGE: stage.stage,
@@ -34,7 +39,7 @@ def environment(
         ProcessName.WORKER: (stage.worker_pool_size, stage.worker_queue_pool_size),
     }
     pool, queue_pool = sizes[process]
-    found |= {
+    found |= of_process(stage.variables, process) | {
         EnvVar.DATABASE_POOL_SIZE: str(pool),
         EnvVar.QUEUE_POOL_SIZE: str(queue_pool),
         EnvVar.DRAIN_SECONDS: str(stage.drain_seconds),

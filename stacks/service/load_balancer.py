@@ -14,7 +14,7 @@ from stacks.acknowledge import acknowledge
 from stacks.config.stage import Stage
 from stacks.data.log_bucket import BALANCER_LOGS_PREFIX
 from stacks.network.vpc import Network
-from stacks.service.running_process import RunningProcess
+from stacks.service.ecs_service import EcsService
 
 IDLE_SECONDS = 60  # below the API's keep-alive, or requests meet connections it just closed
 DEREGISTRATION_SECONDS = 30  # AWS's default of 300 would make each deployment wait
@@ -35,7 +35,7 @@ class LoadBalancer(Construct):
         stage: Stage,
         network: Network,
         logs: s3.IBucket,
-        api: RunningProcess,
+        api: EcsService,
     ) -> None:
         super().__init__(scope, id)
         self.security_group = ec2.SecurityGroup(

@@ -17,12 +17,12 @@ from stacks.monitoring.database_alarms import DatabaseAlarms
 from stacks.monitoring.queue_alarms import QueueAlarms
 from stacks.monitoring.traffic_alarms import TrafficAlarms
 from stacks.network.vpc import Network
+from stacks.service.ecs_service import EcsService
 from stacks.service.image import build_image
 from stacks.service.load_balancer import LoadBalancer
-from stacks.service.process import Process
 from stacks.service.roles import TaskRoles
-from stacks.service.running_process import RunningProcess
 from stacks.service.scaling import ApiScaling, WorkerScaling
+from stacks.service.task_definition import TaskDefinition
 from stacks.service.web_firewall import WebFirewall
 from stacks.stage_stack import StageStack, known_key, log_group
 
@@ -47,7 +47,7 @@ class ServiceStack(StageStack):
         self.cluster = self._cluster()
         api = self._process(ProcessName.API, stage.api_cpu, stage.api_memory_mib)
         worker = self._process(ProcessName.WORKER, stage.worker_cpu, stage.worker_memory_mib)
-        self.api = RunningProcess(
+        self.api = EcsService(
             self,
             "ApiService",
             process=api,
@@ -58,7 +58,7 @@ class ServiceStack(StageStack):
             desired_count=stage.api_desired_count,
             min_count=stage.api_min_count,
         )
-        self.worker = RunningProcess(
+        self.worker = EcsService(
             self,
             "WorkerService",
             process=worker,
@@ -142,7 +142,7 @@ class ServiceStack(StageStack):
             ),
         )
 
-    def _process(self, process: ProcessName, cpu: int, memory_mib: int) -> Process:
+    def _process(self, process: ProcessName, cpu: int, memory_mib: int) -> TaskDefinition:
         name = process.capitalize()
         log = log_group(
             self,
@@ -162,7 +162,7 @@ class ServiceStack(StageStack):
             log_group=log,
             exec_log_group=self.exec_log,
         )
-        return Process(
+        return TaskDefinition(
             self,
             name,
             process=process,
@@ -175,7 +175,7 @@ class ServiceStack(StageStack):
             memory_mib=memory_mib,
         )
 
-    def _tell(self, api: Process, worker: Process) -> None:
+    def _tell(self, api: TaskDefinition, worker: TaskDefinition) -> None:
         names = self.stage.names
         found = {
             Output.URL: (self.door.url, "Where the API answers"),

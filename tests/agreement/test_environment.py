@@ -7,9 +7,8 @@ import pytest
 
 from service.contract import ProcessName, UiSecretField
 from service.settings import settings_of
-from stacks.config.stage import STAGES
 from tests.stacks.rules.task_definitions import containers
-from tests.stacks.templates import Templates, of_stage, synthesize
+from tests.stacks.templates import STAGES, Templates, every_stage, of, of_stage, synthesize
 
 PLACEHOLDER = "x" * 20
 
@@ -31,7 +30,7 @@ def environment(container: dict[str, Any]) -> dict[str, str]:
 
 def stages() -> list[Templates]:
     return [
-        *map(of_stage, STAGES),
+        *map(of, every_stage().values()),
         synthesize("dev", email_from="hello@example.com", sqs_queue="jobs.fifo"),
     ]
 

@@ -24,7 +24,7 @@ VIOLATIONS = {
         "import scripts.errors",
     ),
     "Stacks see of the service only its contract": (
-        "stacks/service/process.py",
+        "stacks/service/task_definition.py",
         "import service.settings",
     ),
     "Floors of the stacks": ("stacks/monitoring/alarms.py", "import stacks.data.log_bucket"),

@@ -7,8 +7,7 @@ import pytest
 from service.contract import ProcessName
 from stacks.config.naming import Names, Output
 from stacks.config.operator_rights import POLICIES
-from stacks.config.stage import STAGES
-from tests.stacks.templates import of_stage, synthesize
+from tests.stacks.templates import STAGES, of_stage, synthesize
 
 PHYSICAL = {
     "AWS::ECS::Cluster": "ClusterName",

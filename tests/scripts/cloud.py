@@ -10,7 +10,7 @@ from moto import mock_aws
 from scripts.aws import Aws
 from scripts.target import Target
 from service.contract import ProcessName
-from stacks.config.stage import read_stage
+from stacks.config.read_stage import read_stage
 
 ACCOUNT, REGION = "123456789012", "us-east-1"  # moto's own
 STAGE = read_stage("dev")

@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 import boto3
 
 from stacks.config.naming import Output
-from stacks.config.stage import read_stage
+from stacks.config.read_stage import read_stage
 
 Moor = Callable[..., int]
 

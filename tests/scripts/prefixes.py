@@ -1,5 +1,5 @@
 """What the names of a stage begin with, whatever the app is called in stages.toml."""
 
-from stacks.config.stage import read_stage
+from stacks.config.read_stage import read_stage
 
 DEV_PREFIX, PROD_PREFIX = (read_stage(stage).names.prefix for stage in ("dev", "prod"))

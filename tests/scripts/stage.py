@@ -85,8 +85,8 @@ def address(user: str) -> str:
 def definition(
     process: ProcessName, *, is_read_only: bool = False, has_one_user: bool = False
 ) -> dict[str, Any]:
-    """As stacks/service/process.py makes it, where these commands look; with one user of the
-    database as it made it before."""
+    """As stacks/service/task_definition.py makes it, where these commands look; with one user of
+    the database as it made it before."""
     user, secret = ("moorage", OWNER_SECRET) if has_one_user else ("moorage_app", USER_SECRET)
     owner = {
         "environment": [{"name": "DATABASE_OWNER_URL", "value": address("moorage")}],

@@ -58,7 +58,7 @@ def test_version_is_the_newest_release_of_the_changelog(
 
 def test_a_wrong_stage_is_said_with_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["status", "--stage", "production"]) == 2
-    assert "'production' is not one of dev, prod, local" in capsys.readouterr().err
+    assert "'production' is not one of dev, prod," in capsys.readouterr().err
 
 
 def test_scale_is_typed_as_in_the_help(world: World, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from stacks.config.stage import STAGES
+from stacks.config.stages_file import stage_names
 
 
 def complete(shell: str, line: str) -> str:
@@ -29,7 +29,7 @@ def complete(shell: str, line: str) -> str:
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_stages_and_commands_are_completed(shell: str) -> None:
     offered = complete(shell, "moor queues --stage ")
-    assert all(stage in offered for stage in STAGES)
+    assert all(stage in offered for stage in stage_names())
     assert "prod" in complete(shell, "moor jobs list --stage pr")
     assert "dev" not in complete(shell, "moor jobs list --stage pr")
     assert "failed" in complete(shell, "moor jobs list --status fa")

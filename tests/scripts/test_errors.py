@@ -15,7 +15,7 @@ from scripts.aws import Aws, explain
 from scripts.aws_errors import About
 from scripts.target import Target
 from stacks.config.naming import Output
-from stacks.config.stage import read_stage
+from stacks.config.read_stage import read_stage
 
 ON_AWS = Target(read_stage("dev"))
 TWIN = Target(read_stage("local"), endpoint="http://localhost:5000", region="us-east-1")

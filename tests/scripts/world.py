@@ -24,7 +24,8 @@ from scripts.twin.ecs.deployment import COMPLETED, FAILED, roll_back
 from scripts.twin.ecs.task_record import RUNNING, STOPPED, ask_to_stop, protect
 from service.contract import ProcessName
 from stacks.config.naming import Output, runbook_section
-from stacks.config.stage import Stage, read_stage
+from stacks.config.read_stage import read_stage
+from stacks.config.stage import Stage
 from tests.twin.stand import client
 
 ACCOUNT, REGION = "123456789012", "us-east-1"

@@ -2,14 +2,13 @@
 
 import pytest
 
-from stacks.config.stage import STAGES
-from tests.stacks.templates import Templates, of_stage
+from tests.stacks.templates import Templates, every_stage, of, of_stage
 
 
-@pytest.fixture(params=STAGES)
+@pytest.fixture(params=every_stage().values(), ids=list(every_stage()))
 def templates(request: pytest.FixtureRequest) -> Templates:
     """Each stage in turn."""
-    return of_stage(request.param)
+    return of(request.param)
 
 
 @pytest.fixture

@@ -7,8 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from stacks.config.stage import STAGES
-from tests.stacks.templates import Templates, of_stage
+from tests.stacks.templates import STAGES, Templates, of_stage
 
 FILE = Path(__file__).with_name("identity.json")
 

@@ -1,6 +1,7 @@
 """Synthesized templates, to be asked and to be mutated."""
 
 import copy
+import dataclasses
 import functools
 import json
 import tempfile
@@ -10,14 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import app
+from service.contract import LOCAL_STAGE
 from stacks.config.checks import check_stage
-from stacks.config.stage import Stage, read_stage
+from stacks.config.read_stage import read_stage
+from stacks.config.stage import Stage
+from stacks.config.stages_file import stage_names
 
 CERTIFICATE = (
     "arn:aws:acm:eu-central-1:123456789012:certificate/00000000-0000-0000-0000-000000000000"
 )
 # `prod` as it comes asks for a certificate before anything else.
 GIVEN: dict[str, dict[str, object]] = {"prod": {"certificate_arn": CERTIFICATE}}
+FILE = Path(__file__).with_name("stages.toml")
+STAGES = stage_names(FILE)
 PACKS = ("AwsSolutions", "NIST.800.53.R5")
 
 
@@ -106,13 +112,51 @@ def _root() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="moorage-templates-")
 
 
+def stage_of(name: str, **settings: object) -> Stage:
+    """A stage of these tests with some settings changed; its app is called as the project's."""
+    common = {"app_name": read_stage(LOCAL_STAGE).app_name} | GIVEN.get(name, {})
+    return read_stage(name, common | settings, file=FILE)
+
+
 def synthesize(stage: str, **settings: object) -> Templates:
     """A stage's templates with some settings changed, checked as `cdk deploy` would."""
-    chosen = read_stage(stage, GIVEN.get(stage, {}) | settings)
-    check_stage(chosen)
+    return _synthesized(stage_of(stage, **settings))
+
+
+def of_stage(stage: str) -> Templates:
+    """A stage as it comes; synthesized once."""
+    return of(stage_of(stage))
+
+
+def every_stage() -> dict[str, Stage]:
+    """The stages of these tests, and those of the project that are different."""
+    own = {name: stage_of(name) for name in STAGES}
+    projects = {name: _deployable(read_stage(name)) for name in stage_names()}
+    return own | {
+        f"{name} of the project": stage
+        for name, stage in projects.items()
+        if stage != own.get(name)
+    }
+
+
+def _deployable(stage: Stage) -> Stage:
+    """With a certificate where the stage still waits for one."""
+    if stage.is_https or stage.allow_http:
+        return stage
+    return dataclasses.replace(stage, certificate_arn=CERTIFICATE, region="", account="")
+
+
+@functools.cache
+def of(stage: Stage) -> Templates:
+    """A stage of `every_stage`; synthesized once."""
+    return _synthesized(stage)
+
+
+def _synthesized(stage: Stage) -> Templates:
+    check_stage(stage)
     folder = Path(tempfile.mkdtemp(dir=_root().name))
-    app.synthesize(chosen, app.flags(), folder=str(folder))
-    names = chosen.names
+    app.synthesize(stage, app.flags(), folder=str(folder))
+    names = stage.names
     stacks = {
         kind: json.loads((folder / f"{name}.template.json").read_text())
         for kind, name in {
@@ -121,10 +165,4 @@ def synthesize(stage: str, **settings: object) -> Templates:
             "service": names.service_stack,
         }.items()
     }
-    return Templates(chosen, stacks, folder)
-
-
-@functools.cache
-def of_stage(stage: str) -> Templates:
-    """A stage as it comes; synthesized once."""
-    return synthesize(stage)
+    return Templates(stage, stacks, folder)

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 import app
-from stacks.config.stage import STAGES
+from stacks.config.read_stage import read_stage
 from stacks.config.values import ConfigError
 from tests.conftest import ROOT
-from tests.stacks.templates import CERTIFICATE, of_stage
+from tests.stacks.templates import CERTIFICATE, STAGES, of_stage
 
 NOWHERE = "http://127.0.0.1:9"  # nobody listens there: whoever asks the network fails
 
@@ -45,7 +45,7 @@ def test_a_stage_synthesizes_without_network_and_credentials(tmp_path: Path) -> 
     result = run(tmp_path, stage="prod", certificate_arn=CERTIFICATE)
 
     assert (result.returncode, result.stderr) == (0, "")
-    names = of_stage("prod").stage.names
+    names = read_stage("prod").names
     for stack in (names.network_stack, names.data_stack, names.service_stack):
         assert (tmp_path / f"{stack}.template.json").exists()
 

@@ -22,7 +22,7 @@ import pytest
 from scripts.twin.iam.access_keys import AccessKey
 from service.contract import EnvVar, ProcessName, UiSecretField
 from stacks.config.naming import Output
-from stacks.config.stage import read_stage
+from stacks.config.read_stage import read_stage
 from tests.conftest import ROOT
 from tests.ports import free_port
 from tests.stacks.rules.monitoring import wanted_alarms

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from stacks.config.stage import read_stage
+from stacks.config.read_stage import read_stage
 from stacks.domains import endpoints, lifecycle_rules
 
 SHOP = """

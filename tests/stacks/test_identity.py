@@ -4,9 +4,8 @@ import json
 
 import pytest
 
-from stacks.config.stage import STAGES
 from tests.stacks.identity import FILE, identity
-from tests.stacks.templates import of_stage
+from tests.stacks.templates import STAGES, of_stage
 
 KEYS = ("network/Key", "service/AlarmKey")
 HINT = "look at the difference, then: python -m tests.stacks.identity"

@@ -1,6 +1,6 @@
 """What sending needs of AWS, in the templates of a stage."""
 
-from stacks.config.stage import read_stage
+from stacks.config.read_stage import read_stage
 from stacks.domain.email import endpoints
 from tests.stacks.templates import Templates, of_stage, synthesize
 

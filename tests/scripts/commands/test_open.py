@@ -6,7 +6,7 @@ from scripts.aws import Aws
 from scripts.commands.open import Page, find_address
 from scripts.errors import OperatorError
 from scripts.target import Target
-from stacks.config.stage import read_stage
+from stacks.config.read_stage import read_stage
 from tests.scripts.deployed import Moor, deploy
 from tests.scripts.prefixes import DEV_PREFIX
 

@@ -17,7 +17,7 @@ from scripts.errors import RefusedError
 from scripts.session.database_access import Database, read_database, with_exec
 from scripts.target import Target
 from service.contract import ProcessName
-from stacks.config.stage import read_stage
+from stacks.config.read_stage import read_stage
 from tests.conftest import ROOT
 from tests.ports import free_port
 from tests.scripts.conftest import MOOR, wait_until

@@ -18,7 +18,7 @@ from scripts.errors import (
 )
 from scripts.target import Target
 from service.contract import ProcessName
-from stacks.config.stage import read_stage
+from stacks.config.read_stage import read_stage
 from tests.scripts.prefixes import DEV_PREFIX
 from tests.scripts.values import SERVICE
 from tests.scripts.world import NOW, REGION, World, before, deployed, protected, refuse

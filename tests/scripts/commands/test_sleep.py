@@ -23,7 +23,7 @@ from scripts.ecs.services import Service
 from scripts.ecs.sleep_state import NOTHING, TAG, Memory, is_asleep, recall, to_remember
 from scripts.errors import NotFoundError, OverdueError, RefusedError
 from service.contract import ProcessName
-from stacks.config.stage import read_stage
+from stacks.config.read_stage import read_stage
 from tests.scripts.values import AT, SERVICE
 from tests.scripts.world import (
     ALARMS,

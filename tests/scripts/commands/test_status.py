@@ -34,7 +34,7 @@ from scripts.status.screen import draw
 from scripts.target import Target
 from scripts.terminal.answer import print_json, print_screen
 from service.contract import METRIC_NAMESPACE, Metric, MetricDimension, ProcessName
-from stacks.config.stage import read_stage
+from stacks.config.read_stage import read_stage
 from tests.scripts.prefixes import DEV_PREFIX
 from tests.scripts.values import AT, DEFINITION, SERVICE, TASK
 from tests.scripts.world import NOW, REGION, World, before, deployed, refuse, release

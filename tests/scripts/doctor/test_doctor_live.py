@@ -22,7 +22,7 @@ from scripts.doctor.rule import judge
 from scripts.doctor.rules import RULES
 from scripts.doctor.synthesized_system import read_system
 from scripts.twin.iam.access_keys import AccessKey
-from stacks.config.stage import read_stage
+from stacks.config.read_stage import read_stage
 from tests.conftest import ROOT
 from tests.ports import free_port
 from tests.scripts.deployed import one_command

@@ -25,7 +25,7 @@ from scripts.doctor.rule import Severity, judge
 from scripts.doctor.rules import RULES
 from scripts.doctor.rules.exec import CHANNELS
 from scripts.ecs import tasks
-from stacks.config.stage import read_stage
+from stacks.config.read_stage import read_stage
 from tests.scripts.values import ROLLOUT, TASK
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)

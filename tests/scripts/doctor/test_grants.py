@@ -12,7 +12,7 @@ from scripts.aws import Aws
 from scripts.doctor.grants import read_caller, read_role
 from scripts.errors import DeniedError, OperatorError
 from scripts.target import Target
-from stacks.config.stage import read_stage
+from stacks.config.read_stage import read_stage
 from tests.scripts.gate import Gate, Parameters, gate
 from tests.scripts.prefixes import DEV_PREFIX
 

@@ -16,7 +16,7 @@ from scripts.commands.status import find_health
 from scripts.ecs.alarms import sections_at_rest
 from scripts.target import Target
 from service.contract import ProcessName
-from stacks.config.stage import read_stage
+from stacks.config.read_stage import read_stage
 from tests.scripts.world import (
     ALARMS,
     REGION,

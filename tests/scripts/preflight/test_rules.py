@@ -10,7 +10,7 @@ from scripts.preflight.account import Account, Certificate, Subnet
 from scripts.preflight.changes import Change, Kind
 from scripts.preflight.rules import ADDRESSES, RULES, SERVICE_ROLES, VCPU, VPCS
 from scripts.templates.template import Template
-from stacks.config.stage import read_stage
+from stacks.config.read_stage import read_stage
 from tests.conftest import ROOT
 from tests.scripts.prefixes import PROD_PREFIX
 

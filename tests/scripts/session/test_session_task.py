@@ -30,7 +30,7 @@ from scripts.session.session_task import (
 )
 from scripts.target import Target
 from service.contract import ProcessName
-from stacks.config.stage import read_stage
+from stacks.config.read_stage import read_stage
 from tests.scripts import values
 from tests.scripts.cloud import aws
 from tests.scripts.prefixes import DEV_PREFIX

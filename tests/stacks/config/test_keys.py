@@ -2,7 +2,8 @@
 
 import pytest
 
-from stacks.config.stage import CONFIGURABLE, RETENTION_DAYS, read_stage
+from stacks.config.read_stage import read_stage
+from stacks.config.stage import CONFIGURABLE, RETENTION_DAYS
 from stacks.config.values import ConfigError
 from stacks.stage_stack import RETENTION
 from tests.stacks.config.configurations import Settings, groups, rows

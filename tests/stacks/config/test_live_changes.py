@@ -10,7 +10,8 @@ import pytest
 from scripts.preflight.changes import Change, Kind, changes
 from scripts.preflight.kept import KEPT, kept, layout_of
 from stacks.config.checks import check_stage
-from stacks.config.stage import CONFIGURABLE, read_stage
+from stacks.config.read_stage import read_stage
+from stacks.config.stage import CONFIGURABLE
 from stacks.config.subnets import LAYOUTS, MOST_ZONES, NARROWEST, WIDEST, place
 from stacks.config.values import ConfigError
 from tests.conftest import ROOT

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from stacks.config.checks import check_stage
 from stacks.config.connections import CONNECTION_SHARE, connections_wanted, max_connections
-from stacks.config.stage import CONFIGURABLE, CPU, RETENTION_DAYS, Stage, read_stage
+from stacks.config.read_stage import read_stage
+from stacks.config.stage import CONFIGURABLE, CPU, RETENTION_DAYS, Stage
 from stacks.config.values import ConfigError
 from tests.stacks.rules.test_rules import RULES
 from tests.stacks.templates import CERTIFICATE, synthesize

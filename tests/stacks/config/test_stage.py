@@ -6,22 +6,24 @@ import pytest
 
 from stacks.config.checks import check_stage
 from stacks.config.connections import connections_wanted, max_connections
-from stacks.config.stage import CONFIGURABLE, STAGES, STAGES_FILE, Stage, read_stage
+from stacks.config.read_stage import read_stage
+from stacks.config.stage import CONFIGURABLE, Stage
+from stacks.config.stages_file import STAGES_FILE
 from stacks.config.values import ConfigError
 from tests.stacks.config.configurations import VPC
-from tests.stacks.templates import GIVEN
+from tests.stacks.templates import STAGES, stage_of
 
 
 def problems(stage: str, **settings: object) -> list[str]:
     """What is said of a stage with these settings."""
     with pytest.raises(ConfigError) as raised:
-        check_stage(read_stage(stage, GIVEN.get(stage, {}) | settings))
+        check_stage(stage_of(stage, **settings))
     return raised.value.problems
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_stages_as_they_come_are_valid(stage: str) -> None:
-    check_stage(read_stage(stage, GIVEN.get(stage, {})))
+    check_stage(stage_of(stage))
 
 
 @pytest.mark.parametrize(
@@ -100,8 +102,8 @@ def test_an_imported_vpc_needs_a_subnet_of_each_kind_in_each_zone() -> None:
     (problem,) = problems("dev", **settings)
     assert problem.startswith("isolated_subnet_ids: with vpc_id and 2 zone_names it must have 2")
     check_stage(
-        read_stage(
-            "dev", settings | {"isolated_subnet_ids": ["subnet-00000003", "subnet-00000004"]}
+        stage_of(
+            "dev", **settings | {"isolated_subnet_ids": ["subnet-00000003", "subnet-00000004"]}
         )
     )
 
@@ -117,7 +119,7 @@ def test_a_stage_at_rest_may_let_its_database_pause() -> None:
         "database_min_acu": 0, "api_min_count": 0, "api_desired_count": 0,
         "worker_min_count": 0, "worker_desired_count": 0,
     }  # fmt: skip
-    check_stage(read_stage("dev", at_rest))
+    check_stage(stage_of("dev", **at_rest))
     (problem,) = problems("dev", **at_rest, is_protected=True)
     assert problem.startswith("database_min_acu = 0")
 
@@ -128,7 +130,9 @@ def test_all_problems_are_told_at_once() -> None:
 
 
 def test_an_unknown_stage_is_refused_with_those_there_are() -> None:
-    assert problems("staging") == ["stage = 'staging': allowed are dev, prod, local"]
+    assert problems("staging") == [
+        "stage = 'staging': stages.toml has no table [staging]; it has dev, prod, local"
+    ]
 
 
 def test_what_is_typed_is_text_and_means_the_same() -> None:
@@ -154,7 +158,7 @@ def test_the_file_gives_values_for_all_stages_and_for_one(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[dv]\n", r"stages.toml: \[dv\]: no such key; allowed are dev, local, prod"),
+        ("[dv]\n", r"stage = 'dev': stages.toml has no table \[dev\]; it has dv, local"),
         ("[dev\n", "stages.toml: "),
         ("[dev]\nworkers = 3\n", "workers: no such key"),
         ("[dev]\nfirst_deploy = true\n", "first_deploy: is for one deployment, -c first_deploy=tr"),

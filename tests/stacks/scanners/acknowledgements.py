@@ -1,7 +1,6 @@
 """The table of docs/security.md; `make docs` writes it anew."""
 
-from stacks.config.stage import STAGES
-from tests.stacks.templates import of_stage
+from tests.stacks.templates import STAGES, of_stage
 
 HEAD = "| Rule | Construct | Stages | Reason |\n|---|---|---|---|\n"
 

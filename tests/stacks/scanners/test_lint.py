@@ -4,8 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from stacks.config.stage import STAGES
-from tests.stacks.templates import of_stage
+from tests.stacks.templates import every_stage, of
 
 CFN_LINT = Path(sys.executable).with_name("cfn-lint")
 REDUNDANT_DEPENDENCY = "W3005"  # CDK writes down dependencies that a reference implies
@@ -21,7 +20,7 @@ def lint(paths: list[str]) -> "subprocess.CompletedProcess[str]":
 
 
 def test_cfn_lint_finds_nothing_in_any_stage() -> None:
-    result = lint([path for stage in STAGES for path in of_stage(stage).paths()])
+    result = lint([path for stage in every_stage().values() for path in of(stage).paths()])
 
     assert result.stdout == ""
     assert result.returncode == 0, result.stderr

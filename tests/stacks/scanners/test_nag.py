@@ -10,10 +10,9 @@ from aws_cdk import aws_s3 as s3
 
 import app
 from stacks.build import build_stage
-from stacks.config.stage import STAGES
 from tests.generated import COMMAND, written
 from tests.stacks.scanners.acknowledgements import table
-from tests.stacks.templates import PACKS, Templates, of_stage, synthesize
+from tests.stacks.templates import PACKS, STAGES, Templates, of_stage, synthesize
 
 MAY_FAIL = {"@aws-cdk/core:failSynthOnValidationErrors": False}
 

@@ -61,7 +61,7 @@ def test_the_service_gets_postgres_s_variables_with_a_server_of_the_caller_s_own
     if not is_embedded:
         given["DATABASE_URL"] = "postgresql://db.example/shop"
 
-    found = Environment(given, tmp_path).for_service("postgresql://")
+    found = Environment(given, tmp_path).for_service("postgresql://", {})
 
     assert ("PGSSLMODE" in found, "PGPASSFILE" in found) == (not is_embedded, not is_embedded)
     assert not {"PYTHONPATH", "LD_PRELOAD"} & set(found)

@@ -21,7 +21,7 @@ from botocore.exceptions import ClientError
 
 from scripts.aws import Aws
 from scripts.target import Target
-from stacks.config.stage import read_stage
+from stacks.config.read_stage import read_stage
 from tests.twin.conftest import Ecs
 
 ROLE = "arn:aws:iam::123456789012:role/anybody"

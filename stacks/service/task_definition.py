@@ -19,8 +19,8 @@ VOLUME = "writable"
 START_SECONDS = 60
 
 
-class Process(Construct):
-    """`api` or `worker`, with `migrate` before it: the process starts when the schema is there.
+class TaskDefinition(Construct):
+    """Of `api` or `worker`, with `migrate` before it: the process starts when the schema is there.
 
     A migration that fails keeps the process from starting, and the deployment's circuit breaker
     rolls back. Containers run as a user without rights on a root that is read-only, unless the

@@ -1,4 +1,4 @@
-"""A process that ECS keeps running."""
+"""A process that ECS keeps running, and what its ECS tasks may reach."""
 
 from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -12,14 +12,14 @@ from stacks.config.stage import MAXIMUM_PERCENT, Stage
 from stacks.data import database
 from stacks.data.data_stack import DataStack
 from stacks.network.vpc import Network
-from stacks.service.process import Process
+from stacks.service.task_definition import TaskDefinition
 
 # From its start an ECS task of the API has so long for migrations before the balancer judges it.
 GRACE_SECONDS = 120
 HTTPS = ec2.Port.tcp(contract.HTTPS_PORT)
 
 
-class RunningProcess(Construct):
+class EcsService(Construct):
     """An ECS service that is replaced without downtime and rolled back when a deployment fails.
 
     Without a `desired_count` the count is the autoscaler's: a deploy changes the bounds and never
@@ -31,7 +31,7 @@ class RunningProcess(Construct):
         scope: Construct,
         id: str,
         *,
-        process: Process,
+        process: TaskDefinition,
         stage: Stage,
         cluster: ecs.ICluster,
         network: Network,

@@ -1,0 +1,104 @@
+"""A stage's values: its defaults, what `stages.toml` says, then `-c key=value` for one deploy.
+
+Standard library only.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from stacks.config.stage import CONFIGURABLE, Stage
+from stacks.config.stages_file import SECTIONS, STAGES_FILE, Line, read_lines
+from stacks.config.values import ConfigError, check, unknown
+from stacks.config.variables import is_variable, read_variables
+
+OF_NETWORK = (
+    "vpc_id", "vpc_cidr", "availability_zones", "subnet_layout", "zone_names", "public_subnet_ids",
+    "private_subnet_ids", "isolated_subnet_ids", "egress",
+)  # fmt: skip
+
+
+def nested(key: str) -> str:
+    """Where a key stands in a table by what it sizes: `worker_cpu` is `worker.cpu`."""
+    if key in OF_NETWORK:
+        return f"network.{key}"
+    section, _, rest = key.partition("_")
+    return f"{section}.{rest}" if section in SECTIONS else key
+
+
+# As the file may write them; with `-c`, too.
+KEYS = {nested(key): key for key in CONFIGURABLE} | {key: key for key in CONFIGURABLE}
+
+
+def read_stage(
+    stage: str,
+    overrides: Mapping[str, object] | None = None,
+    *,
+    file: Path = STAGES_FILE,
+) -> Stage:
+    """The settings of `stage`: defaults, the file, then `overrides` (which may be text).
+
+    Raises `ConfigError` with every wrong key and value and what is allowed.
+    """
+    return explain_stage(stage, overrides, file=file)[0]
+
+
+def explain_stage(
+    stage: str,
+    overrides: Mapping[str, object] | None = None,
+    *,
+    file: Path = STAGES_FILE,
+) -> tuple[Stage, dict[str, Line]]:
+    """The same, and by key the line that each value is from; none where it is the default.
+
+    The lines of variables are there by `env.NAME` and `worker.env.NAME`.
+    """
+    stages = read_lines(file)
+    if stage not in stages:
+        raise ConfigError(
+            [f"stage = {stage!r}: {file.name} has no table [{stage}]; it has {', '.join(stages)}"]
+        )
+    lines = stages[stage]
+    problems = [*_doubles(lines)]
+    if any(line.key == "first_deploy" for line in lines):
+        problems.append(
+            f"first_deploy: is for one deployment, -c first_deploy=true, and not for {file.name}"
+        )
+    found: dict[str, Line] = {}
+    variables: list[Line] = []
+    for line in [*lines, *(Line(key, value, "-c") for key, value in (overrides or {}).items())]:
+        if is_variable(line):
+            variables.append(line)
+        elif line.key in KEYS:
+            found[KEYS[line.key]] = line
+        else:
+            problems.append(_unknown(line))
+    values: dict[str, Any] = {}
+    try:
+        values["variables"] = read_variables(variables)
+    except ValueError as error:
+        problems += str(error).splitlines()
+    for key, line in found.items():
+        try:
+            values[key] = check(CONFIGURABLE[key], line.value, called=line.key)
+        except ValueError as error:
+            problems.append(str(error))
+    if problems:
+        raise ConfigError(problems)
+    return Stage(stage=stage, **values), found | {line.key: line for line in variables}
+
+
+def _doubles(lines: list[Line]) -> Iterator[str]:
+    seen: dict[tuple[str, str], str] = {}
+    for line in lines:
+        place = line.table, KEYS.get(line.key, line.key)
+        if place in seen:
+            yield f"{line.key}: stands twice in [{line.table}], as {seen[place]}, too"
+        seen[place] = line.key
+
+
+def _unknown(line: Line) -> str:
+    section, dot, _ = line.key.partition(".")
+    if dot:
+        return unknown(line.key, [key for key in KEYS if key.startswith(f"{section}.")])
+    return unknown(line.key, [*CONFIGURABLE, *(SECTIONS if isinstance(line.value, dict) else ())])

@@ -1,0 +1,120 @@
+"""`stages.toml`: which stages there are, and what it says of each. Standard library only.
+
+app_name = "shop"    # for all stages, as a table [worker] at the top would be
+[prod]
+[prod.worker]        # keys by what they size
+max_count = 10
+[staging]
+extends = "prod"     # all that [prod] says, and more
+"""
+
+import re
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from service.contract import LOCAL_STAGE
+from stacks.config.values import ConfigError
+
+STAGES_FILE = Path(__file__).parents[2] / "stages.toml"
+# RDS takes no name with two hyphens side by side or one at its end.
+STAGE_PATTERN = r"(?=.{1,16}$)[a-z][a-z0-9]*(-[a-z0-9]+)*"
+STAGE_ALLOWED = "a stage's name is a-z, 0-9 and single hyphens, a letter first, 16 at most"
+# Tables within a stage. At the top they, and `env`, are for all stages: no stage is called so.
+SECTIONS = ("api", "worker", "database", "network")
+EXTENDS = "extends"
+ENV = "env"  # variables: of a stage, or within one of these of one process
+PROCESSES = ("api", "worker")
+
+
+@dataclass(frozen=True)
+class Line:
+    """One key as it stands in the file: `max_count` of `[prod.worker]` is `worker.max_count`.
+
+    A variable is `env.NAME`, or `worker.env.NAME`.
+    """
+
+    key: str
+    value: object
+    table: str  # a stage's name; "" for all stages
+
+
+def stage_names(file: Path = STAGES_FILE) -> tuple[str, ...]:
+    """The stages there are: the tables of the file, and `local`. Raises `ConfigError`."""
+    return tuple(read_lines(file))
+
+
+def read_lines(file: Path = STAGES_FILE) -> dict[str, list[Line]]:
+    """What the file says of each stage; of two lines for one key the later one counts.
+
+    Raises `ConfigError` for a file that is no TOML, and for wrong names and `extends`.
+    """
+    found = _parse(file)
+    is_stage = {
+        key: isinstance(value, dict) and key not in (*SECTIONS, ENV) for key, value in found.items()
+    }
+    tables = {key: value for key, value in found.items() if is_stage[key]}
+    tables.setdefault(LOCAL_STAGE, {})
+    if problems := [*_wrong_names(tables), *_wrong_extensions(tables)]:
+        raise ConfigError([f"{file.name}: {problem}" for problem in problems])
+    common = list(_lines("", {key: value for key, value in found.items() if not is_stage[key]}))
+    return {
+        name: common
+        + [line for each in _chain(name, tables) for line in _lines(each, tables[each])]
+        for name in tables
+    }
+
+
+def _parse(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text("utf-8-sig"))  # some editors begin with a mark
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise ConfigError([f"{file.name}: line {line} is not UTF-8; save it as UTF-8"]) from None
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError([f"{file.name}: {error}"]) from None
+
+
+def _wrong_names(tables: dict[str, Any]) -> list[str]:
+    return [
+        f"[{name}]: {STAGE_ALLOWED}" for name in tables if not re.fullmatch(STAGE_PATTERN, name)
+    ]
+
+
+def _wrong_extensions(tables: dict[str, Any]) -> Iterator[str]:
+    for name, table in tables.items():
+        base = table.get(EXTENDS)
+        if base is not None and not (isinstance(base, str) and base in tables):
+            yield f"[{name}] extends = {base!r}: allowed is one of {', '.join(tables)}"
+        elif name in _chain(name, tables)[:-1]:
+            yield f"[{name}] extends = {base!r}: which extends [{name}] in its turn"
+
+
+def _chain(name: str, tables: dict[str, Any]) -> list[str]:
+    """The tables that count for a stage, its own last; one that comes again ends the chain."""
+    chain = [name]
+    while isinstance(base := tables[chain[0]].get(EXTENDS), str) and base in tables:
+        if base in chain:
+            return [base, *chain]
+        chain.insert(0, base)
+    return chain
+
+
+def _lines(table: str, keys: dict[str, Any]) -> Iterator[Line]:
+    for key, value in keys.items():
+        if key in (*SECTIONS, ENV) and isinstance(value, dict):
+            yield from _nested(key, value, table)
+        elif not (table and key == EXTENDS):
+            yield Line(key, value, table)
+
+
+def _nested(section: str, keys: dict[str, Any], table: str) -> Iterator[Line]:
+    for key, value in keys.items():
+        if key == ENV and section in PROCESSES and isinstance(value, dict):
+            yield from (
+                Line(f"{section}.{ENV}.{name}", each, table) for name, each in value.items()
+            )
+        else:
+            yield Line(f"{section}.{key}", value, table)

@@ -1,0 +1,84 @@
+"""A project's own environment variables: tables `env` of `stages.toml`. Standard library only.
+
+[env]               # all stages, API and workers
+SITE_NAME = "Shop"
+[prod.worker.env]   # one stage, one process
+BATCH_ROWS = 500
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from service.contract import EnvVar, ProcessName
+from stacks.config.stages_file import ENV, PROCESSES, Line
+
+NAME = re.compile(r"[A-Z][A-Z0-9_]{0,127}")
+VALUE_MAX_CHARACTERS = 4096
+# Of the service's own, those that no key of a stage and no resource decides.
+FREE = (EnvVar.LOG_LEVEL, EnvVar.METRIC_SECONDS, EnvVar.WORKER_POLL_SECONDS)
+RESERVED = ("AWS_", "ECS_")
+
+
+@dataclass(frozen=True, order=True)
+class Variable:
+    """One variable; of API and workers where no process is named."""
+
+    name: str
+    value: str
+    process: ProcessName | None = None
+
+
+def is_variable(line: Line) -> bool:
+    """Is the line one of a table `env`?"""
+    return _split(line)[1] is not None
+
+
+def read_variables(lines: Iterable[Line]) -> tuple[Variable, ...]:
+    """The variables of a stage; of two lines for one and the same the later one counts.
+
+    Raises `ValueError` with every problem, a line each.
+    """
+    found: dict[tuple[str, ProcessName | None], Variable] = {}
+    problems = []
+    for line in lines:
+        process, name = _split(line)
+        assert name is not None
+        if problem := _problem(name, line.value):
+            problems.append(f"{line.key}: {problem}")
+        else:
+            found[name, process] = Variable(name, _text(line.value), process)
+    if problems:
+        raise ValueError("\n".join(problems))
+    return tuple(found.values())
+
+
+def of_process(variables: Iterable[Variable], process: ProcessName) -> dict[str, str]:
+    """What one process is told; its own variables before those of both."""
+    both = {each.name: each.value for each in variables if each.process is None}
+    return both | {each.name: each.value for each in variables if each.process is process}
+
+
+def _split(line: Line) -> tuple[ProcessName | None, str | None]:
+    """The process and the name; no name where the line is no variable."""
+    first, _, rest = line.key.partition(".")
+    if first == ENV:
+        return None, rest
+    second, _, name = rest.partition(".")
+    return (ProcessName(first), name) if first in PROCESSES and second == ENV else (None, None)
+
+
+def _problem(name: str, value: object) -> str | None:
+    if not NAME.fullmatch(name):
+        return "a variable is A-Z, 0-9 and _, a letter first, 128 characters at most"
+    if name in set(EnvVar) - {*FREE} or name.startswith(RESERVED):
+        return "is set by Moorage or AWS; call yours otherwise"
+    if not isinstance(value, str | int | float):
+        return "allowed is a text, a number, true or false"
+    if len(_text(value)) > VALUE_MAX_CHARACTERS or "\0" in _text(value):
+        return f"is longer than {VALUE_MAX_CHARACTERS} characters, or holds NUL"
+    return None
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
