@@ -1,1 +1,1 @@
-"""What runs in the container: the API, the worker and the migrations, one image for all."""
+"""The service: API, worker and migrations, the processes of the one image."""

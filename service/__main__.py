@@ -1,4 +1,4 @@
-"""`python -m service api|worker|migrate|healthcheck|run`: the one way into the image."""
+"""`python -m service api|worker|migrate|healthcheck|run`: starts every process of the image."""
 
 import os
 import sys
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from service.contract import HEARTBEAT_FILE, RUN, EnvVar, ProcessName
 from service.escape import escape
 
-if TYPE_CHECKING:  # the health check must not pay for it
+if TYPE_CHECKING:  # the health check must not import it
     from service.db import Password
     from service.settings import Settings
 
@@ -16,9 +16,9 @@ CANNOT_RUN, NOT_FOUND = 126, 127  # a shell's exit codes for these
 
 
 def main(arguments: list[str]) -> int:
-    """Run one process; its exit status: 0 done, 1 failed, 2 used wrongly.
+    """Run one process. Returns its exit status: 0 done, 1 failed, 2 wrong usage or settings.
 
-    With `run` this process becomes another program, and does not return.
+    With `run` the process becomes another program and does not return.
     """
     if arguments[:1] == [RUN] and len(arguments) > 1:
         return _become(arguments[1:])
@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> int:
         path = os.environ.get(EnvVar.WORKER_HEARTBEAT_FILE, HEARTBEAT_FILE)  # noqa: TID251
         return _say(problem, 1) if (problem := healthcheck.check(path)) else 0
 
-    from service import logs  # noqa: PLC0415 - the health check must not pay for these
+    from service import logs  # noqa: PLC0415 - the health check must not import these
     from service.settings import SettingsError, load_settings  # noqa: PLC0415
 
     try:
@@ -45,7 +45,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _domain_problems(process: ProcessName) -> list[str]:
-    """What the domains miss in the environment."""
+    """What is missing or wrong in the environment for the domains."""
     if process is ProcessName.MIGRATE:
         return []
     from service.domain_settings import domain_problems  # noqa: PLC0415
@@ -54,11 +54,11 @@ def _domain_problems(process: ProcessName) -> list[str]:
     try:
         return domain_problems(process)
     except RegistrationError:
-        return []  # the process itself says it
+        return []  # the process reports it at its start
 
 
 def _databases(settings: "Settings") -> "dict[str, tuple[EnvVar, Password | None]]":
-    """By address: the variable that names it, and what to ask for its password."""
+    """Each address, with the variable that it came from and the source of its password."""
     from service.aws import database_password  # noqa: PLC0415
     from service.database_url import SCHEMES  # noqa: PLC0415
 
@@ -73,7 +73,7 @@ def _databases(settings: "Settings") -> "dict[str, tuple[EnvVar, Password | None
 
 
 def _unfit(settings: "Settings") -> str | None:
-    """Why a database will never serve; None where all may."""
+    """Why one of the databases can never be used; None if each may be."""
     import asyncio  # noqa: PLC0415
 
     from service.db import (  # noqa: PLC0415
@@ -126,7 +126,7 @@ def _migrate(settings: "Settings") -> int:
 
     databases, owned = _databases(settings), {}
     if settings.owner_dsn:
-        del databases[settings.database_dsn]  # its owner brings it up to date, and makes its user
+        del databases[settings.database_dsn]  # migrated by its owner, who also creates its user
         secret = database_password(settings)
         user = DatabaseUser(settings.database_dsn, secret.newest if secret else None)
         owned = {settings.owner_dsn: user}

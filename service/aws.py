@@ -1,4 +1,4 @@
-"""The service's one door to AWS: boto3 clients with time limits and retries."""
+"""AWS for the service: boto3 clients with timeouts and retries. Nothing else imports boto3."""
 
 import asyncio
 import contextlib
@@ -23,23 +23,24 @@ if TYPE_CHECKING:
     from mypy_boto3_ses import SESClient
 
 CONFIG = Config(connect_timeout=3, read_timeout=10, retries={"mode": "standard", "max_attempts": 3})
-# Below the time limit of a connection, which the question is part of.
+# Shorter than the timeout of a database connection, because asking for the password is part of it.
 PASSWORD_CONFIG = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 2})
 PASSWORD_FRESH_SECONDS = 5.0
-# A rotation gives a version its label before Postgres knows it, or after: the one in use is among
-# these. https://docs.aws.amazon.com/secretsmanager/latest/userguide/whats-in-a-secret.html
+# A rotation moves these labels before or after it changes the password in Postgres: the password in
+# use has one of them.
+# https://docs.aws.amazon.com/secretsmanager/latest/userguide/whats-in-a-secret.html
 PASSWORD_VERSIONS = ("AWSCURRENT", "AWSPENDING", "AWSPREVIOUS")
-# Before each look at them. One is not enough: labels move, and Postgres is told, between two tries.
-PASSWORD_LOOKS_SECONDS = (0.0, 0.2, 0.8)
-# Above the twenty seconds that SQS may take to answer a long poll.
+# The wait before each round of tries: labels and password may change between two tries.
+PASSWORD_WAITS_SECONDS = (0.0, 0.2, 0.8)
+# Longer than the twenty seconds of SQS's longest poll.
 SQS_CONFIG = Config(
     connect_timeout=3,
     read_timeout=25,
     max_pool_connections=20,
     retries={"mode": "standard", "max_attempts": 3},
 )
-# A link to what a KMS key protects can be signed in this version alone. The bucket is named in the
-# path, which every stand-in for S3 knows too.
+# Only this version can sign a link to an object that a KMS key encrypts. The bucket is named in the
+# path, which other servers with S3's API understand too.
 S3_CONFIG = Config(
     connect_timeout=3,
     read_timeout=30,
@@ -57,17 +58,17 @@ def ses_client(region: str | None) -> "SESClient":
 
 
 class DatabasePassword:
-    """Call it for the password that Secrets Manager holds now: it may change without notice.
+    """The database password in Secrets Manager. Call it for the current one, which may change.
 
-    Connections that open together ask once. While Secrets Manager is away the last known password
-    is given; a ConnectionError where none is known. One that Postgres does not take may be about to
-    be set there, or just replaced: `others` has what may be right instead.
+    Connections that open together read the secret once. While Secrets Manager is away, the last
+    known password is returned; without one it raises `ConnectionError`. During a rotation Postgres
+    may refuse it: `others` yields the passwords that may be right instead.
     """
 
     def __init__(self, secret_arn: str, region: str | None) -> None:
         self._arn = secret_arn
         self._client = boto3.client("secretsmanager", region_name=region, config=PASSWORD_CONFIG)
-        self._turn = threading.Lock()  # not asyncio's: the lease has an event loop of its own
+        self._lock = threading.Lock()  # not asyncio's: the lease has an event loop of its own
         self._known: str | None = None
         self._asked_at = 0.0
 
@@ -75,15 +76,14 @@ class DatabasePassword:
         return await asyncio.to_thread(self._give)
 
     async def newest(self) -> str:
-        """The version that is to become the current one, or else the current one; asked for now."""
+        """The version that will become the current one, else the current one; read now."""
         return await asyncio.to_thread(lambda: self._version("AWSPENDING") or self._ask())
 
     async def others(self, refused: str) -> AsyncIterator[str]:
-        """What another connection has found meanwhile, then each version of the secret, again and
-        again for a second."""
+        """The password that another connection has found, then each version, for a second."""
         if self._known and self._known != refused:
             yield self._known
-        for seconds in PASSWORD_LOOKS_SECONDS:
+        for seconds in PASSWORD_WAITS_SECONDS:
             await asyncio.sleep(seconds)
             tried = set() if seconds else {refused}
             for label in PASSWORD_VERSIONS:
@@ -93,19 +93,19 @@ class DatabasePassword:
                     yield found
 
     def accept(self, password: str) -> None:
-        """Give this one until the secret is asked again."""
-        with self._turn:
+        """Return this password until the secret is read again."""
+        with self._lock:
             self._known, self._asked_at = password, time.monotonic()
 
     def _give(self) -> str:
-        with self._turn:
+        with self._lock:
             if self._known is None or time.monotonic() - self._asked_at > PASSWORD_FRESH_SECONDS:
                 self._known = self._ask()
                 self._asked_at = time.monotonic()
             return self._known
 
     def _version(self, label: str) -> str | None:
-        """None where the secret has no such version, or does not answer."""
+        """The password with that label; None without one, or where Secrets Manager is away."""
         try:
             return self._read(VersionStage=label)
         except (BotoCoreError, ClientError, LookupError, ValueError):
@@ -130,24 +130,24 @@ class DatabasePassword:
 
 
 def database_password(settings: Settings) -> DatabasePassword | None:
-    """What to ask for the application's database; None where DATABASE_URL says it all."""
+    """The password of the application's database; None where DATABASE_URL has it."""
     if settings.database_secret_arn is None:
         return None
     return DatabasePassword(settings.database_secret_arn, settings.aws_region)
 
 
 def queue_password(settings: Settings) -> DatabasePassword | None:
-    """The same for the queue's; None too where the queue has a database of its own."""
+    """The password of the queue's database; None where QUEUE_DSN has it."""
     return database_password(settings) if settings.queue_dsn is None else None
 
 
 class NoSuchQueueError(Exception):
-    """There is no SQS queue of that name, or it may not be seen."""
+    """There is no SQS queue of that name, or this process may not see it."""
 
 
 @dataclass(frozen=True)
 class Message:
-    """One message as it was received; `receipt` is what it can be kept and deleted by."""
+    """A received message; `receipt` names it to hide or delete it."""
 
     id: str
     body: str
@@ -156,7 +156,7 @@ class Message:
 
 @dataclass(frozen=True, kw_only=True)
 class Sending:
-    """One message to send; a FIFO queue wants both ids and no delay."""
+    """A message to send; a FIFO queue needs both ids and allows no delay."""
 
     body: str
     delay_seconds: int = 0
@@ -165,10 +165,9 @@ class Sending:
 
 
 class Messages:
-    """One SQS queue, by blocking calls: each is to be made in a thread.
+    """One SQS queue. The calls block, so make them in a thread.
 
-    They raise ConnectionError while SQS does not answer or refuses, `NoSuchQueueError` where there
-    is no such queue.
+    They raise `ConnectionError` while SQS does not answer or refuses, and `NoSuchQueueError`.
     """
 
     BATCH = 10  # messages in one call, SQS's own limit
@@ -179,7 +178,7 @@ class Messages:
         self._client = boto3.client("sqs", region_name=region, config=SQS_CONFIG)
 
     def attributes(self) -> dict[str, str]:
-        """What SQS says of the queue."""
+        """The attributes of the queue."""
         with _sqs_errors():
             answer = self._client.get_queue_attributes(
                 QueueUrl=self._where(), AttributeNames=["All"]
@@ -187,7 +186,10 @@ class Messages:
             return {str(name): value for name, value in answer.get("Attributes", {}).items()}
 
     def receive(self, count: int, *, wait_seconds: int, hidden_seconds: int) -> list[Message]:
-        """At most ten, hidden from others for so long; none after `wait_seconds`."""
+        """Receive at most ten messages, none after `wait_seconds`.
+
+        They are hidden from other receivers for `hidden_seconds`.
+        """
         with _sqs_errors():
             answer = self._client.receive_message(
                 QueueUrl=self._where(),
@@ -201,7 +203,7 @@ class Messages:
         ]
 
     def send(self, batch: list[Sending]) -> list[bool]:
-        """At most ten; which of them SQS has taken."""
+        """Send at most ten messages. Returns for each whether SQS has accepted it."""
         entries = []
         for number, sending in enumerate(batch):
             entry = {
@@ -221,7 +223,7 @@ class Messages:
         return [number not in refused for number in range(len(batch))]
 
     def delete(self, receipts: list[str]) -> None:
-        """At most ten; one that has been deleted is no error."""
+        """Delete at most ten messages; one that is deleted already is no error."""
         with _sqs_errors():
             self._client.delete_message_batch(
                 QueueUrl=self._where(),
@@ -232,7 +234,7 @@ class Messages:
             )
 
     def hide(self, receipts: list[str], seconds: int) -> None:
-        """Keep at most ten from others for so long from now; 0 gives them back."""
+        """Hide at most ten messages from other receivers for `seconds` from now; 0 shows them."""
         with _sqs_errors():
             self._client.change_message_visibility_batch(
                 QueueUrl=self._where(),
@@ -262,9 +264,9 @@ def _sqs_errors() -> Iterator[None]:
 
 
 class Bucket:
-    """One S3 bucket, by blocking calls: each is to be made in a thread.
+    """One S3 bucket. The calls block, so make them in a thread.
 
-    They raise ConnectionError while S3 does not answer or refuses.
+    They raise `ConnectionError` while S3 does not answer or refuses.
     """
 
     PART_BYTES = 8 * 1024 * 1024  # S3 takes 10,000 parts of 5 MiB or more; the last may be smaller
@@ -274,7 +276,7 @@ class Bucket:
         self._client: S3Client = boto3.Session().client("s3", region_name=region, config=S3_CONFIG)
 
     def put(self, key: str, body: bytes, content_type: str) -> None:
-        """Make an object in one piece."""
+        """Write an object in one request."""
         with _s3_errors():
             self._client.put_object(Bucket=self.name, Key=key, Body=body, ContentType=content_type)
 
@@ -284,21 +286,21 @@ class Bucket:
             return self._client.get_object(Bucket=self.name, Key=key)["Body"].read()
 
     def start_upload(self, key: str, content_type: str) -> str:
-        """Begin an object that comes in parts; the id of its upload."""
+        """Begin an object in parts. Returns the id of the upload."""
         with _s3_errors():
             return self._client.create_multipart_upload(
                 Bucket=self.name, Key=key, ContentType=content_type
             )["UploadId"]
 
     def upload_part(self, key: str, upload: str, number: int, part: bytes) -> str:
-        """Part `number`, from 1; the tag to finish with."""
+        """Upload part `number`, from 1. Returns the tag that `finish_upload` needs."""
         with _s3_errors():
             return self._client.upload_part(
                 Bucket=self.name, Key=key, UploadId=upload, PartNumber=number, Body=part
             )["ETag"]
 
     def finish_upload(self, key: str, upload: str, tags: list[str]) -> None:
-        """Make the object of the parts with these tags; until now there was none."""
+        """Make the object of the parts with these tags; before, no object exists."""
         with _s3_errors():
             self._client.complete_multipart_upload(
                 Bucket=self.name,
@@ -317,7 +319,7 @@ class Bucket:
             self._client.abort_multipart_upload(Bucket=self.name, Key=key, UploadId=upload)
 
     def link(self, key: str, *, seconds: int, file_name: str) -> str:
-        """An address where anybody can download the object for so long, under that name."""
+        """A URL where anybody can download the object for `seconds`, as `file_name`."""
         with _s3_errors():
             return self._client.generate_presigned_url(
                 "get_object",
@@ -332,7 +334,7 @@ class Bucket:
 
 @functools.cache
 def open_bucket(name: str, region: str | None) -> Bucket:
-    """The bucket; this process has one client for it, which threads may share."""
+    """The bucket, with one client for the process, which threads may share."""
     return Bucket(name, region)
 
 

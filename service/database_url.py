@@ -1,4 +1,4 @@
-"""DATABASE_URL as people and providers write it, made into what asyncpg understands.
+"""Reads DATABASE_URL as people and providers write it, and makes it fit for asyncpg.
 
 https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS
 """
@@ -19,21 +19,21 @@ ENCODE = (
 )
 
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
-# Each option that asyncpg reads, with what it may be (None: anything).
-TAKEN: dict[str, tuple[str, ...] | None] = {
+# The options that asyncpg reads, each with its allowed values (None: any).
+KEPT: dict[str, tuple[str, ...] | None] = {
     **dict.fromkeys(("host", "port", "dbname", "database", "user", "password", "passfile")),
     **dict.fromkeys(("sslcert", "sslkey", "sslrootcert", "sslcrl", "sslpassword")),
     **dict.fromkeys(("ssl_min_protocol_version", "ssl_max_protocol_version")),
     **dict.fromkeys(("krbsrvname", "gsslib", "service")),
     "sslmode": SSL_MODES,
     "sslnegotiation": ("postgres", "direct"),
-    "target_session_attrs": ("any", "primary", "read-write"),  # jobs are written
-    # what the server is told when a connection begins
+    "target_session_attrs": ("any", "primary", "read-write"),  # we write jobs
+    # settings of the session, which asyncpg sends to the server
     **dict.fromkeys(("options", "search_path", "timezone", "role", "work_mem", "jit")),
 }
-# What other clients read and what changes nothing here: we have our own time limits, pools and
-# names. `channel_binding` is among them because asyncpg knows none: it is the certificate that
-# proves the server (sslmode=verify-full). With these values only, where there are any.
+# Options of other clients that are left out, because we set our own timeouts, pools and names; with
+# these values only, where some are given. asyncpg has no `channel_binding`: the certificate proves
+# the server (sslmode=verify-full).
 DROPPED: dict[str, tuple[str, ...] | None] = {
     **dict.fromkeys(("application_name", "fallback_application_name", "channel_binding")),
     **dict.fromkeys(("connect_timeout", "tcp_user_timeout", "socket_timeout", "pool_timeout")),
@@ -55,9 +55,9 @@ POOLED = (
 
 
 def read_database_url(given: str) -> str:
-    """The address for asyncpg: `given` where nothing has to be left out of it.
+    """The address for asyncpg; `given` itself where nothing has to be left out.
 
-    Raises ValueError with what is wrong and what is allowed, and no part of a password.
+    Raises `ValueError`, which says what is wrong and what is allowed, without any of a password.
     """
     text = given.strip()
     if not text.startswith(SCHEMES):
@@ -85,7 +85,7 @@ def read_database_url(given: str) -> str:
 
 
 def unreadable_file(url: str) -> str | None:
-    """The option of a checked address that names a file which this process cannot read; or None."""
+    """What is wrong with an option of a checked address that names an unreadable file, or None."""
     for name, value in parse_qsl(url.partition("?")[2]):
         if name in ("sslrootcert", "sslcert", "sslkey", "sslcrl"):
             try:
@@ -107,7 +107,7 @@ def _read_options(query: str) -> list[tuple[str, str]]:
 
 
 def _translate(option: tuple[str, str]) -> tuple[str, str]:
-    """The option in libpq's words. Raises ValueError for one that cannot be kept or left out."""
+    """The option under libpq's name. Raises `ValueError` for one we can neither keep nor drop."""
     name, value = option
     if name == "pgbouncer" and value.lower() == "true":
         raise ValueError(POOLED)
@@ -125,13 +125,13 @@ def _translate(option: tuple[str, str]) -> tuple[str, str]:
         if paths.cafile is None:
             raise ValueError("option sslrootcert: the system has no file of certificates; name one")
         return name, paths.cafile
-    if name not in TAKEN and name not in DROPPED:
+    if name not in KEPT and name not in DROPPED:
         shown = name if re.fullmatch(r"[A-Za-z_.]{1,40}", name) else "that it ends with"
         raise ValueError(
             f"option {shown} is unknown; take it out, or give a setting of the server as "
             "options=-c%20NAME%3DVALUE"
         )
-    allowed = TAKEN[name] if name in TAKEN else DROPPED[name]
+    allowed = KEPT[name] if name in KEPT else DROPPED[name]
     if allowed is None:
         return name, value
     if value.lower() not in allowed:

@@ -1,7 +1,7 @@
-"""The database user of API and worker, whom `migrate` makes as the owner of the database.
+"""The database user of API and worker. `migrate`, as the owner of the database, creates it.
 
-It may read and write rows, and nothing else: not make, change, empty or drop a table. What a
-statement that was smuggled in could break ends there.
+It may only read and write rows, not create, alter, truncate or drop a table, which limits what an
+injected statement could do.
 """
 
 import base64
@@ -23,20 +23,20 @@ log = structlog.stdlib.get_logger("migrate")
 
 
 class DatabaseUserError(Exception):
-    """There can be no such user."""
+    """The database user cannot be created."""
 
 
 IS_PREPARED = """
     SELECT to_regclass('moorage_migrations') IS NOT NULL
         AND has_table_privilege($1, to_regclass('moorage_migrations'), 'SELECT')
 """
-# Once for each database: what a migration takes away later is not given back by the next one.
+# For tables of later migrations. Only once in a database, so that a migration may revoke a right.
 FROM_NOW_ON = """
     ALTER DEFAULT PRIVILEGES GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {user};
     ALTER DEFAULT PRIVILEGES GRANT USAGE, SELECT ON SEQUENCES TO {user};
     ALTER DEFAULT PRIVILEGES GRANT USAGE ON SCHEMAS TO {user};
 """
-# The rest of what was there before the user was; views and partitions count as tables.
+# For everything that exists already; views and partitions count as tables.
 TO_WHAT_IS_THERE = """
     WITH schemas AS (
         SELECT oid, nspname, nspowner FROM pg_namespace
@@ -61,8 +61,10 @@ TO_WHAT_IS_THERE = """
 
 @dataclass(frozen=True)
 class DatabaseUser:
-    """`dsn` is as API and worker have it; `password` is asked for the newest one each time, and is
-    None where the address says it."""
+    """The user in `dsn`, the address that API and worker use.
+
+    `password` returns its newest password; None where the address has it.
+    """
 
     dsn: str
     password: Callable[[], Awaitable[str]] | None = None
@@ -72,12 +74,12 @@ class DatabaseUser:
         return unquote(urlsplit(self.dsn).username or "")
 
     async def quoted_name(self, connection: asyncpg.Connection) -> str:
-        """For a statement that takes no parameters."""
+        """The name, quoted for a statement that takes no parameters."""
         name: str = await connection.fetchval("SELECT quote_ident($1)", self.name)
         return name
 
     async def connect(self) -> asyncpg.Connection | None:
-        """A connection with the newest password, and no older one; None where it is refused."""
+        """A connection with the newest password only; None where it is refused."""
         try:
             made: asyncpg.Connection = await asyncpg.connect(
                 self.dsn,
@@ -100,9 +102,9 @@ class DatabaseUser:
 
 
 async def give_rights(owner: asyncpg.Connection, user: DatabaseUser) -> None:
-    """Have the user, and let it reach all that its owner has made and will make.
+    """Create the user if needed, and grant it rights on the rows of all tables, also later ones.
 
-    To be called in a transaction of `owner`, before the first table is made there.
+    Call it in a transaction of `owner`, before the first table is created.
     """
     quoted = await user.quoted_name(owner)
     if not await _exists(owner, user):
@@ -116,10 +118,10 @@ async def give_rights(owner: asyncpg.Connection, user: DatabaseUser) -> None:
 
 
 async def set_password(owner: asyncpg.Connection, user: DatabaseUser) -> None:
-    """Give the user the newest password of its secret, unless Postgres takes that one already.
+    """Set the user's password to the newest of its secret, unless Postgres accepts it already.
 
-    To be called in a transaction of `owner` under the migrations' lock: two that set a password at
-    the same time might leave the older one.
+    Call it in a transaction of `owner` under the migrations' lock: of two processes that set a
+    password at once, the older one might win.
     """
     if (connection := await user.connect()) is not None:
         await connection.close(timeout=CONNECT_TIMEOUT_SECONDS)
@@ -133,11 +135,13 @@ async def set_password(owner: asyncpg.Connection, user: DatabaseUser) -> None:
 
 
 def scram_verifier(password: str) -> str:
-    """What Postgres keeps of a password (RFC 5803): it may be sent, and stand in the log of
-    statements, without telling it. Raises `DatabaseUserError` for one that is not ASCII."""
+    """What Postgres stores for a password (RFC 5803), so that no log holds the password itself.
+
+    Raises `DatabaseUserError` for a password that is not ASCII.
+    """
     if not password.isascii():  # SASLprep (RFC 4013) would change other characters
         raise DatabaseUserError(
-            "the password of DATABASE_URL's user may have ASCII characters alone"
+            "the password of DATABASE_URL's user may only have ASCII characters"
         )
     salt = secrets.token_bytes(16)
     salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, ITERATIONS)

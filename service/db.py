@@ -1,4 +1,4 @@
-"""Connections to Postgres: bounded in number and in time, and named in pg_stat_activity."""
+"""Connections to Postgres, with limits of number and time, and a name in pg_stat_activity."""
 
 import asyncio
 import contextlib
@@ -16,20 +16,20 @@ Connection = asyncpg.Connection | PoolConnectionProxy
 CONNECT_TIMEOUT_SECONDS = 5.0
 
 Password = Callable[[], str] | Callable[[], Awaitable[str]]
-"""Asked for every new connection, so that a password may rotate."""
+"""Called for every new connection, so that a password may rotate."""
 
 
 @runtime_checkable
 class VersionedPassword(Protocol):
-    """A password whose other versions are known: the one before, and the one that comes."""
+    """A password with other versions, the previous and the next one."""
 
     async def __call__(self) -> str: ...
 
     def others(self, refused: str) -> AsyncIterator[str]:
-        """The versions that may be right where `refused` is not, the likeliest first."""
+        """The versions to try after `refused`, the likeliest first."""
 
     def accept(self, password: str) -> None:
-        """Postgres took this one."""
+        """Record that Postgres accepts this one."""
 
 
 UNAVAILABLE: tuple[type[BaseException], ...] = (
@@ -40,18 +40,18 @@ UNAVAILABLE: tuple[type[BaseException], ...] = (
     asyncpg.ReadOnlySQLTransactionError,  # a writer that was demoted
     asyncpg.InvalidAuthorizationSpecificationError,  # 28*: a password that rotated, or a wrong one
     asyncpg.InvalidCatalogNameError,
-    asyncpg.InterfaceError,  # asyncpg's own words for a closed connection or pool,
-    asyncpg.InternalClientError,  # and for one that was cut in the middle of a statement
-    asyncpg.InsufficientResourcesError,  # 53*: its disk is full, its memory, its connections
+    asyncpg.InterfaceError,  # a closed connection or pool
+    asyncpg.InternalClientError,  # a connection that was cut in the middle of a statement
+    asyncpg.InsufficientResourcesError,  # 53*: no disk, memory or connection left
     asyncpg.LockNotAvailableError,
     asyncpg.TransactionRollbackError,  # two transactions collided
 )
 """What a call raises while the database cannot serve it: answer 503, or wait and try again."""
 
 
-# Every statement of the queue finds its rows by an index, in that index's order. By its statistics
-# the planner may think otherwise: those of a table that was empty when it was analyzed, or that
-# held ended jobs alone, have it read and sort a whole backlog for ten jobs.
+# Every statement of the queue finds its rows by an index, in the order of that index. The planner
+# may choose another plan because of its statistics: those of a table that was empty when it was
+# analyzed, or held only ended jobs, make it read and sort a whole backlog for ten jobs.
 QUEUE_SESSION = {
     "enable_seqscan": "off",
     "enable_bitmapscan": "off",
@@ -60,9 +60,9 @@ QUEUE_SESSION = {
     "enable_mergejoin": "off",
     "max_parallel_workers_per_gather": "0",
     "jit": "off",
-    # planning takes longer than running: once for a connection is enough
+    # planning takes longer than running, so each connection plans a statement once
     "plan_cache_mode": "force_generic_plan",
-    # Somebody's open transaction on one job must not keep the others of its batch for long.
+    # an open transaction of another client on one job must not block the rest of a batch for long
     "lock_timeout": "1s",
 }
 
@@ -70,7 +70,7 @@ BACKOFF_SECONDS = (0.2, 3.0)  # first and longest wait before the next try
 
 
 def backoff(failures: int) -> float:
-    """Seconds to wait after so many failures in a row; jitter keeps all from coming at once."""
+    """Seconds to wait after so many failures in a row, with jitter."""
     longest = min(BACKOFF_SECONDS[0] * 2 ** min(failures, 20), BACKOFF_SECONDS[1])
     return random.uniform(longest / 2, longest)  # noqa: S311 - jitter, not a secret
 
@@ -78,10 +78,10 @@ def backoff(failures: int) -> float:
 async def connect(
     dsn: str, *, password: Password | None = None, **options: Any
 ) -> asyncpg.Connection:
-    """One connection, with whatever else `asyncpg.connect` takes.
+    """One connection; `options` are those of `asyncpg.connect`.
 
-    A password is never changed in the secret and in Postgres at the same moment. So one that is
-    refused is not the last word: the other versions in the secret are tried before this raises.
+    A rotation cannot change a password in the secret and in Postgres at the same moment. So after a
+    refusal the other versions in the secret are tried before this raises.
     """
     if not isinstance(password, VersionedPassword):
         made: asyncpg.Connection = await asyncpg.connect(dsn, password=password, **options)
@@ -110,11 +110,10 @@ async def create_pool(
     password: Password | None = None,
     **options: Any,
 ) -> asyncpg.Pool:
-    """A pool that opens its connections when they are first needed, `max_size` at the most.
+    """A pool of at most `max_size` connections, which open when they are first needed.
 
-    It can therefore be made while the database is away; the calls on it then raise one of
-    `UNAVAILABLE`. No statement, lock or open transaction may wait longer than the server's limits
-    that are set here.
+    So it can be made while the database is away; calls on it then raise one of `UNAVAILABLE`. The
+    server ends statements, waits for locks and idle transactions after the timeouts set here.
     """
     return await asyncpg.create_pool(
         dsn,
@@ -136,15 +135,15 @@ async def create_pool(
 
 
 class NotReadyError(ConnectionError):
-    """The database answers, and what this process does with it does not work; it says what."""
+    """The database answers, but this process cannot work with it; the message says why."""
 
 
 class UnfitDatabaseError(Exception):
-    """What is at this address will never serve us, however often it is asked; no secret in it."""
+    """The server at this address can never be used. The message holds no secret."""
 
 
-CHECK_SECONDS = 5.0  # what a start may wait for a database that does not answer
-# What a server would say again and again; not a wrong password, which may be about to rotate.
+CHECK_SECONDS = 5.0  # the longest that a start waits for a database that does not answer
+# Permanent refusals; a wrong password is not among them, because it may be about to rotate.
 _REFUSALS = (
     asyncpg.UndefinedObjectError,  # a setting that it does not know
     asyncpg.InvalidParameterValueError,
@@ -163,7 +162,7 @@ _POOLED = (
 async def check_database(
     dsn: str, password: Password | None, server_settings: dict[str, str]
 ) -> None:
-    """Raises `UnfitDatabaseError`; says nothing of a database that is away, for it may come."""
+    """Raises `UnfitDatabaseError`. A database that is away is fine, because it may come back."""
     options: dict[str, Any] = {
         "password": password,
         "timeout": CONNECT_TIMEOUT_SECONDS,
@@ -179,13 +178,13 @@ async def check_database(
             stack.callback(second.terminate)
             try:
                 is_shared = await _share_sessions(first, second)
-            except UNAVAILABLE:  # a pooler of single statements hangs up on a transaction
+            except UNAVAILABLE:  # a pooler of single statements closes it at a transaction
                 is_shared = True
             if is_shared:
                 raise UnfitDatabaseError(_POOLED)
     except (asyncpg.DuplicatePreparedStatementError, asyncpg.InvalidSQLStatementNameError):
         raise UnfitDatabaseError(_POOLED) from None
-    except asyncpg.ProtocolViolationError as error:  # a pooler's word
+    except asyncpg.ProtocolViolationError as error:  # how a pooler refuses
         raise UnfitDatabaseError(
             f"{error}: a pooler stands in front of the database; give the database's own address, "
             "or a pooler for sessions that lets these settings through"
@@ -198,11 +197,11 @@ async def check_database(
 
 
 async def _share_sessions(first: asyncpg.Connection, second: asyncpg.Connection) -> bool:
-    """Does a connection of one client serve the other, or another one the same client?"""
+    """Do two clients share a server session, or does one client get another session later?"""
     mark = f"{random.getrandbits(64):x}"
     pid = await first.fetchval("SELECT pg_backend_pid()")
     await first.fetchval("SELECT set_config('moorage.session', $1, false)", mark)
-    async with second.transaction():  # keeps a connection of the server from the first client
+    async with second.transaction():  # holds a session, which the first client may then not get
         if await second.fetchval("SELECT current_setting('moorage.session', true)") == mark:
             return True
         own = await first.fetchrow(

@@ -1,4 +1,4 @@
-"""What a route that enqueues answers: where the job is, or what is wrong with what was sent."""
+"""The answers of routes that enqueue: where the job is, or what is wrong with the request."""
 
 from typing import Any
 from urllib.parse import quote
@@ -19,12 +19,12 @@ JOBS_PATH = "/api/v1/jobs"
 
 
 def job_path(key: str) -> str:
-    """Where the job with that key is found."""
+    """The path of the job with that key."""
     return f"{JOBS_PATH}/{quote(key, safe='')}"
 
 
 class Enqueued(msgspec.Struct, frozen=True, kw_only=True):
-    """The job; `/api/v1/jobs/{job_id}` tells how it goes."""
+    """An enqueued job. `/api/v1/jobs/{job_id}` shows its status."""
 
     job_id: str
     status: str
@@ -32,7 +32,7 @@ class Enqueued(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def accepted(job: Job | None) -> Response[Enqueued]:
-    """For a job with a new key: nothing else can be waiting under it."""
+    """202 for an enqueued job. Only for a job with a new key, which `enqueue` never refuses."""
     assert job is not None
     return Response(
         Enqueued(job_id=job.key, status=job.status.value, message="Queued; a worker will run it."),
@@ -72,5 +72,5 @@ ENQUEUE_HANDLERS = freeing(
         UnknownTaskError: _unknown_task,
     }
 )
-"""For routes that enqueue just what their caller sent: there, and nowhere else, a job that cannot
-be is the caller's mistake. In any other route it is a mistake in the route: 500, and logged."""
+"""For routes that enqueue what their caller sent: there a wrong task, payload or option is the
+caller's mistake. In any other route it is the route's mistake: 500, and logged."""

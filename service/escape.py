@@ -1,10 +1,10 @@
-"""Text from outside, made fit for a terminal. Standard library only."""
+"""Makes text from outside safe to print on a terminal. Standard library only."""
 
 import re
 
-# Whatever moves the cursor, changes the terminal, turns the direction of writing or cannot be seen:
-# controls (C0, DEL, C1), format characters (bidi, zero width, tags), the fillers that look like
-# blanks, the ends of lines and paragraphs, and halves of characters, which no terminal can show.
+# Characters that move the cursor, change the terminal, turn the direction of text or are invisible:
+# controls (C0, DEL, C1), format characters (bidi, zero width, tags), fillers that look like blanks,
+# line and paragraph separators, and half surrogate pairs.
 UNSAFE = re.compile(
     "[\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f"
     "\u2028-\u202e\u2060-\u206f\u3164\ud800-\udfff\ufeff\uffa0\ufff0-\ufffb"
@@ -14,7 +14,7 @@ NAMES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 def escape(text: str, *, keep: str = "") -> str:
-    r"""`text` with `\x1b`, `\u202e`, `\n` … for what could deceive, but for what is in `keep`."""
+    r"""`text` with unsafe characters, except those in `keep`, written as `\x1b`, `\u202e`, `\n`."""
 
     def name(found: re.Match[str]) -> str:
         character = found[0]
@@ -28,7 +28,7 @@ def escape(text: str, *, keep: str = "") -> str:
 
 
 def escape_json(text: str) -> str:
-    """The same for JSON: the same value to every reader, and nothing in it a terminal obeys."""
+    """The same for JSON text, which keeps its value; a newline stays."""
 
     def name(found: re.Match[str]) -> str:
         units = found[0].encode("utf-16-be", "surrogatepass")

@@ -1,4 +1,4 @@
-"""One log line for an event: JSON for machines, aligned colours for people at a terminal."""
+"""Configures the logs: one line for an event, JSON for machines or colours for a terminal."""
 
 import contextlib
 import io
@@ -16,18 +16,19 @@ from service import metrics
 from service.escape import escape, escape_json
 from service.settings import Settings
 
-# Libraries that say at info what ours already says, or that may print a job's payload.
+# Libraries that repeat our lines at info, or that may print a job's payload.
 QUIET = dict.fromkeys(("saq", "uvicorn", "botocore", "httpx"), logging.WARNING)
 
 
 def configure(settings: Settings, process: str) -> None:
-    """Send every logger of this process, the libraries' too, to stdout in one form."""
+    """Send every logger of this process, also those of libraries, to stdout in one format."""
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     is_pretty = settings.log_format == "pretty" or (
         settings.log_format == "auto" and sys.stdout.isatty()
     )
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # what its encoding lacks is still shown
+        # a character that the encoding lacks is still shown
+        sys.stdout.reconfigure(errors="backslashreplace")
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
@@ -45,10 +46,10 @@ def configure(settings: Settings, process: str) -> None:
         last = structlog.processors.JSONRenderer(serializer=_to_json)
     structlog.configure(
         processors=[*shared, last],
-        # Straight to stdout: by way of the standard library a line costs four times as much, and a
+        # Directly to stdout: through the standard library a line takes four times as long, and each
         # job writes two.
         logger_factory=partial(_Logger, sys.stdout),
-        # a call below the level then does nothing at all, not even look the level up
+        # a call below the level costs nothing
         wrapper_class=structlog.make_filtering_bound_logger(level),
         cache_logger_on_first_use=True,
     )
@@ -73,14 +74,14 @@ def configure(settings: Settings, process: str) -> None:
 
 
 class _Logger:
-    """Writes a line and flushes it; `name` is in the line."""
+    """Writes each line to `file` and flushes it; structlog reads `name`."""
 
     def __init__(self, file: TextIO, name: str = "") -> None:
         self.name = name
         self._file = file
 
     def info(self, line: str) -> None:
-        # A job must not fail because nobody reads its log any more.
+        # A job must not fail because its log cannot be written.
         with contextlib.suppress(OSError, ValueError):
             self._file.write(line + "\n")
             self._file.flush()
@@ -91,7 +92,7 @@ class _Logger:
 def _to_json(event: dict[str, Any], default: Callable[[Any], Any]) -> str:
     try:
         line = msgspec.json.encode(event, enc_hook=default).decode()
-        # somebody may read it at a terminal
+        # somebody may read the JSON on a terminal
         return line if line.isascii() and "\x7f" not in line else escape_json(line)
     except (TypeError, ValueError, ArithmeticError):  # half a surrogate pair, a number of 80 bits
         return json.dumps(event, default=default)
@@ -100,7 +101,7 @@ def _to_json(event: dict[str, Any], default: Callable[[Any], Any]) -> str:
 def _escaped(
     _logger: object, _method: str, event: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
-    """Payloads and errors reach a terminal here; what is no text is shown by its repr."""
+    """Escape the text of an event, which may hold payloads and errors, for the terminal."""
     return {
         escape(key): escape(value, keep="\n\t" if key == "stack" else "")
         if isinstance(value, str)
@@ -110,7 +111,7 @@ def _escaped(
 
 
 def _traceback(stream: TextIO, exc_info: structlog.typing.ExcInfo) -> None:
-    """A plain one: structlog's rich ones print local variables, payloads among them."""
+    """Write a plain traceback: structlog's rich ones print local variables, so also payloads."""
     text = io.StringIO()
     structlog.dev.plain_traceback(text, exc_info)
     stream.write(escape(text.getvalue(), keep="\n\t"))

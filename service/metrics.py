@@ -1,4 +1,4 @@
-"""Metrics as log lines: CloudWatch reads them there, so no process needs a right to put them.
+"""Writes metrics as log lines. CloudWatch reads them there, so no process needs a right for it.
 
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 """
@@ -10,13 +10,13 @@ from collections.abc import Mapping
 
 from service.contract import METRIC_NAMESPACE, Metric, MetricDimension
 
-LOGGER = "metrics"  # apart from the others: a line is the object alone, at any log level
+LOGGER = "metrics"  # a logger of its own: its line is only the object, at any log level
 
 log = logging.getLogger(LOGGER)
 
 
 def write(dimensions: Mapping[MetricDimension, str], values: Mapping[Metric, float]) -> None:
-    """One line with one value of each metric, counts or seconds."""
+    """Write one line with one value of each metric, in counts or seconds."""
     log.info(render(dimensions, values, milliseconds=time.time_ns() // 1_000_000))
 
 

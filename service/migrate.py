@@ -1,7 +1,7 @@
-"""`python -m service migrate`: bring the database to the newest SQL file of every owner.
+"""`python -m service migrate`: applies the SQL files that the database does not have yet.
 
-Every copy of the API and the worker runs this before it starts, so any number may run at once: one
-applies what is missing, the others wait for it and find nothing to do.
+It runs before every API and worker, so any number may run at once: one applies what is missing, the
+others wait for it and find nothing to do.
 """
 
 from pathlib import Path
@@ -13,8 +13,8 @@ from service.database_user import DatabaseUser, give_rights, set_password
 from service.db import CONNECT_TIMEOUT_SECONDS, UNAVAILABLE, Password, connect
 from service.migration_files import SERVICE, Migration, MigrationError, read_migrations
 
-LOCK_KEY = 0x6D6F6F72  # "moor": any constant of ours
-LOCK_WAIT_SECONDS = 60  # behind another migration that is being applied
+LOCK_KEY = 0x6D6F6F72  # "moor"; any constant would do
+LOCK_WAIT_SECONDS = 60  # the longest wait while another process applies migrations
 STATEMENT_TIMEOUT_SECONDS = 300
 
 TABLE = """
@@ -24,8 +24,8 @@ TABLE = """
     )
 """
 COLUMNS = {"owner": "text", "version": "integer", "name": "text", "checksum": "text"}
-# Release 0.1.0 had one line of numbers for all, in this table. It stays as it is, because an image
-# of that release looks there: beside this one in a rollout, or after a rollback.
+# Release 0.1.0 numbered all migrations together, in this table. It is only read: images of that
+# release still use it, beside newer ones during a rollout, or after a rollback.
 FIRST_TABLE = "schema_migrations"
 FIRST_COLUMNS = {"version": "integer", "name": "text", "checksum": "text"}
 ELSEWHERE = (
@@ -59,18 +59,18 @@ async def migrate(
     password: Password | None = None,
     user: DatabaseUser | None = None,
 ) -> list[str]:
-    """Apply what is missing, all of it or nothing; what was applied, as "queue/0001_…".
+    """Apply all missing migrations, or none. Returns their names, such as "queue/0001_…".
 
-    `dsn` and `password` are the owner's. Where API and worker connect as another, `user`, that one
-    is there afterwards, with its rights and the password that its secret holds.
+    `dsn` and `password` are the owner's. With `user`, the user of API and worker, it also creates
+    that user, grants its rights, and sets the password of its secret.
 
-    A database that is newer than the files is left alone: an older image runs beside a newer one
-    during a rollout and after a rollback. Raises `MigrationError` where an applied file changed,
-    something of another program stands in the way, or `user` cannot be let in.
+    A database that is newer than the files stays as it is, because an older image runs beside a
+    newer one during a rollout, and after a rollback. Raises `MigrationError` where an applied file
+    has changed, a table of another program is in the way, or `user` cannot connect.
     """
     migrations = read_migrations(root)
-    # Every scale-out pays for this look, so it takes no lock; and as the user that the process will
-    # be, so that a start does not hang on the owner's password, which RDS may be changing just now.
+    # Every new ECS task checks this, so it takes no lock. It connects as `user`, so that a start
+    # does not depend on the owner's password, which RDS may be rotating.
     if user and await _is_ready(user, migrations):
         return []
     connection = await connect(
@@ -87,7 +87,7 @@ async def migrate(
         if user is None and not _missing(migrations, await _applied(connection)):
             return []
         async with connection.transaction():
-            # Bound to the transaction: a killed migration leaves neither lock nor half a table.
+            # Both end with the transaction: a killed migration leaves no lock and no half a table.
             await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK_KEY)
             if user:
                 await give_rights(connection, user)
@@ -126,7 +126,7 @@ async def migrate(
 
 
 async def _is_ready(user: DatabaseUser, migrations: list[Migration]) -> bool:
-    """Is `user` let in, and does it find everything applied?"""
+    """Can `user` connect, and are all migrations applied?"""
     connection = await user.connect()
     if connection is None:
         return False
@@ -157,7 +157,7 @@ async def _applied(connection: asyncpg.Connection) -> dict[tuple[str, int], asyn
 
 
 async def _applied_by_the_first_release(connection: asyncpg.Connection) -> set[str]:
-    """The checksums, for its numbers are others; empty where the table is another program's."""
+    """The checksums of its migrations, whose numbers differ; empty for another program's table."""
     if not FIRST_COLUMNS.items() <= (await _columns(connection, FIRST_TABLE)).items():
         return set()
     rows = await connection.fetch("SELECT checksum FROM schema_migrations")
@@ -165,7 +165,7 @@ async def _applied_by_the_first_release(connection: asyncpg.Connection) -> set[s
 
 
 async def _columns(connection: asyncpg.Connection, table: str) -> dict[str, str]:
-    """Name and type of each; none where there is no such table."""
+    """Name and type of each column; empty without such a table."""
     rows = await connection.fetch(
         "SELECT attname::text AS name, atttypid::regtype::text AS type FROM pg_attribute"
         " WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped",
@@ -201,6 +201,6 @@ def _missing(
             )
     newest = {migration.owner: migration.version for migration in migrations}
     for owner, version in applied:
-        if version > newest.get(owner, version):  # an owner without files is a domain that has gone
+        if version > newest.get(owner, version):  # an owner without files is a deleted domain
             log.warning("the database is newer than this image", owner=owner, version=version)
     return [each for each in migrations if (each.owner, each.version) not in applied]

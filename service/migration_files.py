@@ -1,4 +1,4 @@
-"""The numbered SQL files. Each owner has a line of its own: the queue, the service, each domain."""
+"""The numbered SQL files of each owner: the queue, the service, and each domain."""
 
 import hashlib
 import re
@@ -30,9 +30,9 @@ class Migration:
 
 
 def read_migrations(root: Path = SERVICE) -> list[Migration]:
-    """The files `NNNN_verb_noun.sql`: the queue's, the service's, then each domain's, by number.
+    """The files `NNNN_verb_noun.sql` in their order: the queue's, the service's, each domain's.
 
-    Raises `MigrationError` for a gap or a double among the numbers of one owner.
+    Raises `MigrationError` for a missing or a double number of one owner.
     """
     folders = {"queue": root / "queue/migrations", "service": root / "migrations"}
     for folder in sorted(root.glob("domain/*/migrations")):
@@ -40,11 +40,11 @@ def read_migrations(root: Path = SERVICE) -> list[Migration]:
     return [
         migration
         for owner, folder in folders.items()
-        for migration in _line(owner, sorted(folder.glob("*.sql")))
+        for migration in _numbered(owner, sorted(folder.glob("*.sql")))
     ]
 
 
-def _line(owner: str, paths: list[Path]) -> list[Migration]:
+def _numbered(owner: str, paths: list[Path]) -> list[Migration]:
     found = []
     for wanted, path in enumerate(paths, start=1):
         if not (match := re.fullmatch(r"(\d{4})_[a-z0-9_]+", path.stem)):
@@ -52,7 +52,7 @@ def _line(owner: str, paths: list[Path]) -> list[Migration]:
         if (version := int(match[1])) != wanted:
             raise MigrationError(
                 f"{owner}/{path.name}: expected number {wanted:04}, "
-                "for the numbers of each folder are its own"
+                "because each folder has its own numbers, without a gap"
             )
         found.append(Migration(owner, version, path.stem, path.read_text("utf-8-sig")))
     return found

@@ -1,4 +1,4 @@
-"""How a list is read page by page: its `cursor` and `limit`, and no parameter it does not have."""
+"""The query parameters `cursor` and `limit`, by which a list is read page by page."""
 
 import re
 from typing import Annotated, Any
@@ -16,7 +16,7 @@ Limit = Annotated[int, QueryParameter(ge=1, le=PAGE_MAX_ITEMS)]
 
 
 def refuse_others(request: Request[Any, Any, Any], known: set[str]) -> None:
-    """Raises `InvalidFieldError` for a query parameter not among `known`, or given twice."""
+    """Raises `InvalidFieldError` for a query parameter that is not in `known` or is given twice."""
     for name in request.query_params:
         if name not in known:
             raise InvalidFieldError(name, "is not a parameter of this")
@@ -25,7 +25,7 @@ def refuse_others(request: Request[Any, Any, Any], known: set[str]) -> None:
 
 
 def position(cursor: str | None) -> int | None:
-    """The number in a cursor. Raises `InvalidFieldError` for one that no page has given."""
+    """The number in a cursor. Raises `InvalidFieldError` for anything else."""
     if cursor is None:
         return None
     if not re.fullmatch(r"[0-9]{1,19}", cursor) or int(cursor) > LAST_ID:

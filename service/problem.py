@@ -1,4 +1,4 @@
-"""RFC 9457 problem+json: what every error answer looks like, and how it names a field."""
+"""Error answers as RFC 9457 problem+json, and the names of wrong fields in them."""
 
 import re
 import traceback
@@ -20,7 +20,7 @@ DETAILS = {
     405: "The path does not take this method; the header Allow has those it takes.",
     413: f"A body may have {BODY_MAX_BYTES} bytes, that of a job {JOB_BODY_MAX_BYTES}.",
 }
-# msgspec names these fields in its sentence only, not in its path.
+# msgspec names these fields only in its sentence, not in its path.
 FIELD_IN_REASON = re.compile(r"^Object (?:missing required|contains unknown) field `(.+)`$")
 
 
@@ -32,18 +32,18 @@ class FieldProblem(msgspec.Struct, frozen=True):
 
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """An error as RFC 9457 has it; `errors` names the fields where some are wrong."""
+    """An error in the form of RFC 9457; `errors` names the wrong fields, if any."""
 
     type: str
     title: str
     status: int
     detail: str
     errors: list[FieldProblem] = []
-    error: str = ""  # the same as `detail`, for SAQ's pages, which show this member
+    error: str = ""  # the same as `detail`, for SAQ's pages, which show this field
 
 
 class InvalidFieldError(Exception):
-    """A field of the body or a parameter of the query has a value it cannot have."""
+    """A field of the body or a query parameter has a wrong value."""
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(f"{field}: {message}")
@@ -59,7 +59,7 @@ def problem(
     errors: Iterable[FieldProblem] = (),
     headers: Mapping[str, str] | None = None,
 ) -> Response[Problem]:
-    """An answer that says what was wrong with a request to `path`."""
+    """The error answer to a request to `path`."""
     title = PHRASES.get(status, "Error")
     if detail in {"", title}:
         detail = DETAILS.get(status, f"{title}.")
@@ -83,7 +83,7 @@ def documented(*statuses: int) -> dict[int, ResponseSpec]:
     return {
         status: ResponseSpec(
             Problem,
-            generate_examples=False,  # made up by chance, and slow: they import polyfactory
+            generate_examples=False,  # they are random, and slow: they import polyfactory
             description=PHRASES[status],
             media_type=MEDIA_TYPE,
         )
@@ -92,7 +92,7 @@ def documented(*statuses: int) -> dict[int, ResponseSpec]:
 
 
 def field_problem(reason: str, path: str, *, within: str = "") -> FieldProblem:
-    """From msgspec's sentence and path to the field's own path, inside `within` where given."""
+    """The field and message of an error of msgspec, with `within` before the field's path."""
     parts = [within, path.removeprefix("$").removeprefix(".")]
     if found := FIELD_IN_REASON.match(reason):
         parts.append(found[1])
@@ -103,7 +103,7 @@ def field_problem(reason: str, path: str, *, within: str = "") -> FieldProblem:
 async def send_response(
     response: Response[Any], scope: HTTPScope, receive: Receive, send: Send
 ) -> None:
-    """Answer from a layer around Litestar."""
+    """Send a response from an ASGI layer around Litestar."""
     request: Request[Any, Any, Any] = Request(scope)
     await response.to_asgi_response(app=None, request=request)(scope, receive, send)
 
@@ -113,10 +113,10 @@ Handlers = dict[int | type[Exception], Handler]
 
 
 def _freeing(answer: Handler) -> Handler:
-    """The same handler; then what the failed calls had in their variables is free at once.
+    """The same handler, which also clears the variables of the failed calls.
 
-    An error and the frames of its traceback often hold each other, and with them the body: several
-    megabytes that would stay until the garbage collector comes by.
+    An error and the frames of its traceback often refer to each other. With them the request's
+    body, up to several megabytes, would stay in memory until the garbage collector runs.
     """
 
     def handle(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
@@ -131,5 +131,5 @@ def _freeing(answer: Handler) -> Handler:
 
 
 def freeing(handlers: Handlers) -> Handlers:
-    """The same handlers, each of which lets go of what the failed calls held."""
+    """The same handlers, each of which also clears the variables of the failed calls."""
     return {kind: _freeing(answer) for kind, answer in handlers.items()}

@@ -1,4 +1,4 @@
-"""What this process was told from outside: read once in `service/__main__.py`, then passed on."""
+"""The settings of a process: `service/__main__.py` reads them once and passes them on."""
 
 import ipaddress
 import re
@@ -22,7 +22,7 @@ AUTH_OFF = "API_AUTH=off leaves authentication to what stands in front of the AP
 
 
 class SettingsError(Exception):
-    """The environment cannot be used; `problems` has one line for each variable, without values."""
+    """The environment is wrong; `problems` has a line for each wrong variable, without values."""
 
     def __init__(self, problems: list[str]) -> None:
         self.problems = problems
@@ -31,9 +31,9 @@ class SettingsError(Exception):
 
 
 class Settings(BaseSettings):
-    """One process's settings; field names are the environment variables' names in lower case.
+    """The settings of a process. A field's name is its environment variable's in lower case.
 
-    Raises `pydantic.ValidationError`; use `load_settings`, which reports in the variables' names.
+    Raises `pydantic.ValidationError`; use `load_settings`, whose error names the variables.
     """
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
@@ -46,7 +46,7 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "json", "pretty"] = "auto"
 
     database_url: SecretStr
-    # or its name, which Secrets Manager takes too
+    # or the secret's name, which Secrets Manager accepts too
     database_secret_arn: Annotated[str | None, Field(pattern=ARN_OR_NAME)] = None
     database_pool_size: Annotated[int, Field(ge=1, le=100)] = 10
     queue_dsn: SecretStr | None = None
@@ -66,19 +66,18 @@ class Settings(BaseSettings):
     drain_seconds: Annotated[int, Field(ge=0, le=contract.DRAIN_MAX_SECONDS)] = (
         contract.DRAIN_SECONDS
     )
-    # At most a minute: the alarms look at every single one.
+    # At most a minute, because the alarms check each minute.
     metric_seconds: Annotated[int, Field(ge=1, le=contract.METRIC_SECONDS)] = (
         contract.METRIC_SECONDS
     )
 
     bucket: Annotated[str | None, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")] = None
     email_from: Annotated[str | None, Field(pattern=r"@")] = None
-    # Of the internet, that jobs reach from here: none where it is empty, any where it is None.
+    # The ports on which jobs can reach the internet from here; empty: none, None: all.
     internet_ports: Annotated[frozenset[int] | None, NoDecode] = None
     aws_region: Annotated[str | None, Field(pattern=r"^[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}$")] = None
-    ecs_agent_uri: Annotated[str | None, Field(pattern=r"^https?://")] = (
-        None  # this and the next on ECS alone
-    )
+    # ECS sets this and the next.
+    ecs_agent_uri: Annotated[str | None, Field(pattern=r"^https?://")] = None
     ecs_container_metadata_uri_v4: str | None = None
 
     @field_validator("log_level", "log_format", "api_auth", "worker_mode", mode="before")
@@ -106,8 +105,8 @@ class Settings(BaseSettings):
     def _is_queue(cls, value: SecretStr | None) -> SecretStr | None:
         return value if value is None else _queue_address(value)
 
-    # Checked as fields, not as a whole: a whole is only checked once every field is right, and then
-    # the reader would meet these problems one run later.
+    # Field validators, not model validators: those run only once every field is right, so the user
+    # would see these problems one start later.
     @field_validator("api_key")
     @classmethod
     def _is_key_long(cls, value: SecretStr | None) -> SecretStr | None:
@@ -142,24 +141,24 @@ class Settings(BaseSettings):
 
     @property
     def owner_dsn(self) -> str | None:
-        """The same as its owner, whom `migrate` alone is told; None where there is one user."""
+        """The same database as its owner; only `migrate` has it. None where there is one user."""
         return None
 
     @property
     def queue_url(self) -> str:
-        """Where the queue is: `QUEUE_DSN` where given, else `DATABASE_URL`. Never log it."""
+        """The queue's address: `QUEUE_DSN`, else `DATABASE_URL`. Never log it."""
         return (self.queue_dsn or self.database_url).get_secret_value()
 
 
 class DomainSettings(BaseSettings):
-    """What a domain reads of the environment: a class of its `settings.py`.
+    """The base of a domain's settings, a class in its `settings.py`.
 
         class Settings(DomainSettings):
             site_name: str = "Shop"
             stripe_key: SecretStr
 
-    Its fields are the variables' names in lower case. Each process that reads them checks them when
-    it starts, with all others. `Settings()` then has them, in a route, a task or a hook.
+    A field's name is its environment variable's in lower case. Each process that reads them checks
+    them when it starts, with all others. `Settings()` reads them, in a route, a task or a hook.
     """
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
@@ -172,7 +171,7 @@ class DomainSettings(BaseSettings):
 
 
 class ApiSettings(Settings):
-    """What the API asks beyond the others: the worker and the migrations see no API key."""
+    """The API's settings. In other processes the API key may be missing."""
 
     worker_mode: Annotated[Literal["standalone", "in-process"], Field(validate_default=True)] = (
         "standalone"
@@ -205,9 +204,9 @@ class ApiSettings(Settings):
 
 
 class MigrateSettings(Settings):
-    """What the migrations are told beyond the others: who owns the database.
+    """The settings of `migrate`, with the owner of the database.
 
-    Without it there is one user, that of `DATABASE_URL`.
+    Without `DATABASE_OWNER_URL` the user of `DATABASE_URL` is the owner.
     """
 
     database_owner_url: SecretStr | None = None
@@ -230,7 +229,7 @@ class MigrateSettings(Settings):
 
     @property
     def owner_dsn(self) -> str | None:
-        """With DATABASE_OWNER_PASSWORD, where that is given. Never log it."""
+        """`DATABASE_OWNER_URL`, with `DATABASE_OWNER_PASSWORD` where given. Never log it."""
         if self.database_owner_url is None:
             return None
         url = self.database_owner_url.get_secret_value()
@@ -244,10 +243,10 @@ class MigrateSettings(Settings):
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a server that listens on `host` is out of reach of other machines.
+    """Can other machines not reach a server that listens on `host`?
 
-    False for every name but localhost: what it stands for is known only when it is looked up. An
-    empty one stands for all addresses.
+    False for every name but localhost, because its address is only known when it is resolved. An
+    empty `host` means all addresses.
     """
     if host.lower() == "localhost":
         return True
@@ -269,7 +268,7 @@ def settings_of(process: contract.ProcessName) -> type[Settings]:
 
 
 def _queue_address(given: SecretStr) -> SecretStr:
-    """Raises ValueError, without the address: it may hold a password."""
+    """The checked address. Raises `ValueError` without the address, which may hold a password."""
     value = given.get_secret_value().strip()
     if not value.startswith(QUEUE_SCHEMES):
         raise ValueError("must start with postgresql://, memory://, redis://, rediss:// or sqs://")
@@ -311,9 +310,9 @@ def _long_enough(secret: SecretStr) -> SecretStr:
 
 
 def load_settings(process: contract.ProcessName, *, also: Sequence[str] = ()) -> Settings:
-    """Read the environment once, for `process`; `also` are problems that were found elsewhere.
+    """Read the environment once, for `process`. `also` are problems found elsewhere.
 
-    Raises `SettingsError` naming every missing or wrong variable at once; no value is repeated.
+    Raises one `SettingsError` that names every missing or wrong variable, without its value.
     """
     try:
         settings = settings_of(process)()
@@ -350,7 +349,7 @@ def _problem(found: dict[str, object], kind: type[BaseSettings]) -> str:
 
 
 def _limits(field: str, kind: type[BaseSettings]) -> list[float]:
-    """The least and the most that a number may be; nothing for what has not both."""
+    """The least and the greatest value of a field that has both; empty for other fields."""
     found = kind.model_fields[field].metadata if field in kind.model_fields else []
     limits = [getattr(each, side) for side in ("ge", "le") for each in found if hasattr(each, side)]
     return limits if len(limits) == 2 else []

@@ -1,4 +1,4 @@
-"""Why a value does not fit its type, in words for whoever sent it."""
+"""Explains to a caller why a value does not fit its type."""
 
 import re
 from collections.abc import Iterator
@@ -10,17 +10,17 @@ STEP = re.compile(r"\.([^.\[\]]+)|\[[^\]]*\]")  # of msgspec's paths, such as `l
 
 
 def explain(reason: str, path: str, kind: Any) -> str:
-    """msgspec's `reason` for the value at `path` in a `kind`, completed from the type there.
+    """msgspec's `reason` for the value at `path` in a `kind`, made clearer by the type there.
 
-    Where the value is none of a few, these are named. In place of a pattern stands what the type
-    says it is for: `Annotated[str, Meta(pattern=…, description="a colour such as #ff8800")]`.
+    For an enum it names the allowed values. For a pattern it gives the description of the type, as
+    in `Annotated[str, Meta(pattern=…, description="a colour such as #ff8800")]`.
     """
     is_choice = reason.startswith("Invalid enum value")
     if not is_choice and " matching regex " not in reason:
         return reason
     try:
         found = [inspect.type_info(kind)]
-    except TypeError:  # Litestar and pydantic have types that msgspec alone has not
+    except TypeError:  # a type of Litestar or pydantic that msgspec does not know
         return reason
     for name in STEP.findall(f".{path}" if path else ""):
         found = [inner for outer in found for inner in _inner(outer, name)]
@@ -36,7 +36,7 @@ def explain(reason: str, path: str, kind: Any) -> str:
 
 
 def _alternatives(kind: inspect.Type) -> Iterator[inspect.Type]:
-    """The type itself and, of an annotated one or a union, those within."""
+    """The type itself and, for an annotated type or a union, the types inside."""
     yield kind
     if isinstance(kind, inspect.Metadata):
         yield from _alternatives(kind.type)
@@ -46,7 +46,7 @@ def _alternatives(kind: inspect.Type) -> Iterator[inspect.Type]:
 
 
 def _inner(kind: inspect.Type, name: str) -> Iterator[inspect.Type]:
-    """What the field `name` is in a type that has fields; without a name, what each item is."""
+    """The type of the field `name`; without a name, the types of the items."""
     for each in _alternatives(kind):
         if name:
             fields = getattr(each, "fields", ())

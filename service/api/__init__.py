@@ -1,1 +1,1 @@
-"""The HTTP API, on Litestar."""
+"""The HTTP API, made with Litestar."""

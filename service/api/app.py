@@ -1,4 +1,4 @@
-"""The API: `create_app` wires routes, the queue and the application's database together."""
+"""The API: `create_app` connects routes, the queue and the application's database."""
 
 import asyncio
 import importlib
@@ -43,10 +43,10 @@ def create_app(
     *,
     domain_package: str = "service.domain",
 ) -> Litestar:
-    """The API as an ASGI application; it connects when it is started, not before.
+    """The API as an ASGI application. It connects when it is started.
 
     `task_queues`, `pool` (of the application's database), `queue`, `registry` and `settings` can be
-    injected into every route, those of `service/domain/*/routes.py` included.
+    injected into every route, also into those of `service/domain/*/routes.py`.
     """
 
     @asynccontextmanager
@@ -94,14 +94,14 @@ def create_app(
         request_max_body_size=contract.BODY_MAX_BYTES,
         exception_handlers=EXCEPTION_HANDLERS,
         openapi_config=_openapi(settings),
-        logging_config=None,  # `service.logs` is the only one who configures logging
-        debug=False,  # or Litestar asks the environment
+        logging_config=None,  # `service.logs` configures all logging
+        debug=False,  # by default Litestar reads it from the environment
         pdb_on_exception=False,
     )
     handler = app.asgi_handler
     if has_pages(settings):
         handler = JobPages(handler, saq.config.static_files)
-    # Around Litestar rather than among its middleware, which sees no request that no route matches.
+    # Around Litestar, because its own middleware does not see requests to unknown paths.
     app.asgi_handler = envelope = Envelope(Gate(Admission(Methods(handler)), settings))
     return app
 
@@ -135,7 +135,7 @@ async def _close(pool: asyncpg.Pool) -> None:
 
 
 def _schema_answer(answer: Response[Any]) -> Response[Any]:
-    """Litestar has an HTML page for a path that is not there."""
+    """A problem instead of Litestar's HTML page for an unknown path."""
     return problem("/schema", 404) if answer.status_code == 404 else answer
 
 
@@ -149,7 +149,7 @@ def _openapi(settings: Settings) -> OpenAPIConfig:
         openapi_router=Router(
             "/schema", route_handlers=[], include_in_schema=False, after_request=_schema_answer
         ),
-        # JSON alone: Litestar's pages for it load their scripts from a CDN.
+        # Only JSON: Litestar's pages for the schema load their scripts from a CDN.
         render_plugins=[JsonRenderPlugin(path=["/", "/openapi.json"])],
         use_handler_docstrings=True,
         security=[] if is_open else [{"key": []}, {"header": []}],

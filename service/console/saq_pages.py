@@ -1,4 +1,4 @@
-"""SAQ's web pages at `/saq`, by litestar-saq: where they exist and what a browser may run there."""
+"""SAQ's web pages at `/saq`, from litestar-saq: where they exist, and their content policy."""
 
 import base64
 import hashlib
@@ -23,13 +23,13 @@ INLINE_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 
 
 def has_pages(settings: Settings) -> bool:
-    """Without a password the pages exist on a laptop only, and there for nobody else."""
+    """Do the pages exist? Without a password only in stage local, and only on this machine."""
     is_private = settings.is_local and is_loopback(settings.api_host)
     return is_private or settings.ui_password is not None
 
 
 class Pages(SAQPlugin):
-    """litestar-saq without its workers: those of this queue are processes of their own."""
+    """litestar-saq without its workers: ours are processes of their own."""
 
     def on_cli_init(self, cli: click.Group) -> None:
         @cli.command("workers", context_settings=ANYTHING, help="Says what runs the jobs.")
@@ -41,7 +41,7 @@ class Pages(SAQPlugin):
 
 
 def saq_plugin(settings: Settings, queue: JobQueue) -> SAQPlugin:
-    """The pages where they may exist, and `task_queues` for every route."""
+    """The plugin that serves the pages and gives `task_queues` to every route."""
     return Pages(
         SAQConfig(
             queue_instances={QUEUE_NAME: queue},
@@ -53,10 +53,10 @@ def saq_plugin(settings: Settings, queue: JobQueue) -> SAQPlugin:
 
 
 async def content_policy(app: Litestar) -> str | None:
-    """The strictest policy the pages work under: their own files, and the one script inside them.
+    """The strictest policy under which the pages work: their own files and their inline script.
 
-    The script is hashed as the installed litestar-saq has it, so that a new release of it cannot
-    leave the pages blank.
+    The hash is that of the script in the installed litestar-saq, so that a new version of it does
+    not leave the pages blank.
     """
     if (index := app.get_handler_index_by_name("worker:index")) is None:
         return None
@@ -73,7 +73,7 @@ async def content_policy(app: Litestar) -> str | None:
 
 
 class JobPages:
-    """Puts right what litestar-saq's routes get wrong; requests for anything else pass through."""
+    """Corrects some answers of litestar-saq's routes; other requests pass through."""
 
     def __init__(self, app: ASGIApp, static: Path) -> None:
         self.app = app
@@ -83,13 +83,13 @@ class JobPages:
         answer: Response[Any] | None = None
         if scope["type"] == ScopeType.HTTP:
             if scope["raw_path"] == UI_PATH.encode() and scope["method"] == "GET":
-                # The script in the page knows itself under /saq/ only, and shows "not found" here.
+                # The page's script only works under /saq/; here it would show "not found".
                 answer = Response(None, status_code=307, headers={"Location": f"{UI_PATH}/"})
             elif scope["path"] == f"{UI_PATH}/health" and scope["method"] == "GET":
                 # It would answer 500 while the database is away.
                 answer = Response(None, status_code=307, headers={"Location": READY_PATH})
             elif scope["path"].startswith(STATIC_PATH) and scope["path"] not in self.static:
-                # Litestar would ask the file system for any name, and fail on a long one.
+                # Litestar would look for any name in the file system, and fail on a long one.
                 answer = problem(scope["path"], 404)
             if answer:
                 await send_response(answer, scope, receive, send)

@@ -1,1 +1,1 @@
-"""Your code: one package for each domain; `routes.py` and `jobs/` in it are found by themselves."""
+"""Your code: one package for each domain; `routes.py` and `jobs/` in it are found automatically."""

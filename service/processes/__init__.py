@@ -1,1 +1,1 @@
-"""What a process does beside its work: the worker's life, its health check, its metrics."""
+"""The worker's process: its start and end, its health check, metrics and scale-in protection."""

@@ -1,6 +1,6 @@
 """`python -m service healthcheck`: is this container's worker alive? Standard library only.
 
-It runs every few seconds on a quarter of a CPU, so it looks at one file's age and imports nothing.
+It runs every few seconds on a quarter of a CPU, so it only reads the age of one file.
 """
 
 import time
@@ -10,7 +10,7 @@ from service.contract import HEARTBEAT_MAX_AGE_SECONDS
 
 
 def beat(path: str) -> None:
-    """Say that the worker is alive now."""
+    """Write the heartbeat: the worker is alive now."""
     Path(path).touch()
 
 

@@ -1,4 +1,4 @@
-"""What a queue and its workers say of themselves in metrics, once a minute or more often."""
+"""The metrics of a queue and of this process's worker."""
 
 import asyncio
 import random
@@ -11,26 +11,26 @@ from service.contract import Metric, MetricDimension
 from service.queue.interface import JobQueue
 from service.settings import Settings
 
-# Looks for whether a report is due in each period: often enough that one process takes the turn of
-# another that has died within the period of the metrics.
-LOOKS = 4
-# A report may come so much of a period early; none at all in a minute looks like trouble.
+# So often in each period every process checks whether a report is due. When the process that wrote
+# the last one dies, another one writes the next within the period.
+CHECKS = 4
+# A report may be early by this part of a period: a minute without any would ring an alarm.
 EARLY = 1 / 12
 
 log = structlog.stdlib.get_logger("queue")
 
 
 class Reporter:
-    """Writes metrics of the queue, in turns with the other processes, and of this one's worker.
+    """Writes the metrics of the queue, one process in each period, and of this process's worker.
 
-    Every process with a queue has one, so that a queue nobody works on is reported on as well:
-    nothing else could wake the first worker.
+    The API has one too, because a queue without a worker also needs metrics: only they make the
+    autoscaler start the first worker.
     """
 
     def __init__(self, queue: JobQueue, settings: Settings) -> None:
         self._queue = queue
         self._due_seconds = settings.metric_seconds * (1 - EARLY)
-        self._look_seconds = settings.metric_seconds / LOOKS
+        self._check_seconds = settings.metric_seconds / CHECKS
         self._dimensions = {
             MetricDimension.APP: settings.app_name,
             MetricDimension.STAGE: settings.stage,
@@ -40,12 +40,12 @@ class Reporter:
         self._counted_at = time.monotonic()
 
     async def run(self) -> None:
-        """Report until cancelled; while the database is away there is nothing to say."""
+        """Report until cancelled. While the database is away nothing is written."""
         while True:
             try:
                 if await self.is_due():
                     metrics.write(self._dimensions, await self.measure())
-            except Exception as error:  # whatever it is, the next report has to come
+            except Exception as error:  # whatever it is, this loop has to go on
                 log.debug("no report on the queue", error=type(error).__name__)
             if (
                 self._queue.consumer.is_started
@@ -53,14 +53,14 @@ class Reporter:
             ):
                 metrics.write(self._dimensions, self.count())
             jitter = random.uniform(0.9, 1.1)  # noqa: S311 - not a secret
-            await asyncio.sleep(self._look_seconds * jitter)
+            await asyncio.sleep(self._check_seconds * jitter)
 
     async def is_due(self) -> bool:
-        """Is it this process's turn? Then the next one is a period away, whoever takes it."""
+        """Claim the next report. True for one process in each period."""
         return await self._queue.claim_report(self._due_seconds)
 
     async def measure(self) -> dict[Metric, float]:
-        """How the queue stands."""
+        """The queue's figures."""
         stats = await self._queue.stats()
         return {
             Metric.BACKLOG: stats.queued,
@@ -70,7 +70,7 @@ class Reporter:
         }
 
     def count(self) -> dict[Metric, float]:
-        """What this process has done since the last time."""
+        """What this process has done since the last call."""
         now = self._counts()
         since = {metric: now[metric] - self._counted[metric] for metric in now}
         self._counted, self._counted_at = now, time.monotonic()

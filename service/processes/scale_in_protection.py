@@ -1,4 +1,4 @@
-"""Keeps ECS from stopping this ECS task while a job runs that no drain would be long enough for.
+"""Keeps ECS from stopping this ECS task while a job runs that may take longer than the drain.
 
 https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-scale-in-protection-endpoint.html
 """
@@ -13,10 +13,10 @@ import structlog
 from service.db import UNAVAILABLE
 from service.queue.worker.worker import Worker
 
-LOOK_SECONDS = 2.0  # far less than a drain, in which a job is safe anyway
-UNPROTECT_SECONDS = 5.0  # without a long job; the next one is often near
-RELEASE_LOOK_SECONDS = 10.0
-RELEASE_STAYS_SECONDS = 20.0  # a release that dies at its start supersedes nobody
+CHECK_SECONDS = 2.0  # far less than a drain, in which a job is safe anyway
+UNPROTECT_SECONDS = 5.0  # without a long job, because the next one often follows soon
+RELEASE_CHECK_SECONDS = 10.0
+RELEASE_STAYS_SECONDS = 20.0  # a release that dies at its start does not supersede this one
 MARGIN_MINUTES = 2
 MINUTES_MAX = 2880  # AWS's limit
 TIMEOUT = httpx.Timeout(5.0, connect=2.0)
@@ -27,11 +27,11 @@ log = structlog.stdlib.get_logger("worker")
 
 
 class TaskProtection:
-    """Protects the ECS task while `worker` runs a job with a time limit beyond `drain_seconds`.
+    """Protects the ECS task while `worker` runs a job with a timeout over `drain_seconds`.
 
-    ECS never stops a protected ECS task, so a worker that always has such a job would hold up a
-    deployment for ever. Once workers of another release have come, or ECS refuses the protection
-    because a deployment waits, it takes no more jobs, finishes what it runs and ends.
+    ECS never stops a protected ECS task, so a worker that always runs such a job would block a
+    deployment for ever. Once workers of another release run, or ECS refuses the protection because
+    a deployment waits, the worker claims no more jobs, finishes those that run, and ends.
     """
 
     def __init__(
@@ -42,18 +42,19 @@ class TaskProtection:
         self._metadata_uri = metadata_uri
         self._client = httpx.AsyncClient(base_url=agent_uri, timeout=TIMEOUT)
         self._release: str | None = None
-        self._asked_at = float("-inf")  # whether another release has come
-        self._until = 0.0  # time.monotonic() at which what was granted ends
-        self._needed_at = 0.0
+        # All of time.monotonic().
+        self._release_checked_at = float("-inf")
+        self._protected_until = 0.0
+        self._needed_at = 0.0  # the last check that found a long job
         self._is_leaving = False
 
     async def run(self) -> None:
-        """Watch the worker until cancelled. Nothing that goes wrong here reaches a job."""
+        """Check the worker until cancelled. No error here reaches a job."""
         failures = 0
         async with self._client:
             while True:
                 try:
-                    await self._look()
+                    await self._check()
                     failures = 0
                 except FAILURES as error:
                     failures += 1
@@ -62,22 +63,22 @@ class TaskProtection:
                             "cannot change the ECS task's protection",
                             error=type(error).__name__, reason=str(error)[:200],
                         )  # fmt: skip
-                await asyncio.sleep(LOOK_SECONDS)
+                await asyncio.sleep(CHECK_SECONDS)
 
-    async def _look(self) -> None:
+    async def _check(self) -> None:
         now = time.monotonic()
         needed_until = self._worker.busy_until(beyond_seconds=self._drain_seconds)
         if needed_until is not None:
             self._needed_at = now
-            if needed_until > self._until and not self._is_leaving:
+            if needed_until > self._protected_until and not self._is_leaving:
                 await self._protect(needed_until - now)
-        elif self._until > now and now - self._needed_at > UNPROTECT_SECONDS:
+        elif self._protected_until > now and now - self._needed_at > UNPROTECT_SECONDS:
             await self._put({"ProtectionEnabled": False})
-            self._until = 0.0
+            self._protected_until = 0.0
             log.info("the ECS task may be stopped again")
-        if not self._is_leaving and now - self._asked_at > RELEASE_LOOK_SECONDS:
-            self._asked_at = now
-            if await self._is_superseded() and self._until > now:
+        if not self._is_leaving and now - self._release_checked_at > RELEASE_CHECK_SECONDS:
+            self._release_checked_at = now
+            if await self._is_superseded() and self._protected_until > now:
                 await self._leave("another release has come")
         if self._is_leaving and self._worker.is_idle:
             await self._worker.stop()
@@ -99,13 +100,13 @@ class TaskProtection:
         await self._worker.queue.consumer.pause()
 
     async def _protect(self, seconds: float) -> None:
-        # Half as long again as this job needs: a stream of them then asks now and then only.
+        # Half as long again as this job needs, so that not each of many long jobs asks.
         minutes = min(math.ceil(seconds * 1.5 / 60) + MARGIN_MINUTES, MINUTES_MAX)
         asked_at = time.monotonic()
         answer = await self._put({"ProtectionEnabled": True, "ExpiresInMinutes": minutes})
         # A refusal comes with status 200 as well.
         if "protection" in answer:
-            self._until = asked_at + minutes * 60
+            self._protected_until = asked_at + minutes * 60
             log.info("the ECS task is protected from being stopped", minutes=minutes)
             return
         reason = str((answer.get("failure") or {}).get("Reason"))

@@ -1,4 +1,4 @@
-"""`python -m service worker`: the worker as a process, or inside the API's."""
+"""`python -m service worker`: the worker in a process of its own, or inside the API's process."""
 
 import asyncio
 import contextlib
@@ -28,7 +28,7 @@ log = structlog.stdlib.get_logger("worker")
 
 
 def create_worker(settings: Settings, registry: Registry, queue: JobQueue) -> Worker:
-    """A worker with the application's pool in `ctx["pool"]`; its log says what it can run."""
+    """A worker with the application's pool in `ctx["pool"]`. Logs the tasks that it can run."""
     tasks = sorted(registry.tasks)
     schedules = [name for name in tasks if registry.tasks[name].schedule]
     log.info(
@@ -52,7 +52,7 @@ def _count(names: list[str], word: str) -> str:
 
 
 def run(settings: Settings) -> None:
-    """Work until SIGTERM or SIGINT. Raises what stops it from starting."""
+    """Run the worker until SIGTERM or SIGINT. Raises the error that keeps it from starting."""
     if settings.queue_url.startswith("memory:"):
         raise SettingsError(
             ["QUEUE_DSN: memory:// is a queue within the API; give it WORKER_MODE=in-process"]
@@ -64,9 +64,9 @@ def run(settings: Settings) -> None:
 
 
 def collect_less_often() -> None:
-    """Let the garbage collector look for cycles every 10,000 objects, and at no module again.
+    """Let the garbage collector run every 10,000 objects, and skip the imported modules.
 
-    A job leaves many small objects and hardly a cycle; the default costs it 5 to 11 microseconds.
+    A job makes many small objects and hardly a cycle; the default costs it 5 to 11 microseconds.
     """
     gc.freeze()
     gc.set_threshold(10_000, 10, 10)
@@ -97,10 +97,10 @@ async def _work(settings: Settings, registry: Registry) -> None:
 
 
 def end_if_stuck(worker: Worker, status: int = 0) -> None:
-    """End the process at once where something of the stopped `worker` would not end.
+    """End the process at once where a job or hook of the stopped `worker` does not end.
 
-    A job that would not is back in the queue, but asyncio and the interpreter would both wait for
-    it, until the container is killed.
+    The job is queued again already, but asyncio and the interpreter would wait for its thread until
+    the container is killed.
     """
     if worker.is_stuck:
         sys.stdout.flush()
@@ -108,15 +108,15 @@ def end_if_stuck(worker: Worker, status: int = 0) -> None:
 
 
 async def _beat(path: str, queue: JobQueue) -> None:
-    """Touch the heartbeat file while the event loop and the queue's loops turn."""
+    """Touch the heartbeat file while the event loop and the queue's loops run."""
     while True:
-        if queue.consumer.is_moving():
+        if queue.consumer.is_live():
             try:
                 healthcheck.beat(path)
             except OSError as error:
                 log.error("cannot write the heartbeat", path=path, error=str(error))
         else:
-            log.error("the queue's loops stand still; no heartbeat")
+            log.error("the queue's loops are stuck; no heartbeat is written")
         await asyncio.sleep(BEAT_SECONDS)
 
 
@@ -126,8 +126,8 @@ async def run_in_process(
 ) -> AsyncIterator[Worker]:
     """A worker inside the API's process (WORKER_MODE=in-process), drained when the block ends.
 
-    If it cannot start, the process gets SIGTERM, and the end of the block raises the reason: an
-    API that looks well while nothing runs its jobs would be found out late.
+    If it cannot start, the process gets SIGTERM, and the end of the block raises the reason. Else
+    the API would look healthy while nothing runs its jobs.
     """
     worker = create_worker(settings, registry, queue)
     worker.SIGNALS = []  # the server owns the signals

@@ -1,12 +1,12 @@
-"""The public API of the queue: what a task, a route and a test need of it.
+"""The public API of the queue: all that a task, a route or a test imports.
 
     from service.queue import Context, task
 
     @task(timeout=30)
     async def send_invoice(ctx: Context, *, invoice_id: int) -> None: ...
 
-The rooms below are the queue's own and change between releases; what is named here changes with a
-line in the changelog.
+Everything below this package is internal and may change in any release. A change of a name listed
+here gets a line in the changelog.
 """
 
 from saq import Job, Status

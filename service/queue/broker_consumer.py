@@ -1,4 +1,4 @@
-"""The worker's side of a queue whose jobs are taken one by one from a broker."""
+"""The worker's side of a queue that claims its jobs one by one from a broker."""
 
 import asyncio
 from collections import deque
@@ -7,47 +7,47 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from service.db import UNAVAILABLE, backoff
-from service.queue.dequeue_timeout import arrives
+from service.queue.dequeue_timeout import arrives_within
 from service.queue.interface import Slot
 from service.queue.job import LeasedJob
 
-MOVING_SECONDS = 60.0  # a take that answers neither a job nor none for so long hangs
+STUCK_SECONDS = 60.0  # a claim that has not returned after so long hangs
 
 log = structlog.stdlib.get_logger("queue")
 
 
 class BrokerConsumer:
-    """Takes a job for each free slot and keeps those that run; both begin with the first slot.
+    """Claims a job for each free slot and keeps their lease. Both loops start with the first slot.
 
-    `take(room)` waits a second at the most, or until `wake()`, and answers the jobs it has taken,
-    at most `room`; `stopped(keys)` answers which of the held jobs somebody wants stopped; `keep()`
-    is repeated every `keep_seconds`, so that nobody takes this worker for dead.
+    `claim(room)` returns at most `room` jobs; without one it waits a second at the most, or until
+    `wake()`. `aborted(keys)` returns which of the held jobs were aborted. `keep()` is called every
+    `keep_seconds` and keeps this worker from counting as dead.
     """
 
     def __init__(
         self,
         *,
         hand_back: Callable[[list[LeasedJob]], Awaitable[None]],
-        take: Callable[[int], Awaitable[list[LeasedJob]]],
-        stopped: Callable[[list[str]], Awaitable[set[str]]],
+        claim: Callable[[int], Awaitable[list[LeasedJob]]],
+        aborted: Callable[[list[str]], Awaitable[set[str]]],
         wake: Callable[[], None] = lambda: None,
         keep: Callable[[], Awaitable[None]] | None = None,
         keep_seconds: float = 3.0,
     ) -> None:
-        self.prefetch = 0  # of no use here: nothing is claimed ahead
+        self.prefetch = 0  # not used: nothing is claimed ahead
         self.asked_to_abort = asyncio.Event()
         self.held: dict[str, LeasedJob] = {}
         self._hand_back = hand_back
-        self._take = take
-        self._stopped = stopped
+        self._claim = claim
+        self._aborted = aborted
         self._wake = wake
         self._keep = keep
         self._keep_seconds = keep_seconds
         self._slots: deque[Slot] = deque()
         self._has_room = asyncio.Event()
-        self._is_resting = asyncio.Event()  # nothing is being taken
+        self._is_resting = asyncio.Event()  # no claim is under way
         self._is_resting.set()
-        self.is_idle = asyncio.Event()  # at the last look nothing was due
+        self.is_idle = asyncio.Event()  # the last claim found nothing due
         self._is_paused = False
         self._turned_at = 0.0
         self._tasks: list[asyncio.Task[None]] = []
@@ -57,7 +57,7 @@ class BrokerConsumer:
         return bool(self._tasks)
 
     def holds(self, job: LeasedJob) -> bool:
-        """Is this very run of the job this process's?"""
+        """Does this process hold this run of the job?"""
         return self.held.get(job.key) is job
 
     def release(self, job: LeasedJob) -> None:
@@ -71,7 +71,7 @@ class BrokerConsumer:
             return
         if not self._tasks:
             self._turned_at = asyncio.get_running_loop().time()
-            self._tasks = [asyncio.create_task(self._take_forever(), name="queue take")]
+            self._tasks = [asyncio.create_task(self._claim_forever(), name="queue claim")]
             if self._keep:
                 self._tasks.append(asyncio.create_task(self._keep_forever(), name="queue keep"))
         self._slots.append(slot)
@@ -89,13 +89,13 @@ class BrokerConsumer:
 
         self.wait(slot)
         try:
-            if timeout and not await arrives(future, self.is_idle, timeout):
+            if timeout and not await arrives_within(future, self.is_idle, timeout):
                 raise TimeoutError
             return await future
         except (TimeoutError, asyncio.CancelledError) as error:
             if slot in self._slots:
                 self._slots.remove(slot)
-            # It may have arrived in the very turn in which its slot gave up.
+            # The job may have arrived in the same turn of the event loop in which the slot gave up.
             job = future.result() if future.done() and not future.cancelled() else None
             if isinstance(error, TimeoutError):
                 return job
@@ -114,7 +114,7 @@ class BrokerConsumer:
         await self._is_resting.wait()
 
     async def stop(self) -> None:
-        """End the tasks; what is still held goes to another worker."""
+        """Stop the loops. Jobs that are still held go to other workers when the lease expires."""
         await self.pause()
         for task in self._tasks:
             task.cancel()
@@ -124,22 +124,22 @@ class BrokerConsumer:
         self.is_idle.clear()
 
     def skip_task(self, task: str, seconds: float) -> None:
-        pass  # whoever is free gets a job; handed back with a delay it comes to another in the end
+        pass  # a broker cannot choose by task; handed back with a delay, the job reaches another
 
     async def jobs_to_stop(self) -> list[LeasedJob]:
-        stop = await self._stopped(list(self.held)) if self.held else set()
+        stop = await self._aborted(list(self.held)) if self.held else set()
         return [job for key, job in self.held.items() if key in stop]
 
-    def is_moving(self) -> bool:
+    def is_live(self) -> bool:
         if not self._tasks:
             return True
-        is_late = asyncio.get_running_loop().time() - self._turned_at > MOVING_SECONDS
+        is_late = asyncio.get_running_loop().time() - self._turned_at > STUCK_SECONDS
         return not (is_late and self._slots) and not any(task.done() for task in self._tasks)
 
     def seconds_since_heard(self) -> float | None:
         return None
 
-    async def _take_forever(self) -> None:
+    async def _claim_forever(self) -> None:
         failures = 0
         while True:
             await self._has_room.wait()
@@ -150,20 +150,20 @@ class BrokerConsumer:
             self._turned_at = asyncio.get_running_loop().time()
             self._is_resting.clear()
             try:
-                taken = await self._take(room)
-                if len(taken) < room:
+                claimed = await self._claim(room)
+                if len(claimed) < room:
                     self.is_idle.set()
                 else:
                     self.is_idle.clear()
                 if self._is_paused:
-                    await self._hand_back(taken)
+                    await self._hand_back(claimed)
                 else:
-                    await self._deliver(taken)
+                    await self._deliver(claimed)
                 failures = 0
             except Exception as error:  # whatever it is, this loop has to go on
                 failures += 1
                 self.is_idle.clear()
-                _log_failure("cannot take jobs", error, failures)
+                _log_failure("cannot claim jobs", error, failures)
                 self._is_resting.set()
                 await asyncio.sleep(backoff(failures))
             finally:
@@ -171,14 +171,14 @@ class BrokerConsumer:
 
     async def _deliver(self, jobs: list[LeasedJob]) -> None:
         if jobs and not self.held:
-            self.asked_to_abort.set()  # an idle worker looks seldom; from now on it looks often
+            self.asked_to_abort.set()  # an idle worker polls for aborts seldom, a busy one often
         for job in jobs:
             self.held[job.key] = job
             while self._slots:
                 if self._slots.popleft()(job):
                     break
             else:
-                await self._hand_back([job])  # its slot has gone away meanwhile
+                await self._hand_back([job])  # its slot was cancelled meanwhile
 
     async def _keep_forever(self) -> None:
         assert self._keep is not None
@@ -189,7 +189,7 @@ class BrokerConsumer:
                 failures = 0
             except Exception as error:
                 failures += 1
-                _log_failure("cannot keep the running jobs", error, failures)
+                _log_failure("cannot keep the lease of the running jobs", error, failures)
             await asyncio.sleep(self._keep_seconds)
 
 

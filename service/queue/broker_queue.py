@@ -1,4 +1,4 @@
-"""A queue that gives its jobs to a broker one by one, and can join no transaction."""
+"""The base of the queues that enqueue their jobs one by one, without a transaction."""
 
 from abc import abstractmethod
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from service.queue.tasks.enqueue import check_job, requested_job
 
 
 class BrokerQueue(JobQueue):
-    """Checks each job that it is given, then puts it; `broker_consumer.py` takes it out."""
+    """Checks each job and enqueues it; `broker_consumer.py` claims it."""
 
     async def enqueue(  # type: ignore[override] # positional-only: any name may be a payload field
         self, job_or_func: str | Job, /, **kwargs: Any
@@ -25,7 +25,7 @@ class BrokerQueue(JobQueue):
     async def enqueue_many(
         self, jobs: Iterable[Job], *, connection: Connection | None = None
     ) -> list[Job | None]:
-        """Each job by itself: where the broker goes away in the middle, the first are enqueued."""
+        """Enqueue the jobs one by one. If the broker goes away, the first stay enqueued."""
         self.refuse_connection(connection)
         checked = [check_job(self.registry, job) for job in jobs]
         for job in checked:
@@ -34,4 +34,4 @@ class BrokerQueue(JobQueue):
 
     @abstractmethod
     async def _put(self, job: Job) -> Job | None:
-        """Write a job that has been checked; None where one with its key already waits or runs."""
+        """Store a checked job. Returns it, or None where its key already waits or runs."""

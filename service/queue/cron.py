@@ -1,4 +1,4 @@
-"""When a schedule comes: a cron line read in a time zone, or every so often."""
+"""When a schedule ticks: by a cron line in a time zone, or at an interval."""
 
 import re
 from dataclasses import dataclass
@@ -12,17 +12,17 @@ EVERY = re.compile(r"(?:every )?(?:(\d{1,7}) )?(second|minute|hour|day|week)s?",
 ITEM = re.compile(
     r"(?P<first>\*|[a-z0-9]+)(?:(?<!\*)-(?P<last>[a-z0-9]+))?(?:/(?P<step>[0-9]{1,4}))?"
 )
-# The last day, the working day nearest to the 15th, any; and of the weekdays the last or second.
+# croniter's own items for days: L, 15W and ? of a month; L5 (the last Friday) and 5#2 (the second).
 OF_DAYS = re.compile(r"l|[0-9]{1,2}w|\?|l[0-7]|[a-z0-9]{1,3}#[1-5]")
 SOME_DAY = re.compile(r"#|\bl|[0-9]w\b")
 SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 7 * 86400}
 EVERY_MAX_SECONDS = 366 * 86400
-# Clocks have been set by two hours at the most since 1970, by an hour nearly always.
+# Longer than any change of the clocks since 1970: nearly all are an hour, the longest two hours.
 SHIFT = timedelta(hours=3)
 
 
 class TimingError(ValueError):
-    """No time can be made of it. `field` is the option that is wrong."""
+    """The cron line, interval or zone is wrong; `field` names the option."""
 
     def __init__(self, field: str, problem: str) -> None:
         super().__init__(f"{field}: {problem}")
@@ -48,12 +48,12 @@ class Timing:
         """
         if (cron is None) == (every is None):
             both = "is given and so is every" if cron else "is missing and so is every"
-            raise TimingError("cron", f"{both}: exactly one of them is wanted")
+            raise TimingError("cron", f"{both}: give exactly one of them")
         try:
             ZoneInfo(tz)
         except (KeyError, ValueError, OSError):
             raise TimingError(
-                "tz", "is not a time zone; IANA names such as 'Europe/Berlin' or 'UTC' are"
+                "tz", "is not a time zone; give an IANA name such as 'Europe/Berlin' or 'UTC'"
             ) from None
         if cron is not None:
             spell_out(cron)
@@ -63,7 +63,7 @@ class Timing:
         if not 1 <= seconds <= EVERY_MAX_SECONDS:
             raise TimingError(
                 "every",
-                "is no span of time; '30 minutes', '6 hours' or '1 day' are, "
+                "is not an interval; give one such as '30 minutes', '6 hours' or '1 day', "
                 "from one second to 366 days",
             )
         return cls(None, seconds, tz)
@@ -80,10 +80,10 @@ class Timing:
     def next_after(self, moment: float) -> int:
         """The first tick after `moment`, both in epoch seconds.
 
-        `every` counts from 1970-01-01 00:00 UTC, so that it is the same whoever counts. Where the
-        clocks of the zone are set forward, a cron time that is skipped comes as much later (02:30
-        at 03:30); where they are set back, a fixed hour comes once, the first time it is 02:30, and
-        a line for every hour (`*` or `*/n`) comes in both hours.
+        `every` counts from 1970-01-01 00:00 UTC, so that all workers agree. Where the clocks of the
+        zone go forward, a time that does not exist ticks as much later (02:30 at 03:30). Where they
+        go back, a time that exists twice ticks once, the first time; a line for every hour (`*` or
+        `*/n`) ticks in both hours.
         """
         if self.every_seconds is not None:
             return (int(moment) // self.every_seconds + 1) * self.every_seconds
@@ -94,7 +94,7 @@ class Timing:
         return self._first_of(croniter(self._line, local - SHIFT), moment, local + SHIFT)
 
     def _first_of(self, ticks: croniter, moment: float, enough: datetime) -> int:
-        """Of some hours around a shift: what comes first by the clock need not come first."""
+        """The first tick near a change of the clocks, where wall-clock order is not time order."""
         found: list[int] = []
         while True:
             tick: datetime = ticks.get_next(datetime)
@@ -103,11 +103,11 @@ class Timing:
             found += [each for each in self._moments(tick) if each > moment]
 
     def _moments(self, tick: datetime) -> list[int]:
-        """When the clocks show `tick`: twice, where they are set back over it."""
+        """The moments at which the clocks show `tick`: two, where they go back over it."""
         first, second = (
             int(tick.replace(tzinfo=self._zone, fold=fold).timestamp()) for fold in (0, 1)
         )
-        # Of a time that is skipped the second is the earlier: an hour the line may not name.
+        # For a time that does not exist, fold=1 is earlier, in an hour the line may not name.
         return [first, second] if self._is_every_hour and second > first else [first]
 
     def _offset(self, moment: float, by: timedelta) -> timedelta | None:
@@ -134,18 +134,18 @@ class Field:
     name: str
     first: int
     last: int
-    names: tuple[str, ...] = ()  # of the values, from the first on
+    names: tuple[str, ...] = ()  # the names of its values, from `first` on
 
     def spell_out(self, text: str) -> str:
-        """`text` with each range as its values, because croniter takes 9-9 for every hour.
+        """`text` with each range written as its values, because croniter reads 9-9 as every hour.
 
-        `*` stays: it says that the field does not choose. So do `L`, `#`, `W` and `?`, which
-        croniter knows. Raises `TimingError`.
+        `*` stays, because it means that the field does not restrict. `L`, `#`, `W` and `?` stay,
+        because croniter knows them. Raises `TimingError`.
         """
         return ",".join(self._item(item) for item in text.lower().split(","))
 
     def _item(self, item: str) -> str:
-        # croniter's R and H are another time at every look, and each worker would have its own
+        # croniter's R and H are refused: they are random, so each worker would have its own times
         if OF_DAYS.fullmatch(item) and self in FIELDS[2::2]:
             return item
         found = ITEM.fullmatch(item)
@@ -161,7 +161,7 @@ class Field:
             return str(first)
         last = self.last if found["last"] is None else self._value(found["last"], item)
         if found["last"] is None and self.names == DAYS:
-            last = self.last - 1  # Sunday is there already, as 0
+            last = self.last - 1  # Sunday is in already, as 0
         size = self.last - self.first + (self.names != DAYS)
         span = (last - first) % size if last < first else last - first
         values = [first + at for at in range(0, span + 1, step)]
@@ -198,27 +198,27 @@ FIELDS = (
 
 
 def spell_out(cron: str) -> str:
-    """The line as croniter is given it. Raises `TimingError`."""
+    """The line in the form that croniter reads. Raises `TimingError`."""
     texts = cron.split()
-    # croniter would read six fields with seconds, and names such as @daily with a hash.
+    # croniter itself would accept six fields (with seconds) and names such as @daily.
     if len(texts) != len(FIELDS):
         raise TimingError(
             "cron",
-            f"is not a cron line: five fields are wanted, not {len(texts)}: "
+            f"is not a cron line: it needs five fields, not {len(texts)}: "
             f"{' '.join(field.name for field in FIELDS)}"
-            + ("; names such as @daily are not read" if cron.lstrip().startswith("@") else ""),
+            + ("; names such as @daily are not allowed" if cron.lstrip().startswith("@") else ""),
         )
     line = " ".join(field.spell_out(text) for field, text in zip(FIELDS, texts, strict=True))
     _, _, day, _, weekday = texts
-    # croniter would leave one of the two out
+    # croniter would ignore one of the two fields
     if SOME_DAY.search(f"{day} {weekday}".lower()) and not {day, weekday} & {"*", "?"}:
         raise TimingError(
             "cron",
             "is not a cron line: with L, W or # in one field of days the other is *; "
-            "make two schedules of it",
+            "make two schedules instead",
         )
     try:
         croniter(line, datetime(2024, 1, 1)).get_next(datetime)  # noqa: DTZ001 - the clock's face
     except (CroniterError, ValueError, KeyError):
-        raise TimingError("cron", "is not a cron line that ever comes") from None
+        raise TimingError("cron", "is not a cron line: no date fits it") from None
     return line

@@ -1,16 +1,18 @@
-"""How long `dequeue` waits: SAQ's burst worker ends with the first that finds nothing."""
+"""How long `dequeue` waits. SAQ's burst worker ends at the first `dequeue` that returns no job."""
 
 import asyncio
 from typing import Any
 
-STALL_SECONDS = 10.0  # beyond its time limit, while nobody can say whether anything is due
+STALL_SECONDS = 10.0  # the wait beyond the timeout while it is not known whether a job is due
 
 
-async def arrives(job: "asyncio.Future[Any]", is_idle: asyncio.Event, seconds: float) -> bool:
-    """Does the job come within `seconds`?
+async def arrives_within(
+    job: "asyncio.Future[Any]", is_idle: asyncio.Event, seconds: float
+) -> bool:
+    """Wait for a job. True if it comes within `seconds`.
 
-    Given up only while the queue is known to have nothing that is due: a first connection, or a
-    claim that is under way, may take longer than that.
+    Gives up only while `is_idle` says that no job is due: the first connection, or a claim under
+    way, may take longer than `seconds`.
     """
     loop = asyncio.get_running_loop()
     gives_up_at = loop.time() + seconds

@@ -1,4 +1,4 @@
-"""What can be wrong with a request to the queue, and what a task may raise (`NoRetryError`).
+"""The errors of the queue, and `NoRetryError`, which a task may raise.
 
 QueueError
 ├── UnknownTaskError         no task of that name
@@ -8,18 +8,18 @@ QueueError
 │   └── WrongQueueError      the job belongs to another queue; a ValueError, as SAQ's
 ├── JobNotFoundError         no job with that key
 ├── JobStateError            the job is in a state that does not allow it
-├── ScheduleNotFoundError    no recurring job of that name
+├── ScheduleNotFoundError    no schedule of that name
 ├── ScheduleExistsError      the name is taken
-└── ScheduleIsDeclaredError  the code declares it, so only the code can end it
+└── ScheduleIsDeclaredError  the code declares it, so it can only be removed there
 """
 
 
 class NoRetryError(Exception):
-    """Raise it from a task that would fail again: the job fails now, whatever attempts it has."""
+    """Raise it from a task that would fail again: the job fails at once, without more attempts."""
 
 
 class QueueError(Exception):
-    """Base of everything a caller of the queue can get wrong."""
+    """The base of all errors in a request to the queue."""
 
 
 class UnknownTaskError(QueueError):
@@ -31,7 +31,7 @@ class UnknownTaskError(QueueError):
 
 
 class InvalidPayloadError(QueueError):
-    """The payload does not fit the task's signature; `field` is the path of what is wrong."""
+    """The payload does not fit the task's signature; `field` is the path of the wrong field."""
 
     def __init__(self, task: str, field: str, reason: str) -> None:
         super().__init__(f"task {task!r}: {field}: {reason}")
@@ -40,7 +40,7 @@ class InvalidPayloadError(QueueError):
 
 
 class PayloadTooLargeError(InvalidPayloadError):
-    """The payload is over the limit of this process, or of a schedule."""
+    """The payload is larger than this process, or a schedule, allows."""
 
 
 class InvalidOptionError(QueueError):
@@ -60,7 +60,7 @@ class WrongQueueError(InvalidOptionError, ValueError):
 
 
 class JobNotFoundError(QueueError):
-    """No job with that key, or its history has been pruned."""
+    """No job has that key, or its history has been pruned."""
 
     def __init__(self, key: str) -> None:
         super().__init__(f"no job has the key {key!r}")
@@ -68,7 +68,7 @@ class JobNotFoundError(QueueError):
 
 
 class JobStateError(QueueError):
-    """The job's state does not allow what was asked, such as a retry before it has ended."""
+    """The job's state does not allow the request, such as a retry before it has ended."""
 
     def __init__(self, key: str, status: str, wanted: str) -> None:
         super().__init__(f"job {key!r} is {status}; {wanted}")
@@ -77,25 +77,25 @@ class JobStateError(QueueError):
 
 
 class ScheduleNotFoundError(QueueError):
-    """No recurring job has that name."""
+    """No schedule has that name."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"no schedule is named {name!r}")
 
 
 class ScheduleExistsError(QueueError):
-    """Another recurring job has that name."""
+    """Another schedule has that name."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"there is a schedule named {name!r}; delete it first")
 
 
 class ScheduleIsDeclaredError(QueueError):
-    """The code declares it."""
+    """The code declares the schedule, so it cannot be deleted."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"the code declares the schedule {name!r}; disable it, or remove it there")
 
 
 class RegistrationError(Exception):
-    """A task, schedule or hook is declared wrongly; the message starts with where that is."""
+    """A task, schedule or hook is declared wrongly; the message starts with its file and line."""

@@ -1,4 +1,4 @@
-"""Which queue `QUEUE_DSN` asks for. Each backend's libraries are imported for it alone."""
+"""Creates the queue that `QUEUE_DSN` names. Imports only the libraries of its backend."""
 
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit, urlunsplit
 
@@ -11,9 +11,9 @@ from service.settings import Settings, SettingsError
 
 
 def create_queue(settings: Settings, registry: Registry) -> JobQueue:
-    """The queue these settings describe, not yet connected.
+    """The queue that the settings describe, not yet connected.
 
-    Raises `SettingsError` where the registry's tasks ask for what the backend cannot do.
+    Raises `SettingsError` where a task of the registry uses an option that the backend lacks.
     """
     queue = _create(settings, registry)
     queue.large_payloads = LargePayloads(settings.bucket, settings.aws_region)
@@ -46,7 +46,7 @@ def _create(settings: Settings, registry: Registry) -> JobQueue:
 
 
 def _create_redis(settings: Settings, registry: Registry) -> JobQueue:
-    """What the address says of `concurrency` is ours, the rest is for the client."""
+    """`concurrency` in the address is an option of ours, not of the Redis client."""
     from service.queue.redis.redis_queue import RedisQueue  # noqa: PLC0415
 
     parts = urlsplit(settings.queue_url)

@@ -1,7 +1,7 @@
 """A queue's connections belong to the event loop in which it was connected.
 
-A job that is a plain function runs in a thread. What it asks of the queue with a loop of its own,
-as in `asyncio.run(job.refresh())`, is done in the queue's.
+A plain function runs in a thread. When it calls the queue from an event loop of its own, as in
+`asyncio.run(job.refresh())`, the call is sent to the queue's event loop.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ import functools
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-# Of SAQ's queue and ours: what talks to the backend.
+# The methods of SAQ's queue and ours that use the backend's connections.
 CALLS = (
     "enqueue", "enqueue_many", "dequeue", "finish", "retry", "abort", "finish_abort", "update",
     "hand_back", "job", "jobs", "get_job_status", "count", "info", "stats", "schedule", "sweep",
@@ -19,7 +19,7 @@ CALLS = (
 
 
 def runs_in_another_thread(loop: asyncio.AbstractEventLoop | None) -> bool:
-    """Does that loop run, in another thread than this?"""
+    """Is that loop running in another thread?"""
     try:
         here = asyncio.get_running_loop()
     except RuntimeError:
@@ -28,7 +28,7 @@ def runs_in_another_thread(loop: asyncio.AbstractEventLoop | None) -> bool:
 
 
 def on_queue_loop(method: Callable[..., Any]) -> Callable[..., Any]:
-    """The method, whose coroutine may be awaited in any thread."""
+    """The method, with a coroutine that may be awaited in any thread."""
 
     @functools.wraps(method)
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -45,12 +45,12 @@ async def _call_there(loop: asyncio.AbstractEventLoop, coroutine: Any) -> Any:
 
 
 def iterate_on_queue_loop(method: Callable[..., Any]) -> Callable[..., Any]:
-    """The same for an async generator: each step is made in the queue's loop."""
+    """The same for an async generator: each step runs in the queue's loop."""
 
     async def step(found: AsyncIterator[Any]) -> tuple[bool, Any]:
         try:
             return True, await anext(found)
-        except StopAsyncIteration:  # no future can carry it
+        except StopAsyncIteration:  # a future cannot hold it
             return False, None
 
     async def iterate(loop: asyncio.AbstractEventLoop, found: AsyncIterator[Any]) -> Any:
@@ -67,10 +67,10 @@ def iterate_on_queue_loop(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def answer_any_thread(queue: type[Any]) -> None:
-    """Have all the calls of a whole class of queues answered whichever thread awaits them."""
+    """Wrap the calls of a queue class, so that they may be awaited in any thread."""
     methods = {name: getattr(queue, name) for name in (*CALLS, "iter_jobs")}
     if any(getattr(method, "__isabstractmethod__", False) for method in methods.values()):
-        return  # an interface: a method put here would hide that of a class beside it
+        return  # abstract: a wrapper here would hide the method of another base class
     for name, method in methods.items():
         if not hasattr(method, "is_on_own_loop"):
             wrap = iterate_on_queue_loop if name == "iter_jobs" else on_queue_loop

@@ -1,4 +1,4 @@
-"""What the API, the worker and the reporter ask of a queue, whichever backend keeps it."""
+"""The queue's interface: what the API, the worker and the reporter use of any backend."""
 
 import asyncio
 import contextlib
@@ -32,14 +32,16 @@ from service.queue.tasks.large_payloads import LargePayloads
 from service.queue.tasks.registry import Registry
 
 PAGE_RECORDS = 200
-BULK_JOBS = 1000  # of one request: the next one goes on
+BULK_JOBS = 1000  # the most that one `retry_failed` or `clear` handles
 PAGE_ROWS = 50  # of each kind of job on the job page
 
-Slot = Callable[[LeasedJob | None], bool]  # False: it has gone away, the job is for another
+# Called with a job, or with None once the consumer is paused. False: the slot was cancelled, so
+# the job goes to another one.
+Slot = Callable[[LeasedJob | None], bool]
 
 
-def own_name() -> str:
-    """What this process is called in leases and logs: host, process number and a bit of chance."""
+def new_owner() -> str:
+    """A new name of this process for leases and logs: host, process id and a random suffix."""
     return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
 
 
@@ -48,51 +50,51 @@ class Consumer(Protocol):
 
     prefetch: int
     asked_to_abort: asyncio.Event
-    held: dict[str, LeasedJob]  # what this process has taken, by key
+    held: dict[str, LeasedJob]  # the jobs that this process holds, by key
 
     def wait(self, slot: Slot) -> None:
-        """Call `slot(job)` with the next job; None once paused."""
+        """Call `slot(job)` with the next job, or `slot(None)` once paused."""
 
     def resume(self) -> None:
-        """Take jobs again."""
+        """Claim jobs again."""
 
     async def pause(self) -> None:
-        """Take nothing from now on; what no slot has yet goes back."""
+        """Claim no more jobs, and queue those again that no slot has started."""
 
     def skip_task(self, task: str, seconds: float) -> None:
-        """Leave that task's jobs to other workers for so long, where the backend can."""
+        """Claim no job of that task for `seconds`, where the backend can choose."""
 
     async def jobs_to_stop(self) -> list[LeasedJob]:
-        """The running jobs that somebody wants stopped."""
+        """The running jobs that were aborted and have to stop."""
 
-    def is_moving(self) -> bool:
-        """Do its loops turn?"""
+    def is_live(self) -> bool:
+        """Are its loops running, and none of them stuck?"""
 
     @property
     def is_started(self) -> bool:
-        """Does this process take jobs?"""
+        """Does this process claim jobs?"""
 
     def seconds_since_heard(self) -> float | None:
-        """How long LISTEN has proved nothing; None where there is none."""
+        """Seconds since LISTEN last received its own ping; None for a backend without LISTEN."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class QueueStats:
-    """How a queue stands; counts stop at 100,000."""
+    """A queue's figures at one moment; each count stops at 100,000."""
 
     queued: int  # due and waiting: the backlog
-    scheduled: int  # waiting for their time
+    scheduled: int  # waiting, but not due yet
     active: int
-    failed: int  # and still kept
-    workers: int  # alive
-    oldest_due_seconds: float  # how long the job that has waited longest is due
+    failed: int  # failed jobs that are still kept
+    workers: int  # workers whose lease is live
+    oldest_due_seconds: float  # how long the oldest waiting job has been due
 
 
 class JobQueue(StockWorkerQueue):
-    """A SAQ queue that checks names and payloads and that our API and worker can use.
+    """A SAQ queue that checks task names and payloads, for our API and worker.
 
-    `lacks` says which options of a job this backend cannot honour, and what to do instead; using
-    one raises `InvalidOptionError`.
+    `lacks` names the job options that this backend cannot honour, each with what to do instead.
+    Using one raises `InvalidOptionError`.
     """
 
     scheme: ClassVar[str]
@@ -103,9 +105,9 @@ class JobQueue(StockWorkerQueue):
     consumer: Consumer
     scheduler: Scheduler
     schedule_store: ScheduleStore
-    concurrency: int | None = None  # as the address of the queue wants it
+    concurrency: int | None = None  # from the queue's address; None: the setting decides
     large_payloads = LargePayloads(None, None)
-    # Beside SAQ's own counts of this process (complete, failed, retried, aborted):
+    # Counts of this process, beside SAQ's own (complete, failed, retried, aborted):
     jobs_started: int
     dead_letters: int  # jobs that killed their workers or cannot be read
 
@@ -115,7 +117,7 @@ class JobQueue(StockWorkerQueue):
 
     @staticmethod
     def from_url(url: str, **kwargs: Any) -> Queue:
-        """Raises `TypeError`: it makes SAQ's own queues."""
+        """Raises `TypeError`, because it would make one of SAQ's own queues."""
         raise TypeError(
             "from_url makes SAQ's own queues; ours come from "
             "service.queue.create_queue(settings, registry), by QUEUE_DSN"
@@ -125,13 +127,13 @@ class JobQueue(StockWorkerQueue):
     async def enqueue(  # type: ignore[override] # positional-only: any name may be a payload field
         self, job_or_func: str | Job, /, **kwargs: Any
     ) -> Job | None:
-        """Put a job in the queue; None where one with its key already waits or runs.
+        """Put a job in the queue. Returns it, or None where its key already waits or runs.
 
             await queue.enqueue("send_welcome_email", user_id=7)
             await queue.enqueue("send_welcome_email", user_id=7, delay=60, key="welcome-7")
 
         With `connection`, the job exists if and only if the caller's transaction on it commits.
-        Raises `UnknownTaskError`, `InvalidPayloadError` or `InvalidOptionError`, and then nothing
+        Where it raises `UnknownTaskError`, `InvalidPayloadError` or `InvalidOptionError`, nothing
         was enqueued.
         """
 
@@ -139,13 +141,13 @@ class JobQueue(StockWorkerQueue):
     async def enqueue_many(
         self, jobs: Iterable[Job], *, connection: Connection | None = None
     ) -> list[Job | None]:
-        """Put jobs in the queue; None for each whose key waits or runs."""
+        """Put jobs in the queue. Returns each, or None for each whose key already waits or runs."""
 
     async def update(self, job: Job, **kwargs: Any) -> None:
-        """Store what has changed in a job: its payload, meta and progress, never its status.
+        """Store a job's payload, meta and progress; never its status.
 
-        For a running job it is a sign of life, as SAQ's `heartbeat` wants it. Of a job that runs in
-        another process, or has ended, nothing changes.
+        For a job that runs in this process it also counts as a heartbeat. A job that runs in
+        another process, or has ended, does not change.
         """
         if isinstance(job, LeasedJob):
             job.beat()
@@ -154,7 +156,7 @@ class JobQueue(StockWorkerQueue):
     async def get_job_status(
         self, key: str, for_update: bool = False, connection: Connection | None = None
     ) -> Status | None:
-        """The status of the job of that key, None without one."""
+        """The status of the job with that key, or None."""
         self.refuse_connection(connection)
         job = await self.job(key)
         return job.status if job else None
@@ -163,25 +165,26 @@ class JobQueue(StockWorkerQueue):
     async def hand_back(
         self, jobs: list[LeasedJob], error: str | None = None, *, delay: float = 0.0
     ) -> None:
-        """Queue jobs again in `delay` seconds; the run was cut short and costs no attempt."""
+        """Queue held jobs again, due in `delay` seconds. The interrupted run costs no attempt."""
 
     @abstractmethod
     async def prune(self) -> int:
-        """Forget ended jobs and history past their time; how many."""
+        """Delete ended jobs and history that have expired. Returns how many."""
 
     @abstractmethod
     async def clear(self, status: Status, *, task: str | None = None) -> int:
-        """Delete a thousand failed or aborted jobs, or fewer if there are no more; how many.
+        """Delete failed or aborted jobs, at most a thousand. Returns how many.
 
         Their history stays; they can no longer be retried.
         """
 
     async def retry_failed(self, *, task: str | None = None) -> int:
-        """Queue a thousand failed jobs again, or fewer if there are no more; how many."""
+        """Queue failed jobs again, at most about a thousand. Returns how many."""
         retried = 0
         async for page in self.retained(Status.FAILED, task):
             for job in page:
-                with contextlib.suppress(JobNotFoundError, JobStateError):  # another's request
+                # Somebody else has retried or cleared it meanwhile.
+                with contextlib.suppress(JobNotFoundError, JobStateError):
                     await self.retry(job, "retried with the other failed jobs")
                     retried += 1
             if retried >= BULK_JOBS:
@@ -189,7 +192,7 @@ class JobQueue(StockWorkerQueue):
         return retried
 
     async def retained(self, status: Status, task: str | None) -> AsyncIterator[list[Job]]:
-        """The jobs with that status that the queue still has, newest first, in pages."""
+        """The jobs with that status that the queue still keeps, newest first, in pages."""
         before: int | None = None
         while records := await self.list_records(
             status=status.value, task=task, before=before, limit=PAGE_RECORDS
@@ -199,19 +202,19 @@ class JobQueue(StockWorkerQueue):
             before = records[-1].id
 
     async def is_superseded(self, release: str, *, after_seconds: float) -> bool:
-        """Does a worker of another release live that came after this one, for so long already?
+        """Has a worker of another release started after this one and lived for `after_seconds`?
 
-        This process counts as one of `release` from now on. False where the backend cannot tell.
+        Also records that this process is of `release`. False where the backend does not know.
         """
         return False
 
     async def now(self) -> datetime:
-        """The time by the clock that decides what is due; this process's own may be wrong."""
+        """The time by the clock that decides what is due. This process's own clock may be wrong."""
         return datetime.fromtimestamp(await self.scheduler.database_now(), UTC)
 
     @abstractmethod
     async def stats(self) -> QueueStats:
-        """How the queue stands now."""
+        """The queue's figures now."""
 
     @abstractmethod
     async def find_record(self, key: str) -> JobRecord | None:
@@ -226,17 +229,17 @@ class JobQueue(StockWorkerQueue):
         before: int | None = None,
         limit: int = 50,
     ) -> list[JobRecord]:
-        """At most `limit` jobs, newest first, older than the one with the id `before`."""
+        """The history of at most `limit` jobs, newest first, older than the record id `before`."""
 
     @abstractmethod
     async def claim_report(self, seconds: float) -> bool:
-        """Is it this process's turn to report on the queue? Then the next is `seconds` away."""
+        """Claim the next report on the queue. True for one process in each `seconds`."""
 
     async def ping(self) -> None:
-        """Raises one of `service.db.UNAVAILABLE` where what carries the jobs does not answer."""
+        """Raises one of `service.db.UNAVAILABLE` where the backend does not answer."""
 
     async def _prepare(self, job: Job) -> None:
-        """Make it a waiting job of this queue, before it is written. Raises `WrongQueueError`."""
+        """Make `job` a waiting job of this queue, before it is stored. Raises `WrongQueueError`."""
         if job.queue is not None and job.queue.name != self.name:
             raise WrongQueueError(job.queue.name)
         job.key = self._own_key(job.key)
@@ -244,29 +247,32 @@ class JobQueue(StockWorkerQueue):
         await self._before_enqueue(job)
 
     def _own_key(self, key: str) -> str:
-        """The key as the backend keeps it."""
+        """The key in the form in which the backend stores it."""
         return key
 
     async def _before_enqueue(self, job: Job) -> None:
         if self._before_enqueues:
             await super()._before_enqueue(job)
         if LARGE_PAYLOAD in job.meta and job.meta[LARGE_PAYLOAD] is None:
-            await self.large_payloads.put_aside(job)
+            await self.large_payloads.store(job)
 
     async def payload(self, job: Job) -> dict[str, Any]:
-        """The job's payload, wherever it is. Raises what `LargePayloads.read` raises."""
+        """The job's payload, from the job or from the bucket.
+
+        Raises what `LargePayloads.read` raises.
+        """
         if key := job.meta.get(LARGE_PAYLOAD):
             return await self.large_payloads.read(key)
         return job.kwargs or {}
 
     def check_able(self, job: Job) -> None:
-        """Raises `InvalidOptionError` where the job asks for what this backend lacks."""
+        """Raises `InvalidOptionError` where the job uses an option that this backend lacks."""
         for option, reason in self.lacks.items():
             if getattr(job, option, None):
                 raise InvalidOptionError(option, f"{self.scheme}:// {reason}")
 
     def refuse_connection(self, given: object) -> None:
-        """For backends that cannot join a transaction. Raises `InvalidOptionError`."""
+        """Raises `InvalidOptionError` for a connection: this backend cannot join a transaction."""
         if isinstance(given, Connection):
             raise InvalidOptionError(
                 "connection",
@@ -275,9 +281,9 @@ class JobQueue(StockWorkerQueue):
             )
 
     def copy(self, job: Job) -> Job:
-        return job  # SAQ copies before each write, to rewrite the whole blob; we do not
+        return job  # SAQ copies before each write, because it rewrites the blob; ours does not
 
-    # What SAQ's `enqueue`, `retry` and `finish` call; ours do it themselves.
+    # SAQ's `enqueue`, `retry` and `finish` call these. Ours override the public ones instead.
     async def _enqueue(self, job: Job) -> Job | None:
         return await self.enqueue(job)
 

@@ -1,4 +1,4 @@
-"""A job: as a process holds it, and as its history has it."""
+"""A job as a process holds it, and as its history records it."""
 
 import random
 import time
@@ -10,43 +10,44 @@ from saq import Job
 
 STATUSES = ("queued", "active", "aborting", "complete", "failed", "aborted")  # SAQ's words
 BAD = ("failed", "aborted")
-CRASHES_MAX = 3  # workers a job may kill before it is failed for good
-KEEP_FAILED_SECONDS = 14 * 24 * 3600  # failed and aborted jobs stay at least this long
-# How long a job that a release does not know is left to the other one, while a deployment runs.
+CRASHES_MAX = 3  # a job that has killed so many workers is a dead letter
+KEEP_FAILED_SECONDS = 14 * 24 * 3600  # failed and aborted jobs are kept at least this long
+# While a deployment runs, a job may be of a release that this worker does not know. It is deferred,
+# again and again, until it has been due for DEPLOY_SECONDS.
 DEPLOY_SECONDS = 900
 DEFER_SECONDS = 15.0
 
 
 class MalformedJobError(Exception):
-    """A row that no job can be read from; somebody else wrote it."""
+    """The row holds no readable job: another program has written it."""
 
 
 class LeasedJob(Job):
-    """A job that this process holds. `lease` proves it: the row has moved on where it differs."""
+    """A job that this process holds, as long as its row has the same `lease`."""
 
     lease: int = 0
     crashes: int = 0
     claimed_at: float = 0.0  # event-loop time
     is_published = False  # its blob says that it runs
-    is_dequeued = False  # by `dequeue`: not our own worker runs it
-    is_swept = False  # its worker has been asked to give it up
-    is_final = False  # it is not to be tried again
+    is_dequeued = False  # `dequeue` returned it: SAQ's own worker runs it, or a proxy
+    is_swept = False  # SAQ's worker has been asked to stop it
+    is_final = False  # NoRetryError was raised: no more attempts
     unrunnable: str | None = None  # why this release cannot run it
-    on_beat: Callable[[], None] | None = None  # called when the job says that it lives
+    on_beat: Callable[[], None] | None = None  # called at each heartbeat of the job
 
     @property
     def retryable(self) -> bool:
         return not self.is_final and super().retryable
 
     def beat(self) -> None:
-        """The job has given a sign: its heartbeat begins anew."""
+        """Restart the time in which the job has to report again."""
         if self.on_beat:
             self.on_beat()
 
 
 @dataclass(frozen=True, kw_only=True)
 class JobRecord:
-    """One job from queued to ended, as its history has it; kept after its payload is gone."""
+    """One job in the history, which stays after its row and payload are deleted."""
 
     id: int  # grows with time; the cursor of a listing
     key: str
@@ -64,9 +65,9 @@ class JobRecord:
 
 
 def retry_delay(job: Job) -> float:
-    """Seconds before the next attempt: doubling with each, less up to half of it by chance.
+    """Seconds before the next attempt. They double with each attempt; jitter takes off up to half.
 
-    SAQ's own may be any part of it, none included: what failed at once would be tried at once.
+    SAQ's own jitter may take off all of it, so that a job would be retried at once.
     """
     delay = job.retry_delay
     if job.retry_backoff is not False:
@@ -78,12 +79,12 @@ def retry_delay(job: Job) -> float:
 
 
 def may_be_of_another_release(job: Job) -> bool:
-    """Is it due for so short a time that a worker may come which knows it?"""
+    """Has it been due so briefly that a worker of the other release may still claim it?"""
     return time.time() - max(job.queued / 1000, job.scheduled) < DEPLOY_SECONDS
 
 
 def unread_job(key: str, lease: int) -> LeasedJob:
-    """A job of which only key and lease are known, to write what becomes of it."""
+    """A job of which only key and lease are known: enough to write its outcome."""
     job = LeasedJob(function="?", key=key)
     job.lease = lease
     return job

@@ -40,7 +40,7 @@ class WrittenJob(msgspec.Struct, omit_defaults=True):
 
 
 class WrittenRun(msgspec.Struct, omit_defaults=True):
-    """What a run adds to it, for SAQ's clients."""
+    """What a run adds to the blob, for SAQ's clients."""
 
     status: str
     attempts: int = 0
@@ -52,7 +52,7 @@ class WrittenRun(msgspec.Struct, omit_defaults=True):
 
 
 def dump(job: Job) -> bytes:
-    """The blob of a job that has not ended and says nothing of a run."""
+    """The blob of a job that has not started."""
     return msgspec.json.encode(
         WrittenJob(
             function=job.function,
@@ -75,7 +75,7 @@ def dump(job: Job) -> bytes:
 
 
 def dump_run(job: Job) -> str:
-    """What a running job adds to its blob: the rest of a JSON object, as `dump_ending`."""
+    """What is appended to the blob of a running job: the rest of a JSON object."""
     run = WrittenRun(
         status=Status.ACTIVE.value,
         attempts=job.attempts,
@@ -88,14 +88,14 @@ def dump_run(job: Job) -> str:
 
 
 def dump_running(job: Job) -> bytes:
-    """The blob of a job that runs."""
+    """The whole blob of a running job."""
     return dump(job)[:-1] + dump_run(job).encode()
 
 
 def dump_retry(job: Job, error: str | None) -> bytes | None:
-    """The blob of a job that waits for another attempt.
+    """The whole blob of a job that waits for another attempt.
 
-    None where it has no JSON form: the task has put something else into its meta.
+    None where it has no JSON form, because the task has put something else into its meta.
     """
     run = WrittenRun(
         status=Status.QUEUED.value,
@@ -111,7 +111,7 @@ def dump_retry(job: Job, error: str | None) -> bytes | None:
 
 
 def dump_ending(job: Job, status: Status, result: Any, error: str | None) -> bytes:
-    """What an ended job adds to its blob: the rest of a JSON object, its closing brace included.
+    """What is appended to the blob of an ended job: the rest of a JSON object, with its brace.
 
     Raises `TypeError` or `ValueError` where the result has no JSON form or is over 1 MiB.
     """
@@ -139,7 +139,7 @@ def dump_ending(job: Job, status: Status, result: Any, error: str | None) -> byt
 
 
 class StoredJob(msgspec.Struct):
-    """What a blob may say, whoever wrote it; SAQ's own defaults for what it leaves out."""
+    """The fields of a blob that we read, whoever wrote it. The defaults are SAQ's."""
 
     function: str
     queue: str | None = None
@@ -177,7 +177,7 @@ def load(row: asyncpg.Record, queue: Queue) -> LeasedJob:
     if stored.queue not in (None, queue.name):
         raise MalformedJobError("its blob names another queue")
     has_ended, is_waiting = status in TERMINAL_STATUSES, status is Status.QUEUED
-    # A blob that says more of a run than the columns is of a stock worker.
+    # A stock worker writes its run into the blob and leaves our columns empty.
     started_at = row["started_at"]
     started = int(started_at.timestamp() * 1000) if started_at else stored.started
     attempts = row["attempts"] or (0 if started_at else stored.attempts)
@@ -197,7 +197,7 @@ def load(row: asyncpg.Record, queue: Queue) -> LeasedJob:
         scheduled=row["scheduled"],
         progress=0.0 if is_waiting else progress,
         attempts=attempts,
-        # an earlier end, before a retry by hand, is in the blob still
+        # the blob may still hold the end of a run before a retry by hand
         completed=stored.completed if has_ended else 0,
         queued=stored.queued,
         started=0 if is_waiting else started,

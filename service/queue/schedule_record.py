@@ -1,4 +1,4 @@
-"""A schedule as a queue keeps it, and what is asked of whoever keeps and enqueues it."""
+"""A schedule as a queue keeps it, and the interfaces of its store and its scheduler."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +11,7 @@ SCHEDULES_MAX = 1000  # of one queue
 
 @dataclass(frozen=True, kw_only=True)
 class ScheduleRecord:
-    """One recurring job as it stands; times by the database's clock."""
+    """One schedule with its last and next tick; times by the database's clock."""
 
     name: str
     task: str
@@ -26,12 +26,12 @@ class ScheduleRecord:
     last_run_at: datetime | None  # when the last tick was due
     last_key: str | None  # the job of that tick
     last_status: str | None
-    last_error: str | None  # of that job, or why there was none
+    last_error: str | None  # of that job, or why the tick made no job
 
 
 @dataclass(frozen=True, kw_only=True)
 class NewSchedule:
-    """A recurring job to keep; `next_at` in epoch seconds."""
+    """A schedule to create; `next_at` in epoch seconds."""
 
     name: str
     task: str
@@ -43,32 +43,32 @@ class NewSchedule:
 
 
 class ScheduleStore(Protocol):
-    """The recurring jobs of one queue."""
+    """The schedules of one queue."""
 
     async def read(self, name: str | None = None) -> list[ScheduleRecord]:
-        """All by name, or the one of that name."""
+        """All of them in the order of their names, or the one with that name."""
 
     async def create(self, new: NewSchedule) -> bool:
-        """Keep it; False where its name is taken, or there are too many."""
+        """Store it. False where its name is taken, or the queue has `SCHEDULES_MAX`."""
 
     async def enable(self, name: str, next_at: int) -> None:
-        """Let it come again, at `next_at` first where it was disabled."""
+        """Let it tick again. Where it was disabled, its next tick is at `next_at`."""
 
     async def disable(self, name: str) -> bool:
-        """Let it come no more; False where there is none."""
+        """Stop its ticks. False where no schedule has that name."""
 
     async def delete(self, name: str) -> bool:
-        """Forget it; False where there is none that the code does not declare."""
+        """Delete it. False where no schedule has that name, or the code declares it."""
 
 
 class Scheduler(Protocol):
     """Puts the due ticks of the schedules into the queue."""
 
     async def wait_and_tick(self) -> list[str]:
-        """Wait until something may be due, and enqueue it; the keys."""
+        """Wait until a tick may be due, and enqueue what is due. Returns the keys of the jobs."""
 
     async def announce_change(self) -> None:
-        """A schedule has changed: have every worker look."""
+        """Notify every worker that a schedule has changed."""
 
     async def database_now(self) -> float:
         """Epoch seconds by the clock that decides what is due."""

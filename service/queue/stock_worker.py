@@ -1,7 +1,7 @@
-"""Jobs that `dequeue` has handed out: to SAQ's own worker, or over SAQ's HTTP proxy.
+"""Jobs that `dequeue` has returned to SAQ's own worker, or to one behind SAQ's HTTP proxy.
 
-They come back as objects that only say which run they are, and their worker may be in another
-process, of which nothing is known but what it says.
+That worker may be in another process, and the `Job` it passes to `finish`, `retry` or `update` is
+another object than the one this process holds. Here the held run that it means is found.
 """
 
 import asyncio
@@ -15,36 +15,38 @@ from saq.queue.base import Queue
 from service.queue.job import DEFER_SECONDS, LeasedJob, may_be_of_another_release
 from service.queue.tasks.registry import Registry
 
-# What `update` brings of a run in another process; of another read of this one's, the first alone.
-UPDATED = ("kwargs", "meta", "progress", "touched")
-RUN = ("attempts", "started", "worker_id")
-LOOK_SECONDS = 0.1
+UPDATED = ("kwargs", "meta", "progress", "touched")  # what `update` copies to the held run
+RUN = ("attempts", "started", "worker_id")  # and these, where the run is in another process
+SWEEP_POLL_SECONDS = 0.1
 
 
-class Holder(Protocol):
-    """The worker's side of a queue."""
+class HeldJobs(Protocol):
+    """The part of a consumer that is used here."""
 
-    held: dict[str, LeasedJob]  # what this process has taken, by key
+    held: dict[str, LeasedJob]  # the jobs that this process holds, by key
 
     def skip_task(self, task: str, seconds: float) -> None:
-        """Leave that task's jobs to other workers for so long, where the backend can."""
+        """Claim no job of that task for `seconds`, where the backend can choose."""
 
 
 class StockWorkerQueue(Queue):
-    """What a queue knows of the runs of its process."""
+    """A queue that finds the held run for a job that SAQ's own worker passes to it."""
 
     registry: Registry
     owner: str
-    consumer: Holder
+    consumer: HeldJobs
 
     @abstractmethod
     async def hand_back(
         self, jobs: list[LeasedJob], error: str | None = None, *, delay: float = 0.0
     ) -> None:
-        """Queue jobs again in `delay` seconds; the run was cut short and costs no attempt."""
+        """Queue held jobs again, due in `delay` seconds. The interrupted run costs no attempt."""
 
     def own_run(self, job: Job) -> LeasedJob | None:
-        """The run of this process that the job is, or was read from, or that a proxy asks for."""
+        """The run of this process that `job` means; None where it means another or none.
+
+        `job` may be the run itself, another read of it, or what a proxy has built.
+        """
         if isinstance(job, LeasedJob) and job.claimed_at:
             return job
         held = self.consumer.held.get(job.key)
@@ -56,9 +58,9 @@ class StockWorkerQueue(Queue):
         return None if is_earlier else held
 
     def dequeued_run(self, job: Job) -> LeasedJob | None:
-        """The run that `job` comes back from, over SAQ's HTTP proxy or from its own worker.
+        """The run whose worker passes `job` back.
 
-        None for what was only read: another read of a running job must not run it twice.
+        None where `job` was only read: to retry another read of a running job would run it twice.
         """
         if isinstance(job, LeasedJob):
             return job if job.claimed_at else None
@@ -66,7 +68,7 @@ class StockWorkerQueue(Queue):
         return own if own and own.is_dequeued else None
 
     def updated_run(self, job: Job) -> LeasedJob | None:
-        """The run of this process, with what an `update` of `job` brings; None without one."""
+        """The run of this process that `job` means, updated from it; None without one."""
         held = self.consumer.held.get(job.key)
         if held is None or held is job:
             return held
@@ -81,9 +83,10 @@ class StockWorkerQueue(Queue):
         held.beat()
         return held
 
-    async def is_left_to_others(self, job: LeasedJob, error: str | None) -> bool:
-        """For SAQ's own worker, which fails what it does not know: as in ours it waits for a
-        worker of the release that it belongs to.
+    async def defer_unknown(self, job: LeasedJob, error: str | None) -> bool:
+        """Hand back a job that this release does not know, instead of failing it. True if so.
+
+        SAQ's own worker would fail it. As in our worker it waits for one of the other release.
         """
         reason = job.unrunnable
         is_unknown = str(error).rstrip().endswith(f"KeyError: {job.function!r}")
@@ -95,10 +98,10 @@ class StockWorkerQueue(Queue):
         await self.hand_back([job], error=reason, delay=DEFER_SECONDS)
         return True
 
-    async def is_taken_back(self, job: LeasedJob, status: Status, error: str | None) -> bool:
-        """Is what SAQ's own worker says of a job's end another attempt to us?"""
+    async def requeue_instead(self, job: LeasedJob, status: Status, error: str | None) -> bool:
+        """Queue a job again that SAQ's own worker has ended, where that is right. True if so."""
         if status is Status.FAILED:
-            return await self.is_left_to_others(job, error)
+            return await self.defer_unknown(job, error)
         if job.is_swept and status is Status.ABORTED and job.retryable:
             job.is_swept = False
             await self.retry(job, error)
@@ -106,26 +109,26 @@ class StockWorkerQueue(Queue):
         return False
 
     def marked_if_swept(self, job: Job) -> Job:
-        """The job as it was read; what is swept shows that it has been asked to stop."""
+        """The job as it was read; a swept one is `aborting`, so that its worker stops it."""
         held = self.consumer.held.get(job.key)
         if held is not None and held.is_swept and job.status is Status.ACTIVE:
             job.status, job.error = Status.ABORTING, self.swept_error_message
         return job
 
     async def sweep_dequeued(self, abort: float) -> list[str]:
-        """Take back what SAQ's own worker or proxy has got and says nothing of; the keys.
+        """Stop the dequeued jobs that are past their timeout or heartbeat. Returns their keys.
 
-        It is asked to stop, and has `abort` seconds for it. Then the job is queued again if it has
-        an attempt left.
+        Their worker gets `abort` seconds to stop them. Then each is queued again if it has an
+        attempt left.
         """
         held = self.consumer.held
         stuck = [job for job in held.values() if job.is_dequeued and job.stuck]
         for job in stuck:
             job.is_swept = True
-        for _ in range(math.ceil(abort / LOOK_SECONDS)):
+        for _ in range(math.ceil(abort / SWEEP_POLL_SECONDS)):
             if not any(held.get(job.key) is job for job in stuck):
                 break
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(SWEEP_POLL_SECONDS)
         for job in stuck:
             if held.get(job.key) is job:
                 await self.finish(job, Status.ABORTED, error=self.swept_error_message)

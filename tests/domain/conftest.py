@@ -1,4 +1,4 @@
-"""What tests of domains share with those of the service: a database, its queue and ledger."""
+"""Fixtures that tests of domains share with those of the service."""
 
 from tests.service.conftest import db, ledger, queue, registry
 

@@ -23,7 +23,7 @@ class Domains:
 
     settings: Settings
     queue: JobQueue
-    context: Context  # of the worker: what start-up hooks have put there
+    context: Context  # the worker's, with what start-up hooks have put there
 
     async def run(self, task: str, **arguments: Any) -> Job:
         """A new job of that task, once it has ended."""
@@ -59,7 +59,7 @@ class Domains:
 async def working(
     dsn: str, registry: Registry, *, queue_dsn: str | None = None, bucket: str | None = None
 ) -> AsyncIterator[Domains]:
-    """It runs until the end of the block."""
+    """A worker that runs until the end of the block."""
     settings = settings_of(ProcessName.WORKER)(
         stage="local",
         database_url=SecretStr(dsn),

@@ -1,4 +1,4 @@
-"""A Postgres that wants passwords, and whose owner is no superuser: a stage's Aurora."""
+"""A Postgres like a stage's Aurora: it needs passwords, and its owner is no superuser."""
 
 from dataclasses import dataclass, replace
 from urllib.parse import quote
@@ -10,12 +10,12 @@ from service.database_user import DatabaseUser
 from service.testing.databases import execute
 
 OWNER_PASSWORD = "owner-/%:w0rd"
-USER_PASSWORD = "user-/%:'w0rd"  # what an address and a statement would stumble over
+USER_PASSWORD = "user-/%:'w0rd"  # characters that are special in an address or a statement
 
 
 @dataclass(frozen=True)
 class Aurora:
-    """One database of it, and who has it; `user` is there once a migration has made it."""
+    """One of its databases, its owner and its user; a migration creates the user."""
 
     server: Postgres
     database: str

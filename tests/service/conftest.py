@@ -1,4 +1,4 @@
-"""A queue of this test's database, and the ledger its jobs write."""
+"""Fixtures: a queue in this test's database, and the ledger that its jobs write."""
 
 import asyncio
 import itertools
@@ -69,7 +69,7 @@ async def stock(database: str) -> AsyncIterator[StockQueue]:
 
 
 async def put(queue: PostgresQueue, **options: Any) -> Job:
-    """A new job that would do nothing."""
+    """A new job of a task that does nothing."""
     job = await queue.enqueue("sleep", seconds=0, **options)
     assert job is not None
     return job
@@ -89,8 +89,8 @@ async def stored(queue: PostgresQueue, key: str) -> dict[str, Any]:
     return dict(row)
 
 
-async def let_judge(queue: PostgresQueue) -> None:
-    """This process has been there long enough to say of others that they are dead."""
+async def let_rescue(queue: PostgresQueue) -> None:
+    """Let this process count as old enough to rescue the jobs of dead workers."""
 
     async def is_old_enough() -> bool:
         seconds = "SELECT extract(epoch FROM clock_timestamp() - pg_postmaster_start_time())"
@@ -103,12 +103,12 @@ async def let_judge(queue: PostgresQueue) -> None:
     )
 
 
-async def take_over(job: LeasedJob, by: PostgresQueue) -> None:
-    """The lease of the job's worker runs out, and `by` finds that."""
-    await let_judge(by)
+async def rescue(job: LeasedJob, by: PostgresQueue) -> None:
+    """Let the lease of the job's worker expire, and `by` rescue the job."""
+    await let_rescue(by)
 
     async def is_taken() -> bool:
-        # again and again, for the worker's own beat may come between
+        # repeated, because the worker may renew its lease in between
         await by.pool.execute(
             "UPDATE queue_workers SET expires_at = now() - interval '1 s' WHERE id = $1",
             job.worker_id,
@@ -116,12 +116,12 @@ async def take_over(job: LeasedJob, by: PostgresQueue) -> None:
         await by.sweep()
         return bool((await stored(by, job.key))["lease"] != job.lease)
 
-    await until(is_taken, what=f"{job.key} is taken over")
+    await until(is_taken, what=f"{job.key} is rescued")
 
 
 @dataclass
 class Ledger:
-    """What jobs wrote down, and the job's rows."""
+    """What the jobs wrote into the ledger, and their rows."""
 
     pool: asyncpg.Pool
 

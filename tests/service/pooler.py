@@ -1,4 +1,4 @@
-"""Transaction pooling as PgBouncer does it: a connection of the server for each transaction."""
+"""Transaction pooling as in PgBouncer: a server connection for each transaction."""
 
 import asyncio
 import contextlib
@@ -71,7 +71,7 @@ class Pooler:
     async def _transaction(
         self, asked: "asyncio.Task[Message]", reader: asyncio.StreamReader, client: Writer
     ) -> "asyncio.Task[Message]":
-        """Until the server says that none is open; what the client asks next."""
+        """Serve one transaction until the server says that it is over. Returns the next request."""
         await asyncio.wait([asked])
         from_server, to_server = server = await self._idle.get()
         answered = asyncio.create_task(_pass_on(from_server, client))

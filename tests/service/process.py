@@ -1,4 +1,4 @@
-"""`python -m service …` as it is, after the tests' own tasks have been registered."""
+"""`python -m service …`, with the tests' own tasks registered before."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Tasks that write down when they ran, and misbehave on request."""
+"""Tasks that write into the ledger when they ran, and fail in many ways."""
 
 import asyncio
 import os
@@ -10,7 +10,7 @@ from service.queue import Context, after_process, before_process, on_shutdown, o
 
 
 async def note(ctx: Context, event: str) -> None:
-    """Write a line that survives whatever happens to this process next."""
+    """Write a line of the ledger, which stays even if this process dies next."""
     job = ctx.get("job")
     await ctx.pool.execute(
         "INSERT INTO ledger (job_key, attempt, event) VALUES ($1, $2, $3)",
@@ -95,15 +95,15 @@ async def sleep_through_cancel(ctx: Context, *, seconds: float) -> None:
 
 
 @task(retry_delay=0, timeout=60)
-async def tell(ctx: Context, *, steps: list[float], seconds: float = 0.5) -> str:
+async def report_steps(ctx: Context, *, steps: list[float], seconds: float = 0.5) -> str:
     for step in steps:
         await ctx.progress(step, f"at {step}")
         await asyncio.sleep(seconds)
-    return "told"
+    return "reported"
 
 
 @task(retry_delay=0, timeout=60)
-def tell_from_thread(ctx: Context, *, steps: list[float]) -> bool:
+def report_from_thread(ctx: Context, *, steps: list[float]) -> bool:
     for step in steps:
         ctx.progress(step, f"at {step}")
     for _ in range(300):
@@ -114,12 +114,12 @@ def tell_from_thread(ctx: Context, *, steps: list[float]) -> bool:
 
 
 @task(retry_delay=0, timeout=60, retries=1, heartbeat=1)
-async def tell_while_it_lives(ctx: Context, *, words: int) -> str:
-    for number in range(words):
+async def report_while_it_runs(ctx: Context, *, reports: int) -> str:
+    for number in range(reports):
         await ctx.progress(number)
         await asyncio.sleep(0.6)
-    await asyncio.sleep(0 if words > 3 else 30)
-    return "told"
+    await asyncio.sleep(0 if reports > 3 else 30)
+    return "reported"
 
 
 @task(retry_delay=0)
@@ -170,6 +170,6 @@ def hang_at_stop(ctx: Context) -> None:
 
 @task(retries=1)
 async def let_sql_in(ctx: Context, *, name: str) -> str:
-    """As nobody should write it."""
+    """With an SQL injection, as nobody should write it."""
     found: str = await ctx.pool.execute(f"SELECT '{name}'")
     return found

@@ -1,4 +1,4 @@
-"""A database that will never do is said at the start, by every process, without its password."""
+"""A database that can never be used is an error at the start, without its password."""
 
 import asyncio
 
@@ -110,7 +110,7 @@ async def test_an_api_whose_worker_cannot_renew_its_lease_is_not_ready(
         await locker.close()
 
 
-async def test_a_worker_that_hears_nothing_is_not_ready(
+async def test_a_worker_whose_listen_is_dead_is_not_ready(
     queue: PostgresQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await queue.ping()  # takes no jobs, so there is nothing to hear

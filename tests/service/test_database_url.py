@@ -1,4 +1,4 @@
-"""Addresses as people and providers write them: used, mended or refused, and never shown."""
+"""Addresses as people and providers write them: used, corrected or refused, and never shown."""
 
 import ssl
 from pathlib import Path

@@ -78,7 +78,7 @@ async def value(dsn: str, statement: str) -> object:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A copy of the migrations, to be added to."""
+    """A copy of the migrations, where a test adds others."""
     return copy_of_the_files(tmp_path / "service")
 
 
@@ -173,7 +173,7 @@ async def test_a_start_with_nothing_to_do_hangs_on_no_owner(aurora: Aurora) -> N
         await migrate(stale, user=aurora.database_user("rotated"))
 
 
-async def test_no_log_of_statements_tells_the_password(aurora: Aurora) -> None:
+async def test_no_log_of_statements_shows_the_password(aurora: Aurora) -> None:
     await aurora.as_superuser(f"ALTER DATABASE {aurora.database} SET log_statement = 'all'")
     await migrate(aurora.owner_dsn, user=aurora.database_user())
     log = aurora.server.log.read_text()

@@ -1,4 +1,4 @@
-"""What reaches the log of a process, and what does not."""
+"""What is in the log of a process, and what is not."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""Bringing a database up to date: once, wholly, by any number of processes."""
+"""Migrations: each is applied once, all or none, by any number of processes."""
 
 import asyncio
 import hashlib
@@ -45,7 +45,7 @@ def copy_of_the_files(folder: Path) -> Path:
 
 
 def file_of(folder: Path, name: str) -> Path:
-    """Where a migration lies that `migrate` calls `name`."""
+    """The file of the migration that `migrate` calls `name`."""
     owner, _, stem = name.rpartition("/")
     return folder / owner / "migrations" / f"{stem}.sql"
 
@@ -185,14 +185,14 @@ async def test_database_newer_than_the_image_is_left_alone(database: str, folder
 def test_gap_and_double_in_the_numbers_of_one_owner_are_refused(folder: Path) -> None:
     second = file_of(folder, NAMES[1])
     second.rename(second.with_name("0001_another.sql"))
-    with pytest.raises(MigrationError, match=r"queue/0001_.*: expected number 0002, for the"):
+    with pytest.raises(MigrationError, match=r"queue/0001_.*: expected number 0002, because"):
         read_migrations(folder)
     second.with_name("0001_another.sql").unlink()
     with pytest.raises(MigrationError, match=r"queue/0003_.*: expected number 0002"):
         read_migrations(folder)
 
 
-async def test_each_owner_has_a_line_of_its_own(database: str, folder: Path) -> None:
+async def test_each_owner_has_numbers_of_its_own(database: str, folder: Path) -> None:
     for owner in ("shop", "books"):
         own = folder / "domain" / owner / "migrations"
         own.mkdir(parents=True)
@@ -200,7 +200,7 @@ async def test_each_owner_has_a_line_of_its_own(database: str, folder: Path) -> 
     assert await migrate(database, folder) == [
         "domain/books/0001_create_it", "domain/shop/0001_create_it",
     ]  # fmt: skip
-    assert await migrate(database) == [], "an image without them is as well off"
+    assert await migrate(database) == [], "an image without them works too"
 
 
 SCHEMA = """
@@ -232,7 +232,7 @@ async def test_a_database_of_the_first_release_comes_over_by_itself(
         assert sum(map(len, answers)) == len(applied) == len(NAMES) - len(before)
         assert {name.rpartition("/")[0] for name in applied} == {"queue"}
         assert await migrate(empty_database) == []
-        # what an image of that release asks, beside this one and after a rollback
+        # what an image of that release reads, beside this one and after a rollback
         assert await connection.fetch("SELECT * FROM schema_migrations") == before
         assert await connection.fetch(history) == jobs
         for table in ("saq_jobs", "recurring_jobs", "feeds", "feed_entries", "email_outbox"):

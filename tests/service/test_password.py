@@ -1,4 +1,4 @@
-"""The database's password is asked for at each connect, so that it may change without notice."""
+"""The database's password is read for each new connection, so that it may change at any time."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""`python -m service run PROGRAM …`: another program in the place of a process."""
+"""`python -m service run PROGRAM …` runs another program instead of a process."""
 
 import os
 import signal

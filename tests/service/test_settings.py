@@ -1,4 +1,4 @@
-"""What the environment may say, and what is answered when it says something else."""
+"""What the environment may hold, and the errors when it holds something else."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Why a value does not fit: the words a caller gets."""
+"""The explanation that a caller gets when a value does not fit its type."""
 
 from enum import Enum
 from typing import Annotated, Any, Literal
@@ -42,7 +42,7 @@ class Order(msgspec.Struct):
         ({"lines": 5}, "Expected `array`, got `int`"),
     ],
 )
-def test_a_wrong_value_is_told_what_would_be_right(order: Any, words: str) -> None:
+def test_a_wrong_value_is_refused_with_what_would_be_right(order: Any, words: str) -> None:
     with pytest.raises(msgspec.ValidationError) as raised:
         msgspec.convert(order, Order)
     reason, _, path = str(raised.value).partition(" - at `$.")

@@ -1,1 +1,1 @@
-"""What every request passes: keys, limits, the envelope of answers, errors."""
+"""The ASGI layers around the routes: authentication, limits, headers and errors."""

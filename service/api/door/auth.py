@@ -1,4 +1,4 @@
-"""Who may ask for what, by path; what is not opened here is closed."""
+"""Authenticates requests by their path; a path that is not opened here is closed."""
 
 import base64
 import hashlib
@@ -17,7 +17,7 @@ from service.problem import problem, send_response
 from service.settings import Settings
 
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
-TARGET_MAX_BYTES = 4096  # path and query; Litestar keeps the last thousand of each in memory
+TARGET_MAX_BYTES = 4096  # path and query; Litestar caches a thousand of each in memory
 JOBS_PATH = "/api/v1/jobs/"
 ENCODED_SLASH = re.compile("%2f", re.IGNORECASE)
 HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~%-]+)(:[0-9]{1,5})?")
@@ -26,7 +26,7 @@ log = structlog.stdlib.get_logger("api")
 
 
 class Refusal(Exception):
-    """The request goes no further."""
+    """The request is refused with this status."""
 
     def __init__(self, status: int, detail: str, **headers: str) -> None:
         super().__init__(detail)
@@ -36,10 +36,10 @@ class Refusal(Exception):
 
 
 class Gate:
-    """Lets a request through to the routes, or answers 400, 401, 403, 414.
+    """Passes a request on to the routes, or answers 400, 401, 403 or 414.
 
-    `/health/*` is open. `/saq` wants HTTP Basic, everything else the API key; either is open on a
-    laptop (stage local) where none is set. `API_AUTH=off` opens the API, never the job pages.
+    `/health/*` is open. `/saq` needs HTTP Basic, everything else the API key; in stage local either
+    is open if it has no credentials. `API_AUTH=off` opens the API, never the job pages.
     """
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
@@ -72,12 +72,12 @@ class Gate:
         await self.app(scope, receive, send)
 
     def _authenticate(self, path: str, headers: Headers) -> bool:
-        """True where the path asks for no credentials, False where they were right."""
+        """True where the path needs no credentials, False where they are right, else raises."""
         if path in {LIVE_PATH, READY_PATH}:
             return True
         if path == UI_PATH or path.startswith(f"{UI_PATH}/"):
             if self.ui_user is None or self.ui_password is None:
-                return True  # where that is not allowed, the pages do not exist
+                return True  # the pages only exist where they may be open
             given = _basic(headers)
             if given and _is_same(given[0], self.ui_user) & _is_same(given[1], self.ui_password):
                 return False
@@ -85,7 +85,7 @@ class Gate:
         else:
             if self.is_api_open:
                 return True
-            # All are compared, so that the time does not tell which one it was.
+            # All are compared, so that the time does not depend on which one is right.
             if any([_is_same(given, key) for given in _keys(headers) for key in self.keys]):
                 return False
             challenge = 'Bearer realm="Moorage"'
@@ -99,10 +99,10 @@ class Gate:
         )
 
     def _refuse_other_hosts(self, headers: Headers) -> None:
-        # A page of any site can reach an open API on this machine by a name of its own that it
-        # points at 127.0.0.1; its requests then are of the same origin, but carry that name.
-        # (Litestar's AllowedHosts asks this of requests with credentials too, and takes the port,
-        # which a tunnel changes, for a part of the name.)
+        # DNS rebinding: a web page can point a name of its own at 127.0.0.1 and so reach an open
+        # API on this machine. Its requests are of the same origin, but their Host is that name.
+        # (Litestar's AllowedHosts also checks requests with credentials, and takes the port, which
+        # a tunnel changes, as part of the name.)
         host = headers.get("host", "").lower()
         name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
         if name not in self.local_hosts:
@@ -114,25 +114,25 @@ class Gate:
 
 
 def _route_as_sent(scope: HTTPScope) -> None:
-    """Make `scope["path"]` what the router will match, so that both read the same path."""
+    """Set `scope["path"]` to what the router will match, so that both check the same path."""
     raw, query = scope["raw_path"], scope["query_string"]
     if len(raw) + len(query) > TARGET_MAX_BYTES:
         raise Refusal(414, f"Path and query may have {TARGET_MAX_BYTES} bytes together.")
     if b"%00" in raw or b"%00" in query or b"\0" in query:
         raise Refusal(400, "The character U+0000 is not allowed in a path or query.")
-    # A slash that arrives percent-encoded is part of a name and must not become a separator.
+    # A percent-encoded slash is part of a name and must not become a separator.
     path = scope["path"]
     if b"%2f" in raw.lower():
         path = unquote(ENCODED_SLASH.sub("%252F", raw.decode("ascii", "replace")))
     scope["path"] = normalize_path(path)
-    # A job's key may hold one: `job_routes.py` decodes what follows.
+    # A job's key may hold a slash: `job_routes.py` decodes the rest of these paths.
     if scope["path"].startswith(JOBS_PATH):
         parts = [part for part in raw.split(b"/") if part]
         scope["path"] = JOBS_PATH + b"/".join(parts[3:]).decode("ascii", "replace")
 
 
 def _refuse_unclear_host(headers: Headers, http_version: str) -> None:
-    """RFC 9112, 3.2: what stands in front of us may have taken another of two for the right one."""
+    """RFC 9112, 3.2: of two Hosts, a proxy in front may have used the other one."""
     hosts = headers.getall("host", [])
     if not hosts and http_version == "1.0":
         return
@@ -167,7 +167,7 @@ def _basic(headers: Headers) -> tuple[bytes, bytes] | None:
 
 
 def _is_same(given: bytes, wanted: str) -> bool:
-    """Compare in a time that tells nothing, not even the length."""
+    """Compare in a time that depends neither on the values nor on their lengths."""
     return hmac.compare_digest(
         hashlib.sha256(given).digest(), hashlib.sha256(wanted.encode()).digest()
     )

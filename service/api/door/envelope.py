@@ -1,4 +1,4 @@
-"""What every answer carries, whoever gives it: request id, security headers, a line in the log."""
+"""Adds to every answer a request id, security headers and a line in the log."""
 
 import re
 import secrets
@@ -22,11 +22,11 @@ log = structlog.stdlib.get_logger("api")
 
 
 class Envelope:
-    """Outermost: sees the requests that no route matches and the answers of every other layer."""
+    """The outermost layer, so that it also covers unknown paths and the answers of other layers."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
-        self.ui_policy = NO_SCRIPTS  # of SAQ's pages; `saq_pages.py` knows what they need
+        self.ui_policy = NO_SCRIPTS  # for SAQ's pages, until `content_policy` has read them
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == ScopeType.HTTP:
@@ -64,7 +64,7 @@ class Envelope:
                     "request",
                     method=scope["method"],
                     path=scope["raw_path"].decode("ascii", "replace"),
-                    status=status or None,  # None: the client left before the answer
+                    status=status or None,  # None: the client disconnected before the answer
                     ms=round((time.perf_counter() - started) * 1000, 1),
                 )
 
@@ -81,12 +81,12 @@ class Envelope:
 
 
 def _came_by_https(scope: HTTPScope) -> bool:
-    """What the load balancer says; a client that makes it up changes nothing but its own answer."""
+    """Did the client use HTTPS? A client that forges the header only changes its own answer."""
     return scope["scheme"] == "https" or (b"x-forwarded-proto", b"https") in scope["headers"]
 
 
 def _request_id(scope: HTTPScope) -> str:
-    """The caller's own where it is sane, so that a trace can span services; else a new one."""
+    """The caller's request id if it is well-formed, for traces across services, else a new one."""
     for name, value in scope["headers"]:
         if name == b"x-request-id" and SANE_REQUEST_ID.fullmatch(value):
             return value.decode("ascii")

@@ -1,4 +1,4 @@
-"""From what went wrong to the answer: nothing internal in it, and no 500 for a client's mistake."""
+"""The answers to errors: without internals, and without a 500 for a client's mistake."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -22,7 +22,7 @@ from service.queue.errors import (
 from service.validation import explain
 
 RETRY_AFTER_SECONDS = 5
-# Litestar's own words, where it has no class or field for it.
+# Litestar's sentences for what it has no class or field for.
 LEFT = "client disconnected prematurely"
 MISSING = re.compile(r"Missing required \w+ parameter '(.+?)' for path ")
 
@@ -42,7 +42,7 @@ def _http(request: Request[Any, Any, Any], error: HTTPException) -> Response[Pro
 
 
 def _field_problems(request: Request[Any, Any, Any], error: HTTPException) -> list[FieldProblem]:
-    """What Litestar says of the parameters; that one is missing it says in its sentence alone."""
+    """The wrong parameters. Litestar names a missing one only in its sentence."""
     if isinstance(error, ValidationException) and (missing := MISSING.match(error.detail)):
         return [FieldProblem(missing[1], "is missing")]
     problems = []
@@ -118,4 +118,4 @@ EXCEPTION_HANDLERS = freeing(
         Exception: _unexpected,
     }
 )
-"""For `Litestar(exception_handlers=…)`; the closest base class of an error decides."""
+"""For `Litestar(exception_handlers=…)`, which picks the closest base class of an error."""

@@ -1,4 +1,4 @@
-"""What a request's body has to be: JSON of the handler's type, checked without any guessing."""
+"""Reads a request's body: JSON of the handler's type, without conversions."""
 
 from typing import Any
 
@@ -10,13 +10,13 @@ from litestar.serialization import decode_json
 from service.problem import InvalidFieldError, field_problem
 from service.validation import explain
 
-MAX_DEPTH = 64  # far from Python's own limit, wherever in the stack a job is read again
+MAX_DEPTH = 64  # far below Python's recursion limit, also where a job is read deep in the stack
 
 
 class JsonRequest(Request[Any, Any, Any]):
     """A request whose JSON body is decoded strictly into the type of the handler's `data`.
 
-    Litestar would take any content type for JSON and turn `"5"` into 5 where a number is wanted.
+    Litestar itself reads any content type as JSON, and converts `"5"` to 5 for a number.
     """
 
     async def body(self) -> bytes:
@@ -31,7 +31,7 @@ class JsonRequest(Request[Any, Any, Any]):
         body = await self.body()
         wanted = self.route_handler.parsed_data_field
         try:
-            # Few bodies can hold what this looks for; only those are walked through.
+            # Only few bodies can hold what is refused here; the others are not walked through.
             if b"\\u0000" in body or body.count(b"[") + body.count(b"{") > MAX_DEPTH:
                 _refuse_unstorable(msgspec.json.decode(body), "", MAX_DEPTH)
             return decode_json(
@@ -70,7 +70,7 @@ class JsonRequest(Request[Any, Any, Any]):
 
 
 def _invalid_field(error: msgspec.ValidationError, kind: Any) -> InvalidFieldError:
-    """Name the first field that is wrong, as msgspec reports it too."""
+    """The error for the first wrong field."""
     if found := getattr(error, "errors", None):  # of a pydantic model
         return InvalidFieldError(".".join(map(str, found[0]["loc"])) or "body", found[0]["msg"])
     reason, _, path = str(error).partition(" - at `")

@@ -1,4 +1,4 @@
-"""How many bytes of bodies are worked on at a time; the next one waits, and gets 503 in the end."""
+"""Limits the bytes of all bodies being worked on; a request over it waits, then gets 503."""
 
 import asyncio
 from collections import deque
@@ -19,8 +19,8 @@ from service.contract import BODY_MAX_BYTES
 from service.contract import JOB_BODY_MAX_BYTES as LARGEST
 from service.problem import problem, send_response
 
-# A body takes several times its size while it is read, checked and stored. The small ones, up to
-# BODY_MAX_BYTES, have room of their own: a few slow uploads must not hold them up.
+# A body takes several times its size while it is read, checked and stored. Small ones, up to
+# BODY_MAX_BYTES, have a limit of their own, so that a few slow uploads do not block them.
 SMALL_IN_WORK_BYTES = 64 * BODY_MAX_BYTES
 LARGE_IN_WORK_BYTES = 2 * LARGEST
 WAIT_SECONDS = 5.0
@@ -29,14 +29,14 @@ DETAIL = "Other large requests are being worked on. Try again in a few seconds."
 
 
 class Room:
-    """So many bytes, given out first come, first served."""
+    """A number of bytes, given out in the order of the requests."""
 
     def __init__(self, size: int) -> None:
         self.free = size
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     async def enter(self, size: int) -> None:
-        """Raises TimeoutError where there is no room for it within `WAIT_SECONDS`."""
+        """Take `size` bytes. Raises `TimeoutError` without room within `WAIT_SECONDS`."""
         if not self._waiting and size <= self.free:
             self.free -= size
             return
@@ -46,7 +46,7 @@ class Room:
             async with asyncio.timeout(WAIT_SECONDS):
                 await turn
         except BaseException:
-            if not turn.cancelled():  # its turn came in the same moment
+            if not turn.cancelled():  # it got its room at the same moment
                 self.leave(size)
             raise
 
@@ -54,13 +54,13 @@ class Room:
         self.free += size
         while self._waiting and (self._waiting[0][1].done() or self._waiting[0][0] <= self.free):
             size, turn = self._waiting.popleft()
-            if not turn.done():  # it would wait no longer
+            if not turn.done():  # done: it has given up waiting
                 self.free -= size
                 turn.set_result(None)
 
 
 class Admission:
-    """Lets a request in when there is room for its body; until then the body is not read."""
+    """Passes a request on when there is room for its body; until then the body is not read."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -70,7 +70,7 @@ class Admission:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == ScopeType.HTTP and 0 < (size := _body_bytes(scope)) <= LARGEST:
             await self._admit(size, scope, receive, send)
-        else:  # a larger one gets 413 before it is read
+        else:  # Litestar answers 413 to a larger one before it is read
             await self.app(scope, receive, send)
 
     async def _admit(self, size: int, scope: HTTPScope, receive: Receive, send: Send) -> None:
@@ -87,7 +87,7 @@ class Admission:
             message = await receive()
             if message["type"] == "http.request":
                 received += len(message["body"])
-                if received > size and len(taken) == 1:  # its size was not announced
+                if received > size and len(taken) == 1:  # a body in chunks, larger than assumed
                     try:
                         await take(LARGEST)
                     except TimeoutError:
@@ -103,14 +103,14 @@ class Admission:
             answer = problem(scope["path"], 503, DETAIL, headers=RETRY_AFTER)
             await send_response(answer, scope, receive, send)
         finally:
-            # It holds the body, and the connection holds it until the next request on it.
+            # The state holds the body, and the connection keeps the state until its next request.
             scope["state"].clear()
             for room, given in taken:
                 room.leave(given)
 
 
 def _body_bytes(scope: HTTPScope) -> int:
-    """What the head says; of a body in chunks it does not, and most are small."""
+    """The body's size by its headers. A body in chunks has none there, and counts as small."""
     for name, value in scope["headers"]:
         if name == b"content-length":
             return int(value)

@@ -1,18 +1,18 @@
-"""Which methods a path takes: what OPTIONS and the header Allow say, and HEAD, which is a GET."""
+"""The methods of a path, for OPTIONS and the header Allow; and HEAD, which is run as GET."""
 
 from litestar.datastructures import MutableScopeHeaders
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPResponseStartEvent, HTTPScope, Message, Receive, Scope, Send
 
-ANY_PATH = "/*"  # what `OPTIONS *` asks of, the server as a whole (RFC 9110, 9.3.7)
+ANY_PATH = "/*"  # the path of `OPTIONS *`, which means the whole server (RFC 9110, 9.3.7)
 ALL = "DELETE, GET, HEAD, OPTIONS, POST"
 
 
 class Methods:
-    """Answers OPTIONS with every method of the path, and takes HEAD where there is a GET.
+    """Answers OPTIONS with every method of the path, and HEAD where there is a GET.
 
-    Litestar makes its answer to OPTIONS when the first handler of a path is registered, and leaves
-    out those that come later; it knows no HEAD.
+    Litestar's own answer to OPTIONS only has the methods of the first handler of a path, and
+    Litestar does not answer HEAD.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -36,7 +36,7 @@ class Methods:
             await self._options(scope, receive, send)
 
     async def _options(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
-        """No route has TRACE, and the 405 to it has them all."""
+        """Ask for TRACE, which no route has: the 405 lists all methods."""
         is_found = False
 
         async def send_options(message: Message) -> None:

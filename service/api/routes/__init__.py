@@ -1,1 +1,1 @@
-"""The routes of the service's own: jobs, queues, schedules, health."""
+"""The service's own routes: jobs, queues, schedules, health."""

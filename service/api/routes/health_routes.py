@@ -1,4 +1,4 @@
-"""Whether this process is up, and whether it can do its work."""
+"""Health: is this process live, and is it ready?"""
 
 import asyncio
 
@@ -17,7 +17,7 @@ from service.queue.interface import JobQueue
 from service.queue.tables.table_queue import TableQueue
 
 MIGRATIONS = {f"{each.owner}/{each.version:04}" for each in read_migrations()}
-READY_SECONDS = 2.0  # below the load balancer's own limit, so that its log shows our reason
+READY_SECONDS = 2.0  # shorter than the balancer's timeout, so that it gets our answer
 
 _FOREIGN = "the table moorage_migrations is another program's"
 REASONS: dict[type[Exception], str] = {
@@ -36,7 +36,7 @@ class Live(msgspec.Struct, frozen=True):
 
 
 class Ready(msgspec.Struct, frozen=True):
-    """What the process needs and how it stands: "ready", or why not."""
+    """The parts that the process needs, each "ready" or why not."""
 
     status: str
     parts: dict[str, str]
@@ -50,7 +50,7 @@ class Ready(msgspec.Struct, frozen=True):
     sync_to_thread=False,
 )
 def live() -> Live:
-    """Touches nothing: a database that is away is no reason to restart this process."""
+    """Checks nothing else: a database that is away is no reason to restart this process."""
     return Live()
 
 
@@ -66,7 +66,7 @@ def live() -> Live:
 async def ready(
     pool: NamedDependency[asyncpg.Pool], queue: NamedDependency[JobQueue]
 ) -> Response[Ready]:
-    """Asks the application's database and the queue's, each with a limit of two seconds."""
+    """Checks the application's database and the queue, each within two seconds."""
     database, queued = await asyncio.gather(_reason(pool), _queue_reason(queue))
     parts = {"database": database or "ready", "queue": queued or "ready"}
     if not (database or queued):
@@ -95,7 +95,7 @@ async def _queue_reason(queue: JobQueue) -> str | None:
 
 
 async def _reason(pool: asyncpg.Pool) -> str | None:
-    """Why the database behind `pool` is of no use now, in words without host or user; or None."""
+    """Why the database behind `pool` is not ready, without host and user; or None."""
     try:
         async with asyncio.timeout(READY_SECONDS):
             row = await pool.fetchrow(

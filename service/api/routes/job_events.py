@@ -1,4 +1,4 @@
-"""A job's state as it changes, as server-sent events; one look at the table serves all streams."""
+"""A job's state as server-sent events; one query serves all streams of this process."""
 
 import asyncio
 import hashlib
@@ -16,8 +16,8 @@ from service.api.routes.job_views import JobEvent
 from service.queue.interface import JobQueue
 from service.queue.worker.progress import MESSAGE
 
-LOOK_SECONDS = 0.5  # between two looks at the jobs that somebody watches
-KEEP_ALIVE_SECONDS = 15.0  # a comment, below the load balancer's idle timeout of 60 s
+POLL_SECONDS = 0.5  # between two reads of the followed jobs
+KEEP_ALIVE_SECONDS = 15.0  # between two comments; the balancer's idle timeout is 60 s
 STREAMS_MAX = 200  # of one process
 ENDED = ("complete", "failed", "aborted")
 
@@ -25,52 +25,55 @@ log = structlog.stdlib.get_logger("api")
 
 
 class Place:
-    """Of one stream; free again when it is left, or nobody holds it: its client has gone before."""
+    """The place of one stream among `STREAMS_MAX`.
+
+    `leave` frees it. A place that is garbage collected is freed too: a client may disconnect before
+    its stream begins.
+    """
 
     def __init__(self, key: str, leave: Callable[[str], None]) -> None:
         self.key = key
-        self.leave = weakref.finalize(self, leave, key)  # runs once, whoever comes first
+        self.leave = weakref.finalize(self, leave, key)  # runs once
 
 
 class Watch:
-    """Tells any number of streams of any number of jobs, in one statement each half second."""
+    """Reads the followed jobs each half second, all in one query, and serves all streams."""
 
     def __init__(self, queue: JobQueue) -> None:
         self._queue = queue
         self._states: dict[str, JobEvent] = {}
-        self._streams: dict[str, int] = {}  # by key, how many
-        self._looked = asyncio.Condition()
+        self._streams: dict[str, int] = {}  # their number, by job key
+        self._polled = asyncio.Condition()
         self._task: asyncio.Task[None] | None = None
         self.is_closed = False
 
     def take(self, key: str) -> Place | None:
-        """A place for one stream of that job; None where all are taken, or the end has come."""
+        """A place for one stream of that job; None where all are taken, or after `close`."""
         if self.is_closed or sum(self._streams.values()) >= STREAMS_MAX:
             return None
         self._streams[key] = self._streams.get(key, 0) + 1
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._look_forever(), name="job events")
+            self._task = asyncio.create_task(self._poll_forever(), name="job events")
         return Place(key, self._leave)
 
     async def states(self, place: Place) -> AsyncIterator[JobEvent | None]:
-        """The job's state now and at each change until it has ended; None to keep alive."""
+        """The job's state now and at each change until it has ended; None for a keep-alive."""
         last: JobEvent | None = None
-        spoken_at = time.monotonic()
+        sent_at = time.monotonic()
         try:
             while not self.is_closed:
                 state = self._states.get(place.key)
                 if state is not None and state != last:
-                    last, spoken_at = state, time.monotonic()
+                    last, sent_at = state, time.monotonic()
                     yield state
                     if state.status in ENDED:
                         return
-                elif time.monotonic() - spoken_at >= KEEP_ALIVE_SECONDS:
-                    spoken_at = time.monotonic()
+                elif time.monotonic() - sent_at >= KEEP_ALIVE_SECONDS:
+                    sent_at = time.monotonic()
                     yield None
-                # after each look; a look may also hang
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(KEEP_ALIVE_SECONDS), self._looked:
-                        await self._looked.wait()
+                with suppress(TimeoutError):  # the next read may hang
+                    async with asyncio.timeout(KEEP_ALIVE_SECONDS), self._polled:
+                        await self._polled.wait()
         finally:
             place.leave()
 
@@ -81,22 +84,22 @@ class Watch:
             self._states.pop(key, None)
 
     async def close(self) -> None:
-        """End every stream: its client comes back, to another process."""
+        """End every stream; its client reconnects, to another process."""
         self.is_closed = True
-        async with self._looked:
-            self._looked.notify_all()
+        async with self._polled:
+            self._polled.notify_all()
 
-    async def _look_forever(self) -> None:
+    async def _poll_forever(self) -> None:
         while self._streams and not self.is_closed:
             try:
-                await self._look()
-            except Exception as error:  # the streams stay, and hear again when it is back
-                log.warning("cannot look at the jobs", error=type(error).__name__)
-            async with self._looked:
-                self._looked.notify_all()
-            await asyncio.sleep(LOOK_SECONDS)
+                await self._poll()
+            except Exception as error:  # the streams stay, and go on when the database is back
+                log.warning("cannot read the followed jobs", error=type(error).__name__)
+            async with self._polled:
+                self._polled.notify_all()
+            await asyncio.sleep(POLL_SECONDS)
 
-    async def _look(self) -> None:
+    async def _poll(self) -> None:
         keys = list(self._streams)
         jobs = await self._queue.jobs(keys)
         for key, job in zip(keys, jobs, strict=True):
@@ -116,7 +119,7 @@ class Watch:
 
 
 def message(state: JobEvent | None) -> ServerSentEventMessage:
-    """As it is sent: the event is the status, its id stands for the whole state."""
+    """The message for a state: the event is the status, and the id is that of the whole state."""
     if state is None:
         return ServerSentEventMessage(comment="still here")
     data = msgspec.json.encode(state)
@@ -124,12 +127,12 @@ def message(state: JobEvent | None) -> ServerSentEventMessage:
 
 
 def state_id(state: JobEvent) -> str:
-    """Equal for equal states, so that a client that comes back is not told what it knows."""
+    """Equal for equal states, so that a client that reconnects gets no state twice."""
     return hashlib.blake2b(msgspec.json.encode(state), digest_size=8).hexdigest()
 
 
 async def stream(watch: Watch, place: Place, last_id: str | None) -> AsyncIterator[Any]:
-    """The messages of one client; `last_id` is what it says that it has heard last."""
+    """The messages for one client; `last_id` is its header Last-Event-ID."""
     async for state in watch.states(place):
         if state is not None and state_id(state) == last_id:
             if state.status in ENDED:

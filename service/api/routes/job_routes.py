@@ -100,7 +100,7 @@ async def read_jobs(
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> JobPage:
-    """Every job this queue had, newest first, ended ones included."""
+    """Every job in the history, newest first, also those that have ended."""
     refuse_others(request, {"status", "task", "cursor", "limit"})
     found = await queue.list_records(
         status=status,
@@ -236,7 +236,7 @@ async def follow_job(
     """Server-sent events: the state now and at each change, until the job has ended.
 
     An event is named by the status; its data is `{"status", "attempts", "progress", "message",
-    "error"}`. A client that comes back with `Last-Event-ID` is not told again what it has heard.
+    "error"}`. A client that reconnects with `Last-Event-ID` does not get that state again.
     """
     record = await _find(queue, key)
     if (place := watch.take(record.key)) is None:
@@ -255,7 +255,7 @@ async def _find(queue: JobQueue, sent_key: str) -> JobRecord:
 
 
 async def _refuse_unknown(task: str | None, registry: Registry, queue: JobQueue) -> None:
-    """Jobs outlive the code of their task: a name is wrong only where no job ever had it."""
+    """Raises `UnknownTaskError` where neither the code nor the history knows the task."""
     try:
         if task is not None:
             registry.get(task)

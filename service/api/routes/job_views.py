@@ -1,4 +1,4 @@
-"""What the job routes take and give, as JSON."""
+"""The JSON bodies of the job routes, of requests and answers."""
 
 from datetime import datetime
 from typing import Any, Literal
@@ -13,14 +13,14 @@ BadStatusName = Literal["failed", "aborted"]
 
 
 class JobRequest(JobOptions, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A task, its payload, and how this one job runs where it differs from its task."""
+    """A task, its payload, and the options of this job."""
 
     task: str
     payload: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 class JobAccepted(msgspec.Struct, frozen=True, kw_only=True):
-    """Where to find the job. Where one with its key was already waiting or running, that one."""
+    """The job, or the one with its key that already waits or runs (`created` is false then)."""
 
     job_id: str
     task: str
@@ -36,7 +36,7 @@ class JobChanged(msgspec.Struct, frozen=True):
 
 
 class JobSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """One job as its history has it; `job_id` is its key."""
+    """One job of the history; `job_id` is its key."""
 
     job_id: str
     queue: str
@@ -64,13 +64,13 @@ class JobDetail(JobSummary, frozen=True, kw_only=True):
     """The key of that object."""
     result: Any
     progress: float | None
-    """0 to 100, as the task says."""
+    """0 to 100, as the task reports it."""
     message: str | None
-    """What the task said last."""
+    """The text of the task's last report."""
 
 
 class JobEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """A job's state, as its event stream tells it."""
+    """A job's state in its event stream."""
 
     status: str
     attempts: int
@@ -93,7 +93,7 @@ class FailedJobs(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
 
 class JobsRetried(msgspec.Struct, frozen=True):
-    """How many jobs are queued again; where `is_more`, the same request takes further ones."""
+    """How many jobs are queued again; where `is_more`, the same request retries further ones."""
 
     retried: int
     is_more: bool

@@ -1,4 +1,4 @@
-"""What there is to run and how it stands: the registered tasks and the queue's figures."""
+"""The registered tasks, and the queue's figures."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from service.queue.tasks.task import Schedule, Task
 
 
 class QueueView(msgspec.Struct, frozen=True, kw_only=True):
-    """How a queue stands now."""
+    """A queue's figures now."""
 
     name: str
     queued: int
@@ -33,7 +33,7 @@ class QueueList(msgspec.Struct, frozen=True):
 
 
 class ScheduleView(msgspec.Struct, frozen=True):
-    """When a task runs by itself: by a cron line or every so often."""
+    """When a task ticks: by a cron line, or at an interval."""
 
     cron: str | None
     every: str | None
@@ -41,7 +41,7 @@ class ScheduleView(msgspec.Struct, frozen=True):
 
 
 class TaskView(msgspec.Struct, frozen=True, kw_only=True):
-    """A task that can be enqueued, and how its jobs run unless they say otherwise."""
+    """A task that can be enqueued, and the default options of its jobs."""
 
     name: str
     aliases: list[str]
@@ -70,7 +70,7 @@ class TaskList(msgspec.Struct, frozen=True):
     responses=documented(),
 )
 async def read_queues(queue: NamedDependency[JobQueue]) -> QueueList:
-    """How each queue stands now."""
+    """The figures of each queue now."""
     return QueueList([await _view(queue)])
 
 
@@ -82,7 +82,7 @@ async def read_queues(queue: NamedDependency[JobQueue]) -> QueueList:
     responses=documented(404),
 )
 async def read_queue(name: FromPath[str], queue: NamedDependency[JobQueue]) -> QueueView:
-    """How the queue stands now: `queued` is its backlog, `scheduled` waits for its time."""
+    """The queue's figures now: `queued` is its backlog, `scheduled` is not due yet."""
     if name != queue.name:
         raise NotFoundException(f"no queue is named {name!r}.")
     return await _view(queue)
@@ -97,7 +97,7 @@ async def read_queue(name: FromPath[str], queue: NamedDependency[JobQueue]) -> Q
     sync_to_thread=False,
 )
 def read_tasks(registry: NamedDependency[Registry]) -> TaskList:
-    """What can be enqueued, with the JSON Schema of each payload."""
+    """The tasks that can be enqueued, with the JSON Schema of each payload."""
     return TaskList([_task(task) for _, task in sorted(registry.tasks.items())])
 
 
@@ -138,7 +138,7 @@ def _schedule(schedule: Schedule | None) -> ScheduleView | None:
 
 
 def _schema(payload_type: type[msgspec.Struct]) -> dict[str, Any]:
-    """The schema by itself: without a reference to itself, and without the generated name."""
+    """The payload's schema, without the outer reference and the generated title."""
     schema = msgspec.json.schema(payload_type)
     definitions = schema.pop("$defs", {})
     own: dict[str, Any] = definitions.pop(schema.pop("$ref", "").rpartition("/")[2], schema)

@@ -1,4 +1,4 @@
-"""Recurring jobs over HTTP: what the code declares and what is created here."""
+"""Schedules over HTTP: those that the code declares, and those created here."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -20,7 +20,7 @@ SCHEDULES_PATH = "/api/v1/schedules"
 
 
 class ScheduleDetail(msgspec.Struct, frozen=True, kw_only=True):
-    """A recurring job: when it comes, and what became of its last tick."""
+    """A schedule, with its next tick and the job of its last one."""
 
     name: str
     task: str
@@ -30,7 +30,7 @@ class ScheduleDetail(msgspec.Struct, frozen=True, kw_only=True):
     payload: dict[str, Any]
     unique: bool
     declared: bool
-    """In the code: it can be disabled here, and deleted only there."""
+    """The code declares it: it can be disabled here, but only be deleted in the code."""
     enabled: bool
     next_run_at: datetime | None
     last_run_at: datetime | None
@@ -40,13 +40,13 @@ class ScheduleDetail(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ScheduleList(msgspec.Struct, frozen=True):
-    """Every recurring job of the queue, by name."""
+    """Every schedule of the queue, in the order of their names."""
 
     items: list[ScheduleDetail]
 
 
 class ScheduleRun(msgspec.Struct, frozen=True):
-    """The job that was enqueued beside the ticks."""
+    """The job that was enqueued now, apart from the ticks."""
 
     name: str
     job_id: str
@@ -70,7 +70,7 @@ NEW_SCHEDULE = Body(
 
 @get("/", summary="List schedules", operation_id="ListSchedules", responses=documented())
 async def read_schedules(queue: NamedDependency[JobQueue]) -> ScheduleList:
-    """Declared in the code or created here; times are by the database's clock."""
+    """Schedules declared in the code or created here; times are by the database's clock."""
     return ScheduleList([_detail(each) for each in await schedule_requests.list_schedules(queue)])
 
 
@@ -84,13 +84,13 @@ async def read_schedules(queue: NamedDependency[JobQueue]) -> ScheduleList:
 async def create_schedule(
     data: Annotated[ScheduleRequest, NEW_SCHEDULE], queue: NamedDependency[JobQueue]
 ) -> ScheduleDetail:
-    """Its payload is checked now; its first tick is the next that comes."""
+    """The payload is checked now; the first tick is the next one from now."""
     return _detail(await schedule_requests.create_schedule(queue, data))
 
 
 @get("/{name:str}", summary="One schedule", operation_id="GetSchedule", responses=documented(404))
 async def read_schedule(name: FromPath[str], queue: NamedDependency[JobQueue]) -> ScheduleDetail:
-    """When it comes next, and what became of its last tick."""
+    """A schedule, with its next tick and the job of its last one."""
     return _detail(await schedule_requests.find_schedule(queue, name))
 
 
@@ -101,7 +101,7 @@ async def read_schedule(name: FromPath[str], queue: NamedDependency[JobQueue]) -
     responses=documented(403, 404, 409),
 )
 async def delete_schedule(name: FromPath[str], queue: NamedDependency[JobQueue]) -> None:
-    """It comes no more; its jobs stay. 409 for one that the code declares: disable it."""
+    """Its jobs stay. 409 for a schedule that the code declares: disable it instead."""
     await schedule_requests.delete_schedule(queue, name)
 
 
@@ -113,7 +113,7 @@ async def delete_schedule(name: FromPath[str], queue: NamedDependency[JobQueue])
     responses=documented(403, 404),
 )
 async def enable_schedule(name: FromPath[str], queue: NamedDependency[JobQueue]) -> ScheduleDetail:
-    """From its next tick on; what it missed does not come."""
+    """It ticks again from its next tick on; missed ticks are not made up."""
     return _detail(await schedule_requests.enable_schedule(queue, name))
 
 
@@ -125,7 +125,7 @@ async def enable_schedule(name: FromPath[str], queue: NamedDependency[JobQueue])
     responses=documented(403, 404),
 )
 async def disable_schedule(name: FromPath[str], queue: NamedDependency[JobQueue]) -> ScheduleDetail:
-    """No tick comes until it is enabled again, whatever is deployed; running jobs go on."""
+    """It does not tick until it is enabled again, also after a deployment; running jobs go on."""
     return _detail(await schedule_requests.disable_schedule(queue, name))
 
 
@@ -137,7 +137,7 @@ async def disable_schedule(name: FromPath[str], queue: NamedDependency[JobQueue]
     responses=documented(403, 404, 422),
 )
 async def run_schedule(name: FromPath[str], queue: NamedDependency[JobQueue]) -> ScheduleRun:
-    """One job beside its ticks, which come as ever."""
+    """Enqueues one job now; the ticks do not change."""
     return ScheduleRun(name, await schedule_requests.run_schedule_now(queue, name))
 
 

@@ -1,1 +1,1 @@
-"""The HTTP server that is bounded in connections, bytes and time."""
+"""The HTTP server, with limits on connections, bytes and time."""

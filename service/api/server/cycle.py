@@ -1,4 +1,4 @@
-"""One request of a connection, from its target to the end of its answer.
+"""One request of a connection, until the end of its answer.
 
 It overrides private parts of uvicorn, as `protocol.py` does.
 """
@@ -16,7 +16,7 @@ PIECE_BYTES = 128 * 1024
 
 
 class Flow(FlowControl):
-    """Reads nothing while a request waits for its turn: uvicorn goes on after every answer."""
+    """Pauses reading while a pipelined request waits; uvicorn itself resumes after each answer."""
 
     def __init__(self, transport: asyncio.Transport, waiting: "deque[Any]") -> None:
         super().__init__(transport)
@@ -28,7 +28,7 @@ class Flow(FlowControl):
 
 
 class Cycle(RequestResponseCycle):
-    """A request, and what it holds in memory until it is answered."""
+    """A request, with the bytes that it holds in memory until it is answered."""
 
     head_bytes: int
     on_read: Callable[[], None]
@@ -44,7 +44,7 @@ class Cycle(RequestResponseCycle):
 
 
 class Answering:
-    """The transport as a request's cycle sees it: `end` closes it once the answer can be read."""
+    """The transport that a request's cycle gets. Its `close` is `end`, which may close later."""
 
     def __init__(self, transport: asyncio.Transport, end: Callable[[], None]) -> None:
         self._transport = transport
@@ -52,7 +52,7 @@ class Answering:
         self.is_closing = transport.is_closing
 
     def write(self, data: bytes) -> None:
-        # In pieces, for one that is sent in part is kept as a whole.
+        # In pieces, because asyncio keeps a buffer whole until all of it is sent.
         if len(data) <= PIECE_BYTES:
             self._transport.write(data)
         else:
@@ -61,7 +61,7 @@ class Answering:
 
 
 def origin_form(target: bytes, headers: list[tuple[bytes, bytes]]) -> bytes | None:
-    """Path and query of a request's target (RFC 9112, 3.2); None where it is none of this host."""
+    """Path and query of a request's target (RFC 9112, 3.2); None for a target of another host."""
     if target.startswith(b"/"):
         return target
     if target == b"*":

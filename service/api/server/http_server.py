@@ -22,13 +22,13 @@ from service.settings import Settings
 
 log = structlog.stdlib.get_logger("api")
 
-OPEN_FILES = 4096  # connections and what else is open; many machines begin with 1024
-# For requests in flight, where the drain time is wanted for jobs or is shorter.
+OPEN_FILES = 4096  # enough for all connections; the default is often 1024
+# For requests in flight at the end, if jobs need the drain time, or if it is shorter.
 REQUEST_SECONDS = 5
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server; a signal also stops the worker inside, which must not start another job."""
+    """uvicorn's server. A signal also stops the worker in this process, so that no job starts."""
 
     def __init__(self, app: Litestar, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -41,7 +41,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         if watch := self.app.state.get("watch"):
-            await watch.close()  # or its streams would be waited for until the time is up
+            await watch.close()  # else the shutdown waits for its streams until the timeout
         await super().shutdown(sockets)
         log.info("api stopped")
         if worker := self.app.state.get("worker"):
@@ -54,7 +54,7 @@ class Server(uvicorn.Server):
 
 
 def run(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT; requests in flight are answered, then the process is done."""
+    """Serve until SIGTERM or SIGINT; requests in flight are still answered."""
     registry = discover()
     app = create_app(settings, registry, create_queue(settings, registry))
     is_alone = settings.worker_mode == "standalone"
@@ -73,18 +73,18 @@ def run(settings: Settings) -> None:
             access_log=False,  # `envelope.py` writes one line with the request id
             server_header=False,
             proxy_headers=False,
-            limit_concurrency=MAX_CONNECTIONS + 1,  # it counts the request itself
+            limit_concurrency=MAX_CONNECTIONS + 1,  # uvicorn counts the new request too
             timeout_keep_alive=contract.KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=drain_seconds,
         ),
     )
     _allow_open_files()
-    # uvicorn raises the signal again when it is done; the default handler would then end a clean
-    # stop as killed (143). Before it listens, the same handler makes it stop before it starts.
+    # uvicorn raises the signal again at its end; with the default handler a clean stop would exit
+    # with 143. A signal before uvicorn listens also reaches this handler, and it does not start.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, server.handle_exit)
     server.run()
-    if server.lifespan.should_exit:  # what it says of a start or stop that failed
+    if server.lifespan.should_exit:  # the start or stop has failed
         sys.exit(1)
 
 

@@ -1,25 +1,25 @@
-"""How much memory requests may take before anybody has read them, over all connections."""
+"""Limits the memory of requests and answers over all connections."""
 
 from dataclasses import dataclass, field
 from typing import Any
 
 HELD_MAX_BYTES = 32 * 1024 * 1024
-# Below this a connection is never refused, however much the others hold: an ordinary request.
+# A connection that holds no more than an ordinary request is never refused because of the others.
 FAIR_BYTES = 16 * 1024
 UNSENT_MAX_BYTES = 64 * 1024 * 1024
 
 
 @dataclass
 class Load:
-    """What all connections of this process hold: of requests that arrived, of answers to be sent.
+    """The bytes that all connections hold of arrived requests and of unsent answers.
 
-    A limit for one connection is not enough: a thousand that stay below it fill the memory too.
+    A limit for each connection is not enough: a thousand below it fill the memory too.
     """
 
     held_bytes: int = 0
     unsent_bytes: int = 0
     idle: dict[Any, None] = field(default_factory=dict)
-    """Connections without a request that is being answered, the idlest first."""
+    """The connections that answer no request now, the longest idle first."""
 
     def end_idlest(self) -> None:
         idlest = next(iter(self.idle))
@@ -27,7 +27,7 @@ class Load:
         idlest.transport.abort()
 
     def may_hold(self, connection_bytes: int) -> bool:
-        """Whether a connection may hold so much; what it holds is counted already."""
+        """May a connection hold so much? Its bytes are in `held_bytes` already."""
         return connection_bytes <= FAIR_BYTES or self.held_bytes <= HELD_MAX_BYTES
 
     @property

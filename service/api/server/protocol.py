@@ -1,6 +1,6 @@
-"""uvicorn's HTTP with the limits it lacks: on what a client may make this process keep.
+"""uvicorn's HTTP protocol, with limits on the memory and time that a client can take.
 
-It overrides private parts of uvicorn; docs/private-parts.md has them.
+It overrides private parts of uvicorn; docs/private-parts.md lists them.
 """
 
 import asyncio
@@ -15,28 +15,28 @@ from service.api.server.load import Load
 from service.contract import LIVE_PATH
 from service.problem import MEDIA_TYPE, PHRASES, Problem
 
-# Between two pieces of a body, and before it: the head, the sizes of chunks, trailers. The load
-# balancer lets such a head through too.
+# Of the head, or of chunk sizes and trailers between two pieces of a body. The load balancer allows
+# a head of this size too.
 HEAD_MAX_BYTES = 64 * 1024
-HEADERS_MAX = 100  # each costs some hundred bytes, whatever is in it
-WAITING_MAX = 100  # requests of one connection that were sent before an answer was read
-REQUEST_BYTES = 4096  # what a request costs beside its own bytes
-SLICE_BYTES = 16 * 1024  # the limits are looked at after so much
-ARRIVAL_SECONDS = 30.0  # from the first byte to the last of the body
-# What is read of a request that has been answered: to close at once would reset the connection,
-# and a client that still sends would never see the answer.
+HEADERS_MAX = 100  # each takes some hundred bytes of memory, whatever its size
+WAITING_MAX = 100  # pipelined requests of one connection that wait for their answers
+REQUEST_BYTES = 4096  # the memory of a request beside its own bytes
+SLICE_BYTES = 16 * 1024  # the limits are checked after so many bytes
+ARRIVAL_SECONDS = 30.0  # from the first byte of a request to the last one of its body
+# The most that is still read of a request after its answer: a close while the client sends resets
+# the connection, and the answer is lost.
 LEFTOVER_MAX_BYTES = 10 * 1024 * 1024
-# A client that takes less than so much of its answer in so long reads it no more.
+# A client that reads less than so many bytes of its answer in so many seconds is disconnected.
 STALLED_BYTES, STALLED_SECONDS = 64 * 1024, 30.0
 MAX_CONNECTIONS = 1000
-# Beyond them, for the load balancer's health checks, where every connection has work.
+# More of them are accepted while no connection is idle, for the load balancer's health checks.
 SPARE_CONNECTIONS = 20
 VERSIONS = {"1.0", "1.1"}
 LIVE = LIVE_PATH.encode()
 
 
 class RefusedError(Exception):
-    """The connection ends with this answer."""
+    """The request is refused with this answer, and the connection closes."""
 
     def __init__(self, status: int, detail: str) -> None:
         super().__init__(detail)
@@ -45,12 +45,12 @@ class RefusedError(Exception):
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """Ends connections that fill the memory or take a place without using it.
+    """Closes connections that fill the memory or stay open without use.
 
-    Those are: a head, trailers or chunk extensions without end; a hundred requests whose answers
-    nobody reads; a byte now and then; an answer that is not taken. Where the memory that all share
-    is used up, the next large request is refused with 503. Where all places are taken, the one that
-    has been idle longest makes room.
+    Such as: an endless head, trailer or chunk extension; a hundred requests whose answers are not
+    read; a request of a byte now and then; an answer that the client does not read. When all
+    connections together hold too much, the next large request gets 503. When there are too many
+    connections, the longest idle one is closed.
     """
 
     def __init__(self, *args: Any, load: Load, **options: Any) -> None:
@@ -118,7 +118,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse(503, "Too much is arriving at once. Try again in a few seconds.")
 
     def weigh(self) -> None:
-        """Count anew what this connection holds of requests."""
+        """Update the bytes that this connection holds of requests."""
         held = sum(each.held_bytes for each in self._cycles)
         if self._is_in_head:
             held += self._overhead_bytes
@@ -131,7 +131,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._is_in_head:
-            return  # a trailer, which may neither frame, route nor authenticate (RFC 9110, 6.5.1)
+            return  # a trailer must not change framing, routing or authentication (RFC 9110, 6.5.1)
         if len(self.headers) >= HEADERS_MAX:
             self._give_up(431, f"A request may have {HEADERS_MAX} headers.")
         super().on_header(name, value)
@@ -147,7 +147,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._give_up(400, "The request's target is no path, and no address of this host.")
         self.url = url
         is_live = url.partition(b"?")[0] == LIVE
-        # Whatever else is refused: ECS replaces a task that does not answer this.
+        # Always answered, because ECS replaces an ECS task that does not answer it.
         self.limit_concurrency = None if is_live else self.config.limit_concurrency
         super().on_headers_complete()
         self._load.idle.pop(self, None)
@@ -157,7 +157,8 @@ class BoundedProtocol(HttpToolsProtocol):
         cycle.head_bytes = min(head, HEAD_MAX_BYTES) + REQUEST_BYTES
         answering = Answering(self.transport, lambda: self.end(lingers=cycle.more_body))
         cycle.transport = cast("asyncio.Transport", answering)
-        # Whether a body comes after an answer other than "100 Continue" is the client's choice.
+        # After an answer other than "100 Continue" the client may or may not send the body, so the
+        # connection cannot be used again.
         cycle.keep_alive = cycle.keep_alive and not self.expect_100_continue
         self._cycles.append(cycle)
 
@@ -203,14 +204,14 @@ class BoundedProtocol(HttpToolsProtocol):
         self.end()
 
     def send_400_response(self, msg: str) -> None:
-        """uvicorn calls it where its parser, or one of the methods above, has refused."""
+        """Called by uvicorn when its parser, or one of the methods above, raises."""
         refusal = self._refusal or RefusedError(400, msg)
         self._refuse(refusal.status, refusal.detail)
 
     def end(self, *, lingers: bool = False) -> None:
-        """Close the connection; `lingers`: once its client has sent what it has begun to send.
+        """Close the connection, with `lingers` only once the client has sent the rest.
 
-        To close while a client still sends resets the connection, and the answer is lost.
+        A close while the client sends resets the connection, and the answer is lost.
         """
         if self.is_ending or self.transport.is_closing():
             return
@@ -219,11 +220,11 @@ class BoundedProtocol(HttpToolsProtocol):
         if lingers:
             self.transport.write_eof()
             self.flow.resume_reading()
-            self._load.idle[self] = None  # it may be closed at once if its place is needed
+            self._load.idle[self] = None  # it may be closed to make room for another one
         else:
             self._load.idle.pop(self, None)
             self.transport.close()
-        # A closed one still sends what is left, and a client may never take it.
+        # A closed transport still sends its buffer, which the client may never read.
         loop = asyncio.get_running_loop()
         self._ending = loop.call_later(ARRIVAL_SECONDS, self.transport.abort)
 
@@ -233,9 +234,9 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _refuse(self, status: int, detail: str) -> None:
         if len(self._cycles) == 1 and not self._cycles[0].response_started:
-            self._cycles[0].disconnected = True  # its own answer goes nowhere
+            self._cycles[0].disconnected = True  # drops its own answer
             self._cycles.pop().message_event.set()
-        if self._cycles:  # an answer is under way, which this one would break into
+        if self._cycles:  # another answer is under way, and a refusal would be sent in its middle
             self.end()
             return
         problem = Problem(type="about:blank", title=PHRASES[status], status=status, detail=detail)
@@ -263,14 +264,14 @@ class BoundedProtocol(HttpToolsProtocol):
     def _watch_sending(self) -> None:
         left = self.transport.get_write_buffer_size()
 
-        def look_again() -> None:
+        def check() -> None:
             if self.transport.get_write_buffer_size() > left - STALLED_BYTES:
                 self.transport.abort()
             else:
                 self._watch_sending()
 
         loop = asyncio.get_running_loop()
-        self._stalled = loop.call_later(STALLED_SECONDS, look_again)
+        self._stalled = loop.call_later(STALLED_SECONDS, check)
 
     def _expect_request(self) -> None:
         self._arrival = asyncio.get_running_loop().call_later(ARRIVAL_SECONDS, self.end)

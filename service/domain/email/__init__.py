@@ -1,1 +1,1 @@
-"""Sending e-mail: by Amazon SES where a sender is configured, into a local outbox where not."""
+"""Sends e-mail by Amazon SES, or keeps it in a local outbox where no sender is configured."""

@@ -1,4 +1,4 @@
-"""Send an e-mail over HTTP."""
+"""E-mail over HTTP."""
 
 from typing import Annotated
 
@@ -14,7 +14,7 @@ from service.contract import QUEUE_NAME
 from service.enqueue_answers import ENQUEUE_HANDLERS, Enqueued, accepted
 from service.problem import documented
 
-# One line each: a line break in a header would start another header.
+# One line each, because a line break in a header would start another header.
 Address = Annotated[
     str,
     Meta(
@@ -61,7 +61,7 @@ async def queue_email(
     ],
     task_queues: NamedDependency[TaskQueues],
 ) -> Response[Enqueued]:
-    """Enqueue `send_email`: through SES where it is configured, else into the local outbox."""
+    """Enqueue `send_email`, which uses SES where it is configured, else the local outbox."""
     queue = task_queues.get(QUEUE_NAME)
     job = await queue.enqueue("send_email", to=data.to, subject=data.subject, body=data.email_body)
     return accepted(job)

@@ -1,1 +1,1 @@
-"""The smallest domain: what a task, a schedule and the hooks look like."""
+"""The smallest domain: two tasks, a schedule and their routes."""

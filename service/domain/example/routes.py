@@ -1,4 +1,4 @@
-"""The example tasks over HTTP: to copy from, and to try a job's way from here to a worker."""
+"""The example tasks over HTTP, to copy from and to try the queue with."""
 
 from typing import Annotated
 
@@ -14,26 +14,26 @@ from service.contract import QUEUE_NAME
 from service.enqueue_answers import ENQUEUE_HANDLERS, Enqueued, accepted
 from service.problem import documented
 
-DELAY_MAX_SECONDS = 3660 * 86400  # ten years: no job waits longer
+DELAY_MAX_SECONDS = 3660 * 86400  # ten years, the limit for every job
 Text = Annotated[str, Meta(min_length=1, max_length=10_000)]
 Id = int | str | None
 
 
 class ExampleMessage(msgspec.Struct, forbid_unknown_fields=True):
-    """What the example task logs."""
+    """A message for the example task."""
 
     message: Text
 
 
 class DelayedMessage(msgspec.Struct, forbid_unknown_fields=True):
-    """What the example task logs, and how many seconds from now."""
+    """A message for the example task, and in how many seconds it runs."""
 
     message: Text
     delay_seconds: Annotated[float, Meta(ge=0, le=DELAY_MAX_SECONDS)]
 
 
 class TestTask(msgspec.Struct, forbid_unknown_fields=True):
-    """A message, and whom it is about."""
+    """A message, and optional ids of a user and a project."""
 
     message: Text
     user_id: Id = None
@@ -91,7 +91,7 @@ async def trigger_test(
     ],
     task_queues: NamedDependency[TaskQueues],
 ) -> Response[Enqueued]:
-    """Enqueue `test_task`, whose job answers with what it was given."""
+    """Enqueue `test_task`, whose result is its payload."""
     job = await task_queues.get(QUEUE_NAME).enqueue(
         "test_task", message=data.message, user_id=data.user_id, project_id=data.project_id
     )

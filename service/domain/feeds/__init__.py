@@ -1,1 +1,1 @@
-"""Follows RSS and Atom feeds, and stores each entry once."""
+"""Follows RSS and Atom feeds, and stores each of their entries once."""

@@ -1,4 +1,4 @@
-"""Which addresses of the network a feed may be fetched from: public ones alone."""
+"""The network addresses from which a feed may be fetched: only public ones."""
 
 import asyncio
 import ipaddress
@@ -7,8 +7,8 @@ from collections.abc import Set
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-# IANA's registries of special-purpose addresses, and what clouds use of the others. Listed here,
-# for `is_global` of the ipaddress module knows more or fewer of them with each release of Python.
+# IANA's special-purpose addresses, and other addresses of clouds' metadata services. Listed here,
+# because what the ipaddress module's `is_global` knows differs between versions of Python.
 SPECIAL = [
     ipaddress.ip_network(each)
     for each in (
@@ -26,22 +26,22 @@ SPECIAL = [
         "198.18.0.0/15",  # benchmarks
         "198.51.100.0/24",  # documentation
         "203.0.113.0/24",  # documentation
-        "224.0.0.0/3",  # groups, reserved, broadcast
+        "224.0.0.0/3",  # multicast, reserved, broadcast
         "2001::/23",  # protocol assignments; Teredo, which holds an IPv4 address
         "2001:db8::/32",  # documentation
         "2002::/16",  # 6to4, which leads to any IPv4 address
         "3fff::/20",  # documentation
     )
 ]
-# All of IPv6 that is given out. Outside of it are loopback, unique local, link-local, groups, and
-# those that hold an IPv4 address (::127.0.0.1, ::ffff:0:10.0.0.1, NAT64's 64:ff9b::10.0.0.1).
+# All global unicast addresses. Outside of it are loopback, unique local, link-local and multicast
+# addresses, and those with an IPv4 address (::127.0.0.1, ::ffff:0:10.0.0.1, 64:ff9b::10.0.0.1).
 UNICAST = ipaddress.IPv6Network("2000::/3")
 # The middle of the last 64 bits of an ISATAP address, before the IPv4 address that it leads to.
 ISATAP = {0x00005EFE, 0x02005EFE}
 
 
 def is_public(address: Address) -> bool:
-    """Not this machine, the VPC, a link-local address (AWS's metadata services) or a group."""
+    """Is it not of this machine, the VPC, link-local (AWS's metadata services) or multicast?"""
     if isinstance(address, ipaddress.IPv6Address):
         if address.ipv4_mapped is not None:
             return is_public(address.ipv4_mapped)
@@ -51,23 +51,21 @@ def is_public(address: Address) -> bool:
 
 
 def is_port(number: int) -> bool:
-    """One that can be connected to; httpx takes any number for a port."""
+    """Is it a port to connect to? httpx accepts any number."""
     return 0 < number < 65536
 
 
 def unreachable(port: int, ports: Set[int] | None) -> str | None:
-    """Why nothing answers at `port` where only `ports` of the internet are reached, or None."""
+    """Why `port` cannot be reached where only `ports` are open to the internet, or None."""
     if ports is None or port in ports:
         return None
     if not ports:
-        return 'this stage reaches AWS alone, nothing else on the internet (egress = "endpoints")'
-    return (
-        f"this stage reaches the ports {', '.join(map(str, sorted(ports)))} of the internet alone"
-    )
+        return 'this stage only reaches AWS, nothing else on the internet (egress = "endpoints")'
+    return f"this stage only reaches the ports {', '.join(map(str, sorted(ports)))} of the internet"
 
 
 async def resolve(host: str, port: int) -> list[Address]:
-    """The addresses of `host`, in the order to try them. Raises OSError where there is none."""
+    """The addresses of `host`, in the order to try them. Raises `OSError` without any."""
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     # without the zone of an IPv6 address (`fe80::1%eth0`)

@@ -1,10 +1,10 @@
-"""Dates of feeds whose time zone has a name; the parser knows those of North America alone."""
+"""Reads dates whose time zone is a name; the feed parser only knows those of North America."""
 
 import re
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate
 
-# Hours from UTC. A name that several zones have is the one of RFC 822, or else the most read one.
+# Hours from UTC. For a name that several zones have: the zone of RFC 822, else the most common one.
 ZONES: dict[str, float] = {
     "UT": 0, "UTC": 0, "GMT": 0, "Z": 0, "WET": 0,
     "WEST": 1, "BST": 1, "CET": 1, "MET": 1, "MEZ": 1, "WAT": 1,
@@ -17,7 +17,8 @@ ZONES: dict[str, float] = {
     "AST": -4, "CLT": -4, "EDT": -4, "EST": -5, "COT": -5, "PET": -5, "CDT": -5, "CST": -6,
     "MDT": -6, "MST": -7, "PDT": -7, "PST": -8, "AKDT": -8, "AKST": -9, "HST": -10,
 }  # fmt: skip
-# A to Y are of the military; so many mixed up their signs that RFC 5322 (4.3) takes them for UTC.
+# The military's one-letter zones. Their signs were mixed up so often that RFC 5322 (4.3) reads them
+# as UTC.
 MILITARY = re.compile("[A-IK-Y]")
 NAMED = re.compile(
     r"(?P<rest>.*[0-9])\s*\b(?P<name>[A-Za-z]{1,4})(?P<hours>[+-][0-9]{1,2})?(?::?(?P<minutes>[0-9]{2}))?"
@@ -27,9 +28,9 @@ COMMENT = re.compile(r"\s*\([^()]*\)\s*$")
 
 
 def named_date(text: str) -> datetime | None:
-    """The time of a date that ends in the name of a zone (`CEST`, `GMT+2`), or without any, as UTC.
+    """The UTC time of a date that ends in the name of a zone (`CEST`, `GMT+2`), or has no zone.
 
-    None of any other: the parser reads those with an offset.
+    None for any other date: the feed parser reads those with an offset.
     """
     text = COMMENT.sub("", text.strip()[:100])
     if not (found := NAMED.fullmatch(text)):
@@ -54,7 +55,7 @@ def _at(text: str, offset: timedelta) -> datetime | None:
 
 
 def _local(text: str) -> datetime:
-    """The time as it is written. Raises ValueError."""
+    """The time as it is written, without its zone. Raises `ValueError`."""
     try:
         written = datetime.fromisoformat(text)
     except ValueError:

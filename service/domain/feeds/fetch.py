@@ -1,4 +1,4 @@
-"""Fetch a feed from where somebody says it is: within limits, from public addresses alone."""
+"""Fetches a feed from an address that a user gave, within limits, from public addresses only."""
 
 import asyncio
 import zlib
@@ -13,7 +13,7 @@ from service.domain.feeds.unpack import ENCODINGS, Unpacker
 MAX_BYTES = 5_000_000
 MAX_REDIRECTS = 5
 FETCH_SECONDS = 30.0  # all redirects together
-SILENCE_SECONDS = 10.0  # for a connection, and between two pieces of an answer
+SILENCE_SECONDS = 10.0  # to connect, and between two pieces of an answer
 REDIRECTS = {301, 302, 303, 307, 308}
 HEADERS = {
     "User-Agent": "Moorage feeds",
@@ -23,7 +23,7 @@ HEADERS = {
 
 
 class FeedError(Exception):
-    """A feed cannot be had; the message says why, to be shown beside the feed."""
+    """A feed cannot be fetched or read; the message says why, and is shown with the feed."""
 
     def __init__(self, message: str, *, is_temporary: bool = False) -> None:
         super().__init__(message)
@@ -32,7 +32,7 @@ class FeedError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What a feed's server said; `body` is None where nothing has changed."""
+    """The answer of a feed's server; `body` is None where nothing has changed."""
 
     url: str  # after redirects
     body: bytes | None
@@ -42,15 +42,17 @@ class Answer:
 
 
 class Fetcher:
-    """Each host is resolved once and the connection goes to that very address, so that a name that
-    changes in between (DNS rebinding) leads nowhere else.
+    """Fetches feeds.
+
+    It resolves each host once and connects to that address, so that a name that changes in between
+    (DNS rebinding) leads nowhere else.
     """
 
     def __init__(
         self,
         *,
         may_connect: Callable[[Address], bool] = is_public,
-        ports: Set[int] | None = None,  # that can be reached; None: all of them
+        ports: Set[int] | None = None,  # the reachable ones; None: all
         max_bytes: int = MAX_BYTES,
         seconds: float = FETCH_SECONDS,
     ) -> None:
@@ -58,8 +60,8 @@ class Fetcher:
         self._ports = ports
         self._max_bytes = max_bytes
         self._seconds = seconds
-        # No client around it: that would keep cookies, ask proxies and follow redirects by itself.
-        # No connection is kept either, for two names at one address need two of them.
+        # Not httpx's client: it would keep cookies, use proxies and follow redirects by itself. No
+        # connection is kept, because two names at one address need two connections.
         self._transport = httpx.AsyncHTTPTransport(
             trust_env=False, limits=httpx.Limits(max_keepalive_connections=0)
         )
@@ -70,7 +72,7 @@ class Fetcher:
     async def fetch(
         self, url: str, *, etag: str | None = None, last_modified: str | None = None
     ) -> Answer:
-        """The feed, or that it is what it was with that `etag` or `last_modified`.
+        """The feed, or an answer without a body if it has the same `etag` or `last_modified`.
 
         Raises `FeedError`.
         """
@@ -112,7 +114,7 @@ class Fetcher:
                 url.copy_with(host=str(address), fragment=None),
                 headers={**headers, "Host": url.netloc.decode("ascii")},
                 extensions={
-                    # what the certificate is checked for, in place of the address
+                    # the certificate is checked for this name, not for the address
                     "sni_hostname": url.raw_host.decode("ascii"),
                     "timeout": httpx.Timeout(SILENCE_SECONDS).as_dict(),
                 },
@@ -132,7 +134,7 @@ class Fetcher:
         if url.port is not None and not is_port(url.port):
             raise FeedError(f"has the port {str(url.port)[:20]}, which is none")
         port = url.port or (443 if url.scheme == "https" else 80)
-        # A firewall would swallow the connection, and the feed seem to be slow.
+        # A firewall would drop the connection, and the feed would only seem slow.
         if reason := unreachable(port, self._ports):
             raise FeedError(f"leads to port {port}: {reason}")
         host = url.raw_host.decode("ascii")
@@ -140,7 +142,7 @@ class Fetcher:
             found = await resolve(host, port)
         except (OSError, UnicodeError):
             raise FeedError(f"the host {host!r} has no address", is_temporary=True) from None
-        # All of them: a name that has a private address beside a public one means no good.
+        # All of them: a name with a private address beside a public one is an attack or a mistake.
         if not all(self._may_connect(address) for address in found):
             raise FeedError(f"the host {host!r} is not on the public internet")
         return found
@@ -160,10 +162,10 @@ class Fetcher:
         )
 
     async def _body(self, response: httpx.Response) -> bytes:
-        """Unpacked here, piece by piece: a small answer can unpack to any size."""
+        """The body, unpacked piece by piece, because a small answer can unpack to any size."""
         encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
         if encoding not in ("identity", "") and encoding not in ENCODINGS:
-            raise FeedError(f"its server packs it as {encoding[:50]!r}, which nobody asked for")
+            raise FeedError(f"its server packs it as {encoding[:50]!r}, which was not requested")
         unpack = Unpacker(encoding) if encoding in ENCODINGS else None
         body = bytearray()
         taken = 0
@@ -175,10 +177,10 @@ class Fetcher:
                 body += unpack.feed(piece, room) if unpack else piece
             except zlib.error:
                 raise FeedError("it cannot be unpacked") from None
-            # Both, for a packed answer may be endless and hold nothing.
+            # Both sizes, because a packed answer may be endless and unpack to nothing.
             if max(len(body), taken) > self._max_bytes:
                 raise FeedError(f"it is larger than {self._max_bytes / 1e6:g} MB")
-            if unpack and unpack.has_ended:  # it may still send, without end
+            if unpack and unpack.has_ended:  # the server may send more, without end
                 break
         if unpack and not unpack.is_whole:
             raise FeedError("it ends in the middle", is_temporary=True)
@@ -186,6 +188,6 @@ class Fetcher:
 
 
 def _sane(validator: str | None) -> str | None:
-    """What can be stored and sent back as it came."""
+    """The validator if it can be stored and sent back unchanged, else None."""
     is_sane = validator and len(validator) <= 1000 and validator.isascii()
     return validator if is_sane and validator and validator.isprintable() else None

@@ -1,6 +1,6 @@
-"""Reads feeds in a process of its own: a bad one can keep the parser busy for an hour.
+"""Reads feeds in a process of its own, because a bad feed can keep the parser busy for an hour.
 
-A thread could not be stopped, and would hold up the other jobs and the end of the worker.
+A thread cannot be stopped, and would block the other jobs and the end of the worker.
 """
 
 import asyncio
@@ -17,34 +17,34 @@ import service
 from service.domain.feeds.fetch import Answer, FeedError
 from service.domain.feeds.reading import Feed, read_feed
 
-MEMORY_MAX_BYTES = 400 * 1024 * 1024  # 5 MB of a well-formed one took 300
+MEMORY_MAX_BYTES = 400 * 1024 * 1024  # a good feed of 5 MB took 300 MB
 TOO_MUCH = "needs too much memory to be read"
-READ_SECONDS = 60  # of one feed; 5 MB of a well-formed one took 10 s
+READ_SECONDS = 60  # for one feed; a good one of 5 MB took 10 s
 ROOT = Path(service.__file__).parents[1]
 
 
 class Reader:
-    """One feed at a time, for the parser may need 400 MB."""
+    """Reads one feed at a time, because the parser may need 400 MB."""
 
     def __init__(
         self, *, seconds: int = READ_SECONDS, memory_bytes: int = MEMORY_MAX_BYTES
     ) -> None:
         self._seconds = seconds
         self._memory_bytes = memory_bytes
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
 
     async def read(self, answer: Answer) -> Feed:
-        """What `read_feed` says. Raises `FeedError`, also for one that takes too long."""
-        async with self._turn:
+        """The feed in an answer. Raises `FeedError`, also for a feed that takes too long."""
+        async with self._lock:
             child = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", __name__, str(self._seconds), str(self._memory_bytes)),
                 cwd=ROOT,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.DEVNULL,
-                # What it parses comes from strangers: no secret of this process is in its reach.
+                # It parses untrusted input, so it gets no secret of this process.
                 env={"PATH": os.defpath, "LANG": "C.UTF-8"},
-                start_new_session=True,  # a terminal's Ctrl-C is not for it
+                start_new_session=True,  # so that a Ctrl-C in the terminal does not reach it
             )
             try:
                 async with asyncio.timeout(self._seconds):
@@ -62,8 +62,8 @@ class Reader:
 
 
 def main(seconds: int, memory_bytes: int) -> int:
-    """Read an `Answer` from stdin, write the `Feed` to stdout: or why not, and 1."""
-    # where the one who waits is killed
+    """Read an `Answer` from stdin and write its `Feed` to stdout; or the reason, and return 1."""
+    # in case the worker that waits for it is killed
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
     _bound_memory(memory_bytes)
     try:
@@ -84,7 +84,7 @@ def _bound_memory(size: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (size, size))
         return
 
-    # macOS takes that limit and does not hold it.
+    # macOS accepts that limit and does not enforce it.
     def watch() -> None:
         while resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < size:
             time.sleep(0.05)

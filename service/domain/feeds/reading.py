@@ -1,4 +1,4 @@
-"""From the bytes of an RSS or Atom feed to entries of plain text."""
+"""Parses an RSS or Atom feed into entries of plain text."""
 
 import calendar
 import hashlib
@@ -16,12 +16,12 @@ import feedparser
 
 from service.domain.feeds.dates import named_date
 from service.domain.feeds.fetch import Answer, FeedError
-from service.domain.feeds.mend import mend
+from service.domain.feeds.repair import repair
 
-MAX_ENTRIES = 1000  # of one feed at one time; those that come first in it
+MAX_ENTRIES = 1000  # the first entries of a feed
 TITLE_MAX_CHARACTERS = 1000
 SUMMARY_MAX_CHARACTERS = 100_000
-KEY_MAX_CHARACTERS = 500  # an index of Postgres holds 2,700 bytes
+KEY_MAX_CHARACTERS = 500  # Postgres's limit for a value in an index is 2,700 bytes
 URL_MAX_CHARACTERS = 2000
 MARKUP = {"text/html", "application/xhtml+xml"}
 UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
@@ -29,7 +29,7 @@ UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One entry; title and summary are plain text, `url` is of http or https."""
+    """One entry; title and summary are plain text, `url` is http or https."""
 
     guid: str
     url: str | None
@@ -40,23 +40,24 @@ class Entry:
 
 @dataclass(frozen=True)
 class Feed:
-    """What a feed holds; each guid once."""
+    """A feed's title and entries, each guid once."""
 
     title: str | None
     entries: list[Entry]
 
 
 def read_feed(answer: Answer) -> Feed:
-    """Blocks, for seconds with a large feed. Broken XML is read as far as it makes sense.
+    """Parse a feed; blocks, for seconds with a large one. Broken XML is read as far as possible.
 
-    Raises `FeedError` where it is no feed at all.
+    Raises `FeedError` where the answer is no feed.
     """
-    # Without the feed's address: a guid would be joined to it too, and change when the feed moves.
+    # Without the feed's address, because the library would join guids to it, and they would change
+    # when the feed moves.
     headers = {"content-type": answer.content_type}
-    # A file object, for the library would open a string as a path or an address.
+    # A file object, because the library would open a string as a path or an address.
     try:
-        parsed = feedparser.parse(io.BytesIO(mend(answer.body or b"")), response_headers=headers)
-    except Exception as error:  # the library raises whatever a broken feed made it stumble over
+        parsed = feedparser.parse(io.BytesIO(repair(answer.body or b"")), response_headers=headers)
+    except Exception as error:  # a broken feed can make the library raise anything
         raise FeedError(f"cannot be read: {type(error).__name__}") from error
     if not parsed.version and not parsed.entries:
         raise FeedError("is neither RSS nor Atom")
@@ -111,7 +112,7 @@ def _plain(detail: Mapping[str, Any]) -> str:
 
 
 class _Words(HTMLParser):
-    """The text between the tags; a tag parts words, except within a line."""
+    """The text between the tags; a tag separates words, unless it is an inline tag."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -126,7 +127,7 @@ class _Words(HTMLParser):
 
 
 def _clean(value: str) -> str:
-    """Without what Postgres cannot store or nobody can see."""
+    """The text without characters that Postgres cannot store or that are invisible."""
     return UNPRINTABLE.sub("", value)
 
 
@@ -136,7 +137,7 @@ def _digest(value: str) -> str:
 
 def _published(found: Mapping[str, Any]) -> datetime | None:
     for name in ("published", "updated"):
-        if f"{name}_parsed" in found:  # asked first, or the library warns
+        if f"{name}_parsed" in found:  # without this check the library warns
             when = named_date(str(found.get(name) or "")) or _when(found[f"{name}_parsed"])
             if when is not None:
                 return when

@@ -1,4 +1,4 @@
-"""Feeds over HTTP: follow one, leave it, read what was found in it."""
+"""Feeds over HTTP: follow one, unfollow it, read its entries."""
 
 from collections.abc import Set
 from typing import Annotated, Any
@@ -30,7 +30,7 @@ FeedId = Annotated[int, PathParameter(ge=1, le=LAST_ID)]
 
 
 class NewFeed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where a feed is."""
+    """The address of a feed."""
 
     url: Annotated[
         str,
@@ -43,14 +43,14 @@ class NewFeed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class FeedPage(msgspec.Struct, frozen=True):
-    """Feeds, those added last first; `next_cursor` leads to older ones."""
+    """Feeds, the last added first; `next_cursor` leads to older ones."""
 
     items: list[StoredFeed]
     next_cursor: str | None
 
 
 class EntryPage(msgspec.Struct, frozen=True):
-    """Entries, those found last first; `next_cursor` leads to older ones."""
+    """Entries, the last found first; `next_cursor` leads to older ones."""
 
     items: list[StoredEntry]
     next_cursor: str | None
@@ -69,7 +69,7 @@ async def add_feed(
     queue: NamedDependency[JobQueue],
     settings: NamedDependency[Settings],
 ) -> Response[StoredFeed]:
-    """It is checked by a job at once and then every six hours; 409 if it is followed already."""
+    """A job checks it at once, and then every six hours. 409 if it is followed already."""
     url = _address(data.url, settings.internet_ports)
     async with transaction_with_jobs(pool, queue, settings) as (connection, jobs):
         if (feed := await store.add_feed(connection, url)) is None:
@@ -86,7 +86,7 @@ async def read_feeds(
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> FeedPage:
-    """Those added last first, each with how its last check went."""
+    """The last added first, each with the result of its last check."""
     refuse_others(request, {"cursor", "limit"})
     found = await store.list_feeds(pool, before=position(cursor), limit=limit + 1)
     page = found[:limit]
@@ -105,7 +105,7 @@ async def delete_feed(
     queue: NamedDependency[JobQueue],
     settings: NamedDependency[Settings],
 ) -> None:
-    """Its entries go with it, and leave the search index a moment later."""
+    """Its entries are deleted with it, and leave the search index a moment later."""
     async with transaction_with_jobs(pool, queue, settings) as (connection, jobs):
         entries = await store.delete_feed(connection, feed_id)
         if entries is None:
@@ -127,7 +127,7 @@ async def read_entries(
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> EntryPage:
-    """Those found last first."""
+    """The last found first."""
     refuse_others(request, {"cursor", "limit"})
     found = await store.list_entries(pool, feed_id, before=position(cursor), limit=limit + 1)
     if not found and not await store.has_feed(pool, feed_id):
@@ -137,7 +137,7 @@ async def read_entries(
 
 
 def _address(given: str, ports: Set[int] | None) -> str:
-    """As it is stored, so that one feed has one address. Raises `InvalidFieldError`."""
+    """The address in the form in which it is stored, once. Raises `InvalidFieldError`."""
     try:
         url = httpx.URL(given)
     except httpx.InvalidURL as error:

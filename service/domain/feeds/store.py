@@ -16,12 +16,14 @@ from service.settings import Settings
 
 FEED = "id, url, title, checked_at, error, created_at"
 ENTRY = "id, feed_id, url, title, summary, published_at, created_at"
-ENTRIES_MAX = 10_000  # of one feed, and those it still holds: some give each entry a new guid
+# Kept entries of one feed, beside those that it still holds. Without a limit, a feed that gives its
+# entries new guids at each check would fill the table.
+ENTRIES_MAX = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class StoredFeed:
-    """A feed that is followed; `error` says why its last check found nothing."""
+    """A feed that is followed; `error` says why its last check failed."""
 
     id: int
     url: str
@@ -46,7 +48,7 @@ class StoredEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class Followed:
-    """A feed as it is to be fetched."""
+    """What is needed to fetch a feed again."""
 
     id: int
     etag: str | None
@@ -55,7 +57,7 @@ class Followed:
 
 @dataclass(frozen=True)
 class Changes:
-    """Ids of entries that a check has stored, and of those that made room."""
+    """Ids of entries that a check has stored, and of old ones that it has removed."""
 
     new: list[int]
     removed: list[int]
@@ -67,8 +69,7 @@ async def transaction_with_jobs(
 ) -> AsyncIterator[tuple[Connection, list[Job]]]:
     """A transaction, and a list for jobs that are enqueued if and only if it commits.
 
-    Where QUEUE_DSN keeps the jobs elsewhere they are enqueued right after the commit, and a crash
-    in between leaves them out.
+    With QUEUE_DSN the jobs are enqueued right after the commit, and a crash in between loses them.
     """
     jobs: list[Job] = []
     is_joined = settings.queue_dsn is None
@@ -81,15 +82,15 @@ async def transaction_with_jobs(
 
 
 def refresh_job(queue: JobQueue, feed_id: int, url: str) -> Job:
-    """Checks the feed; there is one such job at a time."""
+    """A job that checks the feed; at most one waits or runs."""
     options = JobOptions(key=f"refresh-feed-{feed_id}")
     return build_job(queue.registry, "refresh_single_feed", {"feed_url": url}, options)
 
 
 def index_jobs(queue: JobQueue, entry_ids: Sequence[int]) -> list[Job]:
-    """Bring the search index to what the entries are now, or to their absence.
+    """Jobs that bring these entries in the search index up to date, or remove them from it.
 
-    None where no domain has the task.
+    None where no domain has that task.
     """
     if "index_content" not in queue.registry:
         return []
@@ -102,7 +103,7 @@ def index_jobs(queue: JobQueue, entry_ids: Sequence[int]) -> list[Job]:
 
 
 async def add_feed(connection: Connection, url: str) -> StoredFeed | None:
-    """The new feed; None where one with this address is already there."""
+    """Add a feed. Returns it, or None where its address is followed already."""
     row = await connection.fetchrow(
         f"INSERT INTO feeds (url) VALUES ($1) ON CONFLICT (url) DO NOTHING RETURNING {FEED}", url
     )
@@ -110,7 +111,7 @@ async def add_feed(connection: Connection, url: str) -> StoredFeed | None:
 
 
 async def list_feeds(pool: asyncpg.Pool, *, before: int | None, limit: int) -> list[StoredFeed]:
-    """Newest first."""
+    """The feeds, newest first."""
     rows = await pool.fetch(
         f"SELECT {FEED} FROM feeds WHERE $1::bigint IS NULL OR id < $1 ORDER BY id DESC LIMIT $2",
         before,
@@ -120,7 +121,7 @@ async def list_feeds(pool: asyncpg.Pool, *, before: int | None, limit: int) -> l
 
 
 async def delete_feed(connection: Connection, feed_id: int) -> list[int] | None:
-    """The ids of the entries that went with it; None where there is no such feed."""
+    """Delete a feed. Returns the ids of its deleted entries; None where there is no such feed."""
     if await connection.fetchrow("SELECT 1 FROM feeds WHERE id = $1 FOR UPDATE", feed_id) is None:
         return None
     rows = await connection.fetch(
@@ -137,7 +138,7 @@ async def has_feed(pool: asyncpg.Pool, feed_id: int) -> bool:
 async def list_entries(
     pool: asyncpg.Pool, feed_id: int, *, before: int | None, limit: int
 ) -> list[StoredEntry]:
-    """Those found last first."""
+    """The entries of a feed, the last found first."""
     rows = await pool.fetch(
         f"SELECT {ENTRY} FROM feed_entries WHERE feed_id = $1"
         " AND ($2::bigint IS NULL OR id < $2) ORDER BY id DESC LIMIT $3",
@@ -149,7 +150,7 @@ async def list_entries(
 
 
 async def addresses(pool: asyncpg.Pool, *, after: int, limit: int) -> list[tuple[int, str]]:
-    """Ids and addresses of feeds, by id."""
+    """Ids and addresses of feeds, in the order of their ids."""
     rows = await pool.fetch(
         "SELECT id, url FROM feeds WHERE id > $1 ORDER BY id LIMIT $2", after, limit
     )
@@ -164,7 +165,7 @@ async def find_followed(pool: asyncpg.Pool, url: str) -> Followed | None:
 async def save_feed(
     connection: Connection, feed_id: int, answer: Answer, feed: Feed
 ) -> Changes | None:
-    """Store what is new, and remove what is too old; None where the feed was deleted meanwhile."""
+    """Store new entries and remove old ones; None where the feed was deleted meanwhile."""
     found = await connection.fetchrow(
         "UPDATE feeds SET title = $2, etag = $3, last_modified = $4, checked_at = now(),"
         " error = NULL WHERE id = $1 RETURNING id",
@@ -175,7 +176,7 @@ async def save_feed(
     )
     if found is None:
         return None
-    # Oldest first, as feeds have the newest on top: the newest gets the highest id.
+    # Feeds have the newest on top: reversed, so that the newest gets the highest id.
     entries = feed.entries[::-1]
     rows = await connection.fetch(
         "INSERT INTO feed_entries (feed_id, guid, url, title, summary, published_at)"
@@ -188,7 +189,7 @@ async def save_feed(
         [entry.summary for entry in entries],
         [entry.published_at for entry in entries],
     )
-    # What the feed still holds stays, or the next check would find it new again.
+    # Entries that the feed still holds stay, else the next check would store them as new ones.
     removed = await connection.fetch(
         "DELETE FROM feed_entries WHERE feed_id = $1 AND guid <> ALL($2::text[])"
         " AND id <= (SELECT id FROM feed_entries WHERE feed_id = $1"
@@ -211,13 +212,13 @@ async def save_error(pool: asyncpg.Pool, feed_id: int, error: str) -> None:
 
 
 async def find_entries(pool: asyncpg.Pool, ids: Sequence[int]) -> list[StoredEntry]:
-    """Those of them that are there."""
+    """The entries with these ids that exist."""
     rows = await pool.fetch(f"SELECT {ENTRY} FROM feed_entries WHERE id = ANY($1::bigint[])", ids)
     return [StoredEntry(**row) for row in rows]
 
 
 async def entry_ids(pool: asyncpg.Pool, *, after: int, limit: int) -> list[int]:
-    """Of entries of all feeds, greater ones, in order."""
+    """The next ids greater than `after` of the entries of all feeds, in order."""
     rows = await pool.fetch(
         "SELECT id FROM feed_entries WHERE id > $1 ORDER BY id LIMIT $2", after, limit
     )

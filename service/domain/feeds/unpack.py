@@ -1,4 +1,4 @@
-"""Unpacks an answer piece by piece, as servers pack it and not only as RFC 9110 (8.4.1) has it."""
+"""Unpacks an answer piece by piece, also where a server does not keep to RFC 9110 (8.4.1)."""
 
 import zlib
 
@@ -8,9 +8,10 @@ ENCODINGS = {"gzip", "x-gzip", "deflate"}
 
 
 class Unpacker:
-    """Of a body in gzip, of one member or several, or in deflate, with zlib's header or without.
+    """Unpacks a body in gzip, also of several members, or in deflate, also without zlib's header.
 
-    `has_ended` is true after the last byte: what follows is no part of it. Raises `zlib.error`.
+    `has_ended` is true after the last byte of the body; bytes after it are ignored. Raises
+    `zlib.error`.
     """
 
     def __init__(self, encoding: str) -> None:
@@ -18,15 +19,15 @@ class Unpacker:
         self._encoding = encoding
         self._inflate: zlib._Decompress | None = None
         self._is_first = True
-        self._rest = b""  # the beginning of a member, while it is too short to be known
+        self._rest = b""  # the first bytes of a member, too few to know its kind
 
     @property
     def is_whole(self) -> bool:
-        """Whether it could end here: after a member, not within one."""
+        """May the body end here, after a member and not within one?"""
         return self.has_ended or (not self._is_first and self._inflate is None and not self._rest)
 
     def feed(self, piece: bytes, room: int) -> bytes:
-        """What is in it, `room` bytes at most."""
+        """Unpack a piece. Returns at most `room` bytes."""
         found = bytearray()
         self._rest += piece
         while self._rest and not self.has_ended and len(found) < room:
@@ -49,11 +50,11 @@ class Unpacker:
             self._inflate = zlib.decompressobj(RAW if is_raw else AUTOMATIC)
         elif self._rest.startswith(GZIP):
             self._inflate = zlib.decompressobj(GZIP_ALONE)
-        else:  # what some servers send behind it is not ours to read
+        else:  # some servers send other bytes after the body
             self.has_ended = True
         return not self.has_ended
 
 
 def _has_header(data: bytes) -> bool:
-    """RFC 1950, 2.2; browsers look for it too, as half of the servers leave it out."""
+    """Does it start with zlib's header (RFC 1950, 2.2)? Many servers leave it out."""
     return data.startswith(GZIP) or (data[0] & 15 == 8 and int.from_bytes(data[:2]) % 31 == 0)

@@ -1,1 +1,1 @@
-"""Writes tables into S3 and gives links to them."""
+"""Writes tables into S3 and makes links to them."""

@@ -1,4 +1,4 @@
-"""The report "jobs": what ran in the last days."""
+"""The report "jobs": the jobs of the last days."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -16,9 +16,9 @@ Page = tuple[float, list[tuple[Cell, ...]]]
 
 
 async def jobs_of_last_days(queue: JobQueue, days: int) -> AsyncIterator[Page]:
-    """Rows under `HEADER`, newest first, in pages; with each, how much of the time is done (0–100).
+    """Rows under `HEADER`, newest first, in pages; each with the progress so far, 0 to 100.
 
-    Page by page rather than in one transaction, which would hold up the database's clean-up.
+    Page by page, because one long transaction would keep the database from vacuuming.
     """
     now = await queue.now()
     first = now - timedelta(days=days)

@@ -1,4 +1,4 @@
-"""Reports over HTTP: ask for one, then for its link."""
+"""Reports over HTTP: request one, then get its link."""
 
 import asyncio
 from typing import Annotated
@@ -23,7 +23,7 @@ LINK_SECONDS = 900
 
 
 class ReportRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which report, and of how many days."""
+    """The name of a report, and its number of days."""
 
     report: ReportName
     days: Days
@@ -38,7 +38,7 @@ class ReportView(msgspec.Struct, frozen=True, kw_only=True):
     """0 to 100."""
     rows: int | None = None
     url: str | None = None
-    """Anybody who has it can download the file, for 15 minutes; each answer has a new one."""
+    """Anybody with this link can download the file for 15 minutes; each answer has a new link."""
     error: str | None = None
 
 
@@ -56,7 +56,7 @@ async def request_report(
 ) -> Response[ReportView]:
     """A job writes it as CSV into the stage's bucket, which keeps it for 30 days.
 
-    `Location` is where its link will be.
+    Get the link from the address in `Location` later.
     """
     _bucket_name(settings)
     job = build_job(queue.registry, TASK, msgspec.to_builtins(data))
@@ -70,7 +70,7 @@ async def request_report(
 async def read_report(
     job_id: FromPath[str], queue: NamedDependency[JobQueue], settings: NamedDependency[Settings]
 ) -> ReportView:
-    """How far it is, and a fresh link once it is written; for a week."""
+    """Its progress, and a fresh link once it is written; for a week."""
     name = _bucket_name(settings)
     job = await queue.job(job_id)
     if job is None or job.function != TASK:

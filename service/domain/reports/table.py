@@ -8,16 +8,16 @@ from datetime import datetime
 
 Cell = str | int | float | datetime | None
 
-# Where a spreadsheet would take a text or a part of it for a formula (OWASP, "CSV Injection"). What
-# parts the cells is the spreadsheet's choice, by its language: `;` in much of Europe. To such a one
-# our quotes mean little, so that what follows any usual separator begins a cell.
+# Where a spreadsheet would read a text, or a part of it, as a formula (OWASP, "CSV Injection"). The
+# spreadsheet chooses the separator by its language, `;` in much of Europe, and may ignore our
+# quotes then. So a cell may begin after any usual separator.
 FORMULA = re.compile(
     '(^|[;|\\t\\r\\n])(?=[\\s\\x00-\\x1f"]*[=+@\uff1d\uff0b\uff0d\uff20-])|^(?=[\\t\\r\\n])'
 )
 
 
 def csv_bytes(rows: Iterable[Sequence[Cell]]) -> bytes:
-    """The rows in UTF-8, as RFC 4180 has them; times in ISO 8601."""
+    """The rows as CSV in UTF-8 (RFC 4180), with times in ISO 8601."""
     text = io.StringIO(newline="")
     csv.writer(text).writerows([_shown(cell) for cell in row] for row in rows)
     return text.getvalue().encode("utf-8")

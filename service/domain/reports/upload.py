@@ -1,4 +1,4 @@
-"""Write an object of any size into S3 without ever holding all of it."""
+"""Writes an object of any size into S3, with only one part of it in memory."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,7 +8,7 @@ from service.aws import Bucket
 
 
 class Upload:
-    """An object on its way; of its bytes there is one part in memory at the most."""
+    """An object that is being uploaded; at most one part of it is in memory."""
 
     def __init__(self, bucket: Bucket, key: str, upload_id: str) -> None:
         self.bytes = 0
@@ -19,7 +19,7 @@ class Upload:
         self._tags: list[str] = []
 
     async def write(self, piece: bytes) -> None:
-        """Add to the object. Raises ConnectionError where S3 does not take it."""
+        """Add to the object. Raises `ConnectionError` where S3 refuses or does not answer."""
         self.bytes += len(piece)
         self._waiting += piece
         while len(self._waiting) >= self._bucket.PART_BYTES:
@@ -40,11 +40,11 @@ class Upload:
 
 @asynccontextmanager
 async def upload(bucket: Bucket, key: str, content_type: str) -> AsyncIterator[Upload]:
-    """The object is there once the block has ended, whole; after an error in it there is none.
+    """Upload an object. It exists after the block, but not after an error in the block.
 
-    Raises ConnectionError where S3 does not take it. A cancel, or an error, while S3 makes the
-    object after the block may leave it, whole; one while the upload begins may leave that to the
-    bucket's rule for unfinished ones.
+    Raises `ConnectionError` where S3 refuses or does not answer. A cancellation or error after the
+    block, while S3 makes the object, may leave it, complete. One at the beginning may leave an
+    unfinished upload, which a lifecycle rule of the bucket deletes.
     """
     upload_id = await asyncio.to_thread(bucket.start_upload, key, content_type)
     try:
@@ -52,7 +52,7 @@ async def upload(bucket: Bucket, key: str, content_type: str) -> AsyncIterator[U
         yield made
         await made.finish()
     except BaseException:
-        # What this cannot drop, a rule of the bucket does.
+        # Parts that this cannot delete, a lifecycle rule of the bucket deletes.
         with suppress(ConnectionError):
             await asyncio.shield(asyncio.to_thread(bucket.abort_upload, key, upload_id))
         raise

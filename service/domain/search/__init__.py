@@ -1,1 +1,1 @@
-"""Finds content by its words."""
+"""Full-text search over the content of other domains."""

@@ -1,12 +1,12 @@
-"""What can be searched: what other domains offer at the start of a worker.
+"""The content that can be searched. Other domains offer it when a worker starts.
 
-A domain offers content by a start-up hook of its own and imports nothing from here:
+A domain offers content in a start-up hook of its own and imports nothing from here:
 
     @on_startup
     async def offer_recipes(ctx: Context) -> None:
         ctx.setdefault("search_sources", {})["recipe"] = Recipes()
 
-Its type stands in `ContentType` too, so that a payload with another is refused when it is enqueued.
+Add its type to `ContentType` too, so that a payload with a wrong type is refused at enqueue.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ ContentType = Literal["feed_entry"]
 
 
 class Content(Protocol):
-    """One piece of it; title and summary are plain text."""
+    """One piece of content; title and summary are plain text."""
 
     @property
     def id(self) -> int: ...
@@ -34,20 +34,20 @@ class Content(Protocol):
 
 
 class Source(Protocol):
-    """Where the content of one type is read from."""
+    """Reads the content of one type."""
 
     async def find(self, pool: asyncpg.Pool, ids: Sequence[int]) -> Sequence[Content]:
-        """Those of them that are there."""
+        """The content with these ids that exists."""
 
     async def ids(self, pool: asyncpg.Pool, *, after: int, limit: int) -> list[int]:
-        """Greater ids, in order."""
+        """The next ids greater than `after`, in order."""
 
     async def count(self, pool: asyncpg.Pool) -> int:
-        """About how many there are."""
+        """The number of pieces, roughly."""
 
 
 def sources(ctx: Context) -> Mapping[ContentType, Source]:
-    """What the domains of this worker offer, by type."""
+    """The sources that the domains of this worker offer, by type."""
     found: Mapping[ContentType, Source] = ctx.get("search_sources", {})
     return found
 
@@ -59,10 +59,10 @@ async def bring_up_to_date(
     content_type: ContentType,
     ids: Sequence[int],
 ) -> int:
-    """Put in what these are now, and take out those that are no more; how many are in.
+    """Index the content with these ids as it is now, and remove deleted content from the index.
 
-    What changes meanwhile is looked at again: another job may have written that already, and this
-    one have put the older state over it.
+    Returns how many are indexed. Reads the content again afterwards, until it has not changed:
+    another job may have indexed a newer state, which this one has overwritten.
     """
 
     async def read() -> list[Document]:

@@ -1,4 +1,4 @@
-"""The search index: what one does, and the one that Postgres's full text makes.
+"""The search index: its interface, and the implementation with Postgres's full-text search.
 
 For another engine, write another class with these methods and return it from `open_index`.
 """
@@ -16,12 +16,12 @@ import asyncpg
 START, STOP = "\x02", "\x03"
 MARKS = f"StartSel={START}, StopSel={STOP}"
 NOTS = re.compile(r'(?:-[^\w"-]*){16,}')
-BODY_MAX_CHARACTERS = 200_000  # Postgres's vector of words ends at a megabyte
+BODY_MAX_CHARACTERS = 200_000  # Postgres's limit for a tsvector is a megabyte
 
 
 @dataclass(frozen=True, kw_only=True)
 class Document:
-    """What can be found; title and body are plain text."""
+    """A document to index; title and body are plain text."""
 
     content_type: str
     content_id: int
@@ -46,26 +46,26 @@ class Hit:
 
 
 class Index(Protocol):
-    """Documents by type and id; each method is harmless when it is repeated."""
+    """Documents by type and id; each method may be repeated without harm."""
 
     async def put(self, documents: Sequence[Document]) -> None:
         """Add documents or replace them."""
 
     async def delete(self, content_type: str, content_id: int) -> None:
-        """Remove one; that it is not there is no error."""
+        """Remove one; a missing one is no error."""
 
     async def now(self) -> datetime:
         """The time by the index's clock, for `delete_older`."""
 
     async def delete_older(self, content_type: str, before: datetime) -> int:
-        """Remove those of a type that were put before; how many."""
+        """Remove the documents of a type that were put before that time. Returns how many."""
 
     async def search(self, words: str, *, offset: int, limit: int) -> list[Hit]:
-        """The best first. `words` as people type them: "a phrase", or, -without."""
+        """The hits, the best first. `words` may hold "a phrase", or, and -without."""
 
 
 class PostgresIndex:
-    """Full text of Postgres, in English: word forms count as one, stop words do not count."""
+    """Postgres's full-text search in English: forms of a word match, stop words do not count."""
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
@@ -109,7 +109,7 @@ class PostgresIndex:
         return int(done.rpartition(" ")[2])
 
     async def search(self, words: str, *, offset: int, limit: int) -> list[Hit]:
-        # Excerpts are cut for one page alone: that takes far longer than to find it.
+        # Excerpts are only made for one page, because they take far longer than the search.
         rows = await self._pool.fetch(
             "WITH page AS ("
             " SELECT content_type, content_id, title, body, url, query,"
@@ -145,7 +145,7 @@ def open_index(pool: asyncpg.Pool) -> Index:
 
 
 def _plain(words: str) -> str:
-    """One `-` for very many: each is a "not", and Postgres has a stack for 32 before a word."""
+    """The words with a long run of `-` as one: Postgres allows 32 "not" before a word."""
     return NOTS.sub("-", words)
 
 

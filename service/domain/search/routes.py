@@ -13,7 +13,7 @@ from service.paging import Cursor, position, refuse_others
 from service.problem import InvalidFieldError, documented
 
 PAGE_MAX_HITS = 50
-LAST_HIT = 1000  # nobody reads on; each page costs what those before it cost
+LAST_HIT = 1000  # the cost of a page grows with its offset
 
 Words = Annotated[
     str,
@@ -26,7 +26,7 @@ Words = Annotated[
 
 
 class HitPage(msgspec.Struct, frozen=True):
-    """What was found, the best first; `next_cursor` leads on, to a thousand of them."""
+    """The hits, the best first; `next_cursor` leads on, up to the thousandth."""
 
     items: list[Hit]
     next_cursor: str | None
@@ -47,7 +47,7 @@ async def search(
     cursor: Cursor = None,
     limit: Annotated[int, QueryParameter(ge=1, le=PAGE_MAX_HITS)] = 20,
 ) -> HitPage:
-    """The best first: words of the title count for more, and words close together."""
+    """The best first: words in the title count for more, and so do words close together."""
     refuse_others(request, {"q", "cursor", "limit"})
     offset = position(cursor) or 0
     if offset >= LAST_HIT:

@@ -1,1 +1,1 @@
-"""The backend `memory://`: a queue in this process alone."""
+"""The backend `memory://`: a queue inside one process."""

@@ -1,4 +1,4 @@
-"""`memory://`: a queue in this process, for tests and demonstrations. It ends with the process."""
+"""`memory://`: a queue inside one process, for tests and demonstrations. It ends with it."""
 
 import asyncio
 import copy
@@ -23,22 +23,22 @@ from service.queue.broker_queue import BrokerQueue
 from service.queue.errors import JobNotFoundError, JobStateError
 from service.queue.interface import BULK_JOBS, PAGE_ROWS, QueueStats
 from service.queue.job import KEEP_FAILED_SECONDS, JobRecord, LeasedJob, retry_delay
-from service.queue.memory.memory_rows import Line, Row, copy_of
+from service.queue.memory.memory_rows import Row, WaitingRows, copy_of
 from service.queue.memory.memory_schedules import MemorySchedules
 from service.queue.stock_worker import RUN, UPDATED
 from service.queue.tasks.registry import Registry
 
-TAKE_SECONDS = 1.0
+CLAIM_SECONDS = 1.0
 CHANGEABLE = (
     "kwargs", "meta", "timeout", "heartbeat", "retries", "ttl", "retry_delay", "scheduled",
 )  # fmt: skip
-HISTORY_MAX = 10_000  # ended jobs that are kept, whatever their ttl
+HISTORY_MAX = 10_000  # the most jobs in the history, whatever their ttl
 
 log = structlog.stdlib.get_logger("queue")
 
 
 class MemoryQueue(BrokerQueue):
-    """A SAQ queue in dictionaries: the answers are the Postgres engine's, nothing survives."""
+    """A SAQ queue in dictionaries. It answers as the Postgres queue does; nothing survives."""
 
     scheme = "memory"
     consumer: BrokerConsumer
@@ -47,16 +47,19 @@ class MemoryQueue(BrokerQueue):
         super().__init__(name=name, dump=None, load=None)
         self.registry = registry
         self.owner = f"memory-{os.getpid()}-{secrets.token_hex(3)}"
-        self._news = asyncio.Event()
+        self._woken = asyncio.Event()
         self.consumer = BrokerConsumer(
-            hand_back=self.hand_back, take=self._take, stopped=self._stopped, wake=self._news.set
+            hand_back=self.hand_back,
+            claim=self._wait_and_claim,
+            aborted=self._find_aborted,
+            wake=self._woken.set,
         )
         self.scheduler = self.schedule_store = MemorySchedules(self)
         self.jobs_started = self.dead_letters = 0
         self._ids = itertools.count(1)
-        self._rows: dict[str, Row] = {}  # by key, the newest; gone with its ttl
+        self._rows: dict[str, Row] = {}  # by key, the newest; deleted after its ttl
         self._history: dict[int, Row] = {}  # by id
-        self._line = Line(self._rows)
+        self._waiting = WaitingRows(self._rows)
         self._workers: dict[str, tuple[float, WorkerInfo]] = {}
         self._reported_at = float("-inf")
 
@@ -76,33 +79,33 @@ class MemoryQueue(BrokerQueue):
         moment = job.queued / 1000
         row = Row(next(self._ids), copy_of(stored), moment, job.scheduled or moment)
         self._rows[job.key] = self._history[row.id] = row
-        self._line_up(row)
+        self._let_wait(row)
         log.info("enqueued", job_key=job.key, task=job.function)
         return job
 
-    def _line_up(self, row: Row) -> None:
+    def _let_wait(self, row: Row) -> None:
         row.ticket = next(self._ids)
-        self._line.add(row)
-        self._news.set()
+        self._waiting.add(row)
+        self._woken.set()
 
-    async def _take(self, room: int) -> list[LeasedJob]:
-        self._news.clear()
-        if taken := self._claim(room):
-            return taken
+    async def _wait_and_claim(self, room: int) -> list[LeasedJob]:
+        self._woken.clear()
+        if claimed := self._claim(room):
+            return claimed
         self.consumer.is_idle.set()
-        seconds = min(TAKE_SECONDS, self._line.seconds_to_next())
+        seconds = min(CLAIM_SECONDS, self._waiting.seconds_to_next())
         try:
             async with asyncio.timeout(seconds):
-                await self._news.wait()
+                await self._woken.wait()
         except TimeoutError:
             pass
         return self._claim(room)
 
     def _claim(self, room: int) -> list[LeasedJob]:
         busy = {row.job.group_key for row in self._rows.values() if row.runs}
-        return [row.claim(self.owner) for row in self._line.take(room, busy)]
+        return [row.claim(self.owner) for row in self._waiting.take(room, busy)]
 
-    async def _stopped(self, keys: list[str]) -> set[str]:
+    async def _find_aborted(self, keys: list[str]) -> set[str]:
         found = (self._rows.get(key) for key in keys)
         return {row.job.key for row in found if row and row.job.status is Status.ABORTING}
 
@@ -110,7 +113,7 @@ class MemoryQueue(BrokerQueue):
         """The next due job, held by this process; None after `timeout` seconds (0: no limit)."""
         job = await self.consumer.next_job(timeout)
         if job is not None:
-            job.attempts -= 1  # SAQ's worker adds it itself
+            job.attempts -= 1  # the claim has counted it, and SAQ's worker counts it again
             job.is_dequeued = True
         return job
 
@@ -124,7 +127,7 @@ class MemoryQueue(BrokerQueue):
         delay: float = 0.0,
         refund: int = 0,
     ) -> None:
-        """What becomes of a job this process holds; dropped where it does not any more."""
+        """Write the outcome of a held job; a line is logged where it is no longer held."""
         held = self.own_run(job)
         row = self._rows.get(job.key)
         if held is None or row is None or row.job.lease != held.lease or not row.runs:
@@ -138,12 +141,12 @@ class MemoryQueue(BrokerQueue):
         if status is Status.QUEUED:
             stored.status, stored.started, stored.progress = status, 0, 0.0
             row.due_at = time.time() + delay if delay else row.due_at
-            self._line_up(row)
+            self._let_wait(row)
             return
         stored.result = result
         stored.progress = 1.0 if status is Status.COMPLETE else stored.progress
         self._end(row, status)
-        self._news.set()  # the next of its group
+        self._woken.set()  # the next job of its group may run now
 
     def _end(self, row: Row, status: Status) -> None:
         job = row.job
@@ -169,26 +172,27 @@ class MemoryQueue(BrokerQueue):
         error: str | None = None,
         **kwargs: Any,
     ) -> None:
-        """End a job. Refused, with a log line, where this process no longer holds it.
+        """End a job. Where this process no longer holds it, only a line is logged.
 
         Raises `TypeError` or `ValueError` where the result has no JSON form or is over 1 MiB.
         """
         status = Status(status)
         job_blob.dump_ending(job, status, result, error)
         held = self.own_run(job)
-        if held and held.is_dequeued and await self.is_taken_back(held, status, error):
+        if held and held.is_dequeued and await self.requeue_instead(held, status, error):
             return
         as_json = msgspec.json.decode(msgspec.json.encode(result))
         self._write_outcome(job, status, error=error, result=as_json)
         job.status, job.result, job.error, job.completed = status, as_json, error, now()
 
     async def retry(self, job: Job, error: str | None) -> None:
-        """Queue a job again: one that runs here with its delay, any other only once it has ended.
+        """Queue a job again.
 
-        Raises `JobNotFoundError`, `JobStateError`.
+        A job that runs in this process is queued again after its retry delay. Any other must have
+        ended, else `JobStateError` is raised. Raises `JobNotFoundError` where there is none.
         """
         if held := self.dequeued_run(job):
-            if held.is_dequeued and await self.is_left_to_others(held, error):
+            if held.is_dequeued and await self.defer_unknown(held, error):
                 return
             self._write_outcome(held, Status.QUEUED, error=error, delay=retry_delay(held))
             self.retried += 1
@@ -211,7 +215,7 @@ class MemoryQueue(BrokerQueue):
             stored.progress = 0
             stored.lease += 1
             row.due_at, row.finished_at, row.expires_at = time.time(), None, None
-            self._line_up(row)
+            self._let_wait(row)
         job.status, job.error, job.completed = Status.QUEUED, error, 0
         job.started, job.progress, job.touched = 0, 0.0, now()
 
@@ -280,11 +284,11 @@ class MemoryQueue(BrokerQueue):
         return list(itertools.islice(found, limit))
 
     async def stats(self) -> QueueStats:
-        live = [row for row in self._rows.values() if row.job.status is Status.QUEUED]
-        due = [time.time() - row.due_at for row in live if row.due_at <= time.time()]
+        waiting = [row for row in self._rows.values() if row.job.status is Status.QUEUED]
+        due = [time.time() - row.due_at for row in waiting if row.due_at <= time.time()]
         return QueueStats(
             queued=len(due),
-            scheduled=len(live) - len(due),
+            scheduled=len(waiting) - len(due),
             active=sum(row.runs for row in self._rows.values()),
             failed=sum(row.job.status is Status.FAILED for row in self._rows.values()),
             workers=int(self.consumer.is_started),
@@ -298,7 +302,7 @@ class MemoryQueue(BrokerQueue):
         return stats.active + (0 if kind == "active" else stats.queued + stats.scheduled)
 
     async def info(self, jobs: bool = False, offset: int = 0, limit: int = PAGE_ROWS) -> QueueInfo:
-        """What SAQ's web page shows; payloads as text, at most `limit` jobs."""
+        """What SAQ's web page shows: payloads as text, at most `limit` jobs."""
         stats = await self.stats()
         kinds = [row for row in self._rows.values() if row.job.status is not Status.COMPLETE]
         page = kinds[offset : offset + min(limit, PAGE_ROWS)] if jobs else []
@@ -352,7 +356,7 @@ class MemoryQueue(BrokerQueue):
         self._workers[worker_id] = (time.time() + ttl, info)
 
     async def _update(self, job: Job, status: Status | None = None, **kwargs: Any) -> None:
-        """A running task's progress or meta, or a waiting job's payload: never its status."""
+        """Store a held job's progress and meta, or a waiting job's payload; never its status."""
         row = self._rows.get(job.key)
         if row is None:
             return
@@ -366,4 +370,4 @@ class MemoryQueue(BrokerQueue):
                 setattr(row.job, name, copy.deepcopy(getattr(job, name)))
             if is_moved:
                 row.due_at = job.scheduled or time.time()
-                self._line_up(row)
+                self._let_wait(row)

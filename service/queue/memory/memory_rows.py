@@ -1,4 +1,4 @@
-"""What a queue in memory keeps: a row for each job, and the line of those that wait."""
+"""The rows of a queue in memory, one for each job, and the waiting ones in their order."""
 
 import copy
 import dataclasses
@@ -17,13 +17,13 @@ from service.queue.job import JobRecord, LeasedJob
 
 @dataclass
 class Row:
-    """A job as the queue has it; what callers get are copies."""
+    """A job as the queue stores it; callers get copies."""
 
     id: int
     job: LeasedJob
     created_at: float  # epoch seconds, as all times here
     due_at: float
-    ticket: int = 0  # of the place in the line that counts; earlier ones are void
+    ticket: int = 0  # names its valid entry among the waiting rows; older entries are void
     finished_at: float | None = None
     expires_at: float | None = None
     started_at: float | None = None  # of the last attempt
@@ -67,10 +67,10 @@ class Row:
         return held
 
 
-class Line:
-    """The jobs that wait, by priority and then due time. Places whose ticket is void stay a while.
+class WaitingRows:
+    """The waiting jobs, by priority and then due time.
 
-    `rows` are the queue's, by key.
+    `rows` are the queue's, by key. An entry whose ticket is void is removed when its turn comes.
     """
 
     def __init__(self, rows: dict[str, Row]) -> None:
@@ -82,36 +82,36 @@ class Line:
         if row.due_at > time.time():
             heapq.heappush(self._later, (row.due_at, row.ticket, row.job.key))
         else:
-            place = (row.job.priority, row.due_at, row.ticket, row.job.key)
-            heapq.heappush(self._due, place)
+            entry = (row.job.priority, row.due_at, row.ticket, row.job.key)
+            heapq.heappush(self._due, entry)
 
     def seconds_to_next(self) -> float:
-        """Until the next delayed job is due; infinite without one."""
+        """Seconds until the next delayed job is due; infinite without one."""
         return max(self._later[0][0] - time.time(), 0.001) if self._later else float("inf")
 
     def take(self, room: int, busy: Container[str | None]) -> list[Row]:
-        """At most `room` due jobs, one of a group and none of the busy ones; they wait no more."""
+        """Remove and return at most `room` due rows: one of each group, none of a busy group."""
         while self._later and self._later[0][0] <= time.time():
             due_at, ticket, key = heapq.heappop(self._later)
             if row := self._with_ticket(key, ticket):
                 heapq.heappush(self._due, (row.job.priority, due_at, ticket, key))
         taken: list[Row] = []
-        passed_over = []
+        skipped = []
         groups: set[str] = set()
         while self._due and len(taken) < room:
-            place = heapq.heappop(self._due)
-            row = self._with_ticket(place[3], place[2])
+            entry = heapq.heappop(self._due)
+            row = self._with_ticket(entry[3], entry[2])
             if row is None:
                 continue
             group = row.job.group_key
             if group is not None and (group in busy or group in groups):
-                passed_over.append(place)
+                skipped.append(entry)
                 continue
             if group is not None:
                 groups.add(group)
             taken.append(row)
-        for place in passed_over:
-            heapq.heappush(self._due, place)
+        for entry in skipped:
+            heapq.heappush(self._due, entry)
         return taken
 
     def _with_ticket(self, key: str, ticket: int) -> Row | None:
@@ -120,7 +120,7 @@ class Line:
 
 
 def copy_of(job: LeasedJob) -> LeasedJob:
-    """What callers get: nothing they do to it changes the row."""
+    """A copy for callers: a change of it does not change the row."""
     copied = dataclasses.replace(
         job,
         kwargs=copy.deepcopy(job.kwargs),

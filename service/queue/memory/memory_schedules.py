@@ -1,4 +1,4 @@
-"""The recurring jobs of a queue in memory: the code's own, and what the API has created."""
+"""The schedules of a queue in memory: those declared in code, and those created by the API."""
 
 import asyncio
 import time
@@ -11,7 +11,7 @@ import structlog
 from service.queue.cron import Timing
 from service.queue.interface import JobQueue
 from service.queue.schedule_record import SCHEDULES_MAX, NewSchedule, ScheduleRecord
-from service.queue.schedules.scheduler import LOOK_SECONDS, tick_of
+from service.queue.schedules.scheduler import POLL_SECONDS, tick_of
 
 ENDED = ("complete", "failed", "aborted")
 
@@ -19,12 +19,12 @@ log = structlog.stdlib.get_logger("queue")
 
 
 class MemorySchedules:
-    """Both the store and the clock. Rows have the columns of `recurring_jobs`, times in seconds."""
+    """Store and scheduler in one. Rows have the columns of `recurring_jobs`, times in seconds."""
 
     def __init__(self, queue: JobQueue) -> None:
         self._queue = queue
         self._rows: dict[str, dict[str, Any]] = {}
-        self._news = asyncio.Event()
+        self._woken = asyncio.Event()
         for task in queue.registry.tasks.values():
             if task.schedule:
                 self._keep(
@@ -106,24 +106,24 @@ class MemorySchedules:
         return True
 
     async def announce_change(self) -> None:
-        self._news.set()
+        self._woken.set()
 
     async def database_now(self) -> float:
         return time.time()
 
     async def wait_and_tick(self) -> list[str]:
         enabled = [row["tick"] for row in self._rows.values() if row["is_enabled"]]
-        wait = min(max(min(enabled, default=1e18) - time.time(), 0) + 0.001, LOOK_SECONDS)
+        wait = min(max(min(enabled, default=1e18) - time.time(), 0) + 0.001, POLL_SECONDS)
         try:
             async with asyncio.timeout(wait):
-                await self._news.wait()
+                await self._woken.wait()
         except TimeoutError:
             pass
-        self._news.clear()
+        self._woken.clear()
         return await self.tick()
 
     async def tick(self) -> list[str]:
-        """Enqueue what is due; the keys of the new jobs."""
+        """Enqueue what is due. Returns the keys of the new jobs."""
         keys, now = [], time.time()
         for row in list(self._rows.values()):
             if not row["is_enabled"] or row["tick"] > now:

@@ -1,1 +1,1 @@
-"""The backend `postgresql://`: SAQ's tables, leases, LISTEN, batched statements."""
+"""The backend `postgresql://`: SAQ's tables, with leases, LISTEN and batched statements."""

@@ -1,4 +1,4 @@
-"""What is decided about a job over the head of its worker: to cancel it, or to run it again."""
+"""Requests of an operator on a job, whichever worker holds it: cancel it, or retry it."""
 
 from typing import Any
 
@@ -13,9 +13,9 @@ from service.queue.tables.table_queue import TableQueue
 
 
 async def abort(queue: TableQueue, key: str, error: str) -> Status:
-    """Cancel a job: at once while it waits, by its worker while it runs. What it is now.
+    """Cancel a job: at once while it waits, by its worker while it runs. Returns its new status.
 
-    Raises `JobStateError` where it has ended, `JobNotFoundError` where there is none.
+    Raises `JobStateError` where it has ended, `JobNotFoundError` where no job has that key.
     """
     wanted = "only a waiting or running job can be cancelled"
     status = await _change_state(queue, sql.ABORT, key, storable(error), wanted=wanted)
@@ -27,7 +27,7 @@ async def abort(queue: TableQueue, key: str, error: str) -> Status:
 
 
 async def retry_ended(queue: TableQueue, key: str) -> None:
-    """Queue an ended job again, with all its attempts. Raises as `abort`."""
+    """Queue an ended job again, with all its attempts. Raises the same errors as `abort`."""
     stored = await queue.job(key)
     if stored is None:
         raise JobNotFoundError(key)
@@ -46,5 +46,5 @@ async def _change_state(
         raise JobNotFoundError(key)
     status = Status(current[0]["status"])
     if status is Status.ABORTING and statement == sql.ABORT:
-        return status  # asked twice
+        return status  # aborted twice
     raise JobStateError(key, status.value, wanted)

@@ -1,4 +1,4 @@
-"""Looking at a queue: its jobs, its figures and SAQ's web page, in bounded pages."""
+"""Reads of a queue, in bounded pages: its jobs, its figures, and what SAQ's web page shows."""
 
 import json
 from collections.abc import AsyncIterator, Iterable
@@ -22,15 +22,15 @@ log = structlog.stdlib.get_logger("queue")
 
 
 class PostgresReads(TableQueue):
-    """What changes nothing."""
+    """The read-only part of the Postgres queue."""
 
     async def job(self, job_key: str) -> Job | None:
-        """The job of that key, or None."""
+        """The job with that key, or None."""
         (job,) = await self.jobs([job_key])
         return job
 
     async def jobs(self, job_keys: Iterable[str]) -> list[Job | None]:
-        """The jobs of these keys in their order, None for each that is not in this queue."""
+        """The jobs with these keys, in their order; None for a key that is not in this queue."""
         keys = [(key, self._own_key(key)) for key in job_keys]
         either = list({name for pair in keys for name in pair})
         rows = await self.fetch(sql.GET, self.name, either)
@@ -39,8 +39,8 @@ class PostgresReads(TableQueue):
         return [self.marked_if_swept(job) if job else None for job in jobs]
 
     def _own_key(self, key: str) -> str:
-        # SAQ's table has one key for all queues, and its clients rely on that. A key is this
-        # queue's alone all the same: in any but the default queue it carries the queue's name.
+        # Keys are unique in SAQ's table, across all queues. Here each queue has keys of its own:
+        # in any but the default queue they start with the queue's name.
         prefix = f"{self.name}:"
         if self.name == contract.QUEUE_NAME or key.startswith(prefix):
             return key
@@ -49,7 +49,7 @@ class PostgresReads(TableQueue):
     async def iter_jobs(
         self, statuses: Iterable[Status] = tuple(Status), batch_size: int = 100
     ) -> AsyncIterator[Job]:
-        """Every job in one of `statuses`, by key, `batch_size` rows at a time."""
+        """Every job in one of `statuses`, in the order of the keys, read `batch_size` at a time."""
         last_key = ""
         wanted = [Status(status).value for status in statuses]
         while rows := await self.fetch(sql.ITERATE, self.name, wanted, last_key, batch_size):
@@ -60,19 +60,19 @@ class PostgresReads(TableQueue):
     async def get_job_status(
         self, key: str, for_update: bool = False, connection: Connection | None = None
     ) -> Status | None:
-        """The job's status, None without one; `for_update` locks its row on `connection`."""
+        """The status of the job with that key, or None. `for_update` locks its row."""
         lock = " FOR UPDATE" if for_update else ""
         own = self._own_key(key)
         found = await self.fetch(sql.STATUS + lock, self.name, own, connection=connection)
         return Status(found[0]["status"]) if found else None
 
     async def stats(self) -> QueueStats:
-        """How the queue stands now, in one statement."""
+        """The queue's figures now, in one statement."""
         (row,) = await self.fetch(sql.STATS, self.name)
         return QueueStats(**row)
 
     async def count(self, kind: CountKind) -> int:
-        """How many jobs are due ("queued"), running ("active"), or any of both or later."""
+        """How many jobs are due ("queued"), run ("active"), or have not ended ("incomplete")."""
         stats = await self.stats()
         if kind == "queued":
             return stats.queued
@@ -83,7 +83,7 @@ class PostgresReads(TableQueue):
     async def info(self, jobs: bool = False, offset: int = 0, limit: int = PAGE_ROWS) -> QueueInfo:
         """What SAQ's web page shows; with `jobs`, at most `limit` running, waiting and failed each.
 
-        Payloads come as text: the page would build HTML elements from an object's keys.
+        Payloads are text, because the page would build HTML elements from an object's keys.
         """
         stats = await self.stats()
         workers = await self.fetch(sql.WORKERS, self.name)
@@ -111,7 +111,7 @@ class PostgresReads(TableQueue):
 
 
 def load_all(queue: Queue, found: Iterable[asyncpg.Record]) -> list[LeasedJob]:
-    """The jobs of rows; a malformed one is logged and left out."""
+    """The jobs of these rows, without the malformed ones, which are logged."""
     jobs = []
     for row in found:
         try:

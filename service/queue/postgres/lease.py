@@ -1,4 +1,4 @@
-"""This worker's lease on the jobs it holds, and the jobs of workers whose lease has run out."""
+"""Renews this worker's lease on its jobs, and rescues the jobs of workers whose lease expired."""
 
 import asyncio
 import contextlib
@@ -17,19 +17,19 @@ from service.queue.tables import table_statements
 from service.queue.tables.connections import Database
 
 BEAT_SECONDS = 3.0
-LEASE_SECONDS = 12.0  # without a beat for this long, the jobs go to other workers
-LOOK_SECONDS = 14.0  # between looks for jobs whose worker is not even known
-BLOCKED_SECONDS = 60.0  # a main loop that stands still for longer counts as dead
-MOVING_SECONDS = 30.0  # above every time limit of a beat
+LEASE_SECONDS = 12.0  # a worker that has not renewed its lease for so long counts as dead
+RESCUE_SECONDS = 14.0  # between rescues if no lease expires: a dead worker's row may be deleted
+BLOCKED_SECONDS = 60.0  # a main loop that is blocked for longer counts as dead
+STUCK_SECONDS = 30.0  # longer than any timeout of a beat
 
 log = structlog.stdlib.get_logger("queue")
 
 
 class Lease:
-    """Renewed every three seconds on the database's clock; a beat also takes over lost jobs.
+    """Renews the lease every three seconds, by the database's clock, and rescues lost jobs.
 
-    In a thread with a connection of its own: a job that keeps the main loop busy for a while is
-    alive, and must not run a second time elsewhere.
+    It has a thread and a connection of its own: a job that blocks the main loop for a while is
+    alive, and must not run a second time on another worker.
     """
 
     def __init__(
@@ -53,8 +53,8 @@ class Lease:
         self._stopping = threading.Event()
         # All of time.monotonic().
         self._beat_at = float("-inf")  # the last beat that was written
-        self._tried_at = 0.0
-        self._main_turned_at = 0.0
+        self._tried_at = 0.0  # the last beat that began
+        self._main_turned_at = 0.0  # the last time that the main loop ran its timer
         self.is_alive = asyncio.Event()
 
     def start(self) -> None:
@@ -66,7 +66,7 @@ class Lease:
         self._thread.start()
 
     async def give_up(self) -> None:
-        """Stop beating and let others have at once what is still held."""
+        """Stop renewing, and let other workers have the held jobs at once."""
         if self._thread is not None:
             self._stopping.set()
             if self._beats is not None and not self._beats.is_closed():
@@ -76,32 +76,32 @@ class Lease:
         self.is_alive.clear()
         self._beat_at = float("-inf")
         try:
-            await self._database.fetch(table_statements.LEAVE, self._owner, self._queue)
+            await self._database.fetch(table_statements.GIVE_UP_LEASE, self._owner, self._queue)
         except UNAVAILABLE as error:
-            log.warning("could not give up the lease; it runs out", error=type(error).__name__)
+            log.warning("could not give up the lease; it expires", error=type(error).__name__)
 
-    async def until_alive(self) -> None:
-        """Returns while the lease is fresh; waits for the next beat where it is not."""
+    async def wait_until_alive(self) -> None:
+        """Return at once while the lease is fresh, else after the next beat."""
         if self.seconds_since_beat() > LEASE_SECONDS - BEAT_SECONDS:
             self.is_alive.clear()  # this process was frozen, or the database is away
         await self.is_alive.wait()
 
     def seconds_since_beat(self) -> float:
-        """How old the lease is; infinite before its first beat."""
+        """Seconds since the lease was renewed; infinite before its first beat."""
         return time.monotonic() - self._beat_at
 
-    def is_moving(self) -> bool:
+    def is_live(self) -> bool:
         return (
             self._thread is not None
             and self._thread.is_alive()
-            and time.monotonic() - self._tried_at < MOVING_SECONDS
+            and time.monotonic() - self._tried_at < STUCK_SECONDS
         )
 
-    async def take_over(self) -> list[str]:
-        """Requeue now the jobs of workers whose lease has run out; their keys."""
+    async def rescue(self) -> list[str]:
+        """Rescue now the jobs of workers whose lease has expired. Returns their keys."""
         mine = (self._owner, self._queue, LEASE_SECONDS)
         await self._database.fetch(table_statements.RENEW, *mine)
-        return self._report(await self._database.fetch(sql.TAKE_OVER, *mine, self._channel))
+        return self._report(await self._database.fetch(sql.RESCUE, *mine, self._channel))
 
     def _watch_main(self, stopping: threading.Event) -> None:
         self._main_turned_at = time.monotonic()
@@ -114,7 +114,7 @@ class Lease:
 
     async def _beat_forever(self) -> None:
         connection: asyncpg.Connection | None = None
-        failures, looked_at = 0, 0.0
+        failures, rescued_at = 0, 0.0
         wake = self._wake = asyncio.Event()
         self._beats = asyncio.get_running_loop()
         stopping = self._stopping
@@ -128,9 +128,9 @@ class Lease:
                     mine = (self._owner, self._queue, LEASE_SECONDS)
                     somebody_died = await connection.fetchval(table_statements.RENEW, *mine)
                     self._note_beat(sent_at)
-                    if somebody_died or sent_at - looked_at > LOOK_SECONDS:
-                        self._report(await connection.fetch(sql.TAKE_OVER, *mine, self._channel))
-                        looked_at = sent_at
+                    if somebody_died or sent_at - rescued_at > RESCUE_SECONDS:
+                        self._report(await connection.fetch(sql.RESCUE, *mine, self._channel))
+                        rescued_at = sent_at
                     if failures:
                         log.info("the lease is renewed again")
                     failures = 0

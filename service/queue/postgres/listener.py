@@ -1,4 +1,4 @@
-"""LISTEN on a connection of its own, which proves to itself that it still hears."""
+"""LISTEN on a connection of its own, which a regular ping proves to be alive."""
 
 import asyncio
 import time
@@ -19,9 +19,9 @@ log = structlog.stdlib.get_logger("queue")
 class Listener:
     """Calls `on_message(payload)` for each NOTIFY on a channel, from `start` until `stop`.
 
-    A firewall or a failover can leave a socket that looks open and never speaks again, so the
-    listener notifies itself and reconnects when it does not hear that. It calls `on_message("")`
-    after each reconnect, for whatever was said meanwhile.
+    A firewall or a failover can leave a socket that looks open and receives nothing. So the
+    listener sends a NOTIFY to itself, and reconnects when it does not receive it. After each
+    connect it calls `on_message("")`, because notifications may have been missed.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Listener:
             self._task = asyncio.create_task(self._run(), name="queue listener")
 
     def seconds_since_heard(self) -> float:
-        """How long this connection has proved nothing; about ten seconds while all is well."""
+        """Seconds since the last ping came back; about ten at most while all is well."""
         return time.monotonic() - (self.heard_at or self._started_at)
 
     async def stop(self) -> None:
@@ -73,7 +73,7 @@ class Listener:
                     log.warning("cannot listen; polling meanwhile", error=type(error).__name__)
             finally:
                 if connection is not None:
-                    connection.terminate()  # closing politely could wait for a dead socket
+                    connection.terminate()  # a close would wait for a dead socket
             await asyncio.sleep(backoff(failures))
 
     async def _listen(self, connection: asyncpg.Connection) -> None:
@@ -95,5 +95,5 @@ class Listener:
 
     @staticmethod
     def _ping_channel(connection: asyncpg.Connection) -> str:
-        # Of this connection alone: a ping must wake nobody else.
+        # A channel of this connection only: a ping must not wake other workers.
         return f"ping:{connection.get_server_pid()}"

@@ -1,4 +1,4 @@
-"""Writing what becomes of jobs: many in one statement, each only while its lease holds."""
+"""Writes the outcomes of jobs, many in one statement, each only while the job is still held."""
 
 import asyncio
 import contextlib
@@ -14,10 +14,10 @@ from service.queue.postgres import statements as sql
 from service.queue.tables.batch import Batch
 from service.queue.tables.connections import Database, if_any, storable
 
-# While one commit is on its way to the disk, the slots it will free stand idle.
+# Two statements at once: with one, the slots whose outcomes wait for its commit stay idle.
 LANES = 2
-# $1 keys: of jobs that are not to be kept once they have ended.
-FORGET = """
+# $1 keys: deletes ended jobs with a ttl of -1.
+DELETE_UNKEPT = """
 DELETE FROM saq_jobs WHERE key = ANY ($1::text[])
   AND status NOT IN ('new', 'queued', 'active', 'aborting')
   AND expire_at <= floor(extract(epoch FROM statement_timestamp()))
@@ -27,18 +27,18 @@ log = structlog.stdlib.get_logger("queue")
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What becomes of a job this process holds."""
+    """The outcome of a run: the job's next status, and what goes with it."""
 
     job: LeasedJob
     status: Status
     error: str | None = None
-    ending: bytes | None = None
+    ending: bytes | None = None  # the whole blob, or what is appended to it
     delay: float = 0.0  # seconds before a retry
-    refund: int = 0  # attempts that did not count
+    refund: int = 0  # attempts that do not count
 
 
 class OutcomeWriter:
-    """Ends, retries and hands back the jobs that a queue's process holds."""
+    """Writes how the runs of this process end: completed, failed, retried or handed back."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -46,14 +46,14 @@ class OutcomeWriter:
 
     async def warm_up(self) -> None:
         """Open connections and plan the statement before the first job needs them."""
-        with contextlib.suppress(Exception):  # the first claim will say it
+        with contextlib.suppress(Exception):  # the first claim fails too, and logs it
             await asyncio.gather(*(self._write([]) for _ in range(LANES)))
 
     async def write(self, outcome: Outcome) -> bool:
-        """Write an outcome; False where the job is not held any more.
+        """Write an outcome. False where the job is no longer held.
 
-        Work that is done is not done again because the database is away: the outcome is written
-        when the database returns, for as long as the caller waits.
+        While the database is away it tries again until the caller is cancelled, so that the work
+        need not be done again.
         """
         failures = 0
         while True:
@@ -80,8 +80,8 @@ class OutcomeWriter:
             if_any([outcome.refund for outcome in outcomes]),
             [math.ceil(outcome.job.ttl) for outcome in outcomes],
         )
-        if forget := [outcome.job.key for outcome in outcomes if outcome.job.ttl < 0]:
-            with contextlib.suppress(*UNAVAILABLE):  # else it is pruned in a minute
-                await self._database.fetch(FORGET, forget)
+        if unkept := [outcome.job.key for outcome in outcomes if outcome.job.ttl < 0]:
+            with contextlib.suppress(*UNAVAILABLE):  # else they are pruned in a minute
+                await self._database.fetch(DELETE_UNKEPT, unkept)
         held = {row["key"] for row in found}
         return [outcome.job.key in held for outcome in outcomes]

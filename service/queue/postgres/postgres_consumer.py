@@ -1,4 +1,4 @@
-"""The worker's side of the queue: claims due jobs for free slots and hands them out."""
+"""The worker's side of the queue: claims due jobs and hands them to free slots."""
 
 import asyncio
 import random
@@ -12,7 +12,7 @@ from saq import Status
 
 from service.db import UNAVAILABLE, backoff
 from service.queue import job_blob
-from service.queue.dequeue_timeout import arrives
+from service.queue.dequeue_timeout import arrives_within
 from service.queue.interface import Slot
 from service.queue.job import LeasedJob, MalformedJobError, unread_job
 from service.queue.postgres import statements as sql
@@ -22,19 +22,21 @@ from service.queue.postgres.stock_clients import publish_forever
 from service.queue.schedules.scheduler import CHANGED
 from service.queue.tables.table_queue import TableQueue
 
-PREFETCH_SECONDS = 1.0  # a claimed job that no slot has taken for so long goes back
-LOOK_AGAIN_SECONDS = 0.05  # after asking to be told, for an enqueue that was under way just then
-PROMOTE_SECONDS = 0.5  # between looks at the delayed jobs while there is a backlog
-MOVING_SECONDS = 90.0  # above the longest poll and every time limit of a statement
+PREFETCH_SECONDS = 1.0  # a job claimed ahead that no slot has taken for so long is handed back
+# After this worker is first marked as waiting, it claims once more: an enqueue that was under way
+# did not notify it.
+CLAIM_AGAIN_SECONDS = 0.05
+PROMOTE_SECONDS = 0.5  # between promotions of delayed jobs while there is a backlog
+STUCK_SECONDS = 90.0  # longer than a poll and any timeout of a statement
 
 log = structlog.stdlib.get_logger("queue")
 
 
 class PostgresConsumer:
-    """Hands due jobs to waiting slots.
+    """Claims due jobs and hands them to waiting slots.
 
     While there is a backlog it claims up to `prefetch` jobs ahead, so that slots need not wait for
-    the database; without one it claims for waiting slots only. Its tasks start with the first slot.
+    the database; without one it claims only for waiting slots. Its loops start with the first slot.
     """
 
     def __init__(
@@ -54,22 +56,22 @@ class PostgresConsumer:
         self._poll_seconds = poll_seconds
         self.prefetch = 0
         self._slots: deque[Slot] = deque()
-        self._ready: deque[LeasedJob] = deque()
+        self._ready: deque[LeasedJob] = deque()  # claimed ahead, no slot has taken them yet
         self.held: dict[str, LeasedJob] = {}
-        self._is_backlog = False
-        self._is_told = False  # the database knows that this worker waits
+        self._is_backlog = False  # the last claim found as many jobs as it asked for
+        self._is_waiting = False  # `queue_workers` says so: an enqueue notifies this worker
         self._is_paused = False
         self._ready_timer: asyncio.TimerHandle | None = None
         self._claiming = asyncio.Lock()
         self._has_room = asyncio.Event()
-        self._has_news = asyncio.Event()
-        self.is_idle = asyncio.Event()  # at the last look nothing was due
-        # Event-loop times: of the last look at the delayed jobs, and until when it need not be
-        # repeated: else every job that comes would make all idle workers look.
+        self._woken = asyncio.Event()
+        self.is_idle = asyncio.Event()  # the last claim found nothing due
+        # Event-loop times of the last promotion of delayed jobs, and of the next one that is
+        # needed: else each new job would make all idle workers promote.
         self._promoted_at = self._promote_at = 0.0
         self._turned_at = 0.0  # event-loop time of the claim loop's last turn
         self._task: asyncio.Task[None] | None = None
-        self._skipped_tasks: dict[str, float] = {}  # tasks, and until which event-loop time
+        self._skipped_tasks: dict[str, float] = {}  # each task, until an event-loop time
         self.asked_to_abort = asyncio.Event()
         self.lease = lease
         self.listener = Listener(
@@ -77,7 +79,7 @@ class PostgresConsumer:
         )
 
     def holds(self, job: LeasedJob) -> bool:
-        """Is this very run of the job this process's? Another read of the same key is not."""
+        """Does this process hold this run of the job? Another read of the same key is not held."""
         return self.held.get(job.key) is job
 
     def release(self, job: LeasedJob) -> None:
@@ -87,28 +89,28 @@ class PostgresConsumer:
 
     @property
     def is_started(self) -> bool:
-        """Does this process take jobs?"""
+        """Does this process claim jobs?"""
         return self._task is not None
 
     def seconds_since_heard(self) -> float:
-        """How long LISTEN has proved nothing."""
+        """Seconds since LISTEN last received its own ping."""
         return self.listener.seconds_since_heard()
 
     def skip_task(self, task: str, seconds: float) -> None:
-        """Claim no job of that task for so long: another worker may know what to do with it."""
+        """Claim no job of that task for `seconds`: a worker of another release may know it."""
         now = asyncio.get_running_loop().time()
         self._skipped_tasks = {
             each: until for each, until in self._skipped_tasks.items() if until > now
         }
         self._skipped_tasks[task] = now + seconds
 
-    def look_again(self) -> None:
-        """Something this process did may have made a job due, now or at some time."""
+    def wake(self) -> None:
+        """Claim and promote now: this process may have made a job due, now or later."""
         self._promote_at = 0.0
-        self._has_news.set()
+        self._woken.set()
 
     def wait(self, slot: Slot) -> None:
-        """Call `slot(job)` with the next job, at once where one is at hand; None once paused."""
+        """Call `slot(job)` with the next job, at once where one is claimed; None once paused."""
         if self._is_paused:
             slot(None)
             return
@@ -126,34 +128,34 @@ class PostgresConsumer:
         future: asyncio.Future[LeasedJob | None] = asyncio.get_running_loop().create_future()
 
         def slot(job: LeasedJob | None) -> bool:
-            if future.done():  # cancelled in this very turn
+            if future.done():  # cancelled in the same turn of the event loop
                 return False
             future.set_result(job)
             return True
 
         self.wait(slot)
         try:
-            if timeout and not await arrives(future, self.is_idle, timeout):
+            if timeout and not await arrives_within(future, self.is_idle, timeout):
                 raise TimeoutError
             return await future
         except (TimeoutError, asyncio.CancelledError) as error:
             if slot in self._slots:
                 self._slots.remove(slot)
             elif future.done() and not future.cancelled() and (job := future.result()):
-                self._deliver([job])  # it arrived in the very turn in which its slot gave up
+                self._deliver([job])  # it arrived in the same turn in which its slot gave up
             if isinstance(error, TimeoutError):
                 return None
             raise
 
     async def pause(self) -> None:
-        """Claim nothing from now on; waiting slots get None, jobs no slot has taken go back."""
+        """Claim no more. Waiting slots get None; jobs that no slot has taken are handed back."""
         self._is_paused = True
         while self._slots:
             self._slots.popleft()(None)
         await self._return_ready()
 
     async def stop(self) -> None:
-        """End the tasks and give up the lease; a job still held goes to another worker."""
+        """Stop the loops and give up the lease; jobs that are still held go to other workers."""
         await self.pause()
         if self._task is None:
             return
@@ -163,26 +165,26 @@ class PostgresConsumer:
         await asyncio.wait([self._task, self._show])
         self._task = None
         await self.lease.give_up()
-        self._is_backlog = self._is_told = False
+        self._is_backlog = self._is_waiting = False
 
     def resume(self) -> None:
         """Claim again, after a `pause` or `stop`."""
         self._is_paused = False
 
-    def is_moving(self) -> bool:
-        """Do the loops turn? They do while the database is away: a restart would not bring it."""
+    def is_live(self) -> bool:
+        """Are the loops running, none stuck? An outage of the database does not count."""
         if self._task is None:
             return True
         now = asyncio.get_running_loop().time()
-        if self._slots and self.lease.is_alive.is_set() and now - self._turned_at > MOVING_SECONDS:
+        if self._slots and self.lease.is_alive.is_set() and now - self._turned_at > STUCK_SECONDS:
             return False
-        return not self._task.done() and self.lease.is_moving()
+        return not self._task.done() and self.lease.is_live()
 
     async def jobs_to_stop(self) -> list[LeasedJob]:
-        """The running jobs of this worker that somebody wants stopped.
+        """The running jobs of this worker that were aborted.
 
-        What the database says this worker holds and it does not know of goes back: the answer to a
-        claim may be lost with its connection, and a claim may arrive long after it was given up.
+        Also hands back rows that name this worker as owner and that it does not hold: the answer to
+        their claim was lost with its connection, or came after the claim was given up.
         """
         queue = self._queue
         async with self._claiming:
@@ -210,9 +212,9 @@ class PostgresConsumer:
 
     def _on_message(self, payload: str) -> None:
         if payload in ("saq:delayed", ""):
-            self.look_again()
+            self.wake()
         if payload == "saq:enqueue":
-            self._has_news.set()
+            self._woken.set()
         if payload in (CHANGED, ""):
             self._on_schedules_changed()
         if payload in ("saq:abort", ""):
@@ -233,7 +235,7 @@ class PostgresConsumer:
             self._ready_timer = loop.call_later(PREFETCH_SECONDS / 2, self._return_stale)
 
     def _return_stale(self) -> None:
-        """Jobs that no slot has taken for a while go back: another worker may be idle."""
+        """Hand back jobs that no slot has taken for a while: another worker may be idle."""
         self._ready_timer = None
         oldest = asyncio.get_running_loop().time() - PREFETCH_SECONDS
         if self._ready and self._ready[0].claimed_at < oldest:
@@ -246,7 +248,7 @@ class PostgresConsumer:
         await self._queue.hand_back(jobs)
 
     def _room(self) -> int:
-        """How many jobs to claim now; ahead of the slots only when half of that is used up."""
+        """How many jobs to claim now; ahead only once half of `prefetch` is used up."""
         ahead = self.prefetch - len(self._ready) if self._is_backlog else 0
         if not self._slots and ahead * 2 < self.prefetch:
             return 0
@@ -257,14 +259,14 @@ class PostgresConsumer:
         await self._warm_up()
         while True:
             await self._has_room.wait()
-            # Jobs claimed without a live lease would be taken away at once.
-            await self.lease.until_alive()
+            # Jobs claimed without a live lease would be rescued at once.
+            await self.lease.wait_until_alive()
             self._turned_at = loop.time()
             room = 0 if self._is_paused else self._room()
             if not room:
                 self._has_room.clear()
                 continue
-            self._has_news.clear()
+            self._woken.clear()
             try:
                 async with self._claiming:
                     claimed, found = await self._claim(room)
@@ -274,16 +276,14 @@ class PostgresConsumer:
                 if failures:
                     log.info("claiming again")
                 failures = 0
-                # Full twice in a row is a backlog: then nobody need tell this worker of new jobs.
-                self._is_told = self._is_told and not self._is_backlog
+                # After two full claims in a row, CLAIM has cleared `is_waiting` in the table.
+                self._is_waiting = self._is_waiting and not self._is_backlog
                 self._is_backlog = found == room
                 self._deliver(claimed)
                 if not self._is_backlog:
-                    await self._wait_for_news(await self._promote())
+                    await self._wait_for_due_job(await self._promote())
                 elif loop.time() - self._promoted_at > PROMOTE_SECONDS:
-                    self._promote_at = (
-                        0.0  # under a backlog nobody tells this worker of delayed jobs
-                    )
+                    self._promote_at = 0.0  # a worker that does not wait is not notified
                     await self._promote()
             except asyncpg.UniqueViolationError:
                 pass  # another worker has just started a job of the same group
@@ -294,11 +294,11 @@ class PostgresConsumer:
                 await asyncio.sleep(backoff(failures))
 
     async def _claim(self, room: int) -> tuple[list[LeasedJob], int]:
-        """The jobs claimed, and how many rows they were, malformed ones included."""
+        """The claimed jobs, and the number of claimed rows, malformed ones included."""
         queue, now = self._queue, asyncio.get_running_loop().time()
-        left = [task for task, until in self._skipped_tasks.items() if until > now]
+        skipped = [task for task, until in self._skipped_tasks.items() if until > now]
         found = await queue.fetch(
-            sql.CLAIM, queue.name, room, queue.owner, not self._is_backlog, left
+            sql.CLAIM, queue.name, room, queue.owner, not self._is_backlog, skipped
         )
         claimed = []
         for row in sorted(found, key=lambda row: (row["priority"], row["scheduled"])):
@@ -313,7 +313,7 @@ class PostgresConsumer:
         return claimed, len(found)
 
     async def _promote(self) -> float | None:
-        """Let delayed jobs that are due be claimed; seconds until the next may be, if any."""
+        """Make due delayed jobs claimable. Returns the seconds until the next one is due."""
         now = asyncio.get_running_loop().time()
         if now < self._promote_at:
             return self._promote_at - now
@@ -324,19 +324,19 @@ class PostgresConsumer:
             self._promote_at = min(self._promote_at, now + due_in)
         return due_in
 
-    async def _wait_for_news(self, due_in: float | None) -> None:
-        """Until a job may be due: told so, at the next due time, or at the next poll."""
+    async def _wait_for_due_job(self, due_in: float | None) -> None:
+        """Wait for a notification, the next due time, or the next poll."""
         if due_in == 0.0:
             return
         seconds = self._poll_seconds * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
-        if not self._is_told:
-            self._is_told, self._promote_at, seconds = True, 0.0, LOOK_AGAIN_SECONDS
+        if not self._is_waiting:
+            self._is_waiting, self._promote_at, seconds = True, 0.0, CLAIM_AGAIN_SECONDS
         if due_in is not None:
             seconds = min(seconds, max(due_in, 0.001))
         self.is_idle.set()
         try:
             async with asyncio.timeout(seconds):
-                await self._has_news.wait()
+                await self._woken.wait()
         except TimeoutError:
             pass
         finally:
@@ -344,7 +344,7 @@ class PostgresConsumer:
 
 
 def _log_failure(what: str, error: Exception, failures: int) -> None:
-    """One line for an outage of the database, however long; every line for anything else."""
+    """Log an outage of the database once, and any other error each time."""
     if not isinstance(error, UNAVAILABLE):
         log.error(what, failures=failures, exc_info=error)
     elif failures == 1:

@@ -1,4 +1,4 @@
-"""The queue: SAQ's `Queue` on asyncpg; `postgres_consumer.py` is the worker's side."""
+"""The Postgres queue: SAQ's `Queue` on asyncpg. `postgres_consumer.py` is the worker's side."""
 
 import asyncio
 import contextlib
@@ -15,7 +15,7 @@ from saq.utils import now
 from service import contract
 from service.db import CONNECT_TIMEOUT_SECONDS, UNAVAILABLE, Connection, NotReadyError, Password
 from service.queue import job_blob
-from service.queue.interface import own_name
+from service.queue.interface import new_owner
 from service.queue.job import LeasedJob, retry_delay, unread_job
 from service.queue.postgres import abort_retry, retention
 from service.queue.postgres import statements as sql
@@ -31,17 +31,17 @@ from service.queue.tasks.enqueue import check_job, requested_job
 from service.queue.tasks.registry import Registry
 
 ENQUEUE_ROWS = 1000
-DEAF_SECONDS = 60.0  # a ping comes back every ten
+DEAF_SECONDS = 60.0  # LISTEN receives its own ping every ten seconds
 
 log = structlog.stdlib.get_logger("queue")
 
 
 class PostgresQueue(PostgresReads):
-    """A SAQ queue that loses no job: held by lease, changed only under it, in batched statements.
+    """A SAQ queue that loses no job: a running job is held by a lease, and only its holder ends it.
 
-    Names and payloads are checked against `registry` when they are enqueued. Nothing connects
-    before `connect`, and nothing needs the database to be there before the first statement. While
-    the database is away, calls raise one of `service.db.UNAVAILABLE`.
+    Task names and payloads are checked against `registry` when a job is enqueued. `connect` needs
+    no database yet, the first statement does. While the database is away, calls raise one of
+    `service.db.UNAVAILABLE`.
     """
 
     scheme = "postgresql"
@@ -60,7 +60,7 @@ class PostgresQueue(PostgresReads):
     ) -> None:
         super().__init__(name=name, dump=None, load=None)
         self.registry = registry
-        self.owner = own_name()
+        self.owner = new_owner()
         self.channel = f"saq:{name}"  # a stock SAQ worker listens to it too
         self.database = Database(dsn, name=name, pool_size=pool_size, password=password)
         self._enqueue_batch = Batch(self._insert)
@@ -85,13 +85,13 @@ class PostgresQueue(PostgresReads):
         )
 
     async def connect(self) -> None:
-        """Make the pool; its connections open when they are first needed. May be called again."""
+        """Make the pool, whose connections open when they are needed. May be called again."""
         if await self.database.open():
             self.consumer.resume()
             await super().connect()
 
     async def ping(self) -> None:
-        """Raises `NotReadyError` where this process takes jobs and its lease or LISTEN is dead."""
+        """Raises `NotReadyError` where this process claims jobs and its lease or LISTEN is dead."""
         consumer = self.consumer
         if not consumer.is_started:
             return
@@ -101,14 +101,14 @@ class PostgresQueue(PostgresReads):
             raise NotReadyError(f"LISTEN has heard nothing for {DEAF_SECONDS:.0f} s")
 
     async def disconnect(self) -> None:
-        """Hand back what is claimed and not started, then close every connection.
+        """Hand back the jobs that have not started, then close every connection.
 
-        Takes five seconds at the most: while the database does not answer, leases run out instead.
+        Takes seven seconds at most: while the database does not answer, the lease expires instead.
         """
         closing = asyncio.create_task(self._close())
         await asyncio.wait([closing], timeout=CONNECT_TIMEOUT_SECONDS)
         if not closing.done():
-            log.error("the database does not answer; what is still claimed waits for its lease")
+            log.error("the database does not answer; claimed jobs wait until the lease expires")
             self.database.terminate()
             await asyncio.wait([closing], timeout=1.0)
             closing.cancel()
@@ -128,17 +128,17 @@ class PostgresQueue(PostgresReads):
         connection: Connection | None = None,
         **kwargs: Any,
     ) -> Job | None:
-        """Put a job in the queue; None where one with its key already waits or runs.
+        """Put a job in the queue. Returns it, or None where its key already waits or runs.
 
             await queue.enqueue("send_welcome_email", user_id=7)
             await queue.enqueue("send_welcome_email", user_id=7, delay=60, key="welcome-7")
 
         With `connection`, the job exists if and only if the caller's transaction on it commits.
-        Raises `UnknownTaskError`, `InvalidPayloadError` or `InvalidOptionError`, and then nothing
+        Where it raises `UnknownTaskError`, `InvalidPayloadError` or `InvalidOptionError`, nothing
         was enqueued.
         """
         if not isinstance(job_or_func, Job) and not isinstance(connection, Connection | None):
-            kwargs["connection"] = connection  # a task's own field of that name
+            kwargs["connection"] = connection  # a payload field of that name
             connection = None
         job = requested_job(self.registry, job_or_func, kwargs)
         await self._prepare(job)
@@ -153,11 +153,11 @@ class PostgresQueue(PostgresReads):
     async def enqueue_many(
         self, jobs: Iterable[Job], *, connection: Connection | None = None
     ) -> list[Job | None]:
-        """Put jobs in the queue, all of them or none; None for each whose key waits or runs.
+        """Put jobs in the queue, all or none. Returns each, or None where its key waits or runs.
 
             await queue.enqueue_many(Job("invoice.send", kwargs={"id": id}) for id in ids)
 
-        One statement for each thousand, in one transaction (the caller's, with `connection`).
+        One statement for each thousand, in one transaction; with `connection`, in the caller's.
         """
         checked = [check_job(self.registry, job) for job in jobs]
         for job in checked:
@@ -171,7 +171,8 @@ class PostgresQueue(PostgresReads):
         return await self.enqueue_many(jobs, connection=connection)
 
     async def _insert_many(self, jobs: list[Job], connection: Connection) -> list[Job | None]:
-        # By key, as each statement is: the first of them holds its rows until the last has run.
+        # In the order of the keys, as within each statement: the first statement keeps its rows
+        # locked until the last has run, and another order could deadlock.
         in_order = sorted(jobs, key=lambda job: job.key)
         new: set[int] = set()
         for start in range(0, len(in_order), ENQUEUE_ROWS):
@@ -182,8 +183,8 @@ class PostgresQueue(PostgresReads):
         return [job if id(job) in new else None for job in jobs]
 
     async def _insert(self, jobs: list[Job], connection: Connection | None = None) -> list[bool]:
-        # By key: two statements that met the same keys in another order could deadlock. A key that
-        # comes twice can be inserted once; the second then finds the first waiting.
+        # In the order of the keys: two statements with the same keys in another order could
+        # deadlock. A key that comes twice is inserted once, as the first job.
         by_key = {job.key: job for job in sorted(reversed(jobs), key=lambda job: job.key)}
         batch = list(by_key.values())
         found = await self.fetch(
@@ -196,7 +197,7 @@ class PostgresQueue(PostgresReads):
             [job.function for job in batch],
             self.name,
             self.channel,
-            connection is not None,  # until its commit, a worker may begin to wait
+            connection is not None,  # notify: a worker may start to wait before the commit
             connection=connection,
         )
         new = {row["key"] for row in found}
@@ -206,12 +207,12 @@ class PostgresQueue(PostgresReads):
         """The next due job, held by this process; None after `timeout` seconds (0: no limit)."""
         job = await self.consumer.next_job(timeout)
         if job is not None:
-            job.attempts -= 1  # counted with the claim already; SAQ's worker adds it itself
+            job.attempts -= 1  # the claim has counted it, and SAQ's worker counts it again
             job.is_dequeued = True
         return job
 
     async def dead_letter(self, key: str, lease: int, error: str) -> None:
-        """Fail a claimed row from which no job can be read."""
+        """Fail a claimed row that holds no readable job."""
         self.count_dead_letter()
         job = unread_job(key, lease)
         await self._write_outcome(Outcome(job=job, status=Status.FAILED, error=error))
@@ -220,12 +221,12 @@ class PostgresQueue(PostgresReads):
         self.dead_letters += 1
 
     async def _write_outcome(self, outcome: Outcome) -> bool:
-        """Write what becomes of a held job; False, and a log line, where it is held no more."""
+        """Write the outcome of a held job. False, and a log line, where it is no longer held."""
         job = outcome.job
         was_held = await self._outcomes.write(outcome)
         self.consumer.release(job)
         if job.group_key or job.crashes or outcome.status is Status.QUEUED:
-            self.consumer.look_again()  # the next of its kind, or itself at its retry
+            self.consumer.wake()  # the next job of its group may be due, or its own retry
         if not was_held:
             log.warning(
                 "lease lost; the outcome of this run is dropped",
@@ -248,7 +249,7 @@ class PostgresQueue(PostgresReads):
         error: str | None = None,
         **kwargs: Any,
     ) -> None:
-        """End a job. Refused, with a log line, where this process no longer holds it."""
+        """End a job. Where this process no longer holds it, only a line is logged."""
         if not isinstance(status, Status):
             status = Status(status)
         error = storable(error)
@@ -256,7 +257,7 @@ class PostgresQueue(PostgresReads):
         if (held := self.own_run(job)) is None:
             log.warning("not held here; its outcome is dropped", job_key=job.key)
             return
-        if held.is_dequeued and await self.is_taken_back(held, status, error):
+        if held.is_dequeued and await self.requeue_instead(held, status, error):
             return
         await self._write_outcome(Outcome(job=held, status=status, error=error, ending=ending))
         job.status, job.result, job.error, job.completed = status, result, error, now()
@@ -266,11 +267,11 @@ class PostgresQueue(PostgresReads):
     async def retry(self, job: Job, error: str | None) -> None:
         """Queue a job again.
 
-        A job this process runs goes back with its retry delay. Any other has to have ended, or
-        `JobStateError` is raised: running a job twice at once is what a retry must never do.
+        A job that runs in this process is queued again after its retry delay. Any other must have
+        ended, else `JobStateError` is raised, because it would run twice at once.
         """
         if held := self.dequeued_run(job):
-            if held.is_dequeued and await self.is_left_to_others(held, error):
+            if held.is_dequeued and await self.defer_unknown(held, error):
                 return
             error = storable(error)
             await self._write_outcome(
@@ -292,7 +293,7 @@ class PostgresQueue(PostgresReads):
     async def hand_back(
         self, jobs: list[LeasedJob], error: str | None = None, *, delay: float = 0.0
     ) -> None:
-        """Queue jobs again in `delay` seconds; the run was cut short and costs no attempt."""
+        """Queue held jobs again, due in `delay` seconds. The interrupted run costs no attempt."""
         if not jobs:
             return
         await asyncio.gather(
@@ -311,32 +312,32 @@ class PostgresQueue(PostgresReads):
             )
         )
         if not delay:
-            with contextlib.suppress(*UNAVAILABLE):  # a hint that another worker may be idle
+            with contextlib.suppress(*UNAVAILABLE):  # without it, other workers poll
                 await self.notify_workers("saq:enqueue")
 
     async def abort(self, job: Job, error: str, ttl: float = 5) -> None:
         """Cancel a job: at once while it waits, by its worker while it runs.
 
-        Raises `JobStateError` where it has ended, and leaves it as it is.
+        Raises `JobNotFoundError`, and `JobStateError` where it has ended.
         """
         job.error = error
         job.status = await abort_retry.abort(self, job.key, error)
 
     async def notify_workers(self, message: str) -> None:
-        """Send one word to every worker of this queue."""
+        """Send `message` to every worker of this queue."""
         await self.fetch("SELECT pg_notify($1, $2)", self.channel, message)
 
     async def schedule(self, _lock: int = 1) -> list[str]:
-        """Put the due ticks of the schedules in the queue; SAQ's worker calls this every second."""
+        """Enqueue the due ticks of the schedules; SAQ's worker calls this every second."""
         return await self.scheduler.tick()
 
     async def sweep(self, lock: int = 60, abort: float = 5.0) -> list[str]:
-        """Requeue the jobs of dead workers and delete what has expired; the keys requeued.
+        """Queue the jobs of dead workers again, and prune. Returns the keys of the queued jobs.
 
-        A process that has just started, or was cut off, requeues nothing for some seconds: others
-        may have been cut off as well and are about to return.
+        A worker that has just started, or was cut off, rescues no job for some seconds: the others
+        may have been cut off too and are about to return.
         """
-        swept = await self.lease.take_over()
+        swept = await self.lease.rescue()
         swept += await self.sweep_dequeued(abort)
         await self.prune()
         return swept
@@ -355,12 +356,12 @@ class PostgresQueue(PostgresReads):
         return bool(row["is_superseded"])
 
     async def write_worker_info(self, worker_id: str, info: WorkerInfo, ttl: int) -> None:
-        """What SAQ's web page shows of a worker, for `ttl` seconds."""
+        """Store what SAQ's web page shows of a worker, for `ttl` seconds."""
         stats, metadata = json.dumps(info["stats"]), json.dumps(info["metadata"])
         await self.fetch(sql.WRITE_WORKER, worker_id, stats, self.name, metadata, ttl)
 
     async def _update(self, job: Job, status: Status | None = None, **kwargs: Any) -> None:
-        """A running task's progress or meta, or a waiting job's payload: never its status."""
+        """Store a held job's progress and meta, or a waiting job's payload; never its status."""
         if run := self.updated_run(job):
             run.is_published = True
             blob = job_blob.dump_running(run)
@@ -371,4 +372,4 @@ class PostgresQueue(PostgresReads):
         if not await self.fetch(
             sql.UPDATE_WAITING, job.key, self.name, job_blob.dump(job), due, is_moved
         ):
-            log.warning("neither waits nor runs here; not updated", job_key=job.key)
+            log.warning("job not updated: it neither waits nor runs here", job_key=job.key)

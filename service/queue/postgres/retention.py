@@ -1,4 +1,4 @@
-"""What has ended is kept in SAQ's table for its time; then it goes, a thousand rows at once."""
+"""Deletes ended jobs and history that have expired, a thousand rows at a time."""
 
 import structlog
 from saq import Job, Status
@@ -13,8 +13,8 @@ log = structlog.stdlib.get_logger("queue")
 
 
 async def prune(queue: TableQueue) -> int:
-    """Delete ended jobs and history past their time; how many."""
-    for row in await queue.fetch(sql.RECOVER_FROM_STOCK, queue.name):
+    """Delete ended jobs and history that have expired. Returns how many."""
+    for row in await queue.fetch(sql.RESCUE_FROM_STOCK, queue.name):
         log.warning("took a job from a dead SAQ worker", job_key=row["key"])
     for row in await queue.fetch(sql.CLOSE_LOST, queue.name):
         log.error("a job's row is gone", job_key=row["key"])
@@ -33,11 +33,11 @@ async def prune(queue: TableQueue) -> int:
 
 
 async def retained(queue: TableQueue, status: Status, task: str | None) -> list[Job]:
-    """A thousand jobs that ended so, by their rows: history may name many that are gone."""
+    """At most a thousand kept jobs with that status, newest first."""
     found = await queue.fetch(sql.KEPT, queue.name, status.value, task, BULK_JOBS)
     return list(inspection.load_all(queue, found))
 
 
 async def clear(queue: TableQueue, status: Status, task: str | None) -> int:
-    """Delete a thousand jobs that ended so; how many."""
+    """Delete at most a thousand jobs with that status. Returns how many."""
     return len(await queue.fetch(sql.CLEAR, queue.name, status.value, task, BULK_JOBS))

@@ -1,23 +1,23 @@
-"""The engine's SQL. Each change of a job names the state it expects: a late one changes nothing.
+"""The engine's SQL. Each change of a job names the state it expects, so a late one has no effect.
 
-Due times, leases and expiry are decided by the database's clock alone.
+Due times, leases and expiry follow the database's clock only.
 """
 
 from service.queue.job import CRASHES_MAX, KEEP_FAILED_SECONDS
 from service.queue.tables.table_statements import COUNT_MAX, PRUNE_ROWS
 
-# Not clock_timestamp(): it may change within a statement, so no index could be searched for it.
+# Not clock_timestamp(): it changes within a statement, so no index can be used with it.
 NOW = "floor(extract(epoch FROM statement_timestamp()))::bigint"
 ENDED = "('complete', 'failed', 'aborted')"
 BAD = "('failed', 'aborted')"
-# A statement that names a key says the status by what it is not. By what it is, the planner may go
-# through a whole index of such rows: it thinks them few where the statistics are old.
+# For statements that name a key. With `status IN (…)` the planner may scan a whole partial index,
+# because old statistics make it look small; NOT IN matches no such index.
 IS_HELD = "status NOT IN ('new', 'queued', 'complete', 'failed', 'aborted')"
 IS_ENDED = "status NOT IN ('new', 'queued', 'active', 'aborting')"
-# With so many a worker runs one such job at a time: the next death then has one suspect, and jobs
-# that only ran beside it are not failed with it.
+# A worker runs one job with so many crashes at a time: if it dies again, this job was the cause,
+# and jobs that only ran beside it do not fail with it.
 SUSPECT_CRASHES = CRASHES_MAX - 1
-LOST_ROWS = 10_000  # the newest of the history that are looked through for lost jobs
+LOST_ROWS = 10_000  # the newest rows of the history are searched for lost jobs
 PROMOTE_ROWS = 1000
 
 JOB_COLUMNS = (
@@ -26,8 +26,8 @@ JOB_COLUMNS = (
 )
 
 # $1 keys, $2 blobs, $3 priorities, $4 groups, $5 due times (0: now), $6 tasks, $7 queue,
-# $8 channel, $9 notify in any case. $3, $4 and $5 may be empty where no job has any.
-# A key that waits or runs is left alone; one that has ended starts a new job.
+# $8 channel, $9 notify even if no worker waits. $3, $4 and $5 may be empty where no job has any.
+# A key that waits or runs does not change; a key that has ended becomes a new job.
 ENQUEUE = f"""
 WITH put AS (
     INSERT INTO saq_jobs AS j
@@ -46,16 +46,16 @@ WITH put AS (
         progress = 0, error = NULL, expire_at = NULL
     WHERE j.status IN {ENDED} AND j.queue = excluded.queue
     RETURNING j.key, j.is_delayed
-), told AS (
+), notified AS (
     SELECT pg_notify($8, CASE WHEN kind.is_delayed THEN 'saq:delayed' ELSE 'saq:enqueue' END)
     FROM (SELECT DISTINCT is_delayed FROM put) AS kind
     WHERE ($9 OR EXISTS (SELECT FROM queue_workers WHERE queue = $7 AND is_waiting))
 )
-SELECT key, (SELECT count(*) FROM told) FROM put
+SELECT key, (SELECT count(*) FROM notified) FROM put
 """
 
-# $1 queue, $2 how many, $3 owner, $4 whether to be told of new jobs in any case: else only where
-# there is less than was asked for. $5 tasks that are left to other workers.
+# $1 queue, $2 how many, $3 owner, $4 whether to mark this worker as waiting in any case; else only
+# where fewer jobs are due than $2. $5 tasks to skip.
 CLAIM = f"""
 WITH due AS MATERIALIZED (
     SELECT w.key, w.group_key, w.priority, w.scheduled, w.crashes FROM saq_jobs w
@@ -92,7 +92,8 @@ FROM picked WHERE j.key = picked.key
 RETURNING {JOB_COLUMNS}
 """
 
-# $1 queue: what has become due. Answers the seconds until the next one is, NULL where none waits.
+# $1 queue: makes delayed jobs that are due claimable. Returns how many, and the seconds until the
+# next one is due, NULL where none waits.
 PROMOTE = f"""
 WITH due AS (
     SELECT key FROM saq_jobs
@@ -107,10 +108,10 @@ SELECT (SELECT count(*) FROM moved) AS moved,
         ORDER BY scheduled LIMIT 1) AS seconds
 """
 
-# What a worker decides about jobs it holds: finish, queue again, hand back. $1 keys, $2 leases,
-# $3 statuses, $4 errors, $5 blob endings (NULL leaves the blob as it is), $6 delays in seconds
-# before a retry, $7 attempts to give back, $8 ttls. Where no job has any, $4, $6 and $7 may be
-# empty. Answers the keys that were still held.
+# Writes the outcomes of held jobs: ended, retried or handed back. $1 keys, $2 leases, $3 statuses,
+# $4 errors, $5 blob endings (NULL leaves the blob as it is), $6 delays in seconds before a retry,
+# $7 attempts that do not count, $8 ttls. Where no job has any, $4, $6 and $7 may be empty. Returns
+# the keys that were still held.
 WRITE_OUTCOMES = f"""
 UPDATE saq_jobs j
 SET status = CASE WHEN d.status = 'queued' AND j.status = 'aborting' THEN 'aborted'
@@ -137,7 +138,8 @@ WHERE j.key = d.key AND j.lease = d.lease AND j.owner IS NOT NULL AND j.{IS_HELD
 RETURNING j.key
 """
 
-# $1 key, $2 queue, $3 error: an operator's decision. A running job is asked to stop.
+# $1 key, $2 queue, $3 error: an operator aborts a job. A running one becomes `aborting`, and its
+# worker stops it.
 ABORT = f"""
 UPDATE saq_jobs
 SET status = CASE status WHEN 'active' THEN 'aborting' ELSE 'aborted' END,
@@ -147,8 +149,8 @@ WHERE key = $1 AND queue = $2 AND status NOT IN ('aborting', 'complete', 'failed
 RETURNING status
 """
 
-# $1 key, $2 queue, $3 blob without the end of the last run: ended jobs only, with all their
-# attempts again
+# $1 key, $2 queue, $3 blob without the end of the last run: queues an ended job again, with all its
+# attempts.
 RETRY_ENDED = f"""
 UPDATE saq_jobs
 SET job = $3, status = 'queued', attempts = 0, crashes = 0, error = NULL, owner = NULL,
@@ -158,16 +160,16 @@ WHERE key = $1 AND queue = $2 AND {IS_ENDED}
 RETURNING status
 """
 
-# $1 queue, $2 owner: what this worker holds, as the database has it
+# $1 queue, $2 owner: the rows that name this worker as their owner
 OWNED = """
 SELECT key, status, lease, error FROM saq_jobs
 WHERE queue = $1 AND owner = $2 AND status IN ('active', 'aborting')
 """
 
-# $1 owner, $2 queue, $3 seconds, $4 channel: requeues every job whose worker's lease has run out. A
-# crash costs no attempt, so a job that kills its worker is stopped by its crashes. Whether this
-# worker may judge is decided here, on the database's clock: the statement may arrive late.
-TAKE_OVER = f"""
+# $1 owner, $2 queue, $3 seconds, $4 channel: rescues every job whose worker's lease has expired. A
+# crash costs no attempt; a job that kills its workers is stopped by its number of crashes. Whether
+# this worker may rescue is decided here, by the database's clock: the statement may arrive late.
+RESCUE = f"""
 WITH lost AS (
     SELECT j.key FROM saq_jobs j
     WHERE j.queue = $2 AND j.status IN ('active', 'aborting') AND j.owner <> $1
@@ -201,12 +203,12 @@ WITH lost AS (
         lease = j.lease + 1
     FROM lost WHERE j.key = lost.key
     RETURNING j.key, j.status
-), told AS (SELECT pg_notify($4, 'saq:enqueue') WHERE EXISTS (SELECT FROM back))
-SELECT key, status, (SELECT count(*) FROM told) FROM back
+), notified AS (SELECT pg_notify($4, 'saq:enqueue') WHERE EXISTS (SELECT FROM back))
+SELECT key, status, (SELECT count(*) FROM notified) FROM back
 """
 
-# $1 owner, $2 its release, $3 seconds: notes the release, and answers whether a worker of another
-# one has come after this worker and stayed for so long.
+# $1 owner, $2 its release, $3 seconds: records the release, and returns whether a worker of another
+# release has started after this worker and lived for $3.
 IS_SUPERSEDED = """
 WITH noted AS (
     UPDATE queue_workers SET release = $2 WHERE id = $1 AND release IS DISTINCT FROM $2
@@ -218,9 +220,9 @@ SELECT EXISTS (
       AND other.started_at < clock_timestamp() - make_interval(secs => $3)) AS is_superseded
 """
 
-# Jobs that a stock SAQ worker has left running for a minute longer than they may: with the last of
-# these workers gone nobody else would. One without a timeout may still run; nobody can know.
-RECOVER_FROM_STOCK = f"""
+# $1 queue: queues jobs of a stock SAQ worker again that are a minute past their timeout: without
+# another such worker nobody else would. A job without a timeout may still run, so it stays.
+RESCUE_FROM_STOCK = f"""
 WITH stuck AS (
     SELECT key FROM saq_jobs
     WHERE queue = $1 AND owner IS NULL AND status IN ('active', 'aborting')
@@ -235,15 +237,15 @@ FROM stuck WHERE j.key = stuck.key
 RETURNING j.key, j.status
 """
 
-# What has ended and is past its time, a few rows at once so that no statement holds the table.
+# Deletes expired jobs, some rows at a time so that no statement takes long.
 PRUNE_JOBS = f"""
 DELETE FROM saq_jobs WHERE key IN (
     SELECT key FROM saq_jobs WHERE status IN {ENDED} AND expire_at <= {NOW}
     LIMIT {PRUNE_ROWS} FOR UPDATE SKIP LOCKED)
 RETURNING 1
 """
-# $1 queue: history that says a job is not over and whose row is gone, after a restore of one table
-# or a change past the triggers. A schedule would wait for such a job for ever.
+# $1 queue: closes the history of jobs that have not ended and whose row is gone, after a restore of
+# one table or a change without the triggers. A unique schedule would wait for such a job for ever.
 CLOSE_LOST = f"""
 UPDATE background_jobs b
 SET status = 'aborted', finished_at = now(), is_bad = TRUE,
@@ -258,8 +260,8 @@ RETURNING b.key
 """
 PRUNE_STATS = f"DELETE FROM saq_stats WHERE expire_at < {NOW} RETURNING 1"
 
-# $1 queue, $2 failed or aborted, $3 a task or NULL, $4 how many: rows that nobody wants any more,
-# before their time, the newest first.
+# $1 queue, $2 failed or aborted, $3 a task or NULL, $4 how many: deletes such jobs before they
+# expire, the newest first.
 CLEAR = f"""
 DELETE FROM saq_jobs WHERE key IN (
     SELECT key FROM saq_jobs WHERE queue = $1 AND status = $2 AND status IN {BAD}
@@ -281,7 +283,8 @@ SELECT {JOB_COLUMNS} FROM saq_jobs j
 WHERE queue = $1 AND status = ANY($2::text[]) AND key > $3 ORDER BY key LIMIT $4
 """
 
-# The job page: what runs, what is next, what failed last. $1 queue, $2 rows of each, $3 offset.
+# SAQ's job page: the jobs that run, that are next, and that failed last. $1 queue, $2 rows of each
+# kind, $3 offset.
 PAGE = f"""
 (WITH held AS MATERIALIZED (
     SELECT {JOB_COLUMNS} FROM saq_jobs j WHERE queue = $1 AND status IN ('active', 'aborting'))
@@ -338,13 +341,13 @@ SET stats = excluded.stats, queue_key = excluded.queue_key, metadata = excluded.
     expire_at = excluded.expire_at
 """
 
-# A task reports its progress, or changes its meta. $1 key, $2 lease, $3 progress, $4 blob
+# A running task's progress and meta. $1 key, $2 lease, $3 progress, $4 blob
 UPDATE_HELD = f"""
 UPDATE saq_jobs SET progress = $3, job = $4
 WHERE key = $1 AND lease = $2 AND {IS_HELD}
 """
-# $1 key, $2 queue, $3 blob, $4 when it is due, or NULL: as it was. $5: or as it was enqueued, which
-# may be long before its retry.
+# $1 key, $2 queue, $3 blob, $4 the due time, NULL to leave it as it is. Unless $5, a $4 that equals
+# the due time in the blob leaves it too: the row's may be later, that of a retry.
 _DUE = """CASE WHEN $4::bigint IS NULL OR NOT $5 AND saq_job_field(job, 'scheduled') = $4::text
                THEN scheduled ELSE $4 END"""
 UPDATE_WAITING = f"""

@@ -1,6 +1,7 @@
-"""SAQ's clients read a job from its blob alone; what takes long is shown there while it runs.
+"""Writes the running jobs into their blobs, because SAQ's clients read nothing else.
 
-A claim leaves the blob as it is, or each job would cost its payload once more.
+Only jobs that run for a second or longer: a claim leaves the blob as it is, because rewriting it
+would write each payload once more.
 """
 
 import asyncio
@@ -13,17 +14,17 @@ from service.queue import job_blob
 from service.queue.job import LeasedJob
 from service.queue.tables.table_queue import TableQueue
 
-SHOW_SECONDS = 1.0  # a job that has run for so long is shown, once
+SHOW_SECONDS = 1.0  # the blob of a job that has run for so long is written, once
 
-# $1 keys, $2 leases, $3 what each adds to its blob
+# $1 keys, $2 leases, $3 what is appended to each blob
 SHOW = """
 UPDATE saq_jobs j SET job = saq_job_with(j.job, d.more)
 FROM unnest($1::text[], $2::bigint[], $3::text[]) AS d (key, lease, more)
 WHERE j.key = d.key AND j.lease = d.lease
   AND j.status NOT IN ('new', 'queued', 'complete', 'failed', 'aborted')
 """
-# $1 key, $2 queue: why it was aborted while it waited, for SAQ's clients. A statement of its own:
-# the other changes the status of running jobs, too, which is refused to one that sets the blob.
+# $1 key, $2 queue: writes into the blob that the job was aborted while it waited. Not part of
+# ABORT, which also changes running jobs: a trigger refuses that to a statement that sets the blob.
 SHOW_ABORTED = """
 UPDATE saq_jobs SET job = saq_job_with(job, saq_job_ending(status, error))
 WHERE key = $1 AND queue = $2
@@ -34,7 +35,7 @@ log = structlog.stdlib.get_logger("queue")
 
 
 async def publish_forever(queue: TableQueue, held: Mapping[str, LeasedJob]) -> None:
-    """Write since when the held jobs run, and where, until cancelled."""
+    """Until cancelled, write into the blobs of the held jobs when and where they started."""
     loop = asyncio.get_running_loop()
     while True:
         await asyncio.sleep(SHOW_SECONDS)
@@ -51,7 +52,7 @@ async def publish_forever(queue: TableQueue, held: Mapping[str, LeasedJob]) -> N
             )
         except UNAVAILABLE:
             continue
-        except Exception as error:  # whatever it is, the next jobs are to be shown
+        except Exception as error:  # whatever it is, this loop has to go on
             log.warning("running jobs not shown to SAQ's clients", error=type(error).__name__)
         for job in jobs:
             job.is_published = True

@@ -1,9 +1,9 @@
-"""What Redis does in one step: every change of a job that somebody runs names its holder."""
+"""The changes that Redis makes in one step. Each change of a running job names its holder."""
 
-# KEYS queued, active, holders, lease counter; ARGV owner. The next job: id, lease and blob, or
-# nothing. In one step: a job that had left the list and that nobody held yet would be nobody's
-# where its worker died in between.
-TAKE = """
+# KEYS queued, active, holders, lease counter; ARGV owner. Claims the next job. Returns its id,
+# lease and blob, or nothing. In one step: a worker that died between moving a job and holding it
+# would leave a job without a holder.
+CLAIM = """
 local id = redis.call('LMOVE', KEYS[1], KEYS[2], 'LEFT', 'RIGHT')
 if not id then return nil end
 local lease = redis.call('INCR', KEYS[4])
@@ -12,8 +12,9 @@ return {id, lease, redis.call('GET', id)}
 """
 
 # KEYS holders, active, incomplete, queued, job, abort; ARGV job id, holder ('': nobody), blob,
-# 'end' or 'queue', seconds to keep the ended one (0: for ever, -1: not at all) or when the queued
-# one is due (0: now). 1 done, 0 held by somebody else, or the reason of the abort that came first.
+# 'end' or 'queue', then for 'end' the seconds to keep the job (0: for ever, -1: not at all), for
+# 'queue' when it is due (0: now). Returns 1 where it is done, 0 where another holds the job, or the
+# reason of an abort that came first.
 WRITE_OUTCOME = """
 if (redis.call('HGET', KEYS[1], ARGV[1]) or '') ~= ARGV[2] then return 0 end
 if ARGV[4] == 'queue' then
@@ -38,7 +39,8 @@ return 1
 """
 
 # KEYS as above; ARGV job id, reason, blob of the aborted job, seconds to keep it, seconds to keep
-# the request. What the job was: 'queued' and is aborted now, 'active' and is asked to, or 'ended'.
+# the request. Returns what the job was: 'queued', now aborted; 'active', now requested to stop; or
+# 'ended', unchanged.
 ABORT = """
 if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1
    or redis.call('LPOS', KEYS[2], ARGV[1]) then
@@ -51,8 +53,9 @@ redis.call('SET', KEYS[5], ARGV[3], 'EX', ARGV[4])
 return 'queued'
 """
 
-# KEYS incomplete, queued, job; ARGV job id, blob. 1 where an ended job waits again.
-AGAIN = """
+# KEYS incomplete, queued, job; ARGV job id, blob. Queues an ended job again; 0 where it waits or
+# runs.
+RETRY_ENDED = """
 if redis.call('ZSCORE', KEYS[1], ARGV[1]) then return 0 end
 redis.call('SET', KEYS[3], ARGV[2])
 redis.call('ZADD', KEYS[1], 0, ARGV[1])
@@ -60,8 +63,9 @@ redis.call('RPUSH', KEYS[2], ARGV[1])
 return 1
 """
 
-# KEYS holders, job; ARGV job id, holder, blob. 1 where it is still held.
-TOUCH = """
+# KEYS holders, job; ARGV job id, holder, blob. Writes the blob of a running job; 0 where it is no
+# longer held.
+UPDATE_HELD = """
 if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
 redis.call('SET', KEYS[2], ARGV[3])
 return 1

@@ -1,4 +1,4 @@
-"""A worker's connections to Redis: its event loop's, and that of the thread that says it lives."""
+"""A worker's two connections to Redis: one in the event loop, one in the thread of its lease."""
 
 import contextlib
 import threading
@@ -11,24 +11,24 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import MasterDownError, OutOfMemoryError, ReadOnlyError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from service.queue.tables.table_statements import NEWCOMER_SECONDS
+from service.queue.tables.table_statements import NEW_WORKER_SECONDS
 
 KEEP_SECONDS = 3.0
-LEASE_SECONDS = 12  # without a beat for this long, the jobs go to other workers
-BLOCKED_SECONDS = 60.0  # a main loop that stands still for longer counts as dead
-# Below the time a statement may take, above the longest wait for a job.
+LEASE_SECONDS = 12  # a worker that has not renewed its lease for so long counts as dead
+BLOCKED_SECONDS = 60.0  # a main loop that is blocked for longer counts as dead
+# The timeout is longer than the longest wait for a job.
 CLIENT: dict[str, Any] = {
     "socket_timeout": 5.0,
     "socket_connect_timeout": 3.0,
     "socket_keepalive": True,
     "health_check_interval": 10,
 }
-# That pass: it is full, or no primary.
+# Redis refuses writes for a time: its memory is full, or it is not the primary.
 REFUSALS = (OutOfMemoryError, ReadOnlyError, MasterDownError)
 
 
 class Client(aioredis.Redis):
-    """Says that Redis is away as the rest of the service expects it; without its address."""
+    """A client that raises `ConnectionError` while Redis is away, without its address."""
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         try:
@@ -42,17 +42,17 @@ class Client(aioredis.Redis):
         try:
             return await super().parse_response(connection, command_name, **options)
         except REFUSALS:
-            # A primary that was demoted keeps its connections; a new one finds its successor.
-            # Closed when it is given back: idle ones may be another call's this very moment.
+            # A demoted primary keeps its connections open; a new connection reaches the new one.
+            # It is closed when it returns to the pool, because other calls may use the pool now.
             connection.mark_for_reconnect()
             raise
 
 
 class Beat(threading.Thread):
-    """Says every three seconds that this worker lives.
+    """Renews this worker's lease every three seconds, with a key that expires.
 
-    In a thread: a job that keeps the main loop busy for a while is alive, and must not run a second
-    time elsewhere.
+    It is a thread, because a job that blocks the main loop for a while is alive, and must not run a
+    second time on another worker.
     """
 
     def __init__(self, url: str, key: str) -> None:
@@ -60,7 +60,8 @@ class Beat(threading.Thread):
         self._client = blocking_redis.Redis.from_url(url, **CLIENT)
         self._key = key
         self._stopping = threading.Event()
-        # All of time.monotonic(): the main loop's last turn, the last beat, the first without a gap
+        # All of time.monotonic(): the main loop's last turn, the last beat, and the first beat
+        # since which the lease has not expired
         self._turned_at = time.monotonic()
         self._beat_at = float("-inf")
         self._steady_since = float("inf")
@@ -69,12 +70,12 @@ class Beat(threading.Thread):
         self._turned_at = time.monotonic()
 
     def is_fresh(self) -> bool:
-        """Would nobody take this worker for dead?"""
+        """Is the lease far from expiring?"""
         return time.monotonic() - self._beat_at < LEASE_SECONDS - KEEP_SECONDS
 
-    def may_judge(self) -> bool:
-        """Has it lived for so long that others, had they been cut off too, are back?"""
-        return self.is_fresh() and time.monotonic() - self._steady_since > NEWCOMER_SECONDS
+    def may_rescue(self) -> bool:
+        """Has the lease been live for so long that workers cut off with this one are back?"""
+        return self.is_fresh() and time.monotonic() - self._steady_since > NEW_WORKER_SECONDS
 
     def stop(self) -> None:
         self._stopping.set()

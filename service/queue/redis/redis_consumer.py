@@ -1,4 +1,4 @@
-"""The worker's side of a Redis queue: takes jobs, says that it lives, takes over from the dead."""
+"""The worker's side of a Redis queue: claims jobs, keeps the lease, and rescues lost jobs."""
 
 import asyncio
 import contextlib
@@ -20,15 +20,16 @@ from service.queue.redis.redis_jobs import CRASHES, RedisJobs
 from service.queue.tables import table_statements
 from service.queue.tables.connections import Database
 
-TAKE_SECONDS = 0.5  # a worker that stops waits for it
-# How long a job may run without anybody who says so: a stock SAQ worker's, or of a lost answer.
+CLAIM_SECONDS = 0.5  # the longest wait for a job; a worker that stops waits for its end
+# A job in the active list without a holder is rescued after so long. A stock SAQ worker may run it,
+# or the answer to its claim was lost.
 UNHELD_SECONDS = 12.0
 
 log = structlog.stdlib.get_logger("queue")
 
 
 class RedisConsumer(BrokerConsumer):
-    """Takes what is due, and keeps this worker's jobs from being taken over."""
+    """Claims due jobs, keeps this worker's lease, and rescues the jobs of dead workers."""
 
     def __init__(
         self,
@@ -46,13 +47,13 @@ class RedisConsumer(BrokerConsumer):
     ) -> None:
         super().__init__(
             hand_back=hand_back,
-            take=self._take_due,
-            stopped=self._asked_to_stop,
-            keep=self._stay_alive,
+            claim=self._claim_due,
+            aborted=self._find_aborted,
+            keep=self._keep_lease,
             keep_seconds=KEEP_SECONDS,
         )
         self._queue = queue
-        self._redis: Any = queue.redis  # its stubs say of each answer that it may not be awaitable
+        self._redis: Any = queue.redis  # redis-py's types do not say that the answers are awaitable
         self._url = url
         self._owner = owner
         self._changes = changes
@@ -62,8 +63,8 @@ class RedisConsumer(BrokerConsumer):
         self._on_dead_letter = on_dead_letter
         self._on_schedules_changed = on_schedules_changed
         self._beat: Beat | None = None
-        self._unheld: dict[bytes, float] = {}  # ids in the list of what runs that nobody holds
-        self._news: bytes | None = None
+        self._unheld: dict[bytes, float] = {}  # active job ids without a holder, since when
+        self._seen_changes: bytes | None = None  # the counter of changed schedules
 
     async def stop(self) -> None:
         await super().stop()
@@ -71,22 +72,23 @@ class RedisConsumer(BrokerConsumer):
             await asyncio.to_thread(self._beat.stop)
             self._beat = None
 
-    async def _take_due(self, room: int) -> list[LeasedJob]:
-        await self._until_alive()
-        await SaqRedisQueue.schedule(self._queue)  # what is due waits with the others
-        taken = await self._stored.take()
-        if taken is None:
-            # Only waits: the job stays where it is, so that nobody has it who has not said so.
+    async def _claim_due(self, room: int) -> list[LeasedJob]:
+        await self._wait_until_alive()
+        # moves delayed jobs that are due to the queued list
+        await SaqRedisQueue.schedule(self._queue)
+        claimed = await self._stored.claim()
+        if claimed is None:
+            # Waits for a job and leaves it in its place: only CLAIM records who holds it.
             queued = self._stored.queued
-            await self._redis.blmove(queued, queued, TAKE_SECONDS, "LEFT", "LEFT")
-            taken = await self._stored.take()
-        all_taken = []
-        while taken is not None:
-            all_taken.append(taken)
-            if len(all_taken) == room:
+            await self._redis.blmove(queued, queued, CLAIM_SECONDS, "LEFT", "LEFT")
+            claimed = await self._stored.claim()
+        all_claimed = []
+        while claimed is not None:
+            all_claimed.append(claimed)
+            if len(all_claimed) == room:
                 break
-            taken = await self._stored.take()
-        return [job for job in [await self._start(*each) for each in all_taken] if job]
+            claimed = await self._stored.claim()
+        return [job for job in [await self._start(*each) for each in all_claimed] if job]
 
     async def _start(self, job_id: bytes, lease: int, blob: bytes | None) -> LeasedJob | None:
         try:
@@ -103,7 +105,7 @@ class RedisConsumer(BrokerConsumer):
         return job
 
     async def _dead_letter(self, job_id: bytes, lease: int, error: str) -> None:
-        """End what no job can be read from, so that it shows and stops nobody."""
+        """Fail what no job can be read from, so that it shows and is not claimed again."""
         queue = self._queue
         self._on_dead_letter()
         key = queue.job_key_from_id(job_id.decode(errors="replace"))
@@ -114,7 +116,7 @@ class RedisConsumer(BrokerConsumer):
         await self._stored.write_end(job, self._stored.holder(job))
         await self._history.note(job)
 
-    async def _until_alive(self) -> None:
+    async def _wait_until_alive(self) -> None:
         if self._beat is None:
             self._beat = Beat(self._url, self._alive_key(self._owner))
             self._beat.start()
@@ -123,12 +125,12 @@ class RedisConsumer(BrokerConsumer):
             if self._beat.is_fresh():
                 return
             await asyncio.sleep(0.1)
-        raise ConnectionError("Redis does not answer: this worker cannot say that it lives")
+        raise ConnectionError("Redis does not answer: this worker cannot renew its lease")
 
     def _alive_key(self, owner: str) -> str:
         return self._queue.namespace(f"alive:{owner}")
 
-    async def _stay_alive(self) -> None:
+    async def _keep_lease(self) -> None:
         queue = self._queue
         if self._beat:
             self._beat.note_main_loop()
@@ -136,15 +138,15 @@ class RedisConsumer(BrokerConsumer):
             await self._database.fetch(
                 table_statements.RENEW, self._owner, queue.name, float(LEASE_SECONDS)
             )
-        news = await self._redis.get(self._changes)
-        if news != self._news:
-            self._news = news
+        changes = await self._redis.get(self._changes)
+        if changes != self._seen_changes:
+            self._seen_changes = changes
             self._on_schedules_changed()
-        if self._beat and self._beat.may_judge():
-            await self.take_over()
+        if self._beat and self._beat.may_rescue():
+            await self.rescue()
 
-    async def take_over(self) -> list[str]:
-        """Queue the jobs of dead workers again; their keys."""
+    async def rescue(self) -> list[str]:
+        """Queue the jobs of dead workers again. Returns their keys."""
         queue = self._queue
         ids = await self._redis.lrange(self._stored.active, 0, -1)
         self._unheld = {job_id: at for job_id, at in self._unheld.items() if job_id in ids}
@@ -155,7 +157,7 @@ class RedisConsumer(BrokerConsumer):
         alive = await self._redis.mget([self._alive_key(owner) for owner in owners])
         back = []
         for job_id, holder, owner, is_alive in zip(ids, holders, owners, alive, strict=True):
-            # What this worker holds and does not know of: the answer was lost with its connection.
+            # This worker holds the job and does not know it: the answer to its claim was lost.
             is_unknown = owner == self._owner and (
                 queue.job_key_from_id(job_id.decode()) not in self.held
             )
@@ -168,23 +170,23 @@ class RedisConsumer(BrokerConsumer):
                 if is_alive:
                     continue
             is_crash = holder is not None and not is_unknown
-            if key := await self.recover(job_id, (holder or b"").decode(), is_crash=is_crash):
+            if key := await self.rescue_job(job_id, (holder or b"").decode(), is_crash=is_crash):
                 back.append(key)
         return back
 
-    async def recover(self, job_id: bytes, holder: str, *, is_crash: bool) -> str | None:
-        """Queue the job again, if `holder` still has it; its key."""
+    async def rescue_job(self, job_id: bytes, holder: str, *, is_crash: bool) -> str | None:
+        """Queue the job again, if `holder` still holds it. Returns its key, or None."""
         try:
             job = self._stored.read(await self._redis.get(job_id))
         except MalformedJobError:
-            # The next who takes it will say so.
+            # The next worker that claims it fails it.
             await self._redis.lrem(self._stored.active, 0, job_id)
             await self._redis.rpush(self._stored.queued, job_id)
             return None
         if is_crash:
             job.crashes += 1
             job.meta[CRASHES] = job.crashes
-        if job.status is not Status.QUEUED:  # as it is still where it was never started
+        if job.status is not Status.QUEUED:  # queued: claimed, but never started
             job.attempts = max(job.attempts - 1, 0)
         job.status, job.worker_id = Status.QUEUED, None
         job.error = "its worker died while running it"
@@ -193,9 +195,9 @@ class RedisConsumer(BrokerConsumer):
             job.error = f"its worker died {job.crashes} times while running it"
             answer = await self._stored.write_end(job, holder)
         else:
-            await self._history.note(job)  # first: whoever takes it next writes after this
+            await self._history.note(job)  # before the job: the next worker writes after this
             answer = await self._stored.write_queued(job, holder)
-        if isinstance(answer, bytes):  # somebody had asked it to stop
+        if isinstance(answer, bytes):  # it was aborted before
             job.status, job.error, job.completed = Status.ABORTED, answer.decode(), now()
             answer = await self._stored.write_end(job, holder)
         if answer != 1:
@@ -207,7 +209,7 @@ class RedisConsumer(BrokerConsumer):
             await self._history.note(job)
         return job.key
 
-    async def _asked_to_stop(self, keys: list[str]) -> set[str]:
+    async def _find_aborted(self, keys: list[str]) -> set[str]:
         found = await self._redis.mget([Job("?", key=key).abort_id for key in keys])
         reasons = {
             key: reason for key, reason in zip(keys, found, strict=True) if reason is not None

@@ -1,4 +1,4 @@
-"""`background_jobs` for a backend whose jobs are not in Postgres: written by the service itself."""
+"""The history of jobs on Redis. No trigger writes it, so each change of a job writes it here."""
 
 import contextlib
 import copy
@@ -14,12 +14,12 @@ from service.queue.tables.batch import Batch
 from service.queue.tables.connections import storable
 from service.queue.tables.table_queue import TableQueue
 
-LOST_SECONDS = 60  # a job the broker does not know of for so long is lost
-LOOK_ROWS = 10_000
-MISSED_JOBS = 10_000  # so many of those that end while the database is away are written afterwards
-HISTORY = "history"  # in a job's meta: the id of its own
+LOST_SECONDS = 60  # a job enqueued so long ago that is not in the broker is lost
+UNFINISHED_ROWS = 10_000  # the newest rows of the history are searched for lost jobs
+MISSED_JOBS = 10_000  # the most changes that are remembered while the database is away
+HISTORY = "history"  # in a job's meta: the id of its history row
 LOST = "the broker has lost it"
-Run = tuple[str, int]  # a job's key, and the id of its history or 0
+HistoryKey = tuple[str, int]  # a job's key, and the id of its history row or 0
 
 INSERT = """
 INSERT INTO background_jobs (key, queue, task, status, scheduled_at)
@@ -27,8 +27,8 @@ VALUES ($1, $2, $3, 'queued', CASE $4::bigint WHEN 0 THEN now() ELSE to_timestam
 RETURNING id
 """
 DELETE = "DELETE FROM background_jobs WHERE id = $1 AND queue = $2 RETURNING id"
-# $1 queue, then a job's state in each row; to its history, or where it does not say which to the
-# newest of its key. Started in milliseconds, due in seconds (0: as it was).
+# $1 queue, then the states of jobs. Each goes to the history row with its id, or with id 0 to the
+# newest row of its key. `started` in milliseconds, `due` in seconds (0: unchanged).
 CHANGE = """
 UPDATE background_jobs b
 SET status = d.status, attempts = d.attempts, crashes = d.crashes, error = d.error,
@@ -53,7 +53,7 @@ WHERE b.id = (SELECT id FROM background_jobs x WHERE x.key = $2 AND x.queue = $1
   AND b.status = 'active'
 RETURNING id
 """
-# $1 queue, $2 keys, $3 what a lost job says: those of the keys that have been in the broker
+# $1 queue, $2 keys, $3 the error of a lost job: returns the keys that have been in the broker
 PUSHED = """
 SELECT key FROM background_jobs
 WHERE queue = $1 AND key = ANY ($2::text[])
@@ -65,10 +65,10 @@ WHERE queue = $1 AND key = ANY ($2::text[]) AND started_at IS NULL AND finished_
 """
 UNFINISHED = f"""
 SELECT key FROM (SELECT key, finished_at, created_at FROM background_jobs WHERE queue = $1
-                 ORDER BY id DESC LIMIT {LOOK_ROWS}) AS newest
+                 ORDER BY id DESC LIMIT {UNFINISHED_ROWS}) AS newest
 WHERE finished_at IS NULL AND created_at < now() - interval '{LOST_SECONDS} seconds'
 """
-# $1 queue, $2 seconds that they are kept, $3 the most that are counted
+# $1 queue, $2 seconds that failed jobs are kept, $3 the most that are counted
 COUNTS = """
 SELECT (SELECT count(*) FROM (SELECT FROM background_jobs WHERE is_bad AND status = 'failed'
         AND queue = $1 AND finished_at > now() - make_interval(secs => $2) LIMIT $3) AS bad)
@@ -81,15 +81,18 @@ log = structlog.stdlib.get_logger("queue")
 
 
 class RedisHistory:
-    """Writes what becomes of jobs, many in one statement."""
+    """Writes the history of jobs, many in one statement."""
 
     def __init__(self, queue: TableQueue) -> None:
         self._queue = queue
         self._batch = Batch(self._write)
-        self._missed: dict[str, Job] = {}  # by key, as they stood when it could not be written
+        self._missed: dict[str, Job] = {}  # by key, the states that could not be written
 
     async def begin(self, job: Job) -> int:
-        """A new job's history; its id, which the job carries: its key may be another's next."""
+        """Insert the history row of a new job. Returns its id.
+
+        The job carries the id, because its key may belong to another job later.
+        """
         queue = self._queue
         (row,) = await queue.fetch(INSERT, job.key, queue.name, job.function, job.scheduled)
         made: int = row["id"]
@@ -97,20 +100,20 @@ class RedisHistory:
         return made
 
     async def forget(self, made: int) -> None:
-        """It did not come to be queued."""
+        """Delete a history row whose job was not enqueued."""
         await self._queue.fetch(DELETE, made, self._queue.name)
 
     async def pushed(self, keys: list[str]) -> set[str]:
-        """Those that are known to have been in the broker: begun alone says nothing."""
+        """Those of `keys` that are known to have been in the broker."""
         rows = await self._queue.fetch(PUSHED, self._queue.name, keys, LOST)
         return {row["key"] for row in rows}
 
     async def forget_unpushed(self, keys: list[str]) -> None:
-        """They were begun by a process that died before it put them into the broker."""
+        """Delete rows whose process died before it put their jobs into the broker."""
         await self._queue.fetch(DELETE_UNPUSHED, self._queue.name, keys)
 
     async def note(self, job: Job, *, due: float = 0) -> None:
-        """Where the job stands now. While the database is away it stays as it was: `mend` it."""
+        """Write the job's state. While the database is away it is kept for `repair`."""
         self._missed.pop(job.key, None)
         try:
             await self._batch((job, due))
@@ -121,19 +124,19 @@ class RedisHistory:
                 del self._missed[next(iter(self._missed))]
 
     async def counts(self) -> tuple[int, int]:
-        """How many failed jobs are kept, up to 100,000, and how many workers live."""
+        """The number of kept failed jobs, at most 100,000, and the number of live workers."""
         (row,) = await self._queue.fetch(
             COUNTS, self._queue.name, float(KEEP_FAILED_SECONDS), table_statements.COUNT_MAX
         )
         return row["failed"], row["workers"]
 
     async def note_asked_to_abort(self, job: Job) -> None:
-        """Somebody wants a running job stopped; its worker may have done so before this is read."""
+        """Write that a running job was aborted, unless its worker has ended it already."""
         with contextlib.suppress(*UNAVAILABLE):
             await self._queue.fetch(ASKED, self._queue.name, job.key, storable(job.error))
 
-    async def mend(self) -> int:
-        """Write what was missed, and which jobs the broker has lost; how many."""
+    async def repair(self) -> int:
+        """Write the states that were missed, and abort lost jobs. Returns how many rows."""
         missed = dict(self._missed)
         unfinished = {row["key"] for row in await self._queue.fetch(UNFINISHED, self._queue.name)}
         keys = list(unfinished | missed.keys())
@@ -143,7 +146,7 @@ class RedisHistory:
         for key, job in zip(keys, await self._queue.jobs(keys), strict=True):
             own = missed.get(key)
             if job is None and own is not None and own.status in TERMINAL_STATUSES:
-                wrong.append((own, 0.0))  # it was not to be kept
+                wrong.append((own, 0.0))  # it ended, and its ttl is over
             elif job is None and key in unfinished:
                 log.error("the broker has lost a job", job_key=key)
                 wrong.append((_lost(key), 0.0))
@@ -158,11 +161,11 @@ class RedisHistory:
         return len(wrong)
 
     async def _write(self, changes: list[tuple[Job, float]]) -> list[None]:
-        # of each history the later one says all
+        # the last state of each row replaces the earlier ones
         last = {(job.key, _own_id(job)): (job, due) for job, due in changes}
         known = await self._change(last)
-        # Of a stock client, or of an enqueue whose answer was lost on the way.
-        unknown = {run: each for run, each in last.items() if run not in known}
+        # A stock client has enqueued the job, or the answer to our insert was lost.
+        unknown = {row: each for row, each in last.items() if row not in known}
         for job, _ in unknown.values():
             await self.begin(job)
         if unknown:
@@ -171,8 +174,8 @@ class RedisHistory:
             )
         return [None] * len(changes)
 
-    async def _change(self, last: dict[Run, tuple[Job, float]]) -> set[Run]:
-        """Those that have a history."""
+    async def _change(self, last: dict[HistoryKey, tuple[Job, float]]) -> set[HistoryKey]:
+        """Write these states. Returns those that have a history row."""
         jobs = [job for job, _ in last.values()]
         rows = await self._queue.fetch(
             CHANGE, self._queue.name,

@@ -1,7 +1,7 @@
-"""The jobs as Redis has them: blobs, who runs which, and the scripts that change both in one step.
+"""The jobs in Redis: their blobs, their holders, and the scripts that change both in one step.
 
-SAQ keeps a job as one JSON blob, in a list of what waits and a list of what runs. Beside these
-stands who runs it, so that the end of a run that was taken over is refused.
+SAQ keeps a job as one JSON blob, and its id in the list of queued or of active jobs. We also store
+the holder of each active job, so that a worker whose job was rescued cannot end it.
 """
 
 import contextlib
@@ -18,15 +18,15 @@ from service.queue import job_blob
 from service.queue.job import KEEP_FAILED_SECONDS, LeasedJob, MalformedJobError
 from service.queue.redis import lua_scripts
 
-ABORT_SECONDS = 24 * 3600  # how long a request to stop waits for the worker
+ABORT_SECONDS = 24 * 3600  # how long a request to abort waits for the worker
 CRASHES = "crashes"  # in a job's meta
 
 
 class RedisJobs:
-    """A job's holder is `<owner>|<lease>`, or nothing where it does not run."""
+    """Reads and writes jobs. The holder of a running job is `<owner>|<lease>`."""
 
     def __init__(self, queue: SaqRedisQueue, owner: str) -> None:
-        self._queue: Any = queue  # its own stubs say of each answer that it may not be awaitable
+        self._queue: Any = queue  # redis-py's types do not say that the answers are awaitable
         self._owner = owner
         # SAQ's own: what waits, what runs, and all that has not ended.
         self.queued, self.active, self.incomplete = map(
@@ -35,13 +35,13 @@ class RedisJobs:
         self.holders = queue.namespace("holders")
         self._leases = queue.namespace("leases")
         register = self._queue.redis.register_script
-        self._take, self._write_outcome, self._touch = map(
-            register, (lua_scripts.TAKE, lua_scripts.WRITE_OUTCOME, lua_scripts.TOUCH)
+        self._claim, self._write_outcome, self._update_held = map(
+            register, (lua_scripts.CLAIM, lua_scripts.WRITE_OUTCOME, lua_scripts.UPDATE_HELD)
         )
-        self._abort, self._again = map(register, (lua_scripts.ABORT, lua_scripts.AGAIN))
+        self._abort, self._retry_ended = map(register, (lua_scripts.ABORT, lua_scripts.RETRY_ENDED))
 
     def read(self, blob: bytes | None) -> LeasedJob:
-        """Raises `MalformedJobError`."""
+        """The job of a blob. Raises `MalformedJobError`."""
         try:
             fields = msgspec.json.decode(blob or b"")
             msgspec.convert(fields, job_blob.StoredJob)
@@ -53,22 +53,22 @@ class RedisJobs:
             raise MalformedJobError(f"{type(error).__name__}: {error}"[:500]) from None
         return job
 
-    async def take(self) -> tuple[bytes, int, bytes | None] | None:
-        """The next job that waits, which this process runs from now on: id, lease and blob."""
-        taken = await self._take(
+    async def claim(self) -> tuple[bytes, int, bytes | None] | None:
+        """Claim the next queued job. Returns its id, lease and blob, or None."""
+        claimed = await self._claim(
             keys=[self.queued, self.active, self.holders, self._leases], args=[self._owner]
         )
-        if taken is None:
+        if claimed is None:
             return None
-        job_id, lease, *blob = taken  # without a blob, the answer ends before it
+        job_id, lease, *blob = claimed  # where the blob is gone, Redis leaves it out
         return job_id, int(lease), blob[0] if blob else None
 
     def holder(self, job: LeasedJob) -> str:
-        """What this process is called as the one that runs the job."""
+        """The value that names this process as the holder of the job."""
         return f"{self._owner}|{job.lease}"
 
     async def write_end(self, job: Job, holder: str) -> Any:
-        """1, or 0 where `holder` does not hold it any more."""
+        """Write the end of a job. 1 if it is done, 0 where `holder` no longer holds the job."""
         is_bad = job.status is not Status.COMPLETE
         seconds = max(job.ttl, KEEP_FAILED_SECONDS) if is_bad and job.ttl > 0 else job.ttl
         answer = await self._write_outcome(
@@ -80,30 +80,34 @@ class RedisJobs:
         return answer
 
     async def write_queued(self, job: Job, holder: str, due: float = 0) -> Any:
-        """As `write_end`; or, in bytes, the reason for which somebody had asked it to stop."""
+        """Queue a job again. As `write_end`; or, in bytes, the reason of an earlier abort."""
         return await self._write_outcome(
             keys=self._keys(job), args=[job.id, holder, self._queue.serialize(job), "queue", due]
         )
 
     async def write_held(self, job: LeasedJob) -> None:
-        """Its progress and meta, while it is this process's."""
-        await self._touch(
+        """Store the progress and meta of a job, if this process still holds it."""
+        await self._update_held(
             keys=[self.holders, job.id],
             args=[job.id, self.holder(job), self._queue.serialize(job)],
         )
 
     async def write_aborted(self, job: Job, reason: str) -> Any:
-        """b"queued": it waited and is `job` now; b"active": it runs and is asked to; b"ended"."""
+        """Abort a job. Returns what it was.
+
+        b"queued": it is stored as `job` now; b"active": its worker will stop it; b"ended": nothing
+        has changed.
+        """
         keep = max(math.ceil(job.ttl), KEEP_FAILED_SECONDS)
         return await self._abort(
             keys=self._keys(job),
             args=[job.id, reason, self._queue.serialize(job), keep, ABORT_SECONDS],
         )
 
-    async def write_again(self, job: Job) -> bool:
+    async def retry_ended(self, job: Job) -> bool:
         """Queue an ended job again; False where it waits or runs."""
         return bool(
-            await self._again(
+            await self._retry_ended(
                 keys=[self.incomplete, self.queued, job.id],
                 args=[job.id, self._queue.serialize(job)],
             )

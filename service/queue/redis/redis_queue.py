@@ -1,4 +1,4 @@
-"""`redis://`: SAQ's RedisQueue with holders, recovery and history."""
+"""`redis://`: SAQ's RedisQueue with leases, rescue and history."""
 
 import asyncio
 import contextlib
@@ -19,7 +19,7 @@ from service.db import UNAVAILABLE, Connection, Password, backoff
 from service.queue import job_blob
 from service.queue.broker_queue import BrokerQueue
 from service.queue.errors import JobNotFoundError, JobStateError
-from service.queue.interface import BULK_JOBS, own_name
+from service.queue.interface import BULK_JOBS, new_owner
 from service.queue.job import LeasedJob, retry_delay
 from service.queue.redis.redis_client import CLIENT, Client
 from service.queue.redis.redis_consumer import RedisConsumer
@@ -38,7 +38,7 @@ log = structlog.stdlib.get_logger("queue")
 class RedisQueue(BrokerQueue, RedisReads):  # type: ignore[misc] # from_url makes none of ours
     """SAQ's queue on Redis; history and schedules are in the application's database.
 
-    A job is taken over from a worker that has been dead for twelve seconds, and costs no attempt.
+    Jobs of a worker that has been dead for twelve seconds are queued again, which costs no attempt.
     """
 
     scheme = "redis"
@@ -67,7 +67,7 @@ class RedisQueue(BrokerQueue, RedisReads):  # type: ignore[misc] # from_url make
         )
         self.registry = registry
         self.concurrency = concurrency
-        self.owner = own_name()
+        self.owner = new_owner()
         self.channel = f"saq:{name}"
         self.jobs_started = self.dead_letters = 0
         self.database = Database(database, name=name, pool_size=pool_size, password=password)
@@ -75,7 +75,7 @@ class RedisQueue(BrokerQueue, RedisReads):  # type: ignore[misc] # from_url make
         self.schedule_store = ScheduleTable(self.database, name)
         self.history = RedisHistory(self)
         self.stored = RedisJobs(self, self.owner)
-        self.changes = self.namespace("changes")  # how often a schedule has changed
+        self.changes = self.namespace("changes")  # the key that counts changes of schedules
         self.consumer = RedisConsumer(
             self,
             url=url,
@@ -90,10 +90,10 @@ class RedisQueue(BrokerQueue, RedisReads):  # type: ignore[misc] # from_url make
         )
 
     def __repr__(self) -> str:
-        return f"RedisQueue(name={self.name!r})"  # SAQ's shows how the client connects
+        return f"RedisQueue(name={self.name!r})"  # SAQ's own shows the client's address
 
     async def connect(self) -> None:
-        """Make the pool; both sides are connected when they are first needed."""
+        """Make the pool; connections to Redis and Postgres open when they are first needed."""
         if await self.database.open():
             self.consumer.resume()
             await super().connect()
@@ -102,7 +102,7 @@ class RedisQueue(BrokerQueue, RedisReads):  # type: ignore[misc] # from_url make
         await self.consumer.stop()
         with contextlib.suppress(RuntimeError, *UNAVAILABLE):  # it was never connected
             async with asyncio.timeout(2.0):
-                await self.fetch(table_statements.LEAVE, self.owner, self.name)
+                await self.fetch(table_statements.GIVE_UP_LEASE, self.owner, self.name)
         self.database.terminate()
         with contextlib.suppress(RedisError, *UNAVAILABLE):
             await super().disconnect()
@@ -114,7 +114,10 @@ class RedisQueue(BrokerQueue, RedisReads):  # type: ignore[misc] # from_url make
         await self.redis.incr(self.changes)
 
     async def enqueue_ticks(self, jobs: list[Job], connection: Connection) -> list[Job | None]:
-        """A worker may have died between a job of these and the moving on of its tick."""
+        """As the interface says; a job that a dead worker has enqueued already is left out.
+
+        The schedules move on in Postgres only, so a worker may have died between the two.
+        """
         keys = [job.key for job in jobs]
         pushed = await self.history.pushed(keys)
         blobs = await self.redis.mget([self.job_id(key) for key in keys])
@@ -125,10 +128,10 @@ class RedisQueue(BrokerQueue, RedisReads):  # type: ignore[misc] # from_url make
     async def _put(self, job: Job) -> Job | None:
         await self._prepare(job)
         if job.scheduled <= time.time():
-            job.scheduled = 0  # SAQ would wait for its next look at what is delayed
+            job.scheduled = 0  # else SAQ would treat it as delayed until its next poll
         if await self.redis.zscore(self.stored.incomplete, job.id) is not None:
             return None
-        # First: a worker may start the job before this returns.
+        # Before the job: a worker may start it at once.
         history = await self.history.begin(job)
         try:
             put = await SaqRedisQueue._enqueue(self, job)  # noqa: SLF001
@@ -148,14 +151,14 @@ class RedisQueue(BrokerQueue, RedisReads):  # type: ignore[misc] # from_url make
         """The next due job, held by this process; None after `timeout` seconds (0: no limit)."""
         job = await self.consumer.next_job(timeout)
         if job is not None:
-            job.attempts -= 1  # SAQ's worker adds it itself
+            job.attempts -= 1  # the claim has counted it, and SAQ's worker counts it again
             job.is_dequeued = True
         return job
 
     async def _write_outcome(self, job: Job, *, due: float | None = None) -> None:
-        """Write what became of a held job, now or when Redis is back: the work is not done again.
+        """Write the outcome of a held job. While Redis is away it tries again until it is back.
 
-        `due` is when it is to run again, 0 for now; None where it has ended.
+        `due` is when the job runs again, 0 for now; None where it has ended.
         """
         held = self.own_run(job)
         if held is None:
@@ -163,7 +166,7 @@ class RedisQueue(BrokerQueue, RedisReads):  # type: ignore[misc] # from_url make
             return
         holder, failures = self.stored.holder(held), 0
         if due is not None:
-            await self.history.note(job, due=due)  # first: whoever takes it next writes after this
+            await self.history.note(job, due=due)  # before the job: the next worker writes after
         while True:
             try:
                 if due is None:
@@ -202,14 +205,14 @@ class RedisQueue(BrokerQueue, RedisReads):  # type: ignore[misc] # from_url make
         error: str | None = None,
         **kwargs: Any,
     ) -> None:
-        """End a job. Refused, with a log line, where this process no longer holds it.
+        """End a job. Where this process no longer holds it, only a line is logged.
 
         Raises `TypeError` or `ValueError` where the result has no JSON form or is over 1 MiB.
         """
         status = Status(status)
         job_blob.dump_ending(job, status, result, error)
         held = self.own_run(job)
-        if held and held.is_dequeued and await self.is_taken_back(held, status, error):
+        if held and held.is_dequeued and await self.requeue_instead(held, status, error):
             return
         job.status, job.result, job.error, job.completed = status, result, error, now()
         if status is Status.COMPLETE:
@@ -217,13 +220,14 @@ class RedisQueue(BrokerQueue, RedisReads):  # type: ignore[misc] # from_url make
         await self._write_outcome(job)
 
     async def retry(self, job: Job, error: str | None) -> None:
-        """Queue a job again: one that runs here with its delay, any other only once it has ended.
+        """Queue a job again.
 
-        Raises `JobNotFoundError`, `JobStateError`.
+        A job that runs in this process is queued again after its retry delay. Any other must have
+        ended, else `JobStateError` is raised. Raises `JobNotFoundError` where there is none.
         """
         delay = retry_delay(job)
         is_held = held = self.dequeued_run(job)
-        if held and held.is_dequeued and await self.is_left_to_others(held, error):
+        if held and held.is_dequeued and await self.defer_unknown(held, error):
             return
         stored = job if is_held else await self.job(job.key)
         if stored is None:
@@ -242,7 +246,7 @@ class RedisQueue(BrokerQueue, RedisReads):  # type: ignore[misc] # from_url make
         if isinstance(stored, LeasedJob):
             stored.crashes = 0
         await self.history.note(stored, due=time.time())
-        if not await self.stored.write_again(stored):
+        if not await self.stored.retry_ended(stored):
             raise JobStateError(job.key, "queued", "only an ended job can be retried")
         job.status, job.error, job.completed = Status.QUEUED, error, 0
 
@@ -281,20 +285,20 @@ class RedisQueue(BrokerQueue, RedisReads):  # type: ignore[misc] # from_url make
         await self.history.note(stored)
 
     async def _update(self, job: Job, status: Status | None = None, **kwargs: Any) -> None:
-        """A running task's progress or meta, or a waiting job's payload: never its status."""
+        """Store a held job's progress and meta, or a waiting job's payload; never its status."""
         if run := self.updated_run(job):
             await self.stored.write_held(run)
         elif await self.redis.zscore(self.stored.incomplete, job.id) is not None:
             await SaqRedisQueue._update(self, job)  # noqa: SLF001
 
     async def schedule(self, _lock: int = 1) -> list[str]:
-        """For SAQ's own worker: delayed jobs, and the due ticks of the schedules."""
+        """Enqueue due delayed jobs and due ticks; SAQ's own worker calls this."""
         await SaqRedisQueue.schedule(self, _lock)
         return await self.scheduler.tick()
 
     async def sweep(self, lock: int = 60, abort: float = 5.0) -> list[str]:
-        """Queue the jobs of dead workers again, at once; their keys."""
-        swept = await self.consumer.take_over()
+        """Queue the jobs of dead workers again, and prune. Returns the keys of the queued jobs."""
+        swept = await self.consumer.rescue()
         swept += await self.sweep_dequeued(abort)
         await self.prune()
         return swept
@@ -309,8 +313,8 @@ class RedisQueue(BrokerQueue, RedisReads):  # type: ignore[misc] # from_url make
         return cleared
 
     async def prune(self) -> int:
-        """Forget old history; Redis forgets its jobs itself. Says which jobs it has lost."""
-        await self.history.mend()
+        """Repair the history and delete expired rows. Redis deletes expired jobs itself."""
+        await self.history.repair()
         deleted = 0
         for statement in (table_statements.PRUNE_HISTORY, table_statements.PRUNE_WORKERS):
             deleted += len(await self.fetch(statement))

@@ -1,4 +1,4 @@
-"""Looking at a queue on Redis: its jobs, its figures and SAQ's web page, in bounded pages."""
+"""Reads of a queue on Redis, in bounded pages: jobs, figures, and what SAQ's web page shows."""
 
 import contextlib
 import time
@@ -19,15 +19,15 @@ from service.queue.tables.table_queue import TableQueue
 log = structlog.stdlib.get_logger("queue")
 
 
-class RedisReads(TableQueue, SaqRedisQueue):  # type: ignore[misc] # from_url makes none of ours
-    """What changes nothing."""
+class RedisReads(TableQueue, SaqRedisQueue):  # type: ignore[misc] # from_url raises in ours
+    """The read-only part of the Redis queue."""
 
-    redis: Any  # its own stubs say of each answer that it may not be awaitable
+    redis: Any  # redis-py's types do not say that the answers are awaitable
     stored: RedisJobs
     history: RedisHistory
 
     async def job(self, job_key: str) -> Job | None:
-        """The job of that key, or None."""
+        """The job with that key, or None."""
         (job,) = await self.jobs([job_key])
         return job
 
@@ -51,7 +51,7 @@ class RedisReads(TableQueue, SaqRedisQueue):  # type: ignore[misc] # from_url ma
         return jobs
 
     async def stats(self) -> QueueStats:
-        """How the queue stands now."""
+        """The queue's figures now."""
         failed, workers = await self.history.counts()
         queued, active = await self.count("queued"), await self.count("active")
         incomplete = await self.count("incomplete")
@@ -70,7 +70,7 @@ class RedisReads(TableQueue, SaqRedisQueue):  # type: ignore[misc] # from_url ma
         )
 
     async def info(self, jobs: bool = False, offset: int = 0, limit: int = PAGE_ROWS) -> QueueInfo:
-        """What SAQ's web page shows; payloads as text, at most `limit` jobs of each kind."""
+        """What SAQ's web page shows: payloads as text, at most `limit` jobs of each kind."""
         info = await SaqRedisQueue.info(self)
         if jobs:
             last = offset + min(limit, PAGE_ROWS) - 1

@@ -1,1 +1,1 @@
-"""Recurring jobs: where they are kept, who enqueues their ticks, what is asked of them."""
+"""Schedules: where they are stored, who enqueues their ticks, and the requests to change them."""

@@ -1,4 +1,4 @@
-"""Recurring jobs: declared in code or created through the API, wherever the queue keeps them."""
+"""Requests on schedules: list, create, enable, disable, delete and run one, on any backend."""
 
 from typing import Annotated, Any
 
@@ -22,7 +22,7 @@ __all__ = ["ScheduleRecord", "ScheduleRequest"]
 
 
 class ScheduleRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A recurring job to create."""
+    """A schedule to create."""
 
     name: Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9._-]+$")]
     """Letters, digits, dots, dashes and underscores; unique in the queue."""
@@ -32,36 +32,36 @@ class ScheduleRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     every: str | None = None
     """Instead of `cron`: `30 minutes`, `6 hours`, `1 day`."""
     tz: str = "UTC"
-    """The zone a cron line is read in, such as `Europe/Berlin`."""
+    """The time zone of the cron line, such as `Europe/Berlin`."""
     payload: dict[str, Any] = {}
     unique: bool = False
-    """Leave a tick out while the job of the one before waits or runs."""
+    """Skip a tick while the job of the tick before waits or runs."""
     enabled: bool = True
 
 
 async def list_schedules(queue: JobQueue) -> list[ScheduleRecord]:
-    """All of the queue, by name."""
+    """All schedules of the queue, in the order of their names."""
     return await queue.schedule_store.read()
 
 
 async def find_schedule(queue: JobQueue, name: str) -> ScheduleRecord:
-    """The one of that name. Raises `ScheduleNotFoundError`."""
+    """The schedule with that name. Raises `ScheduleNotFoundError`."""
     for found in await queue.schedule_store.read(name):
         return found
     raise ScheduleNotFoundError(name)
 
 
 async def create_schedule(queue: JobQueue, request: ScheduleRequest) -> ScheduleRecord:
-    """Keep a new recurring job; its first tick is the next that comes.
+    """Store a new schedule. Returns it; its first tick is the next one from now.
 
-    Raises `InvalidOptionError` for a wrong time, what `build_job` raises for a wrong task or
-    payload, and `ScheduleExistsError`.
+    Raises `ScheduleExistsError`, `InvalidOptionError` for a wrong cron line, interval or zone, and
+    what `build_job` raises for a wrong task or payload.
     """
     timing = _timing(request)
     job = build_job(queue.registry, request.task, request.payload)
     if LARGE_PAYLOAD in job.meta:
         raise PayloadTooLargeError(
-            job.function, "payload", f"a schedule's has {PAYLOAD_MAX_BYTES} bytes at the most"
+            job.function, "payload", f"the limit for a schedule is {PAYLOAD_MAX_BYTES} bytes"
         )
     now = await queue.scheduler.database_now()
     is_made = await queue.schedule_store.create(
@@ -78,7 +78,7 @@ async def create_schedule(queue: JobQueue, request: ScheduleRequest) -> Schedule
     if not is_made:
         if not await queue.schedule_store.read(request.name):
             raise InvalidOptionError(
-                "name", f"there are {SCHEDULES_MAX} schedules, the most allowed"
+                "name", f"the queue has {SCHEDULES_MAX} schedules, which is the limit"
             )
         raise ScheduleExistsError(request.name)
     await queue.scheduler.announce_change()
@@ -86,7 +86,7 @@ async def create_schedule(queue: JobQueue, request: ScheduleRequest) -> Schedule
 
 
 async def enable_schedule(queue: JobQueue, name: str) -> ScheduleRecord:
-    """Let it come again, from its next tick on. Raises `ScheduleNotFoundError`."""
+    """Enable a schedule; ticks missed meanwhile are not made up. Raises `ScheduleNotFoundError`."""
     found = await find_schedule(queue, name)
     timing = Timing.parse(cron=found.cron, every=found.every, tz=found.tz)
     now = await queue.scheduler.database_now()
@@ -96,21 +96,24 @@ async def enable_schedule(queue: JobQueue, name: str) -> ScheduleRecord:
 
 
 async def disable_schedule(queue: JobQueue, name: str) -> ScheduleRecord:
-    """Let it come no more; a deployment does not change that. Raises `ScheduleNotFoundError`."""
+    """Stop a schedule's ticks, also after a deployment. Raises `ScheduleNotFoundError`."""
     if not await queue.schedule_store.disable(name):
         raise ScheduleNotFoundError(name)
     return await find_schedule(queue, name)
 
 
 async def delete_schedule(queue: JobQueue, name: str) -> None:
-    """Forget it. Raises `ScheduleNotFoundError`, and `ScheduleIsDeclaredError` for the code's."""
+    """Delete a schedule that the API created.
+
+    Raises `ScheduleNotFoundError`, and `ScheduleIsDeclaredError` for one that the code declares.
+    """
     if not await queue.schedule_store.delete(name):
         await find_schedule(queue, name)
         raise ScheduleIsDeclaredError(name)
 
 
 async def run_schedule_now(queue: JobQueue, name: str) -> str:
-    """Enqueue one job of it beside its ticks; the job's key. Raises `ScheduleNotFoundError`."""
+    """Enqueue one job of a schedule now. Returns its key. Raises `ScheduleNotFoundError`."""
     found = await find_schedule(queue, name)
     job = build_job(queue.registry, found.task, found.payload)
     await queue.enqueue(job)

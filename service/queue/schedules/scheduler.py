@@ -1,4 +1,4 @@
-"""Puts the due ticks of `recurring_jobs` into the queue, by whichever worker is first."""
+"""Enqueues the due ticks of `recurring_jobs`; every worker runs a scheduler."""
 
 import asyncio
 import random
@@ -18,17 +18,17 @@ from service.queue.tables.table_queue import TableQueue
 from service.queue.tasks.enqueue import build_job
 from service.queue.tasks.registry import Registry
 
-LOOK_SECONDS = 15.0  # between looks at the table, behind the notification of a change
-BUSY_SECONDS = (0.2, 0.6)  # until another look, where another worker holds what is due
+POLL_SECONDS = 15.0  # between reads of the table; a change also notifies
+BUSY_SECONDS = (0.2, 0.6)  # until the next read, while another worker has locked the due rows
 SYNC_SECONDS = 60.0
-SYNC_AGAIN_SECONDS = 3.0  # where this worker's lease has not been written yet
+SYNC_AGAIN_SECONDS = 3.0  # while this worker's lease is not written yet
 UNREADABLE_SECONDS = 3600
 CHANGED = "saq:schedules"  # on the queue's channel
 
 # $1 queue, $2 names of the declared, $3 tasks, $4 cron lines, $5 seconds, $6 zones, $7 unique,
-# $8 next ticks, $9 owner. Brings the declared schedules up to date, and deletes those that this
-# worker does not declare and no living one does. Answers how many rows it has changed, and whether
-# this worker has a lease yet, beside which stands what it declares.
+# $8 next ticks, $9 owner. Brings the declared schedules up to date, and deletes those that neither
+# this worker nor any live one declares. Returns how many rows it has changed, and whether this
+# worker has a lease yet: the row of the lease also holds what the worker declares.
 SYNC = """
 WITH put AS (
     INSERT INTO recurring_jobs AS r (queue, name, task, cron, every_seconds, tz, is_unique,
@@ -91,7 +91,7 @@ log = structlog.stdlib.get_logger("queue")
 
 @dataclass(frozen=True)
 class Tick:
-    """What becomes of a due row: a job, or the reason why there is none; and its next tick."""
+    """The result of a due row: a job, or the reason why there is none; and the next tick."""
 
     name: str
     next_at: int
@@ -100,35 +100,35 @@ class Tick:
 
 
 class TableScheduler:
-    """One of many: each row is moved on in the transaction that enqueues its job.
+    """Enqueues each tick once, with any number of workers.
 
-    What was missed while no worker ran is made up for by one job, whose time is that of the first
-    tick that was missed; after it the ticks come as usual.
+    A row moves on to its next tick in the transaction that enqueues the job. Ticks that were missed
+    while no worker ran become one job, with the time of the first of them.
     """
 
     def __init__(self, queue: TableQueue) -> None:
         self._queue = queue
-        self._look_at = self._sync_at = float("-inf")  # of time.monotonic()
-        self._news = asyncio.Event()
+        self._poll_at = self._sync_at = float("-inf")  # of time.monotonic()
+        self._woken = asyncio.Event()
 
     async def wait_and_tick(self) -> list[str]:
-        """Wait until something may be due, and enqueue it; the keys."""
+        """Wait until a tick may be due, and enqueue what is due. Returns the keys of the jobs."""
         try:
             async with asyncio.timeout(
-                max(min(self._look_at, self._sync_at) - time.monotonic(), 0)
+                max(min(self._poll_at, self._sync_at) - time.monotonic(), 0)
             ):
-                await self._news.wait()
+                await self._woken.wait()
         except TimeoutError:
             pass
         return await self.tick()
 
     async def tick(self) -> list[str]:
-        """Enqueue what is due, if it is time for a look; the keys of the new jobs."""
+        """Enqueue what is due, if it is time to read the table. Returns the keys of the jobs."""
         if time.monotonic() >= self._sync_at:
             await self._sync()
-        if time.monotonic() < self._look_at and not self._news.is_set():
+        if time.monotonic() < self._poll_at and not self._woken.is_set():
             return []
-        self._news.clear()
+        self._woken.clear()
         keys: list[str] = []
         seconds = await self._seconds_to_next()
         if seconds is not None and seconds <= 0:
@@ -136,22 +136,22 @@ class TableScheduler:
             seconds = await self._seconds_to_next()
             if seconds is not None and seconds <= 0:
                 seconds = random.uniform(*BUSY_SECONDS)  # noqa: S311 - jitter
-        self._look_at = time.monotonic() + min(
-            LOOK_SECONDS if seconds is None else seconds + 0.001, LOOK_SECONDS
+        self._poll_at = time.monotonic() + min(
+            POLL_SECONDS if seconds is None else seconds + 0.001, POLL_SECONDS
         )
         return keys
 
     def wake(self) -> None:
-        """Something has changed in the table."""
-        self._news.set()
+        """Read the table now: a schedule has changed."""
+        self._woken.set()
 
     async def announce_change(self) -> None:
-        """Have every worker look, this one included."""
+        """Wake the scheduler of every worker, this one included."""
         self.wake()
         await self._queue.notify_workers(CHANGED)
 
     async def database_now(self) -> float:
-        """Epoch seconds by the database's clock: this process's own may be wrong."""
+        """Epoch seconds by the database's clock; this process's own may be wrong."""
         (row,) = await self._queue.fetch(table_statements.CLOCK)
         return float(row["now"])
 
@@ -160,7 +160,7 @@ class TableScheduler:
         return list(self._queue.registry.tasks)
 
     async def _sync(self) -> None:
-        """Let the table say what the code says; what an operator has disabled stays so."""
+        """Write the schedules that the code declares; one that an operator disabled stays so."""
         queue = self._queue
         declared = [task for task in queue.registry.tasks.values() if task.schedule]
         now = await self.database_now() if declared else 0.0
@@ -206,18 +206,18 @@ class TableScheduler:
 
 
 def tick_of(registry: Registry, row: Mapping[str, Any]) -> Tick:
-    """What becomes of a due row of `recurring_jobs` at the moment `row["now"]`."""
+    """The result of a due row of `recurring_jobs` at the moment `row["now"]`."""
     try:
         next_at = Timing(row["cron"], row["every_seconds"], row["tz"]).next_after(row["now"])
-    except Exception as error:  # a row that somebody wrote by hand must not stop the others
+    except Exception as error:  # one row, perhaps written by hand, must not stop the others
         later = int(row["now"]) + UNREADABLE_SECONDS
         return Tick(row["name"], later, None, f"its time cannot be read: {error}")
     if row["is_running"]:
-        return Tick(row["name"], next_at, None, "left out: the job before has not ended")
+        return Tick(row["name"], next_at, None, "skipped: the job of the tick before has not ended")
     try:
         payload: dict[str, Any] = msgspec.json.decode(row["payload"])
         job = build_job(registry, row["task"], payload)
-    except QueueError as error:  # the release has changed since it was created
+    except QueueError as error:  # the task has changed since the schedule was created
         return Tick(row["name"], next_at, None, str(error))
     job.key, job.scheduled = f"cron:{row['name']}:{row['tick']}", row["tick"]
     return Tick(row["name"], next_at, job, None)

@@ -1,4 +1,4 @@
-"""Where a queue keeps its recurring jobs: rows of `recurring_jobs`."""
+"""The schedules of a queue in Postgres: rows of `recurring_jobs`."""
 
 import asyncpg
 import msgspec
@@ -22,7 +22,7 @@ LIST = f"""
 SELECT {COLUMNS} FROM recurring_jobs r {LAST_JOB}
 WHERE r.queue = $1 AND ($2::text IS NULL OR r.name = $2) ORDER BY r.name
 """
-# $1 queue, then as the columns come. Nothing where the name is taken.
+# $1 queue, then the columns in their order. Returns no row where the name is taken.
 CREATE = f"""
 INSERT INTO recurring_jobs (queue, name, task, cron, every_seconds, tz, payload, is_unique,
                             is_declared, is_enabled, next_run_at)
@@ -30,7 +30,7 @@ SELECT $1, $2, $3, $4, $5, $6, $7::jsonb, $8, FALSE, $9, to_timestamp($10)
 WHERE (SELECT count(*) FROM recurring_jobs WHERE queue = $1) < {SCHEDULES_MAX}
 ON CONFLICT (queue, name) DO NOTHING RETURNING name
 """
-# $3 is the tick after now: what was missed while it was disabled does not come.
+# $3 is the next tick from now: those missed while it was disabled are not made up.
 ENABLE = """
 UPDATE recurring_jobs SET is_enabled = TRUE,
     next_run_at = CASE WHEN is_enabled THEN next_run_at ELSE to_timestamp($3) END
@@ -45,7 +45,7 @@ DELETE = (
 
 
 class ScheduleTable:
-    """In Postgres."""
+    """A `ScheduleStore` in Postgres."""
 
     def __init__(self, database: Database, queue: str) -> None:
         self._database = database

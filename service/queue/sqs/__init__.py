@@ -1,1 +1,1 @@
-"""The backend `sqs://`: SQS carries the jobs; what they are and how they stand is in Postgres."""
+"""The backend `sqs://`: the jobs are in Postgres, and SQS messages bring them to the workers."""

@@ -1,4 +1,4 @@
-"""The worker's side of an SQS queue: receives for free slots, and keeps what runs hidden."""
+"""The worker's side of an SQS queue: receives messages, and hides those of running jobs."""
 
 import asyncio
 import contextlib
@@ -15,7 +15,7 @@ from service.queue.postgres.postgres_consumer import PostgresConsumer
 from service.queue.sqs.threads import in_thread
 from service.queue.tables.table_queue import TableQueue
 
-HIDDEN_SECONDS = 30  # a message is another worker's this long after the last word of its own
+HIDDEN_SECONDS = 30  # another worker receives a message so long after it was last hidden
 KEEP_SECONDS = 10.0
 WAIT_MAX_SECONDS = 20  # SQS's limit for a long poll
 
@@ -23,7 +23,7 @@ log = structlog.stdlib.get_logger("queue")
 
 
 class SqsConsumer(PostgresConsumer):
-    """Receives for free slots by long polls, keeps what runs hidden, and sends what is unsent."""
+    """Receives messages for free slots, hides those of running jobs, and sends unsent ones."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class SqsConsumer(PostgresConsumer):
         **callbacks: Any,
     ) -> None:
         super().__init__(queue, lease, poll_seconds=poll_seconds, **callbacks)
-        self.receipts: dict[str, str] = {}  # of the messages of running jobs, by key
+        self.receipts: dict[str, str] = {}  # of the running jobs' messages, by job key
         self._messages = messages
         self._is_fifo = is_fifo
         self._start_jobs = start
@@ -60,14 +60,14 @@ class SqsConsumer(PostgresConsumer):
         await super().stop()
         self._others = []
 
-    def is_moving(self) -> bool:
-        return super().is_moving() and not any(task.done() for task in self._others)
+    def is_live(self) -> bool:
+        return super().is_live() and not any(task.done() for task in self._others)
 
     async def _claim_forever(self) -> None:
         failures = 0
         while True:
             await self._has_room.wait()
-            await self.lease.until_alive()
+            await self.lease.wait_until_alive()
             self._turned_at = asyncio.get_running_loop().time()
             room = 0 if self._is_paused else len(self._slots)
             if not room:
@@ -95,7 +95,7 @@ class SqsConsumer(PostgresConsumer):
     async def _receive(self, room: int) -> list[Message]:
         messages = self._messages
 
-        # A FIFO queue gives several jobs of one group at once, of which one may run.
+        # A FIFO queue may return several jobs of one group, of which only one may run.
         count = 1 if self._is_fifo else room
 
         def receive() -> list[Message]:
@@ -139,13 +139,13 @@ class SqsConsumer(PostgresConsumer):
                 failures += 1
                 if failures == 1:
                     log.warning("cannot send", error=f"{type(error).__name__}: {error}"[:300])
-            self._has_news.clear()
+            self._woken.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._poll_seconds):
-                    await self._has_news.wait()
+                    await self._woken.wait()
 
     async def _keep_forever(self) -> None:
-        """No other worker gets the messages of what runs here."""
+        """Keep the messages of the running jobs hidden from other workers."""
         while True:
             await asyncio.sleep(KEEP_SECONDS)
             receipts = list(self.receipts.values())

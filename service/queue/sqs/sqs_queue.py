@@ -1,9 +1,9 @@
-"""`sqs://`: SQS carries the jobs to the workers; what a job is and how it stands is in Postgres.
+"""`sqs://`: the jobs are rows in Postgres, and SQS messages bring them to the workers.
 
-A message names a job and the lease it was sent for. Enqueue writes the job's row and sends; a
-worker that receives the message claims the row, if the lease is still that one. So a message that
-comes twice starts nothing, a message that was never sent is sent by whoever looks next, and keys,
-retries, cancelling, fencing and history are those of the Postgres engine.
+A message names a job and the lease it was sent for. Enqueue writes the job's row and sends the
+message; a worker that receives it claims the row, if the row still has that lease. So a message
+that comes twice starts nothing, and a message that was not sent is sent by a worker later. Keys,
+retries, cancelling, leases and history are those of the Postgres engine.
 """
 
 import contextlib
@@ -37,7 +37,7 @@ SEND_ROWS = 100
 HIDE_MAX_SECONDS = 12 * 3600  # SQS's limit
 FORGOTTEN_SECONDS = 3600
 FORGOTTEN_ROWS = 1000
-BUSY_SECONDS = 2  # until another try of a job whose group is busy
+BUSY_SECONDS = 2  # until a job whose group is busy is received again
 FIFO_ID = re.compile(r"[A-Za-z0-9!\"#$%&'()*+,./:;<=>?@\[\\\]^_`{|}~-]{1,128}")
 
 _UNSENT = f"""
@@ -47,13 +47,13 @@ FROM saq_jobs
 WHERE queue = $1 AND status = 'queued' AND sent IS DISTINCT FROM lease
   AND scheduled <= {sql.NOW} + $2
 """
-# $1 queue, $2 how many seconds before it is due a message may be sent. In two halves, as each has
+# $1 queue, $2 how many seconds before it is due a message may be sent. Two halves, because each has
 # an index of its own.
 UNSENT = f"""
 {_UNSENT} AND NOT is_delayed UNION ALL {_UNSENT} AND is_delayed
 ORDER BY scheduled, background_job_id LIMIT {SEND_ROWS}
 """
-# $3 keys: the same of these alone
+# The same, of the keys $3 only.
 UNSENT_OF = f"""
 {_UNSENT} AND key = ANY ($3::text[]) ORDER BY scheduled, background_job_id LIMIT {SEND_ROWS}
 """
@@ -73,7 +73,7 @@ WHERE j.key = d.key AND j.lease = d.lease AND j.queue = $4 AND j.status = 'queue
   AND j.scheduled <= {sql.NOW}
 RETURNING {sql.JOB_COLUMNS}
 """
-# $1 keys, $2 leases, $3 queue: of messages that started nothing, which are still wanted
+# $1 keys, $2 leases of messages that started nothing, $3 queue: the jobs that still wait for theirs
 WAITING = f"""
 SELECT j.key, (j.scheduled - {sql.NOW})::int AS seconds
 FROM saq_jobs j JOIN unnest($1::text[], $2::bigint[]) AS d (key, lease)
@@ -81,8 +81,9 @@ FROM saq_jobs j JOIN unnest($1::text[], $2::bigint[]) AS d (key, lease)
 WHERE j.queue = $3 AND j.status = 'queued'
 """
 
-# $1 queue, $2 whether SQS has no message at all: due for a minute then; else sent for so long that
-# another message is worth its price. Of the oldest, by index: they are what has been lost.
+# $1 queue, $2 whether SQS has no message at all: marks jobs as unsent whose message SQS may have
+# lost. They have been due for a minute, and with messages in SQS theirs was sent an hour ago. Only
+# the oldest are read, by index.
 FORGOTTEN = f"""
 UPDATE saq_jobs SET sent = NULL WHERE key IN (
     SELECT key FROM (
@@ -109,22 +110,22 @@ AWAY: tuple[type[BaseException], ...] = (NoSuchQueueError, *UNAVAILABLE)
 log = structlog.stdlib.get_logger("queue")
 
 
-class Ours(msgspec.Struct):
-    """What our messages say; what Postgres cannot hold would spoil the statement for others."""
+class JobMessage(msgspec.Struct):
+    """A message that we sent. A value that Postgres cannot store is refused here."""
 
     key: Annotated[str, msgspec.Meta(pattern=r"^[^\x00]+$")]
     lease: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
-class Foreign(msgspec.Struct):
-    """A job that somebody else sends to the queue: named as SAQ does."""
+class TaskMessage(msgspec.Struct):
+    """A message of another producer, which becomes a job; the names are SAQ's."""
 
     function: str
     kwargs: dict[str, Any] = {}
 
 
 class SqsQueue(PostgresQueue):
-    """A SAQ queue whose workers are told by SQS; standard and FIFO queues."""
+    """A SAQ queue whose workers receive SQS messages, of a standard or a FIFO queue."""
 
     scheme = "sqs"
     consumer: SqsConsumer
@@ -161,7 +162,7 @@ class SqsQueue(PostgresQueue):
         )
         self.lacks = {"priority": "has no priorities; postgresql:// has them"}
         if not self.is_fifo:
-            self.lacks["group_key"] = "has groups in FIFO queues alone: name one that ends in .fifo"
+            self.lacks["group_key"] = "has groups only in FIFO queues: name one that ends in .fifo"
 
     async def connect(self) -> None:
         """As the Postgres engine. Raises `SettingsError` where SQS has no such queue."""
@@ -212,7 +213,7 @@ class SqsQueue(PostgresQueue):
         await self._send_soon([job.key])
 
     async def _update(self, job: Job, status: Status | None = None, **kwargs: Any) -> None:
-        """As the Postgres engine; another due time wants another message."""
+        """As the Postgres engine; for another due time another message is sent."""
         await super()._update(job, status, **kwargs)
         if "scheduled" in kwargs:
             await self.fetch(UNSEND, job.key, self.name)
@@ -222,14 +223,14 @@ class SqsQueue(PostgresQueue):
         job = outcome.job
         was_held = await super()._write_outcome(outcome)
         if receipt := self.consumer.receipts.pop(job.key, None):
-            with contextlib.suppress(*AWAY):  # else it comes for nothing
+            with contextlib.suppress(*AWAY):  # if it comes again, it starts nothing
                 await in_thread(self.messages.delete, [receipt])
         if outcome.status is Status.QUEUED:
             await self._send_soon([job.key])
         return was_held
 
     async def _send_soon(self, keys: list[str]) -> None:
-        """Send now; the jobs are kept, so what cannot be sent now is sent by a worker later."""
+        """Send messages for these jobs; what SQS does not take now, a worker sends later."""
         try:
             for start in range(0, len(keys), SEND_ROWS):
                 await self.send_unsent(keys[start : start + SEND_ROWS])
@@ -237,7 +238,7 @@ class SqsQueue(PostgresQueue):
             log.warning("not sent to SQS yet; a worker will", error=f"{type(error).__name__}")
 
     async def send_unsent(self, keys: list[str] | None = None) -> int:
-        """Send a message for each job that waits and has none; how many."""
+        """Send a message for each waiting job without one. Returns how many."""
         ahead = 0 if self.is_fifo else DELAY_MAX_SECONDS
         if keys is None:
             found = await self.fetch(UNSENT, self.name, ahead)
@@ -247,8 +248,8 @@ class SqsQueue(PostgresQueue):
         for start in range(0, len(found), Messages.BATCH):
             batch = found[start : start + Messages.BATCH]
             sendings = [self._sending(row) for row in batch]
-            taken = await in_thread(self.messages.send, sendings)
-            sent += [row for row, is_taken in zip(batch, taken, strict=True) if is_taken]
+            accepted = await in_thread(self.messages.send, sendings)
+            sent += [row for row, is_sent in zip(batch, accepted, strict=True) if is_sent]
         if sent:
             await self.fetch(SENT, [row["key"] for row in sent], [row["lease"] for row in sent])
         return len(sent)
@@ -264,7 +265,10 @@ class SqsQueue(PostgresQueue):
         )
 
     async def start(self, messages: list[Message]) -> list[tuple[LeasedJob, str]]:
-        """The jobs of messages, held by this process, with the receipts; others are dealt with."""
+        """Claim the jobs of messages. Returns each with its receipt.
+
+        Messages that start nothing are hidden or deleted.
+        """
         named: dict[str, tuple[int, str]] = {}
         for message in messages:
             try:
@@ -273,7 +277,7 @@ class SqsQueue(PostgresQueue):
                 await self._refuse(message, error)
                 continue
             one = (ours.lease, message.receipt)
-            if ours.key in named:  # of two messages the later one counts
+            if ours.key in named:  # the message of the later lease counts
                 named[ours.key], old = sorted((named[ours.key], one), reverse=True)
                 await in_thread(self.messages.delete, [old[1]])
             else:
@@ -293,15 +297,15 @@ class SqsQueue(PostgresQueue):
             except MalformedJobError as error:
                 await self.dead_letter(row["key"], row["lease"], f"malformed job: {error}")
                 await in_thread(self.messages.delete, [receipt])
-        await self._put_aside(named)
+        await self._hide_or_delete(named)
         return started
 
     async def _start_rows(self, named: dict[str, tuple[int, str]]) -> list[asyncpg.Record]:
         leases = [lease for lease, _ in named.values()]
         return await self.fetch(START, list(named), leases, self.owner, self.name) if named else []
 
-    async def _put_aside(self, named: dict[str, tuple[int, str]]) -> None:
-        """Messages that started nothing: too early, of a busy group, or of the past."""
+    async def _hide_or_delete(self, named: dict[str, tuple[int, str]]) -> None:
+        """Hide messages that came too early or whose group is busy; delete outdated ones."""
         if not named:
             return
         leases = [lease for lease, _ in named.values()]
@@ -316,24 +320,27 @@ class SqsQueue(PostgresQueue):
             else:
                 await in_thread(self.messages.delete, [receipt])
 
-    async def _read(self, message: Message) -> Ours:
-        """Raises what makes a message unreadable; one of somebody else's becomes a job first."""
+    async def _read(self, message: Message) -> JobMessage:
+        """The message as one of ours; for one of another producer a job is enqueued first.
+
+        Raises `MsgspecError`, `RecursionError` or `QueueError` for a malformed message.
+        """
         fields = msgspec.json.decode(message.body)
         if not isinstance(fields, dict) or "lease" in fields:
-            return msgspec.convert(fields, Ours)
-        foreign = msgspec.convert(fields, Foreign)
+            return msgspec.convert(fields, JobMessage)
+        foreign = msgspec.convert(fields, TaskMessage)
         job = build_job(self.registry, foreign.function, foreign.kwargs)
-        job.key = f"sqs:{message.id}"  # the same, however often the message comes
+        job.key = f"sqs:{message.id}"  # the same each time that the message is received
         await self._prepare(job)
-        if await self.find_record(job.key) is None:  # one that has ended would run again
+        if await self.find_record(job.key) is None:  # else a job that has ended would run again
             await super()._insert([job])
         found = await self.fetch("SELECT lease FROM saq_jobs WHERE key = $1", job.key)
         lease = found[0]["lease"] if found else 0
         await self.fetch(SENT, [job.key], [lease])
-        return Ours(job.key, lease)
+        return JobMessage(job.key, lease)
 
     async def _refuse(self, message: Message, error: Exception) -> None:
-        """Nobody will be able to read it. The redrive policy, where there is one, puts it aside."""
+        """Leave a malformed message to the redrive policy; delete it where there is none."""
         log.error(
             "malformed message",
             message_id=message.id,
@@ -342,11 +349,11 @@ class SqsQueue(PostgresQueue):
         if not self.has_redrive:
             self.dead_letters += 1
             await in_thread(self.messages.delete, [message.receipt])
-        elif not isinstance(error, UnknownTaskError):  # which the next release may know
+        elif not isinstance(error, UnknownTaskError):  # the next release may know that task
             await in_thread(self.messages.hide, [message.receipt], 0)
 
     async def prune(self) -> int:
-        """As the Postgres engine; and sends again what SQS has put aside or forgotten."""
+        """As the Postgres engine; also sends messages again that SQS may have lost."""
         with contextlib.suppress(*AWAY):
             found = await in_thread(self.messages.attributes)
             is_empty = not any(int(found.get(name, 0)) for name in COUNTS)
@@ -357,7 +364,7 @@ class SqsQueue(PostgresQueue):
 
 
 def _fifo_id(text: str) -> str:
-    """As it is where SQS allows it, else a digest of it."""
+    """The text itself where SQS allows it as an id, else its digest."""
     if FIFO_ID.fullmatch(text):
         return text
     return hashlib.blake2b(text.encode(), digest_size=32).hexdigest()

@@ -1,4 +1,4 @@
-"""Calls that block, off the event loop."""
+"""Runs blocking calls in threads."""
 
 import asyncio
 import contextlib
@@ -12,9 +12,9 @@ T = TypeVar("T")
 async def in_thread(
     call: Callable[..., T], *arguments: Any, on_unwanted: Callable[[T], None] | None = None
 ) -> T:
-    """What `call` answers; `on_unwanted` gets it where nobody waits for it any more.
+    """The result of `call`, or `on_unwanted(result)` where the caller was cancelled meanwhile.
 
-    In a thread that nothing waits for: a long poll must not keep the process from ending.
+    The thread is a daemon, because a long poll must not keep the process from ending.
     """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()

@@ -1,4 +1,4 @@
-"""Many callers, one statement: calls made while a statement is in flight join the next one."""
+"""Many callers, one statement: calls made while a statement is in flight share the next one."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -8,19 +8,19 @@ import asyncpg
 
 from service.db import UNAVAILABLE
 
-LOCKED_MAX = 2  # items that wait for a lock in vain: more of them, and it is the table's
-LANE_ITEMS = 4  # fewer are not worth a commit of their own while another is under way
+LOCKED_MAX = 2  # after so many items that wait for a lock in vain, the whole table is locked
+LANE_ITEMS = 4  # with fewer items waiting, no second statement starts beside one in flight
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
 class Batch(Generic[T, R]):
-    """Runs `statement(items)` for whatever has been handed in since the last one was sent.
+    """Runs `statement(items)` with all items that arrived since the last statement was sent.
 
-    An idle batch sends at once, so nothing waits for company; under load each commit carries many
-    items. A call returns after the commit that carried its item, with that item's result. With more
-    than one lane, so many statements may be in flight, each of them for a few items at least.
+    An idle batch sends at once, so it adds no delay; under load each commit carries many items. A
+    call returns after the commit of its item, with that item's result. `lanes` is the most
+    statements in flight at once.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Batch(Generic[T, R]):
                 batch = self._waiting[: self._max_items]
                 del self._waiting[: self._max_items]
                 await self._send_one(batch)
-        finally:  # in the same turn: a call that came in between would find a sender and wait
+        finally:  # without an await before it: a call in between would wait for this sender
             sender = asyncio.current_task()
             assert sender is not None
             self._senders.discard(sender)
@@ -63,7 +63,7 @@ class Batch(Generic[T, R]):
                 future.cancel()
             raise
         except Exception as error:
-            if len(batch) > 1 and _is_spoiled(error):
+            if len(batch) > 1 and _is_fault_of_an_item(error):
                 await self._send_singly(batch)
             else:
                 _fail(batch, error)
@@ -74,12 +74,12 @@ class Batch(Generic[T, R]):
         return None
 
     async def _send_singly(self, batch: list[tuple[T, "asyncio.Future[R]"]]) -> None:
-        """Each item by itself, as one has spoiled the statement for all."""
+        """Send each item by itself, because one of them has failed the statement for all."""
         locked = 0
         for place, pair in enumerate(batch, start=1):
             error = await self._send_one([pair])
             locked += isinstance(error, asyncpg.LockNotAvailableError)
-            is_away = isinstance(error, UNAVAILABLE) and not _is_spoiled(error)
+            is_away = isinstance(error, UNAVAILABLE) and not _is_fault_of_an_item(error)
             if error is not None and (is_away or locked == LOCKED_MAX):
                 _fail(batch[place:], error)
                 break
@@ -91,10 +91,10 @@ def _fail(batch: list[tuple[Any, "asyncio.Future[Any]"]], error: Exception) -> N
             future.set_exception(error)
 
 
-def _is_spoiled(error: Exception) -> bool:
-    """Did the statement do nothing, for a reason that its other items need not share?
+def _is_fault_of_an_item(error: Exception) -> bool:
+    """Did the statement change nothing, perhaps because of one of its items only?
 
-    What means a lost connection says nothing of what was committed, and is not tried again here.
+    After a lost connection it is not known what was committed, so nothing is sent again here.
     """
-    # somebody's open transaction holds one row
+    # another client's open transaction may hold one row
     return isinstance(error, asyncpg.LockNotAvailableError) or not isinstance(error, UNAVAILABLE)

@@ -1,4 +1,4 @@
-"""A queue's connections to Postgres: a pool, and single ones to listen and to hold the lease."""
+"""A queue's connections to Postgres: a pool, one to listen, and one to renew the lease."""
 
 import asyncio
 import contextlib
@@ -18,8 +18,8 @@ from service.db import (
     create_pool,
 )
 
-# The engine's statements take milliseconds. A server that says nothing for so long has gone away,
-# and a job must be with another worker twenty seconds after its own was lost.
+# The engine's statements take milliseconds, so a server that has not answered for so long is away.
+# Jobs of a dead worker must be queued again within twenty seconds.
 STATEMENT_TIMEOUT_SECONDS = 5.0
 ACQUIRE_TIMEOUT_SECONDS = 10.0
 
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 class Database:
-    """`name` is the queue's. Nothing is connected before it is needed."""
+    """The connections of the queue `name`. Each opens when it is first needed."""
 
     def __init__(self, dsn: str, *, name: str, pool_size: int, password: Password | None) -> None:
         self._dsn = dsn
@@ -39,13 +39,13 @@ class Database:
 
     @property
     def pool(self) -> asyncpg.Pool:
-        """A RuntimeError before `open`."""
+        """The pool. Raises `RuntimeError` before `open`."""
         if self._pool is None:
             raise RuntimeError("the queue is not connected: await queue.connect() first")
         return self._pool
 
     async def open(self) -> bool:
-        """Make the pool; False where it was there. Its connections open when they are needed."""
+        """Make the pool, without a connection yet. False where it exists already."""
         async with self._opening:
             if self._pool is not None:
                 return False
@@ -55,21 +55,21 @@ class Database:
                 max_size=self._pool_size,
                 statement_timeout_seconds=STATEMENT_TIMEOUT_SECONDS,
                 server_settings=QUEUE_SESSION,
-                # no statement here leaves anything behind in its session, and asyncpg's own reset
-                # costs a round trip for each
-                reset=_leave_as_is,
+                # our statements change nothing in the session, and asyncpg's own reset costs a
+                # round trip for each
+                reset=_no_reset,
                 password=self._password,
             )
             return True
 
     async def close(self) -> None:
-        """Wait for the connections to be given back, then close them."""
+        """Wait until all connections are back in the pool, then close them."""
         if self._pool is not None:
             await self._pool.close()
             self._pool = None
 
     def terminate(self) -> None:
-        """Close every connection at once, whoever has it."""
+        """Close every connection at once, those in use too."""
         if self._pool is not None:
             self._pool.terminate()
             self._pool = None
@@ -100,11 +100,11 @@ class Database:
             try:
                 found = await pooled.fetch(statement, *arguments)
             except UNAVAILABLE as error:
-                # Nothing is asked of it again: a socket may be open and dead, and a writer that was
-                # demoted keeps its connections and refuses every write on them.
+                # The connection is not used again: its socket may be dead, and a demoted writer
+                # keeps its connections and refuses every write on them.
                 pooled.terminate()
                 if isinstance(error, asyncpg.ReadOnlySQLTransactionError | TimeoutError):
-                    await self.pool.expire_connections()  # the others are most likely like it
+                    await self.pool.expire_connections()  # the others are most likely dead too
                 raise
         return found
 
@@ -115,18 +115,18 @@ class Database:
             yield own
 
 
-async def _leave_as_is(_: asyncpg.Connection) -> None:
-    """Instead of asyncpg's own reset."""
+async def _no_reset(_: asyncpg.Connection) -> None:
+    """Replaces asyncpg's own reset."""
 
 
 def if_any(values: list[T]) -> list[T]:
-    """The values for an `unnest` beside others, or no array at all where each is None or 0.
+    """The values, or an empty list where each is None or 0.
 
-    The missing ones are NULL there, and asyncpg takes about 0.2 µs to look at each it is given.
+    `unnest` fills a shorter array with NULL, and asyncpg takes about 0.2 µs to encode each value.
     """
     return values if any(values) else []
 
 
 def storable(value: str | None) -> str | None:
-    """Postgres text cannot hold NUL or half a surrogate pair, and an error message may."""
+    """The text without NUL and half surrogate pairs, which Postgres cannot store."""
     return value and value.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()

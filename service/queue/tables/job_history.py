@@ -1,4 +1,4 @@
-"""The history of every job: `background_jobs`, kept by triggers (0003_track_jobs.sql)."""
+"""Reads the history of jobs, `background_jobs`. Triggers write it (0003_track_jobs.sql)."""
 
 from dataclasses import fields
 
@@ -37,15 +37,15 @@ async def list_jobs(
 
 
 def listing(*given: str, is_bad: bool) -> str:
-    """The statement of `list_jobs`: $1 queue, then what is given of its filters, the limit last.
+    """The statement of `list_jobs`: $1 queue, then the given filters, and the limit last.
 
-    A filter that is not given has no condition: one plan for all of them could use no index.
+    A filter that is not given has no condition, because one plan for all cases would use no index.
     """
     conditions = {"status": "status =", "task": "task =", "before": "id <"}
     wanted = [f"{conditions[name]} ${place}" for place, name in enumerate(given, start=2)]
     if is_bad:
-        # For its index: what failed is rare, and looked for when it matters. A task's own index has
-        # all its jobs, and cannot answer IS NOT DISTINCT FROM.
+        # Makes the planner use the index of bad jobs, which are few. The index of tasks holds all
+        # jobs of a task; IS NOT DISTINCT FROM keeps the planner from it.
         wanted = [each.replace("task =", "task IS NOT DISTINCT FROM") for each in wanted]
         wanted.append("is_bad")
     return (

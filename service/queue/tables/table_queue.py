@@ -1,4 +1,4 @@
-"""A queue with a database: its history and its schedules are there, wherever its jobs are."""
+"""The base of the queues with a database, wherever their jobs are."""
 
 from abc import abstractmethod
 from contextlib import AbstractAsyncContextManager
@@ -24,7 +24,7 @@ class TableQueue(JobQueue):
 
     @property
     def pool(self) -> asyncpg.Pool:
-        """Connections to that database; a RuntimeError before `connect`."""
+        """The connections to that database. Raises `RuntimeError` before `connect`."""
         return self.database.pool
 
     async def fetch(
@@ -39,11 +39,11 @@ class TableQueue(JobQueue):
 
     @abstractmethod
     async def notify_workers(self, message: str) -> None:
-        """Send one word to every worker of this queue."""
+        """Send `message` to every worker of this queue."""
 
     @abstractmethod
     async def enqueue_ticks(self, jobs: list[Job], connection: Connection) -> list[Job | None]:
-        """Put the jobs of ticks in the queue; the ticks are moved on when `connection` commits."""
+        """Enqueue the jobs of ticks. The schedules move on when `connection` commits."""
 
     async def find_record(self, key: str) -> JobRecord | None:
         return await find_job(self.pool, self.name, key)

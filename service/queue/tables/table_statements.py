@@ -1,18 +1,19 @@
-"""The SQL of the tables that every backend with a database has: workers, history, reports."""
+"""The SQL on the tables that every backend with a database has: workers, history, reports."""
 
-NEWCOMER_SECONDS = 8.0
+# A new worker rescues no job for so long: after an outage of the network the others need a timeout,
+# a backoff and a renewal to come back.
+NEW_WORKER_SECONDS = 8.0
 HISTORY_DAYS = 90
 PRUNE_ROWS = 1000
 COUNT_MAX = 100_000  # counting further would cost the database more than the figure is worth
 
 # $1 owner, $2 queue, $3 seconds: renews this worker's lease. Touches no job, so that a lock on the
-# jobs cannot keep anybody from renewing. A worker whose lease had run out judges nobody for a
-# lease's time: the others may have been cut off as well. A new one waits for as long as they need
-# to come back from that: a time-out, a wait and a beat.
+# jobs keeps no worker from renewing. A worker whose lease had expired rescues no job for the time
+# of a lease (`steady_since`), because the others may have been cut off too.
 RENEW = f"""
 INSERT INTO queue_workers AS w (id, queue, expires_at, steady_since)
 VALUES ($1, $2, clock_timestamp() + make_interval(secs => $3),
-        clock_timestamp() - make_interval(secs => $3 - {NEWCOMER_SECONDS}))
+        clock_timestamp() - make_interval(secs => $3 - {NEW_WORKER_SECONDS}))
 ON CONFLICT (id) DO UPDATE
 SET expires_at = excluded.expires_at,
     steady_since = CASE WHEN w.expires_at < clock_timestamp() THEN clock_timestamp()
@@ -21,8 +22,8 @@ RETURNING EXISTS (SELECT FROM queue_workers d
                   WHERE d.queue = $2 AND d.expires_at < clock_timestamp()) AS somebody_died
 """
 
-# $1 owner: gives up the lease, and whatever a claim that was cut off has left behind
-LEAVE = """
+# $1 owner, $2 queue: gives up the lease, and queues jobs again whose claim got no answer
+GIVE_UP_LEASE = """
 WITH left_behind AS (
     UPDATE saq_jobs
     SET status = 'queued', owner = NULL, lease = lease + 1, attempts = greatest(attempts - 1, 0)
@@ -42,7 +43,8 @@ PRUNE_WORKERS = """
 DELETE FROM queue_workers WHERE expires_at < clock_timestamp() - interval '1 hour' RETURNING 1
 """
 CLOCK = "SELECT extract(epoch FROM clock_timestamp())::float8 AS now"
-# $1 queue, $2 seconds: a row where the last report on the queue is older; it is this one's turn.
+# $1 queue, $2 seconds: returns a row where the last report on the queue is older, so that this
+# process writes the next one.
 CLAIM_REPORT = """
 INSERT INTO queue_reports AS r (queue, reported_at) VALUES ($1, clock_timestamp())
 ON CONFLICT (queue) DO UPDATE SET reported_at = excluded.reported_at

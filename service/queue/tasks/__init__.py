@@ -1,1 +1,1 @@
-"""Tasks: what is registered, how it is found, and how a call of one becomes a job."""
+"""Tasks: how they are registered and found, and how a job of one is made."""

@@ -1,4 +1,4 @@
-"""Finding the tasks of the domains: their `jobs/{tasks,scheduled,startup,shutdown}.py`."""
+"""Finds the tasks of the domains, in their `jobs/{tasks,scheduled,startup,shutdown}.py`."""
 
 import importlib
 import pkgutil
@@ -14,10 +14,10 @@ JOB_MODULES = ("tasks", "scheduled", "startup", "shutdown")
 
 
 def discover(package_name: str = "service.domain") -> Registry:
-    """Import `jobs/{tasks,scheduled,startup,shutdown}.py` of each domain; the filled registry.
+    """Import the job modules of each domain. Returns the registry with their tasks.
 
-    Raises what a module raises on import, and `RegistrationError` for a module that would not be
-    found: a worker with half of its tasks would fail jobs that are right.
+    Raises what a module raises on import, and `RegistrationError` for a module in `jobs/` that
+    would not be imported: a worker without some of its tasks would fail their jobs.
     """
     for domain in domains(package_name):
         jobs = f"{domain.__name__}.jobs"
@@ -34,18 +34,21 @@ def discover(package_name: str = "service.domain") -> Registry:
             if name in names:
                 importlib.import_module(f"{jobs}.{name}")
         for name, is_folder in names.items():
-            # what the modules above import is a helper of theirs
+            # a module that one of the job modules imports is fine
             if not name.startswith("_") and f"{jobs}.{name}" not in sys.modules:
                 raise RegistrationError(
-                    f"{_file(package, name if is_folder else f'{name}.py')}: jobs are found in "
-                    f"{', '.join(f'{known}.py' for known in JOB_MODULES)} alone; "
+                    f"{_file(package, name if is_folder else f'{name}.py')}: only "
+                    f"{', '.join(f'{known}.py' for known in JOB_MODULES)} are imported; "
                     "rename this, or import it in one of them"
                 )
     return registry
 
 
 def domains(package_name: str = "service.domain") -> list[ModuleType]:
-    """The domain packages, by name. Raises `RegistrationError` for a folder that is none."""
+    """The domain packages, in the order of their names.
+
+    Raises `RegistrationError` for a folder with Python files that is no package.
+    """
     return [
         importlib.import_module(f"{package_name}.{name}")
         for name, is_folder in _inside(importlib.import_module(package_name)).items()
@@ -54,9 +57,10 @@ def domains(package_name: str = "service.domain") -> list[ModuleType]:
 
 
 def _inside(package: ModuleType, wanted: Collection[str] = ()) -> dict[str, bool]:
-    """The modules in `package` by name: is it a folder?
+    """The modules in `package`: each name, and whether it is a folder.
 
-    Raises `RegistrationError` for a folder without `__init__.py`: one of `wanted`, if given.
+    Raises `RegistrationError` for a folder with Python files and no `__init__.py`; with `wanted`
+    only for folders of these names.
     """
     found = {one.name: one.ispkg for one in pkgutil.iter_modules(package.__path__)}
     for folder in (each for place in package.__path__ for each in Path(place).iterdir()):

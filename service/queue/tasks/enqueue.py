@@ -1,4 +1,4 @@
-"""From a task's name and a payload to a job: checked here, whoever enqueues."""
+"""Makes a job from a task's name and a payload. Every enqueue is checked here."""
 
 import dataclasses
 import math
@@ -18,11 +18,11 @@ from service.queue.errors import InvalidOptionError
 from service.queue.tasks.registry import Registry
 
 # In the meta of a job whose payload is too large for its row: the key of the object in the bucket,
-# or None until it is there.
+# None until it is written.
 LARGE_PAYLOAD = "large_payload"
-REQUEST_ID = "request_id"  # in the log context, and in a job's meta on its way to the worker
+REQUEST_ID = "request_id"  # in the log context, and in a job's meta for the worker's log
 
-# What the queue itself writes into a job; nobody else may.
+# The fields of a job that only the queue itself writes.
 _QUEUE_FIELDS = {
     "function", "kwargs", "queue", "progress", "attempts", "completed", "queued", "started",
     "touched", "result", "error", "status", "worker_id",
@@ -33,15 +33,16 @@ _JOB_FIELDS = _ALL_FIELDS - _QUEUE_FIELDS
 
 DELAY_MAX_SECONDS = 3660 * 86400
 PAST_MAX_SECONDS = 86400
-# Of SAQ's options the least: 0 is no limit of time, one attempt, kept for ever; -1 not kept at all.
+# The least value of SAQ's options. timeout and heartbeat 0: no limit; retries 0: one attempt;
+# ttl 0: kept for ever, -1: not kept.
 LEAST = {"timeout": 0, "heartbeat": 0, "retries": 0, "ttl": -1, "retry_delay": 0}
 
 
 class JobOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How one job runs; what is left out comes from its task."""
+    """How one job runs. An option that is left out is taken from its task."""
 
     key: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
-    """Unique among the waiting and running jobs: a second enqueue of it does nothing."""
+    """Unique among the waiting and running jobs: a second enqueue with it does nothing."""
     delay: Annotated[float, Meta(ge=0, le=DELAY_MAX_SECONDS)] | None = None
     """Seconds to wait before the job is due."""
     run_at: Annotated[datetime, Meta(tz=True)] | None = None
@@ -49,15 +50,15 @@ class JobOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     timeout: Annotated[int, Meta(ge=0, le=86400)] | None = None
     """Seconds one attempt may take; 0 for no limit."""
     retries: Annotated[int, Meta(ge=0, le=100)] | None = None
-    """The most attempts the job gets; 0 is one, too."""
+    """The most attempts the job gets; 0 means one, too."""
     retry_delay: Annotated[float, Meta(ge=0, le=86400)] | None = None
     """Seconds before the second attempt; later delays double."""
     ttl: Annotated[int, Meta(ge=-1, le=366 * 86400)] | None = None
     """Seconds the ended job and its result are kept; 0 for ever, -1 not at all."""
     priority: Annotated[int, Meta(ge=0, le=32767)] | None = None
-    """Lower runs first."""
+    """Jobs with a lower number run first."""
     group_key: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
-    """Of the jobs with the same one, one runs at a time."""
+    """Of the jobs with the same group key one runs at a time."""
 
     @property
     def scheduled(self) -> int:
@@ -72,7 +73,7 @@ class JobOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         if seconds > DELAY_MAX_SECONDS:
             raise InvalidOptionError("run_at", "must be within ten years")
         if seconds < -PAST_MAX_SECONDS:
-            # The age of a job that is due tells the autoscaler how many workers are wanted.
+            # The age of the oldest due job is an autoscaling metric, which this would spoil.
             raise InvalidOptionError("run_at", "must not be more than a day ago")
         return math.ceil(self.run_at.timestamp())
 
@@ -115,7 +116,7 @@ def build_job(
 
 
 def _given(options: JobOptions) -> dict[str, Any]:
-    """What is not left to the task."""
+    """The options that are given."""
     return {
         option: value
         for option in (
@@ -132,16 +133,17 @@ def _given(options: JobOptions) -> dict[str, Any]:
 
 
 def new_key() -> str:
-    """A UUID of version 7 (RFC 9562): by time, so that new rows go to the end of their index."""
+    """A UUID of version 7 (RFC 9562): ordered by time, so that new rows go to the index's end."""
     return str(uuid_utils.uuid7())
 
 
 def job_from_call(registry: Registry, name: str, arguments: Mapping[str, Any]) -> Job:
     """A job from `enqueue(name, **arguments)` as SAQ users write it.
 
-    An argument that is a field of the task's payload is payload, whatever it is called; only then
-    may it be an option of ours or a field of SAQ's `Job`. (SAQ swallows a payload's `key` or
-    `timeout` without a word.) To give an option that the payload hides, enqueue a `Job`.
+    An argument that is a field of the task's payload is payload, whatever its name. The others may
+    be options or fields of SAQ's `Job`. (In SAQ itself a payload field called `key` or `timeout`
+    is silently taken as an option.) To give an option whose name the payload has too, enqueue a
+    `Job`.
     """
     task = registry.get(name)
     fields = task.payload_type.__struct_fields__
@@ -149,13 +151,12 @@ def job_from_call(registry: Registry, name: str, arguments: Mapping[str, Any]) -
     others = {key: value for key, value in arguments.items() if key not in fields}
     options = {key: others.pop(key) for key in OPTION_NAMES & others.keys()}
     job_fields = {key: others.pop(key) for key in _JOB_FIELDS & others.keys()}
-    if not isinstance(
-        options.get("timeout", 0), int
-    ):  # to SAQ None is no limit; it takes fractions
+    # SAQ also takes a fraction, and None for no limit.
+    if not isinstance(options.get("timeout", 0), int):
         job_fields["timeout"] = options.pop("timeout")
     if isinstance(others.get("kwargs"), Mapping):
-        payload |= others.pop("kwargs")  # the payload in one piece, as SAQ's cron jobs give it
-    payload |= others  # unknown to both: the payload's check names it
+        payload |= others.pop("kwargs")  # SAQ's cron jobs give the payload in one piece
+    payload |= others  # neither payload nor option: the check of the payload refuses it by name
     job = build_job(registry, name, payload, _options(options) if options else None)
     if isinstance(job_fields.get("meta"), dict):
         job_fields["meta"] = {**job_fields["meta"], **job.meta}
@@ -163,19 +164,19 @@ def job_from_call(registry: Registry, name: str, arguments: Mapping[str, Any]) -
 
 
 def requested_job(registry: Registry, job_or_func: str | Job, arguments: dict[str, Any]) -> Job:
-    """What `queue.enqueue(job_or_func, **arguments)` asks for: checked, and with SAQ's meaning."""
+    """The checked job that `queue.enqueue(job_or_func, **arguments)` means, as SAQ reads it."""
     if not isinstance(job_or_func, Job):
         return job_from_call(registry, job_or_func, arguments)
     options = {name: value for name, value in arguments.items() if name in _ALL_FIELDS}
     if payload := {name: arguments[name] for name in arguments.keys() - options.keys()}:
-        options["kwargs"] = payload  # as with SAQ, instead of the job's own
+        options["kwargs"] = payload  # as in SAQ, it replaces the job's own
     for option, value in options.items():
         setattr(job_or_func, option, value)
     return check_job(registry, job_or_func)
 
 
 def check_job(registry: Registry, job: Job) -> Job:
-    """The same job with its payload checked and made JSON-safe; its name is the task's own."""
+    """The same job, with its payload checked and made JSON-safe, and an alias resolved."""
     task = registry.get(job.function)
     check_options(job)
     job.function = task.name
@@ -190,7 +191,7 @@ def check_job(registry: Registry, job: Job) -> Job:
 
 
 def check_options(job: Job) -> Job:
-    """The same job, whose options a worker can honour. Raises `InvalidOptionError`."""
+    """The same job. Raises `InvalidOptionError` for an option that no worker can honour."""
     if not 0 <= job.priority <= 32767:
         raise InvalidOptionError("priority", "must be 0 to 32767")
     for option, least in LEAST.items():
@@ -198,9 +199,9 @@ def check_options(job: Job) -> Job:
         if type(value) is int and least <= value:
             continue
         if value is None and option in ("timeout", "heartbeat"):
-            continue  # to SAQ as 0: without a limit
+            continue  # SAQ reads it as 0: no limit
         if not (isinstance(value, int | float) and least <= value < math.inf):
-            raise InvalidOptionError(option, f"must be a number, {least} at least")
+            raise InvalidOptionError(option, f"must be a number, at least {least}")
     return job
 
 

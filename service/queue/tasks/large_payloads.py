@@ -1,7 +1,7 @@
-"""Payloads that are too large for a row: in the stage's bucket, with the job naming the object.
+"""Payloads that are too large for a row: objects in the stage's bucket, named by their jobs.
 
-The bucket forgets them by a lifecycle rule (`stacks/data/data_bucket.py`), so that what an enqueue
-that failed has left behind goes too.
+A lifecycle rule of the bucket deletes them (`stacks/data/data_bucket.py`), and with them those that
+a failed enqueue has left behind.
 """
 
 import asyncio
@@ -17,22 +17,23 @@ from service.queue.errors import InvalidOptionError, PayloadTooLargeError
 from service.queue.tasks.enqueue import LARGE_PAYLOAD, new_key
 
 READ_SECONDS = 30.0
-# The rest of the object's life is for retries, by hand too.
+# The other half of the object's life is left for retries, also by hand.
 AHEAD_MAX_DAYS = contract.LARGE_PAYLOAD_DAYS // 2
 
 
 class LargePayloads:
-    """Objects under `payloads/`; `bucket` is None where the process has none."""
+    """The objects under `payloads/`; `bucket` is None in a process without one."""
 
     def __init__(self, bucket: str | None, region: str | None) -> None:
         self._bucket = bucket
         self._region = region
 
-    async def put_aside(self, job: Job) -> None:
+    async def store(self, job: Job) -> None:
         """Move the payload from the job into the bucket.
 
         Raises `PayloadTooLargeError` without a bucket, `InvalidOptionError` where the job is due
-        so late that the object would be gone, and ConnectionError while S3 does not answer.
+        so late that the object may be deleted before, and `ConnectionError` while S3 does not
+        answer.
         """
         payload = msgspec.json.encode(job.kwargs)
         if self._bucket is None:
@@ -55,7 +56,7 @@ class LargePayloads:
         job.kwargs, job.meta[LARGE_PAYLOAD] = {}, key
 
     async def read(self, key: str) -> dict[str, Any]:
-        """The payload. Raises ConnectionError and TimeoutError."""
+        """The payload stored under `key`. Raises `ConnectionError` and `TimeoutError`."""
         if self._bucket is None:
             raise ConnectionError(f"the payload is in S3 ({key}): this process needs BUCKET")
         async with asyncio.timeout(READ_SECONDS):

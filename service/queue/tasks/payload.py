@@ -14,7 +14,7 @@ class SignatureError(Exception):
 
 
 def payload_type(function: Callable[..., Any], name: str) -> type[msgspec.Struct]:
-    """The parameters after the context as a struct that refuses unknown fields and wrong types.
+    """A struct of the parameters after the context. It refuses unknown fields and wrong types.
 
     Raises `SignatureError`.
     """
@@ -52,13 +52,13 @@ def payload_type(function: Callable[..., Any], name: str) -> type[msgspec.Struct
     return made
 
 
-# What msgspec raises for a value that JSON cannot hold: of a type it does not know, half of a
-# surrogate pair, within itself.
+# What msgspec raises for a value that JSON cannot hold: an unknown type, half of a surrogate pair,
+# a value that contains itself.
 UNSTORABLE = (TypeError, ValueError, OverflowError, RecursionError)
 
 
 def unstorable(error: BaseException) -> str:
-    """Why a value has no form in JSON, without the value."""
+    """Why a value has no JSON form; the text never holds the value."""
     match error:
         case UnicodeEncodeError():
             return "holds half of a surrogate pair, which is no text"
@@ -69,7 +69,7 @@ def unstorable(error: BaseException) -> str:
 
 
 def not_finite(tree: Any, path: str) -> tuple[str, float] | None:
-    """The first NaN or infinity in a tree of what JSON can hold, and where it is."""
+    """The path and value of the first NaN or infinity in a tree of JSON values."""
     if isinstance(tree, float):
         return None if math.isfinite(tree) else (path, tree)
     if isinstance(tree, dict):
@@ -85,7 +85,7 @@ SCALARS = (str, int, float, bool, NoneType)
 
 
 def is_flat(kind: type[msgspec.Struct]) -> bool:
-    """Is every field text, a number, a truth value or None? Such a payload survives JSON."""
+    """Is every field a str, int, float, bool or None? Such a payload survives JSON unchanged."""
     return all(map(_is_scalar, msgspec.structs.fields(kind)))
 
 
@@ -94,7 +94,7 @@ def _is_scalar(field: msgspec.structs.FieldInfo) -> bool:
     types = get_args(field.type) if is_union else (field.type,)
     if not all(each in SCALARS for each in types):
         return False
-    # nobody has checked a default against its annotation
+    # a default may be of another type than its annotation
     return field.default is msgspec.NODEFAULT or isinstance(field.default, types)
 
 

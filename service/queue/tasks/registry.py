@@ -1,4 +1,4 @@
-"""The tasks of this code base: decorating a function in `service/domain/*/jobs/` registers it."""
+"""The registry of tasks. Decorating a function in `service/domain/*/jobs/` registers it."""
 
 import inspect
 from collections.abc import Callable
@@ -27,10 +27,10 @@ F = TypeVar("F", bound=TaskFunction)
 
 @dataclass
 class Registry:
-    """Every task of a process by name, its schedules and its start and stop hooks.
+    """Every task of a process by name, and its hooks.
 
-    Registering raises `RegistrationError`: a taken name, a bad cron line or time zone, a signature
-    that cannot be a payload.
+    Registering raises `RegistrationError` for a name that is taken, a wrong cron line or time zone,
+    and a signature that cannot be a payload.
     """
 
     tasks: dict[str, Task] = field(default_factory=dict)
@@ -44,14 +44,14 @@ class Registry:
         return name in self._names
 
     def get(self, name: str) -> Task:
-        """The task of that name or former name. Raises `UnknownTaskError`."""
+        """The task with that name or alias. Raises `UnknownTaskError`."""
         try:
             return self._names[name]
         except KeyError:
             raise UnknownTaskError(name) from None
 
     def without_schedules(self) -> "Registry":
-        """The same tasks, none of which comes by itself."""
+        """The same tasks without their schedules."""
         tasks = {name: replace(task, schedule=None) for name, task in self.tasks.items()}
         names = {name: tasks[task.name] for name, task in self._names.items()}
         return replace(self, tasks=tasks, _names=names)
@@ -92,8 +92,9 @@ class Registry:
     ) -> F | Callable[[F], F]:
         """Register a function as a task, under its own name unless `name` is given.
 
-        The function gets the context and then the payload's fields as keyword arguments, and stays
-        callable as it is. After a crash a job may run twice: a second run must be harmless.
+        The function is called with the context and the payload's fields as keyword arguments. The
+        decorator returns it unchanged. After a crash a job may run twice: a second run must be
+        harmless.
 
             @task(name="invoice.send", timeout=30, retries=5)
             async def send_invoice(ctx: Context, *, invoice_id: int) -> None: ...
@@ -144,11 +145,10 @@ class Registry:
         unique: bool = False,
         **options: Any,
     ) -> Callable[[F], F]:
-        """Register a task that also runs by itself: by a cron line in a time zone, UTC unless
-        given, or every so often.
+        """Register a task that also runs on a schedule: `cron`, read in the zone `tz`, or `every`.
 
-        With `unique` a tick is left out while the job of the one before waits or runs. Takes the
-        options of `task`. All payload fields need defaults.
+        With `unique` a tick is skipped while the job of the tick before waits or runs. `options`
+        are those of `task`. All payload fields need defaults.
 
             @scheduled_task(cron="0 2 * * *", tz="Europe/Berlin", timeout=600)
             async def rebuild_index(ctx: Context) -> None: ...
@@ -186,7 +186,7 @@ class Registry:
     def on_shutdown(self, function: F) -> F:
         """Run `function(ctx)` once when a worker stops, after its last job.
 
-        All of these have five seconds together.
+        All shutdown hooks together have five seconds.
         """
         self.shutdown.append(function)
         return function
@@ -197,9 +197,9 @@ class Registry:
         return function
 
     def after_process(self, function: F) -> F:
-        """Run `function(ctx)` after each job, `ctx["exception"]` set where it failed.
+        """Run `function(ctx)` after each job; `ctx["exception"]` is set where the job failed.
 
-        The job has its outcome by then: an error in it is logged and changes nothing.
+        The outcome is written before: an error in the hook is logged and changes nothing.
         """
         self.after.append(function)
         return function
@@ -231,7 +231,7 @@ def _source(function: TaskFunction) -> str:
 
 
 def shown_path(path: Path) -> str:
-    """From the folder the process runs in, where it is inside."""
+    """The path relative to the working directory, if it is inside."""
     root = Path.cwd()
     return str(path.relative_to(root) if path.is_relative_to(root) else path)
 

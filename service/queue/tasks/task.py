@@ -24,7 +24,7 @@ TTL_SECONDS = 24 * 3600
 
 @dataclass(frozen=True)
 class Schedule:
-    """When a task runs by itself, and whether a tick is left out while the one before runs."""
+    """When a task ticks, and whether a tick is skipped while the job of the one before is live."""
 
     timing: Timing
     is_unique: bool = False
@@ -32,17 +32,17 @@ class Schedule:
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """A registered Python function and how its jobs run unless a job says otherwise."""
+    """A registered function, and the default options of its jobs."""
 
     name: str
     function: TaskFunction
     payload_type: type[msgspec.Struct]
     aliases: tuple[str, ...] = ()  # former names, for jobs that were queued under them
     timeout: int = TIMEOUT_SECONDS  # seconds for one attempt; 0: no limit
-    retries: int = ATTEMPTS  # the most attempts a job gets, as SAQ counts them; 0 is one, too
+    retries: int = ATTEMPTS  # the most attempts a job gets, as SAQ counts them; 0 means one, too
     retry_delay: float = BACKOFF_BASE_SECONDS  # seconds before the second attempt
-    backoff: bool | float = BACKOFF_MAX_SECONDS  # doubling delays up to this many seconds
-    heartbeat: int = 0  # seconds a job may run without reporting progress; 0: for ever
+    backoff: bool | float = BACKOFF_MAX_SECONDS  # later delays double, up to so many seconds
+    heartbeat: int = 0  # seconds a job may run without reporting progress; 0: no limit
     ttl: int = TTL_SECONDS  # seconds the ended job is kept; 0: for ever, -1: not at all
     priority: int = 0  # lower runs first
     schedule: Schedule | None = None
@@ -51,14 +51,14 @@ class Task:
 
     @cached_property
     def is_flat(self) -> bool:
-        """Are the fields of its payload scalars? Checking those takes a third of the time."""
+        """Are all fields of the payload scalars? Checking those takes a third of the time."""
         return is_flat(self.payload_type)
 
     def encode(self, payload: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
-        """Check `payload` against the function's annotations and make it JSON-safe; its bytes too.
+        """Check `payload` against the annotations. Returns it JSON-safe, and its size in bytes.
 
-        What is let through comes out again as it was. Raises `InvalidPayloadError` with the field's
-        path, `PayloadTooLargeError` over 5 MiB.
+        `decode` gives back the same values. Raises `InvalidPayloadError` with the field's path, and
+        `PayloadTooLargeError` over 5 MiB.
         """
         struct = self._convert(payload, str_keys=not self.is_flat)
         try:
@@ -71,7 +71,7 @@ class Task:
             path, value = found
             raise InvalidPayloadError(self.name, path, f"is {value}, which JSON cannot hold")
         if not self.is_flat:
-            try:  # now, and not in the worker
+            try:  # an error has to show now, not in the worker
                 msgspec.json.decode(as_json, type=self.payload_type)
             except msgspec.ValidationError as error:
                 raise InvalidPayloadError(
@@ -88,9 +88,9 @@ class Task:
         return encoded, size
 
     def decode(self, payload: Mapping[str, Any]) -> dict[str, Any]:
-        """The keyword arguments for the function, of the annotated types.
+        """The keyword arguments for the function, in the annotated types.
 
-        Raises `InvalidPayloadError` where an older or newer release queued something else.
+        Raises `InvalidPayloadError` where another release has enqueued another payload.
         """
         return msgspec.structs.asdict(self._convert(payload, str_keys=not self.is_flat))
 
@@ -100,7 +100,7 @@ class Task:
         return msgspec.to_builtins(struct, str_keys=True)  # type: ignore[no-any-return]
 
     def _unstorable(self, struct: msgspec.Struct) -> InvalidPayloadError:
-        """Which field has no form in JSON."""
+        """The error that names the field without a JSON form."""
         for name in struct.__struct_fields__:
             try:
                 msgspec.json.encode(msgspec.to_builtins(getattr(struct, name), str_keys=True))
@@ -110,7 +110,7 @@ class Task:
 
     def _convert(self, payload: Mapping[str, Any], *, str_keys: bool = False) -> msgspec.Struct:
         try:
-            if str_keys:  # for the mappings in it; msgspec then takes three times as long
+            if str_keys:  # for mappings in the payload; it takes msgspec three times as long
                 return msgspec.convert(payload, self.payload_type, str_keys=True)
             return msgspec.convert(payload, self.payload_type)
         except msgspec.ValidationError as error:

@@ -1,4 +1,4 @@
-"""The worker: runs jobs in slots, each with its context, and ends them right."""
+"""The worker: runs jobs in slots and writes their outcomes."""
 
 from service.queue.worker.saq_settings import settings
 

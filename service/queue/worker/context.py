@@ -1,4 +1,4 @@
-"""What a task gets as its first argument."""
+"""The context: the first argument of every task."""
 
 from collections.abc import Awaitable
 from typing import Any, Protocol
@@ -11,7 +11,7 @@ from service.queue.worker.progress import Progress
 
 
 class CurrentRun(Protocol):
-    """The run that a context belongs to."""
+    """The part of a run that its context uses."""
 
     @property
     def progress(self) -> Progress: ...
@@ -21,10 +21,10 @@ class CurrentRun(Protocol):
 
 
 class Context(dict[str, Any]):
-    """SAQ's context dictionary with names for what a task uses most.
+    """SAQ's context dictionary, with attributes for what a task uses most.
 
-    `ctx["job"]` and `ctx.job` are the same thing, so functions written for SAQ keep working. A
-    start-up hook may put more into it (`ctx["client"] = …`); every job then finds it there.
+    `ctx["job"]` and `ctx.job` are the same job, so functions written for SAQ keep working. What a
+    start-up hook puts into it (`ctx["client"] = …`) is there in every job.
     """
 
     @property
@@ -35,34 +35,34 @@ class Context(dict[str, Any]):
 
     @property
     def pool(self) -> asyncpg.Pool:
-        """Connections to the application's database, shared by the jobs of this worker."""
+        """Connections to the application's database, shared by all jobs of this worker."""
         pool: asyncpg.Pool = self["pool"]
         return pool
 
     @property
     def log(self) -> structlog.stdlib.BoundLogger:
-        """A logger that already knows the job's key, task, attempt and request id."""
+        """A logger whose lines carry the job's key, task, attempt and request id."""
         log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger("job")
         return log
 
     def progress(self, percent: float, message: str | None = None) -> Awaitable[None]:
-        """Say how far the job is, 0 to 100, and what it does: `await ctx.progress(40, "resizing")`.
+        """Report how far the job is, 0 to 100, and a text: `await ctx.progress(40, "resizing")`.
 
         Shown by `GET /api/v1/jobs/{key}` and its event stream. In a plain function it is called
-        without `await`. May be called as often as you like: at most four of them a second are
-        written. Raises `ValueError` for another number.
+        without `await`. Call it as often as you like: at most four reports a second are written.
+        Raises `ValueError` for a number outside of 0 to 100.
         """
         run: CurrentRun | None = self.get("run")
-        if run is not None:  # it is None in a worker of SAQ's own
+        if run is not None:  # it is None in SAQ's own worker
             return run.progress.report(percent, message)
         return Progress(self.job, self["loop"]).report(percent, message)
 
     @property
     def cancelled(self) -> bool:
-        """Has this job been asked to stop: cancelled, out of time, or its worker drains?
+        """Does this job have to stop, because it was cancelled, timed out, or its worker drains?
 
-        For plain functions, which nothing can interrupt: one that looks now and then, and returns,
-        ends as soon as it does. An `async` task gets `asyncio.CancelledError` instead.
+        For plain functions, which nothing can interrupt: check it now and then, and return when it
+        is true. An `async` task gets `asyncio.CancelledError` instead.
         """
         run: CurrentRun | None = self.get("run")
         return run is not None and run.interruption is not None

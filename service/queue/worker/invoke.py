@@ -1,4 +1,4 @@
-"""Calling a task's function with a payload as it was queued."""
+"""Calls a task's function with the payload of a job."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ SILENT = "reported no progress for its heartbeat of {} s"
 
 
 class Call(msgspec.Struct, frozen=True):
-    """A task's function with its checked arguments; only the context is missing."""
+    """A task's function with its checked arguments, to be called with the context."""
 
     task: Task
     arguments: dict[str, Any]
@@ -37,14 +37,14 @@ class Call(msgspec.Struct, frozen=True):
 
 
 def prepare(registry: Registry, name: str, payload: Mapping[str, Any]) -> Call:
-    """The call that a job asks for. Raises `UnknownTaskError`, `InvalidPayloadError`."""
+    """The call of a job. Raises `UnknownTaskError`, `InvalidPayloadError`."""
     task = registry.get(name)
     return Call(task, task.decode(payload))
 
 
 @contextlib.asynccontextmanager
-async def _while_it_lives(job: Job) -> AsyncIterator[None]:
-    """Raises `TimeoutError` where a job with a heartbeat says nothing for so long."""
+async def _heartbeat_checked(job: Job) -> AsyncIterator[None]:
+    """Raises `TimeoutError` where a job reports nothing for the seconds of its heartbeat."""
     if not job.heartbeat or not isinstance(job, LeasedJob):
         yield
         return
@@ -53,7 +53,7 @@ async def _while_it_lives(job: Job) -> AsyncIterator[None]:
         async with asyncio.timeout(job.heartbeat) as limit:
 
             def on_beat() -> None:
-                with contextlib.suppress(RuntimeError):  # too late
+                with contextlib.suppress(RuntimeError):  # it has expired already
                     limit.reschedule(loop.time() + job.heartbeat)
 
             job.on_beat = on_beat
@@ -67,7 +67,7 @@ async def _while_it_lives(job: Job) -> AsyncIterator[None]:
 
 
 async def run_in_thread(pool: Executor | None, function: Callable[[], Any]) -> Any:
-    """Run a plain function in a thread; a cancellation waits for it to end, then counts."""
+    """Run a plain function in a thread. When cancelled, waits for the thread, then raises."""
     run = partial(contextvars.copy_context().run, _without_stop_iteration, function)
     future = asyncio.get_running_loop().run_in_executor(pool, run)
     try:
@@ -77,21 +77,22 @@ async def run_in_thread(pool: Executor | None, function: Callable[[], Any]) -> A
             try:
                 await asyncio.wait([future])
             except asyncio.CancelledError:
-                continue  # asked twice; the thread does not hear it the second time either
+                continue  # cancelled again: a thread cannot be interrupted
         raise
 
 
 def _without_stop_iteration(function: Callable[[], Any]) -> Any:
     try:
         return function()
-    except StopIteration as error:  # no future can carry it
+    except StopIteration as error:  # a future cannot hold it
         raise RuntimeError("the task raised StopIteration") from error
 
 
 def functions(registry: Registry) -> list[tuple[str, TaskFunction]]:
-    """The registry as SAQ's own worker takes it: checked on receipt there too.
+    """The registry's tasks in the form of the `functions` option of SAQ's own worker.
 
-    A heartbeat, `NoRetryError` and a payload of another release count there as they do in ours.
+    There too, payloads are checked, and a heartbeat, `NoRetryError` and a payload of another
+    release have the same effect as in our worker.
     """
     heartbeats = Heartbeats()
 
@@ -103,7 +104,7 @@ def functions(registry: Registry) -> list[tuple[str, TaskFunction]]:
             own = Context(context, loop=loop, heartbeat_manager=heartbeats)
             try:
                 call = Call(task, task.decode(payload))
-                async with _while_it_lives(job):
+                async with _heartbeat_checked(job):
                     if call.is_async:
                         return await call(own)
                     return await run_in_thread(None, partial(call, own))
@@ -111,7 +112,7 @@ def functions(registry: Registry) -> list[tuple[str, TaskFunction]]:
                 job.unrunnable = str(error)
                 raise
             except NoRetryError:
-                job.is_final = True  # known to the jobs of a queue of ours
+                job.is_final = True  # only a LeasedJob reads it; SAQ's own job gets no retries
                 job.retries = 0 if not isinstance(job, LeasedJob) else job.retries
                 raise
 

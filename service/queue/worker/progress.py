@@ -1,4 +1,4 @@
-"""What a running job tells of itself: how far it is, and that it is still there."""
+"""Progress and heartbeats that a running job reports."""
 
 import asyncio
 import contextlib
@@ -11,18 +11,18 @@ from saq import Job
 from service.db import UNAVAILABLE
 from service.queue.job import LeasedJob
 
-MESSAGE = "message"  # in a job's meta: what it has said last
-WRITE_SECONDS = 0.25  # between two writings of one job; what is said meanwhile waits for the next
-THREAD_SECONDS = 10.0  # for a plain function's word to be written
+MESSAGE = "message"  # in a job's meta: the text of its last report
+WRITE_SECONDS = 0.25  # between two writes of one job; a report in between waits for the next write
+THREAD_SECONDS = 10.0  # the longest that a report of a plain function blocks its thread
 MESSAGE_MAX_CHARACTERS = 500
 
 log = structlog.stdlib.get_logger("job")
 
 
 class Heartbeats:
-    """As `ctx["heartbeat_manager"]`: there litestar-saq's `@monitored_job` says that it lives.
+    """`ctx["heartbeat_manager"]`, to which litestar-saq's `@monitored_job` sends its heartbeats.
 
-    That of litestar-saq writes from a thread of its own, once in thirty seconds.
+    Replaces litestar-saq's own, which writes from a thread, once in thirty seconds.
     """
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class Heartbeats:
         self._jobs.pop(job_id, None)
 
     def signal(self, job_id: str) -> None:
-        """The job lives; others read it in `job.touched`."""
+        """Record a heartbeat; other processes read it in `job.touched`."""
         if (job := self._jobs.get(job_id)) is None:
             return
         writing = asyncio.create_task(self._write(job))
@@ -49,7 +49,7 @@ class Heartbeats:
 
 
 class Written:
-    """May be awaited and need not be, unlike a coroutine."""
+    """An awaitable that is done. Unlike a coroutine, it need not be awaited."""
 
     def __await__(self) -> Generator[None]:
         return
@@ -57,7 +57,7 @@ class Written:
 
 
 class Progress:
-    """Of one run. May be told from the event loop and from the thread of a plain function."""
+    """The progress of one run, reported from the event loop or a plain function's thread."""
 
     def __init__(self, job: Job, loop: asyncio.AbstractEventLoop) -> None:
         self._job = job
@@ -66,10 +66,9 @@ class Progress:
         self._later: asyncio.Task[None] | None = None
 
     def report(self, percent: float, message: str | None = None) -> Awaitable[None]:
-        """Write it down, at the latest a quarter of a second from now.
+        """Store the report within a quarter of a second; in a plain function before it returns.
 
-        In a plain function it has been written when this returns. Raises `ValueError` outside of 0
-        to 100.
+        Raises `ValueError` outside of 0 to 100.
         """
         if not 0 <= percent <= 100:
             raise ValueError(f"progress({percent!r}): must be 0 to 100")
@@ -84,7 +83,7 @@ class Progress:
 
     async def _report(self, percent: float, message: str | None) -> None:
         if isinstance(self._job, LeasedJob):
-            self._job.beat()  # what is written comes later
+            self._job.beat()  # now, because the write may come later
         self._job.progress = percent / 100
         if message is not None:
             self._job.meta[MESSAGE] = message[:MESSAGE_MAX_CHARACTERS]
@@ -106,10 +105,10 @@ class Progress:
 
     async def _write(self) -> None:
         self._written_at = time.monotonic()
-        told = {"meta": self._job.meta} if MESSAGE in self._job.meta else {}
+        changed = {"meta": self._job.meta} if MESSAGE in self._job.meta else {}
         try:
-            await self._job.update(progress=self._job.progress, **told)
-        except UNAVAILABLE as error:  # no reason for the job to fail
+            await self._job.update(progress=self._job.progress, **changed)
+        except UNAVAILABLE as error:  # the job must not fail because of its progress
             log.warning("progress not written", error=type(error).__name__)
-        except (TypeError, ValueError) as error:  # nor is a meta that has no JSON form
+        except (TypeError, ValueError) as error:  # its meta has no JSON form
             log.warning("progress not written", error=type(error).__name__)

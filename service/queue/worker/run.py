@@ -1,4 +1,4 @@
-"""One run of a job in a slot: from its call to its outcome in the database."""
+"""One run of a job in a slot, from the call of its task to the outcome in the database."""
 
 import asyncio
 import time
@@ -28,7 +28,7 @@ log = structlog.stdlib.get_logger("worker")
 
 
 class Run:
-    """A job being run; `task` ends when its outcome is written."""
+    """A job being run; the asyncio task `task` ends when the outcome is written."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class Run:
         run_hook: Callable[[TaskFunction, Context], Awaitable[None]],
     ) -> None:
         self.job = job
-        self.is_calling = False  # the task's code, not ours around it
+        self.is_calling = False  # the task's code runs, not ours around it
         self.interruption: Interruption | None = None
         self.task: asyncio.Task[None]
         self.loop: asyncio.AbstractEventLoop
@@ -55,19 +55,19 @@ class Run:
 
     @property
     def progress(self) -> Progress:
-        """What the job tells of itself; made when it does."""
+        """The progress that the job reports."""
         if self._progress is None:
             self._progress = Progress(self.job, self.loop)
         return self._progress
 
     def start(self, on_end: Callable[["Run"], None]) -> None:
-        """Begin in a task of its own, whose context variables no other job sees."""
+        """Start an asyncio task for the run, so that each job has its own context variables."""
         self.loop = asyncio.get_running_loop()
         self.task = self.loop.create_task(self._run(), name=self.job.key)
         self.task.add_done_callback(lambda _: on_end(self))
 
     def interrupt(self, why: Interruption) -> None:
-        """Cancel the task's code, or keep it from starting; what is being written is left alone."""
+        """Cancel the task's code, or keep it from starting. Writing the outcome goes on."""
         if self.interruption is None or why == "drained":
             self.interruption = why
             if self.is_calling:
@@ -92,7 +92,7 @@ class Run:
             await self._record(result, failure)
         except (UnknownTaskError, InvalidPayloadError) as error:
             await self._defer_or_fail(error)
-        except Exception as error:  # of ours, not the task's: the job must not stay active
+        except Exception as error:  # an error of ours, not the task's: the job must not stay active
             log.error("the outcome could not be recorded", exc_info=error)
             reason = f"its outcome could not be recorded: {type(error).__name__}"
             await queue.finish(job, Status.FAILED, error=reason)
@@ -103,7 +103,7 @@ class Run:
                 log.error("after_process hook failed", hook=hook.__name__, exc_info=error)
 
     async def _call(self, context: Context) -> tuple[Any, BaseException | None]:
-        """What the task returned, or why it did not."""
+        """The task's result, or the error that it raised."""
         payload = self.job.kwargs or {}
         try:
             if LARGE_PAYLOAD in self.job.meta:
@@ -126,11 +126,11 @@ class Run:
                 if call.is_async:
                     return await call(context), None
                 return await run_in_thread(self._pool, partial(call, context)), None
-        except BaseException as error:  # sys.exit() and a stray cancellation fail the job alone
+        except BaseException as error:  # sys.exit() and a stray cancellation fail only this job
             return None, error
 
     def _prepared_again(self, payload: dict[str, Any]) -> Call:
-        """As the hooks before have left the job: its task and its payload may be others now."""
+        """The call after the hooks, which may have changed the job's task and payload."""
         if LARGE_PAYLOAD in self.job.meta:
             payload = payload | (self.job.kwargs or {})
         else:
@@ -146,7 +146,7 @@ class Run:
             log.info("job aborted", milliseconds=milliseconds)
             await queue.finish(job, Status.ABORTED, error=job.error or "aborted")
         elif self.interruption in ("timed out", "silent"):
-            # Even where it ended after all: it has shown that it does not keep its time.
+            # Also where the task returned after all: it did not keep its time limit.
             late = TimeoutError(
                 f"took longer than its timeout of {job.timeout} s"
                 if self.interruption == "timed out"
@@ -160,7 +160,7 @@ class Run:
             try:
                 await queue.finish(job, Status.COMPLETE, result=result)
             except (TypeError, ValueError, RecursionError) as error:
-                # The work is done; another run would return the same again.
+                # No retry: another run would return the same again.
                 unstorable = f"its result cannot be stored as JSON: {error}"
                 log.error("job failed", reason=unstorable, milliseconds=milliseconds)
                 await queue.finish(job, Status.FAILED, error=unstorable)
@@ -170,7 +170,7 @@ class Run:
     async def _record_failure(self, error: BaseException) -> None:
         job, queue = self.job, self._queue
         text = "".join(traceback.format_exception(error))[-ERROR_MAX_CHARACTERS:]
-        # A message or a frame may hold the payload: at info level the log gets the type and place.
+        # The traceback may hold the payload: above debug level the log gets only type and place.
         facts = {
             "error": type(error).__name__, "at": _place(error), "milliseconds": self._milliseconds,
         }  # fmt: skip
@@ -183,12 +183,12 @@ class Run:
             await queue.finish(job, Status.FAILED, error=text)
 
     async def _defer_or_fail(self, error: UnknownTaskError | InvalidPayloadError) -> None:
-        """A job of a newer or an older release waits for a worker that knows it."""
+        """Hand back a job of another release, until it has been due for DEPLOY_SECONDS."""
         job, queue = self.job, self._queue
         if may_be_of_another_release(job):
             log.warning("not for this release; left to another worker", reason=str(error))
             if isinstance(error, UnknownTaskError):
-                # When it is due again, those who have not had it come first.
+                # When the job is due again, another worker has to claim it.
                 queue.consumer.skip_task(job.function, 2 * DEFER_SECONDS)
             await queue.hand_back([job], error=str(error), delay=DEFER_SECONDS)
         else:
@@ -201,14 +201,14 @@ class Run:
 
 
 class Interruptible:
-    """While it is entered, a run may be cancelled, and takes the job's `timeout` at the most."""
+    """A block in which the run may be cancelled, and is after the job's timeout or heartbeat."""
 
-    __slots__ = ("_run", "_silence", "_timer")
+    __slots__ = ("_heartbeat_timer", "_run", "_timer")
 
     def __init__(self, run: Run) -> None:
         self._run = run
         self._timer: asyncio.TimerHandle | None = None
-        self._silence: asyncio.TimerHandle | None = None
+        self._heartbeat_timer: asyncio.TimerHandle | None = None
 
     def __enter__(self) -> None:
         run = self._run
@@ -216,26 +216,26 @@ class Interruptible:
         if run.job.timeout:
             self._timer = run.loop.call_later(run.job.timeout, run.interrupt, "timed out")
         if run.job.heartbeat:
-            run.job.on_beat = self._wait_for_a_word
-            self._wait_for_a_word()
+            run.job.on_beat = self._restart_heartbeat
+            self._restart_heartbeat()
 
     def __exit__(self, *_: object) -> None:
         run = self._run
         run.is_calling = False
         if run.job.on_beat:
             run.job.on_beat = None
-        for timer in (self._timer, self._silence):
+        for timer in (self._timer, self._heartbeat_timer):
             if timer:
                 timer.cancel()
         while run.task.cancelling():
             run.task.uncancel()
 
-    def _wait_for_a_word(self) -> None:
-        """A task with a heartbeat that says nothing for so long hangs."""
-        if self._silence:
-            self._silence.cancel()
-        if seconds := self._run.job.heartbeat:  # the job may have changed it
-            self._silence = self._run.loop.call_later(seconds, self._run.interrupt, "silent")
+    def _restart_heartbeat(self) -> None:
+        run = self._run
+        if self._heartbeat_timer:
+            self._heartbeat_timer.cancel()
+        if seconds := run.job.heartbeat:  # the job may have changed it
+            self._heartbeat_timer = run.loop.call_later(seconds, run.interrupt, "silent")
 
 
 def _place(error: BaseException) -> str | None:

@@ -1,4 +1,4 @@
-"""What `saq service.queue.worker.settings` runs, and the application's database in a worker."""
+"""The settings for `saq service.queue.worker.settings`, and the hooks for `ctx["pool"]`."""
 
 import asyncio
 from typing import Any
@@ -15,7 +15,7 @@ from service.settings import Settings, load_settings
 
 
 def database_hooks(settings: Settings) -> tuple[TaskFunction, TaskFunction]:
-    """Start and stop hooks that keep a pool of the application's database in `ctx["pool"]`."""
+    """A start-up and a shutdown hook for the pool of the application's database, `ctx["pool"]`."""
 
     async def open_pool(context: dict[str, Any]) -> None:
         context["settings"] = settings
@@ -37,10 +37,10 @@ def database_hooks(settings: Settings) -> tuple[TaskFunction, TaskFunction]:
 
 
 def settings() -> dict[str, Any]:
-    """For plain SAQ: `saq service.queue.worker.settings`, with `--web` for its own page.
+    """For SAQ's own worker: `saq service.queue.worker.settings`, with `--web` for its own page.
 
-    SAQ's own worker then runs the jobs: leases, recovery, schedules and tracking hold, because they
-    are the queue's; SAQ waits for the whole drain time when it stops.
+    Leases, rescue, schedules and history work there too, because the queue does them. When it
+    stops, SAQ's worker always waits for the whole drain time.
     """
     given = load_settings(ProcessName.WORKER)
     registry = discover()

@@ -1,4 +1,4 @@
-"""The worker: runs jobs in slots and ends them right, whatever happens to it."""
+"""The worker: runs jobs in slots, and drains when it is stopped."""
 
 import asyncio
 import inspect
@@ -20,26 +20,26 @@ from service.queue.worker.invoke import functions, run_in_thread
 from service.queue.worker.progress import Heartbeats
 from service.queue.worker.run import Run
 
-LOOK_SECONDS = (1.0, 10.0)  # with jobs running, and without; behind the notification of an abort
+ABORT_POLL_SECONDS = (1.0, 10.0)  # with jobs running, and without; an abort also notifies
 CANCEL_SECONDS = 5.0  # for a cancelled job to end
-HOOK_SECONDS = 30.0  # for a hook; the shutdown hooks have CANCEL_SECONDS together
+HOOK_SECONDS = 30.0  # for one hook; all shutdown hooks together have CANCEL_SECONDS
 PRUNE_SECONDS = 60.0
-INFO_SECONDS = 20.0  # between what SAQ's page is told of the worker, which it shows for a minute
+INFO_SECONDS = 20.0  # between two writes of what SAQ's page shows of the worker, for a minute each
 PREFETCH_MAX_JOBS = 200
 DAY_SECONDS = 24 * 3600
 
-# Options of SAQ's worker that ours does not take, and what to use.
+# Options of SAQ's worker that ours does not have, and what to use instead.
 INSTEAD = {
-    "functions": "those of the registry are run",
-    "id": "a worker is called as its queue's owner",
+    "functions": "the registry's tasks are run",
+    "id": "a worker's id is its queue's owner",
     "cron_jobs": "declare them with @scheduled_task",
     "cron_tz": "@scheduled_task has tz",
     "before_process": "decorate the hook with @before_process",
     "after_process": "decorate the hook with @after_process",
-    "timers": "what they poll for is notified, or done by the lease",
-    "dequeue_timeout": "WORKER_POLL_SECONDS is the time between two looks",
-    "poll_interval": "WORKER_POLL_SECONDS is the time between two looks",
-    "burst": "run_jobs of service.testing runs what is due, and so does SAQ's own Worker",
+    "timers": "NOTIFY and the lease replace what they poll for",
+    "dequeue_timeout": "WORKER_POLL_SECONDS is the time between two polls",
+    "poll_interval": "WORKER_POLL_SECONDS is the time between two polls",
+    "burst": "run_jobs of service.testing runs the due jobs, and so does SAQ's own Worker",
     "max_burst_jobs": "SAQ's own Worker has it",
     "shutdown_grace_period_s": "drain_seconds is that time",
     "cancellation_hard_deadline_s": "it is five seconds",
@@ -55,7 +55,8 @@ class Worker(SaqWorker[Any]):
     On SIGTERM or SIGINT no new job starts; running ones get `drain_seconds` to finish, then they
     are cancelled and queued again, which costs them no attempt. An idle worker stops at once.
 
-    Raises `TypeError` for an option of SAQ's worker that this one has not, with what to use.
+    Raises `TypeError` for an option of SAQ's worker that this one does not have; the message says
+    what to use instead.
     """
 
     def __init__(
@@ -73,18 +74,19 @@ class Worker(SaqWorker[Any]):
             raise TypeError(f"{option}: {INSTEAD.get(option, 'a worker has no such option')}")
         super().__init__(queue, functions(registry), id=queue.owner, concurrency=concurrency)
         self.queue: JobQueue = queue
-        # a plain function's time runs from its start: each slot has a thread, hooks a few more
+        # a thread for each slot, because a plain function that waits for one would lose its time;
+        # the other two are for hooks
         self.pool = ThreadPoolExecutor(concurrency + 2, thread_name_prefix="job")
         self._registry = registry
         self._drain_seconds = drain_seconds
         self._on_startup = [*startup, *registry.startup]
         self._on_shutdown = [*registry.shutdown, *shutdown]
-        self._runs: set[Run] = set()  # a retry may start before its last run has left
+        self._runs: set[Run] = set()  # not by key: a retry may start before its last run is removed
         self._is_hook_stuck = False
         self.context = Context(worker=self, queue=queue, heartbeat_manager=Heartbeats())
 
     async def start(self) -> None:
-        """Run until a signal or `stop`. Raises what a start-up hook raises, having run no job."""
+        """Run until a signal or `stop`. Raises what a start-up hook raises, before any job runs."""
         self.event = asyncio.Event()
         loop = asyncio.get_running_loop()
         for signum in self.SIGNALS:
@@ -96,7 +98,7 @@ class Worker(SaqWorker[Any]):
                 return
             log.info("worker started", worker_id=self.id, concurrency=self.concurrency)
             upkeep = [
-                asyncio.create_task(self._repeat(self._abort_asked, 0.0), name="abort"),
+                asyncio.create_task(self._repeat(self._cancel_aborted, 0.0), name="abort"),
                 asyncio.create_task(
                     self._repeat(self.queue.scheduler.wait_and_tick, 0.0), name="schedule"
                 ),
@@ -160,29 +162,30 @@ class Worker(SaqWorker[Any]):
             self._is_hook_stuck = self._is_hook_stuck or not hooks.done()
 
     async def stop(self) -> None:
-        """Ask `start` to drain and return."""
+        """Make `start` drain and return."""
         self.event.set()
 
     @property
     def is_stuck(self) -> bool:
-        """After `start`: does a job or hook that would not end still occupy this process?"""
+        """After `start` has returned: does a job or hook still run that was cancelled?"""
         return bool(self._runs) or self._is_hook_stuck
 
     @property
     def is_idle(self) -> bool:
-        """Does no job run?"""
+        """Is no job running?"""
         return not self._runs
 
     def busy_until(self, *, beyond_seconds: float) -> float | None:
-        """When the running jobs that may take longer than that are over; of time.monotonic().
+        """The latest end of the running jobs whose timeout is over `beyond_seconds`.
 
-        None without such a job. One without a time limit counts as a day.
+        A value of `time.monotonic()`; None without such a job. A job without a timeout counts as
+        one of a day.
         """
         limits = [(run.started_at, run.job.timeout or DAY_SECONDS) for run in self._runs]
         return max((at + limit for at, limit in limits if limit > beyond_seconds), default=None)
 
     async def run_hook(self, hook: TaskFunction, context: Context) -> None:
-        """Call a hook of the domain's, in a thread where it is a plain function."""
+        """Call a hook; a plain function runs in a thread."""
         async with asyncio.timeout(HOOK_SECONDS):
             if inspect.iscoroutinefunction(hook):
                 await hook(context)
@@ -210,13 +213,13 @@ class Worker(SaqWorker[Any]):
             self.queue.consumer.wait(self._start_run)
 
     async def _drain(self) -> None:
-        """End every run: by itself within the drain time, else with its job queued again."""
+        """Wait for the running jobs, at most the drain time, then queue the others again."""
         self.event.set()
         try:
             async with asyncio.timeout(CANCEL_SECONDS):
                 await self.queue.consumer.pause()
         except TimeoutError:
-            log.error("could not hand back what was claimed; its lease runs out")
+            log.error("could not hand back the claimed jobs; the lease expires")
         if self._runs:
             log.info("draining", running=len(self._runs), seconds=self._drain_seconds)
             await self._wait_for_runs(self._drain_seconds)
@@ -230,17 +233,17 @@ class Worker(SaqWorker[Any]):
                 async with asyncio.timeout(CANCEL_SECONDS):
                     await self.queue.hand_back(stuck, error="interrupted by a shutdown")
             except TimeoutError:
-                log.error("could not hand them back; their lease runs out")
+                log.error("could not hand back these jobs; the lease expires")
 
     async def _wait_for_runs(self, seconds: float) -> None:
         if self._runs:
             await asyncio.wait([run.task for run in self._runs], timeout=seconds)
 
-    async def _abort_asked(self) -> None:
+    async def _cancel_aborted(self) -> None:
         """Cancel the running jobs that an operator aborted."""
         asked = self.queue.consumer.asked_to_abort
         try:
-            async with asyncio.timeout(LOOK_SECONDS[not self._runs]):
+            async with asyncio.timeout(ABORT_POLL_SECONDS[not self._runs]):
                 await asked.wait()
         except TimeoutError:
             pass

@@ -23,7 +23,7 @@ MAIL: dict[str, Any] = {"to": "ada@example.com", "subject": "Grüezi", "body": "
 
 @pytest.fixture
 def environment() -> Iterator[dict[str, str]]:
-    """What sends a process's AWS calls to an imitation where noreply@example.com may send."""
+    """The environment of a process that uses moto's SES, where noreply@example.com may send."""
     port = free_port()
     server = ThreadedMotoServer("127.0.0.1", port, verbose=False)
     server.start()

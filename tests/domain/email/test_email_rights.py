@@ -1,4 +1,4 @@
-"""What sending needs of AWS, in the templates of a stage."""
+"""The rights to send e-mail, in the templates of a stage."""
 
 from stacks.config.read_stage import read_stage
 from stacks.domain.email import endpoints

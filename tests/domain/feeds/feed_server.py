@@ -1,4 +1,4 @@
-"""A web server with feeds as they are found in the world, and with servers as they misbehave."""
+"""A web server with real feeds, which can also behave like a broken server."""
 
 import gzip
 import ssl
@@ -22,7 +22,7 @@ class FeedServer:
     seen: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     locations: dict[str, str] = field(default_factory=dict)  # path → where it redirects to
     bodies: dict[str, bytes] = field(default_factory=dict)  # path → an answer of the test's own
-    headers: dict[str, dict[str, str]] = field(default_factory=dict)  # path → those of that answer
+    headers: dict[str, dict[str, str]] = field(default_factory=dict)  # path → its headers
     etag: str = ETAG  # of /conditional.xml
     sent: int = 0  # bytes of the endless answer
 
@@ -79,7 +79,7 @@ class FeedServer:
         elif path == "/down.xml":
             self._send(to, 503, b"come back later")
         elif (file := FILES / path[1:]).is_file():
-            # what many servers say of any file, whatever its encoding
+            # many servers send this for any file, whatever its encoding
             self._send(to, 200, file.read_bytes(), **{"Content-Type": "text/xml"})
         else:
             self._send(to, 404, b"not here")

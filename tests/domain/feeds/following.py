@@ -10,7 +10,7 @@ from tests.domain.feeds.feed_server import LIMIT
 
 
 def with_sample_search(found: Registry) -> Registry:
-    """The same tasks; the search domain's, where there is one, gives way to one of the tests.
+    """The same tasks, with one of the tests' own in place of the search domain's, if there is one.
 
     It writes what it reads of an entry into the table `indexed`.
     """
@@ -35,7 +35,7 @@ def with_sample_search(found: Registry) -> Registry:
 async def following(
     dsn: str, registry: Registry, *, queue_dsn: str | None = None
 ) -> AsyncIterator[Domains]:
-    """It runs until the end of the block."""
+    """A worker that runs until the end of the block."""
     async with working(dsn, registry, queue_dsn=queue_dsn) as domains:
         await domains.context["pool"].execute(
             "CREATE TABLE indexed (content_id BIGINT, title TEXT)"

@@ -1,4 +1,4 @@
-"""Fetching a feed: what the network may do to us, and where it may not lead us."""
+"""Fetching a feed: bad servers, and addresses that must not be reached."""
 
 import gzip
 import ipaddress
@@ -34,7 +34,7 @@ def server() -> Iterator[FeedServer]:
 
 @pytest.fixture
 async def fetcher() -> AsyncIterator[Fetcher]:
-    """One that may go to this machine's first address, and nowhere else."""
+    """A fetcher that may connect to this machine's first address, and to no other."""
     made = Fetcher(may_connect=lambda address: address == HERE, max_bytes=LIMIT, seconds=10)
     yield made
     await made.close()
@@ -42,7 +42,7 @@ async def fetcher() -> AsyncIterator[Fetcher]:
 
 @pytest.fixture
 def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[list[str]]]:
-    """Names that the network knows, each with the addresses of one answer after the other."""
+    """Names that DNS knows, each with the addresses of its answers, one after the other."""
     known: dict[str, list[list[str]]] = {}
     ask = socket.getaddrinfo
 
@@ -89,7 +89,7 @@ def test_a_public_address_is_public(address: str) -> None:
 @pytest.mark.parametrize(
     "host", ["127.0.0.1", "localhost", "2130706433", "127.1", "0x7f000001", "[::ffff:127.0.0.1]"]
 )
-async def test_no_spelling_of_this_machine_is_asked_in_production(
+async def test_no_spelling_of_this_machine_is_connected_to_in_production(
     server: FeedServer, host: str
 ) -> None:
     fetcher = Fetcher()
@@ -111,7 +111,7 @@ async def test_a_redirect_to_a_private_address_is_refused(
     assert secret.seen == []
 
 
-async def test_the_address_that_was_looked_at_is_the_one_that_is_asked(
+async def test_the_address_that_was_checked_is_the_one_that_is_connected_to(
     server: FeedServer, fetcher: Fetcher, names: dict[str, list[list[str]]]
 ) -> None:
     names["rebound.test"] = [["127.0.0.1"], ["127.0.0.2"]]  # each time it is asked for
@@ -150,13 +150,13 @@ async def test_a_redirect_to_nowhere_is_refused(
 
 
 @pytest.mark.parametrize("location", ["http://127.0.0.1:8080/", "https://127.0.0.1:8443/rss"])
-async def test_a_redirect_to_a_port_that_nothing_leaves_by_is_refused_at_once(
+async def test_a_redirect_to_a_closed_port_is_refused_at_once(
     server: FeedServer, location: str
 ) -> None:
     port = server.server.server_port
     fetcher = Fetcher(may_connect=lambda address: True, ports={port, 443})
     server.locations = {"/around": location}
-    with pytest.raises(FeedError, match=r"leads to port 8\d{3}: this stage reaches the ports"):
+    with pytest.raises(FeedError, match=r"leads to port 8\d{3}: this stage only reaches the ports"):
         await fetcher.fetch(server.url("/around"))
     await fetcher.close()
     assert len(server.seen) == 1
@@ -171,7 +171,7 @@ async def test_a_stage_that_reaches_aws_alone_says_so(url: str) -> None:
     assert not e.value.is_temporary
 
 
-def test_what_a_feed_may_be_fetched_by_is_what_workers_may_leave_by() -> None:
+def test_feeds_may_be_fetched_on_the_ports_that_workers_may_use() -> None:
     for port in contract.WORKER_INTERNET_PORTS:
         assert unreachable(port, frozenset(contract.WORKER_INTERNET_PORTS)) is None
     assert unreachable(8080, frozenset(contract.WORKER_INTERNET_PORTS))
@@ -202,7 +202,7 @@ async def test_a_certificate_is_checked_for_the_name(tmp_path: Path) -> None:
     assert set(asked) == {"localhost"}
 
 
-async def test_an_endless_answer_is_left_soon(server: FeedServer, fetcher: Fetcher) -> None:
+async def test_an_endless_answer_is_cut_off_soon(server: FeedServer, fetcher: Fetcher) -> None:
     with pytest.raises(FeedError, match=r"larger than 0\.3 MB"):
         await fetcher.fetch(server.url("/endless.xml"))
     assert server.sent < 20 * LIMIT  # what the buffers of both ends took
@@ -215,7 +215,7 @@ async def test_an_answer_that_unpacks_to_too_much_is_refused(
         await fetcher.fetch(server.url("/bomb.xml"))
 
 
-async def test_what_comes_after_the_end_of_a_packed_answer_is_not_taken(
+async def test_bytes_after_the_end_of_a_packed_answer_are_not_read(
     server: FeedServer, fetcher: Fetcher
 ) -> None:
     answer = await fetcher.fetch(server.url("/trailing.xml"))

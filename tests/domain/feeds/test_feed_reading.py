@@ -1,4 +1,4 @@
-"""What feeds are found to hold: characters that are none, and the names of time zones."""
+"""What real feeds hold: wrong characters, and the names of time zones."""
 
 import asyncio
 import sys
@@ -24,7 +24,7 @@ def answer(body: bytes) -> Answer:
 
 
 def entries(title: bytes = b"", date: str = "") -> list[Entry]:
-    """Of a feed whose first entry has these, and a second that is as it should be."""
+    """The entries of a feed whose first entry has this title, and whose second is right."""
     return read_feed(
         answer(
             b"<rss version='2.0'><channel><item><guid>1</guid><title>%s</title>"
@@ -62,14 +62,14 @@ def entries(title: bytes = b"", date: str = "") -> list[Entry]:
         (b"&bogus; a", "&bogus; a"),
     ],
 )
-def test_what_is_no_character_spoils_its_own_place_alone(title: bytes, read: str) -> None:
+def test_a_wrong_character_spoils_only_its_own_place(title: bytes, read: str) -> None:
     found = entries(title)
     assert [each.title for each in found] == [read, "Gr\u00fcezi"]
     assert read.encode("utf-8")
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "iso-8859-1", "utf-8-sig"])
-def test_it_is_mended_in_every_encoding(encoding: str) -> None:
+def test_it_is_repaired_in_every_encoding(encoding: str) -> None:
     declared = "" if encoding == "utf-8-sig" else f"<?xml version='1.0' encoding='{encoding}'?>"
     text = "<rss version='2.0'><channel><item><title>\u00e9 &#55357;&#56832;</title></item>"
     (entry,) = read_feed(answer(f"{declared}{text}</channel></rss>".encode(encoding))).entries

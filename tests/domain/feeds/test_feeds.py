@@ -1,4 +1,4 @@
-"""The feeds domain: each entry is stored once, and what is wrong with a feed is said beside it."""
+"""The feeds domain: each entry is stored once, and a feed's row says what is wrong with it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -116,7 +116,7 @@ async def test_an_unchanged_feed_is_not_read_again(
     assert await db.fetchval("SELECT checked_at FROM feeds") > before
 
 
-async def test_a_broken_feed_says_why_and_is_well_again_when_it_is(
+async def test_a_broken_feed_says_why_until_it_is_right_again(
     domains: Domains, db: asyncpg.Connection, server: FeedServer
 ) -> None:
     url = server.url("/changing.xml")
@@ -132,7 +132,7 @@ async def test_a_broken_feed_says_why_and_is_well_again_when_it_is(
     assert await db.fetchval("SELECT error FROM feeds") is None
 
 
-async def test_what_may_pass_is_tried_again_before_it_is_said_to_be_broken(
+async def test_a_temporary_error_is_retried_before_the_feed_counts_as_broken(
     domains: Domains, db: asyncpg.Connection, server: FeedServer
 ) -> None:
     url = server.url("/down.xml")

@@ -1,4 +1,4 @@
-"""What reports need of AWS, in the templates of a stage."""
+"""The lifecycle rule for reports, in the templates of a stage."""
 
 from tests.stacks.templates import of_stage
 

@@ -1,4 +1,4 @@
-"""The reports domain: a table goes into S3 whole or not at all, and its link downloads it."""
+"""The reports domain: a table is written into S3 whole or not at all, and a link downloads it."""
 
 import asyncio
 import csv
@@ -44,7 +44,7 @@ def endpoint() -> Iterator[str]:
 
 @pytest.fixture
 def aws(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """What sends this process, and its children, to moto."""
+    """The environment in which this process and its children use moto."""
     environment = {
         "AWS_ENDPOINT_URL": endpoint,
         "AWS_ACCESS_KEY_ID": "test",

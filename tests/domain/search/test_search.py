@@ -1,4 +1,4 @@
-"""The search domain: what fits best comes first, and what is shown is safe."""
+"""The search domain: the best hits come first, and their HTML is safe."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -58,7 +58,7 @@ def index(pool: asyncpg.Pool) -> PostgresIndex:
 
 @pytest.fixture
 async def domains(database: str, registry: Registry, pool: asyncpg.Pool) -> AsyncIterator[Domains]:
-    """Notes are what there is to be searched."""
+    """The search domain alone, with notes as its content."""
     await pool.execute(
         "CREATE TABLE notes (id BIGSERIAL PRIMARY KEY, title TEXT, summary TEXT, url TEXT)"
     )

@@ -21,7 +21,7 @@ UI_LOGIN = ("operator", "a-test-password-of-some-length")
 
 @dataclass(frozen=True)
 class Api:
-    """A running API, and what a test may want to know about it."""
+    """A running API, with its client, its log and its database."""
 
     url: str
     process: "subprocess.Popen[bytes]"

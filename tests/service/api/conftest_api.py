@@ -15,7 +15,7 @@ from tests.service.api.api_process import API_KEY, UI_LOGIN, Api, start_api
 def _shared(
     postgres: str, template: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Processes]:
-    # One loop for both ends of the context, while the tests in between have their own.
+    # One event loop enters and leaves the context; the tests in between have their own.
     with asyncio.Runner() as runner:
         database = copy_of(postgres, template)
         dsn = runner.run(database.__aenter__())

@@ -1,4 +1,4 @@
-"""The API's wiring, without a database: routes of domains, and errors nobody expected."""
+"""The API without a database: the routes of domains, and unexpected errors."""
 
 import re
 import sys
@@ -143,7 +143,7 @@ def test_a_domain_without_route_handlers_fails_the_start(package: Path) -> None:
         build()
 
 
-def test_an_unexpected_error_is_logged_and_told_to_nobody(
+def test_an_unexpected_error_is_logged_and_shown_to_no_client(
     client: TestClient[Litestar], capsys: pytest.CaptureFixture[str]
 ) -> None:
     answer = client.get("/shop/broken", headers={"X-Request-Id": "broken-1"})

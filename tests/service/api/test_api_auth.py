@@ -1,4 +1,4 @@
-"""Who is let in: by key, by password, by origin; and what every answer carries."""
+"""Authentication by key, password and origin, and the headers of every answer."""
 
 import base64
 import json
@@ -54,7 +54,7 @@ def guarded(guarded_api: Api) -> Iterator[httpx.Client]:
 
 
 def _raw(api: Api, method: str, target: str, *headers: str) -> int:
-    """The status of a request whose target no client library has tidied up."""
+    """The status of a request whose target no client library has normalized."""
     lines = [
         f"{method} {target} HTTP/1.1",
         "Host: localhost",
@@ -325,14 +325,14 @@ def test_options_of_the_server_as_a_whole_is_answered(guarded_api: Api) -> None:
         "/api/v1/jobs/x%2fretry", "/api/v1/feeds%2f1%2fentries", "/schema%2fopenapi.json",
     ],
 )  # fmt: skip
-def test_an_encoded_slash_parts_nothing(guarded_api: Api, target: str) -> None:
+def test_an_encoded_slash_separates_nothing(guarded_api: Api, target: str) -> None:
     for method in ("GET", "POST"):
         key = f"X-API-Key: {API_KEY}"
         assert _raw(guarded_api, method, target, key, "Content-Length: 0") in {404, 405}
         assert _raw(guarded_api, method, target, "Content-Length: 0") == 401
 
 
-def test_browsers_are_told_to_stay_with_https(api: Api) -> None:
+def test_browsers_have_to_stay_with_https(api: Api) -> None:
     header = "Strict-Transport-Security"
     with api.client() as client:
         for path in ("/health/live", "/nope", "/saq/", "/queue/example"):

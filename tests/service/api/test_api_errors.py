@@ -1,4 +1,4 @@
-"""A client's mistake is answered with what it is: problem+json, the field's name, never a 500."""
+"""A client's mistake gets problem+json with the field's name, never a 500."""
 
 import json
 import random
@@ -115,13 +115,13 @@ def test_a_wrong_body_is_refused_with_the_name_of_its_field(
         ),
     ],
 )
-def test_a_value_of_the_wrong_form_is_told_the_right_one_in_words(
+def test_a_value_of_the_wrong_form_is_refused_with_the_right_form_in_words(
     http: httpx.Client, path: str, body: Any, message: str
 ) -> None:
     assert http.post(path, json=body).json()["errors"][0]["message"] == message
 
 
-def test_a_status_that_is_none_is_told_which_there_are(http: httpx.Client) -> None:
+def test_a_wrong_status_is_refused_with_the_right_ones(http: httpx.Client) -> None:
     (error,) = http.get("/api/v1/jobs?status=done").json()["errors"]
     for status in ("queued", "active", "aborting", "complete", "failed", "aborted"):
         assert repr(status) in error["message"]

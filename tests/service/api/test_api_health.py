@@ -1,4 +1,4 @@
-"""Live and ready, and what the API does while its database is away."""
+"""Live and ready, also while the database is away."""
 
 import json
 import socket
@@ -17,7 +17,7 @@ pytest_plugins = ["tests.service.api.conftest_api"]
 
 @pytest.fixture
 def silent_port() -> Iterator[int]:
-    """A server that takes connections and never says a word."""
+    """A server that accepts connections and never sends a byte."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         taken: list[socket.socket] = []
 

@@ -1,4 +1,4 @@
-"""Another API key while the API is restarted, one process after the other: nobody is refused."""
+"""The API key changes in a rolling restart of the API, and no caller is refused."""
 
 import concurrent.futures
 
@@ -13,7 +13,7 @@ NEW_KEY = "another-key-of-thirty-two-letters"
 def test_no_holder_of_either_key_is_refused_while_it_is_changed(
     guarded_api: Api, processes: Processes
 ) -> None:
-    """What runs at a time is what one rolling restart mixes; each answers each caller meanwhile."""
+    """During each rolling restart old and new processes run; both accept both keys."""
     both = start_api(processes, STAGE="prod", API_KEY=f"{API_KEY} {NEW_KEY}")
     new = start_api(processes, STAGE="prod", API_KEY=NEW_KEY)
 

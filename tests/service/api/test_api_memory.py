@@ -1,4 +1,4 @@
-"""What the API keeps in memory, whatever its clients send or do not read: measured by its RSS."""
+"""The API's memory, measured as RSS, whatever its clients send or do not read."""
 
 import concurrent.futures
 import contextlib
@@ -187,7 +187,7 @@ KEYED = {"X-API-Key": API_KEY, "Content-Type": "application/json"}
     [
         (TEXT, 60, False, 100 * MEGABYTE),
         (TEXT, 12, True, 100 * MEGABYTE),
-        # One of them, as Python has it, is 120 and 60 MB.
+        # As Python objects, one of them takes 120 and 60 MB.
         (OBJECTS, 6, False, 330 * MEGABYTE),
         (NUMBERS, 6, True, 250 * MEGABYTE),
     ],
@@ -257,7 +257,7 @@ def test_who_sends_too_much_can_read_the_answer(
             f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
             f"{key}{header}Content-Length: {len(body)}\r\n\r\n".encode()
         )
-        peer.sendall(body)  # all of it, as most clients do before they look
+        peer.sendall(body)  # all of it, as most clients do before they read
         answer = b""
         while b"}" not in answer:
             piece = peer.recv(10_000)

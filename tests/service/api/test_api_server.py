@@ -1,4 +1,4 @@
-"""The API as a process: how it stops, what it holds, and what it does under load."""
+"""The API as a process: how it stops, its connections, and slow clients."""
 
 import asyncio
 import concurrent.futures
@@ -112,7 +112,7 @@ def test_requests_leave_no_connections_behind(processes: Processes) -> None:
     assert 1 <= row["connections"] <= 5
 
 
-def test_a_port_that_is_taken_ends_the_process_with_a_word(api: Api) -> None:
+def test_a_port_that_is_taken_ends_the_process_with_an_error(api: Api) -> None:
     second = api.processes.start("api", API_PORT=str(api.port))
     assert second.wait(20) != 0
     assert "address already in use" in api.processes.log(second)

@@ -9,10 +9,10 @@ from service.queue.memory.memory_queue import MemoryQueue
 from service.queue.tasks.discovery import discover
 
 
-async def test_a_stream_that_has_nothing_to_tell_is_kept_alive(
+async def test_a_stream_without_changes_is_kept_alive(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(events, "KEEP_ALIVE_SECONDS", 1.2)  # more than one look
+    monkeypatch.setattr(events, "KEEP_ALIVE_SECONDS", 1.2)  # more than one poll
     queue = MemoryQueue(discover())
     await queue.connect()
     job = await queue.enqueue("example_task", message="", delay=3600)

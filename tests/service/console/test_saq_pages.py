@@ -1,4 +1,4 @@
-"""SAQ's pages in a real browser, and over HTTP what a browser would not ask for."""
+"""SAQ's pages in a real browser, and over HTTP the requests that a browser does not make."""
 
 import json
 import shutil

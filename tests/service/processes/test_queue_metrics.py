@@ -1,4 +1,4 @@
-"""What a queue says of itself in metrics, and who says it."""
+"""The metrics of a queue, and which process writes them."""
 
 import json
 import subprocess
@@ -32,9 +32,7 @@ async def test_one_of_many_processes_reports_in_a_minute(
     assert [await each.is_due() for each in reversed(reporters)] == [True, False, False]
 
 
-async def test_measures_say_how_the_queue_stands(
-    queue: PostgresQueue, other: PostgresQueue
-) -> None:
+async def test_measures_are_the_queues_figures(queue: PostgresQueue, other: PostgresQueue) -> None:
     reporter = Reporter(other, SETTINGS)
     assert await reporter.measure() == {
         Metric.BACKLOG: 0,
@@ -89,7 +87,7 @@ async def test_worker_reports_the_queue(
     await until(lambda: reported(processes.log(worker)), seconds=20, what="a report")
 
 
-async def test_reports_come_as_often_as_the_process_is_told(
+async def test_reports_come_as_often_as_the_setting_says(
     ledger: Ledger, processes: Processes
 ) -> None:
     worker = processes.start("worker", LOG_FORMAT="json", METRIC_SECONDS="1")

@@ -1,4 +1,4 @@
-"""The worker and the ECS agent beside it: who may stop this ECS task, and when."""
+"""The worker and the ECS agent beside it: when ECS may stop this ECS task."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""When a schedule comes, and what the clocks' changes do to it."""
+"""When a schedule ticks, also when the clocks change."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -25,21 +25,21 @@ def ticks(timing: Timing, start: datetime, count: int) -> list[str]:
     return found
 
 
-def test_a_time_that_the_clocks_skip_comes_an_hour_later() -> None:
+def test_a_time_that_the_clocks_skip_ticks_an_hour_later() -> None:
     assert ticks(Timing.parse(cron="30 2 * * *", tz="Europe/Berlin"), BEFORE_SPRING, 2) == [
         "03-29T03:30:00+02:00",
         "03-30T02:30:00+02:00",
     ]
 
 
-def test_a_time_that_the_clocks_show_twice_comes_once() -> None:
+def test_a_time_that_the_clocks_show_twice_ticks_once() -> None:
     assert ticks(Timing.parse(cron="30 2 * * *", tz="Europe/Berlin"), BEFORE_AUTUMN, 2) == [
         "10-25T02:30:00+02:00",
         "10-26T02:30:00+01:00",
     ]
 
 
-def test_a_line_for_every_hour_comes_in_both_hours_and_misses_none() -> None:
+def test_a_line_for_every_hour_ticks_in_both_hours_and_misses_none() -> None:
     hourly = Timing.parse(cron="0 * * * *", tz="Europe/Berlin")
     autumn = datetime(2026, 10, 25, 1, 30, tzinfo=BERLIN)
     assert ticks(hourly, autumn, 3) == [
@@ -88,7 +88,7 @@ def test_every_few_minutes_means_every_few_minutes_all_year(
     minute=st.integers(0, 59),
     tz=st.sampled_from(["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe"]),
 )
-def test_a_daily_time_comes_once_on_each_day(
+def test_a_daily_time_ticks_once_on_each_day(
     start: datetime, hour: int, minute: int, tz: str
 ) -> None:
     timing = Timing.parse(cron=f"{minute} {hour} * * *", tz=tz)
@@ -219,7 +219,7 @@ def ticks_by_hand(parts: list[Part | None], start: datetime, count: int) -> list
     st.tuples(*(st.none() | part(place) for place in range(5))),
     st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1)),  # noqa: DTZ001
 )
-def test_any_line_comes_when_it_says(given_parts: tuple[Part | None, ...], at: datetime) -> None:
+def test_any_line_ticks_when_it_says(given_parts: tuple[Part | None, ...], at: datetime) -> None:
     parts, start = list(given_parts), at.replace(tzinfo=UTC)
     line = " ".join(each[0] if each else "*" for each in parts)
     expected = ticks_by_hand(parts, start, 12)
@@ -235,8 +235,8 @@ def test_any_line_comes_when_it_says(given_parts: tuple[Part | None, ...], at: d
 @pytest.mark.parametrize(
     ("cron", "says"),
     [
-        ("@daily", "five fields are wanted, not 1"),
-        ("0 0 * * * *", "five fields are wanted, not 6"),
+        ("@daily", "it needs five fields, not 1"),
+        ("0 0 * * * *", "it needs five fields, not 6"),
         ("*/0 * * * *", "a step is 1 or more"),
         ("60 * * * *", "its minute '60' is none of 0 to 59"),
         ("0 24 * * *", "its hour '24' is none of 0 to 23"),
@@ -256,7 +256,7 @@ def test_any_line_comes_when_it_says(given_parts: tuple[Part | None, ...], at: d
         ("0 0 L * 5", "with L, W or #"),
         ("0 0 15W * 3", "with L, W or #"),
         ("0 0 */2 * L5", "with L, W or #"),
-        ("0 0 31 2 *", "ever comes"),
+        ("0 0 31 2 *", "no date fits it"),
     ],
 )
 def test_a_wrong_line_is_refused_with_its_field(cron: str, says: str) -> None:

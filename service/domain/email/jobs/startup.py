@@ -1,4 +1,4 @@
-"""What the email domain needs before its first job."""
+"""The start-up hook of the email domain."""
 
 from service.aws import ses_client
 from service.queue import Context, on_startup
@@ -6,6 +6,6 @@ from service.queue import Context, on_startup
 
 @on_startup
 async def open_mail_service(ctx: Context) -> None:
-    """Put an SES client into `ctx["ses"]`, None where no sender is configured."""
+    """Put an SES client into `ctx["ses"]`, or None where no sender is configured."""
     settings = ctx["settings"]
     ctx["ses"] = ses_client(settings.aws_region) if settings.email_from else None

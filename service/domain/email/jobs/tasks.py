@@ -1,4 +1,4 @@
-"""Send an e-mail."""
+"""The task that sends an e-mail."""
 
 import asyncio
 from typing import Annotated
@@ -7,7 +7,7 @@ from msgspec import Meta
 
 from service.queue import Context, NoRetryError, task
 
-# One line each: a line break in a header would start another header. (A bare `$` lets one through.)
+# One line each, because a line break in a header would start another header; a bare `$` allows one.
 Address = Annotated[
     str,
     Meta(
@@ -25,20 +25,20 @@ Line = Annotated[
     ),
 ]
 Text = Annotated[str, Meta(pattern=r"^[^\x00]*$", description="text without the character U+0000")]
-# What SES says of a message or its sender, and would say again:
+# SES's permanent errors, of the message or its sender:
 # https://docs.aws.amazon.com/ses/latest/APIReference/API_SendEmail.html#API_SendEmail_Errors and,
-# for an address that is none, https://docs.aws.amazon.com/ses/latest/APIReference/CommonErrors.html
-# Throttling, a 5xx and what is said of the account (it is paused) may pass.
+# for a wrong address, https://docs.aws.amazon.com/ses/latest/APIReference/CommonErrors.html
+# Throttling, a 5xx and a paused account may be over soon, so they are retried.
 REFUSALS = {"MessageRejected", "MailFromDomainNotVerifiedException", "InvalidParameterValue"}
 
 
 @task(timeout=60, retries=5)
 async def send_email(ctx: Context, *, to: Address, subject: Line, body: Text) -> dict[str, str]:
-    """Hand a message to SES where EMAIL_FROM is set, else keep it in `email_outbox`.
+    """Send a message by SES where EMAIL_FROM is set, else keep it in `email_outbox`.
 
-    A run that is repeated after a crash leaves one message in the outbox. SES has no such key:
-    where its answer is lost, by a crash or on the way, the message is sent twice. One that it
-    refuses for good is tried once.
+    A second run after a crash leaves one message in the outbox. SES cannot detect a repeated
+    message: if its answer is lost, the message is sent twice. A message that SES refuses
+    permanently is not retried.
     """
     if ctx["ses"] is None:
         await ctx.pool.execute(

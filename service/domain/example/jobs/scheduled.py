@@ -1,4 +1,4 @@
-"""What the example domain does by itself."""
+"""The schedule of the example domain."""
 
 from service.queue import Context, scheduled_task
 

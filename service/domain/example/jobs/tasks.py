@@ -5,7 +5,7 @@ from service.queue import Context, task
 
 @task(timeout=30)
 async def example_task(ctx: Context, *, message: str) -> dict[str, str]:
-    """Log that a message came and return it."""
+    """Log the length of the message, and return the message."""
     ctx.log.info("example message", characters=len(message))
     return {"echo": message}
 
@@ -18,6 +18,6 @@ async def run_test(
     user_id: int | str | None = None,
     project_id: int | str | None = None,
 ) -> dict[str, int | str | None]:
-    """What `POST /api/v1/tasks/trigger-test` runs."""
+    """Return the payload; `POST /api/v1/tasks/trigger-test` enqueues it."""
     ctx.log.info("test task", user_id=user_id, project_id=project_id)
     return {"message": message, "user_id": user_id, "project_id": project_id}

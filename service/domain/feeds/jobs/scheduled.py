@@ -1,4 +1,4 @@
-"""What the feeds domain does by itself."""
+"""The schedule of the feeds domain."""
 
 from service.domain.feeds.store import addresses, refresh_job
 from service.queue import Context, scheduled_task

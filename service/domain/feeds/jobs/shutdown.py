@@ -1,10 +1,10 @@
-"""What the feeds domain puts away after its last job."""
+"""The shutdown hook of the feeds domain."""
 
 from service.queue import Context, on_shutdown
 
 
 @on_shutdown
 async def close_fetcher(ctx: Context) -> None:
-    """Close its connections; there is none where the start stopped before it."""
+    """Close the fetcher's connections, if the start-up hook has opened it."""
     if fetcher := ctx.get("fetcher"):
         await fetcher.close()

@@ -1,4 +1,4 @@
-"""What the feeds domain needs before its first job."""
+"""The start-up hooks of the feeds domain."""
 
 from service.domain.feeds.fetch import Fetcher
 from service.domain.feeds.reader import Reader
@@ -8,12 +8,12 @@ from service.queue import Context, on_startup
 
 @on_startup
 async def open_fetcher(ctx: Context) -> None:
-    """Put what fetches feeds into `ctx["fetcher"]`, what reads them into `ctx["reader"]`."""
+    """Put a `Fetcher` into `ctx["fetcher"]` and a `Reader` into `ctx["reader"]`."""
     ctx["fetcher"] = Fetcher(ports=ctx["settings"].internet_ports)
     ctx["reader"] = Reader()
 
 
 @on_startup
 async def offer_entries(ctx: Context) -> None:
-    """Let a search domain, where there is one, read the entries."""
+    """Offer the entries to the search domain, if there is one."""
     ctx.setdefault("search_sources", {})["feed_entry"] = Entries()

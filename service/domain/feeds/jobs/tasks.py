@@ -1,4 +1,4 @@
-"""Check one feed."""
+"""The task that checks one feed."""
 
 from typing import Any
 
@@ -13,8 +13,8 @@ async def refresh_single_feed(ctx: Context, *, feed_url: str) -> dict[str, Any]:
 
     The newest 10,000 are kept; older ones that the feed no longer holds are removed.
 
-    A broken feed is no failure of ours: its row says what is wrong, and the next round looks again.
-    What may be over in a minute is tried again first.
+    A broken feed does not fail the job: the feed's row gets the error, and the next check tries
+    again. A temporary error is retried first.
     """
     feed = await store.find_followed(ctx.pool, feed_url)
     if feed is None:

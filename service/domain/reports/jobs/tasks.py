@@ -1,4 +1,4 @@
-"""Write a report."""
+"""The task that writes a report."""
 
 import asyncio
 from typing import Annotated, Any, Literal
@@ -30,7 +30,7 @@ async def write_report(ctx: Context, *, report: ReportName, days: Days) -> dict[
     if settings.bucket is None:
         raise RuntimeError("there is no bucket for the report: set BUCKET")
     key = f"{REPORTS_PREFIX}{quote(ctx.job.key, safe='')}.csv"
-    # Here rather than at the start: a client takes long to make, and most workers never need it.
+    # Opened here, not at the start, because it takes long and most workers never need it.
     bucket = await asyncio.to_thread(open_bucket, settings.bucket, settings.aws_region)
     rows = 0
     async with upload(bucket, key, "text/csv; charset=utf-8") as made:

@@ -1,4 +1,4 @@
-"""What the search domain does by itself."""
+"""The schedule of the search domain."""
 
 from service.domain.search.content import bring_up_to_date, sources
 from service.domain.search.index import open_index
@@ -9,9 +9,9 @@ PAGE_DOCUMENTS = 200
 
 @scheduled_task(cron="0 2 * * *", unique=True, timeout=3600)
 async def rebuild_search_index(ctx: Context) -> dict[str, int]:
-    """Every night at two (UTC): index everything anew, and drop what is no more.
+    """Every night at two (UTC): index everything again, and remove deleted content.
 
-    What can be found stays so meanwhile.
+    The search works meanwhile.
     """
     index = open_index(ctx.pool)
     indexed = deleted = 0

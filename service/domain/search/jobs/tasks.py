@@ -1,4 +1,4 @@
-"""Keep the index true to one piece of content."""
+"""The task that indexes one piece of content."""
 
 from typing import Annotated
 
@@ -15,7 +15,7 @@ ContentId = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 async def index_content(
     ctx: Context, *, content_type: ContentType, content_id: ContentId
 ) -> dict[str, str]:
-    """Bring the index to what the content is now: put it in, or take it out where it is no more."""
+    """Index the content as it is now, or remove it from the index where it was deleted."""
     index = open_index(ctx.pool)
     source = sources(ctx).get(content_type)
     if source is None:

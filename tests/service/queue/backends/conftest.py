@@ -1,4 +1,4 @@
-"""Each backend as a process has it: a real Postgres, a real Redis-compatible server, moto's SQS."""
+"""Fixtures for each backend: a real Postgres, a real Redis-compatible server, moto's SQS."""
 
 import asyncio
 import json
@@ -84,7 +84,7 @@ class Backend:
 
 @pytest.fixture
 def settings(request: pytest.FixtureRequest, scheme: str) -> Settings:
-    """What a worker of this backend is told; in memory it has no database at all."""
+    """The settings of a worker of this backend; in memory it has no database at all."""
     database = "postgresql://nobody@127.0.0.1:1/none"
     if scheme != "memory":
         database = request.getfixturevalue("database")
@@ -151,7 +151,7 @@ def aws_endpoint() -> Iterator[str]:
 
 @pytest.fixture
 def aws(aws_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> "SQSClient":
-    """SQS as moto has it; every client of this process and its children gets to it."""
+    """moto's SQS, which every client of this process and its children uses."""
     for name, value in (
         ("AWS_ENDPOINT_URL", aws_endpoint.replace("0.0.0.0", "127.0.0.1")),
         ("AWS_ACCESS_KEY_ID", "test"),
@@ -162,7 +162,7 @@ def aws(aws_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> "SQSClient":
 
 
 def make_sqs_queue(aws: "SQSClient", ending: str = "") -> str:
-    """A queue with one for its dead letters behind it; its name."""
+    """Create a queue with a dead-letter queue. Returns its name."""
     name = f"jobs-{time.monotonic_ns()}"
     attributes: dict[QueueAttributeNameType, str] = {"FifoQueue": "true"} if ending else {}
     dead = aws.create_queue(QueueName=f"{name}-dead{ending}", Attributes=attributes)["QueueUrl"]
@@ -184,7 +184,9 @@ async def ended(queue: JobQueue, key: str, *, seconds: float = 20) -> Job:
     async def has_ended() -> Job | None:
         job = await queue.job(key)
         return (
-            job if job and job.status in TERMINAL_STATUSES and await _is_told(queue, job) else None
+            job
+            if job and job.status in TERMINAL_STATUSES and await _is_written(queue, job)
+            else None
         )
 
     job: Job = await until(has_ended, seconds=seconds, what=f"{key} has ended")
@@ -196,13 +198,15 @@ async def active(queue: JobQueue, key: str) -> Job:
 
     async def runs() -> Job | None:
         job = await queue.job(key)
-        return job if job and job.status is Status.ACTIVE and await _is_told(queue, job) else None
+        return (
+            job if job and job.status is Status.ACTIVE and await _is_written(queue, job) else None
+        )
 
     job: Job = await until(runs, seconds=30, what=f"{key} runs")
     return job
 
 
-async def _is_told(queue: JobQueue, job: Job) -> bool:
+async def _is_written(queue: JobQueue, job: Job) -> bool:
     record = await queue.find_record(job.key)
     return record is not None and record.status == job.status.value
 

@@ -1,4 +1,4 @@
-"""What the jobs of this suite do, in a registry of its own."""
+"""The tasks of this suite, in a registry of their own."""
 
 import asyncio
 import time

@@ -19,10 +19,10 @@ JOBS = "/api/v1/jobs"
 
 @pytest.fixture
 def environment(scheme: str, settings: Settings) -> dict[str, str]:
-    """What the processes of this backend are told."""
-    told = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}  # noqa: TID251
-    told |= {"QUEUE_DSN": settings.queue_url, "DRAIN_SECONDS": "2"}
-    return told | ({"WORKER_MODE": "in-process"} if scheme == "memory" else {})
+    """The environment of the processes of this backend."""
+    variables = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}  # noqa: TID251
+    variables |= {"QUEUE_DSN": settings.queue_url, "DRAIN_SECONDS": "2"}
+    return variables | ({"WORKER_MODE": "in-process"} if scheme == "memory" else {})
 
 
 def when(http: httpx.Client, path: str, status: str) -> dict[str, Any]:

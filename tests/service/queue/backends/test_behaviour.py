@@ -1,4 +1,4 @@
-"""One behaviour, four backends: what each of them has to do, or to refuse in clear words."""
+"""What each of the four backends has to do, or to refuse with a clear error."""
 
 import asyncio
 import time
@@ -283,11 +283,11 @@ async def test_progress_is_seen_by_another_process(backend: Backend) -> None:
     await backend.work(queue)
     job = await put(queue, "report")
 
-    async def has_told() -> bool:
+    async def has_reported() -> bool:
         found = await other.job(job.key)
         return bool(found and found.progress == 0.4 and found.meta.get("message") == "under way")
 
-    await until(has_told)
+    await until(has_reported)
     await other.abort(job, "seen")
     await ended(other, job.key)
 

@@ -31,9 +31,9 @@ def scheme(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def environment(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """What a process of this backend is told."""
-    told = {"QUEUE_DSN": backend.settings.queue_url, "DRAIN_SECONDS": "2"}
-    return told | {
+    """The environment of a process of this backend."""
+    variables = {"QUEUE_DSN": backend.settings.queue_url, "DRAIN_SECONDS": "2"}
+    return variables | {
         name: value
         for name, value in os.environ.items()  # noqa: TID251 - moto's address is there
         if name.startswith("AWS_")
@@ -59,12 +59,12 @@ async def test_a_killed_workers_job_runs_again(
 
     await until(runs_elsewhere, seconds=60, what="another worker runs it")
 
-    async def is_told() -> bool:
+    async def is_in_history() -> bool:
         record = await queue.find_record(job.key)
         assert record
         return (record.status, record.attempts, record.crashes) == ("active", 1, 1)
 
-    await until(is_told, what="its history says so")
+    await until(is_in_history, what="its history says so")
     await queue.abort(running, "proved")
     await ended(queue, job.key)
     other.send_signal(signal.SIGTERM)
@@ -91,7 +91,7 @@ async def test_saqs_own_worker_runs_the_jobs(
 ) -> None:
     queue = await backend.connect(project)
     job = await put(queue, "test_task", message="hello")
-    told = {
+    variables = {
         "PATH": os.environ["PATH"],  # noqa: TID251
         "STAGE": "local",
         "DATABASE_URL": backend.settings.database_dsn,
@@ -100,7 +100,7 @@ async def test_saqs_own_worker_runs_the_jobs(
     with (tmp_path / "saq.log").open("w") as output:
         child = subprocess.Popen(
             [sys.executable, "-m", "saq", "service.queue.worker.settings"],
-            cwd=ROOT, env=told, stdout=output, stderr=subprocess.STDOUT,
+            cwd=ROOT, env=variables, stdout=output, stderr=subprocess.STDOUT,
         )  # fmt: skip
         try:
             assert (await ended(queue, job.key)).status is Status.COMPLETE

@@ -1,4 +1,4 @@
-"""What is Redis's alone: others write to it, it forgets, it goes away, its address is a secret."""
+"""What is special to Redis: other writers, lost jobs, outages, and a secret address."""
 
 import asyncio
 import contextlib
@@ -83,7 +83,7 @@ async def test_a_job_that_redis_has_forgotten_is_said_to_be_lost(
     await queue.prune()
     record = await queue.find_record(job.key)
     assert record
-    assert record.status == "queued"  # for a minute it may be on its way
+    assert record.status == "queued"  # for a minute it may be on its way to Redis
     await queue.pool.execute("UPDATE background_jobs SET created_at = now() - interval '2 minutes'")
     await queue.prune()
     record = await queue.find_record(job.key)
@@ -92,7 +92,7 @@ async def test_a_job_that_redis_has_forgotten_is_said_to_be_lost(
 
 
 @pytest.mark.parametrize("died", ["before Redis had it", "while it waited", "after it had run"])
-async def test_a_tick_whose_worker_died_before_moving_on_comes_once(
+async def test_a_tick_whose_worker_died_before_moving_on_makes_one_job(
     backend: Backend, died: str
 ) -> None:
     seldom = Registry()
@@ -125,14 +125,14 @@ async def test_a_tick_whose_worker_died_before_moving_on_comes_once(
     assert waits is (died != "after it had run")
 
 
-async def test_a_late_end_of_a_run_that_was_taken_over_is_refused(backend: Backend) -> None:
+async def test_a_late_end_of_a_rescued_run_is_refused(backend: Backend) -> None:
     queue, other = await backend.connect(), await backend.connect()
     job = await put(queue, "echo", value=1)
     late = await queue.dequeue(timeout=10)
     assert isinstance(queue, RedisQueue)
     assert isinstance(late, LeasedJob)
     late.attempts += 1
-    await queue.consumer.recover(late.id.encode(), f"{queue.owner}|{late.lease}", is_crash=True)
+    await queue.consumer.rescue_job(late.id.encode(), f"{queue.owner}|{late.lease}", is_crash=True)
     taken = await other.dequeue(timeout=10)
     assert taken
     assert taken.attempts == 0  # a crash costs none
@@ -185,7 +185,7 @@ async def test_a_claim_whose_answer_was_lost_goes_back(
     client.lmove("saq:default:queued", "saq:default:active", "LEFT", "RIGHT")
     if is_held:
         client.hset("saq:default:holders", job.id, f"{queue.owner}|1")
-    assert await queue.sweep() == []  # it may be about to start
+    assert await queue.sweep() == []  # its worker may be about to start it
     monkeypatch.setattr("service.queue.redis.redis_consumer.UNHELD_SECONDS", 0)
     assert await queue.sweep() == [job.key]
     await backend.work(queue)
@@ -256,15 +256,17 @@ async def test_what_redis_refuses_to_write_waits_until_it_does(
         server.stop()
 
 
-async def test_a_worker_that_is_new_judges_nobody(backend: Backend, redis_dsn: str) -> None:
+async def test_a_new_worker_rescues_no_job(backend: Backend, redis_dsn: str) -> None:
     queue = await backend.connect()
     job = await put(queue, "echo", value=1)
     client = Redis.from_url(redis_dsn)
     client.lmove("saq:default:queued", "saq:default:active", "LEFT", "RIGHT")
-    client.hset("saq:default:holders", job.id, "somebody|1")  # cut off too, and about to come back
+    client.hset(
+        "saq:default:holders", job.id, "somebody|1"
+    )  # it was cut off too, and is about to return
     await backend.work(queue)
     await until(lambda: client.keys("saq:default:alive:*"), what="it lives")
-    await asyncio.sleep(KEEP_SECONDS + 1)  # in which it looks
+    await asyncio.sleep(KEEP_SECONDS + 1)  # time for a rescue
     assert client.hvals("saq:default:holders") == [b"somebody|1"]
     assert (await ended(queue, job.key, seconds=40)).attempts == 1
 
@@ -327,21 +329,21 @@ return unheld
 """
 
 
-async def test_no_job_has_left_the_list_and_is_nobodys(backend: Backend, redis_dsn: str) -> None:
-    """Where a worker died just then, the others would wait for a long time with it."""
+async def test_no_job_leaves_the_list_without_a_holder(backend: Backend, redis_dsn: str) -> None:
+    """If a worker died just then, the job would wait for a long time."""
     queue, other = await backend.connect(), await backend.connect()
     jobs = await queue.enqueue_many([Job("echo", kwargs={"value": n}) for n in range(300)])
     last = jobs[-1]
     assert last
     client = Redis.from_url(redis_dsn)
-    looks, unheld = 0, 0
+    checks, unheld = 0, 0
     is_over = threading.Event()
 
     def watch() -> None:
-        nonlocal looks, unheld
+        nonlocal checks, unheld
         script = client.register_script(UNHELD)
         while not is_over.is_set():
-            looks += 1
+            checks += 1
             unheld += int(script(keys=["saq:default:active", "saq:default:holders"]))
 
     watching = asyncio.create_task(asyncio.to_thread(watch))
@@ -352,7 +354,7 @@ async def test_no_job_has_left_the_list_and_is_nobodys(backend: Backend, redis_d
     finally:
         is_over.set()
         await watching
-    assert looks > 100
+    assert checks > 100
     assert unheld == 0
 
 
@@ -375,7 +377,7 @@ async def test_stock_clients_jobs_that_ran_while_the_database_was_away_have_a_hi
         own_server.start()
         await stock.disconnect()
 
-    async def told() -> list[tuple[str, str, int]]:
+    async def histories() -> list[tuple[str, str, int]]:
         with contextlib.suppress(*UNAVAILABLE):
             await queue.prune()
         records = await queue.list_records()
@@ -383,10 +385,10 @@ async def test_stock_clients_jobs_that_ran_while_the_database_was_away_have_a_hi
 
     wanted = [("echo", "complete", 1), ("fail", "failed", 1)]
 
-    async def is_told() -> bool:
-        return await told() == wanted
+    async def is_in_history() -> bool:
+        return await histories() == wanted
 
-    await until(is_told, what="their ends stand in the history")
+    await until(is_in_history, what="their ends stand in the history")
 
 
 async def test_delayed_jobs_are_saqs_own(backend: Backend, redis_dsn: str) -> None:

@@ -83,7 +83,7 @@ async def double(ctx: Context, *, number: int) -> int:
 
 @registry.task
 def ask_from_thread(ctx: Context) -> dict[str, Any]:
-    """All that a plain function may ask of the queue, with a loop of its own."""
+    """All calls of the queue that a plain function may make, in an event loop of its own."""
     queue: JobQueue = ctx["queue"] if "queue" in ctx else ctx["worker"].queue
 
     async def ask() -> dict[str, Any]:

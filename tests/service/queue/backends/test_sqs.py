@@ -1,4 +1,4 @@
-"""What is SQS's alone: FIFO queues, its limits, messages of others, and its being away."""
+"""What is special to SQS: FIFO queues, its limits, other producers, and outages."""
 
 import asyncio
 import json
@@ -258,7 +258,7 @@ async def test_what_sqs_has_lost_is_sent_again(backend: Backend, aws: "SQSClient
     assert (await ended(queue, job.key)).result == 6
 
 
-async def test_what_a_busy_queue_has_put_aside_is_sent_again_after_an_hour(
+async def test_a_lost_message_of_a_busy_queue_is_sent_again_after_an_hour(
     backend: Backend, aws: "SQSClient"
 ) -> None:
     queue = await backend.connect()
@@ -280,5 +280,7 @@ async def test_what_a_busy_queue_has_put_aside_is_sent_again_after_an_hour(
 
 async def test_groups_want_a_fifo_queue(backend: Backend) -> None:
     queue = await backend.connect()
-    with pytest.raises(InvalidOptionError, match=r"group_key: sqs:// has groups in FIFO queues"):
+    with pytest.raises(
+        InvalidOptionError, match=r"group_key: sqs:// has groups only in FIFO queues"
+    ):
         await queue.enqueue("echo", group_key="g")

@@ -7,7 +7,7 @@ from saq import Status
 from service.queue.errors import JobStateError
 from service.queue.postgres.postgres_queue import PostgresQueue
 from tests.conftest import until
-from tests.service.conftest import Ledger, claim, put, stored, take_over
+from tests.service.conftest import Ledger, claim, put, rescue, stored
 
 
 @pytest.mark.parametrize("outcome", ["retry", "hand back", "aborted"])
@@ -40,7 +40,7 @@ async def test_cancelled_job_of_a_dead_worker_is_aborted_and_does_not_run_again(
     job = await put(queue)
     held = await claim(other)
     await queue.abort(job, "not wanted")
-    await take_over(held, by=queue)
+    await rescue(held, by=queue)
     row = await ledger.tracked(job.key)
     assert (row["status"], row["error"]) == ("aborted", "not wanted")
     assert (await stored(queue, job.key))["expire_at"] is not None
@@ -72,7 +72,7 @@ async def test_cancelling_twice_is_cancelling_once(
     assert (await ledger.tracked(job.key))["error"] == "first"
 
 
-async def test_workers_are_told_that_a_running_job_is_cancelled(
+async def test_workers_are_notified_that_a_running_job_is_cancelled(
     queue: PostgresQueue, other: PostgresQueue, database: str
 ) -> None:
     heard: list[object] = []
@@ -82,7 +82,7 @@ async def test_workers_are_told_that_a_running_job_is_cancelled(
         job = await put(queue)
         await claim(other)
         await queue.abort(job, "not wanted")
-        await until(lambda: "saq:abort" in heard, what="the workers are told")
+        await until(lambda: "saq:abort" in heard, what="the workers are notified")
     finally:
         await connection.close()
 

@@ -1,4 +1,4 @@
-"""Jobs of workers that died: back in the queue at no attempt, until they are the suspects."""
+"""Jobs of dead workers: queued again at no attempt, until they are suspected of the deaths."""
 
 import asyncio
 
@@ -7,7 +7,7 @@ from saq import Status
 
 from service.queue.postgres.postgres_queue import PostgresQueue
 from tests.conftest import OwnServer
-from tests.service.conftest import Ledger, claim, let_judge, put, stored, take_over
+from tests.service.conftest import Ledger, claim, let_rescue, put, rescue, stored
 
 
 async def _put_with_crashes(queue: PostgresQueue, crashes: int, **options: int) -> str:
@@ -20,7 +20,7 @@ async def test_crash_costs_no_attempt_and_is_counted(
     queue: PostgresQueue, other: PostgresQueue, ledger: Ledger
 ) -> None:
     job = await put(queue, retries=1)
-    await take_over(await claim(other), by=queue)
+    await rescue(await claim(other), by=queue)
     row = await ledger.tracked(job.key)
     assert (row["status"], row["attempts"], row["crashes"]) == ("queued", 0, 1)
     assert row["error"] == "its worker died while running it"
@@ -48,10 +48,10 @@ async def test_third_crash_fails_the_job_for_good(
     queue: PostgresQueue, other: PostgresQueue, ledger: Ledger
 ) -> None:
     key = await _put_with_crashes(queue, 1)
-    await take_over(await claim(other), by=queue)
+    await rescue(await claim(other), by=queue)
     row = await ledger.tracked(key)
     assert (row["status"], row["crashes"]) == ("queued", 2)
-    await take_over(await claim(other), by=queue)
+    await rescue(await claim(other), by=queue)
     row = await ledger.tracked(key)
     assert (row["status"], row["crashes"]) == ("failed", 3)
     assert row["error"] == "its worker died 3 times while running it"
@@ -59,7 +59,7 @@ async def test_third_crash_fails_the_job_for_good(
     job = await queue.job(key)
     assert job is not None
     await queue.retry(job, "by hand")
-    assert (await stored(queue, key))["crashes"] == 0, "somebody has mended it"
+    assert (await stored(queue, key))["crashes"] == 0, "an operator has fixed it"
 
 
 async def test_worker_runs_one_suspect_at_a_time_and_all_others_beside_it(
@@ -81,7 +81,7 @@ async def test_worker_runs_one_suspect_at_a_time_and_all_others_beside_it(
 
 
 async def test_thousand_jobs_of_a_dead_worker_are_back_at_once(queue: PostgresQueue) -> None:
-    await let_judge(queue)
+    await let_rescue(queue)
     await queue.pool.execute(
         "INSERT INTO saq_jobs (key, job, queue, status, owner, lease, attempts, scheduled)"
         """ SELECT 'job' || n, '{"function": "sleep"}', 'default', 'active', 'gone', 1, 1, 1"""
@@ -97,8 +97,8 @@ async def test_thousand_jobs_of_a_dead_worker_are_back_at_once(queue: PostgresQu
 async def test_workers_that_find_the_same_dead_one_take_each_job_once(
     queue: PostgresQueue, other: PostgresQueue
 ) -> None:
-    await let_judge(queue)
-    await let_judge(other)
+    await let_rescue(queue)
+    await let_rescue(other)
     jobs = [await put(queue) for _ in range(30)]
     for _ in jobs:
         await claim(queue)
@@ -114,7 +114,7 @@ async def test_workers_that_find_the_same_dead_one_take_each_job_once(
 async def test_jobs_of_a_live_worker_are_left_to_it_however_long_they_run(
     queue: PostgresQueue, other: PostgresQueue
 ) -> None:
-    await let_judge(queue)
+    await let_rescue(queue)
     job = await put(queue, timeout=1)
     await claim(other)
     await queue.pool.execute("UPDATE saq_jobs SET started_at = now() - interval '1 day'")
@@ -122,10 +122,10 @@ async def test_jobs_of_a_live_worker_are_left_to_it_however_long_they_run(
     assert (await stored(queue, job.key))["owner"] == other.owner
 
 
-async def test_worker_that_was_cut_off_itself_judges_nobody_for_a_while(
+async def test_worker_that_was_cut_off_itself_rescues_no_job_for_a_while(
     queue: PostgresQueue,
 ) -> None:
-    await let_judge(queue)
+    await let_rescue(queue)
     await put(queue)
     await queue.pool.execute("UPDATE saq_jobs SET status = 'active', owner = 'gone'")
     await queue.pool.execute("UPDATE queue_workers SET expires_at = now() - interval '1 s'")
@@ -134,7 +134,7 @@ async def test_worker_that_was_cut_off_itself_judges_nobody_for_a_while(
     assert len(await queue.sweep()) == 1
 
 
-async def test_nobody_judges_right_after_a_restart_of_the_database(
+async def test_no_job_is_rescued_right_after_a_restart_of_the_database(
     own_server: OwnServer, queue: PostgresQueue
 ) -> None:
     own_server.stop()

@@ -53,7 +53,7 @@ async def test_retry_with_a_delay_is_not_started_before_it_nor_long_after(
 ) -> None:
     job = await put(queue, retries=3, retry_delay=2.0, retry_backoff=False)
     held = await claim(idle)
-    waiting = asyncio.create_task(idle.dequeue())  # a slot that has looked and found nothing
+    waiting = asyncio.create_task(idle.dequeue())  # a slot that has found no job and waits
     await asyncio.sleep(0.3)
     failed = time.time()
     await idle.retry(held, "it failed")

@@ -1,11 +1,11 @@
-"""A worker that no longer holds a job has no say in what becomes of it."""
+"""A worker that no longer holds a job cannot change it."""
 
 import pytest
 from saq import Status
 from saq.queue.postgres import PostgresQueue as StockQueue
 
 from service.queue.postgres.postgres_queue import PostgresQueue
-from tests.service.conftest import Ledger, claim, put, stored, take_over
+from tests.service.conftest import Ledger, claim, put, rescue, stored
 
 
 @pytest.mark.parametrize("outcome", ["complete", "failed", "aborted", "retry", "hand back"])
@@ -14,7 +14,7 @@ async def test_late_outcome_changes_nothing_once_another_worker_has_the_job(
 ) -> None:
     job = await put(queue)
     late = await claim(other)
-    await take_over(late, by=queue)
+    await rescue(late, by=queue)
     held = await claim(queue)
     before = await stored(queue, job.key), await ledger.tracked(job.key)
     if outcome == "retry":
@@ -35,7 +35,7 @@ async def test_late_finish_does_not_end_a_job_that_waits_again_or_has_ended(
 ) -> None:
     job = await put(queue)
     late = await claim(other)
-    await take_over(late, by=queue)
+    await rescue(late, by=queue)
     waiting = await stored(queue, job.key)
     await other.finish(late, Status.COMPLETE, result="late")
     assert await stored(queue, job.key) == waiting
@@ -50,7 +50,7 @@ async def test_late_finish_does_not_end_the_next_job_of_the_same_key(
 ) -> None:
     await put(queue, key="again")
     late = await claim(other)
-    await take_over(late, by=queue)
+    await rescue(late, by=queue)
     await queue.finish(await claim(queue), Status.COMPLETE)
     await put(queue, key="again")
     await other.finish(late, Status.FAILED, error="late")
@@ -66,7 +66,7 @@ async def test_progress_and_meta_of_a_lost_job_are_not_written(
 ) -> None:
     job = await put(queue)
     late = await claim(other)
-    await take_over(late, by=queue)
+    await rescue(late, by=queue)
     held = await claim(queue)
     await held.update(progress=0.2, meta={"by": "holder"})
     before = await stored(queue, job.key)
@@ -98,7 +98,7 @@ async def test_job_handed_back_and_run_by_another_is_not_ended_by_its_first_work
     assert (await stored(queue, job.key))["status"] == "complete"
 
 
-async def test_late_retry_of_a_run_that_was_taken_over_does_not_queue_the_ended_job_again(
+async def test_late_retry_of_a_rescued_run_does_not_queue_the_ended_job_again(
     queue: PostgresQueue,
 ) -> None:
     job = await put(queue)

@@ -7,7 +7,7 @@ from typing import Any
 from saq import Job, Status
 
 from service.queue.postgres.postgres_queue import PostgresQueue
-from tests.service.conftest import claim, put, take_over
+from tests.service.conftest import claim, put, rescue
 
 
 async def test_two_idle_workers_never_start_two_of_one_group(
@@ -15,12 +15,12 @@ async def test_two_idle_workers_never_start_two_of_one_group(
 ) -> None:
     for number in range(12):
         waiting = {asyncio.create_task(which.dequeue(timeout=10)) for which in (queue, other)}
-        await asyncio.sleep(0.05)  # both wait now, and will hear of the same jobs
+        await asyncio.sleep(0.05)  # both wait now, and are notified of the same jobs
         jobs = await queue.enqueue_many(
             Job("sleep", kwargs={"seconds": 0}, group_key=f"group-{number}") for _ in range(2)
         )
         started, idle = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        if idle:  # the other one has time to do it wrong
+        if idle:  # time for the other one to start it, too
             late, idle = await asyncio.wait(idle, timeout=0.15)
             started |= late
         assert len(started) == 1
@@ -99,7 +99,7 @@ async def test_group_goes_on_when_the_worker_of_its_running_job_dies(
     await put(queue, key="first", group_key="group")
     await put(queue, key="second", group_key="group", priority=5)
     lost = await claim(other)
-    await take_over(lost, by=queue)
+    await rescue(lost, by=queue)
     held = await claim(queue)
     assert held.key == "first"
     await held.finish(Status.COMPLETE)

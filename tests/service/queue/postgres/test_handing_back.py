@@ -1,4 +1,4 @@
-"""What a worker has claimed and does not run goes back to the queue, at no attempt."""
+"""Jobs that a worker has claimed and does not run are queued again, at no attempt."""
 
 import asyncio
 import signal
@@ -62,7 +62,7 @@ async def test_claim_that_was_under_way_when_the_worker_paused_goes_back_at_once
     locker = await asyncpg.connect(database)
 
     async def is_blocked() -> bool:
-        # not through the locker: a transaction sees one picture of pg_stat_activity
+        # not on the locker's connection: within a transaction pg_stat_activity does not change
         found: bool = await other.pool.fetchval(
             "SELECT EXISTS (SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid)"
             " WHERE NOT l.granted AND a.query LIKE '%WITH due AS MATERIALIZED%')"
@@ -146,7 +146,7 @@ async def test_disconnecting_gives_up_what_is_held_at_no_attempt(
     assert await queue.pool.fetch("SELECT FROM queue_workers WHERE id = $1", other.owner) == []
     await other.connect()
     await other.hand_back([held])
-    assert await _attempts(queue) == {"queued": [0] * 5}, "and it has no say any more"
+    assert await _attempts(queue) == {"queued": [0] * 5}, "and it can no longer change the job"
 
 
 async def test_claim_whose_answer_was_lost_is_found_and_handed_back(queue: PostgresQueue) -> None:

@@ -1,4 +1,4 @@
-"""Being told of new jobs: never deaf, and nobody is told in vain."""
+"""Notifications of new jobs: a worker never misses one, and none is sent in vain."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,15 +13,16 @@ from service.queue.postgres.postgres_queue import PostgresQueue
 from service.queue.tasks.registry import Registry
 from tests.conftest import until
 from tests.faults.proxy import Proxy
-from tests.service.conftest import claim, put, take_over
+from tests.service.conftest import claim, put, rescue
 
-# Between the polls of the worker below and the time in which a busy machine passes a message on.
-TOLD_SECONDS = 10
+# Less than the time between polls of the worker below, more than a busy machine needs for a
+# notification.
+NOTIFIED_SECONDS = 10
 
 
 @pytest.fixture
 async def idle(database: str, registry: Registry) -> AsyncIterator[PostgresQueue]:
-    """A worker's queue that polls once a minute: what it finds sooner, it was told of."""
+    """A worker's queue that polls once a minute: a job that starts sooner came by notification."""
     queue = PostgresQueue(database, registry, poll_seconds=60)
     await queue.connect()
     yield queue
@@ -39,7 +40,7 @@ async def proxy(database: str) -> AsyncIterator[Proxy]:
 
 
 async def _wait_for_a_job(queue: PostgresQueue) -> "asyncio.Task[object]":
-    """A slot of a worker that has found nothing and has stopped looking."""
+    """A slot of a worker that has found no job and waits for a notification."""
     waiting = asyncio.create_task(queue.dequeue())
 
     async def is_waiting() -> bool:
@@ -49,52 +50,52 @@ async def _wait_for_a_job(queue: PostgresQueue) -> "asyncio.Task[object]":
         return found is True
 
     await until(is_waiting, what="the worker waits")
-    await asyncio.sleep(0.2)  # it looks once more, for what was enqueued just then
+    await asyncio.sleep(0.2)  # it claims once more, for a job that was enqueued just then
     assert not waiting.done()
     return waiting
 
 
-async def test_idle_worker_is_told_of_each_new_job(
+async def test_idle_worker_is_notified_of_each_new_job(
     queue: PostgresQueue, idle: PostgresQueue
 ) -> None:
     for _ in range(3):
         waiting = await _wait_for_a_job(idle)
         job = await put(queue)
-        assert await asyncio.wait_for(waiting, TOLD_SECONDS) == job
+        assert await asyncio.wait_for(waiting, NOTIFIED_SECONDS) == job
         await idle.finish(job, Status.COMPLETE)
 
 
-async def test_idle_worker_is_told_of_a_job_that_is_retried_by_hand(
+async def test_idle_worker_is_notified_of_a_job_that_is_retried_by_hand(
     queue: PostgresQueue, idle: PostgresQueue
 ) -> None:
     job = await put(queue)
     await queue.finish(await claim(queue), Status.FAILED, error="x")
     waiting = await _wait_for_a_job(idle)
     await queue.retry(job, "by hand")
-    assert await asyncio.wait_for(waiting, TOLD_SECONDS) == job
+    assert await asyncio.wait_for(waiting, NOTIFIED_SECONDS) == job
 
 
-async def test_idle_worker_is_told_of_the_jobs_of_a_dead_one(
+async def test_idle_worker_is_notified_of_the_jobs_of_a_dead_one(
     queue: PostgresQueue, other: PostgresQueue, idle: PostgresQueue
 ) -> None:
     await put(queue)
     held = await claim(other)
     waiting = await _wait_for_a_job(idle)
-    await take_over(held, by=queue)
-    assert await asyncio.wait_for(waiting, TOLD_SECONDS) == held
+    await rescue(held, by=queue)
+    assert await asyncio.wait_for(waiting, NOTIFIED_SECONDS) == held
 
 
-async def test_idle_worker_is_told_of_a_job_that_another_hands_back(
+async def test_idle_worker_is_notified_of_a_job_that_another_hands_back(
     queue: PostgresQueue, other: PostgresQueue, idle: PostgresQueue
 ) -> None:
     await put(queue)
     held = await claim(other)
     waiting = await _wait_for_a_job(idle)
     await other.hand_back([held])
-    assert await asyncio.wait_for(waiting, TOLD_SECONDS) == held
+    assert await asyncio.wait_for(waiting, NOTIFIED_SECONDS) == held
 
 
-async def test_nobody_is_told_while_all_are_busy_but_for_a_callers_transaction(
+async def test_busy_workers_are_only_notified_of_a_callers_transaction(
     queue: PostgresQueue, other: PostgresQueue, database: str
 ) -> None:
     heard: list[object] = []
@@ -106,7 +107,7 @@ async def test_nobody_is_told_while_all_are_busy_but_for_a_callers_transaction(
     try:
         await connection.add_listener(queue.channel, lambda *message: heard.append(message[-1]))
         await put(queue)
-        # messages come in the order of their commits, so nothing was said before this one
+        # messages come in the order of their commits, so there was none before this one
         await queue.pool.execute("SELECT pg_notify($1, 'last')", queue.channel)
         await until(lambda: heard, what="the last message")
         assert heard == ["last"]
@@ -141,7 +142,7 @@ async def test_listener_notices_that_its_connection_is_dead_and_hears_again(
     listener.start()
     speaker = await asyncpg.connect(database)
     try:
-        # "" stands for whatever was said while it could not hear
+        # "" stands for messages that it may have missed
         await until(lambda: heard == ["", ""], seconds=25, what="it listens again")
         await speaker.execute("NOTIFY channel, 'hello'")
         await until(lambda: heard[-1] == "hello", what="it hears")

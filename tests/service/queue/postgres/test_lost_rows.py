@@ -1,4 +1,4 @@
-"""Jobs whose rows somebody took away: their history ends, and nothing waits for them."""
+"""Jobs whose rows were deleted: their history ends, and nothing waits for them."""
 
 import asyncpg
 import httpx

@@ -1,4 +1,4 @@
-"""A caller's transaction, and what it must not hold up."""
+"""A caller's open transaction, and what it must not block."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""A database that is there and will not serve: nothing is lost, and nobody is asked twice."""
+"""A database that answers and refuses: no job is lost, and its connections are not used again."""
 
 import asyncio
 
@@ -13,7 +13,7 @@ from tests.service.conftest import claim, put, stored
 
 
 async def _demote(queue: PostgresQueue) -> None:
-    """Each of the queue's connections turns out to be to a writer that is one no more."""
+    """Make each of the queue's connections one to a demoted writer."""
     size = queue.pool.get_max_size()
     connections = [await queue.pool.acquire() for _ in range(size)]
     for connection in connections:
@@ -69,21 +69,21 @@ async def test_outcome_is_written_though_its_statement_was_cancelled_or_its_conn
         await locker.close()
 
 
-async def test_worker_moves_while_its_claim_loop_turns_and_not_once_that_has_died(
+async def test_worker_is_live_while_its_claim_loop_runs_and_not_once_that_has_died(
     queue: PostgresQueue,
 ) -> None:
-    assert queue.consumer.is_moving(), "nothing has started yet"
+    assert queue.consumer.is_live(), "nothing has started yet"
     waiting = asyncio.create_task(queue.dequeue())
     await until(queue.consumer.lease.is_alive.is_set)
-    assert queue.consumer.is_moving()
+    assert queue.consumer.is_live()
     (loop,) = [task for task in asyncio.all_tasks() if task.get_name() == "queue claim"]
     loop.cancel()
     await asyncio.wait([loop])
-    assert not queue.consumer.is_moving()
+    assert not queue.consumer.is_live()
     waiting.cancel()
 
 
-async def test_worker_whose_claim_loop_or_beat_stands_still_does_not_move(
+async def test_worker_whose_claim_loop_or_beat_is_stuck_is_not_live(
     queue: PostgresQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waiting = asyncio.create_task(queue.dequeue())
@@ -92,13 +92,13 @@ async def test_worker_whose_claim_loop_or_beat_stands_still_does_not_move(
     now = loop.time()
     with monkeypatch.context() as later:  # no other code runs while the clock is wrong
         later.setattr(loop, "time", lambda: now + 120)
-        assert not queue.consumer.is_moving(), "a slot waits, and nothing was claimed for it"
-    assert queue.consumer.is_moving()
+        assert not queue.consumer.is_live(), "a slot waits, and nothing was claimed for it"
+    assert queue.consumer.is_live()
     with monkeypatch.context() as later:
         later.setattr("time.monotonic", lambda: now + 40)
-        assert not queue.consumer.is_moving(), "the lease is not renewed any more"
+        assert not queue.consumer.is_live(), "the lease is not renewed any more"
     await put(queue)
     await waiting
     with monkeypatch.context() as later:
         later.setattr(loop, "time", lambda: now + 120)
-        assert queue.consumer.is_moving(), "all slots are busy: there is nothing to claim"
+        assert queue.consumer.is_live(), "all slots are busy: there is nothing to claim"

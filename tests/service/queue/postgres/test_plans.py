@@ -1,7 +1,7 @@
-"""No statement of the queue reads more than it needs, whatever the planner believes of the tables.
+"""No statement of the queue reads more than it needs, whatever the planner's statistics say.
 
-Each is planned as the engine has it planned (once, for any arguments) while the statistics are
-those of other times: of an empty table, of ended jobs alone, of a backlog that is gone.
+Each is planned as in the engine (once, for any arguments) while the statistics are those of another
+time: of an empty table, of only ended jobs, of a backlog that is gone.
 """
 
 import re
@@ -16,17 +16,17 @@ from service.queue.postgres import outcomes, statements, stock_clients
 from service.queue.redis import redis_history
 from service.queue.schedules import scheduler, store
 from service.queue.sqs import sqs_queue
-from service.queue.tables import job_history
+from service.queue.tables import job_history, table_statements
 
 ROWS = 20_000  # of each kind of job; a page of the table holds about ten
 PAGES = 250
-# What has to read more, by its own limit.
+# Statements that have to read more, each up to a limit of its own.
 MORE_PAGES = {
     "statements.STATS": 5 * ROWS,  # counts up to a hundred thousand of each kind
     "statements.PROMOTE": 25_000,  # moves a thousand rows, and the history of each
     "statements.ITERATE": 6_000,  # skips what has another status, by key
     "statements.CLOSE_LOST": 8_000,  # the newest ten thousand, and each open one's row
-    "statements.PRUNE_HISTORY": 1_500,  # the oldest thousand
+    "table_statements.PRUNE_HISTORY": 1_500,  # the oldest thousand
     "redis_history.UNFINISHED": 2_000,  # the newest ten thousand
     "sqs_queue.UNSENT": 3 * ROWS,  # each waiting job, until a hundred have no message
     "sqs_queue.FORGOTTEN": 6_000,  # the oldest two thousand
@@ -56,16 +56,16 @@ ARGUMENTS: dict[str, list[Any]] = {
         [0, 0],
         [60, 60],
     ],
-    "outcomes.FORGET": [["complete5", "complete6"]],
+    "outcomes.DELETE_UNKEPT": [["complete5", "complete6"]],
     "statements.ABORT": ["queued7", "default", "x"],
     "stock_clients.SHOW_ABORTED": ["aborted5", "default"],
     "statements.RETRY_ENDED": ["complete7", "default", b"{}"],
     "statements.OWNED": ["default", "w"],
-    "statements.RENEW": ["w", "default", 12],
-    "statements.TAKE_OVER": ["w", "default", 0, "saq:default"],
+    "table_statements.RENEW": ["w", "default", 12],
+    "statements.RESCUE": ["w", "default", 0, "saq:default"],
     "statements.IS_SUPERSEDED": ["w", "release", 3],
-    "statements.LEAVE": ["v", "default"],
-    "statements.RECOVER_FROM_STOCK": ["default"],
+    "table_statements.GIVE_UP_LEASE": ["v", "default"],
+    "statements.RESCUE_FROM_STOCK": ["default"],
     "statements.CLOSE_LOST": ["default"],
     "statements.CLEAR": ["default", "failed", None, 10],
     "statements.KEPT": ["default", "failed", "sleep", 10],
@@ -74,7 +74,7 @@ ARGUMENTS: dict[str, list[Any]] = {
     "statements.ITERATE": ["default", ["complete"], "complete", 100],
     "statements.PAGE": ["default", 50, 0],
     "statements.STATS": ["default"],
-    "statements.CLAIM_REPORT": ["default", 5],
+    "table_statements.CLAIM_REPORT": ["default", 5],
     "statements.WORKERS": ["default"],
     "statements.WRITE_WORKER": ["w", "{}", "default", "{}", 60],
     "statements.UPDATE_HELD": ["active5", 1, 0.5, b"{}"],
@@ -124,7 +124,16 @@ ARGUMENTS: dict[str, list[Any]] = {
 
 def all_statements() -> Iterator[tuple[str, str]]:
     """Every statement of the engine, by its module and name."""
-    for module in (statements, outcomes, stock_clients, store, scheduler, redis_history, sqs_queue):
+    for module in (
+        statements,
+        table_statements,
+        outcomes,
+        stock_clients,
+        store,
+        scheduler,
+        redis_history,
+        sqs_queue,
+    ):
         for name, value in vars(module).items():
             is_whole = name.isupper() and not name.startswith("_")
             if is_whole and re.match(r"\s*\(?(WITH|SELECT|INSERT|UPDATE|DELETE)\s", str(value)):
@@ -171,7 +180,7 @@ async def analyzed_with_a_backlog_that_is_gone(db: asyncpg.Connection) -> None:
 
 
 async def analyzed_with_a_backlog(db: asyncpg.Connection) -> None:
-    """What had the claim read all that waits, for ten jobs: rows as wide as real ones."""
+    """Rows as wide as real ones: they once made the claim read the whole backlog for ten jobs."""
     for rows, status in ((1_000, "complete"), (ROWS, "queued")):
         await db.execute(
             "INSERT INTO saq_jobs (key, job, queue, status, task, scheduled, expire_at)"
@@ -209,7 +218,7 @@ def literal(value: Any) -> str:
 
 
 async def plan(db: asyncpg.Connection, statement: str, arguments: list[Any]) -> str:
-    """What the statement did, and how; undone."""
+    """The plan of a statement that was run and rolled back."""
     given = f"({', '.join(map(literal, arguments))})" if arguments else ""
     undone = db.transaction()
     await undone.start()
@@ -223,6 +232,10 @@ async def plan(db: asyncpg.Connection, statement: str, arguments: list[Any]) -> 
     finally:
         await undone.rollback()
     return "\n".join(row[0] for row in found)
+
+
+def test_arguments_are_those_of_statements() -> None:
+    assert ARGUMENTS.keys() | MORE_PAGES.keys() <= {name for name, _ in all_statements()}
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The queue itself, on a real Postgres: who gets in, who gets out, and who may change what."""
+"""The queue on a real Postgres: enqueue, claim, and who may change a job."""
 
 import asyncio
 
@@ -322,7 +322,7 @@ async def test_retry_by_hand_leaves_nothing_of_the_last_run(queue: PostgresQueue
     assert (seen.result, seen.error, seen.kwargs) == (None, None, job.kwargs)
 
 
-async def test_worker_that_has_just_started_takes_over_nothing_yet(
+async def test_worker_that_has_just_started_rescues_no_job_yet(
     queue: PostgresQueue, other: PostgresQueue, ledger: Ledger
 ) -> None:
     await put(queue, key="theirs")

@@ -1,4 +1,4 @@
-"""How long ended jobs, their history and what workers say of themselves are kept."""
+"""How long ended jobs, their history and the rows of workers are kept."""
 
 import asyncpg
 import pytest

@@ -34,7 +34,7 @@ async def test_nobody_is_notified_while_nobody_waits(
 
 
 @pytest.mark.parametrize(
-    "statement", ["CLAIM", "PROMOTE", "WRITE_OUTCOMES", "TAKE_OVER", "OWNED", "ABORT"]
+    "statement", ["CLAIM", "PROMOTE", "WRITE_OUTCOMES", "RESCUE", "OWNED", "ABORT"]
 )
 async def test_hot_statement_reads_no_table_from_end_to_end(
     queue: PostgresQueue, statement: str
@@ -43,7 +43,7 @@ async def test_hot_statement_reads_no_table_from_end_to_end(
         "CLAIM": ["default", 10, "w", False, []],
         "PROMOTE": ["default"],
         "WRITE_OUTCOMES": [["k"], [1], ["complete"], [None], [None], [0.0], [0], [60]],
-        "TAKE_OVER": ["w", "default", 12.0, "saq:default"],
+        "RESCUE": ["w", "default", 12.0, "saq:default"],
         "OWNED": ["default", "w"],
         "ABORT": ["k", "default", "x"],
     }

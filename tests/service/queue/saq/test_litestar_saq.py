@@ -1,4 +1,4 @@
-"""What litestar-saq brings along works on our queues, or says what does instead."""
+"""What litestar-saq offers works on our queues, or says what to use instead."""
 
 import click
 import pytest

@@ -15,7 +15,7 @@ from saq.queue.postgres import PostgresQueue as StockQueue
 from service.queue.job import CRASHES_MAX
 from service.queue.postgres.postgres_queue import PostgresQueue
 from tests.conftest import until
-from tests.service.conftest import Ledger, claim, put, take_over
+from tests.service.conftest import Ledger, claim, put, rescue
 
 
 async def read(stock: StockQueue, key: str) -> Job:
@@ -180,7 +180,7 @@ async def test_stock_client_sees_why_a_job_that_killed_its_workers_has_failed(
 ) -> None:
     await put(queue, key="poison")
     await queue.pool.execute("UPDATE saq_jobs SET crashes = $1", CRASHES_MAX - 1)
-    await take_over(await claim(queue), by=other)
+    await rescue(await claim(queue), by=other)
     seen = await read(stock, "poison")
     assert (seen.status, seen.error) == (
         Status.FAILED, f"its worker died {CRASHES_MAX} times while running it",

@@ -1,4 +1,4 @@
-"""A stock SAQ worker or client on our tables: neither side takes or loses a job of the other."""
+"""A stock SAQ worker or client on our tables: neither side takes or loses the other's jobs."""
 
 from typing import Any
 

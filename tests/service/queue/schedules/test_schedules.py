@@ -1,4 +1,4 @@
-"""Recurring jobs: each tick once, what an operator may change, and what a deployment does not."""
+"""Schedules: each tick makes one job, an operator may change them, and a deployment keeps that."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -116,7 +116,7 @@ async def test_a_worker_that_dies_in_the_middle_leaves_the_tick_to_the_next(
     assert len(await fire(other)) == 1
 
 
-async def test_what_nobody_was_there_for_is_made_up_for_once(queue: PostgresQueue) -> None:
+async def test_ticks_missed_without_workers_become_one_job(queue: PostgresQueue) -> None:
     await create(queue, every="1 minute")
     await queue.schedule()
     await make_due(queue, ago="10 minutes")
@@ -128,7 +128,7 @@ async def test_what_nobody_was_there_for_is_made_up_for_once(queue: PostgresQueu
     assert datetime.now(UTC) - nap.last_run_at > timedelta(minutes=9)
 
 
-async def test_a_unique_schedule_leaves_a_tick_out_while_its_job_runs(
+async def test_a_unique_schedule_skips_a_tick_while_its_job_runs(
     queue: PostgresQueue,
 ) -> None:
     await create(queue, unique=True)
@@ -140,7 +140,7 @@ async def test_a_unique_schedule_leaves_a_tick_out_while_its_job_runs(
     assert await fire(queue) == []
     nap = await schedule_requests.find_schedule(queue, "nap")
     assert (nap.last_key, nap.last_status) == (job.key, "active")
-    assert nap.last_error == "left out: the job before has not ended"
+    assert nap.last_error == "skipped: the job of the tick before has not ended"
     await queue.hand_back([job])
     await queue.abort(job, "not wanted")
     await asyncio.sleep(1.1)
@@ -163,7 +163,7 @@ async def test_a_declared_schedule_is_there_and_one_that_left_the_code_is_gone(
 async def test_a_worker_says_what_it_declares_as_soon_as_it_lives(
     queue: PostgresQueue, other: PostgresQueue, lone: Registry
 ) -> None:
-    await other.schedule()  # a worker looks before its lease has been written
+    await other.schedule()  # a worker syncs before its lease is written
     assert await other.dequeue(timeout=0.1) is None
     lives = "SELECT count(*) FROM queue_workers"
     await until(lambda: other.pool.fetchval(lives), seconds=10, what="lease")
@@ -209,7 +209,7 @@ async def test_a_disabled_schedule_stays_so_after_a_deployment(
     before = datetime.now(UTC)
     enabled = await schedule_requests.enable_schedule(queue, DECLARED)
     assert enabled.next_run_at is not None
-    assert enabled.next_run_at > before, "what it missed does not come"
+    assert enabled.next_run_at > before, "missed ticks are not made up"
 
 
 async def test_another_time_in_the_code_counts_from_the_deployment_on(

@@ -1,4 +1,4 @@
-"""Joining calls into statements without making any of them wait."""
+"""Many calls share a statement, and none of them waits for another call."""
 
 import asyncio
 
@@ -8,7 +8,7 @@ from service.queue.tables.batch import Batch
 
 
 class Database:
-    """Answers each statement with its items doubled, when told to."""
+    """Returns the items of each statement doubled, once the test lets it."""
 
     def __init__(self) -> None:
         self.statements: list[list[int]] = []
@@ -25,7 +25,7 @@ class Database:
         return [2 * item for item in items]
 
 
-async def _settle() -> None:
+async def _let_tasks_run() -> None:
     for _ in range(5):
         await asyncio.sleep(0)
 
@@ -34,10 +34,10 @@ async def test_idle_batch_sends_at_once_and_later_calls_share_the_next_statement
     database = Database()
     batch = Batch(database.run)
     calls = [asyncio.create_task(batch(1))]
-    await _settle()
+    await _let_tasks_run()
     assert database.statements == [[1]]
     calls += [asyncio.create_task(batch(item)) for item in (2, 3, 4)]
-    await _settle()
+    await _let_tasks_run()
     assert database.statements == [[1]], "a statement is in flight: the others wait for it"
     database.gate.set()
     assert await asyncio.gather(*calls) == [2, 4, 6, 8]
@@ -71,7 +71,7 @@ async def test_caller_that_gives_up_does_not_disturb_the_others() -> None:
     database = Database()
     batch = Batch(database.run)
     impatient, patient = asyncio.create_task(batch(1)), asyncio.create_task(batch(2))
-    await _settle()
+    await _let_tasks_run()
     impatient.cancel()
     database.gate.set()
     assert await patient == 4
@@ -92,15 +92,15 @@ async def test_second_lane_opens_only_for_company() -> None:
     database = Database()
     batch = Batch(database.run, lanes=2)
     calls = [asyncio.create_task(batch(item)) for item in (1,)]
-    await _settle()
+    await _let_tasks_run()
     calls += [asyncio.create_task(batch(item)) for item in (2, 3)]
-    await _settle()
+    await _let_tasks_run()
     assert database.statements == [[1]]
     calls += [asyncio.create_task(batch(item)) for item in (4, 5)]
-    await _settle()
+    await _let_tasks_run()
     assert database.statements == [[1], [2, 3, 4, 5]]
     calls += [asyncio.create_task(batch(item)) for item in range(26, 40)]
-    await _settle()
+    await _let_tasks_run()
     assert len(database.statements) == 2, "no third lane"
     database.gate.set()
     assert await asyncio.gather(*calls) == [2 * item for item in (*range(1, 6), *range(26, 40))]

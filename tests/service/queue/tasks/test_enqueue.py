@@ -1,4 +1,4 @@
-"""From a call to a job: what is payload, what is an option, and what is neither."""
+"""How a call of `enqueue` becomes a job: payload, options, and arguments that are neither."""
 
 import time
 import uuid

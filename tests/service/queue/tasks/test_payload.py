@@ -1,4 +1,4 @@
-"""What a payload may hold: it comes out as it went in, or is refused when it is enqueued."""
+"""What a payload may hold: the task gets it unchanged, or it is refused at enqueue."""
 
 import datetime as dt
 import math

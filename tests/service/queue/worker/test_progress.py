@@ -1,4 +1,4 @@
-"""What a running job tells, and how it learns that it should stop."""
+"""What a running job reports, and how it learns that it has to stop."""
 
 import asyncio
 import json
@@ -29,27 +29,27 @@ async def test_progress_of_async_and_plain_tasks_is_seen_while_they_run(
     queue: PostgresQueue, processes: Processes
 ) -> None:
     keys = [
-        await put(queue, "tell", steps=[40], seconds=30),
-        await put(queue, "tell_from_thread", steps=[40]),
+        await put(queue, "report_steps", steps=[40], seconds=30),
+        await put(queue, "report_from_thread", steps=[40]),
     ]
     processes.start("worker")
     for key in keys:
 
-        async def is_told(key: str = key) -> bool:
+        async def is_reported(key: str = key) -> bool:
             job = await queue.job(key)
             return job is not None and job.progress == 0.4
 
-        await until(is_told, seconds=20, what="its progress")
+        await until(is_reported, seconds=20, what="its progress")
         job = await queue.job(key)
         assert job is not None
         assert job.meta["message"] == "at 40.0"
 
 
-async def test_many_words_a_second_are_few_writes_and_the_last_one_counts(
+async def test_many_reports_a_second_are_few_writes_and_the_last_one_counts(
     queue: PostgresQueue, processes: Processes
 ) -> None:
-    key = await put(queue, "tell", steps=[n / 10 for n in range(500)], seconds=0)
-    waits = await put(queue, "tell", steps=[1, 2, 3], seconds=0.05)
+    key = await put(queue, "report_steps", steps=[n / 10 for n in range(500)], seconds=0)
+    waits = await put(queue, "report_steps", steps=[1, 2, 3], seconds=0.05)
     before = await lease_writes(queue)
     processes.start("worker")
     await until(lambda: is_ended(queue, key), seconds=20, what="the end")
@@ -76,17 +76,17 @@ async def is_ended(queue: PostgresQueue, key: str) -> bool:
 async def test_a_percentage_that_is_none_fails_the_job_by_name(
     queue: PostgresQueue, ledger: Ledger, processes: Processes, percent: float
 ) -> None:
-    job = await queue.enqueue("tell", steps=[percent], retries=1)
+    job = await queue.enqueue("report_steps", steps=[percent], retries=1)
     assert job is not None
     processes.start("worker")
     await until(lambda: is_ended(queue, job.key), seconds=20)
     assert "must be 0 to 100" in (await ledger.tracked(job.key))["error"]
 
 
-async def test_a_plain_task_that_looks_ends_as_soon_as_it_is_cancelled(
+async def test_a_plain_task_that_checks_ends_as_soon_as_it_is_cancelled(
     queue: PostgresQueue, ledger: Ledger, processes: Processes
 ) -> None:
-    key = await put(queue, "tell_from_thread", steps=[10])
+    key = await put(queue, "report_from_thread", steps=[10])
     processes.start("worker")
 
     async def is_running() -> bool:
@@ -107,8 +107,8 @@ async def test_a_plain_task_that_looks_ends_as_soon_as_it_is_cancelled(
 async def test_a_job_with_a_heartbeat_that_says_nothing_is_stopped(
     queue: PostgresQueue, ledger: Ledger, processes: Processes
 ) -> None:
-    silent = await put(queue, "tell_while_it_lives", words=1)
-    talks = await put(queue, "tell_while_it_lives", words=5)
+    silent = await put(queue, "report_while_it_runs", reports=1)
+    talks = await put(queue, "report_while_it_runs", reports=5)
     processes.start("worker")
     await until(lambda: is_ended(queue, silent), seconds=20)
     assert "no progress for its heartbeat of 1 s" in (await ledger.tracked(silent))["error"]
@@ -142,21 +142,21 @@ async def follow(api: Api, key: str, **headers: str) -> list[dict[str, str]]:
     return await asyncio.to_thread(read)
 
 
-async def test_a_stream_tells_each_change_and_ends_with_the_job(
+async def test_a_stream_sends_each_change_and_ends_with_the_job(
     queue: PostgresQueue, processes: Processes
 ) -> None:
     api = start_api(processes)
-    key = await put(queue, "tell", steps=[25, 75], seconds=1.5)
+    key = await put(queue, "report_steps", steps=[25, 75], seconds=1.5)
     following = asyncio.create_task(follow(api, key))
     await asyncio.sleep(1)
     processes.start("worker")
-    told = await following
-    assert [told[0]["event"], told[-1]["event"]] == ["queued", "complete"]
-    said = [json.loads(each["data"]) for each in told]
+    events_seen = await following
+    assert [events_seen[0]["event"], events_seen[-1]["event"]] == ["queued", "complete"]
+    said = [json.loads(each["data"]) for each in events_seen]
     assert {25.0, 75.0, 100.0} <= {each["progress"] for each in said}
     assert "at 25.0" in {each["message"] for each in said}
-    assert await follow(api, key, **{"Last-Event-ID": told[-1]["id"]}) == []
-    (again,) = await follow(api, key, **{"Last-Event-ID": told[0]["id"]})
+    assert await follow(api, key, **{"Last-Event-ID": events_seen[-1]["id"]}) == []
+    (again,) = await follow(api, key, **{"Last-Event-ID": events_seen[0]["id"]})
     assert again["event"] == "complete"
 
 

@@ -1,4 +1,4 @@
-"""A real worker process: what becomes of its jobs, whatever happens to it."""
+"""A real worker process: what happens to its jobs when it fails, is killed or stopped."""
 
 import asyncio
 import contextlib
@@ -266,13 +266,13 @@ async def test_job_that_kills_three_workers_is_failed_for_good(
     for death in range(1, 4):
         worker = processes.start("worker")
         await exit_status(worker, 10)
-        # the next worker would take the job only after the lease: end it now
+        # the next worker would only rescue the job after the lease: rescue it now
         await queue.pool.execute(
             "UPDATE queue_workers SET expires_at = now() - interval '1 s' WHERE id <> $1",
             queue.owner,
         )
         # not within twelve seconds after the server's own start
-        await until(queue.consumer.lease.take_over, seconds=20, what="the job is taken over")
+        await until(queue.consumer.lease.rescue, seconds=20, what="the job is rescued")
         assert (await ledger.tracked(job.key))["crashes"] == death
     row = await ledger.tracked(job.key)
     assert row["status"] == "failed"

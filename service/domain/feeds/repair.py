@@ -1,33 +1,33 @@
-"""Mends in a feed's bytes what would keep the parser from reading any of its entries."""
+"""Repairs a feed's bytes where a wrong character would keep the parser from reading any entry."""
 
 import codecs
 import re
 
 REFERENCE = re.compile(r"&((?:amp;)?)#(?:[xX]([0-9A-Fa-f]+)|([0-9]+));?")
 PAIR = re.compile("([\ud800-\udbff])([\udc00-\udfff])")
-NO_CHARACTER = 0xFFFD  # what stands for one that is none
+REPLACEMENT = 0xFFFD  # for a reference that is no character
 UTF16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 
 
-def mend(body: bytes) -> bytes:
-    """The same feed, with a character for each reference to a half of one, and for no character.
+def repair(body: bytes) -> bytes:
+    """The feed, with half surrogate pairs joined, and references to no character replaced.
 
-    Programs that count in UTF-16 write an emoji as `&#55357;&#56832;`, or as the two halves in
-    UTF-8; XML (2.2) knows neither.
+    Programs that use UTF-16 write an emoji as `&#55357;&#56832;`, or as two halves in UTF-8. XML
+    (2.2) allows neither.
     """
     encoding = UTF16.get(body[:2], "")
     if encoding:
         text = body.decode(encoding, "replace")
-        return _mend_references(text).encode(encoding, "replace")
-    body = _mend_utf8(body)
+        return _repair_references(text).encode(encoding, "replace")
+    body = _repair_utf8(body)
     if b"#" not in body:
         return body
-    # Latin-1 keeps every byte as it is, whatever the encoding: a reference is ASCII in all others.
-    return _mend_references(body.decode("latin-1")).encode("latin-1")
+    # Latin-1 keeps every byte, whatever the encoding, and a reference is ASCII in all of them.
+    return _repair_references(body.decode("latin-1")).encode("latin-1")
 
 
-def _mend_references(text: str) -> str:
-    last: list[tuple[int, int]] = []  # a first half, and where it has ended
+def _repair_references(text: str) -> str:
+    last: list[tuple[int, int]] = []  # a first half, and where its reference ends
 
     def whole(found: re.Match[str]) -> str:
         number = _number(found)
@@ -42,7 +42,7 @@ def _mend_references(text: str) -> str:
         elif _is_character(number):
             return found[0]
         if not _is_character(number):
-            number = NO_CHARACTER
+            number = REPLACEMENT
         return f"&{found[1]}#{number};"
 
     return REFERENCE.sub(whole, text)
@@ -55,7 +55,7 @@ def _number(found: re.Match[str]) -> int:
 
 
 def _is_character(number: int) -> bool:
-    """XML 1.0, 2.2; C1 control characters are meant as windows-1252, which the parser knows."""
+    """Is it a character of XML 1.0 (2.2)? The parser reads C1 controls as windows-1252."""
     return (
         number in (0x9, 0xA, 0xD)
         or 0x20 <= number <= 0xD7FF
@@ -64,8 +64,11 @@ def _is_character(number: int) -> bool:
     )
 
 
-def _mend_utf8(body: bytes) -> bytes:
-    """Halves put together; where a few bytes are wrong, they alone: the parser would guess anew."""
+def _repair_utf8(body: bytes) -> bytes:
+    """The body with halves joined, and a few wrong bytes replaced.
+
+    Because of a wrong byte the parser would guess another encoding for the whole feed.
+    """
     if body.isascii():
         return body
     try:
