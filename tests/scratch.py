@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
+SHARED_TEMPLATES = "MOORAGE_TEST_TEMPLATES"  # the variable that names the folder of a test run
 STOP_SECONDS = 20  # what a `make worker` may need; Postgres needs less
 
 

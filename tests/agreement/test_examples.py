@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
-from tests.project import files
+from tests.project import copy
 
 EXAMPLES = ["email", "example", "feeds", "reports", "search"]
 OF_COPY = {"__init__.py", *EXAMPLES}
+DOMAINS = ("service", "domain")
 LEFT = [name for name in EXAMPLES if (ROOT / "service/domain" / name).is_dir()]  # some may be gone
 
 PROCESSES = """
@@ -41,14 +42,9 @@ print(synthesize("local").one("AWS::S3::Bucket", "Bucket").get("LifecycleConfigu
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the project with the examples as its only domains, compiled."""
+    """A copy of the project with the examples as its only domains, compiled as this one is."""
     folder = tmp_path_factory.mktemp("project")
-    for file in files():
-        if file.parts[:2] == ("service", "domain") and file.parts[2] not in OF_COPY:
-            continue
-        (folder / file).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(ROOT / file, folder / file)
-    python(folder, "-c", PROCESSES)
+    copy(folder, has=lambda file: file.parts[:2] != DOMAINS or file.parts[2] in OF_COPY)
     return folder
 
 

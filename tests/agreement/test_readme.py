@@ -1,7 +1,6 @@
 """What the README says is so."""
 
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ import pytest
 from service.contract import EnvVar
 from tests.conftest import ROOT, Processes
 from tests.ports import free_port
+from tests.project import copy
 
 README = (ROOT / "README.md").read_text()
 
@@ -43,9 +43,7 @@ def test_every_file_it_names_exists() -> None:
 def shop(tmp_path: Path, processes: Processes) -> Iterator[httpx.Client]:
     """The project with the README's own domain added, running."""
     tree = tmp_path / "clone"
-    shutil.copytree(
-        ROOT / "service", tree / "service", ignore=shutil.ignore_patterns("__pycache__")
-    )
+    copy(tree, has=lambda file: file.parts[0] == "service")
     task, routes = re.findall(r"```python\n(.*?)```", README, re.DOTALL)[:2]
     domain = tree / "service/domain/greetings"
     (domain / "jobs").mkdir(parents=True)

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -16,7 +15,7 @@ import httpx
 from scripts.twin.client.state import Twin
 from tests.conftest import ROOT
 from tests.ports import free_port
-from tests.project import files
+from tests.project import copy
 
 COMMAND_SECONDS = 300
 TASKS = """
@@ -46,9 +45,7 @@ class Checkout:
     @classmethod
     def clone(cls, folder: Path) -> "Checkout":
         """The files of this checkout, with the environments that `make setup` has made."""
-        for name in files():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / name, folder / name)
+        copy(folder)
         for made in (".venv", "node_modules"):
             (folder / made).symlink_to(ROOT / made)
         jobs = folder / "service/domain/bakery/jobs"

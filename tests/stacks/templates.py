@@ -1,9 +1,12 @@
 """Synthesized templates, to be asked and to be mutated."""
 
+import atexit
 import copy
 import dataclasses
 import functools
+import hashlib
 import json
+import os
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import app
+from scripts.host.file_lock import FileLock
 from service.contract import LOCAL_STAGE
 from stacks.config.checks import check_stage
 from stacks.config.read_stage import read_stage
 from stacks.config.stage import Stage
 from stacks.config.stages_file import stage_names
+from tests.scratch import SHARED_TEMPLATES
 
 CERTIFICATE = (
     "arn:aws:acm:eu-central-1:123456789012:certificate/00000000-0000-0000-0000-000000000000"
@@ -107,11 +112,6 @@ class Templates:
         return Templates(self.stage, copy.deepcopy(self.stacks), self.folder)
 
 
-@functools.cache
-def _root() -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory(prefix="moorage-templates-")
-
-
 def stage_of(name: str, **settings: object) -> Stage:
     """A stage of these tests with some settings changed; its app is called as the project's."""
     common = {"app_name": read_stage(LOCAL_STAGE).app_name} | GIVEN.get(name, {})
@@ -154,8 +154,7 @@ def of(stage: Stage) -> Templates:
 
 def _synthesized(stage: Stage) -> Templates:
     check_stage(stage)
-    folder = Path(tempfile.mkdtemp(dir=_root().name))
-    app.synthesize(stage, app.flags(), folder=str(folder))
+    folder = _assembly(stage)
     names = stage.names
     stacks = {
         kind: json.loads((folder / f"{name}.template.json").read_text())
@@ -166,3 +165,26 @@ def _synthesized(stage: Stage) -> Templates:
         }.items()
     }
     return Templates(stage, stacks, folder)
+
+
+def _assembly(stage: Stage) -> Path:
+    """The CDK's folder of a stage, made by the first process of the test run that asks for it."""
+    root = _root()
+    of_what = f"{__file__} {stage!r}"  # a copy of the project has templates of its own
+    folder = root / hashlib.sha256(of_what.encode()).hexdigest()[:16]
+    with FileLock(folder.with_suffix(".lock")):
+        if not folder.exists():
+            new = tempfile.mkdtemp(dir=root)
+            app.synthesize(stage, app.flags(), folder=new)
+            os.rename(new, folder)
+    return folder
+
+
+@functools.cache
+def _root() -> Path:
+    """Of all processes of a test run, or of this one."""
+    if shared := os.environ.get(SHARED_TEMPLATES):  # noqa: TID251
+        return Path(shared)
+    own = tempfile.TemporaryDirectory(prefix="moorage-templates-")
+    atexit.register(own.cleanup)
+    return Path(own.name)

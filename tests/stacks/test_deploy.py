@@ -60,13 +60,17 @@ class Cloud:
             "CDK_DOCKER": "false",  # an image that is named is not built
         }
 
-    def cdk(self, *arguments: str, **settings: object) -> str:
+    @property
+    def assembly(self) -> Path:
+        """What the last command has synthesized."""
+        return self.folder / "cdk.out"
+
+    def cdk(self, *arguments: str, cwd: Path = ROOT) -> str:
         """What the command printed; fails where it does."""
-        context = [f"--context={key}={value}" for key, value in settings.items()]
         result = subprocess.run(
-            [CDK, *arguments, "--no-notices", "--context=stage=local", *context,
-             f"--output={self.folder / 'cdk.out'}"],
-            cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False,
+            [CDK, *arguments, "--no-notices", "--context=stage=local",
+             f"--output={self.assembly}"],
+            cwd=cwd, env=self.environment, capture_output=True, text=True, check=False,
             timeout=300,
         )  # fmt: skip
         assert result.returncode == 0, result.stdout + result.stderr
@@ -75,9 +79,12 @@ class Cloud:
     def deploy(self, image: str = "moorage:first", **settings: object) -> dict[str, str]:
         """Deploys all stacks; the outputs by key, as the command wrote them down."""
         file = self.folder / "outputs.json"
+        context = [
+            f"--context={key}={value}" for key, value in (settings | {"image": image}).items()
+        ]
         self.cdk(
             "deploy", "--all", "--require-approval=never", "--method=direct",
-            f"--outputs-file={file}", image=image, **settings,
+            f"--outputs-file={file}", *context,
         )  # fmt: skip
         found: dict[str, dict[str, str]] = json.loads(file.read_text())
         return {key: value for stack in found.values() for key, value in stack.items()}
@@ -131,7 +138,8 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
                     break
             assert time.monotonic() < deadline, (folder / "server.log").read_text()
             time.sleep(0.1)
-        made.cdk("bootstrap", f"aws://{ACCOUNT}/{REGION}")
+        # In the project's folder the CDK would synthesize first.
+        made.cdk("bootstrap", f"aws://{ACCOUNT}/{REGION}", cwd=folder)
         yield made
     finally:
         server.send_signal(signal.SIGTERM)
@@ -269,7 +277,7 @@ def test_a_second_deploy_changes_the_count_and_moves_the_services(
 
 @pytest.mark.usefixtures("deployed_again")
 def test_destroy_leaves_nothing_that_costs(cloud: Cloud) -> None:
-    cloud.cdk("destroy", "--all", "--force")
+    cloud.cdk("destroy", "--all", "--force", f"--app={cloud.assembly}")
 
     stacks = cloud.client("cloudformation").describe_stacks()["Stacks"]
     assert {each["StackName"] for each in stacks} == {"CDKToolkit"}

@@ -53,6 +53,12 @@ class Mutant:
     def __str__(self) -> str:
         return f"{self.stack}/{self.id} {'.'.join(map(str, self.path))}: {self.change}"
 
+    def resource(self, templates: Templates) -> Templates:
+        """The changed resource alone, or nothing where it is deleted."""
+        resources = templates.stacks[self.stack]["Resources"]
+        alone = {id: body for id, body in resources.items() if id == self.id}
+        return Templates(templates.stage, {self.stack: {"Resources": alone}}, templates.folder)
+
     def of(self, templates: Templates) -> Templates:
         """The templates with this change; everything else is shared."""
         template = dict(templates.stacks[self.stack])

@@ -348,12 +348,13 @@ def test_another_checkout_gets_the_next_free_port(up: Stage, scratch: Path) -> N
 
 
 def test_a_step_that_fails_is_named_with_its_reason_and_its_log(up: Stage) -> None:
-    assembly = up.home / "twin" / "cdk.out"
-    (assembly / "manifest.json").write_text("no JSON")
+    manifest = up.home / "twin" / "cdk.out" / "manifest.json"
+    whole = manifest.read_text()
+    manifest.write_text("no JSON")
     try:
         done = up.moor("up")
     finally:
-        shutil.rmtree(assembly)
+        manifest.write_text(whole)
 
     assert done.returncode == 1, done.stdout
     assert "error: could not deploy: cdk deploy failed" in done.stderr
