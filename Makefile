@@ -45,8 +45,8 @@ api: setup ## the API alone, on the Postgres that runs here or its own
 worker: setup ## a worker alone, on the Postgres that runs here or its own
 	@$(PY) -m scripts.local worker
 
-test: setup browser cdk ## every test, four files at a time (ARGS="-k name" for some of them)
-	@$(PY) -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+test: setup browser cdk ## every test, six files at a time (ARGS="-k name" for some of them)
+	@$(PY) -m pytest -n 6 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 synth: setup cdk ## the templates of every stage, into cdk.out; no network, no credentials
 	@for stage in dev prod local; do \
