@@ -7,8 +7,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from service.db import UNAVAILABLE, backoff
-from service.queue.dequeue_timeout import arrives_within
-from service.queue.interface import Slot
+from service.queue.dequeue import Slot, next_job
 from service.queue.job import LeasedJob
 
 STUCK_SECONDS = 60.0  # a claim that has not returned after so long hangs
@@ -79,29 +78,10 @@ class BrokerConsumer:
 
     async def next_job(self, timeout: float = 0.0) -> LeasedJob | None:  # noqa: ASYNC109
         """The next due job; None after `timeout` seconds (0: no limit) or once paused."""
-        future: asyncio.Future[LeasedJob | None] = asyncio.get_running_loop().create_future()
+        return await next_job(self.wait, self._slots, self.is_idle, timeout, self._give_back)
 
-        def slot(job: LeasedJob | None) -> bool:
-            if future.done():
-                return False
-            future.set_result(job)
-            return True
-
-        self.wait(slot)
-        try:
-            if timeout and not await arrives_within(future, self.is_idle, timeout):
-                raise TimeoutError
-            return await future
-        except (TimeoutError, asyncio.CancelledError) as error:
-            if slot in self._slots:
-                self._slots.remove(slot)
-            # The job may have arrived in the same turn of the event loop in which the slot gave up.
-            job = future.result() if future.done() and not future.cancelled() else None
-            if isinstance(error, TimeoutError):
-                return job
-            if job:
-                self._returning = asyncio.create_task(self._deliver([job]))
-            raise
+    def _give_back(self, job: LeasedJob) -> None:
+        self._returning = asyncio.create_task(self._deliver([job]))
 
     def resume(self) -> None:
         self._is_paused = False

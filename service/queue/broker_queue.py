@@ -4,9 +4,10 @@ from abc import abstractmethod
 from collections.abc import Iterable
 from typing import Any
 
-from saq import Job
+from saq import Job, Status
 
 from service.db import Connection
+from service.queue import job_blob
 from service.queue.interface import JobQueue
 from service.queue.tasks.enqueue import check_job, requested_job
 
@@ -32,6 +33,30 @@ class BrokerQueue(JobQueue):
             self.check_able(job)
         return [await self._put(job) for job in checked]
 
+    async def finish(
+        self,
+        job: Job,
+        status: Status,
+        *,
+        result: Any = None,
+        error: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """End a job. Where this process no longer holds it, only a line is logged.
+
+        Raises `TypeError` or `ValueError` where the result has no JSON form or is over 1 MiB.
+        """
+        status = Status(status)
+        job_blob.dump_ending(job, status, result, error)
+        held = self.own_run(job)
+        if held and held.is_dequeued and await self.requeue_instead(held, status, error):
+            return
+        await self._write_end(job, status, result, error)
+
     @abstractmethod
     async def _put(self, job: Job) -> Job | None:
         """Store a checked job. Returns it, or None where its key already waits or runs."""
+
+    @abstractmethod
+    async def _write_end(self, job: Job, status: Status, result: Any, error: str | None) -> None:
+        """Write how a job has ended, where this process holds it."""

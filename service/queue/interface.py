@@ -6,7 +6,7 @@ import os
 import secrets
 import socket
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -17,6 +17,7 @@ from saq.queue.base import Queue
 from saq.utils import now
 
 from service.db import Connection
+from service.queue.dequeue import Slot
 from service.queue.errors import (
     InvalidOptionError,
     JobNotFoundError,
@@ -34,10 +35,6 @@ from service.queue.tasks.registry import Registry
 PAGE_RECORDS = 200
 BULK_JOBS = 1000  # the most that one `retry_failed` or `clear` handles
 PAGE_ROWS = 50  # of each kind of job on the job page
-
-# Called with a job, or with None once the consumer is paused. False: the slot was cancelled, so
-# the job goes to another one.
-Slot = Callable[[LeasedJob | None], bool]
 
 
 def new_owner() -> str:

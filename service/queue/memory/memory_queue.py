@@ -17,7 +17,6 @@ from saq.types import CountKind, QueueInfo, WorkerInfo
 from saq.utils import now
 
 from service import contract
-from service.queue import job_blob
 from service.queue.broker_consumer import BrokerConsumer
 from service.queue.broker_queue import BrokerQueue
 from service.queue.errors import JobNotFoundError, JobStateError
@@ -163,24 +162,7 @@ class MemoryQueue(BrokerQueue):
         if job.ttl < 0:
             del self._rows[job.key]
 
-    async def finish(
-        self,
-        job: Job,
-        status: Status,
-        *,
-        result: Any = None,
-        error: str | None = None,
-        **kwargs: Any,
-    ) -> None:
-        """End a job. Where this process no longer holds it, only a line is logged.
-
-        Raises `TypeError` or `ValueError` where the result has no JSON form or is over 1 MiB.
-        """
-        status = Status(status)
-        job_blob.dump_ending(job, status, result, error)
-        held = self.own_run(job)
-        if held and held.is_dequeued and await self.requeue_instead(held, status, error):
-            return
+    async def _write_end(self, job: Job, status: Status, result: Any, error: str | None) -> None:
         as_json = msgspec.json.decode(msgspec.json.encode(result))
         self._write_outcome(job, status, error=error, result=as_json)
         job.status, job.result, job.error, job.completed = status, as_json, error, now()

@@ -12,8 +12,7 @@ from saq import Status
 
 from service.db import UNAVAILABLE, backoff
 from service.queue import job_blob
-from service.queue.dequeue_timeout import arrives_within
-from service.queue.interface import Slot
+from service.queue.dequeue import Slot, next_job
 from service.queue.job import LeasedJob, MalformedJobError, unread_job
 from service.queue.postgres import statements as sql
 from service.queue.postgres.lease import Lease
@@ -125,27 +124,9 @@ class PostgresConsumer:
 
     async def next_job(self, timeout: float = 0.0) -> LeasedJob | None:  # noqa: ASYNC109
         """The next due job; None after `timeout` seconds (0: no limit) or once paused."""
-        future: asyncio.Future[LeasedJob | None] = asyncio.get_running_loop().create_future()
-
-        def slot(job: LeasedJob | None) -> bool:
-            if future.done():  # cancelled in the same turn of the event loop
-                return False
-            future.set_result(job)
-            return True
-
-        self.wait(slot)
-        try:
-            if timeout and not await arrives_within(future, self.is_idle, timeout):
-                raise TimeoutError
-            return await future
-        except (TimeoutError, asyncio.CancelledError) as error:
-            if slot in self._slots:
-                self._slots.remove(slot)
-            elif future.done() and not future.cancelled() and (job := future.result()):
-                self._deliver([job])  # it arrived in the same turn in which its slot gave up
-            if isinstance(error, TimeoutError):
-                return None
-            raise
+        return await next_job(
+            self.wait, self._slots, self.is_idle, timeout, lambda job: self._deliver([job])
+        )
 
     async def pause(self) -> None:
         """Claim no more. Waiting slots get None; jobs that no slot has taken are handed back."""

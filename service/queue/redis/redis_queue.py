@@ -16,7 +16,6 @@ from saq.utils import now
 
 from service import contract
 from service.db import UNAVAILABLE, Connection, Password, backoff
-from service.queue import job_blob
 from service.queue.broker_queue import BrokerQueue
 from service.queue.errors import JobNotFoundError, JobStateError
 from service.queue.interface import BULK_JOBS, new_owner
@@ -196,24 +195,7 @@ class RedisQueue(BrokerQueue, RedisReads):  # type: ignore[misc] # from_url make
             await self.history.note(job)
         return None
 
-    async def finish(
-        self,
-        job: Job,
-        status: Status,
-        *,
-        result: Any = None,
-        error: str | None = None,
-        **kwargs: Any,
-    ) -> None:
-        """End a job. Where this process no longer holds it, only a line is logged.
-
-        Raises `TypeError` or `ValueError` where the result has no JSON form or is over 1 MiB.
-        """
-        status = Status(status)
-        job_blob.dump_ending(job, status, result, error)
-        held = self.own_run(job)
-        if held and held.is_dequeued and await self.requeue_instead(held, status, error):
-            return
+    async def _write_end(self, job: Job, status: Status, result: Any, error: str | None) -> None:
         job.status, job.result, job.error, job.completed = status, result, error, now()
         if status is Status.COMPLETE:
             job.progress = 1.0
