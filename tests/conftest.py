@@ -29,6 +29,7 @@ from service.migrate import migrate
 from service.testing.databases import copy_of, execute, migrated, server, with_database, with_user
 from stacks.config.read_stage import read_stage
 from tests.ledger import LEDGER
+from tests.sample import link_project
 from tests.scratch import SHARED_TEMPLATES, scratch_folder
 
 for name in EnvVar:  # a developer's own settings must not reach a test
@@ -116,11 +117,22 @@ def postgres(scratch: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def template(postgres: str) -> str:
-    """The name of a migrated database, to be copied."""
-    migrated(postgres, "migrated", user=APPLICATION)
-    asyncio.run(execute(with_database(postgres, "migrated"), LEDGER))
-    return "migrated"
+def project(scratch: Path) -> Path:
+    """A project whose only domain is the tests' own."""
+    return link_project(scratch / "project")
+
+
+@pytest.fixture(scope="session")
+def template(postgres: str, project: Path) -> str:
+    """The name of a database with that project's tables, to be copied."""
+    return make_template(postgres, "migrated", project)
+
+
+def make_template(postgres: str, name: str, project: Path) -> str:
+    """Make the database `name`: the tables of `project`, and the ledger."""
+    migrated(postgres, name, root=project / "service", user=APPLICATION)
+    asyncio.run(execute(with_database(postgres, name), LEDGER))
+    return name
 
 
 @pytest.fixture
@@ -147,6 +159,7 @@ def application_dsn(database: str) -> str:
 class Processes:
     """Starts `python -m service …` with the test tasks registered; ends whatever is left."""
 
+    project: Path
     dsn: str
     folder: Path
     started: list["subprocess.Popen[bytes]"] = field(default_factory=list)
@@ -157,7 +170,7 @@ class Processes:
         with self._log_path(len(self.started)).open("wb") as output:
             child = subprocess.Popen(
                 [sys.executable, "-m", "tests.service.process", process],
-                cwd=ROOT,
+                cwd=self.project,
                 env={
                     "PATH": os.environ["PATH"],  # noqa: TID251
                     "STAGE": "local",
@@ -189,9 +202,9 @@ class Processes:
 
 
 @pytest.fixture
-def processes(application_dsn: str, tmp_path: Path) -> Iterator[Processes]:
+def processes(project: Path, application_dsn: str, tmp_path: Path) -> Iterator[Processes]:
     """Real processes of the service on this test's database, with the rights of a stage's."""
-    running = Processes(application_dsn, tmp_path)
+    running = Processes(project, application_dsn, tmp_path)
     yield running
     running.stop_all()
 
@@ -219,12 +232,12 @@ class OwnServer:
 
 
 @pytest.fixture
-async def own_server(scratch: Path) -> AsyncIterator[OwnServer]:
+async def own_server(scratch: Path, project: Path) -> AsyncIterator[OwnServer]:
     """A server of this test alone."""
     folder = scratch / f"own-{time.monotonic_ns()}"
     server = get_server(folder, cleanup_mode=None)
     try:
-        await migrate(server.get_uri())
+        await migrate(server.get_uri(), project / "service")
         await execute(server.get_uri(), LEDGER)
         yield OwnServer(server, server.get_uri())
     finally:

@@ -4,8 +4,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.conftest import ROOT
-
+ROOT = Path(__file__).parent.parent
 # As .gitignore, read without git: an archive has none.
 MADE = tuple(
     line.rstrip("/")

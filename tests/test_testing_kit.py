@@ -11,7 +11,15 @@ from typing import Any
 import asyncpg
 import pytest
 
-from service.queue import Context, InvalidPayloadError, JobQueue, MemoryQueue, PostgresQueue, task
+from service.queue import (
+    Context,
+    InvalidPayloadError,
+    JobQueue,
+    MemoryQueue,
+    PostgresQueue,
+    scheduled_task,
+    task,
+)
 from service.testing import RunJobs
 from tests.conftest import ROOT
 
@@ -45,6 +53,17 @@ async def kit_hangs(ctx: Context) -> None:
 @task
 def kit_is_plain(ctx: Context, *, words: list[str]) -> int:
     return len(words)
+
+
+@task
+async def kit_sells(ctx: Context, *, item: str) -> int:
+    await ctx.pool.execute("INSERT INTO sold VALUES ($1)", item)
+    count: int = await ctx.pool.fetchval("SELECT count(*) FROM sold")
+    return count
+
+
+@scheduled_task(every="1 day")
+async def kit_comes_by_itself(ctx: Context) -> None: ...
 
 
 @pytest.fixture(params=KITS)
@@ -130,14 +149,14 @@ async def test_a_wrong_payload_is_refused_as_ever(kit: JobQueue) -> None:
 
 
 async def test_schedules_do_not_come_by_themselves(kit: JobQueue) -> None:
-    assert "count_jobs_of_last_day" in kit.registry.tasks
+    assert "kit_comes_by_itself" in kit.registry.tasks
     assert [each.name for each in kit.registry.tasks.values() if each.schedule] == []
 
 
 async def test_a_task_that_wants_a_database_is_told_which_fixture_has_one(
     queue: MemoryQueue, run_jobs: RunJobs
 ) -> None:
-    await queue.enqueue("count_jobs_of_last_day", retries=1)
+    await queue.enqueue("kit_sells", item="book", retries=1)
 
     with pytest.raises(RuntimeError, match="use `pg_queue` instead"):
         await run_jobs(raises=True)
@@ -146,21 +165,23 @@ async def test_a_task_that_wants_a_database_is_told_which_fixture_has_one(
 async def test_the_database_is_the_same_in_task_and_test(
     pg_queue: PostgresQueue, run_jobs: RunJobs
 ) -> None:
-    await pg_queue.enqueue("send_email", to="ada@example.com", subject="Hi", body="")
+    await pg_queue.pool.execute("CREATE TABLE sold (item TEXT)")
+    await pg_queue.enqueue("kit_sells", item="book")
 
     (job,) = await run_jobs(raises=True)
 
-    assert job.result == {"status": "kept"}
-    assert await pg_queue.pool.fetchval("SELECT recipient FROM email_outbox") == "ada@example.com"
+    assert job.result == 1
+    assert await pg_queue.pool.fetchval("SELECT item FROM sold") == "book"
 
 
 @pytest.mark.parametrize("turn", [1, 2])
 async def test_each_test_has_a_database_of_its_own(
     pg_queue: PostgresQueue, run_jobs: RunJobs, turn: int
 ) -> None:
-    await pg_queue.enqueue("send_email", to="ada@example.com", subject="Hi", body="")
-    await run_jobs(raises=True)
-    assert await pg_queue.pool.fetchval("SELECT count(*) FROM email_outbox") == 1
+    await pg_queue.pool.execute("CREATE TABLE sold (item TEXT)")
+    await pg_queue.enqueue("kit_sells", item="book")
+    (job,) = await run_jobs(raises=True)
+    assert job.result == 1
 
 
 async def test_a_job_enqueued_in_a_transaction_that_fails_does_not_exist(
@@ -202,14 +223,18 @@ def test_the_service_starts_where_the_kits_packages_are_not_installed(tmp_path: 
     assert run.returncode == 0, run.stderr
 
 
-def test_settings_of_the_developer_do_not_reach_a_test(tmp_path: Path) -> None:
+def test_settings_of_the_developer_do_not_reach_a_test(project: Path, tmp_path: Path) -> None:
     example: dict[str, Any] = {
         "test_it.py": (
             'pytest_plugins = ["service.testing"]\n'
+            "from service.queue import task\n"
+            "@task\n"
+            "async def tell(ctx):\n"
+            '    return [ctx["settings"].stage, ctx["settings"].email_from]\n'
             "async def test_it(pg_queue, run_jobs):\n"
-            '    await pg_queue.enqueue("send_email", to="a@b.c", subject="", body="")\n'
+            '    await pg_queue.enqueue("tell")\n'
             "    (job,) = await run_jobs(raises=True)\n"
-            '    assert job.result == {"status": "kept"}\n'
+            '    assert job.result == ["local", None]\n'
         ),
         "pytest.ini": "[pytest]\nasyncio_mode = auto\n",
     }
@@ -220,7 +245,7 @@ def test_settings_of_the_developer_do_not_reach_a_test(tmp_path: Path) -> None:
         cwd=tmp_path,
         env={
             "PATH": os.environ["PATH"],  # noqa: TID251
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": str(project),
             "EMAIL_FROM": "me@example.com",
             "STAGE": "prod",
             "METRIC_SECONDS": "never",

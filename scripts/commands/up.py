@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from scripts.aws import Aws
@@ -17,6 +18,7 @@ from scripts.errors import NotFoundError, OperatorError, OverdueError
 from scripts.host.address import Address
 from scripts.host.environment import Environment
 from scripts.host.pid_lock import take_up_lock
+from scripts.jobs.first_job import suggestion
 from scripts.target import HOME, find_target
 from scripts.terminal.options import HomeOption
 from scripts.terminal.render import Screen
@@ -46,7 +48,7 @@ def up(home: HomeOption = HOME) -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):  # end what it has running, as Ctrl-C does
         signal.signal(number, signal.default_int_handler)
     try:
-        twin = bring_up(home, os.environ, screen)
+        twin, tasks = bring_up(home, os.environ, screen)
     except KeyboardInterrupt:
         running = Twin.load(home) is not None
         screen.say()
@@ -58,11 +60,16 @@ def up(home: HomeOption = HOME) -> None:
         raise
     finally:
         lock.release()
-    show(twin, screen, time.monotonic() - began)
+    show(twin, tasks, screen, time.monotonic() - began)
 
 
-def bring_up(home: Path, environment: Mapping[str, str], screen: Screen) -> Twin:
-    """Every step, timed on `screen`. Raises `OperatorError` that names the step that failed."""
+def bring_up(
+    home: Path, environment: Mapping[str, str], screen: Screen
+) -> tuple[Twin, list[dict[str, Any]]]:
+    """Every step, timed on `screen`; the twin, and the tasks that its API lists.
+
+    Raises `OperatorError` that names the step that failed.
+    """
     cdk = Cdk(home, environment)
     pool = ThreadPoolExecutor(1)
     synthesis = pool.submit(_timed_synthesis, cdk)
@@ -97,12 +104,15 @@ def bring_up(home: Path, environment: Mapping[str, str], screen: Screen) -> Twin
     with step(screen, "wait for the API") as done:
         _await_ready(door, twin)
         done(f"The API is healthy at {twin.url}")
-    key = aws.call("secretsmanager", "get_secret_value", SecretId=aws.output(Output.API_KEY_SECRET))
-    write_env(twin, {EnvVar.API_KEY: key["SecretString"].split()[0]})
-    return twin
+    secret = aws.call(
+        "secretsmanager", "get_secret_value", SecretId=aws.output(Output.API_KEY_SECRET)
+    )
+    key = secret["SecretString"].split()[0]
+    write_env(twin, {EnvVar.API_KEY: key})
+    return twin, door.tasks(key)
 
 
-def show(twin: Twin, screen: Screen, seconds: float) -> None:
+def show(twin: Twin, tasks: list[dict[str, Any]], screen: Screen, seconds: float) -> None:
     """Where everything is, and what to try next."""
     file = env_file(twin.home)
     if file.is_relative_to(Path.cwd()):
@@ -115,11 +125,7 @@ def show(twin: Twin, screen: Screen, seconds: float) -> None:
     screen.title("Try:")
     for command, what in (
         (f". {file}", "moor, aws and cdk in this terminal, for the twin; $API_KEY"),
-        (
-            f'curl -s {twin.url}/queue/example -H "X-API-Key: ${EnvVar.API_KEY}"'
-            """ -H 'content-type: application/json' -d '{"message": "hello"}'""",
-            "",
-        ),
+        (suggestion(twin.url, tasks, header=f'"X-API-Key: ${EnvVar.API_KEY}"'), ""),
         ("moor status", ""),
         ("moor logs worker --follow", ""),
         ("moor scale worker 3", ""),

@@ -1,14 +1,19 @@
 """The API's address as seen from this machine: is it free, and is the API behind it ready?"""
 
 import http.client
+import json
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from scripts.errors import OperatorError
 from service.contract import READY_PATH
 
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 ANYWHERE = {"0.0.0.0", "::"}  # noqa: S104 - compared with, not listened on
+TASKS_PATH = "/api/v1/tasks"
+UNANSWERED = (OSError, http.client.HTTPException)
 CONNECT_SECONDS = 0.5
 ANSWER_SECONDS = 3.0
 
@@ -52,15 +57,31 @@ class Address:
 
     def why_not_ready(self) -> str | None:
         """None if the API is ready, otherwise what it says instead."""
+        try:
+            answer, body = self._get(READY_PATH, most=1000)
+        except UNANSWERED as error:
+            return f"no answer ({error})"
+        text = body.decode(errors="replace")
+        return None if answer.status == 200 else f"{answer.status} {answer.reason}: {text}"
+
+    def tasks(self, key: str) -> list[dict[str, Any]]:
+        """The tasks it lists; none where it does not answer."""
+        try:
+            answer, body = self._get(TASKS_PATH, {"X-API-Key": key} if key else {})
+            found: list[dict[str, Any]] = json.loads(body)["items"] if answer.status == 200 else []
+        except (*UNANSWERED, ValueError):
+            return []
+        return found
+
+    def _get(
+        self, path: str, headers: Mapping[str, str] | None = None, *, most: int | None = None
+    ) -> tuple[http.client.HTTPResponse, bytes]:
         connection = http.client.HTTPConnection(
             self.reachable_host, self.port, timeout=ANSWER_SECONDS
         )
         try:
-            connection.request("GET", READY_PATH)
+            connection.request("GET", path, headers=headers or {})
             answer = connection.getresponse()
-            body = answer.read(1000).decode(errors="replace")
-        except (OSError, http.client.HTTPException) as error:
-            return f"no answer ({error})"
+            return answer, answer.read(most)
         finally:
             connection.close()
-        return None if answer.status == 200 else f"{answer.status} {answer.reason}: {body}"

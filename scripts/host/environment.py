@@ -82,7 +82,12 @@ class Environment:
     def needs_key(self) -> bool:
         """Does the API ask for API_KEY?"""
         is_off = self.given.get(EnvVar.API_AUTH, "").lower() == "off"
-        return bool(self.given.get(EnvVar.API_KEY)) and not is_off
+        return bool(self.api_key) and not is_off
+
+    @property
+    def api_key(self) -> str:
+        """One that the API takes; empty where none is set."""
+        return (self.given.get(EnvVar.API_KEY, "").split() or [""])[0]
 
     @property
     def is_worker_in_api(self) -> bool:

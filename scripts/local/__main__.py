@@ -9,6 +9,7 @@ from pathlib import Path
 from scripts.errors import OperatorError
 from scripts.host.environment import Environment
 from scripts.host.postgres_user import make_private
+from scripts.jobs.first_job import suggestion
 from scripts.local.parts import Local, Stopped
 from scripts.target import find_stage
 from scripts.terminal.render import Screen
@@ -96,12 +97,11 @@ def show(local: Local, seconds: float) -> None:
         if ProcessName.WORKER not in local.names and not environment.is_worker_in_api:
             screen.say("This starts no worker, and jobs wait for one: `make worker` starts it.")
         # The key itself is never shown; where the commands are run, the variable must be set too.
-        key = f' -H "X-API-Key: ${EnvVar.API_KEY}"' if environment.needs_key else ""
+        header = f'"X-API-Key: ${EnvVar.API_KEY}"' if environment.needs_key else ""
+        key = f" -H {header}" if header else ""
+        tasks = environment.address.tasks(environment.api_key)
         screen.title(f"Try, in another terminal{f' with {EnvVar.API_KEY} set' if key else ''}:")
-        screen.say(
-            f"  curl -s {url}/queue/example{key}"
-            """ -H 'content-type: application/json' -d '{"message": "hello"}'"""
-        )
+        screen.say(f"  {suggestion(url, tasks, header=header)}")
         screen.say(f"  curl -s {url}/api/v1/jobs/<job_id>{key}")
     screen.say()
 

@@ -11,6 +11,7 @@ import asyncpg
 
 from service.database_user import DatabaseUser
 from service.migrate import migrate
+from service.migration_files import SERVICE
 
 
 @contextlib.contextmanager
@@ -28,7 +29,7 @@ def server(folder: Path) -> Iterator[str]:
         started.cleanup()
 
 
-def migrated(address: str, name: str, *, user: str = "") -> None:
+def migrated(address: str, name: str, *, root: Path = SERVICE, user: str = "") -> None:
     """Create the database `name` with the newest tables.
 
     With `user`, it also grants that user the rights that API and worker have on a stage.
@@ -37,7 +38,7 @@ def migrated(address: str, name: str, *, user: str = "") -> None:
     async def make() -> None:
         await execute(address, f"CREATE DATABASE {name}")
         dsn = with_database(address, name)
-        await migrate(dsn, user=DatabaseUser(with_user(dsn, user)) if user else None)
+        await migrate(dsn, root, user=DatabaseUser(with_user(dsn, user)) if user else None)
 
     asyncio.run(make())
 

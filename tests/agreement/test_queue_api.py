@@ -37,7 +37,7 @@ def test_the_pages_import_the_public_api_alone() -> None:
     assert not {place: names for place, names in wrong.items() if names}
 
 
-@pytest.mark.parametrize("folder", ["service/domain", "tests/domain"])
+@pytest.mark.parametrize("folder", ["service/domain", "tests/domain", "tests/sample_domains"])
 def test_domains_and_their_tests_import_the_public_api_alone(folder: str) -> None:
     files = list(Path(ROOT / folder).rglob("*.py"))
     wrong = {str(file.relative_to(ROOT)): rooms(file.read_text("utf-8")) for file in files}

@@ -13,7 +13,7 @@ import pytest
 from service.contract import EnvVar
 from tests.conftest import ROOT, Processes
 from tests.ports import free_port
-from tests.project import copy
+from tests.sample import copy_project
 
 README = (ROOT / "README.md").read_text()
 
@@ -41,9 +41,9 @@ def test_every_file_it_names_exists() -> None:
 
 @pytest.fixture
 def shop(tmp_path: Path, processes: Processes) -> Iterator[httpx.Client]:
-    """The project with the README's own domain added, running."""
+    """A project with the README's own domain added, running."""
     tree = tmp_path / "clone"
-    copy(tree, has=lambda file: file.parts[0] == "service")
+    copy_project(tree)
     task, routes = re.findall(r"```python\n(.*?)```", README, re.DOTALL)[:2]
     domain = tree / "service/domain/greetings"
     (domain / "jobs").mkdir(parents=True)

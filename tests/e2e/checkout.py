@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -13,11 +14,14 @@ import boto3
 import httpx
 
 from scripts.twin.client.state import Twin
-from tests.conftest import ROOT
+from service.contract import LOCAL_STAGE, ProcessName
+from stacks.config.naming import Names
 from tests.ports import free_port
-from tests.project import copy
+from tests.sample import copy_project
 
 COMMAND_SECONDS = 300
+APP = "bakery"
+NAMES = Names(APP, LOCAL_STAGE)
 TASKS = """
 import asyncio
 
@@ -45,9 +49,11 @@ class Checkout:
     @classmethod
     def clone(cls, folder: Path) -> "Checkout":
         """The files of this checkout, with the environments that `make setup` has made."""
-        copy(folder)
-        for made in (".venv", "node_modules"):
-            (folder / made).symlink_to(ROOT / made)
+        copy_project(folder)
+        stages = folder / "stages.toml"
+        stages.write_text(
+            re.sub(r'(?m)^app_name = ".*"$', f'app_name = "{APP}"', stages.read_text())
+        )
         jobs = folder / "service/domain/bakery/jobs"
         jobs.mkdir(parents=True)
         for init in (jobs / "__init__.py", jobs.parent / "__init__.py"):
@@ -131,7 +137,7 @@ class Checkout:
     def service(self, process: str) -> dict[str, Any]:
         """The ECS service as plain AWS tools see it."""
         (found,) = self.client("ecs").describe_services(
-            cluster="moorage-local-cluster", services=[f"moorage-local-{process}-service"]
+            cluster=NAMES.cluster, services=[NAMES.service(ProcessName(process))]
         )["services"]
         assert isinstance(found, dict)
         return found

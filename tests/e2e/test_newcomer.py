@@ -15,10 +15,11 @@ import httpx
 import psutil
 import pytest
 
-from tests.e2e.checkout import Checkout
+from service.contract import ProcessName
+from tests.e2e.checkout import NAMES, Checkout
 from tests.scripts.conftest import wait_until
 
-CLUSTER, WORKERS = "moorage-local-cluster", "moorage-local-worker-service"
+CLUSTER, WORKERS = NAMES.cluster, NAMES.service(ProcessName.WORKER)
 
 
 @pytest.fixture(scope="module")

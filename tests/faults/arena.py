@@ -27,6 +27,7 @@ from tests.faults.workers import Fleet, WorkerProcess
 class Place:
     """What a row's arena is made of."""
 
+    project: Path
     server: TcpServer
     database: str
     folder: Path
@@ -47,7 +48,7 @@ class Arena(Measures):
         self.random = random.Random(seed)
         self.ledger = Ledger(place.folder / "ledger")
         self.proxy = Proxy((HOST, place.server.port))
-        self.fleet = Fleet(place.folder)
+        self.fleet = Fleet(place.project, place.folder)
         self.acknowledged: set[str] = set()  # keys of jobs that must run to their end
         self.victims: set[int] = set()  # pids of workers that were hurt
 

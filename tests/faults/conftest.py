@@ -25,10 +25,10 @@ EnterArena = Callable[[Row, type[Engine], bool], AbstractAsyncContextManager[Are
 
 
 @pytest.fixture(scope="session")
-def tcp_postgres() -> Iterator[TcpServer]:
+def tcp_postgres(project: Path) -> Iterator[TcpServer]:
     """The Postgres of the fault list."""
     with scratch_folder("moorage-faults-") as folder, tcp_server(folder / "pg") as server:
-        asyncio.run(migrate(server.dsn("template1")))
+        asyncio.run(migrate(server.dsn("template1"), project / "service"))
         yield server
 
 
@@ -40,7 +40,11 @@ def seed() -> int:
 
 @pytest.fixture
 def enter_arena(
-    request: pytest.FixtureRequest, tcp_postgres: TcpServer, tmp_path: Path, seed: int
+    request: pytest.FixtureRequest,
+    project: Path,
+    tcp_postgres: TcpServer,
+    tmp_path: Path,
+    seed: int,
 ) -> EnterArena:
     """Makes the arena of a row; what was measured there is reported however the row ends."""
 
@@ -51,7 +55,7 @@ def enter_arena(
         source = "template1" if engine is Ours else "template0"
         await admin.execute(f"CREATE DATABASE {name} TEMPLATE {source} STRATEGY file_copy")
         await admin.close()
-        place = Place(tcp_postgres, name, tmp_path)
+        place = Place(project, tcp_postgres, name, tmp_path)
         arena = Arena(row, engine, place, seed=seed, is_short=is_short)
         started = time.monotonic()
         await arena.open()

@@ -10,6 +10,7 @@ from saq.queue.postgres import PostgresQueue as StockQueue
 
 import tests.faults.tasks  # noqa: F401 - registers
 from service.queue import PostgresQueue, discover
+from tests.sample import PACKAGE
 
 JOB_OPTIONS = {"timeout": 60, "retries": 3}  # ours has them by default; stock is given the same
 
@@ -60,7 +61,7 @@ class Ours(Engine):
         return await self.enqueue(task, connection=connection, **options)
 
     def create_queue(self) -> PostgresQueue:
-        return PostgresQueue(self.dsn, discover())
+        return PostgresQueue(self.dsn, discover(PACKAGE))
 
 
 class Stock(Engine):

@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.conftest import ROOT
-
 
 @dataclass(eq=False)
 class WorkerProcess:
@@ -51,6 +49,7 @@ class WorkerProcess:
 class Fleet:
     """Starts processes, and ends whatever is left."""
 
+    project: Path
     folder: Path
     started: list[WorkerProcess] = field(default_factory=list)
 
@@ -61,7 +60,7 @@ class Fleet:
         with log_path.open("wb") as output:
             process = subprocess.Popen(
                 [sys.executable, *command],
-                cwd=ROOT,
+                cwd=self.project,
                 env={
                     "PATH": os.environ["PATH"],  # noqa: TID251
                     "STAGE": "local",

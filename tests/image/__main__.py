@@ -24,6 +24,7 @@ from tests.faults.tls import Authority
 from tests.image.containers import Containers
 from tests.image.postgres import Server
 from tests.ports import free_port
+from tests.sample import DOMAINS
 
 START_SECONDS = 60
 JOB_SECONDS = 30
@@ -31,6 +32,7 @@ DRAIN_SECONDS = 20
 STOP_SECONDS = 15  # of an idle process: it does not wait for the drain
 MAX_MEGABYTES = 60  # compressed, on this base
 KEY = "a-key-of-this-check-alone"
+NOTES = "/app/service/domain/notes"  # whatever the project's own domains are
 
 # Run inside: what the kernel says about this process, what the image lets it do and what is there.
 LOOK_INSIDE = """
@@ -115,15 +117,15 @@ def check(containers: Containers, server: Server, screen: Screen) -> None:
     expect(refused, f"not refused as unknown to RDS's roots, but status {status}", "migrate")
     screen.say("migrate refuses a server that no root of RDS vouches for")
 
-    trusted = {authority.file: contract.RDS_CA_FILE}
+    given = {authority.file: contract.RDS_CA_FILE, DOMAINS / "notes": NOTES}
     began = time.monotonic()
-    status, _ = containers.run("migrate", mounts=trusted)
+    status, _ = containers.run("migrate", mounts=given)
     expect(status == 0, f"migrate ended with status {status}", "migrate")
     screen.step("migrate is done, over TLS with the server's name checked", elapsed(began))
 
     began = time.monotonic()
     for process in ("api", "worker"):
-        containers.start(process, mounts=trusted)
+        containers.start(process, mounts=given)
     with httpx.Client(base_url=url, headers={"X-API-Key": KEY}) as client:
         wait_until_ready(client, containers)
         screen.step("the API is ready", elapsed(began))
@@ -168,11 +170,14 @@ def wait_until_ready(client: httpx.Client, containers: Containers) -> None:
 
 def run_job(client: httpx.Client, screen: Screen) -> None:
     began = time.monotonic()
-    queued = client.post("/queue/example", json={"message": "hello"}).raise_for_status().json()
+    queued = client.post("/notes", json={"message": "hello"}).raise_for_status().json()
     while (job := read(client, queued["job_id"]))["status"] != "complete":
         expect(elapsed(began) < JOB_SECONDS, f"the job did not end: {job}", "worker")
         time.sleep(0.02)
-    expect(job["result"] == {"echo": "hello"}, f"another result: {job}")
+    expect(
+        job["result"] == {"message": "hello", "user_id": None, "author": ""},
+        f"another result: {job}",
+    )
     screen.step("a job came back with its result", elapsed(began))
 
 

@@ -54,14 +54,16 @@ def execute(home: Path, statement: str) -> Any:
 class Up:
     """`python -m scripts.local`, leader of its own process group as in a terminal."""
 
-    def __init__(self, home: Path, part: str, output: Path, environment: dict[str, str]) -> None:
+    def __init__(
+        self, project: Path, home: Path, part: str, output: Path, environment: dict[str, str]
+    ) -> None:
         self.home = home
         self.port = environment["API_PORT"]
         self._output = output
         with output.open("wb") as file:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "scripts.local", part, "--data", str(home)],
-                cwd=ROOT,
+                cwd=project,
                 env={"PATH": os.environ["PATH"], **environment},  # noqa: TID251
                 stdin=subprocess.DEVNULL,
                 stdout=file,
@@ -150,14 +152,14 @@ def home(scratch: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def up(home: Path, tmp_path: Path) -> Iterator[Callable[..., Up]]:
+def up(project: Path, home: Path, tmp_path: Path) -> Iterator[Callable[..., Up]]:
     """Starts one part of the service on `home`; what is left is ended after the test."""
     runs: list[Up] = []
 
     def start(part: str, **environment: str) -> Up:
         defaults = {"API_PORT": str(free_port())}
         output = tmp_path / f"up-{len(runs)}.log"
-        runs.append(Up(home, part, output, defaults | environment))
+        runs.append(Up(project, home, part, output, defaults | environment))
         return runs[-1]
 
     yield start

@@ -17,10 +17,10 @@ import tests.service.tasks  # noqa: F401 - registers
 from scripts.host.postgres import Postgres
 from service.queue.job import LeasedJob
 from service.queue.postgres.postgres_queue import PostgresQueue
-from service.queue.tasks.discovery import discover
 from service.queue.tasks.registry import Registry
 from service.testing.databases import execute
 from tests.conftest import Processes, until
+from tests.sample import sample_registry
 from tests.service.aurora import OWNER_PASSWORD, Aurora
 
 _numbers = itertools.count()
@@ -28,8 +28,14 @@ _numbers = itertools.count()
 
 @pytest.fixture(scope="session")
 def registry() -> Registry:
-    """Every task of the project and of the tests."""
-    return discover()
+    """Every task of the sample domain and of the tests."""
+    return sample_registry()
+
+
+@pytest.fixture(scope="session")
+def root(project: Path) -> Path:
+    """The folder `service/` of the project with the sample domain: what `migrate` reads."""
+    return project / "service"
 
 
 @pytest.fixture

@@ -13,15 +13,13 @@ from saq import Status
 
 from service.database_user import DatabaseUserError, scram_verifier
 from service.migrate import migrate
-from service.migration_files import MigrationError, read_migrations
+from service.migration_files import MigrationError
 from service.queue.postgres.postgres_queue import PostgresQueue
 from service.settings import Settings
 from service.testing.running import Bench
-from tests.conftest import ROOT
 from tests.service.aurora import OWNER_PASSWORD, USER_PASSWORD, Aurora
-from tests.service.test_migrate import copy_of_the_files
+from tests.service.test_migrate import NAMES, copy_of_the_files
 
-NAMES = [str(migration) for migration in read_migrations()]
 JOB = "INSERT INTO saq_jobs (key, job, queue, status) VALUES ('{}', '', 'default', 'queued')"
 OWNERS_ONLY = [
     "CREATE TABLE mine (id INT)",
@@ -89,9 +87,11 @@ def add(folder: Path, sql: str) -> None:
     (own / "0001_add_shop.sql").write_text(sql)
 
 
-async def test_the_user_reads_and_writes_rows_and_does_nothing_else(aurora: Aurora) -> None:
+async def test_the_user_reads_and_writes_rows_and_does_nothing_else(
+    aurora: Aurora, root: Path
+) -> None:
     user = aurora.database_user()
-    assert await migrate(aurora.owner_dsn, user=user) == NAMES
+    assert await migrate(aurora.owner_dsn, root, user=user) == NAMES
     await run(user.dsn, JOB.format("k"), "UPDATE saq_jobs SET priority = 1 WHERE key = 'k'",
               "NOTIFY anything", "LISTEN anything", "DELETE FROM saq_jobs",
               "SELECT pg_advisory_lock(1)")  # fmt: skip
@@ -112,8 +112,8 @@ async def test_the_user_reads_and_writes_rows_and_does_nothing_else(aurora: Auro
     assert powers is False
 
 
-async def test_a_stage_that_had_one_user_goes_on_with_two(aurora: Aurora) -> None:
-    assert await migrate(aurora.owner_dsn) == NAMES
+async def test_a_stage_that_had_one_user_goes_on_with_two(aurora: Aurora, root: Path) -> None:
+    assert await migrate(aurora.owner_dsn, root) == NAMES
     await run(
         aurora.owner_dsn, JOB.format("before"), "CREATE SCHEMA shop",
         "CREATE TABLE shop.orders (id SERIAL, what TEXT) PARTITION BY LIST (what)",
@@ -121,13 +121,13 @@ async def test_a_stage_that_had_one_user_goes_on_with_two(aurora: Aurora) -> Non
         "CREATE VIEW shop.all AS SELECT * FROM shop.orders",
     )  # fmt: skip
     user = aurora.database_user()
-    assert await migrate(aurora.owner_dsn, user=user) == []
+    assert await migrate(aurora.owner_dsn, root, user=user) == []
     await run(
         user.dsn, "INSERT INTO shop.orders (what) VALUES ('a')", "SELECT * FROM shop.all",
         "UPDATE saq_jobs SET priority = 2 WHERE key = 'before'",
     )  # fmt: skip
     # an older image beside, before it is replaced or after a rollback
-    assert await migrate(aurora.owner_dsn) == []
+    assert await migrate(aurora.owner_dsn, root) == []
     await run(aurora.owner_dsn, JOB.format("beside"))
     assert await value(user.dsn, "SELECT count(*) FROM saq_jobs") == 2
 
@@ -154,28 +154,28 @@ async def test_what_a_later_migration_makes_is_reached_and_what_it_takes_away_is
         await run(user.dsn, "DELETE FROM ledger")
 
 
-async def test_twenty_at_once_make_one_user_and_each_file_once(aurora: Aurora) -> None:
+async def test_twenty_at_once_make_one_user_and_each_file_once(aurora: Aurora, root: Path) -> None:
     user = aurora.database_user()
-    answers = await asyncio.gather(*(migrate(aurora.owner_dsn, user=user) for _ in range(20)))
+    answers = await asyncio.gather(*(migrate(aurora.owner_dsn, root, user=user) for _ in range(20)))
     assert sorted(map(len, answers)) == [0] * 19 + [len(NAMES)]
     newer = aurora.database_user("newer")
-    await asyncio.gather(*(migrate(aurora.owner_dsn, user=newer) for _ in range(20)))
+    await asyncio.gather(*(migrate(aurora.owner_dsn, root, user=newer) for _ in range(20)))
     assert await value(newer.dsn, "SELECT CURRENT_USER") == aurora.user
     with pytest.raises(asyncpg.InvalidPasswordError):
         await run(user.dsn)
 
 
-async def test_a_start_with_nothing_to_do_hangs_on_no_owner(aurora: Aurora) -> None:
-    await migrate(aurora.owner_dsn, user=aurora.database_user())
+async def test_a_start_with_nothing_to_do_hangs_on_no_owner(aurora: Aurora, root: Path) -> None:
+    await migrate(aurora.owner_dsn, root, user=aurora.database_user())
     stale = aurora.dsn(aurora.owner, "changed by RDS meanwhile")
-    assert await migrate(stale, user=aurora.database_user()) == []
+    assert await migrate(stale, root, user=aurora.database_user()) == []
     with pytest.raises(asyncpg.InvalidPasswordError):
-        await migrate(stale, user=aurora.database_user("rotated"))
+        await migrate(stale, root, user=aurora.database_user("rotated"))
 
 
-async def test_no_log_of_statements_shows_the_password(aurora: Aurora) -> None:
+async def test_no_log_of_statements_shows_the_password(aurora: Aurora, root: Path) -> None:
     await aurora.as_superuser(f"ALTER DATABASE {aurora.database} SET log_statement = 'all'")
-    await migrate(aurora.owner_dsn, user=aurora.database_user())
+    await migrate(aurora.owner_dsn, root, user=aurora.database_user())
     log = aurora.server.log.read_text()
     assert f"ALTER ROLE {aurora.user} LOGIN PASSWORD 'SCRAM-SHA-256$" in log
     assert USER_PASSWORD not in log
@@ -188,29 +188,31 @@ def test_a_password_that_client_and_server_might_read_differently_is_refused(giv
     assert given not in str(refused.value)
 
 
-async def test_a_user_who_is_still_not_let_in_is_an_error_with_a_reason(aurora: Aurora) -> None:
+async def test_a_user_who_is_still_not_let_in_is_an_error_with_a_reason(
+    aurora: Aurora, root: Path
+) -> None:
     await aurora.as_superuser(f"CREATE ROLE {aurora.user} VALID UNTIL '2000-01-01'")
     await aurora.as_superuser(f"GRANT {aurora.user} TO {aurora.owner} WITH ADMIN OPTION")
     with pytest.raises(MigrationError, match="not let in"):
-        await migrate(aurora.owner_dsn, user=aurora.database_user())
+        await migrate(aurora.owner_dsn, root, user=aurora.database_user())
 
 
 async def test_a_user_that_is_not_the_owners_to_change_is_an_error_with_a_reason(
-    aurora: Aurora,
+    aurora: Aurora, root: Path
 ) -> None:
     await aurora.as_superuser(f"CREATE ROLE {aurora.user} LOGIN")
     with pytest.raises(
         MigrationError, match="want the owner of the tables: the user of DATABASE_OWNER_URL"
     ):
-        await migrate(aurora.owner_dsn, user=aurora.database_user())
+        await migrate(aurora.owner_dsn, root, user=aurora.database_user())
 
 
 async def test_migrations_as_the_user_alone_are_an_error_with_a_reason(
-    aurora: Aurora, folder: Path
+    aurora: Aurora, folder: Path, root: Path
 ) -> None:
     user = aurora.database_user()
-    await migrate(aurora.owner_dsn, user=user)
-    assert await migrate(user.dsn) == []
+    await migrate(aurora.owner_dsn, root, user=user)
+    assert await migrate(user.dsn, root) == []
     add(folder, "CREATE TABLE visits (id INT)")
     with pytest.raises(
         MigrationError,
@@ -227,7 +229,7 @@ async def test_a_job_that_lets_sql_in_drops_nothing(
     for statement in (
         "DROP TABLE saq_jobs",
         "TRUNCATE background_jobs",
-        "ALTER TABLE feeds ADD x INT",
+        "ALTER TABLE notes ADD x INT",
     ):
         await queue.enqueue("let_sql_in", name=f"'; {statement}; --")
     ended = await bench.run()
@@ -236,11 +238,11 @@ async def test_a_job_that_lets_sql_in_drops_nothing(
         assert "InsufficientPrivilegeError" in (job.error or "")
 
 
-async def test_migrate_as_ecs_starts_it(aurora: Aurora) -> None:
+async def test_migrate_as_ecs_starts_it(aurora: Aurora, root: Path) -> None:
     """Two addresses without passwords would be AWS's way; here each holds its own."""
     done = await asyncio.to_thread(
         subprocess.run, [sys.executable, "-m", "service", "migrate"],
-        cwd=ROOT, capture_output=True, text=True, check=False,
+        cwd=root.parent, capture_output=True, text=True, check=False,
         env={
             "PATH": os.environ["PATH"],  # noqa: TID251
             "STAGE": "local", "LOG_LEVEL": "warning",

@@ -17,8 +17,12 @@ from service.migrate import migrate
 from service.migration_files import SERVICE, MigrationError, read_migrations
 from tests.conftest import ROOT, Processes, exit_status
 from tests.ledger import LEDGER
+from tests.sample import DOMAINS
 
-NAMES = [str(migration) for migration in read_migrations()]
+NAMES = [
+    *(str(each) for each in read_migrations() if not each.owner.startswith("domain/")),
+    "domain/notes/0001_create_notes",
+]
 
 
 async def _fetch(dsn: str, statement: str) -> list[asyncpg.Record]:
@@ -37,10 +41,10 @@ def folder(tmp_path: Path) -> Path:
 
 
 def copy_of_the_files(folder: Path) -> Path:
-    for file in SERVICE.rglob("migrations/*.sql"):
-        copy = folder / file.relative_to(SERVICE)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(file, copy)
+    for file in SERVICE.rglob("migrations"):
+        if file.parent.parent.name != "domain":
+            shutil.copytree(file, folder / file.relative_to(SERVICE))
+    shutil.copytree(DOMAINS, folder / "domain")
     return folder
 
 
@@ -53,29 +57,33 @@ def file_of(folder: Path, name: str) -> Path:
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "with a mark"])
 @pytest.mark.parametrize("end", [b"\n", b"\r\n"], ids=["LF", "CRLF"])
 def test_a_migration_is_the_same_however_an_editor_or_git_has_saved_it(
-    folder: Path, mark: bytes, end: bytes
+    root: Path, folder: Path, mark: bytes, end: bytes
 ) -> None:
     for file in folder.rglob("*.sql"):
         file.write_bytes(mark + file.read_bytes().replace(b"\n", end))
 
-    assert read_migrations(folder) == read_migrations()
+    assert read_migrations(folder) == read_migrations(root)
 
 
-async def test_twenty_migrations_at_once_apply_each_file_once(empty_database: str) -> None:
-    answers = await asyncio.gather(*(migrate(empty_database) for _ in range(20)))
+async def test_twenty_migrations_at_once_apply_each_file_once(
+    empty_database: str, root: Path
+) -> None:
+    answers = await asyncio.gather(*(migrate(empty_database, root) for _ in range(20)))
     assert sorted(answers, key=len)[-1] == NAMES
     assert sum(len(answer) for answer in answers) == len(NAMES)
-    assert await migrate(empty_database) == []
+    assert await migrate(empty_database, root) == []
 
 
-async def test_failing_migration_leaves_nothing_behind(empty_database: str, folder: Path) -> None:
+async def test_failing_migration_leaves_nothing_behind(
+    empty_database: str, folder: Path, root: Path
+) -> None:
     (folder / "migrations").mkdir()
     (folder / "migrations/0001_break_things.sql").write_text("CREATE TABLE half (); SELECT 1/0;")
     with pytest.raises(MigrationError, match="division by zero; nothing was changed"):
         await migrate(empty_database, folder)
     tables = await _fetch(empty_database, "SELECT 1 FROM pg_tables WHERE schemaname = 'public'")
     assert tables == []
-    assert await migrate(empty_database) == NAMES
+    assert await migrate(empty_database, root) == NAMES
 
 
 FOREIGN = {
@@ -85,7 +93,7 @@ FOREIGN = {
     " (owner TEXT, version TEXT, name TEXT, checksum TEXT)",
     "a table of jobs": "CREATE TABLE background_jobs (id INT)",
     "a table of workers": "CREATE TABLE queue_workers (id INT)",
-    "a table of feeds": "CREATE TABLE feeds (id INT)",
+    "a table of a domain": "CREATE TABLE notes (id INT)",
     "other columns than SAQ's": "CREATE TABLE saq_jobs (id INT)",
     "a view for a table": "CREATE VIEW saq_jobs AS SELECT 1 AS key",
     "a function": "CREATE FUNCTION saq_job_time(scheduled BIGINT) RETURNS TIMESTAMPTZ"
@@ -107,7 +115,7 @@ LISTS_OF_OTHERS = {
 
 @pytest.mark.parametrize("statement", FOREIGN.values(), ids=FOREIGN)
 async def test_what_another_program_has_is_said_in_a_sentence_and_left_alone(
-    empty_database: str, statement: str
+    empty_database: str, statement: str, root: Path
 ) -> None:
     everything = (
         "SELECT c.relname, a.attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid"
@@ -120,25 +128,27 @@ async def test_what_another_program_has_is_said_in_a_sentence_and_left_alone(
         await connection.close()
     before = await _fetch(empty_database, everything)
     with pytest.raises(MigrationError, match=r"nothing was changed\. Give Moorage"):
-        await migrate(empty_database)
+        await migrate(empty_database, root)
     assert await _fetch(empty_database, everything) == before
 
 
 @pytest.mark.parametrize("statement", LISTS_OF_OTHERS.values(), ids=LISTS_OF_OTHERS)
 async def test_another_program_s_list_of_migrations_is_left_alone(
-    empty_database: str, statement: str
+    empty_database: str, statement: str, root: Path
 ) -> None:
     connection = await asyncpg.connect(empty_database)
     try:
         await connection.execute(statement)
         before = await connection.fetch("SELECT * FROM schema_migrations")
-        assert await migrate(empty_database) == NAMES
+        assert await migrate(empty_database, root) == NAMES
         assert await connection.fetch("SELECT * FROM schema_migrations") == before
     finally:
         await connection.close()
 
 
-async def test_beside_another_program_a_schema_of_its_own_will_do(empty_database: str) -> None:
+async def test_beside_another_program_a_schema_of_its_own_will_do(
+    empty_database: str, root: Path
+) -> None:
     connection = await asyncpg.connect(empty_database)
     try:
         await connection.execute(FOREIGN["a table of jobs"])
@@ -146,8 +156,8 @@ async def test_beside_another_program_a_schema_of_its_own_will_do(empty_database
     finally:
         await connection.close()
     own = f"{empty_database}&options=-c%20search_path%3Dmoorage"
-    assert await migrate(own) == NAMES
-    assert await migrate(own) == []
+    assert await migrate(own, root) == NAMES
+    assert await migrate(own, root) == []
 
 
 async def test_a_database_where_nothing_may_be_made_is_said(
@@ -192,7 +202,7 @@ def test_gap_and_double_in_the_numbers_of_one_owner_are_refused(folder: Path) ->
         read_migrations(folder)
 
 
-async def test_each_owner_has_numbers_of_its_own(database: str, folder: Path) -> None:
+async def test_each_owner_has_numbers_of_its_own(database: str, folder: Path, root: Path) -> None:
     for owner in ("shop", "books"):
         own = folder / "domain" / owner / "migrations"
         own.mkdir(parents=True)
@@ -200,7 +210,7 @@ async def test_each_owner_has_numbers_of_its_own(database: str, folder: Path) ->
     assert await migrate(database, folder) == [
         "domain/books/0001_create_it", "domain/shop/0001_create_it",
     ]  # fmt: skip
-    assert await migrate(database) == [], "an image without them works too"
+    assert await migrate(database, root) == [], "an image without them works too"
 
 
 SCHEMA = """
@@ -217,8 +227,12 @@ SCHEMA = """
 """
 
 
+# Tables in the dump of the first release that its worked examples had made.
+OF_ITS_DOMAINS = ("feed", "email_outbox", "search_documents")
+
+
 async def test_a_database_of_the_first_release_comes_over_by_itself(
-    empty_database: str, database: str
+    empty_database: str, database: str, root: Path
 ) -> None:
     """Its dump, made by the code of release 0.1.0: one line of numbers for all."""
     connection = await asyncpg.connect(empty_database)
@@ -227,18 +241,25 @@ async def test_a_database_of_the_first_release_comes_over_by_itself(
         before = await connection.fetch("SELECT * FROM schema_migrations")
         history = "SELECT key, task, status, error FROM background_jobs ORDER BY id"
         jobs = await connection.fetch(history)
-        answers = await asyncio.gather(*(migrate(empty_database) for _ in range(5)))
+        answers = await asyncio.gather(*(migrate(empty_database, root) for _ in range(5)))
         applied = max(answers, key=len)
-        assert sum(map(len, answers)) == len(applied) == len(NAMES) - len(before)
-        assert {name.rpartition("/")[0] for name in applied} == {"queue"}
-        assert await migrate(empty_database) == []
+        there = {row["checksum"] for row in before}
+        assert there & {each.checksum for each in read_migrations(root)}
+        assert applied == [
+            str(each) for each in read_migrations(root) if each.checksum not in there
+        ]
+        assert sum(map(len, answers)) == len(applied)
+        assert await migrate(empty_database, root) == []
         # what an image of that release reads, beside this one and after a rollback
         assert await connection.fetch("SELECT * FROM schema_migrations") == before
         assert await connection.fetch(history) == jobs
         for table in ("saq_jobs", "recurring_jobs", "feeds", "feed_entries", "email_outbox"):
             assert await connection.fetchval(f"SELECT count(*) FROM {table}") > 0
-        others = {"schema_migrations", "schema_migrations_pkey"}
-        came_over = {tuple(row) for row in await connection.fetch(SCHEMA) if row[0] not in others}
+        came_over = {
+            tuple(row)
+            for row in await connection.fetch(SCHEMA)
+            if not row[0].startswith(("schema_migrations", *OF_ITS_DOMAINS))
+        }
     finally:
         await connection.close()
     of_the_tests = set(re.findall(r"CREATE TABLE (?:IF NOT EXISTS )?(\w+)", LEDGER))
@@ -273,16 +294,16 @@ async def test_a_migration_of_a_team_s_own_is_known_by_its_content(
         await migrate(empty_database, folder)
 
 
-async def test_tables_that_stock_saq_made_keep_their_jobs(empty_database: str) -> None:
+async def test_tables_that_stock_saq_made_keep_their_jobs(empty_database: str, root: Path) -> None:
     pool = psycopg_pool.AsyncConnectionPool(empty_database, open=False)
     stock = StockQueue(pool, manage_pool_lifecycle=True, min_size=1, max_size=2)
     await stock.connect()
-    job = await stock.enqueue("example_task", message="from before")
+    job = await stock.enqueue("keep_note", message="from before")
     assert job is not None
     await stock.disconnect()
-    assert await migrate(empty_database) == NAMES
+    assert await migrate(empty_database, root) == NAMES
     rows = await _fetch(empty_database, "SELECT key, task, status FROM background_jobs")
-    assert [tuple(row) for row in rows] == [(job.key, "example_task", "queued")]
+    assert [tuple(row) for row in rows] == [(job.key, "keep_note", "queued")]
     (counter,) = await _fetch(
         empty_database,
         "SELECT max_value FROM pg_sequences WHERE sequencename = 'saq_jobs_lock_key_seq'",
@@ -290,12 +311,18 @@ async def test_tables_that_stock_saq_made_keep_their_jobs(empty_database: str) -
     assert counter["max_value"] == 2**63 - 1, "the counter that ends all enqueues is out of reach"
 
 
-async def test_migrate_says_what_it_applied_and_fails_with_a_sentence(empty_database: str) -> None:
+async def test_migrate_says_what_it_applied_and_fails_with_a_sentence(
+    empty_database: str, root: Path
+) -> None:
     def run(dsn: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
-            [sys.executable, "-m", "service", "migrate"], cwd=ROOT, capture_output=True, text=True,
-            check=False, env={"STAGE": "local", "DATABASE_URL": dsn, "LOG_LEVEL": "warning"},
-        )  # fmt: skip
+            [sys.executable, "-m", "service", "migrate"],
+            cwd=root.parent,
+            env={"STAGE": "local", "DATABASE_URL": dsn, "LOG_LEVEL": "warning"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
 
     first = run(empty_database)
     assert first.returncode == 0

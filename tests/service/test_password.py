@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
 
 import asyncpg
 import boto3
@@ -64,13 +65,13 @@ def no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("no_memory")
 async def test_a_changed_password_is_used_by_the_next_connection(
-    vault: Vault, aurora: Aurora
+    vault: Vault, aurora: Aurora, root: Path
 ) -> None:
     user, password = aurora.dsn(aurora.user, ""), DatabasePassword(vault.arn, REGION)
     pool = await create_pool(user, name="test", max_size=2, password=password)
     for word in ("first", "second"):
         vault.put(word)
-        await migrate(aurora.owner_dsn, user=DatabaseUser(user, password.newest))
+        await migrate(aurora.owner_dsn, root, user=DatabaseUser(user, password.newest))
         await pool.expire_connections()
         assert await pool.fetchval("SELECT current_user") == aurora.user
         assert password._known == word
@@ -87,9 +88,9 @@ def labels(*found: str) -> Iterable[tuple[str, ...]]:
     labels("right - -", "new - right", "old right -", "old right older", "new newer right"),
 )
 async def test_whichever_version_postgres_has_lets_in(
-    vault: Vault, aurora: Aurora, current: str, pending: str, previous: str
+    vault: Vault, aurora: Aurora, root: Path, *, current: str, pending: str, previous: str
 ) -> None:
-    await migrate(aurora.owner_dsn, user=aurora.database_user("right"))
+    await migrate(aurora.owner_dsn, root, user=aurora.database_user("right"))
     vault.put(previous)
     vault.put(current)  # the one before gets the label AWSPREVIOUS
     if pending != "-":
@@ -102,9 +103,9 @@ async def test_whichever_version_postgres_has_lets_in(
 
 
 async def test_a_password_that_no_version_has_is_refused_as_a_database_that_is_away(
-    vault: Vault, aurora: Aurora
+    vault: Vault, aurora: Aurora, root: Path
 ) -> None:
-    await migrate(aurora.owner_dsn, user=aurora.database_user("right"))
+    await migrate(aurora.owner_dsn, root, user=aurora.database_user("right"))
     vault.put("wrong")
     with pytest.raises(asyncpg.InvalidPasswordError) as refused:
         await connect(aurora.dsn(aurora.user, ""), password=DatabasePassword(vault.arn, REGION))
@@ -113,13 +114,13 @@ async def test_a_password_that_no_version_has_is_refused_as_a_database_that_is_a
 
 @pytest.mark.usefixtures("no_memory")
 async def test_both_passwords_rotate_under_load_without_one_refused_connection(
-    vault: Vault, aurora: Aurora, registry: Registry
+    vault: Vault, aurora: Aurora, registry: Registry, root: Path
 ) -> None:
     """Each enqueue opens a connection, while `moor new-password` and RDS do their steps."""
     user = aurora.dsn(aurora.user, "")
     current = vault.put("word-0")
     owner, newest = aurora.owner_dsn, DatabasePassword(vault.arn, REGION).newest
-    await migrate(owner, user=DatabaseUser(user, newest))
+    await migrate(owner, root, user=DatabaseUser(user, newest))
     queue = PostgresQueue(user, registry, password=DatabasePassword(vault.arn, REGION))
     await queue.connect()
     done, is_over, slowest = 0, asyncio.Event(), 0.0
@@ -139,7 +140,7 @@ async def test_both_passwords_rotate_under_load_without_one_refused_connection(
         made = vault.put(f"word-{number}", "AWSPENDING")
         before = done
         await asyncio.sleep(0.2)
-        await migrate(owner, user=DatabaseUser(user, newest))
+        await migrate(owner, root, user=DatabaseUser(user, newest))
         await asyncio.sleep(0.2)
         vault.move("AWSCURRENT", made, current)
         vault.move("AWSPENDING", None, made)

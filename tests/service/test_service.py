@@ -8,7 +8,6 @@ from typing import Any
 import httpx
 import pytest
 
-from service.queue import Registry
 from tests.conftest import Processes, until
 from tests.ports import free_port
 from tests.service.conftest import Ledger
@@ -52,18 +51,18 @@ async def test_job_goes_from_http_to_the_worker_and_back(
     worker = processes.start("worker")
     await _until_ready(api)
     answer = api.post(
-        "/api/v1/tasks/trigger-test",
-        json={"message": "hello", "user_id": None, "project_id": 7},
+        "/notes",
+        json={"message": "hello", "user_id": 7},
         headers={"X-Request-Id": "req-from-outside"},
     ).raise_for_status()
     key = answer.json()["job_id"]
     job = await _until_ended(api, key)
     assert job["status"] == "complete"
-    assert job["result"] == {"message": "hello", "user_id": None, "project_id": 7}
+    assert job["result"] == {"message": "hello", "user_id": 7, "author": ""}
     assert (await ledger.tracked(key))["status"] == "complete"
     lines = [json.loads(line) for line in processes.log(worker).splitlines()]
     of_job = [line for line in lines if line.get("job_key") == key]
-    assert [line["event"] for line in of_job] == ["job started", "test task", "job complete"]
+    assert [line["event"] for line in of_job] == ["job started", "note kept", "job complete"]
     # `moor logs --job KEY` follows a job by its key, from the process that took it in.
     of_job += [
         line
@@ -75,18 +74,16 @@ async def test_job_goes_from_http_to_the_worker_and_back(
     assert "hello" not in processes.log(worker), "no payload value at info level"
 
 
-async def test_email_lands_in_the_outbox_once(
+async def test_what_a_task_writes_is_there_once(
     api: httpx.Client, processes: Processes, ledger: Ledger
 ) -> None:
     processes.start("worker")
     await _until_ready(api)
-    mail = {"to": "ada@example.com", "subject": "Hello", "email_body": "It works."}
-    key = api.post("/queue/email", json=mail).raise_for_status().json()["job_id"]
+    note = {"message": "It works."}
+    key = api.post("/notes", json=note).raise_for_status().json()["job_id"]
     assert (await _until_ended(api, key))["status"] == "complete"
-    rows = await ledger.pool.fetch("SELECT * FROM email_outbox")
-    assert [(row["job_key"], row["recipient"], row["body"]) for row in rows] == [
-        (key, "ada@example.com", "It works.")
-    ]
+    rows = await ledger.pool.fetch("SELECT * FROM notes")
+    assert [(row["job_key"], row["message"]) for row in rows] == [(key, "It works.")]
 
 
 async def test_delayed_job_waits_for_its_time(
@@ -97,7 +94,7 @@ async def test_delayed_job_waits_for_its_time(
     body = {"message": "later", "delay_seconds": 4}
 
     async def starts_within_three_seconds() -> bool:
-        key = api.post("/queue/delayed", json=body).raise_for_status().json()["job_id"]
+        key = api.post("/notes", json=body).raise_for_status().json()["job_id"]
         assert api.get("/api/v1/queues/default").json()["scheduled"] >= 1
         job = await _until_ended(api, key)
         row = await ledger.tracked(key)
@@ -111,7 +108,7 @@ async def test_delayed_job_waits_for_its_time(
 
 async def test_jobs_wait_while_no_worker_runs(api: httpx.Client, ledger: Ledger) -> None:
     await _until_ready(api)
-    key = api.post("/queue/example", json={"message": "wait"}).raise_for_status().json()["job_id"]
+    key = api.post("/notes", json={"message": "wait"}).raise_for_status().json()["job_id"]
     assert (await ledger.tracked(key))["status"] == "queued"
     assert api.get("/api/v1/queues/default").json()["queued"] == 1
 
@@ -132,7 +129,7 @@ async def test_worker_inside_the_api_process_runs_jobs_and_drains(
     with _start_api(processes, WORKER_MODE="in-process") as api:
         await _until_ready(api)
         body = {"message": "inside"}
-        key = api.post("/queue/example", json=body).raise_for_status().json()["job_id"]
+        key = api.post("/notes", json=body).raise_for_status().json()["job_id"]
         assert (await _until_ended(api, key))["status"] == "complete"
         slow = api.post("/api/v1/jobs", json={"task": "sleep", "payload": {"seconds": 2}})
         slow_key = slow.raise_for_status().json()["job_id"]
@@ -166,15 +163,15 @@ async def test_hook_that_hangs_does_not_keep_the_api_after_sigterm(
 
 
 async def test_worker_says_at_its_start_what_it_can_run(
-    processes: Processes, ledger: Ledger, registry: Registry
+    processes: Processes, ledger: Ledger
 ) -> None:
     worker = processes.start("worker")
     await ledger.until_event("worker start")
     lines = [json.loads(line) for line in processes.log(worker).splitlines()]
     (line,) = [line for line in lines if "schedules" in line]
-    assert line["event"] == f"{len(line['tasks'])} tasks, {len(line['schedules'])} schedules"
+    assert line["event"] == f"{len(line['tasks'])} tasks, 1 schedule"
     assert "sleep" in line["tasks"]
-    assert line["schedules"] == [name for name in line["tasks"] if registry.get(name).schedule]
+    assert line["schedules"] == ["count_notes"]
 
 
 async def test_wrong_environment_stops_the_start_with_every_problem(processes: Processes) -> None:

@@ -6,6 +6,7 @@ from threading import Thread
 from typing import Any
 
 import boto3
+import httpx
 import pytest
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.server import ThreadedMotoServer
@@ -14,8 +15,11 @@ from moto.ses.models import ses_backends
 from service.queue import PostgresQueue, Registry
 from tests.conftest import Processes
 from tests.domain.domain_worker import working
+from tests.domain.first_release import migrations_applied_over
 from tests.ports import free_port
 from tests.service.conftest import Ledger
+
+pytest_plugins = ["tests.service.api.conftest_api"]
 
 REGION = "eu-central-1"
 MAIL: dict[str, Any] = {"to": "ada@example.com", "subject": "Grüezi", "body": "It works."}
@@ -117,6 +121,35 @@ async def test_what_ses_may_take_later_is_tried_again(
     assert row["attempts"] == 2
 
 
+def test_the_route_enqueues_the_message(http: httpx.Client) -> None:
+    mail = {"to": MAIL["to"], "subject": MAIL["subject"], "email_body": MAIL["body"]}
+    answer = http.post("/queue/email", json=mail)
+    assert answer.status_code == 202, answer.text
+    job = http.get(answer.headers["Location"]).json()
+    assert (job["task"], job["payload"]) == ("send_email", MAIL)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field", "message"),
+    [
+        ({"to": "nobody"}, "to", "Expected an e-mail address, such as ada@example.com"),
+        ({"subject": "s\nBcc: c"}, "subject", "Expected one line of text"),
+        ({"subject": "s\n"}, "subject", "Expected one line of text"),
+    ],
+)
+def test_a_message_that_could_not_be_sent_is_refused_by_route_and_task(
+    http: httpx.Client, wrong: dict[str, str], field: str, message: str
+) -> None:
+    mail = {"to": MAIL["to"], "subject": MAIL["subject"], "email_body": MAIL["body"]} | wrong
+    job = {"task": "send_email", "payload": MAIL | wrong}
+    for answer, name in (
+        (http.post("/queue/email", json=mail), field),
+        (http.post("/api/v1/jobs", json=job), f"payload.{field}"),
+    ):
+        assert answer.status_code == 422
+        assert answer.json()["errors"] == [{"field": name, "message": message}]
+
+
 async def test_a_second_run_leaves_one_message_in_the_outbox(
     database: str, registry: Registry, ledger: Ledger
 ) -> None:
@@ -129,3 +162,8 @@ async def test_a_second_run_leaves_one_message_in_the_outbox(
     assert (again.status, again.result) == ("complete", {"status": "kept"})
     (kept,) = await ledger.pool.fetch("SELECT job_key, recipient, subject, body FROM email_outbox")
     assert tuple(kept) == (job.key, MAIL["to"], MAIL["subject"], MAIL["body"])
+
+
+async def test_a_database_of_the_first_release_has_the_tables_already(empty_database: str) -> None:
+    applied = await migrations_applied_over(empty_database)
+    assert not [name for name in applied if name.startswith("domain/email/")]

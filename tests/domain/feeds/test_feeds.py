@@ -20,6 +20,7 @@ from tests.conftest import Processes, until
 from tests.domain.domain_worker import Domains
 from tests.domain.feeds.feed_server import FeedServer
 from tests.domain.feeds.following import following, with_sample_search
+from tests.domain.first_release import migrations_applied_over
 from tests.service.api.api_process import start_api
 
 
@@ -326,3 +327,8 @@ def test_a_wrong_request_is_refused_with_the_name_of_its_field(
     assert answer.status_code == 422, answer.text
     assert [error["field"] for error in answer.json()["errors"]] == [field]
     assert http.get("/api/v1/feeds").json()["items"] == []
+
+
+async def test_a_database_of_the_first_release_has_the_tables_already(empty_database: str) -> None:
+    applied = await migrations_applied_over(empty_database)
+    assert not [name for name in applied if name.startswith("domain/feeds/")]

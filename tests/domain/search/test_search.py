@@ -14,6 +14,7 @@ from service.domain.search.index import Document, PostgresIndex
 from service.queue import InvalidPayloadError, Registry
 from tests.conftest import Processes, until
 from tests.domain.domain_worker import Domains, working
+from tests.domain.first_release import migrations_applied_over
 from tests.service.api.api_process import start_api
 
 pytest_plugins = ["tests.service.api.conftest_api"]
@@ -263,3 +264,8 @@ def test_a_wrong_query_is_refused_with_the_name_of_its_parameter(
     answer = http.get(f"/api/v1/search?{query}")
     assert answer.status_code == 422, answer.text
     assert [error["field"] for error in answer.json()["errors"]] == [field]
+
+
+async def test_a_database_of_the_first_release_has_the_tables_already(empty_database: str) -> None:
+    applied = await migrations_applied_over(empty_database)
+    assert not [name for name in applied if name.startswith("domain/search/")]

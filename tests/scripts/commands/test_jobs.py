@@ -136,7 +136,7 @@ def test_a_job_goes_in_and_is_shown(
     deployed: Api, moor: Moor, capsys: pytest.CaptureFixture[str]
 ) -> None:
     key = f"jobs/{uuid.uuid4()}"
-    words = ("test_task", "message=ping", "user_id=7", "--key", key, "--delay", "3600", *DEV)
+    words = ("keep_note", "message=ping", "user_id=7", "--key", key, "--delay", "3600", *DEV)
     assert moor("jobs", "enqueue", *words) == 0
     out, err = capsys.readouterr()
     assert out == f"{key}\n"
@@ -147,9 +147,9 @@ def test_a_job_goes_in_and_is_shown(
 
     assert moor("jobs", "show", key, "--json", *DEV) == 0
     shown = json.loads(capsys.readouterr().out)
-    assert shown["payload"] == {"message": "ping", "user_id": 7, "project_id": None}
+    assert shown["payload"] == {"message": "ping", "user_id": 7, "author": ""}
 
-    assert moor("jobs", "list", "--task", "test_task", "--status", "queued", *DEV) == 0
+    assert moor("jobs", "list", "--task", "keep_note", "--status", "queued", *DEV) == 0
     assert key in capsys.readouterr().out
 
     assert moor("jobs", "cancel", key, *DEV) == 0
@@ -161,8 +161,8 @@ def test_a_job_goes_in_and_is_shown(
 @pytest.mark.parametrize(
     ("words", "refusal"),
     [
-        (("enqueue", "test_task"), (1, "payload.message")),
-        (("enqueue", "test_task", '{"message": 5}'), (1, "payload.message: Expected `str`")),
+        (("enqueue", "keep_note"), (1, "payload.message")),
+        (("enqueue", "keep_note", '{"message": 5}'), (1, "payload.message: Expected `str`")),
         (("enqueue", "no_such_task"), (7, "no task is named")),
         (("enqueue", "hooked", "fail"), (2, "neither KEY=VALUE")),
         (("show", "no such job"), (7, "no such job")),
@@ -220,7 +220,7 @@ def test_failed_jobs_are_cleared_and_their_history_stays(
 def failed(deployed: Api, moor: Moor, capsys: pytest.CaptureFixture[str]) -> dict[str, list[str]]:
     """The keys of failed jobs by their task; there are no others."""
     deployed.sql("DELETE FROM saq_jobs")
-    payload = {"hooked": (), "test_task": ("message=ping",)}
+    payload = {"hooked": (), "keep_note": ("message=ping",)}
     keys = {task: [f"{task}-{uuid.uuid4()}" for _ in range(2)] for task in payload}
     for task, words in payload.items():
         for key in keys[task]:
@@ -250,14 +250,14 @@ def test_failed_jobs_of_one_task_or_all_run_again_with_their_attempts(
     assert capsys.readouterr().out == "2 failed jobs queued again\n"
     assert statuses(deployed) == {
         **dict.fromkeys(failed["hooked"], ("queued", 0)),
-        **dict.fromkeys(failed["test_task"], ("failed", 3)),
+        **dict.fromkeys(failed["keep_note"], ("failed", 3)),
     }
 
     assert moor("jobs", "retry", "--failed", *DEV) == 0
     assert capsys.readouterr().out == "2 failed jobs queued again\n"
     assert set(statuses(deployed).values()) == {("queued", 0)}
 
-    key = failed["test_task"][0]
+    key = failed["keep_note"][0]
     assert moor("jobs", "show", key, "--json", *DEV) == 0
     assert json.loads(capsys.readouterr().out)["payload"]["message"] == "ping"
     assert moor("jobs", "retry", "--failed", *DEV) == 0
@@ -291,7 +291,7 @@ def test_failed_jobs_of_one_task_are_cleared_and_the_others_stay(
 ) -> None:
     assert moor("jobs", "clear", "--task", "hooked", *DEV) == 0
     assert capsys.readouterr().out == "2 failed jobs removed\n"
-    assert set(statuses(deployed)) == set(failed["test_task"])
+    assert set(statuses(deployed)) == set(failed["keep_note"])
     assert moor("jobs", "clear", "--task", "hooked", *DEV) == 0
     assert capsys.readouterr().out == "0 failed jobs removed\n"
     assert moor("jobs", "clear", "--task", "no_such_task", *DEV) == 7
@@ -363,18 +363,18 @@ def test_listing_follows_the_pages_up_to_the_limit(
 def test_a_number_is_text_where_the_task_wants_text(
     deployed: Api, moor: Moor, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert moor("jobs", "enqueue", "test_task", "message=5", "user_id=5", "--json", *DEV) == 0
+    assert moor("jobs", "enqueue", "keep_note", "message=5", "user_id=5", "--json", *DEV) == 0
     key = json.loads(capsys.readouterr().out)["job_id"]
     assert moor("jobs", "show", key, "--json", *DEV) == 0
     payload = json.loads(capsys.readouterr().out)["payload"]
     assert (payload["message"], payload["user_id"]) == ("5", 5)
 
-    assert moor("jobs", "enqueue", "test_task", "message=5", "nobody=1", *DEV) == 1
+    assert moor("jobs", "enqueue", "keep_note", "message=5", "nobody=1", *DEV) == 1
     err = capsys.readouterr().err
     assert "nobody" in err
     assert "A value is JSON where its field takes that, else text" in err
     late = ("--every", "1 day", *DEV)
-    assert moor("schedules", "create", "by-number", "test_task", "message=5", *late) == 0
+    assert moor("schedules", "create", "by-number", "keep_note", "message=5", *late) == 0
     assert moor("schedules", "delete", "by-number", *DEV) == 0
 
 
@@ -383,7 +383,7 @@ def test_tasks_and_queues_are_listed(
 ) -> None:
     assert moor("tasks", *DEV) == 0
     out = capsys.readouterr().out
-    assert re.search(r"^test_task +message \[user_id\] \[project_id\] +\d+ s", out, re.M)
+    assert re.search(r"^keep_note +message \[user_id\] \[author\] +\d+ s", out, re.M)
     assert "0 3 * * * UTC" in out or re.search(r"\* UTC", out)
     assert moor("queues", "--json", *DEV) == 0
     (queue,) = json.loads(capsys.readouterr().out)

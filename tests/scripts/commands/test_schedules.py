@@ -36,7 +36,7 @@ def declared(deployed: Api) -> Iterator[str]:
     chosen = f"declared-{uuid.uuid4().hex}"
     deployed.sql(
         "INSERT INTO recurring_jobs (queue, name, task, cron, tz, payload, is_unique, is_declared,"
-        " next_run_at) VALUES ('default', $1, 'test_task', '0 3 * * *', 'Europe/Berlin', '{}',"
+        " next_run_at) VALUES ('default', $1, 'keep_note', '0 3 * * *', 'Europe/Berlin', '{}',"
         " FALSE, TRUE, now() + interval '1 day')",
         chosen,
     )
@@ -70,11 +70,11 @@ def shown(moor: Moor, capsys: pytest.CaptureFixture[str], name: str) -> dict[str
 def test_a_schedule_is_created_stopped_started_run_and_deleted(
     deployed: Api, moor: Moor, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    create = ("create", name, "test_task", "message=ping", "user_id=7", "--every", "6 hours")
+    create = ("create", name, "keep_note", "message=ping", "user_id=7", "--every", "6 hours")
     assert moor("schedules", *create, "--unique", *DEV) == 0
     found = shown(moor, capsys, name)
     assert (found["every"], found["unique"], found["declared"]) == ("6 hours", True, False)
-    assert found["payload"] == {"message": "ping", "user_id": 7, "project_id": None}
+    assert found["payload"] == {"message": "ping", "user_id": 7, "author": ""}
     assert datetime.fromisoformat(found["next_run_at"]).hour % 6 == 0
     assert moor("schedules", "show", name, *DEV) == 0
     lines = [line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()]
@@ -93,7 +93,7 @@ def test_a_schedule_is_created_stopped_started_run_and_deleted(
     assert moor("schedules", "run", name, *DEV) == 0
     key = capsys.readouterr().out.strip()
     (job,) = deployed.sql("SELECT task FROM background_jobs WHERE key = $1", key)
-    assert job["task"] == "test_task"
+    assert job["task"] == "keep_note"
 
     assert moor("schedules", "delete", name, *DEV) == 0
     assert capsys.readouterr().out == f"{name} is deleted\n"
@@ -107,7 +107,7 @@ def test_a_cron_line_is_read_in_its_zone(
     create = (
         "create",
         name,
-        "test_task",
+        "keep_note",
         "message=hi",
         "--cron",
         "0 7 * * *",
@@ -121,7 +121,7 @@ def test_a_cron_line_is_read_in_its_zone(
 def test_all_are_listed_with_where_they_come_from_and_what_became_of_them(
     deployed: Api, moor: Moor, name: str, declared: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    moor("schedules", "create", name, "test_task", "message=hi", "--every", "1 day", *DEV)
+    moor("schedules", "create", name, "keep_note", "message=hi", "--every", "1 day", *DEV)
     deployed.sql(
         "UPDATE recurring_jobs SET is_enabled = FALSE, last_error = E'Traceback\\nno luck'"
         " WHERE name = $1",
@@ -156,21 +156,21 @@ def test_what_the_code_declares_is_disabled_here_and_deleted_there(
 @pytest.mark.parametrize(
     ("words", "refusal"),
     [
-        (("create", "x", "test_task", "message=a"), (1, "cron")),
+        (("create", "x", "keep_note", "message=a"), (1, "cron")),
         (
-            ("create", "x", "test_task", "message=a", "--cron", "0 7 * * *", "--every", "1 day"),
+            ("create", "x", "keep_note", "message=a", "--cron", "0 7 * * *", "--every", "1 day"),
             (1, "exactly one"),
         ),
-        (("create", "x", "test_task", "message=a", "--cron", "61 * * * *"), (1, "0 to 59")),
-        (("create", "x", "test_task", "message=a", "--every", "soon"), (1, "30 minutes")),
+        (("create", "x", "keep_note", "message=a", "--cron", "61 * * * *"), (1, "0 to 59")),
+        (("create", "x", "keep_note", "message=a", "--every", "soon"), (1, "30 minutes")),
         (
-            ("create", "x", "test_task", "message=a", "--cron", "0 7 * * *", "--tz", "Mars"),
+            ("create", "x", "keep_note", "message=a", "--cron", "0 7 * * *", "--tz", "Mars"),
             (1, "tz"),
         ),
-        (("create", "x", "test_task", "--every", "1 day"), (1, "payload.message")),
+        (("create", "x", "keep_note", "--every", "1 day"), (1, "payload.message")),
         (("create", "x", "no_such_task", "--every", "1 day"), (7, "no task is named")),
-        (("create", "x y", "test_task", "message=a", "--every", "1 day"), (1, "name")),
-        (("create", "x", "test_task", "message", "--every", "1 day"), (2, "neither KEY=VALUE")),
+        (("create", "x y", "keep_note", "message=a", "--every", "1 day"), (1, "name")),
+        (("create", "x", "keep_note", "message", "--every", "1 day"), (2, "neither KEY=VALUE")),
         (("show", "no-such"), (7, "no schedule is named 'no-such'")),
         (("enable", "no-such"), (7, "no schedule")),
         (("disable", "no-such"), (7, "no schedule")),
@@ -197,7 +197,7 @@ def test_what_is_refused_is_said_with_the_field_and_nothing_is_written(
 def test_a_name_is_taken_once(
     deployed: Api, moor: Moor, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ("schedules", "create", name, "test_task", "message=a", "--every", "1 day", *DEV)
+    words = ("schedules", "create", name, "keep_note", "message=a", "--every", "1 day", *DEV)
     assert moor(*words) == 0
     assert moor(*words) == 1
     assert f"there is a schedule named '{name}'" in capsys.readouterr().err
@@ -206,7 +206,7 @@ def test_a_name_is_taken_once(
 @pytest.mark.parametrize(
     "words",
     [
-        ("create", "x", "test_task", "--every", "1 day"),
+        ("create", "x", "keep_note", "--every", "1 day"),
         *((verb, "no-such") for verb in ("enable", "disable", "delete", "run")),
     ],
 )

@@ -19,7 +19,7 @@ StartUp = Callable[..., Up]
 def test_api_and_worker_take_a_job_from_its_request_to_its_end(up: StartUp) -> None:
     run, worker = up("api").await_up(), up("worker").await_up()
 
-    job_key = run.ask("POST", "/queue/example", {"message": "hello"})["job_id"]
+    job_key = run.ask("POST", "/notes", {"message": "hello"})["job_id"]
 
     path = f"/api/v1/jobs/{job_key}"
     wait_until(lambda: run.ask("GET", path)["status"] == "complete", "complete")
@@ -35,7 +35,11 @@ def test_the_api_prints_the_addresses_and_what_to_try(up: StartUp) -> None:
     assert ["API", url] in lines
     assert ["Schema", f"{url}/schema"] in lines
     assert ["Jobs", f"{url}/saq"] in lines
-    assert f"curl -s {url}/queue/example" in run.output
+    (command,) = [" ".join(line) for line in lines if "-d" in line]
+    assert command == (
+        f"curl -s {url}/api/v1/jobs -H 'content-type: application/json'"
+        """ -d '{"task": "keep_note", "payload": {"message": "hello"}}'"""
+    )
 
 
 def test_output_that_is_no_terminal_has_no_colours(up: StartUp) -> None:

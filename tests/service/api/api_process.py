@@ -2,17 +2,20 @@
 
 import asyncio
 import concurrent.futures
+import contextlib
 import subprocess
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import asyncpg
 import httpx
 import pytest
 
-from service.testing.databases import with_user
-from tests.conftest import Processes
+from service.testing.databases import copy_of, with_user
+from tests.conftest import APPLICATION, Processes
 from tests.ports import free_port
 
 API_KEY = "a-test-key-of-thirty-two-letters"
@@ -75,3 +78,18 @@ def start_api(processes: Processes, **environment: str) -> Api:
             if process.poll() is not None or time.monotonic() > deadline:
                 pytest.fail(f"the API did not start:\n{api.log()}")
             time.sleep(0.05)
+
+
+@contextlib.contextmanager
+def shared_processes(
+    project: Path, postgres: str, template: str, folder: Path
+) -> Iterator[Processes]:
+    """Processes of `project` on one database; they end with the block."""
+    # One loop for both ends of the context, while the tests in between have their own.
+    with asyncio.Runner() as runner:
+        database = copy_of(postgres, template)
+        dsn = runner.run(database.__aenter__())
+        processes = Processes(project, with_user(dsn, APPLICATION), folder)
+        yield processes
+        processes.stop_all()
+        runner.run(database.__aexit__(None, None, None))

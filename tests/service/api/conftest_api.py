@@ -1,28 +1,21 @@
 """API processes that tests share. A test module names this file in `pytest_plugins`."""
 
-import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
 
-from service.testing.databases import copy_of, with_user
-from tests.conftest import APPLICATION, Processes
-from tests.service.api.api_process import API_KEY, UI_LOGIN, Api, start_api
+from tests.conftest import Processes
+from tests.service.api.api_process import API_KEY, UI_LOGIN, Api, shared_processes, start_api
 
 
 @pytest.fixture(scope="session")
 def _shared(
-    postgres: str, template: str, tmp_path_factory: pytest.TempPathFactory
+    project: Path, postgres: str, template: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Processes]:
-    # One event loop enters and leaves the context; the tests in between have their own.
-    with asyncio.Runner() as runner:
-        database = copy_of(postgres, template)
-        dsn = runner.run(database.__aenter__())
-        processes = Processes(with_user(dsn, APPLICATION), tmp_path_factory.mktemp("api"))
-        yield processes
-        processes.stop_all()
-        runner.run(database.__aexit__(None, None, None))
+    with shared_processes(project, postgres, template, tmp_path_factory.mktemp("api")) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

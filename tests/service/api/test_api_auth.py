@@ -22,7 +22,7 @@ API_PATHS = [
     ("POST", "/api/v1/jobs/x/cancel"),
     ("GET", "/api/v1/tasks"),
     ("GET", "/api/v1/queues/default"),
-    ("POST", "/queue/example"),
+    ("POST", "/notes"),
     ("GET", "/schema"),
     ("GET", "/schema/openapi.json"),
     ("OPTIONS", "/api/v1/jobs"),
@@ -182,7 +182,7 @@ def test_on_a_laptop_a_key_that_is_set_is_asked_for(processes: Processes) -> Non
         assert client.get("/saq/").status_code == 200
         # the key proves more than a host name does
         headers = {"X-API-Key": API_KEY, "Host": "laptop.example"}
-        answer = client.post("/queue/example", json={"message": "a"}, headers=headers)
+        answer = client.post("/notes", json={"message": "a"}, headers=headers)
         assert answer.status_code == 202
 
 
@@ -199,7 +199,7 @@ def test_on_a_laptop_a_key_that_is_set_is_asked_for(processes: Processes) -> Non
     ],
 )
 @pytest.mark.parametrize(
-    "path", ["/queue/example", "/api/v1/jobs/x/cancel", "/saq/api/queues/default/jobs/x/abort"]
+    "path", ["/notes", "/api/v1/jobs/x/cancel", "/saq/api/queues/default/jobs/x/abort"]
 )
 def test_another_origin_may_change_nothing(
     http: httpx.Client, path: str, headers: dict[str, str]
@@ -211,13 +211,13 @@ def test_another_origin_may_change_nothing(
 
 def test_not_even_with_the_key(guarded: httpx.Client) -> None:
     headers = {"X-API-Key": API_KEY, "Origin": "https://evil.example"}
-    answer = guarded.post("/queue/example", json={"message": "a"}, headers=headers)
+    answer = guarded.post("/notes", json={"message": "a"}, headers=headers)
     assert answer.status_code == 403
 
 
 def test_the_same_origin_may(api: Api, http: httpx.Client) -> None:
     headers = {"Origin": api.url, "Sec-Fetch-Site": "same-origin"}
-    answer = http.post("/queue/example", json={"message": "a"}, headers=headers)
+    answer = http.post("/notes", json={"message": "a"}, headers=headers)
     assert answer.status_code == 202
 
 
@@ -247,7 +247,7 @@ def test_on_a_laptop_a_name_that_points_there_may_change_and_read_nothing(
     http: httpx.Client, host: str, status: int
 ) -> None:
     headers = {"Host": host}
-    answer = http.post("/queue/example", json={"message": "a"}, headers=headers)
+    answer = http.post("/notes", json={"message": "a"}, headers=headers)
     assert answer.status_code == status
     for path in ("/api/v1/jobs", "/saq/api/queues", "/schema"):
         assert http.get(path, headers=headers).status_code == (200 if status == 202 else 403)
@@ -321,8 +321,8 @@ def test_options_of_the_server_as_a_whole_is_answered(guarded_api: Api) -> None:
     "target",
     [
         "/api/v1/jobs%2fx%2fretry", "/api/v1/jobs%2Fx", "/api%2fv1/jobs", "/api/v1%2Fjobs/x",
-        "/api/v1/tasks%2f", "/%2fapi/v1/tasks", "/queue%2Fexample", "/saq%2fapi%2fqueues",
-        "/api/v1/jobs/x%2fretry", "/api/v1/feeds%2f1%2fentries", "/schema%2fopenapi.json",
+        "/api/v1/tasks%2f", "/%2fapi/v1/tasks", "/notes%2Fx", "/saq%2fapi%2fqueues",
+        "/api/v1/jobs/x%2fretry", "/notes%2f1%2fentries", "/schema%2fopenapi.json",
     ],
 )  # fmt: skip
 def test_an_encoded_slash_separates_nothing(guarded_api: Api, target: str) -> None:
@@ -335,7 +335,7 @@ def test_an_encoded_slash_separates_nothing(guarded_api: Api, target: str) -> No
 def test_browsers_have_to_stay_with_https(api: Api) -> None:
     header = "Strict-Transport-Security"
     with api.client() as client:
-        for path in ("/health/live", "/nope", "/saq/", "/queue/example"):
+        for path in ("/health/live", "/nope", "/saq/", "/notes"):
             answer = client.get(path, headers={"X-Forwarded-Proto": "https"})
             assert answer.headers[header] == "max-age=31536000"
             assert header not in client.get(path).headers
@@ -360,11 +360,9 @@ def test_every_answer_carries_the_security_headers(api: Api, guarded_api: Api) -
     answers = []
     with api.client() as client:
         answers += [client.get(path) for path in ("/health/live", "/saq", "/saq/", "/nope", "/%00")]
-        answers += [client.post("/queue/example", content=b"{"), client.delete("/schema")]
+        answers += [client.post("/notes", content=b"{"), client.delete("/schema")]
         headers = {"Content-Type": "application/json"}
-        answers.append(
-            client.post("/queue/example", content=b" " * (BODY_MAX_BYTES + 1), headers=headers)
-        )
+        answers.append(client.post("/notes", content=b" " * (BODY_MAX_BYTES + 1), headers=headers))
     with guarded_api.client() as client:
         answers += [client.get("/saq/"), client.get("/schema")]
     for answer in answers:
@@ -394,14 +392,14 @@ def test_a_sane_request_id_is_kept_and_any_other_replaced(
 def test_each_request_is_one_line_without_its_query_and_payload(api: Api) -> None:
     with api.client() as client:
         client.post(
-            "/queue/example?token=query-canary",
+            "/notes?token=query-canary",
             json={"message": "payload-canary"},
             headers={"X-Request-Id": "one-line"},
         )
     log = api.log_with('"event":"request","request_id":"one-line"')
     lines = [json.loads(line) for line in log.splitlines() if "one-line" in line]
     (line,) = [line for line in lines if line["event"] == "request"]
-    assert (line["method"], line["path"], line["status"]) == ("POST", "/queue/example", 202)
+    assert (line["method"], line["path"], line["status"]) == ("POST", "/notes", 202)
     assert line["ms"] > 0
     assert "canary" not in api.log()
 

@@ -5,6 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -44,9 +45,9 @@ def test_ready_says_which_part_it_needs(http: httpx.Client) -> None:
 
 
 async def test_without_its_database_the_api_lives_answers_503_and_recovers(
-    own_server: OwnServer, tmp_path: object
+    project: Path, own_server: OwnServer, tmp_path: Path
 ) -> None:
-    processes = Processes(own_server.dsn, tmp_path)  # type: ignore[arg-type]
+    processes = Processes(project, own_server.dsn, tmp_path)
     try:
         own_server.stop()
         api = start_api(processes)
@@ -57,7 +58,7 @@ async def test_without_its_database_the_api_lives_answers_503_and_recovers(
             assert ready.json()["parts"].keys() == {"database", "queue"}
             assert ready.headers["Retry-After"]
             for answer in (
-                http.post("/queue/example", json={"message": "a"}),
+                http.post("/notes", json={"message": "a"}),
                 http.post("/api/v1/jobs", json={"task": "hooked"}),
                 http.get("/api/v1/jobs"),
                 http.get("/api/v1/jobs/x"),
@@ -71,11 +72,11 @@ async def test_without_its_database_the_api_lives_answers_503_and_recovers(
 
             own_server.start()
             await until(lambda: http.get("/health/ready").status_code == 200, what="ready")
-            assert http.post("/queue/example", json={"message": "a"}).status_code == 202
+            assert http.post("/notes", json={"message": "a"}).status_code == 202
 
             own_server.stop()
             assert http.get("/health/ready").status_code == 503
-            assert http.post("/queue/example", json={"message": "a"}).status_code == 503
+            assert http.post("/notes", json={"message": "a"}).status_code == 503
             own_server.start()
             await until(lambda: http.get("/health/ready").status_code == 200, what="ready again")
         assert "Traceback" not in api.log()
@@ -84,15 +85,15 @@ async def test_without_its_database_the_api_lives_answers_503_and_recovers(
         processes.stop_all()
 
 
-def test_ready_waits_for_the_migrations(empty_database: str, tmp_path: object) -> None:
-    processes = Processes(empty_database, tmp_path)  # type: ignore[arg-type]
+def test_ready_waits_for_the_migrations(project: Path, empty_database: str, tmp_path: Path) -> None:
+    processes = Processes(project, empty_database, tmp_path)
     try:
         api = start_api(processes)
         with api.client() as http:
             ready = http.get("/health/ready")
             assert ready.status_code == 503
             assert ready.json()["parts"]["queue"] == "the migrations have not run"
-            assert http.post("/queue/example", json={"message": "a"}).status_code == 503
+            assert http.post("/notes", json={"message": "a"}).status_code == 503
             for columns in ("owner TEXT, version JSONB", "other INT"):
                 api.sql(f"CREATE TABLE moorage_migrations ({columns})")
                 ready = http.get("/health/ready")
@@ -120,13 +121,13 @@ def test_a_database_that_takes_no_writes_is_not_ready(processes: Processes) -> N
         ready = http.get("/health/ready")
         assert ready.status_code == 503
         assert set(ready.json()["parts"].values()) == {"read-only"}
-        assert http.post("/queue/example", json={"message": "a"}).status_code == 503
+        assert http.post("/notes", json={"message": "a"}).status_code == 503
 
 
 def test_ready_answers_in_three_seconds_when_the_database_is_mute(
-    silent_port: int, tmp_path: object
+    project: Path, silent_port: int, tmp_path: Path
 ) -> None:
-    processes = Processes(f"postgresql://u:p@127.0.0.1:{silent_port}/x", tmp_path)  # type: ignore[arg-type]
+    processes = Processes(project, f"postgresql://u:p@127.0.0.1:{silent_port}/x", tmp_path)
     try:
         with start_api(processes).client() as http:
             started = time.monotonic()

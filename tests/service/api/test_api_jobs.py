@@ -21,37 +21,28 @@ def enqueue(http: httpx.Client, **job: Any) -> str:
 
 
 @pytest.mark.parametrize(
-    ("path", "body", "task", "payload"),
+    ("path", "body", "payload"),
     [
-        ("/queue/example", {"message": "hi"}, "example_task", {"message": "hi"}),
+        ("/notes", {"message": "hi"}, {"message": "hi", "user_id": None, "author": ""}),
         (
-            "/queue/email",
-            {"to": "ada@example.com", "subject": "Hello", "email_body": "How are you?"},
-            "send_email",
-            {"to": "ada@example.com", "subject": "Hello", "body": "How are you?"},
+            "/notes",
+            {"message": "later", "author": "Ada", "delay_seconds": 60},
+            {"message": "later", "user_id": None, "author": "Ada"},
         ),
         (
-            "/queue/delayed",
-            {"message": "later", "delay_seconds": 60},
-            "example_task",
-            {"message": "later"},
-        ),
-        (
-            "/api/v1/tasks/trigger-test",
-            {"message": "ping", "user_id": "42", "project_id": None},
-            "test_task",
-            {"message": "ping", "user_id": "42", "project_id": None},
+            "/notes",
+            {"message": "ping", "user_id": "42"},
+            {"message": "ping", "user_id": "42", "author": ""},
         ),
         (
             "/api/v1/jobs",
-            {"task": "test_task", "payload": {"message": "ping", "user_id": 7}},
-            "test_task",
-            {"message": "ping", "user_id": 7, "project_id": None},
+            {"task": "keep_note", "payload": {"message": "ping", "user_id": 7}},
+            {"message": "ping", "user_id": 7, "author": ""},
         ),
     ],
 )
 def test_every_enqueue_route_answers_with_where_its_job_is(
-    http: httpx.Client, path: str, body: dict[str, Any], task: str, payload: dict[str, Any]
+    http: httpx.Client, path: str, body: dict[str, Any], payload: dict[str, Any]
 ) -> None:
     answer = http.post(path, json=body)
     assert answer.status_code == 202
@@ -60,7 +51,7 @@ def test_every_enqueue_route_answers_with_where_its_job_is(
     job = http.get(answer.headers["Location"]).json()
     assert (job["job_id"], job["task"], job["status"]) == (
         answer.json()["job_id"],
-        task,
+        "keep_note",
         "queued",
     )
     assert job["payload"] == payload
@@ -69,7 +60,7 @@ def test_every_enqueue_route_answers_with_where_its_job_is(
 
 def test_a_delayed_job_is_scheduled_and_not_due(http: httpx.Client) -> None:
     before = http.get("/api/v1/queues/default").json()
-    http.post("/queue/delayed", json={"message": "later", "delay_seconds": 3600})
+    http.post("/notes", json={"message": "later", "delay_seconds": 3600})
     after = http.get("/api/v1/queues/default").json()
     assert after["scheduled"] == before["scheduled"] + 1
     assert after["queued"] == before["queued"]
@@ -85,7 +76,7 @@ def test_a_second_request_with_the_key_of_a_waiting_job_enqueues_nothing(
     assert (second.status_code, second.json()["created"]) == (200, False)
     assert first.json()["job_id"] == second.json()["job_id"] == key
     other = http.post(
-        "/api/v1/jobs", json={"task": "example_task", "payload": {"message": ""}, "key": key}
+        "/api/v1/jobs", json={"task": "keep_note", "payload": {"message": ""}, "key": key}
     )
     assert other.json() == {"job_id": key, "task": "hooked", "status": "queued", "created": False}
 
@@ -255,9 +246,9 @@ def test_what_does_not_exist_is_404(http: httpx.Client, method: str, path: str) 
 
 def test_tasks_are_listed_with_their_options_and_payload_schema(http: httpx.Client) -> None:
     tasks = {task["name"]: task for task in http.get("/api/v1/tasks").json()["items"]}
-    assert tasks["test_task"]["payload_schema"]["required"] == ["message"]
-    assert tasks["send_email"]["retries"] == 5
-    assert tasks["count_jobs_of_last_day"]["schedule"] == {
+    assert tasks["keep_note"]["payload_schema"]["required"] == ["message"]
+    assert tasks["keep_note"]["retries"] == 5
+    assert tasks["count_notes"]["schedule"] == {
         "cron": "0 * * * *", "every": None, "tz": "UTC",
     }  # fmt: skip
 
@@ -275,7 +266,7 @@ async def test_a_job_travels_to_a_worker_and_back_with_its_request_id(
     worker = processes.start("worker", LOG_FORMAT="json")
     with api.client() as http:
         answer = http.post(
-            "/api/v1/tasks/trigger-test",
+            "/notes",
             json={"message": "ping", "user_id": 7},
             headers={"X-Request-Id": "trace-4711"},
         )
@@ -285,7 +276,7 @@ async def test_a_job_travels_to_a_worker_and_back_with_its_request_id(
             return job if job["status"] == "complete" else None
 
         job = await until(ended, what="the job to complete")
-    assert job["result"] == {"message": "ping", "user_id": 7, "project_id": None}
+    assert job["result"] == {"message": "ping", "user_id": 7, "author": ""}
     assert (job["attempts"], job["progress"], job["error"]) == (1, 100, None)
     assert answer.headers["X-Request-Id"] == "trace-4711"
     await until(lambda: "trace-4711" in processes.log(worker), what="the worker's log")
@@ -296,7 +287,7 @@ async def test_an_api_with_a_worker_inside_runs_jobs_and_stops_cleanly(
 ) -> None:
     api = start_api(processes, WORKER_MODE="in-process")
     with api.client() as http:
-        answer = http.post("/queue/example", json={"message": "hi"})
+        answer = http.post("/notes", json={"message": "hi"})
         await until(
             lambda: http.get(answer.headers["Location"]).json()["status"] == "complete",
             what="the job to complete",

@@ -168,7 +168,7 @@ def test_of_busy_connections_the_health_check_has_its_own(api: Api) -> None:
         for _ in range(MAX_CONNECTIONS + 1):
             peer = peers.enter_context(connect(api))
             peer.sendall(
-                b"POST /queue/example HTTP/1.1\r\nHost: localhost\r\n"
+                b"POST /notes HTTP/1.1\r\nHost: localhost\r\n"
                 b"Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
             )
         with api.client() as others:
@@ -176,9 +176,9 @@ def test_of_busy_connections_the_health_check_has_its_own(api: Api) -> None:
             assert others.get("/api/v1/tasks").status_code == 503
 
 
-TEXT = b'{"task": "example_task", "payload": {"message": "%s"}}' % (b"x" * 5 * MEGABYTE)
-OBJECTS = b'{"task": "example_task", "payload": {"message": [%s0]}}' % (b"{}," * 1_600_000)
-NUMBERS = b'{"task": "example_task", "payload": {"message": [%s0]}}' % (b"1.5," * 1_200_000)
+TEXT = b'{"task": "keep_note", "payload": {"message": "%s"}}' % (b"x" * 5 * MEGABYTE)
+OBJECTS = b'{"task": "keep_note", "payload": {"message": [%s0]}}' % (b"{}," * 1_600_000)
+NUMBERS = b'{"task": "keep_note", "payload": {"message": [%s0]}}' % (b"1.5," * 1_200_000)
 KEYED = {"X-API-Key": API_KEY, "Content-Type": "application/json"}
 
 
@@ -208,7 +208,7 @@ def test_large_bodies_wait_for_each_other(
     ):
         answers = threads.map(post, range(requests))
         for _ in range(10):
-            small = others.post("/queue/example", json={"message": "small"})
+            small = others.post("/notes", json={"message": "small"})
             assert small.status_code == 202
         for answer in answers:
             # Its payload is wrong, or too large without a bucket; or it was not its turn.

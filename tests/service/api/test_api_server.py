@@ -77,18 +77,18 @@ async def test_a_worker_inside_starts_no_job_after_sigterm(processes: Processes)
     api = start_api(processes, WORKER_MODE="in-process")
     with api.client() as client, socket.create_connection(("127.0.0.1", api.port)) as peer:
         peer.sendall(
-            b"POST /queue/example HTTP/1.1\r\nHost: localhost\r\nContent-Length: 16\r\n"
+            b"POST /notes HTTP/1.1\r\nHost: localhost\r\nContent-Length: 16\r\n"
             b"Content-Type: application/json\r\n\r\n"
         )
         await asyncio.sleep(0.2)
-        client.post("/queue/delayed", json={"message": "a", "delay_seconds": 1})
+        client.post("/notes", json={"message": "a", "delay_seconds": 1})
         api.process.terminate()
         await asyncio.sleep(2.5)  # the request above is what the process still waits for
         assert api.process.poll() is None
         peer.sendall(b'{"message": "a"}')
         assert b" 202 " in peer.recv(1000)
     assert api.process.wait(10) == 0
-    rows = api.sql("SELECT status, attempts FROM background_jobs WHERE task = 'example_task'")
+    rows = api.sql("SELECT status, attempts FROM background_jobs WHERE task = 'keep_note'")
     assert [(row["status"], row["attempts"]) for row in rows] == [("queued", 0)] * 2
 
 
@@ -101,7 +101,7 @@ def test_requests_leave_no_connections_behind(processes: Processes) -> None:
 
         def ask(number: int) -> int:
             if number % 3:
-                return client.post("/queue/example", json={"message": "a"}).status_code
+                return client.post("/notes", json={"message": "a"}).status_code
             return client.get("/saq/api/queues" if number % 2 else "/health/ready").status_code
 
         assert set(threads.map(ask, range(240))) == {200, 202}

@@ -6,16 +6,16 @@ import pytest
 
 from service.api.routes import job_events as events
 from service.queue.memory.memory_queue import MemoryQueue
-from service.queue.tasks.discovery import discover
+from tests.sample import sample_registry
 
 
 async def test_a_stream_without_changes_is_kept_alive(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(events, "KEEP_ALIVE_SECONDS", 1.2)  # more than one poll
-    queue = MemoryQueue(discover())
+    queue = MemoryQueue(sample_registry())
     await queue.connect()
-    job = await queue.enqueue("example_task", message="", delay=3600)
+    job = await queue.enqueue("keep_note", message="", delay=3600)
     assert job is not None
     watch = events.Watch(queue)
     place = watch.take(job.key)
@@ -31,7 +31,7 @@ async def test_a_stream_without_changes_is_kept_alive(
 
 
 async def test_the_place_of_a_stream_that_never_began_is_free_again() -> None:
-    queue = MemoryQueue(discover())
+    queue = MemoryQueue(sample_registry())
     await queue.connect()
     watch = events.Watch(queue)
     places = [watch.take("key") for _ in range(events.STREAMS_MAX)]

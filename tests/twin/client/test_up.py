@@ -29,6 +29,7 @@ from scripts.twin.client.state import Twin
 from service.contract import READY_PATH
 from stacks.config.naming import Output
 from tests.ports import free_port
+from tests.sample import copy_project
 from tests.scripts.conftest import ROOT, are_gone, wait_until
 
 COMMAND_SECONDS = 300
@@ -38,6 +39,7 @@ COMMAND_SECONDS = 300
 class Stage:
     """The local stage of this module's own folder."""
 
+    project: Path
     home: Path
     port: int
 
@@ -46,7 +48,7 @@ class Stage:
         given = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}  # noqa: TID251
         return subprocess.run(
             [sys.executable, "-m", "scripts.cli", command, "--home", str(self.home)],
-            cwd=ROOT,
+            cwd=self.project,
             env={**given, "API_PORT": str(self.port), **environment},
             umask=0o000 if environment else -1,
             capture_output=True,
@@ -88,7 +90,7 @@ class Stage:
 def stage(scratch: Path) -> Iterator[Stage]:
     """Not up yet; nothing of it runs afterwards."""
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
-        made = Stage(Path(folder) / "data", free_port())
+        made = Stage(copy_project(Path(folder) / "project"), Path(folder) / "data", free_port())
         yield made
         end(made.home, print)
 
@@ -140,6 +142,8 @@ def test_up_shows_each_step_with_its_seconds_and_what_to_try(
     assert ["API", url] in [line.split() for line in first.stdout.splitlines()]
     for command in ("moor status", "moor logs worker --follow", "moor scale worker 3", "moor down"):
         assert command in first.stdout
+    assert f"curl -s {url}/api/v1/jobs -H" in first.stdout
+    assert """-d '{"task": "keep_note", "payload": {"message": "hello"}}'""" in first.stdout
 
 
 def test_the_url_among_the_outputs_is_where_the_api_answers(up: Stage) -> None:
@@ -149,7 +153,7 @@ def test_the_url_among_the_outputs_is_where_the_api_answers(up: Stage) -> None:
 
 
 def test_a_job_runs_from_its_request_to_its_end(up: Stage) -> None:
-    job_key = up.ask("/queue/example", {"message": "hello"})["job_id"]
+    job_key = up.ask("/notes", {"message": "hello"})["job_id"]
 
     wait_until(lambda: up.ask(f"/api/v1/jobs/{job_key}")["status"] == "complete", "complete")
 
@@ -363,7 +367,7 @@ def test_a_step_that_fails_is_named_with_its_reason_and_its_log(up: Stage) -> No
 
 
 def test_a_killed_twin_leaves_no_process_and_the_next_has_its_data(up: Stage) -> None:
-    job_key = up.ask("/queue/example", {"message": "hello"})["job_id"]
+    job_key = up.ask("/notes", {"message": "hello"})["job_id"]
     processes = up.processes()
 
     os.kill(up.twin.pid, signal.SIGKILL)

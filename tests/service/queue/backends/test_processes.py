@@ -9,18 +9,17 @@ from pathlib import Path
 import pytest
 from saq import Status
 
-from service.queue.tasks.discovery import discover
+import tests.service.tasks  # noqa: F401 - registers
 from service.queue.tasks.registry import Registry
-from tests.conftest import ROOT, Processes, until
+from tests.conftest import Processes, until
+from tests.sample import sample_registry
 from tests.service.queue.backends.conftest import Backend, active, ended, put
 
 
 @pytest.fixture(scope="session")
-def project() -> Registry:
+def known() -> Registry:
     """The tasks that `tests.service.process` knows."""
-    import tests.service.tasks  # noqa: F401 - registers
-
-    return discover()
+    return sample_registry()
 
 
 @pytest.fixture(params=["postgresql", "redis", "sqs"])
@@ -41,9 +40,9 @@ def environment(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> dict[str, 
 
 
 async def test_a_killed_workers_job_runs_again(
-    backend: Backend, project: Registry, processes: Processes, environment: dict[str, str]
+    backend: Backend, known: Registry, processes: Processes, environment: dict[str, str]
 ) -> None:
-    queue = await backend.connect(project)
+    queue = await backend.connect(known)
     child = processes.start("worker", **environment)
     job = await put(queue, "sleep", seconds=3600)
     running = await active(queue, job.key)
@@ -72,9 +71,9 @@ async def test_a_killed_workers_job_runs_again(
 
 
 async def test_sigterm_queues_again_what_does_not_end(
-    backend: Backend, project: Registry, processes: Processes, environment: dict[str, str]
+    backend: Backend, known: Registry, processes: Processes, environment: dict[str, str]
 ) -> None:
-    queue = await backend.connect(project)
+    queue = await backend.connect(known)
     child = processes.start("worker", **environment)
     job = await put(queue, "sleep", seconds=3600)
     await active(queue, job.key)
@@ -87,10 +86,10 @@ async def test_sigterm_queues_again_what_does_not_end(
 
 
 async def test_saqs_own_worker_runs_the_jobs(
-    backend: Backend, project: Registry, environment: dict[str, str], tmp_path: Path
+    backend: Backend, known: Registry, environment: dict[str, str], project: Path, tmp_path: Path
 ) -> None:
-    queue = await backend.connect(project)
-    job = await put(queue, "test_task", message="hello")
+    queue = await backend.connect(known)
+    job = await put(queue, "keep_note", message="hello")
     variables = {
         "PATH": os.environ["PATH"],  # noqa: TID251
         "STAGE": "local",
@@ -100,7 +99,7 @@ async def test_saqs_own_worker_runs_the_jobs(
     with (tmp_path / "saq.log").open("w") as output:
         child = subprocess.Popen(
             [sys.executable, "-m", "saq", "service.queue.worker.settings"],
-            cwd=ROOT, env=variables, stdout=output, stderr=subprocess.STDOUT,
+            cwd=project, env=variables, stdout=output, stderr=subprocess.STDOUT,
         )  # fmt: skip
         try:
             assert (await ended(queue, job.key)).status is Status.COMPLETE

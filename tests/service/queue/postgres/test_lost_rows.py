@@ -70,14 +70,14 @@ async def test_a_job_whose_row_is_there_is_never_taken_for_lost(
 
 
 def test_cancel_says_what_became_of_such_a_job(api: Api, http: httpx.Client) -> None:
-    key = http.post("/queue/example", json={"message": "a"}).json()["job_id"]
+    key = http.post("/notes", json={"message": "a"}).json()["job_id"]
     api.sql("ALTER TABLE saq_jobs DISABLE TRIGGER track_deleted_jobs")
     api.sql("DELETE FROM saq_jobs")
     answer = http.post(f"/api/v1/jobs/{key}/cancel")
     assert answer.status_code == 409
     assert "its row is gone from the queue" in answer.json()["detail"]
 
-    other = http.post("/queue/example", json={"message": "a"}).json()["job_id"]
+    other = http.post("/notes", json={"message": "a"}).json()["job_id"]
     api.sql("TRUNCATE saq_jobs")
     answer = http.post(f"/api/v1/jobs/{other}/cancel")
     assert answer.status_code == 409

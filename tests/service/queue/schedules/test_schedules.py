@@ -31,11 +31,11 @@ pytest_plugins = ["tests.service.api.conftest_api"]
 PATH = "/api/v1/schedules"
 HELLO = {
     "name": "hello",
-    "task": "example_task",
+    "task": "keep_note",
     "every": "2 seconds",
     "payload": {"message": "hi"},
 }
-DECLARED = "count_jobs_of_last_day"
+DECLARED = "count_notes"
 
 
 async def create(queue: PostgresQueue, **options: Any) -> ScheduleRecord:
@@ -299,7 +299,7 @@ async def test_a_schedule_created_over_http_runs_on_time(processes: Processes) -
         assert made.json()["every"] == "2 seconds"
 
         def jobs() -> list[dict[str, Any]]:
-            query = {"task": "example_task", "status": "complete"}
+            query = {"task": "keep_note", "status": "complete"}
             found: list[dict[str, Any]] = http.get("/api/v1/jobs", params=query).json()["items"]
             return found
 
@@ -338,7 +338,7 @@ def test_schedules_over_http(http: httpx.Client) -> None:
     assert http.post(f"{PATH}/hello/enable").json()["next_run_at"] is not None
     run = http.post(f"{PATH}/hello/run")
     assert run.status_code == 202
-    assert http.get(f"/api/v1/jobs/{run.json()['job_id']}").json()["task"] == "example_task"
+    assert http.get(f"/api/v1/jobs/{run.json()['job_id']}").json()["task"] == "keep_note"
     assert http.delete(f"{PATH}/hello").status_code == 204
     assert http.get(f"{PATH}/hello").status_code == 404
     assert http.post(f"{PATH}/hello/enable").status_code == 404

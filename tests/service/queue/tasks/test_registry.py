@@ -20,6 +20,7 @@ from service.queue.errors import (
 from service.queue.tasks.discovery import discover
 from service.queue.tasks.registry import Registry
 from service.queue.worker.context import Context
+from tests.sample import PACKAGE
 
 HERE = "tests/service/queue/tasks/test_registry.py:"
 
@@ -189,9 +190,9 @@ def test_payload_over_the_limit_is_refused(registry: Registry) -> None:
 
 
 def test_domains_are_found_by_themselves() -> None:
-    tasks = discover().tasks
-    assert {"example_task", "send_email", "count_jobs_of_last_day"} <= tasks.keys()
-    assert tasks["count_jobs_of_last_day"].schedule
+    tasks = discover(PACKAGE).tasks
+    assert {"keep_note", "count_notes"} <= tasks.keys()
+    assert tasks["count_notes"].schedule
 
 
 @dataclass

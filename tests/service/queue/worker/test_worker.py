@@ -280,9 +280,9 @@ async def test_job_that_kills_three_workers_is_failed_for_good(
 
 
 async def test_outcome_is_written_when_the_database_returns_not_run_again(
-    own_server: OwnServer, tmp_path: Path, registry: Registry
+    project: Path, own_server: OwnServer, tmp_path: Path, registry: Registry
 ) -> None:
-    running = Processes(own_server.dsn, tmp_path)
+    running = Processes(project, own_server.dsn, tmp_path)
     queue = PostgresQueue(own_server.dsn, registry)
     await queue.connect()
     try:
@@ -324,13 +324,13 @@ async def test_health_check_follows_the_heartbeat(worker: Worker, processes: Pro
 
 
 async def test_plain_saq_runs_the_settings_object_and_its_web_page(
-    queue: PostgresQueue, ledger: Ledger, tmp_path: Path, database: str
+    project: Path, queue: PostgresQueue, ledger: Ledger, tmp_path: Path, database: str
 ) -> None:
     output, port = tmp_path / "saq.log", str(free_port())
     with output.open("wb") as log:
         saq = subprocess.Popen(
             [sys.executable, "-m", "saq", "service.queue.worker.settings", "--web", "--port", port],
-            cwd=ROOT,
+            cwd=project,
             env={
                 "PATH": os.environ["PATH"],  # noqa: TID251
                 "STAGE": "local",
@@ -341,7 +341,7 @@ async def test_plain_saq_runs_the_settings_object_and_its_web_page(
             stderr=subprocess.STDOUT,
         )
     try:
-        job = await queue.enqueue("example_task", message="for plain saq")
+        job = await queue.enqueue("keep_note", message="for plain saq")
         assert job is not None
         row = await ledger.until_status(job.key, "complete")
         assert row["attempts"] == 1

@@ -1,0 +1,1 @@
+"""What `service/domain/` is to a project, for tests that are the kit's: `notes` alone."""
