@@ -1,5 +1,6 @@
 """A worked example is three places, and nothing else notices when they are deleted."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -34,6 +35,20 @@ for process in (ProcessName.API, ProcessName.WORKER):
         create_worker(settings, registry, queue)
 print(*registry.tasks, *paths)
 """
+# What a team changes first: the app's name, a stage more, a task that runs by itself.
+SCHEDULED = """
+from service.queue import Context, scheduled_task
+
+
+@scheduled_task(every="1 day")
+async def count_the_till(ctx: Context) -> None: ...
+"""
+OF_THE_KIT = (  # some of each kind
+    "tests/service/queue/tasks/test_registry.py",
+    "tests/service/api/test_api_jobs.py",
+    "tests/scripts/local/test_local.py::test_api_and_worker_take_a_job_from_its_request_to_its_end",
+    "tests/twin/client/test_inherited.py",
+)
 LOCAL_STAGE = """
 from tests.stacks.templates import synthesize
 print(synthesize("local").one("AWS::S3::Bucket", "Bucket").get("LifecycleConfiguration.Rules"))
@@ -91,3 +106,17 @@ def test_everything_stands_without_any_example(checkout: Path) -> None:
     listed = python(checkout, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider")
     assert "tests/service/" in listed
     assert not [name for name in EXAMPLES if f"tests/domain/{name}/" in listed]
+
+
+def test_the_kit_s_own_tests_pass_in_a_project_with_no_example(checkout: Path) -> None:
+    for name in EXAMPLES:
+        delete(checkout, name)
+    stages = checkout / "stages.toml"
+    renamed = re.sub(r'(?m)^app_name = ".*"$', 'app_name = "shop"', stages.read_text())
+    stages.write_text(f"{renamed}\n[staging]\nallow_http = true\n")
+    jobs = checkout / "service/domain/till/jobs"
+    jobs.mkdir(parents=True)
+    for package in (jobs, jobs.parent):
+        (package / "__init__.py").touch()
+    (jobs / "scheduled.py").write_text(SCHEDULED)
+    python(checkout, "-m", "pytest", "-q", "-p", "no:cacheprovider", *OF_THE_KIT)
