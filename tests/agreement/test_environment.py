@@ -52,11 +52,12 @@ def test_every_container_starts_with_what_it_is_told(monkeypatch: pytest.MonkeyP
 
 def test_no_container_is_told_what_nobody_reads() -> None:
     for templates in stages():
+        of_the_project = {each.name for each in templates.stage.variables}
         for container in containers(templates):
             read = {
                 name.upper() for name in settings_of(ProcessName(container["Name"])).model_fields
             }
-            assert set(environment(container)) <= read
+            assert set(environment(container)) <= read | of_the_project
 
 
 def test_figures_arrive_as_configured(monkeypatch: pytest.MonkeyPatch) -> None:

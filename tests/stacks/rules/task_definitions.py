@@ -4,6 +4,7 @@ from typing import Any
 
 from service import contract
 from service.contract import DatabaseSecretField, EnvVar, ProcessName, UiSecretField
+from stacks.config.variables import of_process
 from stacks.data.database import OWNER, USER
 from tests.stacks.templates import Resource, Templates
 
@@ -270,6 +271,8 @@ def every_container_is_told_what_it_needs(templates: Templates) -> None:
                   or name == EnvVar.DATABASE_POOL_SIZE}  # fmt: skip
         if container["Name"] != ProcessName.MIGRATE:
             assert "Bucket" in str(values.pop(EnvVar.BUCKET))
+            for name, value in of_process(stage.variables, container["Name"]).items():
+                assert values.pop(name) == value
         assert values == wanted[container["Name"]]
 
 
