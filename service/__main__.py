@@ -1,5 +1,6 @@
 """`python -m service api|worker|migrate|healthcheck|run`: starts every process of the image."""
 
+import gc
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -31,6 +32,7 @@ def main(arguments: list[str]) -> int:
         path = os.environ.get(EnvVar.WORKER_HEARTBEAT_FILE, HEARTBEAT_FILE)  # noqa: TID251
         return _say(problem, 1) if (problem := healthcheck.check(path)) else 0
 
+    gc.disable()  # what a start makes stays: looking for garbage is a sixth of its time
     from service import logs  # noqa: PLC0415 - the health check must not import these
     from service.settings import SettingsError, load_settings  # noqa: PLC0415
 
@@ -98,6 +100,8 @@ def _serve(process: ProcessName, settings: "Settings") -> int:
     from service.queue.errors import RegistrationError  # noqa: PLC0415
     from service.settings import SettingsError  # noqa: PLC0415
 
+    gc.freeze()
+    gc.enable()
     try:
         run(settings)
     except (RegistrationError, SettingsError) as error:
