@@ -26,7 +26,7 @@ CONTEXT_VARIABLE = "CDK_CONTEXT_JSON"  # set by the CDK's command line
 
 
 def context() -> dict[str, object]:
-    """The context as `cdk` hands it over; for plain `python app.py` the flags of cdk.json."""
+    """The context that `cdk` passes, or the flags of cdk.json for plain `python app.py`."""
     if given := os.environ.get(CONTEXT_VARIABLE):
         found: dict[str, object] = json.loads(given)
         return found
@@ -41,7 +41,7 @@ def flags() -> dict[str, object]:
 
 def chosen_stage(given: dict[str, object]) -> Stage:
     """The stage that the context asks for, checked. Raises `ConfigError`."""
-    # The CDK's own keys are feature flags (@aws-cdk/…) and remembered look-ups (kind:account=…).
+    # The CDK's own keys are feature flags (@aws-cdk/…) and cached look-ups (kind:account=…).
     ours = {key: value for key, value in given.items() if not set(key) & set("@:/")}
     stage = read_stage(str(ours.pop("stage", "dev")), ours)
     check_stage(stage)
@@ -51,16 +51,16 @@ def chosen_stage(given: dict[str, object]) -> Stage:
 def synthesize(
     stage: Stage, given: dict[str, object], *, folder: str | None = None
 ) -> CloudAssembly:
-    """The stage's templates and assets, in `folder` or where the CDK's command line wants them."""
-    # The CDK's own validation is off: cfn-lint checks more in the tests, and this one is half of
-    # the time of a synthesis. cdk-nag runs all the same.
+    """Write the stage's templates and assets to `folder`, or where the CDK's command line says."""
+    # The CDK's own validation is off: it takes half of the time of a synthesis, and cfn-lint checks
+    # more in the tests. cdk-nag runs anyway.
     app = App(context=given, outdir=folder, builtin_cloud_formation_validation=False)
     build_stage(app, stage)
     return app.synth()
 
 
 def main() -> int:
-    """Synthesize; 1 and the reasons where the configuration cannot be deployed."""
+    """Synthesize; returns 1 and prints the reasons if the configuration cannot be deployed."""
     given = context()
     try:
         stage = chosen_stage(given)
@@ -70,7 +70,7 @@ def main() -> int:
     if stage.is_protected and stage.first_deploy:
         print(
             f"note: first_deploy: stage {stage.stage} gets no deletion and termination protection "
-            "this time. When it stands, deploy it again without.",
+            "now. After this deploy, deploy again without first_deploy.",
             file=sys.stderr,
         )
     synthesize(stage, given)

@@ -1,1 +1,1 @@
-"""What who works on Moorage runs: set-up, checks, the image, locks and audits."""
+"""For people who work on Moorage: set-up, checks, the image, locks and audits."""

@@ -1,7 +1,7 @@
-"""`make audit`: known vulnerabilities of all that the locks name, by pip-audit and npm.
+"""`make audit`: known vulnerabilities of all locked packages, by pip-audit and npm.
 
-Both ask a database on the internet. Where none answers, that is said and the exit code is 69
-(EX_UNAVAILABLE of sysexits.h): what nobody has looked at is never reported as good.
+Both need a database on the internet. Where it does not answer, the exit code is 69 (EX_UNAVAILABLE
+of sysexits.h): packages that could not be checked are never reported as good.
 """
 
 import json
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-# requirements.lock, the image's, is part of the second: tests/dev/test_setup.py holds that.
+# `dev` contains requirements.lock, that of the image: tests/dev/test_setup.py checks it.
 LOCKS = ("uv", "dev", "bench", "checkov", "audit")
 PIP_AUDIT = ".venv-audit/bin/pip-audit"
 GOOD, FOUND, UNAVAILABLE = 0, 1, 69
@@ -20,7 +20,8 @@ GOOD, FOUND, UNAVAILABLE = 0, 1, 69
 
 @dataclass
 class Result:
-    """Of one lock: how many packages were looked up, what was found, and why nobody could."""
+    """The audit of one lock: how many packages were checked, what was found, and why a part could
+    not be checked."""
 
     lock: str
     looked_up: int = 0
@@ -29,7 +30,7 @@ class Result:
 
 
 def read_pip_audit(lock: str, output: str, complaint: str) -> Result:
-    """Out of what `pip-audit --format json` wrote; it writes nothing where it could not ask."""
+    """From the output of `pip-audit --format json`, which is empty without the database."""
     try:
         packages = json.loads(output)["dependencies"]
     except (ValueError, KeyError, TypeError):
@@ -48,7 +49,7 @@ def read_pip_audit(lock: str, output: str, complaint: str) -> Result:
 
 
 def read_npm_audit(lock: str, output: str, complaint: str) -> Result:
-    """Out of what `npm audit --json` wrote."""
+    """From the output of `npm audit --json`."""
     try:
         answer = json.loads(output)
         counted = answer["metadata"]["dependencies"]["total"]
@@ -67,7 +68,7 @@ def read_npm_audit(lock: str, output: str, complaint: str) -> Result:
 
 
 def report(results: Sequence[Result]) -> tuple[list[str], int]:
-    """What to print, and the exit code."""
+    """The lines to print, and the exit code."""
     lines = []
     for each in results:
         if each.looked_up:
@@ -77,12 +78,12 @@ def report(results: Sequence[Result]) -> tuple[list[str], int]:
         if each.why_not:
             lines.append(f"{each.lock}: not audited, or not all of it: {each.why_not}")
     if any(each.found for each in results):
-        lines.append("`make lock ARGS=--upgrade` takes newer versions.")
+        lines.append("`make lock ARGS=--upgrade` locks newer versions.")
         return lines, FOUND
     if any(each.why_not or not each.looked_up for each in results) or not results:
         lines.append(
-            "error: no database of vulnerabilities is within reach, so this says nothing of them\n"
-            "  Run it where the registries of Python and npm packages answer."
+            "error: the databases of vulnerabilities do not answer, so none could be checked\n"
+            "  Run it where the registries of Python and npm packages can be reached."
         )
         return lines, UNAVAILABLE
     return lines, GOOD
@@ -101,7 +102,7 @@ def _run(command: Sequence[str]) -> tuple[str, str]:
 
 
 def main() -> int:
-    """Audit every lock; the exit code."""
+    """Audit every lock; returns the exit code."""
     results = []
     for name in LOCKS:
         lock = f"requirements-{name}.lock"

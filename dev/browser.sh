@@ -1,5 +1,5 @@
-# What the page tests need besides Python: a Chromium, from the distribution, as its packages are
-# the one source of browsers that every network lets through.
+# Installs a Chromium for the page tests, from the packages of the distribution, which most networks
+# can reach.
 set -eu
 
 for name in chromium chromium-browser google-chrome google-chrome-stable; do

@@ -1,4 +1,4 @@
-# make check: every check runs, whichever fails; only a failing one is quoted.
+# make check: runs every check, even if one fails, and shows the output of those that fail.
 set -u
 
 failed=0

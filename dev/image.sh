@@ -1,11 +1,11 @@
-# make image: with docker, podman or finch, whichever works here. Arguments go to its `build`.
+# make image: builds with docker, podman or finch, the first that works. Arguments go to `build`.
 set -eu
 
-python=.venv/bin/python # any does: what asks for the platform needs no packages
+python=.venv/bin/python # any Python works: the check of the platform needs no packages
 [ -x "$python" ] || python=python3
 
 for tool in docker podman finch; do
-    # `info` asks the daemon: a client alone cannot build.
+    # `info` needs the daemon, as `build` does.
     "$tool" info >/dev/null 2>&1 || continue
     previous=
     for argument; do
@@ -22,7 +22,7 @@ for tool in docker podman finch; do
     started=$(date +%s)
     "$tool" build -f service/Dockerfile -t moorage:local "$@" . || {
         printf 'error: %s\n  %s\n' "$tool could not build it, see above." \
-            'No way to docker.io? Another base: ARGS="--build-arg PYTHON_IMAGE=..."' >&2
+            'If docker.io does not answer, name a base: ARGS="--build-arg PYTHON_IMAGE=..."' >&2
         exit 1
     }
     bytes=$("$tool" image inspect --format '{{.Size}}' moorage:local)

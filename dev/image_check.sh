@@ -1,10 +1,10 @@
-# make image-check: build the image and run it hardened, on a Debian without a Docker daemon. The
-# real base is in an image registry; Debian's own packages stand in for it.
+# make image-check: builds the image and runs it hardened, on a Debian without a Docker daemon. The
+# base image is made of Debian's packages, because the real one is in an image registry.
 #
-# It fails where the image is wrong, and is skipped, with exit 0, where the machine cannot tell.
+# It fails if the image is wrong. It is skipped, with exit 0, if this machine cannot run it.
 set -eu
 
-folder=.moorage/image # what stays: the list of parts, and the logs
+folder=.moorage/image # the list of parts and the logs stay here
 base=localhost/python-standin
 image=localhost/moorage:check
 started=$(date +%s)
@@ -14,7 +14,7 @@ mkdir -p "$folder"
 rm -f "$folder"/*
 .venv/bin/hadolint service/Dockerfile
 step 'hadolint has nothing to say about service/Dockerfile'
-# The versions are the lock's; `--pyproject` names what they are the parts of.
+# The versions come from the lock; `--pyproject` names the project that they are parts of.
 .venv/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible \
     --output-file "$folder/sbom.cdx.json" requirements.lock 2>"$folder/sbom.log" ||
     { cat "$folder/sbom.log" >&2 && exit 1; }
@@ -27,19 +27,19 @@ skip() {
 [ "$(id -u)" = 0 ] || skip 'Only root can do this.'
 grep -qs 'VERSION_CODENAME=bookworm' /etc/os-release || skip 'The stand-in is made of Debian 12.'
 export DEBIAN_FRONTEND=noninteractive
-# The index too: the stand-in is made of packages of today.
+# Updates the index too, because the base is made of current packages.
 { apt-get update && apt-get install -y --no-install-recommends -o DPkg::Lock::Timeout=300 \
     podman runc; } >"$folder/apt.log" 2>&1 ||
     { tail -n 20 "$folder/apt.log" >&2 && skip 'podman and runc could not be installed.'; }
 step 'podman and runc are installed'
 
-# A store of this run alone: no image or container of the machine is touched.
+# A store only for this run, so that no other image or container of the machine is touched.
 work=$(mktemp -d)
 clean_up() {
     for container in $(podman ps --all --quiet 2>/dev/null); do
         podman rm --force --time 0 "$container" >/dev/null || true
     done
-    # podman leaves its store mounted on itself, and a build that was cut off what it had mounted.
+    # podman leaves its store mounted, and an interrupted build leaves its mounts.
     awk -v work="$work/" 'index($2, work) == 1 { print $2 }' /proc/mounts | sort -r |
         xargs -r umount && rm -rf "$work"
 }
@@ -55,8 +55,8 @@ driver = "overlay"
 graphroot = "$work/store"
 runroot = "$work/run"
 CONF
-# crun refuses hybrid cgroups. podman asks for a million open files, which needs a capability: the
-# container gets no more than this shell has.
+# runc, because crun refuses hybrid cgroups. The container gets the limits of this shell: podman's
+# own limit, a million open files, needs a capability.
 cat >"$CONTAINERS_CONF" <<CONF
 [containers]
 default_ulimits = ["nofile=$(ulimit -Hn):$(ulimit -Hn)", "nproc=4096:4096"]
@@ -68,7 +68,7 @@ runtime = "runc"
 tmp_dir = "$work/libpod"
 CONF
 
-# Where the index of apt is old and the network away, the packages cannot be had.
+# This fails if the index of apt is old and the network does not work.
 sh dev/standin.sh "$work/base.tar" 2>"$folder/standin.log" || {
     status=$?
     tail -n 3 "$folder/standin.log" >&2
@@ -80,10 +80,10 @@ podman import --quiet --change 'ENV PATH=/usr/local/bin:/usr/bin:/usr/sbin LANG=
 rm "$work/base.tar"
 step 'the stand-in for the base image is made'
 
-# The machine's own roots, mounted and not baked in, for a network that looks into TLS. Its own
-# bridge would need iptables.
+# The machine's root certificates are mounted, for networks that intercept TLS. `--network host`,
+# because podman's bridge needs iptables.
 roots="${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}:/etc/ssl/certs/ca-certificates.crt:ro"
-in_base() { # what this machine can do, without our image
+in_base() { # checks what this machine can do without our image
     podman run --rm --network host --volume "$roots" "$@" >"$folder/machine.log" 2>&1 ||
         { tail -n 5 "$folder/machine.log" >&2 && false; }
 }

@@ -1,8 +1,8 @@
-"""What the caller has told pip of where packages come from, and nothing else, for `make setup`.
+"""Prints the caller's settings of pip about package indexes as `export` lines, for `make setup`.
 
-Run by an interpreter that has pip. It writes `export` lines: for pip, which then reads no file of
-settings (`user = true` there would install beside the environment), and for uv, which does not
-read pip's. https://pip.pypa.io/en/stable/topics/configuration/
+Run by an interpreter that has pip. The lines are for pip, which then reads no settings file
+(`user = true` in one would install outside of the environment), and for uv, which does not read
+pip's files. https://pip.pypa.io/en/stable/topics/configuration/
 """
 
 import ast
@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-# By pip's name, what uv calls it. https://docs.astral.sh/uv/reference/environment/
+# pip's name of each setting, and uv's variable. https://docs.astral.sh/uv/reference/environment/
 KEPT = {
     "index-url": "UV_DEFAULT_INDEX",
     "extra-index-url": "UV_INDEX",
@@ -27,13 +27,15 @@ KEPT = {
     "retries": "",
     "keyring-provider": "",
 }
-# Where uv is told of an index itself, pip's are not for it.
-OF_UV = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_INDEX", "UV_EXTRA_INDEX_URL", "UV_CONFIG_FILE")
-SECTIONS = ("global", "install", ":env:")  # the last one counts
+# If uv has an index of its own, it does not get pip's.
+UV_INDEX_VARIABLES = (
+    "UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_INDEX", "UV_EXTRA_INDEX_URL", "UV_CONFIG_FILE",
+)  # fmt: skip
+SECTIONS = ("global", "install", ":env:")  # later ones win
 
 
 def read(listed: str) -> dict[str, str]:
-    """The kept settings out of what `pip config list` says."""
+    """The kept settings from the output of `pip config list`."""
     found: dict[str, dict[str, str]] = {each: {} for each in SECTIONS}
     for line in listed.splitlines():
         place, _, value = line.partition("=")
@@ -44,8 +46,8 @@ def read(listed: str) -> dict[str, str]:
 
 
 def exports(settings: Mapping[str, str], given: Mapping[str, str], *, uv_has_a_file: bool) -> str:
-    """Lines of shell that set them."""
-    has_own = uv_has_a_file or any(given.get(each) for each in OF_UV)
+    """The lines of shell that set them."""
+    has_own = uv_has_a_file or any(given.get(each) for each in UV_INDEX_VARIABLES)
     lines = ["export PIP_CONFIG_FILE=/dev/null"]
     for key, value in settings.items():
         lines.append(f"export PIP_{key.upper().replace('-', '_')}={shlex.quote(value)}")

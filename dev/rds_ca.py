@@ -1,7 +1,7 @@
-"""`make rds-ca`: the root certificates of Amazon RDS anew, into the image's sources.
+"""`make rds-ca`: downloads the root certificates of Amazon RDS into the image's sources.
 
-No system's store has them. They are kept here and not fetched by each build: AWS appends to its
-file whenever a region opens, so a build that checks its sum fails for everybody on that day.
+No operating system trusts them by default. They are kept here, and not downloaded by each build:
+AWS adds to its file when a region opens, so a build that checks the file's hash would fail then.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from scripts.terminal.render import Screen
 SOURCE = "https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem"
 SERVICE = Path(__file__).parents[1] / "service"
 PEM = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
-# AWS's file also holds the roots of its own trial regions ("Beta", "Preview").
+# AWS's file also has the roots of trial regions ("Beta", "Preview").
 NAME = re.compile(r"Amazon RDS ([a-z]+(-[a-z]+)+-\d) Root CA [A-Z0-9]+ G\d")
 SUM = re.compile(r"(?<=^ARG RDS_CA_SHA256=)\w+$", re.MULTILINE)
 
@@ -32,7 +32,7 @@ def roots(bundle: str) -> dict[str, str]:
     for certificate in PEM.findall(bundle):
         store = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         store.load_verify_locations(cadata=certificate)
-        for root in store.get_ca_certs():  # none if it is not an authority's
+        for root in store.get_ca_certs():  # empty if it is not a CA certificate
             parts = cast("tuple[tuple[tuple[str, str], ...], ...]", root["subject"])
             name = dict(pair for pairs in parts for pair in pairs).get("commonName", "")
             ends_at = ssl.cert_time_to_seconds(str(root["notAfter"]))
@@ -42,11 +42,11 @@ def roots(bundle: str) -> dict[str, str]:
 
 
 def write(bundle: str, service: Path) -> tuple[list[str], list[str]]:
-    """Replace the file and its sum in the Dockerfile; the names that are new, and that are gone."""
+    """Replace the file and its hash in the Dockerfile; returns the new and the removed names."""
     file, dockerfile = service / "rds-ca.pem", service / "Dockerfile"
     old, new = roots(file.read_text()) if file.exists() else {}, roots(bundle)
     if not new:
-        raise OperatorError("there is no root certificate of an RDS region in it")
+        raise OperatorError("it has no root certificate of an RDS region")
     text = "".join(f"# {name}\n{certificate}\n" for name, certificate in sorted(new.items()))
     file.write_text(text)
     digest = hashlib.sha256(text.encode()).hexdigest()
@@ -55,20 +55,20 @@ def write(bundle: str, service: Path) -> tuple[list[str], list[str]]:
 
 
 def main(arguments: list[str]) -> int:
-    """Take AWS's file, or the one at the address given; the exit status."""
+    """Read AWS's file, or the one at the given URL; returns the exit status."""
     screen = Screen(os.environ)
     source = arguments[0] if arguments else SOURCE
     try:
         with urlopen(source, timeout=30) as answer:  # noqa: S310 - the operator's own address
             added, removed = write(answer.read().decode(), SERVICE)
     except (OperatorError, URLError) as error:
-        screen.fail(OperatorError(f"{source}: {error}", "service/rds-ca.pem is as it was."))
+        screen.fail(OperatorError(f"{source}: {error}", "service/rds-ca.pem is unchanged."))
         return 1
     for mark, names in (("+", added), ("-", removed)):
         for name in names:
             screen.say(f"{mark} {name}")
     screen.say(
-        f"service/rds-ca.pem: {len(added)} new, {len(removed)} gone. See `git diff`, commit."
+        f"service/rds-ca.pem: {len(added)} new, {len(removed)} removed. See `git diff`, commit."
     )
     return 0
 

@@ -1,9 +1,9 @@
-# make setup: .venv holds exactly what requirements-dev.lock says. A second run finds the stamp.
+# make setup: makes .venv with exactly the packages of requirements-dev.lock. If nothing has changed
+# since the last run, its stamp ends this one at once.
 set -eu
 
-# Of the caller's environment, what would make another Python of this one, or install elsewhere.
-# Of the settings of pip and uv those of where packages come from stay; dev/index_settings.py
-# reads pip's files.
+# Unset variables that would change Python's behaviour or install elsewhere. Those of pip and uv
+# about package indexes stay; dev/index_settings.py reads pip's files.
 for name in $(env | sed -n 's/^\([A-Za-z_][A-Za-z0-9_]*\)=.*/\1/p'); do
     case "$name" in
     PYTHON) ;; # names the interpreter to take
@@ -17,7 +17,7 @@ for name in $(env | sed -n 's/^\([A-Za-z_][A-Za-z0-9_]*\)=.*/\1/p'); do
     CDPATH | GREP_OPTIONS | LD_PRELOAD | POSIXLY_CORRECT) unset "$name" ;;
     esac
 done
-umask go-w # or others could write the programs that this user runs
+umask go-w # other users must not change the programs that this user runs
 [ -d "${TMPDIR:-/tmp}" ] && [ -w "${TMPDIR:-/tmp}" ] || unset TMPDIR
 
 lock=requirements-dev.lock
@@ -30,7 +30,7 @@ give_up() { # what happened, what to do
     exit 1
 }
 
-# A name on PATH may be a version manager's with nothing behind it, so each is asked to run.
+# A program on PATH may be a version manager's stub that fails, so each is run once.
 find_python() {
     set -- "$1" python3.13 python3.12 python3.11 python3
     [ -z "${PYTHON:-}" ] || set -- "$1" "$PYTHON"
@@ -44,7 +44,7 @@ find_python() {
     done
 }
 
-# The folder is part of it, because a virtual environment that was moved does not work.
+# Contains the folder, because a virtual environment that was moved does not work.
 wanted="$(cat "$lock" "$uv_lock" "$0" | cksum) $PWD ${PYTHON:-}"
 if [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] && .venv/bin/python -c '' 2>/dev/null; then
     exit 0
@@ -74,16 +74,16 @@ settings=$(.venv/bin/python -I dev/index_settings.py) ||
 eval "$settings"
 .venv/bin/python -I -m pip install -qq --disable-pip-version-check --only-binary :all: \
     --require-hashes -r "$uv_lock" ||
-    give_up 'pip could not install uv, see above.' 'Is the package index within reach?'
-# Each package has a wheel, so nothing is built, and nothing without a hash is fetched to build it;
-# but for a Mac with an Intel processor.
+    give_up 'pip could not install uv, see above.' 'Can the package index be reached?'
+# Each package has a wheel, except on a Mac with an Intel processor. So nothing is built, and
+# nothing without a hash is downloaded for a build.
 [ "$(uname -sm)" = 'Darwin x86_64' ] || build=--no-build
 .venv/bin/uv pip sync --quiet --require-hashes --index-strategy unsafe-best-match ${build:-} \
     --python .venv/bin/python "$lock" ||
     give_up 'uv could not install the locked packages, see above.' \
-        'Is the package index within reach?'
-# The first lines are shell, so that a folder with a space in its name works; Python takes them
-# for a string.
+        'Can the package index be reached?'
+# The first lines are shell, so that a folder with a space in its name works; to Python they are a
+# string.
 cat >.venv/bin/moor <<SCRIPT
 #!/bin/sh
 '''exec' "$PWD/.venv/bin/python" -I "\$0" "\$@"
@@ -91,7 +91,7 @@ cat >.venv/bin/moor <<SCRIPT
 import os
 import sys
 
-# -I keeps PYTHON… variables from this process, and here they go for those that it starts.
+# -I makes this process ignore PYTHON… variables; deleted here, its children ignore them too.
 for name in [each for each in os.environ if each.startswith("PYTHON")]:
     del os.environ[name]
 sys.path.insert(0, "$PWD")

@@ -1,6 +1,6 @@
-# sh dev/standin.sh FILE.tar: a stand-in for the official slim Python image, out of Debian
-# packages, for machines that reach no image registry. They are unpacked, not installed: no
-# package's own script runs, so it takes seconds. For `podman import`.
+# sh dev/standin.sh FILE.tar: makes a base image like the official slim Python image from Debian
+# packages, for `podman import` on machines that reach no image registry. The packages are unpacked,
+# not installed: their scripts do not run, so it takes seconds.
 #
 # It differs from the official image: Debian 12's Python 3.11, in /usr/bin; no apt, no dpkg, no bash.
 # Exit 75 where the packages cannot be downloaded.
@@ -19,7 +19,8 @@ for merged in bin sbin lib lib64; do ln -s "usr/$merged" "$merged"; done
 mkdir -m 1777 tmp var/tmp
 
 cd "$work/packages"
-# The second line is what RUN in a Dockerfile expects, the third what Python's own modules load.
+# The first line is Python, the next two are what RUN in a Dockerfile needs, the others are
+# libraries of Python's own modules.
 apt-get -qq -o APT::Sandbox::User=root download \
     python3.11 python3.11-minimal libpython3.11-minimal libpython3.11-stdlib \
     base-files base-passwd dash coreutils libc-bin libc6 libacl1 libattr1 libselinux1 libpcre2-8-0 \
@@ -34,14 +35,14 @@ for package in *.deb; do
             --exclude='./usr/lib/*-linux-gnu/gconv/*'
 done
 
-# What the packages' scripts would have done.
+# What the packages' scripts would do.
 cd "$root"
 cp usr/share/base-passwd/passwd.master etc/passwd
 cp usr/share/base-passwd/group.master etc/group
 cat usr/share/ca-certificates/mozilla/*.crt >etc/ssl/certs/ca-certificates.crt
 [ -e usr/bin/sh ] || ln -s dash usr/bin/sh
 ln -s /usr/bin/python3.11 usr/local/bin/python
-rm -f usr/lib/python3.11/EXTERNALLY-MANAGED # the official image's Python is for pip to change
+rm -f usr/lib/python3.11/EXTERNALLY-MANAGED # pip may install packages, as in the official image
 mkdir -p usr/local/lib/python3.11/dist-packages
 cp -r "$pip"/pip "$pip"/pip-*.dist-info usr/local/lib/python3.11/dist-packages
 chroot . /sbin/ldconfig

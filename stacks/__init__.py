@@ -1,1 +1,1 @@
-"""What is deployed to AWS. Imports nothing: operator commands read `naming` and `config` alone."""
+"""What is deployed to AWS. Imports nothing, so that operator commands can import only `config`."""

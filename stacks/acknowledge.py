@@ -1,17 +1,17 @@
-"""Findings of cdk-nag that stand, on their constructs, with reasons; listed in docs/security.md."""
+"""Accepts findings of cdk-nag on a construct, with a reason; docs/security.md lists them."""
 
 from aws_cdk import Acknowledgment, Stack, Token, Validations
 from constructs import IConstruct
 
 
 def acknowledge(construct: IConstruct, reason: str, *ids: str) -> None:
-    """`ids` may be found on `construct` and what is inside it, for `reason`."""
+    """Accept the findings `ids` on `construct` and everything inside it, for `reason`."""
     for finding in ids:
         Validations.of(construct).acknowledge(Acknowledgment(id=finding, reason=reason))
 
 
 def arn_as_found(scope: IConstruct, service: str) -> str:
-    """The start of an ARN as a finding has it: what is known at deploy alone stands by its name."""
+    """The start of an ARN as a finding writes it: `<AWS::Region>` for what only a deploy knows."""
     here = Stack.of(scope)
     parts = {"Partition": here.partition, "Region": here.region, "AccountId": here.account}
     partition, region, account = (

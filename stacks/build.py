@@ -1,4 +1,4 @@
-"""The three stacks of a stage, in the order they are deployed."""
+"""Builds the three stacks of a stage, in the order of their deployment."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ class StageStacks:
 
 
 def build_stage(app: App, stage: Stage) -> StageStacks:
-    """Adds the stage's stacks to `app`; a finding of cdk-nag without a reason stops synthesis."""
+    """Add the stage's stacks to `app`. A finding of cdk-nag stops the synth unless accepted."""
     Validations.of(app).add_plugins(AwsSolutionsChecks(app), NIST80053R5Checks(app))
     network = NetworkStack(app, stage)
     data = DataStack(app, stage, network=network.network, key=network.key)

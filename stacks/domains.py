@@ -1,8 +1,9 @@
-"""What the domains need of AWS: the modules of `stacks/domain/`, each with any of these functions.
+"""What the domains need from AWS: a module of `stacks/domain/` has one or more of these functions.
 
-- `worker_rights(scope, stage) -> list[Right]`: what jobs of the domain may do
-- `endpoints(stage) -> dict[str, InterfaceVpcEndpointAwsService]`: what they call, by construct id
-- `lifecycle_rules(stage) -> list[LifecycleRule]`: when its objects in the stage's bucket end
+- `worker_rights(scope, stage) -> list[Right]`: the rights of the domain's jobs
+- `endpoints(stage) -> dict[str, InterfaceVpcEndpointAwsService]`: AWS services that they call, by
+  construct id
+- `lifecycle_rules(stage) -> list[LifecycleRule]`: when its objects in the stage's bucket expire
 """
 
 import importlib
@@ -23,14 +24,14 @@ FUNCTIONS = {"worker_rights", "endpoints", "lifecycle_rules"}
 
 @dataclass(frozen=True)
 class Right:
-    """A statement, and for each finding of cdk-nag that stands on it the reason."""
+    """A statement, and the reason for each finding of cdk-nag that is accepted on it."""
 
     statement: iam.PolicyStatement
     acknowledged: dict[str, str]
 
 
 def worker_rights(scope: Construct, stage: Stage, package: str = PACKAGE) -> list[Right]:
-    """Of all domains, by their names."""
+    """The rights of all domains, in the order of their names."""
     return [
         right
         for module in _modules(package)
@@ -42,7 +43,7 @@ def worker_rights(scope: Construct, stage: Stage, package: str = PACKAGE) -> lis
 def endpoints(
     stage: Stage, package: str = PACKAGE
 ) -> dict[str, ec2.InterfaceVpcEndpointAwsService]:
-    """Of all domains, by their construct ids."""
+    """The endpoints of all domains, by construct id."""
     found: dict[str, ec2.InterfaceVpcEndpointAwsService] = {}
     for module in _modules(package):
         if hasattr(module, "endpoints"):
@@ -51,7 +52,7 @@ def endpoints(
 
 
 def lifecycle_rules(stage: Stage, package: str = PACKAGE) -> list[s3.LifecycleRule]:
-    """Of all domains, by their names."""
+    """The lifecycle rules of all domains, in the order of their names."""
     return [
         rule
         for module in _modules(package)
@@ -61,7 +62,8 @@ def lifecycle_rules(stage: Stage, package: str = PACKAGE) -> list[s3.LifecycleRu
 
 
 def _modules(package: str) -> list[ModuleType]:
-    """By name. Raises `AttributeError` for one that has none of the functions."""
+    """The modules in the order of their names. Raises `AttributeError` for one without any of the
+    functions."""
     try:
         folder = importlib.import_module(package)
     except ModuleNotFoundError as error:

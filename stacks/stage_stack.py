@@ -1,4 +1,4 @@
-"""What the three stacks of a stage have in common."""
+"""The base of the three stacks of a stage, and what they share."""
 
 from aws_cdk import CfnOutput, Environment, Fn, RemovalPolicy, Stack, Tags
 from aws_cdk import aws_kms as kms
@@ -41,7 +41,7 @@ RETENTION = dict(
 
 
 class StageStack(Stack):
-    """A stack of one stage, protected against deletion where the stage is."""
+    """A stack of one stage, with termination protection if the stage is protected."""
 
     def __init__(self, scope: Construct, name: str, stage: Stage, *, description: str) -> None:
         self.stage = stage
@@ -59,26 +59,29 @@ class StageStack(Stack):
 
     @property
     def availability_zones(self) -> list[str]:
-        """By position, at deploy: an explicit region would otherwise ask AWS during synth."""
+        """The zones by position, which the deploy resolves; by default the CDK would ask AWS during
+        synth if the region is given."""
         zones = Fn.get_azs()
         return [Fn.select(index, zones) for index in range(self.stage.availability_zones)]
 
     def output(self, key: Output, value: str, description: str) -> None:
-        """Something that people or operator commands look up."""
+        """Add an output for people and operator commands."""
         CfnOutput(self._outputs, key, value=value, description=description).override_logical_id(key)
 
 
 def removal_policy(stage: Stage) -> RemovalPolicy:
-    """Of what holds data: kept where the stage is protected, but for a first deploy that failed."""
+    """The removal policy of resources with data: a protected stage keeps them, unless their first
+    deploy fails."""
     if stage.is_protected:
         return RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE
     return RemovalPolicy.DESTROY
 
 
 def known_key(scope: StageStack, key: kms.IKey) -> kms.IKey:
-    """The network stack's key for use in a later stack, whose grants cannot change its policy.
+    """The network stack's key for a later stack, imported so that grants do not change its policy.
 
-    They would name a later stack's roles there, and the stacks would depend on each other.
+    A grant would write a role of the later stack into the key's policy, and the stacks would depend
+    on each other.
     """
     return kms.Key.from_key_arn(scope, "Key", key.key_arn)
 
@@ -86,7 +89,7 @@ def known_key(scope: StageStack, key: kms.IKey) -> kms.IKey:
 def log_group(
     scope: Construct, id: str, *, stage: Stage, key: kms.IKey, name: str | None = None
 ) -> logs.LogGroup:
-    """An encrypted log group that forgets after the stage's number of days."""
+    """An encrypted log group with the stage's retention."""
     return logs.LogGroup(
         scope,
         id,

@@ -1,1 +1,1 @@
-"""What is configured: stages.toml, checked, and the names that follow. Nothing of the CDK."""
+"""The configuration of a stage: stages.toml, its checks, and names. Without the CDK."""

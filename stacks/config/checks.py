@@ -1,4 +1,4 @@
-"""What no single key can say: that the settings of a stage fit together. Standard library only."""
+"""Checks that the settings of a stage fit together. Standard library only."""
 
 from service import contract
 from stacks.config.connections import CONNECTION_SHARE, connections_wanted, max_connections
@@ -6,11 +6,11 @@ from stacks.config.stage import MAXIMUM_PERCENT, Stage
 from stacks.config.subnets import PRIVATE, PUBLIC, TAKEN_BY_AWS, place
 from stacks.config.values import ConfigError
 
-# Addresses of each subnet that are not for ECS tasks: the balancer's in a public one, and those of
-# the endpoints of AWS services in a private one.
+# Addresses of each subnet that ECS tasks cannot have: those of the load balancer in a public one,
+# and those of the endpoints of AWS services in a private one.
 BALANCER_ADDRESSES, ENDPOINT_ADDRESSES = 8, 12
-ONE_OFF_TASKS = 4  # of `moor run` and `moor debug`
-# AWS gives accounts two of its zones there, whatever it has itself:
+ONE_OFF_TASKS = 4  # ECS tasks of `moor run` and `moor debug`
+# An account gets two zones there, although the region has more:
 # https://docs.aws.amazon.com/global-infrastructure/latest/regions/aws-availability-zones.html
 REGIONS_OF_TWO_ZONES = ("us-west-1",)
 
@@ -27,14 +27,14 @@ MEMORY_BY_CPU = {
 
 
 def check_stage(stage: Stage) -> None:
-    """Raises `ConfigError` with all that does not fit and the keys to change."""
+    """Raises `ConfigError` with everything that does not fit, and the keys to change."""
     problems = [
         *_counts(stage),
         *_sizes(stage),
         *_capacity(stage),
         *_connections(stage),
         *_drain(stage),
-        *_door(stage),
+        *_https(stage),
         *_network(stage),
         *_zones(stage),
         *_addresses(stage),
@@ -75,7 +75,7 @@ def _capacity(stage: Stage) -> list[str]:
     found = []
     for key in ("database_min_acu", "database_max_acu"):
         if (acu := getattr(stage, key)) * 2 != int(acu * 2):
-            found.append(f"{key} = {acu:g}: Aurora counts in steps of 0.5")
+            found.append(f"{key} = {acu:g}: must be a multiple of 0.5")
     if stage.database_min_acu > stage.database_max_acu:
         found.append(
             f"database_min_acu = {stage.database_min_acu:g}: "
@@ -89,9 +89,9 @@ def _capacity(stage: Stage) -> list[str]:
     )
     if stage.database_min_acu == 0 and (stage.is_protected or any(n != 0 for n in counts)):
         found.append(
-            "database_min_acu = 0: a database that pauses needs a stage at rest "
-            "(api_min_count, api_desired_count, worker_min_count and worker_desired_count all 0, "
-            "is_protected false), because each running process keeps it awake; use 0.5"
+            "database_min_acu = 0: the database can pause only if api_min_count, "
+            "api_desired_count, worker_min_count and worker_desired_count are 0 and is_protected "
+            "is false, because each running process keeps it awake; use 0.5"
         )
     return found
 
@@ -102,10 +102,9 @@ def _connections(stage: Stage) -> list[str]:
         return []
     return [
         f"database_max_acu = {stage.database_max_acu:g}: allows {offered} connections, of which "
-        f"{int(CONNECTION_SHARE * offered)} may be planned for; in the middle of a deploy "
-        f"{wanted} are wanted. Raise it (and database_min_acu above 0.5), or lower api_max_count, "
-        "worker_max_count, api_pool_size, api_queue_pool_size, worker_pool_size or "
-        "worker_queue_pool_size"
+        f"{int(CONNECTION_SHARE * offered)} may be used; a deploy needs {wanted}. Raise it (and "
+        "database_min_acu above 0.5), or lower api_max_count, worker_max_count, api_pool_size, "
+        "api_queue_pool_size, worker_pool_size or worker_queue_pool_size"
     ]
 
 
@@ -113,12 +112,13 @@ def _drain(stage: Stage) -> list[str]:
     if stage.drain_seconds <= contract.DRAIN_MAX_SECONDS:
         return []
     return [
-        f"drain_seconds = {stage.drain_seconds}: with {contract.STOP_MARGIN_SECONDS} s to record "
-        f"what was cut off it must end within {contract.STOP_TIMEOUT_SECONDS} s"
+        f"drain_seconds = {stage.drain_seconds}: must be at most {contract.DRAIN_MAX_SECONDS}, "
+        f"because ECS kills a process after {contract.STOP_TIMEOUT_SECONDS} s, and it needs "
+        f"{contract.STOP_MARGIN_SECONDS} s after its drain"
     ]
 
 
-def _door(stage: Stage) -> list[str]:
+def _https(stage: Stage) -> list[str]:
     found = []
     zone = (stage.domain_name, stage.hosted_zone_id, stage.hosted_zone_name)
     if any(zone) and not all(zone):
@@ -136,16 +136,16 @@ def _door(stage: Stage) -> list[str]:
         ):
             if wanted and is_ != wanted:
                 found.append(
-                    f"certificate_arn: is of {key} {is_}, and a balancer takes one of its own: "
-                    f"{key} = {wanted!r}"
+                    f"certificate_arn: is of {key} {is_}, and the load balancer needs one of its "
+                    f"own: {key} = {wanted!r}"
                 )
     if not stage.is_https and not stage.allow_http:
         found.append(
-            "certificate_arn: missing; give it, or domain_name with its hosted zone, "
-            "or allow_http = true for a stage that may answer in the clear"
+            "certificate_arn: missing; set it, or domain_name with its hosted zone, "
+            "or allow_http = true for a stage that may answer without TLS"
         )
     if not stage.database_tls and stage.stage != contract.LOCAL_STAGE:
-        found.append(f"database_tls = false: only stage {contract.LOCAL_STAGE} may do without")
+        found.append(f"database_tls = false: is allowed only in stage {contract.LOCAL_STAGE}")
     return found
 
 
@@ -170,7 +170,7 @@ def _network(stage: Stage) -> list[str]:
     every = [subnet for subnets in kinds.values() for subnet in subnets]
     for key, ids in {"zone_names": stage.zone_names, **kinds}.items():
         twice = sorted({each for each in ids if (*stage.zone_names, *every).count(each) > 1})
-        found += [f"{key}: {each} stands twice; each has one place" for each in twice]
+        found += [f"{key}: {each} is given twice" for each in twice]
     return found
 
 
@@ -179,16 +179,16 @@ def _zones(stage: Stage) -> list[str]:
     if stage.region in REGIONS_OF_TWO_ZONES and not stage.vpc_id and stage.availability_zones > 2:
         found.append(
             f"availability_zones = {stage.availability_zones}: "
-            f"region {stage.region} gives two to an account"
+            f"an account has two in region {stage.region}"
         )
     regions = sorted({zone[:-1] for zone in stage.zone_names} | {stage.region} - {""})
     if stage.zone_names and len(regions) > 1:
-        found.append(f"zone_names: all of one region, that of the stage, not {', '.join(regions)}")
+        found.append(f"zone_names: must all be in the stage's region, not in {', '.join(regions)}")
     return found
 
 
 def _addresses(stage: Stage) -> list[str]:
-    """Each ECS task has an address of its own, in the middle of a deployment the new ones too."""
+    """Each ECS task needs an address, and during a deployment old and new ones run."""
     if stage.vpc_id:
         return []
     wanted = (stage.api_max_count + stage.worker_max_count) * MAXIMUM_PERCENT // 100 + ONE_OFF_TASKS
@@ -204,6 +204,6 @@ def _addresses(stage: Stage) -> list[str]:
     return [
         f"vpc_cidr = {stage.vpc_cidr!r}: with egress = {stage.egress!r} and "
         f"{stage.availability_zones} availability zones it has {offered} addresses for ECS tasks; "
-        f"in the middle of a deploy {wanted} are wanted. Take a larger network for a new stage, or "
-        "lower api_max_count or worker_max_count"
+        f"a deploy needs {wanted}. Take a larger network for a new stage, or lower api_max_count "
+        "or worker_max_count"
     ]

@@ -1,4 +1,4 @@
-"""How many connections to the database a stage may want, and how many Aurora allows it.
+"""How many database connections a stage may need, and how many Aurora allows.
 
 Standard library only.
 """
@@ -8,18 +8,18 @@ from itertools import pairwise
 from service import contract
 from stacks.config.stage import MAXIMUM_PERCENT, Stage
 
-OPERATOR_CONNECTIONS = 10  # people and their tools
-RESERVED_CONNECTIONS = 10  # PostgreSQL's own for superusers, and those of RDS
-CONNECTION_SHARE = 0.8  # what may be planned for
+OPERATOR_CONNECTIONS = 10  # for people and their tools
+RESERVED_CONNECTIONS = 10  # for PostgreSQL's superusers and for RDS
+CONNECTION_SHARE = 0.8  # the part of the allowed connections that a stage may plan to use
 
 # https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/aurora-serverless-v2.setting-capacity.html
-# The most connections by the maximum of ACUs; it does not follow the capacity of the moment.
+# The maximum of connections by the maximum of ACUs, not by the current capacity.
 CONNECTIONS_BY_ACU = {1: 189, 4: 823, 8: 1669, 16: 3360, 32: 5000, 256: 5000}
 CONNECTIONS_AT_SMALL_MINIMUM = 2000  # where the minimum is 0 or 0.5 ACU
 
 
 def max_connections(stage: Stage) -> int:
-    """What Aurora allows at this capacity; between two rows of AWS's table, in proportion."""
+    """The connections that Aurora allows; interpolated between two rows of AWS's table."""
     rows = list(CONNECTIONS_BY_ACU.items())
     for (low, least), (high, most) in pairwise(rows):
         if stage.database_max_acu <= high:
@@ -30,7 +30,7 @@ def max_connections(stage: Stage) -> int:
 
 
 def connections_wanted(stage: Stage) -> int:
-    """The most that are open at once: every process at its maximum, in the middle of a deploy."""
+    """The most connections that can be open: during a deploy, at the maximum counts."""
     api = stage.api_pool_size + stage.api_queue_pool_size + contract.OWN_CONNECTIONS
     worker = stage.worker_pool_size + stage.worker_queue_pool_size + contract.OWN_CONNECTIONS
     processes = stage.api_max_count * api + stage.worker_max_count * worker

@@ -1,4 +1,4 @@
-"""Every name that people type, every stack and output, spelled once. Standard library only."""
+"""The names that people type, and those of stacks and outputs. Standard library only."""
 
 import re
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from service.contract import ProcessName
 
 
 class Output(StrEnum):
-    """Keys of a stage's stack outputs; operator commands find everything by them."""
+    """Keys of a stage's stack outputs, by which operator commands find everything else."""
 
     URL = "Url"
     CLUSTER = "Cluster"
@@ -18,7 +18,7 @@ class Output(StrEnum):
     WORKER_LOG_GROUP = "WorkerLogGroup"
     API_TASK_DEFINITION = "ApiTaskDefinition"
     WORKER_TASK_DEFINITION = "WorkerTaskDefinition"
-    DEBUG_ROLE = "DebugRole"  # of stages without exec: what `moor debug worker` runs with
+    DEBUG_ROLE = "DebugRole"  # only in stages without exec: the role of `moor debug worker`
     DATABASE_ENDPOINT = "DatabaseEndpoint"
     DATABASE_SECRET = "DatabaseSecret"  # noqa: S105 - an output's key
     DATABASE_USER_SECRET = "DatabaseUserSecret"  # noqa: S105 - an output's key
@@ -31,7 +31,7 @@ class Output(StrEnum):
     SCALE_COMMAND = "ScaleCommand"
     LOGS_COMMAND = "LogsCommand"
     EXEC_COMMAND = "ExecCommand"
-    READ_POLICY = "ReadPolicy"  # this and the next two where the stage has operator_policies
+    READ_POLICY = "ReadPolicy"  # this and the next two only in stages with operator_policies
     OPERATE_POLICY = "OperatePolicy"
     DEBUG_POLICY = "DebugPolicy"
 
@@ -40,9 +40,9 @@ class Output(StrEnum):
 class Names:
     """The names of one deployed stage.
 
-    Only these are physical, because people type them into `aws ecs` and `aws logs` (`database.py`
-    says why the database has one). CloudFormation cannot replace a named resource in place, so
-    everything else keeps its generated name and is found by `Output`.
+    Only these are physical names, because people type them into `aws ecs` and `aws logs`
+    (`database.py` says why the database has one). CloudFormation cannot replace a named resource in
+    place, so everything else has a generated name and is found by `Output`.
     """
 
     app: str
@@ -74,7 +74,7 @@ class Names:
 
     @property
     def database_log_group(self) -> str:
-        """The name is RDS's choice."""
+        """The log group that RDS chooses."""
         return f"/aws/rds/cluster/{self.database}/postgresql"
 
     @property
@@ -83,14 +83,15 @@ class Names:
 
     @property
     def exec_log_group(self) -> str:
-        """Where the sessions of `aws ecs execute-command` are written down."""
+        """The log group of the sessions of `aws ecs execute-command`."""
         return f"/ecs/{self.prefix}-exec"
 
     def service(self, process: ProcessName) -> str:
         return f"{self.prefix}-{process}-service"
 
     def log_group(self, process: ProcessName) -> str:
-        """`migrate` has none: it writes to its host's group under its own stream prefix."""
+        """The log group of the process. `migrate` writes to those of API and worker, with a stream
+        prefix of its own."""
         return f"/ecs/{self.prefix}-{process}"
 
     def scale_command(self, process: ProcessName) -> str:
@@ -114,5 +115,5 @@ class Names:
 
 
 def runbook_section(id: str) -> str:
-    """The runbook's anchor for an alarm or event: of `OldestJobAge` it is `oldest-job-age`."""
+    """The runbook's anchor for an alarm or event: `oldest-job-age` for `OldestJobAge`."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", id).lower()

@@ -1,7 +1,7 @@
-"""What people may call who operate a stage: the one table behind the three policies.
+"""The rights of people who operate a stage: the table behind the three policies.
 
-`moor` says from it which policy a refused call belongs to, docs/operators.md shows it, and
-tests/agreement/test_operators.py holds it to what the commands call. Standard library only.
+From it `moor` says which policy a refused call belongs to, and docs/operators.md shows it.
+tests/agreement/test_operators.py compares it with what the commands call. Standard library only.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,11 +12,11 @@ from stacks.config.naming import Output
 
 
 class Level(StrEnum):
-    """The three policies. Each holds what the others lack: who operates has READ as well."""
+    """The three policies. None contains another: who operates needs READ too."""
 
-    READ = "read"  # see how a stage is
-    OPERATE = "operate"  # change counts and releases, and ask the API
-    DEBUG = "debug"  # get into containers and the database
+    READ = "read"  # see the state of a stage
+    OPERATE = "operate"  # change counts and releases, and call the API
+    DEBUG = "debug"  # open sessions in containers and the database
 
 
 POLICIES = {
@@ -44,17 +44,17 @@ OF_ECS: Conditions = {
         "application-autoscaling:scalable-dimension": "ecs:service:DesiredCount",
     }
 }
-# The one whose secret is named, by a call of Secrets Manager.
+# The key may only be used through Secrets Manager, and for the named secret.
 # https://docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html
 VIA_SECRETS = {"kms:ViaService": "secretsmanager.{region}.{url_suffix}"}
 
 
 @dataclass(frozen=True)
 class Right:
-    """One statement. `on` are ARNs with the words of `operator_policies.py` in braces.
+    """One statement. `on` are ARNs with the placeholders of `operator_policies.py` in braces.
 
-    What AWS asks for beside the calls of a command has them in `beside`. `output` is the secret
-    that the statement is about, where there are several.
+    `beside` is set where AWS needs this right for another call: it names those calls. `output`
+    names the secret that the statement is about.
     """
 
     sid: str
@@ -87,7 +87,7 @@ RIGHTS = (
         ("rds:DescribeDBClusters", "rds:DescribeDBClusterParameters"),
         (RDS + "cluster:{database}", RDS + "cluster-pg:{data_stack}-*"),
     ),
-    # Of these AWS knows no resource.
+    # AWS knows no resources for these calls.
     Right(
         "SeeWhatHasNoResource", Level.READ,
         (
@@ -109,7 +109,7 @@ RIGHTS = (
         ("{roles}",),
     ),
     Right("SeePolicies", Level.READ, ("iam:GetPolicy", "iam:GetPolicyVersion"), ("{policies}",)),
-    # Whoever asks, about himself: which role that is, nobody knows here.
+    # The caller's own role or user, whose name is not known here.
     Right("SeeOneself", Level.READ, ("iam:GetRole", "iam:SimulatePrincipalPolicy"),
           (IAM + "role/*", IAM + "user/*")),
 
@@ -157,7 +157,7 @@ RIGHTS = (
         beside=("secretsmanager:GetSecretValue", "secretsmanager:PutSecretValue"),
         output=Output.DATABASE_SECRET,
     ),
-    # RDS changes the owner's.
+    # Only the user's password: RDS changes the owner's.
     Right("ChangePassword", Level.DEBUG,
           ("secretsmanager:DescribeSecret", "secretsmanager:PutSecretValue",
            "secretsmanager:UpdateSecretVersionStage"),
@@ -165,12 +165,12 @@ RIGHTS = (
     Right("RunTasks", Level.DEBUG, ("ecs:RunTask",),
           (ECS + "task-definition/{prefix}-*:*",), IN_CLUSTER),
     Right("StopTasks", Level.DEBUG, ("ecs:StopTask",), (TASKS,)),
-    # ECS gives the tags of a task definition to an ECS task at its start.
+    # ECS copies the tags of a task definition to an ECS task at its start.
     # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/supported-iam-actions-tagging.html
     Right("TagAtStart", Level.DEBUG, ("ecs:TagResource",), (TASKS,),
           {"StringEquals": {"ecs:CreateAction": "RunTask"}}, beside=("ecs:RunTask",)),
-    # Of these AWS knows no resource (https://github.com/aws/containers-roadmap/issues/929).
-    # What is registered runs with roles that may be passed, and where tasks may be run, alone.
+    # AWS knows no resources for these calls (https://github.com/aws/containers-roadmap/issues/929).
+    # What is registered can only run with roles that may be passed, where ECS tasks may be run.
     Right("CopyTaskDefinition", Level.DEBUG,
           ("ecs:RegisterTaskDefinition", "ecs:DeregisterTaskDefinition")),
     Right(
@@ -179,19 +179,19 @@ RIGHTS = (
         beside=("ecs:RunTask", "ecs:RegisterTaskDefinition"),
     ),
     Right("OpenShell", Level.DEBUG, ("ecs:ExecuteCommand",), (CLUSTER, TASKS), IN_CLUSTER),
-    # session-manager-plugin encrypts with the stage's key; it names the target.
+    # session-manager-plugin encrypts with the stage's key, and names the target of the session.
     # https://docs.aws.amazon.com/systems-manager/latest/userguide/session-preferences-enable-encryption.html
     Right("EncryptSession", Level.DEBUG, ("kms:GenerateDataKey",), ("{key}",),
           {"StringLike": {"kms:EncryptionContext:aws:ssm:TargetId": "ecs:{cluster}_*"}},
           beside=("ecs:ExecuteCommand",)),
-    # Without the condition a session without a document, which is a shell, would be let through.
+    # Without the condition, a session without a document would be allowed, and that is a shell.
     # https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-sessiondocumentaccesscheck.html
     Right(
         "OpenTunnel", Level.DEBUG, ("ssm:StartSession",),
         (TASKS, SSM + ":document/AWS-StartPortForwardingSessionToRemoteHost"),
         {"BoolIfExists": {"ssm:SessionDocumentAccessCheck": "true"}},
     ),
-    # session-manager-plugin does these with whatever session it holds: its own.
+    # session-manager-plugin resumes and ends its own sessions.
     # https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-restrict-access-examples.html
     Right("KeepOwnSession", Level.DEBUG, ("ssm:ResumeSession", "ssm:TerminateSession"),
           (SSM + "{account}:session/*",),
@@ -201,7 +201,7 @@ RIGHTS = (
 
 
 def rights_to(action: str, output: str = "") -> Iterator[Right]:
-    """The statements that allow `action`, or those about one secret alone."""
+    """The statements that allow `action`; with `output`, only those about that secret."""
     for right in RIGHTS:
         if action in right.actions and (not output or right.output in (None, output)):
             yield right

@@ -1,4 +1,4 @@
-"""The kinds of value that a configuration key may have. Standard library only."""
+"""The types of values that a configuration key may have. Standard library only."""
 
 import dataclasses
 import difflib
@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-# RFC 1918 and 6598: what AWS advises for a VPC, and what shadows nothing on the internet.
+# RFC 1918 and 6598: AWS recommends them for a VPC, and no host on the internet has one.
 # https://docs.aws.amazon.com/vpc/latest/userguide/vpc-cidr-blocks.html
 PRIVATE_NETWORKS = tuple(
     ipaddress.IPv4Network(block)
@@ -32,17 +32,16 @@ EMAIL = rf"(?!.*\.\.)(?!\.)[A-Za-z0-9.!#$%&'*+/=?^_`{{|}}~-]{{1,64}}(?<!\.)@(?i:
 
 
 def text(pattern: str, default: str, *, what: str, example: str = "", most: int = 253) -> Any:
-    """Text that matches `pattern` as a whole, of `most` characters at the most.
+    """Text that matches `pattern` as a whole, with `most` characters at most.
 
-    An empty default may also be given as "". `what` and `example` are shown to whoever gives
-    something else.
+    An empty default may also be given as "". The error for other text shows `what` and `example`.
     """
     rule = {"pattern": pattern, "what": what, "example": example or default, "most": most}
     return _field(default, kind="text", **rule)
 
 
 def names(pattern: str, *, what: str, example: str) -> Any:
-    """A list of texts, by default empty; on the command line with commas between them."""
+    """A list of texts, empty by default; on the command line separated by commas."""
     return _field((), kind="names", pattern=pattern, what=what, example=example, most=253)
 
 
@@ -52,17 +51,17 @@ def network(widest: int, narrowest: int, default: str) -> Any:
 
 
 def number(least: float, most: float, default: float) -> Any:
-    """A number from `least` to `most`; whole where the default is."""
+    """A number from `least` to `most`; a whole number if the field's type is int."""
     return _field(default, kind="number", least=least, most=most)
 
 
 def count(most: int) -> Any:
-    """A whole number from 0 to `most`, or nothing."""
+    """A whole number from 0 to `most`, or None by default."""
     return _field(None, kind="number", least=0, most=most)
 
 
 def choice(options: tuple[Any, ...], default: Any) -> Any:
-    """One of a few."""
+    """One of the options."""
     return _field(default, kind="choice", options=options)
 
 
@@ -76,7 +75,7 @@ def _field(default: object, **rule: object) -> Any:
 
 
 def allowed(field: dataclasses.Field[Any]) -> str:
-    """What may stand for this key, in words."""
+    """The allowed values of this key, in words."""
     rule = field.metadata
     match rule["kind"]:
         case "flag":
@@ -101,8 +100,8 @@ def allowed(field: dataclasses.Field[Any]) -> str:
 
 
 def check(field: dataclasses.Field[Any], value: object, *, called: str) -> Any:
-    """`value` as this key's kind. Raises ValueError with the key as it is called in the file, the
-    value and what is allowed."""
+    """`value` as this key's type. Raises ValueError with the key as the file spells it, the value
+    and what is allowed."""
     try:
         return _read(field, value)
     except (TypeError, ValueError, KeyError):
@@ -162,7 +161,7 @@ def _match(rule: Mapping[str, Any], given: str) -> str:
 
 
 def _network(rule: Mapping[str, Any], given: str) -> str:
-    found = ipaddress.IPv4Network(given)  # refuses an address that is not the network's first
+    found = ipaddress.IPv4Network(given)  # raises if it is not the network's first address
     if not rule["widest"] <= found.prefixlen <= rule["narrowest"]:
         raise ValueError(given)
     if not any(found.subnet_of(private) for private in PRIVATE_NETWORKS):
@@ -171,7 +170,7 @@ def _network(rule: Mapping[str, Any], given: str) -> str:
 
 
 def unknown(key: str, known: Iterable[str]) -> str:
-    """What to say of a key that does not exist."""
+    """The error for a key that does not exist."""
     near = difflib.get_close_matches(key, list(known), n=1)
     hint = f"did you mean {near[0]}?" if near else f"allowed are {', '.join(sorted(known))}"
     return f"{key}: no such key; {hint}"

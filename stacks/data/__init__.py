@@ -1,1 +1,1 @@
-"""What outlives a release."""
+"""The data stack: what stays when a release is replaced."""

@@ -1,4 +1,4 @@
-"""What the API asks of its callers: the API key, and the credentials of the job pages."""
+"""The credentials of the API's callers: the API key, and the password of the job pages."""
 
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_secretsmanager as secretsmanager
@@ -14,10 +14,10 @@ UI_USERNAME = "operator"
 
 
 class ApplicationSecrets(Construct):
-    """`api_key` (the secret as a whole) and `ui` (JSON), generated once; 0.40 USD a month each.
+    """The secrets `api_key` (plain text) and `ui` (JSON), generated once; 0.40 USD a month each.
 
-    ECS hands them over when an ECS task starts. `moor keys` changes the API key, of which two are
-    valid meanwhile: callers have to be told, so nothing rotates them by itself.
+    An ECS task gets them when it starts. Nothing rotates them by itself, because callers need the
+    new values. `moor keys` changes the API key; two keys are valid meanwhile.
     """
 
     def __init__(self, scope: Construct, id: str, *, stage: Stage, key: kms.IKey) -> None:

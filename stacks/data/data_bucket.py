@@ -17,7 +17,8 @@ UNFINISHED_UPLOAD_DAYS = 7
 
 
 class DataBucket(s3.Bucket):
-    """Private, TLS only, encrypted, with 30 days of old versions; payloads end."""
+    """A private, encrypted bucket, TLS only, that keeps old versions for 30 days and deletes
+    payloads after a while."""
 
     def __init__(
         self, scope: Construct, id: str, *, stage: Stage, key: kms.IKey, logs: s3.IBucket

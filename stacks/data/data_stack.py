@@ -1,4 +1,4 @@
-"""What outlives a release: database, buckets, secrets."""
+"""The stack with the database, the buckets and the secrets."""
 
 from aws_cdk import aws_kms as kms
 from constructs import Construct
@@ -32,7 +32,7 @@ class DataStack(StageStack):
         self.database = Database(self, "Database", stage=stage, network=network, key=key)
         self.log_bucket = LogBucket(self, "LogBucket", stage=stage)
         self.bucket = DataBucket(self, "Bucket", stage=stage, key=key, logs=self.log_bucket)
-        # Under a name of ours, by which cdk-nag's findings on objects are acknowledged.
+        # With a fixed export name, because accepted findings of cdk-nag contain it.
         self.bucket_arn = self.export_value(self.bucket.bucket_arn, name=bucket_export(stage))
         self.secrets = ApplicationSecrets(self, "Secrets", stage=stage, key=key)
 

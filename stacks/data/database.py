@@ -16,7 +16,7 @@ from stacks.network.vpc import Network
 from stacks.stage_stack import log_group
 
 VERSION = rds.AuroraPostgresEngineVersion.VER_18_4
-PORT = 5433  # not the one that scanners try first
+PORT = 5433  # not 5432, which scanners try first
 OWNER = "moorage"
 USER = "moorage_app"
 DATABASE = "moorage"
@@ -25,21 +25,22 @@ PARAMETERS = {
     "rds.force_ssl": "1",
     "log_statement": "ddl",
     "log_min_duration_statement": "1000",  # ms; parameters of statements are not logged
-    "log_parameter_max_length": "0",  # a job's payload is a parameter
+    "log_parameter_max_length": "0",  # a parameter may be a job's payload
     "log_parameter_max_length_on_error": "0",
 }
 
 
 class Database(Construct):
-    """A cluster that nobody can reach before its security group is given a rule: each ECS service
-    gives it its own (`ecs_service.py`).
+    """A cluster that nothing can reach until its security group gets a rule.
 
     It has two users. RDS makes the owner's password, keeps it in Secrets Manager and changes it
-    every seven days; `migrate` alone is given it. API and worker have a user who reads and writes
-    rows and no more; `migrate` makes it, with the password of `user_secret`, which whoever connects
-    asks for each time. The cluster has a physical name, because its log group must
-    exist, encrypted and with an end, before RDS writes to it. A change that would replace the
-    cluster then fails instead of leaving the data behind.
+    every seven days; only `migrate` gets it. API and worker connect as a user who may only read and
+    write rows. `migrate` creates that user, with the password of `user_secret`, which a process
+    reads at every connect.
+
+    The cluster has a physical name, because its log group must exist before RDS writes to it, with
+    encryption and a retention. A change that would replace the cluster fails because of that name,
+    instead of leaving the data behind.
     """
 
     def __init__(
@@ -80,7 +81,7 @@ class Database(Construct):
             copy_tags_to_snapshot=True,
             deletion_protection=stage.is_locked,
             removal_policy=RemovalPolicy.SNAPSHOT if stage.is_locked else RemovalPolicy.DESTROY,
-            iam_authentication=False,  # nothing here connects by a token of IAM
+            iam_authentication=False,  # nothing connects with a token of IAM
             cloudwatch_logs_exports=["postgresql"],
             monitoring_interval=Duration.seconds(60),
         )
@@ -148,7 +149,7 @@ class Database(Construct):
         return self.cluster.secret
 
     def url(self, user: str) -> str:
-        """The writer, without a password."""
+        """The writer's URL for this user, without a password."""
         writer = self.cluster.cluster_endpoint.socket_address
         tls = f"verify-full&sslrootcert={contract.RDS_CA_FILE}"
         return (

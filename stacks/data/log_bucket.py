@@ -20,7 +20,7 @@ class LogBucket(s3.Bucket):
         super().__init__(
             scope,
             id,
-            encryption=s3.BucketEncryption.S3_MANAGED,  # the balancer can write with no other
+            encryption=s3.BucketEncryption.S3_MANAGED,  # a load balancer supports no other
             block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
             enforce_ssl=True,
             minimum_tls_version=1.2,

@@ -1,1 +1,1 @@
-"""What people and pipelines may do to a stage."""
+"""The rights of people and pipelines on a stage."""

@@ -1,4 +1,4 @@
-"""Three managed policies for the people who operate a stage; attached to nobody."""
+"""Three managed policies for people who operate a stage, attached to nobody."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ from stacks.data.data_stack import DataStack
 
 
 class OperatorPolicies(Construct):
-    """`policies` by level, as `operator_rights.py` has them, for one stage and no other."""
+    """`policies` by level, with the rights of `operator_rights.py` on this stage only."""
 
     def __init__(
         self,
@@ -29,7 +29,7 @@ class OperatorPolicies(Construct):
     ) -> None:
         super().__init__(scope, id)
         names = stage.names
-        self._words = {
+        self._placeholders = {
             "partition": Aws.PARTITION,
             "region": Aws.REGION,
             "account": Aws.ACCOUNT_ID,
@@ -73,24 +73,24 @@ class OperatorPolicies(Construct):
         return iam.PolicyStatement(
             sid=right.sid,
             actions=list(right.actions),
-            resources=[one for each in right.on for one in self._filled(each)],
+            resources=[one for each in right.on for one in self._resources(each)],
             conditions={
-                operator: {key: self._word(value) for key, value in values.items()}
+                operator: {key: self._filled(value) for key, value in values.items()}
                 for operator, values in right.conditions.items()
             },
         )
 
-    def _filled(self, resource: str) -> list[str]:
-        return self._lists.get(resource) or [self._word(resource)]
+    def _resources(self, resource: str) -> list[str]:
+        return self._lists.get(resource) or [self._filled(resource)]
 
-    def _word(self, text: str) -> str:
-        # Not `format`: IAM's own variables have braces, too.
-        for name, value in self._words.items():
+    def _filled(self, text: str) -> str:
+        # Not `format`, because IAM's own variables have braces too.
+        for name, value in self._placeholders.items():
             text = text.replace(f"{{{name}}}", value)
         return text
 
     def _as_shown(self, resource: str) -> str:
-        """As cdk-nag shows it, with CloudFormation's words in angle brackets."""
+        """The ARN as cdk-nag shows it, with pseudo parameters in angle brackets."""
         shown = {
             "{partition}": "<AWS::Partition>",
             "{region}": "<AWS::Region>",
@@ -98,4 +98,4 @@ class OperatorPolicies(Construct):
         }
         for word, value in shown.items():
             resource = resource.replace(word, value)
-        return self._word(resource)
+        return self._filled(resource)

@@ -1,4 +1,4 @@
-"""Sending by Amazon SES, where `email_from` names a sender."""
+"""The right to send with Amazon SES, if `email_from` names a sender."""
 
 from aws_cdk import Stack
 from aws_cdk import aws_ec2 as ec2
@@ -16,7 +16,7 @@ def worker_rights(scope: Construct, stage: Stage) -> list[Right]:
     statement = iam.PolicyStatement(
         sid="SendEmail",
         actions=["ses:SendEmail"],
-        # the identity may be the address or its domain; the sender is held by the condition
+        # The identity may be the address or its domain; the condition limits the sender.
         resources=[Stack.of(scope).format_arn(service="ses", resource="identity/*")],
         conditions={"StringEquals": {"ses:FromAddress": stage.email_from}},
     )

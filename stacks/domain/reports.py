@@ -1,4 +1,4 @@
-"""Reports end in the stage's bucket."""
+"""Deletes old reports from the stage's bucket."""
 
 from aws_cdk import Duration
 from aws_cdk import aws_s3 as s3

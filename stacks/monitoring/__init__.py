@@ -1,1 +1,1 @@
-"""What watches a stage and tells of trouble."""
+"""Alarms, events and the dashboard of a stage."""

@@ -10,7 +10,7 @@ from stacks.stage_stack import removal_policy
 
 
 class AlarmKey(kms.Key):
-    """The key of the alarm topic alone, so that what publishes there can use no other; 1 USD."""
+    """A key for the alarm topic only: its publishers can use no other key. 1 USD a month."""
 
     def __init__(self, scope: Construct, id: str, *, stage: Stage) -> None:
         super().__init__(
@@ -33,7 +33,7 @@ class AlarmKey(kms.Key):
         )
         self.add_to_resource_policy(
             iam.PolicyStatement(
-                # Without a condition, as in AWS's own example: EventBridge names no account to KMS.
+                # Without a condition, as in AWS's own example: EventBridge gives KMS no account.
                 # https://repost.aws/knowledge-center/sns-not-getting-eventbridge-notification
                 principals=[iam.ServicePrincipal("events.amazonaws.com")],
                 actions=["kms:Decrypt", "kms:GenerateDataKey*"],

@@ -1,4 +1,4 @@
-"""Where alarms and events go: an SNS topic, and from it an e-mail address if there is one."""
+"""The SNS topic for alarms and events, which sends e-mail if the stage has an address."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from stacks.config.stage import Stage
 
 
 class AlarmTopic(sns.Topic):
-    """Encrypted, TLS only; the AWS services that tell of trouble in this account may publish."""
+    """An encrypted topic, TLS only, to which alarms and events of this account may publish."""
 
     def __init__(self, scope: Construct, id: str, *, stage: Stage, key: kms.IKey) -> None:
         super().__init__(
@@ -44,7 +44,7 @@ class AlarmTopic(sns.Topic):
                 principals=[iam.ServicePrincipal("events.amazonaws.com")],
                 actions=["sns:Publish"],
                 resources=[self.topic_arn],
-                # of this account and region; another's rule could name this topic too
+                # Only rules of this account and region: any rule could name this topic.
                 conditions={
                     "ArnLike": {
                         "aws:SourceArn": here.format_arn(
@@ -60,7 +60,8 @@ class AlarmTopic(sns.Topic):
 
 @jsii.implements(events.IRuleTarget)
 class ToTopic:
-    """A rule's way to the topic. The CDK's own would let the rules of any account publish there."""
+    """The topic as the target of a rule. The CDK's own target would let rules of any account
+    publish."""
 
     def __init__(self, topic: sns.ITopic, message: events.RuleTargetInput) -> None:
         self.topic, self.message = topic, message

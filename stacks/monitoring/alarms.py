@@ -1,4 +1,4 @@
-"""How every alarm is made, so that none lacks an action, a runbook or a word on missing data."""
+"""The base of all alarms: each has an action, a runbook section and a rule for missing data."""
 
 from enum import Enum
 
@@ -11,25 +11,25 @@ from stacks.config.naming import runbook_section
 from stacks.config.stage import Stage
 from stacks.monitoring.metrics import shortfall, silence
 
-# Minutes out of how many. CloudWatch has the last two or three minutes of most metrics late, and
-# until then they are as silent as those of a process that has ended.
+# How many minutes out of how many. CloudWatch gets most metrics two or three minutes late, and
+# until then a metric looks like that of a process that has ended.
 SILENT = (8, 10)
-# A fleet that grows waits minutes for one ECS task, and wants the next one then.
+# A growing ECS service waits minutes for each new ECS task.
 SHORT = (12, 15)
 
 
 class Missing(Enum):
-    """What it means when a metric says nothing."""
+    """What a missing value of a metric means."""
 
     IS_FINE = cloudwatch.TreatMissingData.NOT_BREACHING  # written only when something happens
-    # Of `shortfall` and `silence`, whose value tells of silence: they have none before the first
-    # word, when a stage has just been made, and none long after the last one, when the alarm is to
-    # go on. Treated as breaching, the first minutes of every stage would ring.
+    # For `shortfall` and `silence`, whose values report missing values of others. They have none
+    # themselves before the first value, in a new stage, and long after the last one, when the alarm
+    # must stay on. As "breaching", the alarms of every new stage would ring.
     CHANGES_NOTHING = cloudwatch.TreatMissingData.IGNORE
 
 
 class Alarms(Construct):
-    """Alarms of one part of a stage; each tells the topic when it begins and when it is over."""
+    """The alarms of one part of a stage; each publishes to the topic when it begins and ends."""
 
     def __init__(self, scope: Construct, id: str, *, stage: Stage, topic: sns.ITopic) -> None:
         super().__init__(scope, id)
@@ -40,7 +40,7 @@ class Alarms(Construct):
     def add(
         self,
         id: str,
-        says: str,
+        description: str,
         metric: cloudwatch.IMetric,
         *,
         above: float,
@@ -48,11 +48,11 @@ class Alarms(Construct):
         of: int | None = None,
         missing: Missing,
     ) -> cloudwatch.Alarm:
-        """An alarm when `metric` was `above` that for `minutes` out of `of` (or in a row)."""
+        """Add an alarm for `metric` above a value, for `minutes` out of `of`, or in a row."""
         alarm = cloudwatch.Alarm(
             self,
             id,
-            alarm_description=f"{says} {self.stage.runbook_url}#{runbook_section(id)}",
+            alarm_description=f"{description} {self.stage.runbook_url}#{runbook_section(id)}",
             metric=metric,
             threshold=above,
             comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
@@ -65,12 +65,12 @@ class Alarms(Construct):
         self.alarms.append(alarm)
         return alarm
 
-    def add_heartbeat(self, id: str, says: str, metric: cloudwatch.Metric) -> None:
-        """An alarm when `metric` was written and is no more, for what must always run."""
+    def add_heartbeat(self, id: str, description: str, metric: cloudwatch.Metric) -> None:
+        """Add an alarm for a `metric` that was written before and is not any more."""
         minutes, of = SILENT
         self.add(
             id,
-            says,
+            description,
             silence(metric),
             above=0,
             minutes=minutes,
@@ -81,19 +81,19 @@ class Alarms(Construct):
     def add_shortfall(
         self,
         id: str,
-        says: str,
+        description: str,
         *,
         wanted: cloudwatch.IMetric,
-        there: cloudwatch.IMetric,
+        running: cloudwatch.IMetric,
         must_run: bool,
     ) -> None:
-        """An alarm when `there` is below `wanted`, and where one `must_run` when both are silent:
-        nobody writes them for an ECS service without ECS tasks."""
+        """Add an alarm for `running` below `wanted`. With `must_run` it also rings when both are
+        missing: nothing writes them for an ECS service without ECS tasks."""
         minutes, of = SHORT
         self.add(
             id,
-            says,
-            shortfall(wanted, there, must_run=must_run),
+            description,
+            shortfall(wanted, running, must_run=must_run),
             above=0,
             minutes=minutes,
             of=of,

@@ -1,4 +1,4 @@
-"""One page: is it broken, since when."""
+"""The CloudWatch dashboard: one page that shows whether something is broken, and since when."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Alarms on Aurora, by role and not by instance: after a failover they watch the new writer."""
+"""Alarms on Aurora, by role, so that they watch the new writer after a failover."""
 
 from aws_cdk import aws_rds as rds
 from aws_cdk import aws_sns as sns
@@ -17,7 +17,7 @@ BUSY_PERCENT = 90  # of what the database may use
 
 
 class DatabaseAlarms(Alarms):
-    """Is the database at its limits, or does it change hands?"""
+    """Alarms for a database at its limits, and for failovers."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class DatabaseAlarms(Alarms):
                 {"DBClusterIdentifier": cluster.cluster_identifier, "Role": role},
             )
 
-        # Where the smallest size is about the largest, the size says nothing of the load.
+        # If the minimum is close to the maximum, the capacity says nothing about the load.
         always_large = stage.database_min_acu * 100 > stage.database_max_acu * BUSY_PERCENT
         self.add(
             "DatabaseCapacity",
@@ -87,7 +87,7 @@ class DatabaseAlarms(Alarms):
                 minutes=5,
                 missing=Missing.IS_FINE,  # DatabaseReaderGone says so
             )
-            if stage.database_min_acu:  # a database that pauses is silent
+            if stage.database_min_acu:  # a paused database writes no metric
                 self.add_heartbeat(
                     "DatabaseReaderGone",
                     "There is no reader: a failover would take minutes, not one.",

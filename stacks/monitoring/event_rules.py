@@ -1,4 +1,4 @@
-"""What ECS reports by itself, passed on to the alarms' topic."""
+"""Rules that pass events of ECS on to the alarms' topic."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ from stacks.monitoring.alarm_topic import ToTopic
 def add_event_rules(
     scope: Construct, *, stage: Stage, cluster: ecs.ICluster, topic: sns.ITopic
 ) -> None:
-    """Rules of EventBridge under `scope`, each with its section in the runbook."""
+    """Add the rules under `scope`; each has its section in the runbook."""
     here = Stack.of(scope)
     services = [
         here.format_arn(
@@ -37,7 +37,7 @@ def add_event_rules(
         detail={"eventName": ["SERVICE_DEPLOYMENT_FAILED"]},
         resources=services,
     )
-    # What no metric tells where none has to run: the first ECS task does not start.
+    # No metric shows that the first ECS task does not start, where the minimum is zero.
     _add_rule(
         scope,
         "TasksDoNotStart",
@@ -61,7 +61,7 @@ def add_event_rules(
             "containers": {"reason": [{"prefix": "OutOfMemoryError"}]},
         },
     )
-    # Also where exec is off: there it is one call away, and nobody should be surprised by it.
+    # Also where exec is off, because one call can turn it on.
     _add_rule(
         scope,
         "ExecuteCommand",
@@ -71,11 +71,11 @@ def add_event_rules(
         detail_type="AWS API Call via CloudTrail",
         detail={
             "eventName": ["ExecuteCommand"],
-            # callers give the one or the other
+            # Callers give the name or the ARN.
             "requestParameters": {"cluster": [cluster.cluster_name, cluster.cluster_arn]},
         },
-        # not the answer, which opens the session
-        tells={
+        # Without the response, which could open the session.
+        fields={
             "who": "$.detail.userIdentity.arn",
             "from": "$.detail.sourceIPAddress",
             "asked": "$.detail.requestParameters",
@@ -86,21 +86,21 @@ def add_event_rules(
 def _add_rule(
     scope: Construct,
     id: str,
-    says: str,
+    description: str,
     stage: Stage,
     topic: sns.ITopic,
     *,
     detail_type: str,
     detail: dict[str, Any],
     resources: list[str] | None = None,
-    tells: dict[str, str] | None = None,
+    fields: dict[str, str] | None = None,
 ) -> None:
-    told = tells or {"event": "$.detail"}
-    says = f"{stage.names.prefix}: {says} {stage.runbook_url}#{runbook_section(id)}"
+    paths = fields or {"event": "$.detail"}
+    text = f"{stage.names.prefix}: {description} {stage.runbook_url}#{runbook_section(id)}"
     events.Rule(
         scope,
         id,
-        description=says,
+        description=text,
         event_pattern=events.EventPattern(
             source=["aws.ecs"], detail_type=[detail_type], detail=detail, resources=resources
         ),
@@ -108,8 +108,8 @@ def _add_rule(
             ToTopic(
                 topic,
                 events.RuleTargetInput.from_object(
-                    {"says": says}
-                    | {key: events.EventField.from_path(path) for key, path in told.items()}
+                    {"says": text}
+                    | {key: events.EventField.from_path(path) for key, path in paths.items()}
                 ),
             )
         ],

@@ -6,7 +6,7 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from service.contract import METRIC_NAMESPACE, METRIC_SECONDS, QUEUE_NAME, Metric, MetricDimension
 from stacks.config.stage import Stage
 
-# By what a metric's values of one period are summed up. One process writes one value a minute.
+# Statistics over the values of one period. One process writes one value a minute.
 MAXIMUM, SUM, AVERAGE, SAMPLES = "Maximum", "Sum", "Average", "SampleCount"
 SUMMED = {
     Metric.JOBS_STARTED,
@@ -18,7 +18,7 @@ SUMMED = {
 
 
 def queue_metric(stage: Stage, metric: Metric) -> cloudwatch.Metric:
-    """What the service writes about this stage's queue, minute by minute."""
+    """A metric of this stage's queue, which the service writes every minute."""
     return cloudwatch.Metric(
         namespace=METRIC_NAMESPACE,
         metric_name=metric,
@@ -35,7 +35,7 @@ def queue_metric(stage: Stage, metric: Metric) -> cloudwatch.Metric:
 def aws_metric(
     namespace: str, name: str, statistic: str, dimensions: dict[str, str]
 ) -> cloudwatch.Metric:
-    """What an AWS service writes, by the minute."""
+    """A metric that an AWS service writes every minute."""
     return cloudwatch.Metric(
         namespace=namespace,
         metric_name=name,
@@ -48,26 +48,26 @@ def aws_metric(
 def math(
     expression: str, using: dict[str, cloudwatch.IMetric], label: str
 ) -> cloudwatch.MathExpression:
-    """A metric made of others, by the minute."""
+    """A metric that is computed from others every minute."""
     return cloudwatch.MathExpression(
         expression=expression, using_metrics=using, label=label, period=Duration.minutes(1)
     )
 
 
-# Both begin only after a minute with a value: FILL repeats none before the first, and where one of
-# two is missing metric math takes it for 0.
+# Both have no value before the first one: FILL repeats nothing there. Where one of two metrics is
+# missing, metric math counts it as 0.
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html
 
 
 def shortfall(
-    wanted: cloudwatch.IMetric, there: cloudwatch.IMetric, *, must_run: bool
+    wanted: cloudwatch.IMetric, running: cloudwatch.IMetric, *, must_run: bool
 ) -> cloudwatch.MathExpression:
-    """By how much `there` is below `wanted`; where one `must_run`, also while both are silent."""
+    """How far `running` is below `wanted`; with `must_run` also while both are missing."""
     expression = "FILL(wanted, REPEAT) - there" if must_run else "wanted - there"
-    return math(expression, {"wanted": wanted, "there": there}, "Fewer than are wanted")
+    return math(expression, {"wanted": wanted, "there": running}, "Fewer than are wanted")
 
 
 def silence(metric: cloudwatch.Metric) -> cloudwatch.MathExpression:
-    """0 in a minute with a value, and more in one without."""
+    """0 in a minute with a value, and more in a minute without one."""
     spoken = metric.with_(statistic=SAMPLES)
     return math("FILL(spoken, REPEAT) - spoken", {"spoken": spoken}, "Minutes of silence")

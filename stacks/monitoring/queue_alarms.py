@@ -1,4 +1,4 @@
-"""Alarms on what the service says of its queue."""
+"""Alarms on the metrics of the queue."""
 
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_logs as logs
@@ -10,16 +10,16 @@ from stacks.config.stage import Stage
 from stacks.monitoring.alarms import Alarms, Missing
 from stacks.monitoring.metrics import SUM, aws_metric, math, queue_metric
 
-# A job waits this many times longer than the autoscaler wants before a person is told.
+# The alarm rings when a job has waited this many times longer than the autoscaler's target.
 PATIENCE = 5
-# Minutes that jobs may wait without a worker. From zero the first one takes some: the autoscaler
-# two, Fargate and migrations the others.
+# Minutes that jobs may wait without a worker. From zero, the first worker needs some: two for the
+# autoscaler, and others for Fargate and migrations.
 WITHOUT_WORKER, FROM_ZERO = 5, 10
 WRONG_CREDENTIALS = "WrongCredentials"
 
 
 class QueueAlarms(Alarms):
-    """Is work done, in time, by somebody, and does the one who says so still speak?"""
+    """Alarms for late jobs, missing workers, failures, and missing metrics."""
 
     def __init__(
         self, scope: Construct, id: str, *, stage: Stage, topic: sns.ITopic, api_log: logs.ILogGroup
@@ -35,7 +35,7 @@ class QueueAlarms(Alarms):
             queue(Metric.OLDEST_JOB_AGE_SECONDS),
             above=PATIENCE * stage.worker_age_target_seconds,
             minutes=5,
-            missing=Missing.IS_FINE,  # NoMetrics says so
+            missing=Missing.IS_FINE,  # NoMetrics rings then
         )
         self.add(
             "NoWorker",
@@ -47,9 +47,9 @@ class QueueAlarms(Alarms):
             ),
             above=0,
             minutes=WITHOUT_WORKER if stage.worker_min_count else FROM_ZERO,
-            missing=Missing.IS_FINE,  # NoMetrics says so
+            missing=Missing.IS_FINE,  # NoMetrics rings then
         )
-        if stage.api_min_count or stage.worker_min_count:  # else nobody has to speak
+        if stage.api_min_count or stage.worker_min_count:  # otherwise nothing has to run
             self.add_heartbeat(
                 "NoMetrics",
                 "Nobody reports on the queue: neither API nor worker runs, or both are stuck.",
@@ -66,7 +66,7 @@ class QueueAlarms(Alarms):
             "FailedJobs",
             "More than one in ten jobs ends in failure.",
             math(
-                # below ten jobs in a minute one failure is no share
+                # With fewer than ten jobs in a minute, one failure would count for too much.
                 "IF(failed + finished >= 10, 100 * failed / (failed + finished), 0)",
                 {"failed": queue(Metric.JOBS_FAILED), "finished": queue(Metric.JOBS_FINISHED)},
                 "Failed jobs, percent",
@@ -88,7 +88,7 @@ class QueueAlarms(Alarms):
             minutes=5,
             missing=Missing.IS_FINE,
         )
-        self.of_a_bad_release = [failed, retried]
+        self.rollback_alarms = [failed, retried]
         self.add(
             "ListenAge",
             "A worker's LISTEN connection has been silent; jobs start by polling, late.",
@@ -100,7 +100,7 @@ class QueueAlarms(Alarms):
         self._count_wrong_credentials(stage, api_log)
 
     def _count_wrong_credentials(self, stage: Stage, api_log: logs.ILogGroup) -> None:
-        # By name and not by dimension: a filter takes dimensions from the line, which has none.
+        # The stage is in the name: a filter takes dimensions from the log line, which has none.
         name = f"{WRONG_CREDENTIALS}-{stage.names.prefix}"
         logs.MetricFilter(
             self,

@@ -1,4 +1,4 @@
-"""Alarms on the balancer, the firewall and the ECS services."""
+"""Alarms on the load balancer, the firewall and the ECS services."""
 
 from aws_cdk import Aws, Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -17,7 +17,7 @@ SLOW_SECONDS = 1.0
 
 
 class TrafficAlarms(Alarms):
-    """Do callers get answers, do the ECS tasks run, did the deployment succeed?"""
+    """Alarms for missing or slow answers, missing ECS tasks and failed deployments."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class TrafficAlarms(Alarms):
             "BalancerErrors",
             "The balancer answers 5xx by itself: who takes the request does not answer it.",
             math(
-                # Not those with nobody to take it, on which a first deployment must not fail.
+                # Without 503 (no target), which must not fail a first deployment.
                 "errors - nobody",
                 {
                     "errors": minute(balancer.http_code_elb(elb.HttpCodeElb.ELB_5XX_COUNT), SUM),
@@ -78,7 +78,7 @@ class TrafficAlarms(Alarms):
             of=5,
             missing=Missing.IS_FINE,
         )
-        if self.stage.api_min_count:  # else it is what an API without ECS tasks is to answer
+        if self.stage.api_min_count:  # otherwise 503 is right while no ECS task runs
             self.add(
                 "NoTarget",
                 "Callers are turned away with 503: no ECS task of the API is there for them.",
@@ -97,7 +97,7 @@ class TrafficAlarms(Alarms):
             of=5,
             missing=Missing.IS_FINE,
         )
-        self.of_a_bad_release = [unanswered, failed]
+        self.rollback_alarms = [unanswered, failed]
         self.add(
             "ApiLatency",
             "One request in a hundred takes longer than a second.",
@@ -137,6 +137,6 @@ class TrafficAlarms(Alarms):
             f"{process.capitalize()}TasksMissing",
             f"Fewer ECS tasks of {names.service(process)} run than are wanted.",
             wanted=count("DesiredTaskCount"),
-            there=count("RunningTaskCount"),
+            running=count("RunningTaskCount"),
             must_run=getattr(self.stage, f"{process}_min_count") > 0,
         )

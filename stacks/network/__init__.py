@@ -1,1 +1,1 @@
-"""What lives for years."""
+"""The network stack: VPC and encryption key, which live for years."""

@@ -10,7 +10,7 @@ from stacks.stage_stack import removal_policy
 
 
 class EncryptionKey(kms.Key):
-    """One key, rotated every year, for all the stage keeps; 1 USD a month."""
+    """One key for everything that the stage stores, rotated every year; 1 USD a month."""
 
     def __init__(self, scope: Construct, id: str, *, stage: Stage) -> None:
         super().__init__(

@@ -1,4 +1,4 @@
-"""What lives for years: the encryption key and the network."""
+"""The stack with the encryption key and the network."""
 
 from constructs import Construct
 

@@ -1,4 +1,4 @@
-"""The VPC: a new one, or one that is there already."""
+"""The VPC: a new one, or an existing one."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +16,7 @@ from stacks.config.subnets import ISOLATED, PRIVATE, PUBLIC, place
 from stacks.domains import endpoints
 from stacks.stage_stack import StageStack, log_group
 
-# Of the private subnets, which ECS tasks use unless egress is "public".
+# The type of the private subnets, which ECS tasks use unless egress is "public".
 PRIVATE_TYPE = {
     "public": ec2.SubnetType.PRIVATE_ISOLATED,
     "nat": ec2.SubnetType.PRIVATE_WITH_EGRESS,
@@ -25,8 +25,8 @@ PRIVATE_TYPE = {
 
 
 @jsii.implements(ec2.IIpAddresses)
-class Places:
-    """Gives the CDK the ranges of `stacks/config/subnets.py`, in place of its own that move."""
+class SubnetRanges:
+    """Gives the CDK the ranges of `stacks/config/subnets.py`, which never move; its own do."""
 
     def __init__(self, stage: Stage) -> None:
         self.vpc_cidr = stage.vpc_cidr
@@ -47,32 +47,31 @@ class Places:
         )
 
 
-# What an ECS task calls, or ECS in its place, beside S3, which has a gateway of its own.
-# tests/agreement/test_rights.py holds it to the code.
+# The AWS services that an ECS task calls, or ECS for it. S3 has a gateway endpoint instead.
+# tests/agreement/test_rights.py compares them with the code.
 ENDPOINTS = {
     "Ecr": ec2.InterfaceVpcEndpointAwsService.ECR,
     "EcrDocker": ec2.InterfaceVpcEndpointAwsService.ECR_DOCKER,
     "Logs": ec2.InterfaceVpcEndpointAwsService.CLOUDWATCH_LOGS,
     "SecretsManager": ec2.InterfaceVpcEndpointAwsService.SECRETS_MANAGER,
-    # The agent beside the containers passes a worker's protection on to ECS.
+    # The ECS agent passes a worker's scale-in protection on to ECS.
     "Ecs": ec2.InterfaceVpcEndpointAwsService.ECS,
-    # Sessions: `moor debug`, and through it `moor psql`, need them where exec is off, too.
+    # For sessions. Where exec is off, `moor debug` needs them too, and through it `moor psql`.
     "SsmMessages": ec2.InterfaceVpcEndpointAwsService.SSM_MESSAGES,
     "Kms": ec2.InterfaceVpcEndpointAwsService.KMS,
 }
 
 
 class Network(Construct):
-    """Subnets for the balancer, the ECS tasks and the database.
+    """The VPC, with subnets for the load balancer, the ECS tasks and the database.
 
-    `vpc` is where they are, `task_subnets` and `database_subnets` select. The default security
-    group lets nothing through. With egress "nat", a gateway in each zone is about 35 USD a month;
-    with "endpoints", one endpoint in each zone for each AWS service about 8 USD.
+    The default security group allows nothing. With egress "nat", a gateway in each zone costs about
+    35 USD a month; with "endpoints", each endpoint of an AWS service in a zone about 8 USD.
     """
 
     def __init__(self, scope: StageStack, id: str, *, stage: Stage, key: kms.IKey) -> None:
         super().__init__(scope, id)
-        self.endpoints_group: ec2.SecurityGroup | None = None  # of a new VPC
+        self.endpoints_group: ec2.SecurityGroup | None = None  # only in a new VPC
         if stage.vpc_id:
             self.vpc = self._imported(stage)
         else:
@@ -80,7 +79,7 @@ class Network(Construct):
         self.task_subnets, self.database_subnets = self._selections(stage)
 
     def _imported(self, stage: Stage) -> ec2.IVpc:
-        # From what is written down rather than looked up: synth stays without AWS.
+        # From stages.toml, not looked up, so that synth needs no AWS account.
         vpc = ec2.Vpc.from_vpc_attributes(
             self,
             "Vpc",
@@ -101,16 +100,16 @@ class Network(Construct):
         vpc = ec2.Vpc(
             self,
             "Vpc",
-            ip_addresses=Places(stage),
+            ip_addresses=SubnetRanges(stage),
             max_azs=stage.availability_zones,
             nat_gateways=stage.availability_zones if stage.egress == "nat" else 0,
-            # All of them whatever egress is: subnets cost nothing, and those that come and go
-            # would be in use by the stacks after this one.
+            # All of them for every egress: subnets cost nothing, and one that is not needed any
+            # more could not be deleted while the later stacks use it.
             subnet_configuration=[
                 ec2.SubnetConfiguration(
                     name=PUBLIC,
                     subnet_type=ec2.SubnetType.PUBLIC,
-                    map_public_ip_on_launch=False,  # ECS gives an address to those that ask for one
+                    map_public_ip_on_launch=False,  # the ECS service decides for its ECS tasks
                 ),
                 ec2.SubnetConfiguration(name=PRIVATE, subnet_type=PRIVATE_TYPE[stage.egress]),
                 ec2.SubnetConfiguration(name=ISOLATED, subnet_type=ec2.SubnetType.PRIVATE_ISOLATED),
@@ -129,7 +128,7 @@ class Network(Construct):
                 "group lets anybody in.",
                 "NIST.800.53.R5-VPCNoUnrestrictedRouteToIGW",
             )
-        # Without endpoints too: the ECS tasks that run while egress changes to them need the way.
+        # Also without endpoints: running ECS tasks need the rule while egress changes to them.
         self.endpoints_group = ec2.SecurityGroup(
             self,
             "EndpointsSecurityGroup",
@@ -145,9 +144,10 @@ class Network(Construct):
     def _keep_exports(
         self, scope: StageStack, vpc: ec2.Vpc, endpoints_group: ec2.SecurityGroup
     ) -> None:
-        """What the service stack may use today and not tomorrow, or the other way round.
+        """Export everything that the service stack may use for any egress.
 
-        This stack is deployed before it: an export that goes is still in use then.
+        This stack is deployed first, and it cannot remove an export that the service stack still
+        uses.
         """
         scope.export_value(endpoints_group.security_group_id)
         for subnet in (*vpc.public_subnets, *vpc.select_subnets(subnet_group_name=PRIVATE).subnets):

@@ -1,1 +1,1 @@
-"""What changes with every release."""
+"""The service stack: what changes with every release."""

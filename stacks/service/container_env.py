@@ -1,7 +1,7 @@
-"""What the containers of a deployed stage are told, and nothing else tells them.
+"""The environment variables of the containers of a deployed stage. Nothing else fills them.
 
-A variable has its name in `service/contract.py` and its field in `service/settings.py`. On a
-machine of one's own, `scripts/host/environment.py` fills the environment.
+A variable has its name in `service/contract.py` and its field in `service/settings.py`. On your own
+machine, `scripts/host/environment.py` fills the environment.
 """
 
 from aws_cdk import aws_ecs as ecs
@@ -24,7 +24,7 @@ from stacks.data.database import OWNER, USER, Database
 def environment(
     process: ProcessName, *, stage: Stage, database: Database, bucket_name: str
 ) -> dict[str, str]:
-    """Plain values of one container, the project's own variables among them; no credential."""
+    """The plain variables of one container, also the project's own; no credential."""
     found: dict[str, str] = {
         EnvVar.APP_NAME: stage.app_name,
         EnvVar.STAGE: stage.stage,
@@ -44,7 +44,7 @@ def environment(
         EnvVar.QUEUE_POOL_SIZE: str(queue_pool),
         EnvVar.DRAIN_SECONDS: str(stage.drain_seconds),
         EnvVar.BUCKET: bucket_name,
-        # Of the workers; the API asks before it takes what no worker could fetch.
+        # The ports of the workers: the API refuses a job that no worker could run.
         EnvVar.INTERNET_PORTS: ",".join(
             str(port) for port in WORKER_INTERNET_PORTS if stage.egress != "endpoints"
         ),
@@ -53,7 +53,7 @@ def environment(
         found[EnvVar.QUEUE_DSN] = f"sqs://{stage.sqs_queue}"
     if process is ProcessName.API:
         found |= {
-            # every address: the balancer's security group is the only one let in
+            # On every address: security groups allow only the load balancer to connect.
             EnvVar.API_HOST: "0.0.0.0",  # noqa: S104
             EnvVar.API_PORT: str(API_PORT),
         }
@@ -68,10 +68,10 @@ def environment(
 
 
 def secrets(process: ProcessName, data: DataStack) -> dict[str, ecs.Secret]:
-    """What ECS reads from Secrets Manager when it starts the container."""
+    """The variables that ECS reads from Secrets Manager when it starts the container."""
     if process is ProcessName.MIGRATE:
-        # Handed over, so that no role which the other containers share may read it. It would go
-        # stale in a process that stays; this one is gone after a second.
+        # As a variable, because the task role, which the other containers share, must not read it.
+        # A long-lived process would keep an old password, but this one ends after a second.
         password = ecs.Secret.from_secrets_manager(
             data.database.owner_secret, DatabaseSecretField.PASSWORD
         )

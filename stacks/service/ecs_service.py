@@ -14,7 +14,7 @@ from stacks.data.data_stack import DataStack
 from stacks.network.vpc import Network
 from stacks.service.task_definition import TaskDefinition
 
-# From its start an ECS task of the API has so long for migrations before the balancer judges it.
+# How long an ECS task of the API may fail health checks after its start, while it migrates.
 GRACE_SECONDS = 120
 HTTPS = ec2.Port.tcp(contract.HTTPS_PORT)
 
@@ -63,7 +63,7 @@ class EcsService(Construct):
             max_healthy_percent=MAXIMUM_PERCENT,
             circuit_breaker=ecs.DeploymentCircuitBreaker(enable=True, rollback=True),
             vpc_subnets=network.task_subnets,
-            # The way out where there is no gateway; nothing comes in by it.
+            # For outgoing connections where there is no gateway; nothing can connect to it.
             assign_public_ip=stage.egress == "public",
             security_groups=[self.security_group],
             enable_execute_command=stage.enable_exec,
@@ -80,28 +80,28 @@ class EcsService(Construct):
                 "DeploymentConfiguration.EarlySuccessCriteria",
                 {"Enable": True, "HealthyPercent": 100, "SourceServiceRevisionCleanup": "DEFERRED"},
             )
-        self._open_ways(name, network, data)
-        # The first ECS task needs its rights and its ways when it starts.
+        self._allow_outgoing(name, network, data)
+        # The first ECS task needs its rights and its security group rules when it starts.
         self.service.node.add_dependency(process.roles, self.security_group)
 
     def roll_back_on(self, alarms: list[cloudwatch.Alarm]) -> None:
-        """A deployment fails, and is rolled back, when one of these rings before it is done.
+        """Roll a deployment back when one of these alarms rings before it has ended.
 
-        ECS goes on watching after the last ECS task is replaced, for a time that it computes from
-        the alarms: the longest of them decides by how much a deployment takes longer. One that
-        rings when a deployment begins is not watched.
+        ECS still watches them for a while after the last ECS task is replaced. It computes that
+        time from the slowest alarm, and the deployment takes that much longer. An alarm that rings
+        when the deployment begins is ignored.
         """
         self.service.enable_deployment_alarms(
             [alarm.alarm_name for alarm in alarms], behavior=ecs.AlarmBehavior.ROLLBACK_ON_ALARM
         )
 
-    def _open_ways(self, process: ProcessName, network: Network, data: DataStack) -> None:
-        # From here towards the database: the other direction would make the data stack depend on
-        # this one. The port is literal, or the checks of security groups cannot read it.
+    def _allow_outgoing(self, process: ProcessName, network: Network, data: DataStack) -> None:
+        # Written here, and not in the data stack, which would then depend on this one. The port is
+        # literal, so that the checks of security groups can read it.
         self.security_group.connections.allow_to(
             data.database.security_group, ec2.Port.tcp(database.PORT), "to the database"
         )
-        # AWS's addresses are many and change.
+        # To any address, because AWS's addresses are many and change.
         self.security_group.add_egress_rule(ec2.Peer.any_ipv4(), HTTPS, "to AWS and other HTTPS")
         if process is ProcessName.WORKER:
             for port in sorted(set(contract.WORKER_INTERNET_PORTS) - {contract.HTTPS_PORT}):
@@ -117,8 +117,9 @@ class EcsService(Construct):
 def _capacity(
     stage: Stage, spot_percent: int, min_count: int
 ) -> list[ecs.CapacityProviderStrategy] | None:
-    # A strategy without Spot too: between launch type and strategy CloudFormation may replace the
-    # ECS service, whose name is taken (aws-cloudformation/cloudformation-coverage-roadmap#2214).
+    # Capacity providers also without Spot: when a launch type changes to capacity providers,
+    # CloudFormation may replace the ECS service, and fail because the name is taken
+    # (aws-cloudformation/cloudformation-coverage-roadmap#2214).
     if not spot_percent:
         strategy = ecs.CapacityProviderStrategy(capacity_provider="FARGATE", weight=1)
         return None if stage.use_launch_type else [strategy]

@@ -20,7 +20,7 @@ ARCHITECTURES = {
 
 @dataclass(frozen=True)
 class Image:
-    """What to run, and the repository that must be readable for it (None: anybody may read it)."""
+    """The image, and the repository that the execution role must read (None for a public one)."""
 
     container_image: ecs.ContainerImage
     repository_arn: str | None
@@ -28,9 +28,9 @@ class Image:
 
 
 def build_image(scope: Construct, id: str, *, stage: Stage) -> Image:
-    """The configured image, or one built from this folder when it is deployed.
+    """The configured image, or one that a deploy builds from this folder.
 
-    `.dockerignore` says what is part of it, so a change elsewhere builds no new one.
+    `.dockerignore` says what is part of it, so that a change elsewhere builds no new image.
     """
     cpu, target = ARCHITECTURES[stage.cpu_architecture]
     platform = ecs.RuntimePlatform(
@@ -47,7 +47,8 @@ def build_image(scope: Construct, id: str, *, stage: Stage) -> Image:
 
 
 def _repository_arn(uri: str) -> str | None:
-    """Of `<account>.dkr.ecr.<region>.amazonaws.com/<name>[:tag][@digest]`; None elsewhere."""
+    """The repository of `<account>.dkr.ecr.<region>.amazonaws.com/<name>[:tag][@digest]`, or None
+    for another registry."""
     registry, _, rest = uri.partition("/")
     parts = registry.split(".")
     if parts[1:3] != ["dkr", "ecr"]:

@@ -1,4 +1,4 @@
-"""The door: an Application Load Balancer before the API."""
+"""The Application Load Balancer in front of the API."""
 
 from aws_cdk import Duration
 from aws_cdk import aws_certificatemanager as acm
@@ -16,15 +16,15 @@ from stacks.data.log_bucket import BALANCER_LOGS_PREFIX
 from stacks.network.vpc import Network
 from stacks.service.ecs_service import EcsService
 
-IDLE_SECONDS = 60  # below the API's keep-alive, or requests meet connections it just closed
-DEREGISTRATION_SECONDS = 30  # AWS's default of 300 would make each deployment wait
+IDLE_SECONDS = 60  # below the API's keep-alive, so that the API never closes a connection in use
+DEREGISTRATION_SECONDS = 30  # with AWS's default of 300, each deployment would wait
 HTTP, HTTPS = 80, 443
 
 
 class LoadBalancer(Construct):
-    """HTTPS with TLS 1.2 or 1.3, and a redirect from HTTP; or HTTP alone where the stage allows it.
+    """HTTPS with TLS 1.2 or 1.3 and a redirect from HTTP, or only HTTP if the stage allows it.
 
-    `url` is where the API answers, `transport` says in words how. About 20 USD a month.
+    `url` is the API's URL, `transport` says in words how it is protected. About 20 USD a month.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class LoadBalancer(Construct):
             desync_mitigation_mode=elb.DesyncMitigationMode.DEFENSIVE,
             idle_timeout=Duration.seconds(IDLE_SECONDS),
         )
-        # `log_access_logs` wants to know the region at synth; log_bucket.py has the policy.
+        # Not `log_access_logs`, which needs the region at synth; log_bucket.py has the policy.
         self.balancer.set_attribute("access_logs.s3.enabled", "true")
         self.balancer.set_attribute("access_logs.s3.bucket", logs.bucket_name)
         self.balancer.set_attribute("access_logs.s3.prefix", BALANCER_LOGS_PREFIX)
@@ -85,7 +85,7 @@ class LoadBalancer(Construct):
         )
         self.url, self.transport = self._open(stage)
         self._acknowledge(stage)
-        # ECS refuses a service whose target group no listener uses yet.
+        # ECS refuses an ECS service whose target group no listener uses yet.
         api.service.node.add_dependency(self.listener)
 
     def _open(self, stage: Stage) -> tuple[str, str]:
@@ -97,15 +97,15 @@ class LoadBalancer(Construct):
             return f"http://{self.balancer.load_balancer_dns_name}", warning
         self.security_group.add_ingress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(HTTPS), "HTTPS")
         self.listener = self._listener(HTTPS, forward, [self._certificate(stage)])
-        # A port has one listener, so this one has the logical id of the one that would forward.
+        # A port has one listener, so this one keeps the logical id of a stage without HTTPS.
         redirect = elb.ListenerAction.redirect(port=str(HTTPS), protocol="HTTPS", permanent=True)
         self.redirect = self._listener(HTTP, redirect)
-        # A live one forwards until there is something to send callers to.
+        # In a live stage, the HTTP listener forwards until the HTTPS listener exists.
         self.redirect.node.add_dependency(self.listener)
         says = "HTTPS, TLS 1.2 or 1.3"
         if stage.domain_name:
             return f"https://{stage.domain_name}", says
-        # The certificate is for a name of the owner's, which callers must use.
+        # The certificate is for a name that the owner of the stage has, and callers must use it.
         return (
             f"https://{self.balancer.load_balancer_dns_name}",
             f"{says}; point the name in the certificate at this balancer, and call that",

@@ -1,4 +1,4 @@
-"""The roles of an ECS task; `task_rights.py` has what each may do."""
+"""The roles of an ECS task; `task_rights.py` has their statements."""
 
 from aws_cdk import Aws, Stack
 from aws_cdk import aws_iam as iam
@@ -23,14 +23,13 @@ from stacks.service.task_rights import (
 
 
 class TaskRoles(Construct):
-    """`execution` starts the ECS task: image, log, secrets. `task` is what the code in it may do,
-    `debug` the same with a shell, where `task` has none.
+    """The roles of API or worker. ECS starts the ECS task with `execution` (image, log, secrets);
+    the code in it runs with `task`. `debug` is `task` with the right to a shell, if `task` has not.
 
-    `former` is as `task` was in releases whose API and workers were the database's owner: without
-    it no rollback to one of them would start. What is deployed now does not have it.
+    `former` is the task role of releases in which API and workers connected as the database's
+    owner. A rollback to one of them needs it; no current task definition uses it.
 
-    The rights stand in one managed policy for each role, written here and nowhere else: nothing
-    that CDK would grant on the way is added.
+    Each role has one managed policy with the statements given here; the CDK cannot add its own.
     """
 
     def __init__(
@@ -68,8 +67,8 @@ class TaskRoles(Construct):
         self._acknowledge(self.policies[-1], process, stage, with_exec=stage.enable_exec)
         self.former = self._role("Task", as_owner)
         self._acknowledge(self.policies[-1], process, stage, with_exec=stage.enable_exec)
-        # What runs in production holds no shell. `moor debug` starts a copy of it that does, with
-        # this role: nobody's until then.
+        # ECS tasks of the stage have no shell. `moor debug` starts a copy that has one, with this
+        # role, which nothing else uses.
         self.debug: iam.IRole | None = None
         if process is ProcessName.WORKER and not stage.enable_exec:
             self.debug = self._role("Debug", [*as_user, *with_shell])
@@ -116,7 +115,7 @@ class TaskRoles(Construct):
         role = iam.Role(
             self,
             id,
-            # Only ECS of this account and region, or another's could lend itself our rights.
+            # Only for ECS in this account and region, so that no other account can use the role.
             assumed_by=iam.ServicePrincipal("ecs-tasks.amazonaws.com").with_conditions(
                 {
                     "StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID},

@@ -1,4 +1,4 @@
-"""How many ECS tasks run: the API by requests and CPU, the worker by its queue."""
+"""The autoscalers: the API's follows requests and CPU, the worker's follows the queue."""
 
 from aws_cdk import Duration, Stack
 from aws_cdk import aws_applicationautoscaling as autoscaling
@@ -18,7 +18,7 @@ SCALE_IN_COOLDOWN = Duration.minutes(5)
 
 
 class ApiScaling(Construct):
-    """Between the stage's bounds, by requests and CPU of each ECS task, whichever asks for more."""
+    """Scales between the stage's bounds by requests and CPU per ECS task; the larger count wins."""
 
     def __init__(
         self,
@@ -27,7 +27,7 @@ class ApiScaling(Construct):
         *,
         stage: Stage,
         api: ecs.FargateService,
-        door: LoadBalancer,
+        load_balancer: LoadBalancer,
     ) -> None:
         super().__init__(scope, id)
         count = api.auto_scale_task_count(
@@ -36,7 +36,7 @@ class ApiScaling(Construct):
         count.scale_on_request_count(
             "Requests",
             requests_per_target=stage.api_requests_target,
-            target_group=door.target_group,
+            target_group=load_balancer.target_group,
             scale_in_cooldown=SCALE_IN_COOLDOWN,
             scale_out_cooldown=COOLDOWN,
         )
@@ -49,18 +49,18 @@ class ApiScaling(Construct):
 
 
 class WorkerScaling(Construct):
-    """Between the stage's bounds, by what waits and runs for each worker and how long it waits.
+    """Scales between the stage's bounds by waiting and running jobs per worker, and by their age.
 
-    CPU has no say: a worker that waits for others is idle with a full queue, and one that works
-    must not be taken away. From zero one waiting job calls the first worker within two minutes,
-    and the last one goes only when nothing waits or runs, because running jobs count too.
+    Not by CPU: a worker whose jobs wait for other services uses no CPU, and must not be stopped.
+    From zero, one waiting job starts the first worker within two minutes. The last worker stops
+    only when no job waits or runs.
     """
 
     def __init__(
         self, scope: Construct, id: str, *, stage: Stage, worker: ecs.FargateService
     ) -> None:
         super().__init__(scope, id)
-        # The role that ECS's own scaling has anyway; CDK would make another.
+        # The service-linked role of Application Auto Scaling; the CDK would make another.
         role = iam.Role.from_role_arn(
             self,
             "Role",
@@ -94,7 +94,7 @@ class WorkerScaling(Construct):
             self._wake(stage)
 
     def _add_when_old(self, stage: Stage) -> None:
-        """One worker more while the oldest job is too old, three while it is twice that."""
+        """Add one worker while the oldest job is too old, three while it is more than twice so."""
         limit = stage.worker_age_target_seconds
         action = autoscaling.StepScalingAction(
             self,
@@ -119,7 +119,7 @@ class WorkerScaling(Construct):
         alarm.add_alarm_action(actions.ApplicationScalingAction(action))
 
     def _wake(self, stage: Stage) -> None:
-        """The first worker. Its own alarm: tracking cannot divide by the zero that run."""
+        """Start the first worker by an alarm: target tracking cannot divide by zero workers."""
         action = autoscaling.StepScalingAction(
             self,
             "Wake",
@@ -133,7 +133,7 @@ class WorkerScaling(Construct):
             self,
             "NobodyWorks",
             alarm_description="Scaling, not trouble: jobs wait and no worker runs",
-            # Only with none alive: an exact capacity of 1 would take workers away otherwise.
+            # Only while no worker is alive: the action sets the count to 1.
             metric=math(
                 "IF(alive < 1, backlog, 0)",
                 {

@@ -1,4 +1,4 @@
-"""What changes with every release: the image, API and worker, their door, scaling and alarms."""
+"""The stack with API and worker, their image, load balancer, scaling and alarms."""
 
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_kms as kms
@@ -71,17 +71,23 @@ class ServiceStack(StageStack):
             spot_percent=stage.worker_spot_percent,
             is_done_when_healthy=True,
         )
-        # New jobs must not meet an old worker.
+        # The worker first: new jobs must not meet an old worker.
         self.api.service.node.add_dependency(self.worker.service)
-        self.door = LoadBalancer(
+        self.load_balancer = LoadBalancer(
             self, "Door", stage=stage, network=network, logs=data.log_bucket, api=self.api
         )
         firewall = None
         if stage.web_firewall:
             firewall = WebFirewall(
-                self, "Firewall", stage=stage, key=self.key, balancer=self.door.balancer
+                self, "Firewall", stage=stage, key=self.key, balancer=self.load_balancer.balancer
             )
-        ApiScaling(self, "ApiScaling", stage=stage, api=self.api.service, door=self.door)
+        ApiScaling(
+            self,
+            "ApiScaling",
+            stage=stage,
+            api=self.api.service,
+            load_balancer=self.load_balancer,
+        )
         WorkerScaling(self, "WorkerScaling", stage=stage, worker=self.worker.service)
         self.topic = AlarmTopic(
             self, "AlarmTopic", stage=stage, key=AlarmKey(self, "AlarmKey", stage=stage)
@@ -92,28 +98,28 @@ class ServiceStack(StageStack):
             "Traffic",
             stage=stage,
             topic=self.topic,
-            balancer=self.door.balancer,
-            target_group=self.door.target_group,
+            balancer=self.load_balancer.balancer,
+            target_group=self.load_balancer.target_group,
             cluster=self.cluster,
             firewall_name=firewall.name if firewall else None,
         )
         database = DatabaseAlarms(
             self, "Database", stage=stage, topic=self.topic, cluster=data.database.cluster
         )
-        # Where people depend on it. Elsewhere a deploy that takes minutes longer costs more.
+        # Only in protected stages: it makes each deploy minutes longer.
         if stage.is_protected:
-            self.api.roll_back_on(traffic.of_a_bad_release)
-            self.worker.roll_back_on(queue.of_a_bad_release)
+            self.api.roll_back_on(traffic.rollback_alarms)
+            self.worker.roll_back_on(queue.rollback_alarms)
         Dashboard(
             self,
             "Dashboard",
             stage=stage,
             alarms=[queue, traffic, database],
-            balancer=self.door.balancer,
-            target_group=self.door.target_group,
+            balancer=self.load_balancer.balancer,
+            target_group=self.load_balancer.target_group,
             database=data.database.cluster,
         )
-        self._tell(api, worker)
+        self._add_outputs(api, worker)
         if stage.operator_policies:
             operators = OperatorPolicies(
                 self, "Operators", stage=stage, key=self.key, data=data,
@@ -132,7 +138,7 @@ class ServiceStack(StageStack):
             vpc=self.network.vpc,
             container_insights_v2=ecs.ContainerInsights.ENABLED,
             enable_fargate_capacity_providers=True,
-            # Also where exec is off: it costs nothing until somebody turns exec on.
+            # Also where exec is off: it costs nothing, and applies once exec is turned on.
             execute_command_configuration=ecs.ExecuteCommandConfiguration(
                 kms_key=self.key,
                 logging=ecs.ExecuteCommandLogging.OVERRIDE,
@@ -175,11 +181,11 @@ class ServiceStack(StageStack):
             memory_mib=memory_mib,
         )
 
-    def _tell(self, api: TaskDefinition, worker: TaskDefinition) -> None:
+    def _add_outputs(self, api: TaskDefinition, worker: TaskDefinition) -> None:
         names = self.stage.names
         found = {
-            Output.URL: (self.door.url, "Where the API answers"),
-            Output.TRANSPORT: (self.door.transport, "How it does"),
+            Output.URL: (self.load_balancer.url, "Where the API answers"),
+            Output.TRANSPORT: (self.load_balancer.transport, "How it does"),
             Output.CLUSTER: (self.cluster.cluster_name, "ECS cluster"),
             Output.API_SERVICE: (self.api.service.service_name, "ECS service of the API"),
             Output.WORKER_SERVICE: (self.worker.service.service_name, "ECS service of the workers"),

@@ -20,12 +20,12 @@ START_SECONDS = 60
 
 
 class TaskDefinition(Construct):
-    """Of `api` or `worker`, with `migrate` before it: the process starts when the schema is there.
+    """The task definition of `api` or `worker`, which starts after `migrate` has succeeded.
 
-    A migration that fails keeps the process from starting, and the deployment's circuit breaker
-    rolls back. Containers run as a user without rights on a root that is read-only, unless the
-    stage has exec: AWS does not support the two together, because the agent behind exec writes to
-    the root (https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-exec.html).
+    If a migration fails, the process does not start, and the deployment's circuit breaker rolls
+    back. Containers run as a user without rights, with a read-only root. Only a stage with exec has
+    a writable root, because the agent of exec writes to it
+    (https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-exec.html).
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class TaskDefinition(Construct):
             task_role=roles.task,
             volumes=[ecs.Volume(name=VOLUME)],
         )
-        # Old revisions stay active: a rollback needs the one before.
+        # Old revisions stay active, because a rollback needs them.
         self.task_definition.node.default_child.apply_removal_policy(  # type: ignore[union-attr]
             RemovalPolicy.RETAIN
         )
@@ -110,7 +110,7 @@ class TaskDefinition(Construct):
             logging=ecs.LogDriver.aws_logs(
                 log_group=self.log_group,
                 stream_prefix=process,
-                mode=ecs.AwsLogDriverMode.BLOCKING,  # the other one may drop lines
+                mode=ecs.AwsLogDriverMode.BLOCKING,  # non-blocking mode may lose lines
             ),
             health_check=health_check,
             port_mappings=port_mappings,
@@ -128,12 +128,12 @@ class TaskDefinition(Construct):
         return container
 
     def _init_process(self, process: ProcessName) -> ecs.LinuxParameters:
-        # What a shell leaves behind has to be reaped by somebody.
+        # An init process reaps the processes that a session leaves behind.
         return ecs.LinuxParameters(self, f"{process}Init", init_process_enabled=True)
 
 
 def _worker_health_check() -> ecs.HealthCheck:
-    """The age of the heartbeat; ECS gives up the container after three failures."""
+    """Checks the age of the heartbeat; after three failures ECS replaces the ECS task."""
     return ecs.HealthCheck(
         command=["CMD", "python", "-m", "service", ProcessName.HEALTHCHECK],
         interval=Duration.seconds(15),

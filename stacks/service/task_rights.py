@@ -1,4 +1,4 @@
-"""What an ECS task may do, statement by statement."""
+"""The policy statements of an ECS task's roles."""
 
 from aws_cdk import Aws, Stack
 from aws_cdk import aws_iam as iam
@@ -41,7 +41,7 @@ def execution_statements(
             iam.PolicyStatement(
                 sid="SignInToRegistry",
                 actions=["ecr:GetAuthorizationToken"],
-                resources=["*"],  # the call knows no resource
+                resources=["*"],  # this call has no resources
             ),
             iam.PolicyStatement(
                 sid="PullImage",
@@ -53,7 +53,7 @@ def execution_statements(
                 resources=[image.repository_arn],
             ),
         ]
-    secrets = [data.database.owner_secret]  # `migrate` is given it
+    secrets = [data.database.owner_secret]  # for `migrate`
     if process is ProcessName.API:
         secrets += [data.secrets.api_key, data.secrets.ui]
     return [
@@ -81,8 +81,8 @@ def password_statements(secret: secretsmanager.ISecret, key: kms.IKey) -> list[i
 def bucket_statements(
     process: ProcessName, data: DataStack, key: kms.IKey
 ) -> list[iam.PolicyStatement]:
-    """A worker writes results and the API gives out links to them, which its role stands for. A
-    large payload is written by whoever enqueues its job and read by whoever runs it."""
+    """A worker writes results; the API signs links to them with its role. The process that enqueues
+    a job writes its large payload, and the worker that runs it reads the payload."""
     payloads, results = (f"{data.bucket_arn}/{name}*" for name in (PAYLOADS_PREFIX, RESULTS_PREFIX))
     is_worker = process is ProcessName.WORKER
     statements = [
@@ -113,7 +113,7 @@ def session_of(stage: Stage) -> dict[str, str]:
 def _key_statement(
     key: kms.IKey, sid: str, service: str, actions: list[str]
 ) -> iam.PolicyStatement:
-    """The key, for what `service` keeps and through that service only."""
+    """The right to use the key, only through the AWS service `service`."""
     return iam.PolicyStatement(
         sid=sid,
         actions=actions,
@@ -126,7 +126,7 @@ def protection_statement(scope: Construct, stage: Stage) -> iam.PolicyStatement:
     return iam.PolicyStatement(
         sid="ProtectItselfFromScaleIn",
         actions=["ecs:UpdateTaskProtection"],
-        # an ECS task's id is made when it starts: the tasks of this cluster
+        # All ECS tasks of this cluster, because the id of an ECS task is made when it starts.
         resources=[
             Stack.of(scope).format_arn(
                 service="ecs", resource="task", resource_name=f"{stage.names.cluster}/*"
@@ -156,12 +156,12 @@ def exec_statements(
                 "ssmmessages:OpenControlChannel",
                 "ssmmessages:OpenDataChannel",
             ],
-            resources=["*"],  # the calls know no resource
+            resources=["*"],  # these calls have no resources
         ),
         iam.PolicyStatement(
             sid="FindSessionLog",
             actions=["logs:DescribeLogGroups"],
-            resources=["*"],  # the call knows no resource
+            resources=["*"],  # this call has no resources
         ),
         iam.PolicyStatement(
             sid="WriteSessionLog",
@@ -172,8 +172,8 @@ def exec_statements(
             sid="DecryptSession",
             actions=["kms:Decrypt"],
             resources=[key.key_arn],
-            # Only the keys of sessions with an ECS task of this cluster: both ends of a session
-            # name its target when they use the key, the agent and session-manager-plugin.
+            # Only for sessions with an ECS task of this cluster: the agent and
+            # session-manager-plugin both name the target of a session when they use the key.
             # https://docs.aws.amazon.com/systems-manager/latest/userguide/session-preferences-enable-encryption.html
             conditions={"StringLike": session_of(stage)},
         ),

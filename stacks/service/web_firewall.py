@@ -1,4 +1,4 @@
-"""AWS WAF before the balancer."""
+"""AWS WAF in front of the load balancer."""
 
 from aws_cdk import ArnFormat, Stack
 from aws_cdk import aws_elasticloadbalancingv2 as elb
@@ -15,10 +15,10 @@ MANAGED_RULES = (
     "AWSManagedRulesKnownBadInputsRuleSet",
     "AWSManagedRulesCommonRuleSet",
 )
-# What these judge is text that honest callers send: a payload in the body, a search or a filter in
-# the query, a job's key or a schedule's name in the path. `../`, an address, `${jndi:` or a name
-# that ends in .log is no attack there; the API checks all of it itself, and its limits are larger.
-# A server that calls may send no User-Agent. All else blocks: headers, cookies, methods, bad bots.
+# These rules only count. They look at text that honest callers send too: a payload in the body, a
+# search in the query, a job's key or a schedule's name in the path. `../`, a URL, `${jndi:` or a
+# name that ends in .log is no attack there: the API checks all of it, and its limits are larger. A
+# calling server may send no User-Agent. All other rules block: headers, cookies, methods, bad bots.
 COUNTED = {
     "AWSManagedRulesKnownBadInputsRuleSet": (
         "JavaDeserializationRCE_BODY",
@@ -50,12 +50,12 @@ COUNTED = {
         "RestrictedExtensions_URIPATH",
     ),
 }
-FIVE_MINUTES = 300  # over which the requests of an address are counted
+FIVE_MINUTES = 300  # the time in which the requests of an address are counted
 HIDDEN_HEADERS = ("authorization", "cookie", "x-api-key")
 
 
 class WebFirewall(Construct):
-    """AWS's managed rules and a limit for each address; credentials are left out of its log."""
+    """AWS's managed rules and a limit for each address; its log has no credentials."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class WebFirewall(Construct):
         acl = waf.CfnWebACL(
             self,
             "Acl",
-            name=self.name,  # its metrics are found by it
+            name=self.name,  # its metrics have this name
             scope="REGIONAL",
             default_action=waf.CfnWebACL.DefaultActionProperty(allow={}),
             visibility_config=_visible(self.name),
@@ -88,7 +88,7 @@ class WebFirewall(Construct):
             self,
             "Logging",
             resource_arn=acl.attr_arn,
-            # The group's own attribute ends in :*, which the firewall refuses.
+            # Not the log group's own ARN attribute, which ends in :*; the firewall refuses that.
             log_destination_configs=[
                 Stack.of(self).format_arn(
                     service="logs",

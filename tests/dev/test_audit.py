@@ -67,10 +67,10 @@ def test_the_sentence_names_the_package_what_is_known_and_where_it_is_mended() -
     assert "  jinja2 2.4.1: PYSEC-2019-217, mended in 2.10.1" in lines
 
 
-def test_the_sentence_says_why_nobody_was_asked() -> None:
+def test_the_sentence_says_why_nothing_was_checked() -> None:
     pip = read_pip_audit("a.lock", "", "INFO: asking\nERROR: no route to the index\n")
     lines, _ = report([pip, read_npm_audit("b", json.dumps(NPM_REFUSED), "")])
 
     assert "a.lock: not audited, or not all of it: ERROR: no route to the index" in lines
     assert "b: not audited, or not all of it: 405 Method Not Allowed" in lines
-    assert any(line.startswith("error: no database") for line in lines)
+    assert any(line.startswith("error: the databases") for line in lines)

@@ -72,7 +72,7 @@ def test_a_first_deploy_says_that_the_locks_are_still_to_come(tmp_path: Path) ->
 
     assert result.returncode == 0
     assert result.stderr.startswith("note: first_deploy: stage prod gets no deletion and term")
-    assert "deploy it again without" in result.stderr
+    assert "deploy again without" in result.stderr
 
 
 def test_remembered_look_ups_and_flags_are_not_taken_for_settings() -> None:
