@@ -1,1 +1,1 @@
-"""The local twin: what stands in for AWS on a laptop."""
+"""The local twin, which plays AWS on this machine."""

@@ -1,7 +1,7 @@
-"""`python -m scripts.twin HOME PORT [LOCK]`: the local twin, until SIGTERM.
+"""`python -m scripts.twin HOME PORT [LOCK]`: run the local twin until SIGTERM.
 
-`moor up` starts it, away from the terminal, and `moor down` ends it. LOCK is the descriptor of
-`twin.lock`, taken by `moor up`: so there is no moment at which `moor down` would not see it.
+`moor up` starts it in the background, and `moor down` ends it. LOCK is the descriptor of
+`twin.lock`, which `moor up` has taken for it, so that `moor down` always sees it.
 """
 
 import logging
@@ -15,19 +15,19 @@ from scripts.twin.daemon import Daemon
 
 
 def main(home: Path, port: int, lock: int | None = None) -> None:
-    """Run until told to stop."""
-    os.umask(0o077)  # what is written is this user's alone: keys, logs, the code of images
+    """Run until a signal."""
+    os.umask(0o077)  # only this user may read the keys, the logs and the code of images
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     logging.getLogger("botocore").setLevel(logging.WARNING)
-    # Simple, because a signal handler puts into it whatever its thread is doing. Not blocked
-    # signals and sigwait: every process started from here would inherit the block.
-    told: SimpleQueue[int] = SimpleQueue()
+    # A SimpleQueue, because a signal handler may put into it at any moment. Not sigwait: every
+    # process that the twin starts would inherit the blocked signals.
+    received: SimpleQueue[int] = SimpleQueue()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda number, _: told.put(number))
+        signal.signal(number, lambda number, _: received.put(number))
     daemon = Daemon(home, port, lock)
     try:
         daemon.start()
-        told.get()
+        received.get()
     finally:
         daemon.stop()
 

@@ -1,4 +1,4 @@
-"""moto's own objects of one account and region: what its APIs show is what they hold."""
+"""moto's own state for one account and region, which its APIs show."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ from moto.secretsmanager.models import SecretsManagerBackend, secretsmanager_bac
 
 @dataclass(frozen=True)
 class Backends:
-    """Looked up at each use, because a reset of moto makes new ones."""
+    """moto's backends, looked up at each use, because a reset of moto makes new ones."""
 
     account: str
     region: str

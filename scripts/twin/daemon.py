@@ -1,4 +1,4 @@
-"""The parts of the twin in one process, from their start to their end."""
+"""Runs all parts of the twin in one process."""
 
 import logging
 import os
@@ -32,12 +32,12 @@ from service.contract import API_PORT, STOP_TIMEOUT_SECONDS
 log = logging.getLogger("twin")
 
 PORTS_TRIED = 100
-# In the order in which they start; they stop the other way round.
+# In the order of their start; they stop in the reverse order.
 PARTS = (Balancer, Metadata, Agent, Metrics, Scaling)
 
 
 class Part(Protocol):
-    """What runs for as long as the twin, in threads of its own."""
+    """A part that runs as long as the twin, in threads of its own."""
 
     def start(self) -> None: ...
 
@@ -45,9 +45,10 @@ class Part(Protocol):
 
 
 class Daemon:
-    """The twin of one checkout; its data is in `home`, its balancer at `port` or the next free.
+    """The twin of one checkout. Its data is in `home`; its load balancer listens on `port`, or on
+    the next free one.
 
-    `lock` is the descriptor of its lock, where another process has taken that for it.
+    `lock` is the descriptor of its lock, if another process has taken it for this one.
     """
 
     def __init__(self, home: Path, port: int = API_PORT, lock: int | None = None) -> None:
@@ -59,12 +60,12 @@ class Daemon:
         self._parts: list[Part] = []
 
     def start(self) -> None:
-        """Everything runs, and is written down, when this returns."""
+        """Start every part, and then write the state file."""
         make_private(self.home)
         make_private(folder(self.home))
         if not self._lock.take():
             raise OperatorError(f"another twin runs in {self.home} (process {self._lock.holder})")
-        state_file(self.home).unlink(missing_ok=True)  # a killed one's
+        state_file(self.home).unlink(missing_ok=True)  # left by a twin that was killed
         self._guard = Guard(self.home, seconds=STOP_TIMEOUT_SECONDS, lock=self._lock.file)
         self._postgres.start()
         url = f"http://localhost:{first_free_port(self._wanted_port)}"
@@ -86,7 +87,7 @@ class Daemon:
             pid=os.getpid(),
             started=birth(os.getpid()) or "",
         )
-        # AWS's state begins anew, and with it which images and ECS tasks there are.
+        # moto's state is empty at the start, so images and ECS tasks of before are not known.
         for left in (twin.images, folder(self.home) / "tasks"):
             shutil.rmtree(left, ignore_errors=True)
         twin.images.mkdir()
@@ -101,8 +102,9 @@ class Daemon:
         log.info("up: AWS at %s, the load balancer at %s", twin.endpoint, twin.url)
 
     def stop(self) -> None:
-        """Stop what was started, the last first; one that fails does not keep the others."""
-        if self._guard:  # else it is another's; first, so that no `moor up` goes on with it
+        """Stop every part, the last first, even where one fails."""
+        # First, so that no `moor up` uses this twin. Without a guard the file is another twin's.
+        if self._guard:
             state_file(self.home).unlink(missing_ok=True)
         log.info("stopping")
         for part in reversed(self._parts):
@@ -121,7 +123,7 @@ class Daemon:
 
 
 def first_free_port(port: int) -> int:
-    """`port`, or the next that nobody listens on. Raises `OperatorError` where none is."""
+    """`port`, or the next free one. Raises `OperatorError` where there is none."""
     for candidate in range(port, port + PORTS_TRIED):
         try:
             Address(V4, candidate).check_free()

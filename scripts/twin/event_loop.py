@@ -1,4 +1,4 @@
-"""An event loop in a thread of its own, for the parts of the twin that serve many at once."""
+"""An event loop in a thread of its own, for the twin's HTTP servers."""
 
 import asyncio
 import logging
@@ -14,7 +14,7 @@ log = logging.getLogger("twin")
 
 
 class Loop:
-    """Runs coroutines from its start to its stop, which cancels what is left of them."""
+    """Runs coroutines from `start` to `stop`, which cancels those that still run."""
 
     def __init__(self, name: str) -> None:
         self._loop = asyncio.new_event_loop()
@@ -24,7 +24,7 @@ class Loop:
         self._thread.start()
 
     def do(self, work: Coroutine[Any, Any, T]) -> T:
-        """What comes of `work`, done in the loop; the calling thread waits for it."""
+        """Run `work` in the loop, wait for it, and return its result."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def stop(self) -> None:
@@ -39,7 +39,7 @@ class Loop:
 
 
 async def logged(work: Coroutine[Any, Any, None]) -> None:
-    """Do it; what goes wrong is in the log and nowhere else."""
+    """Run `work`; an exception goes to the log only."""
     try:
         await work
     except Exception:
@@ -47,7 +47,7 @@ async def logged(work: Coroutine[Any, Any, None]) -> None:
 
 
 async def close(runner: web.BaseRunner) -> None:
-    """End an HTTP server with every connection, those too whose client does not read."""
+    """End an HTTP server and all its connections, even those whose client does not read."""
     server = runner.server
     assert server is not None
     transports = [each.transport for each in server.connections]

@@ -1,1 +1,1 @@
-"""Plays Application Auto Scaling on moto's policies and scheduled actions."""
+"""Plays Application Auto Scaling with moto's scaling policies and scheduled actions."""

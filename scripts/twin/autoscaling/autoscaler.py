@@ -1,4 +1,4 @@
-"""Plays CloudWatch's alarms and Application Auto Scaling on what moto has of them."""
+"""The loop of Application Auto Scaling: changes counts as alarms and scaling policies say."""
 
 import logging
 import threading
@@ -32,24 +32,24 @@ from scripts.twin.cloudwatch.series import Series
 
 log = logging.getLogger("twin.scaling")
 
-LOOK_SECONDS = 0.5  # for bounds that were moved; alarms act once a minute
+POLL_SECONDS = 0.5  # for changed bounds; alarms are evaluated once a minute
 
 Verdicts = Mapping[str, Verdict]
 Policy = FakeApplicationAutoscalingPolicy
 
 
 class Scaling:
-    """Keeps every alarm's state true, and changes desired counts as the scaling policies say.
+    """Updates the state of every alarm, and changes desired counts as the scaling policies say.
 
-    A minute lasts five seconds, in periods and in cool-downs. Which ECS tasks go when the count
-    falls is the agent's to say; protected ones stay.
+    A minute lasts five seconds, in periods and in cooldowns. When the count falls, the agent
+    chooses the ECS tasks that stop; protected ones stay.
     """
 
     def __init__(self, backends: Backends, twin: Twin, guard: Guard | None) -> None:
         self._backends = backends
         self._past: dict[str, Past] = {}  # by the policy's ARN
-        self._bounds: dict[str, tuple[Any, Any]] = {}  # by the resource's id, when last looked
-        self._said: set[str] = set()
+        self._bounds: dict[str, tuple[Any, Any]] = {}  # by the resource's id, at the last poll
+        self._warned: set[str] = set()  # names of alarms
         self._is_stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="scaling", daemon=True)
         alarm_states.apply()
@@ -65,19 +65,19 @@ class Scaling:
 
     def _run(self) -> None:
         minute = 0
-        while not self._is_stopping.wait(LOOK_SECONDS):
+        while not self._is_stopping.wait(POLL_SECONDS):
             now = time.time()
             try:
                 scheduled_actions.apply_due(self._backends.autoscaling, datetime.now(UTC))
                 self.keep_bounds()
                 if now // MINUTE_SECONDS != minute:
                     minute = int(now // MINUTE_SECONDS)
-                    self.look(now)
+                    self.evaluate(now)
             except Exception:
                 log.exception("scaling failed")
 
     def keep_bounds(self) -> None:
-        """Bring in what new bounds leave out; end the activities that are done."""
+        """Move counts that are outside changed bounds; end the activities that are done."""
         for target, service in self._services():
             bounds = (target.min_capacity, target.max_capacity)
             if self._bounds.get(target.resource_id) == bounds or None in bounds:
@@ -91,14 +91,14 @@ class Scaling:
         running = {target.resource_id: service for target, service in self._services()}
         scaling_activities.finish(self._backends.autoscaling, lambda each: _is_done(each, running))
 
-    def look(self, now: float) -> None:
-        """One minute's round: alarms first, then every resource's policies."""
+    def evaluate(self, now: float) -> None:
+        """Evaluate the alarms and then the policies of every resource, once a minute."""
         cloudwatch = self._backends.cloudwatch
         since = now - alarm_states.span_seconds(list(cloudwatch.alarms.values()))
-        verdicts = alarm_states.look(cloudwatch, Series(cloudwatch, since), now)
+        verdicts = alarm_states.update(cloudwatch, Series(cloudwatch, since), now)
         for name, verdict in verdicts.items():
-            if verdict.reason.startswith("the local twin") and name not in self._said:
-                self._said.add(name)
+            if verdict.reason.startswith("the local twin") and name not in self._warned:
+                self._warned.add(name)
                 log.warning("alarm %s: %s", name, verdict.reason)
         for target, service in self._services():
             self._scale(target, service.desired_count, verdicts, now)
@@ -144,11 +144,11 @@ class Scaling:
     def _wishes(
         self, policy: Policy, current: int, verdicts: Verdicts, now: float
     ) -> tuple[Wish | None, Wish | None]:
-        """Out, and in."""
+        """The wish to scale out and the wish to scale in."""
         config: Mapping[str, Any] = policy._policy_body  # noqa: SLF001
         past = self._past.get(policy.policy_arn, Past())
-        rests = Cooldowns.of(str(policy.policy_type), config, minute=MINUTE_SECONDS)
-        base = base_of(past, rests, current, now)
+        cooldowns = Cooldowns.of(str(policy.policy_type), config, minute=MINUTE_SECONDS)
+        base = base_of(past, cooldowns, current, now)
         out, into = None, None
         for alarm in self._backends.cloudwatch.get_alarms_by_action_prefix(policy.policy_arn):
             verdict = verdicts.get(alarm.name)
@@ -159,7 +159,7 @@ class Scaling:
 
             if (more := _counted(policy, verdict.value, alarm, base)) > current:
                 out = Wish(more, policy.policy_name, alarm.name, base)
-            elif now >= past.in_at + rests.into:
+            elif now >= past.in_at + cooldowns.into:
                 fewer = _counted(policy, verdict.value, alarm, current)
                 if fewer < current:
                     into = Wish(fewer, policy.policy_name, alarm.name, current)
@@ -178,7 +178,7 @@ class Scaling:
         log.info("%s: desired count %d, because %s", target.resource_id, count, cause)
 
     def _services(self) -> Iterator[tuple[FakeScalableTarget, Service]]:
-        """What may be scaled and is there."""
+        """The scalable targets whose ECS service exists."""
         for resources in list(self._backends.autoscaling.targets.values()):
             for target in list(resources.values()):
                 if target.service_namespace != "ecs":
@@ -190,7 +190,7 @@ class Scaling:
 
 
 def _counted(policy: Policy, value: float, alarm: Alarm, start: int) -> int:
-    """What a policy makes of `start` ECS tasks."""
+    """The count that a policy wants instead of `start`."""
     config: Mapping[str, Any] = policy._policy_body  # noqa: SLF001
     if policy.policy_type == "StepScaling":
         return by_steps(config, value - float(alarm.threshold), start)

@@ -1,4 +1,4 @@
-"""Scaling activities, which moto does not know: what was changed, why, and what came of it."""
+"""Scaling activities, which moto lacks: what was changed, why, and whether it is done."""
 
 import json
 import time
@@ -12,12 +12,12 @@ from moto.applicationautoscaling.responses import ApplicationAutoScalingResponse
 from moto.moto_api._internal import mock_random
 
 KEPT = 500
-PAGE = 50  # AWS's most
+PAGE = 50  # AWS's maximum
 
 
 @dataclass
 class Activity:
-    """One change of a desired count, in AWS's words."""
+    """One change of a desired count."""
 
     target: FakeScalableTarget
     count: int
@@ -27,7 +27,7 @@ class Activity:
     end: float | None = None
 
     def finish(self) -> None:
-        """So many run now, or something else is wanted by now."""
+        """The wanted count runs, or another count is wanted now."""
         self.end = time.time()
 
     def shown(self) -> dict[str, Any]:
@@ -59,19 +59,19 @@ def record(backend: ApplicationAutoscalingBackend, activity: Activity) -> None:
 
 
 def finish(backend: ApplicationAutoscalingBackend, is_done: Callable[[Activity], bool]) -> None:
-    """End those that are done."""
+    """End the activities that are done."""
     for activity in _of(backend):
         if activity.end is None and is_done(activity):
             activity.finish()
 
 
 def activities(backend: ApplicationAutoscalingBackend) -> Iterable[Activity]:
-    """The newest first."""
+    """The activities, newest first."""
     return list(_of(backend))
 
 
 def _of(backend: ApplicationAutoscalingBackend) -> deque[Activity]:
-    # beside the policies, so that a reset of moto forgets both
+    # Kept in the backend, so that a reset of moto deletes them too.
     known: deque[Activity] = backend.__dict__.setdefault("activities", deque(maxlen=KEPT))
     return known
 

@@ -1,4 +1,4 @@
-"""How many ECS tasks a scaling policy asks for: Application Auto Scaling's arithmetic.
+"""The count that a scaling policy wants: Application Auto Scaling's arithmetic.
 
 https://docs.aws.amazon.com/autoscaling/application/userguide/step-scaling-policy-overview.html
 https://docs.aws.amazon.com/autoscaling/application/userguide/target-tracking-scaling-policy-overview.html
@@ -10,20 +10,20 @@ from dataclasses import dataclass
 from typing import Any
 
 DEFAULT_COOLDOWN_SECONDS = 300.0  # for ECS
-OUT_PERIODS, IN_PERIODS = 3, 15  # of a minute, in the alarms that target tracking makes
-IN_SHARE = 0.9  # of the target: only below that is there too much
+OUT_PERIODS, IN_PERIODS = 3, 15  # minutes, in the alarms that target tracking makes
+IN_SHARE = 0.9  # of the target: it scales in only below this share
 
 
 @dataclass(frozen=True)
 class Cooldowns:
-    """In seconds."""
+    """The cooldowns of a policy, in seconds."""
 
     out: float
     into: float
 
     @classmethod
     def of(cls, kind: str, config: Mapping[str, Any], *, minute: float) -> "Cooldowns":
-        """Those of a policy where a minute lasts `minute` seconds."""
+        """The cooldowns of a policy, if a minute lasts `minute` seconds."""
         if kind == "StepScaling":
             out = into = config.get("Cooldown", DEFAULT_COOLDOWN_SECONDS)
         else:
@@ -43,7 +43,7 @@ class Past:
 
 @dataclass(frozen=True)
 class Wish:
-    """What one policy asks for, and the alarm that made it ask."""
+    """The count that one policy wants, and the alarm that caused it."""
 
     count: int
     policy: str
@@ -52,7 +52,8 @@ class Wish:
 
 
 def by_steps(config: Mapping[str, Any], excess: float, current: int) -> int:
-    """`excess`: the metric less the alarm's threshold. `current` where no step has it."""
+    """The count by step scaling; `current` where no step fits. `excess` is the metric minus the
+    alarm's threshold."""
     for step in config["StepAdjustments"]:
         lower = float(step.get("MetricIntervalLowerBound", -math.inf))
         upper = float(step.get("MetricIntervalUpperBound", math.inf))
@@ -64,12 +65,13 @@ def by_steps(config: Mapping[str, Any], excess: float, current: int) -> int:
 
 
 def by_target(config: Mapping[str, Any], value: float, current: int) -> int:
-    """As many as bring the metric to its target, if it goes with their number."""
+    """The count that brings the metric to its target, if the metric falls as the count grows."""
     return math.ceil(current * value / float(config["TargetValue"]))
 
 
 def base_of(past: Past, cooldowns: Cooldowns, current: int, now: float) -> int:
-    """What a scale-out counts from: in the cool-down what was added last is part of the wish."""
+    """The count that a scale-out starts from. During the cooldown it is the count before the last
+    scale-out, so that ECS tasks that were just added are not added twice."""
     return min(past.out_from, current) if now < past.out_at + cooldowns.out else current
 
 
@@ -81,7 +83,8 @@ def choose(
     outs: Sequence[Wish],
     ins: Sequence[Wish],
 ) -> tuple[int, Wish] | None:
-    """The count to set and whose wish it is: the largest, and in only where nobody wants out."""
+    """The count to set and the wish behind it: the largest. Wishes to scale in count only where
+    there is none to scale out. None where nothing changes."""
     for wishes, is_better in ((outs, int.__gt__), (ins, int.__lt__)):
         if wishes:
             wish = max(wishes, key=lambda each: each.count)
@@ -97,7 +100,7 @@ def _adjusted(config: Mapping[str, Any], adjustment: int, current: int) -> int:
         case "ChangeInCapacity":
             return max(current + adjustment, 0)
     change = current * adjustment / 100  # PercentChangeInCapacity
-    # Away from zero below one, towards zero above.
+    # AWS rounds a change of less than one away from zero, and a larger one towards zero.
     whole = math.copysign(1, change) if 0 < abs(change) < 1 else math.trunc(change)
     least = int(config.get("MinAdjustmentMagnitude", 0))
     if abs(whole) < least:

@@ -1,7 +1,7 @@
-"""Scheduled actions of Application Auto Scaling: bounds that change at a time, once.
+"""Scheduled actions of Application Auto Scaling, which change bounds once at a given time.
 
-`moor scale --for 2h` leaves one behind, so that the bounds come back whatever the laptop does. On
-the clock, not in the twin's minutes: the time is written into the action.
+`moor scale --for 2h` makes one that restores the bounds. Its time is that of the clock, and not
+counted in the twin's short minutes.
 """
 
 import logging
@@ -17,9 +17,9 @@ AT = re.compile(r"at\((\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\)")
 
 
 def apply_due(backend: ApplicationAutoscalingBackend, now: datetime) -> None:
-    """Set the bounds of every action whose time has come, and forget it. Others than `at(…)` stay.
+    """Set the bounds of every `at(…)` action that is due, and delete the action.
 
-    The count follows where it is outside: `Scaling.keep_bounds` sees that they have moved.
+    `Scaling.keep_bounds` then moves a count that is outside the new bounds.
     """
     for action in list(backend.scheduled_actions):
         found = AT.fullmatch(action.schedule or "")

@@ -1,4 +1,4 @@
-"""Target tracking in moto as AWS has it: two alarms on the policy's own metric, one stable ARN."""
+"""Target tracking as on AWS: two alarms on the policy's own metric, and an ARN that stays."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,18 +18,18 @@ _put = ApplicationAutoscalingBackend.put_scaling_policy
 
 
 def apply() -> None:
-    """Mend moto in this process; a second time changes nothing."""
+    """Patch moto in this process; a second time changes nothing."""
     FakeApplicationAutoscalingPolicy._generate_ecs_alarms = _alarms  # type: ignore[method-assign]  # noqa: SLF001
     ApplicationAutoscalingBackend.put_scaling_policy = _put_again  # type: ignore[assignment,method-assign]
 
 
 def alarm_of(policy: FakeApplicationAutoscalingPolicy, which: str) -> Alarm | None:
-    """The high or the low one."""
+    """The policy's high or low alarm."""
     return next((each for each in policy.alarms if f"-{which}-" in each.name), None)
 
 
 def metric_of(config: Mapping[str, Any], resource_id: str) -> dict[str, Any]:
-    """Namespace, metric_name, statistic and dimensions of what a policy tracks."""
+    """Namespace, metric_name, statistic and dimensions of the metric that a policy tracks."""
     _, cluster, service = resource_id.split("/")
     if custom := config.get("CustomizedMetricSpecification"):
         return {
@@ -80,7 +80,7 @@ def _alarms(self: FakeApplicationAutoscalingPolicy) -> list[Alarm]:
 
 
 def _put_again(self: ApplicationAutoscalingBackend, **given: Any) -> Any:
-    """A policy that is put again keeps its ARN, which alarms name, and leaves no alarms behind."""
+    """Keeps the ARN of a policy that is put again, since alarms name it; deletes its old alarms."""
     key = FakeApplicationAutoscalingPolicy.formulate_key(
         given["service_namespace"], given["resource_id"], given["scalable_dimension"],
         given["policy_name"],

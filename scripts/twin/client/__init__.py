@@ -1,1 +1,1 @@
-"""What commands ask of the twin: where it is, its start and its end, the CDK pointed at it."""
+"""What commands need of the twin: its address, its start and end, and the CDK for it."""

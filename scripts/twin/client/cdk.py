@@ -1,4 +1,4 @@
-"""The real CDK command line, pointed at the twin: bootstrap, synthesize, deploy."""
+"""Runs the real CDK command line against the twin: bootstrap, synthesize, deploy."""
 
 import hashlib
 import os
@@ -17,24 +17,24 @@ from service.contract import LOCAL_STAGE
 
 DIE_WITH_PARENT = (sys.executable, "-I", "-S", die_with_parent.__file__)
 CDK = ROOT / "node_modules" / ".bin" / "cdk"
-# What a synthesis reads, beside the code that is copied into the image.
+# Everything that a synthesis reads, with the code that is copied into the image.
 SOURCES = (
     "app.py", "cdk.json", "cdk.context.json", "stages.toml", "stacks", "service", ".dockerignore",
     "requirements.lock", "requirements-dev.lock", "package-lock.json",
 )  # fmt: skip
-STACK_IS_STUCK = "`moor down` and `moor up` begin anew; the database's rows stay."
+STACK_IS_STUCK = "`moor down` and `moor up` start with empty stacks; the database's rows stay."
 
 
 class Cdk:
-    """The CDK for one twin; what it prints is kept in files beside the twin's own log."""
+    """The CDK for one twin; its output is kept in files beside the twin's own log."""
 
     def __init__(self, home: Path, given: Mapping[str, str]) -> None:
         self.home = home
         self._given = given
 
     def bootstrap(self, twin: Twin) -> None:
-        """The stack that a deployment needs. Raises `OperatorError`."""
-        # Not in the project's folder, where the CDK would synthesize first.
+        """Deploy the bootstrap stack. Raises `OperatorError`."""
+        # Run in another folder than the project's, where the CDK would synthesize first.
         self._run(
             "bootstrap",
             [f"aws://{twin.account}/{twin.region}"],
@@ -43,9 +43,10 @@ class Cdk:
         )
 
     def synthesize(self) -> bool:
-        """The templates and the image's code; False where they are as the last time.
+        """Write the templates and the image's code; False where nothing has changed since the last
+        time.
 
-        Asks nobody. Raises `OperatorError`.
+        Calls no API. Raises `OperatorError`.
         """
         stamp, now = folder(self.home) / "cdk.out.stamp", fingerprint()
         if stamp.exists() and stamp.read_text() == now and self.assembly.is_dir():
@@ -61,7 +62,7 @@ class Cdk:
         return True
 
     def deploy(self, twin: Twin) -> None:
-        """All stacks as synthesized. Raises `OperatorError`."""
+        """Deploy all synthesized stacks. Raises `OperatorError`."""
         self._run(
             "deploy",
             ["--all", "--require-approval=never", "--method=direct", f"--app={self.assembly}"],
@@ -78,8 +79,8 @@ class Cdk:
             raise OperatorError("the CDK's command line is not installed", "`make cdk` does it.")
         log = folder(self.home) / f"{command}.log"
         with log.open("wb") as output:
-            # A group of its own: a Ctrl-C ends it through us, with whatever it has started. It
-            # dies with its parent: a killed `moor up` leaves no deployment beside the next one's.
+            # A process group of its own, so that we can end it with everything it has started. It
+            # dies with its parent, so that a killed `moor up` leaves no deployment running.
             process = subprocess.Popen(
                 [*DIE_WITH_PARENT, CDK, command, *arguments, "--no-notices", "--no-color"],
                 cwd=cwd,
@@ -97,14 +98,14 @@ class Cdk:
                     process.wait()
                     raise
         if code:
-            hint = f"All it said is in {log}."
+            hint = f"Its whole output is in {log}."
             if command == "deploy":
                 hint += f" {STACK_IS_STUCK}"
             raise OperatorError(f"cdk {command} failed:\n{last_lines(log)}", hint)
 
 
 def fingerprint() -> str:
-    """Of everything that a synthesis reads."""
+    """A hash of everything that a synthesis reads."""
     digest = hashlib.sha256(str(ROOT).encode())
     for name in SOURCES:
         path = ROOT / name

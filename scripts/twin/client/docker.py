@@ -1,8 +1,8 @@
-"""Stands in for `docker` where `cdk deploy` builds an image, on a machine without Docker.
+"""A `docker` for `cdk deploy` to the twin, which needs no Docker.
 
-`CDK_DOCKER` names a file that runs this. An image is a folder with what the build copies from its
-context: the code. Python and the packages are those of the checkout, so there is nothing to
-install, and a container is a process in that folder.
+`CDK_DOCKER` names a file that runs this. An image is a folder with the code that the build copies.
+Python and the packages are those of the checkout, so nothing has to be installed, and a container
+is a process in that folder.
 """
 
 import argparse
@@ -19,11 +19,11 @@ import boto3
 from scripts.errors import OperatorError
 from scripts.twin.client.state import Twin
 
-COPIED = ("service", "requirements.lock")  # as service/Dockerfile
+COPIED = ("service", "requirements.lock")  # what service/Dockerfile copies
 
 
 def main(home: Path, arguments: list[str]) -> int:
-    """One command as the CDK gives it; the exit status."""
+    """Run one command of the CDK; returns the exit status."""
     parser = argparse.ArgumentParser(prog="docker")
     commands = parser.add_subparsers(dest="command", required=True)
     login = commands.add_parser("login")
@@ -58,7 +58,7 @@ def main(home: Path, arguments: list[str]) -> int:
 
 
 def build_image(images: Path, context: Path, name: str) -> None:
-    """The folder `name` among `images`, whole or not at all."""
+    """Make the folder `name` in `images`, completely or not at all."""
     with tempfile.TemporaryDirectory(dir=images, prefix=".new-") as half:
         for part in COPIED:
             source = context / part
@@ -70,8 +70,8 @@ def build_image(images: Path, context: Path, name: str) -> None:
 
 
 def replace(source: Path, target: Path) -> None:
-    """Put `source` where `target` is; ECS tasks that run there keep the files they have open."""
-    if target.is_dir():  # named by a hash of its content, so it is the same
+    """Move `source` to `target`, unless that exists."""
+    if target.is_dir():  # its name is a hash of its content, so it is the same
         shutil.rmtree(source)
     else:
         os.replace(source, target)
@@ -86,7 +86,7 @@ def tag_of(name: str) -> str:
 
 
 def push(twin: Twin, name: str) -> None:
-    """Have the registry know the image, so that the next deploy does not build it again."""
+    """Register the image in ECR, so that the next deploy does not build it again."""
     config = {"mediaType": "application/vnd.docker.container.image.v1+json", "size": 2}
     manifest = {
         "schemaVersion": 2,

@@ -1,4 +1,4 @@
-"""The twin's daemon as a process: started away from the terminal, and ended by its number."""
+"""Starts the twin's daemon in the background, and ends it."""
 
 import os
 import signal
@@ -17,9 +17,9 @@ from scripts.twin.client.shell import ROOT, write_docker, write_programs
 from scripts.twin.client.state import Twin, folder, runs_another_release
 from service.contract import STOP_TIMEOUT_SECONDS
 
-START_SECONDS = 90  # Postgres alone may take 60, after a crash
+START_SECONDS = 90  # Postgres alone may take 60 after a crash
 STOP_SECONDS = STOP_TIMEOUT_SECONDS + 30
-UP_SECONDS = 60  # a synthesis that has begun is finished first
+UP_SECONDS = 60  # `moor up` finishes a synthesis before it ends
 POLL_SECONDS = 0.05
 LAST_LINES = 15
 
@@ -27,16 +27,16 @@ Say = Callable[[str], None]
 
 
 def launch(home: Path, environment: Mapping[str, str], say: Say) -> Twin:
-    """The twin that runs in `home`, started if none does. Raises `OperatorError`.
+    """The twin that runs in `home`; starts it if none runs. Raises `OperatorError`.
 
-    API_PORT in `environment` is where its load balancer shall be. A twin of another release of
-    Moorage is ended first, for it would go on with that release's code.
+    API_PORT in `environment` is the port for its load balancer. A twin of another release of
+    Moorage is ended first, because it runs that release's code.
     """
     if runs_another_release(home):
         say("Another release of Moorage has started the twin that runs here")
         _end_daemon(home, say)
     if (twin := Twin.load(home)) is not None:
-        write_docker(home)  # by the names that these programs have in this release
+        write_docker(home)  # again, because this release may have moved the programs
         write_programs(home)
         return twin
     port = Environment(environment, home).address.port
@@ -75,11 +75,10 @@ def launch(home: Path, environment: Mapping[str, str], say: Say) -> Twin:
 
 
 def end(home: Path, say: Say) -> bool:
-    """End the twin in `home` and wait until nothing of it is left. False if none ran.
+    """End the twin in `home` and wait until no process of it is left. False if none ran.
 
-    A `moor up` that works there is ended first, or it would go on with what is no more. The daemon
-    has its ECS tasks finish their jobs. What does not end in time is killed; the guard then ends
-    what the daemon had started.
+    A `moor up` at work there is ended first. The ECS tasks finish their jobs. A daemon that does
+    not end in time is killed; its guard then ends what the daemon had started.
     """
     _end_up(home, say)
     return _end_daemon(home, say)
@@ -90,14 +89,14 @@ def _end_daemon(home: Path, say: Say) -> bool:
     if not home.is_dir() or lock.take():
         lock.release()
         return False
-    say("Stopping: the ECS tasks finish what they do")
+    say("Stopping: the ECS tasks finish their jobs")
     for number in (signal.SIGTERM, signal.SIGKILL):
         if _takes(lock, STOP_SECONDS, number):
             lock.release()
             return True
-        say(f"The twin was not gone after {STOP_SECONDS} s: killing it")
+        say(f"The twin did not end within {STOP_SECONDS} s: killing it")
     raise OperatorError(
-        "the twin does not end", f"`lsof {home / 'twin.lock'}` names what is left of it."
+        "the twin does not end", f"`lsof {home / 'twin.lock'}` names the processes that are left."
     )
 
 
@@ -108,14 +107,14 @@ def _end_up(home: Path, say: Say) -> None:
         return
     holder = lock.holder
     if holder is None or "up" not in command_line(holder).split():
-        return  # `make clean`, or another program of ours that keeps `moor up` away
-    say(f"Ending the `moor up` that works here (process {holder})")
+        return  # `make clean`, or another program of ours that must not meet a `moor up`
+    say(f"Ending the `moor up` that is at work here (process {holder})")
     with suppress(ProcessLookupError):
         os.kill(holder, signal.SIGTERM)
     if not _takes(lock, UP_SECONDS):
         raise OverdueError(
             f"the `moor up` of process {holder} did not end in {UP_SECONDS} s",
-            "End it by Ctrl-C in its terminal.",
+            "End it with Ctrl-C in its terminal.",
         )
     lock.release()
 
@@ -127,7 +126,7 @@ def last_lines(log: Path) -> str:
 
 
 def _await_lock(home: Path, say: Say) -> PidLock | Twin:
-    """The twin's lock; or the twin, where an interrupted `moor up` has left one that starts."""
+    """The twin's lock, or the twin, where an interrupted `moor up` has left one that starts."""
     lock = PidLock(home, "twin")
     deadline = time.monotonic() + STOP_SECONDS
     if not lock.take():
@@ -138,21 +137,22 @@ def _await_lock(home: Path, say: Say) -> PidLock | Twin:
             if time.monotonic() > deadline:
                 raise OverdueError(
                     f"the last twin (process {lock.holder}) neither runs nor ends",
-                    "`moor down` ends it, by force if need be.",
+                    "`moor down` ends it, and kills it if necessary.",
                 )
             time.sleep(POLL_SECONDS)
     return lock
 
 
 def _takes(lock: PidLock, seconds: float, number: signal.Signals | None = None) -> bool:
-    """Whether it is free in time; who holds it is sent the signal."""
+    """Send the signal to the lock's holder, and wait until the lock is taken; False after
+    `seconds`."""
     deadline = time.monotonic() + seconds
-    told = None
+    signalled = None
     while not lock.take():
-        # A daemon that has only just been started signs late: until then the lock names another.
-        if number and (holder := lock.holder) != told:
+        # A new daemon is written into the lock late; until then the lock names another process.
+        if number and (holder := lock.holder) != signalled:
             _send(holder, number)
-            told = holder
+            signalled = holder
         if time.monotonic() > deadline:
             return False
         time.sleep(POLL_SECONDS)
@@ -160,7 +160,7 @@ def _takes(lock: PidLock, seconds: float, number: signal.Signals | None = None) 
 
 
 def _send(pid: int | None, number: signal.Signals) -> None:
-    # The lock may be the guard's by now, and the number another process's.
+    # Only the guard may hold the lock by now, and another process may have the id.
     if pid is not None and "scripts.twin" in command_line(pid):
         with suppress(ProcessLookupError):
             os.kill(pid, number)

@@ -1,13 +1,13 @@
-"""Stands in for session-manager-plugin where the twin is AWS: a program, run by its module name.
+"""The session-manager-plugin for sessions in the twin, run as a program.
 
-It takes the arguments that `aws ecs execute-command` gives the plugin, and is as silent about the
-command's exit code as the plugin is.
+It takes the arguments that `aws ecs execute-command` gives AWS's plugin, and like that one it does
+not pass on the command's exit code.
 """
 
 import signal
 
 if __name__ == "__main__":
-    # A Ctrl-C before there is a session ends this without a word; loading the rest takes a while.
+    # Before the session a Ctrl-C ends this without a traceback; the imports below take a while.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import asyncio
@@ -31,7 +31,7 @@ CHUNK_BYTES = 64 * 1024
 
 
 def main(arguments: list[str]) -> int:
-    """Run one session; its exit code is 0, whatever became of the command."""
+    """Run one session; returns 0 for any exit code of the command."""
     if not arguments:
         _show(INSTALLED)
         return 0
@@ -53,14 +53,15 @@ def main(arguments: list[str]) -> int:
 
 
 class Client:
-    """This terminal, or this pipe, at the other end of a session."""
+    """Connects this terminal, or this pipe, to a session."""
 
     def __init__(self, session: dict[str, str]) -> None:
         self._session = session
         self._is_terminal = os.isatty(0)
 
     async def run(self) -> str:
-        """Until the command has ended; in words what else ended it. Raises `ClientError`."""
+        """Run until the session ends. Returns the reason if the command did not end by itself.
+        Raises `ClientError`."""
         async with (
             aiohttp.ClientSession() as http,
             http.ws_connect(self._session["streamUrl"], max_msg_size=0) as socket,
@@ -74,7 +75,7 @@ class Client:
             await socket.send_json(hello)
             self._heed_signals(socket)
             loop = asyncio.get_running_loop()
-            # A thread: what stdin is may be no thing that can be waited for, and it may never end.
+            # In a thread: asyncio cannot wait for every kind of standard input.
             threading.Thread(target=self._read, args=(loop, socket), daemon=True).start()
             async for message in socket:
                 if message.type == aiohttp.WSMsgType.BINARY:
@@ -89,15 +90,15 @@ class Client:
         loop = asyncio.get_running_loop()
         pending: set[asyncio.Task[None]] = set()
 
-        def tell(**said: Any) -> None:
-            task = loop.create_task(socket.send_json(said))
+        def send(**message: Any) -> None:
+            task = loop.create_task(socket.send_json(message))
             pending.add(task)
             task.add_done_callback(pending.discard)
 
-        # In raw mode a Ctrl-C is one more byte; else it comes as a signal, to be passed on.
-        loop.add_signal_handler(signal.SIGINT, lambda: tell(interrupt=True))
+        # A terminal in raw mode sends Ctrl-C as a byte; otherwise it is a signal to pass on.
+        loop.add_signal_handler(signal.SIGINT, lambda: send(interrupt=True))
         if self._is_terminal:
-            loop.add_signal_handler(signal.SIGWINCH, lambda: tell(size=self._size()))
+            loop.add_signal_handler(signal.SIGWINCH, lambda: send(size=self._size()))
 
     def _read(
         self, loop: asyncio.AbstractEventLoop, socket: aiohttp.ClientWebSocketResponse
@@ -118,12 +119,12 @@ class Client:
 
 @contextmanager
 def _raw_terminal() -> Iterator[None]:
-    """Every key goes to the command; afterwards the terminal is as it was."""
+    """Sends every key to the command during the block, and restores the terminal after it."""
     if not os.isatty(0):
         yield
         return
     before = termios.tcgetattr(0)
-    tty.setraw(0, termios.TCSANOW)  # what was typed ahead is kept
+    tty.setraw(0, termios.TCSANOW)  # keeps what was typed before
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""The files that point a terminal's own commands at the twin: `. .moorage/twin/env`."""
+"""Writes the files that point a terminal's own commands at the twin: `. .moorage/twin/env`."""
 
 import os
 import shlex
@@ -10,12 +10,12 @@ from scripts.host.environment import inherited
 from scripts.twin.client.state import Twin, docker_file, folder
 
 ROOT = Path(__file__).parents[3]
-# Settings of AWS go, all of them: each may lead `aws`, `cdk` or boto3 past what is set here.
+# All AWS variables are unset: each could lead `aws`, `cdk` or boto3 past the twin.
 FORGET = """\
 for _moor in $(env | sed -n 's/^\\(AWS_[A-Za-z0-9_]*\\)=.*/\\1/p'); do unset "$_moor"; done
 unset _moor BOTO_CONFIG"""
-# Version 1 of AWS's command line goes to names of its own for SQS, RDS, DocumentDB, Neptune and EMR
-# unless it has the address as an argument.
+# Version 1 of AWS's command line ignores AWS_ENDPOINT_URL for SQS, RDS, DocumentDB, Neptune and
+# EMR, so it gets the address as an argument.
 AWS = """\
 #!/bin/sh
 [ -z "${AWS_ENDPOINT_URL:-}" ] || set -- --endpoint-url "$AWS_ENDPOINT_URL" "$@"
@@ -36,7 +36,8 @@ def env_file(home: Path) -> Path:
 
 
 def write_env(twin: Twin, more: Mapping[str, str] | None = None) -> None:
-    """Have `. .moorage/twin/env` set the twin's variables and `more`; others may not read it."""
+    """Write `.moorage/twin/env`, which sets the twin's variables and `more`. Only this user may
+    read it."""
     path = f'{shlex.quote(_programs(twin.home))}:"$PATH"'
     lines = [
         "# Written by `moor up`: points this terminal's aws, cdk and boto3 at the local twin.",
@@ -52,14 +53,14 @@ def write_env(twin: Twin, more: Mapping[str, str] | None = None) -> None:
 
 
 def write_docker(home: Path) -> None:
-    """The program that the CDK takes for `docker`: it takes a file's name and no arguments."""
+    """Write the program that the CDK runs as `docker`. CDK_DOCKER can only name a file."""
     command = shlex.join([sys.executable, "-m", "scripts.twin.client.docker", str(home)])
     text = f'#!/bin/sh\nPYTHONPATH={shlex.quote(str(ROOT))} exec {command} "$@"\n'
     _write(docker_file(home), text, mode=0o700)
 
 
 def write_programs(home: Path) -> None:
-    """`aws` for the twin, and the program that `aws ecs execute-command` needs on PATH."""
+    """Write the programs for PATH: `aws` for the twin, and the plugin that its exec needs."""
     file = folder(home) / "bin" / "session-manager-plugin"
     file.parent.mkdir(exist_ok=True)
     _write(file.with_name("aws"), AWS.replace("%s", shlex.quote(str(file.parent))), mode=0o700)
@@ -69,7 +70,7 @@ def write_programs(home: Path) -> None:
 
 
 def environment(twin: Twin | None, given: Mapping[str, str], home: Path) -> dict[str, str]:
-    """For the CDK: of `given` what is inherited, and the twin; without a twin, nothing of AWS."""
+    """The CDK's variables: those of `given` that it inherits, and those of the twin, if given."""
     kept = inherited(given, folder(home))
     path = f"{_programs(home)}:{kept['PATH']}"
     return {**kept, **(twin.environment if twin else {}), "PATH": path}

@@ -1,4 +1,4 @@
-"""Where the twin of this checkout is and how to reach it: what its daemon wrote down."""
+"""The state file of the twin, in which its daemon writes how to reach it."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from scripts.release import release
 
 ACCOUNT = "123456789012"
 REGION = "us-east-1"
-# One minute of CloudWatch: metrics, alarms and scaling are twelve times as quick as on AWS.
+# The length of a minute: metrics, alarms and scaling are twelve times as fast as on AWS.
 MINUTE_SECONDS = 5
 
 
@@ -23,17 +23,17 @@ class Twin:
     account: str
     region: str
     endpoint: str  # of every AWS API: http://localhost:PORT
-    access_key: str  # made for this twin; whoever has it may do everything there
+    access_key: str  # random; it allows everything in this twin
     secret_key: str = field(repr=False)
     url: str  # of the load balancer
-    # Of the ECS agent: metadata of ECS tasks and their protection. A secret is in its path.
+    # The ECS agent's: metadata and protection of ECS tasks. Its path contains a secret.
     agent_url: str = field(repr=False)
     images: Path  # one folder for each image, named by its tag
-    python: Path  # what a container's `python` is
+    python: Path  # runs as `python` in a container
     postgres_port: int  # on this machine; the master user's password is in Secrets Manager
     release: str  # of Moorage, whose code the daemon runs
     pid: int
-    started: str  # what tells it from another process that has its number later
+    started: str  # distinguishes it from a later process with the same id
 
     @classmethod
     def load(cls, home: Path) -> "Twin | None":
@@ -50,7 +50,7 @@ class Twin:
         return twin if birth(twin.pid) == twin.started else None
 
     def save(self) -> None:
-        """Write it down for the commands; all of it at once or nothing."""
+        """Write the state file for the commands, atomically."""
         file = state_file(self.home)
         new = file.with_suffix(".new")
         new.unlink(missing_ok=True)
@@ -64,9 +64,9 @@ class Twin:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What points `aws`, `cdk` and boto3 at the twin, and at nothing else."""
+        """The variables that point `aws`, `cdk` and boto3 at the twin only."""
         return {
-            # by name: moto takes the first part of an address for the name of a bucket
+            # By name: moto would read the first part of an IP address as a bucket's name.
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_ACCESS_KEY_ID": self.access_key,
             "AWS_SECRET_ACCESS_KEY": self.secret_key,
@@ -81,7 +81,7 @@ class Twin:
 
 
 def runs_another_release(home: Path) -> bool:
-    """Whether a daemon runs there with the code of another release of Moorage."""
+    """Does a daemon run there with the code of another release of Moorage?"""
     try:
         found = json.loads(state_file(home).read_text("utf-8"))
         is_running: bool = birth(found["pid"]) == found["started"]
@@ -91,7 +91,7 @@ def runs_another_release(home: Path) -> bool:
 
 
 def folder(home: Path) -> Path:
-    """Everything of the twin but the database."""
+    """The folder of the twin's files, without the database."""
     return home / "twin"
 
 
@@ -100,5 +100,5 @@ def state_file(home: Path) -> Path:
 
 
 def docker_file(home: Path) -> Path:
-    """What the CDK takes for `docker`."""
+    """The program that the CDK runs as `docker`."""
     return folder(home) / "docker"

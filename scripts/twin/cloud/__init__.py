@@ -1,1 +1,1 @@
-"""An imitation of AWS that `cdk deploy` can deploy to: moto, and what it lacks for these stacks."""
+"""AWS's APIs for `cdk deploy`: moto, with what it lacks for these stacks."""

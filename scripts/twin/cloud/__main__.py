@@ -1,6 +1,6 @@
-"""`python -m scripts.twin.cloud PORT`: the imitation alone, as a server, until it is ended.
+"""`python -m scripts.twin.cloud PORT`: run AWS's APIs alone, without the rest of the twin.
 
-It answers who has the key of its own AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
+It answers callers that sign with its own AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
 """
 
 import os

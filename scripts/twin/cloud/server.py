@@ -1,4 +1,4 @@
-"""moto with our additions as a server in this process, which can then reach into its state."""
+"""moto with our additions as a server in this process, which can then read and change its state."""
 
 import logging
 import os
@@ -15,11 +15,11 @@ from scripts.twin.iam.gate import Gate, Handler
 
 
 class Cloud:
-    """AWS's APIs on a port of this machine (0: any that is free), for who has `key`.
+    """AWS's APIs on a port of this machine (0: any free one), for callers with `key`.
 
-    `database` stands behind the cluster of a template; without one its address leads nowhere. So
-    does that of load balancers without `balancer` (host:port). Our additions call these APIs as
-    anybody does, so the process itself is pointed at them.
+    `database` answers at the address of a template's database cluster, and `balancer` (host:port)
+    at that of a load balancer; without them nothing answers there. Our additions call these APIs
+    over HTTP too, so this process's own AWS variables point at them.
     """
 
     def __init__(
@@ -33,10 +33,10 @@ class Cloud:
         fixes.apply()
         removal.apply()
         if balancer:
-            fixes.balancers_are_at(balancer)
+            fixes.set_balancer_address(balancer)
         resource_types.register()
         aurora.register(database)
-        logging.getLogger("werkzeug").setLevel(logging.WARNING)  # not a line for each request
+        logging.getLogger("werkzeug").setLevel(logging.WARNING)  # no line for each request
         port = port or free_port()
         moto = DomainDispatcherApplication(create_backend_app)
         gate = Gate(moto, Keys(key), port)
@@ -44,7 +44,7 @@ class Cloud:
             make_server(each, port, gate, threaded=True, request_handler=Handler)
             for each in addresses(port)
         ]
-        # by name: moto takes the first part of an address for the name of a bucket
+        # By name: moto would read the first part of an IP address as a bucket's name.
         self.endpoint = f"http://localhost:{port}"
         os.environ |= {
             "AWS_ENDPOINT_URL": self.endpoint,

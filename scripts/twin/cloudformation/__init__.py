@@ -1,1 +1,1 @@
-"""What moto's CloudFormation lacks, or does otherwise than AWS, for these stacks."""
+"""What moto's CloudFormation lacks or does differently from AWS, for these stacks."""

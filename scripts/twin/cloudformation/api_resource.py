@@ -1,4 +1,4 @@
-"""A resource of a stack that is made by a call of AWS's own API, as CloudFormation does it."""
+"""A CloudFormation resource that is created by calls of AWS's own API."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ Properties = dict[str, Any]
 
 @dataclass
 class Answer:
-    """What came of a call: what Ref gives, and what GetAtt gives."""
+    """The created resource: the value of Ref, and the values of GetAtt."""
 
     ref: str
     attributes: dict[str, Any] = field(default_factory=dict)
@@ -24,10 +24,9 @@ Make = Callable[[str, Properties], Answer]
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a kind of resource is made, changed and removed.
+    """How a resource type is created, changed and removed.
 
-    Without `change` a changed resource keeps what it was, without `remove` nothing is left behind
-    that anybody would ask for.
+    Without `change` an update changes nothing; without `remove` a deletion does nothing.
     """
 
     kind: str
@@ -37,7 +36,7 @@ class Recipe:
 
 
 class Made(CloudFormationModel):
-    """The base of one class for each recipe."""
+    """The base of the resource classes; each has one recipe."""
 
     recipe: ClassVar[Recipe]
 
@@ -89,7 +88,7 @@ class Made(CloudFormationModel):
     def delete_from_cloudformation_json(
         cls, resource_name: str, cloudformation_json: Any, account_id: str, region_name: str
     ) -> None:
-        """Never reached: `delete` comes first, and knows the properties with their values."""
+        """Never called: moto calls `delete` first, which has the resolved properties."""
 
     def delete(self, account_id: str, region_name: str) -> None:
         if self.recipe.remove is not None:
@@ -97,7 +96,7 @@ class Made(CloudFormationModel):
 
 
 def made_by(kind_recipe: Recipe) -> type[Made]:
-    """The class that CloudFormation's imitation looks up by its type."""
+    """The class that moto's CloudFormation looks up by the resource type."""
 
     class OfKind(Made):
         recipe = kind_recipe
@@ -110,7 +109,7 @@ def made_by(kind_recipe: Recipe) -> type[Made]:
 
 
 def call(service: str, operation: str, given: Properties, *, camel: bool = False) -> dict[str, Any]:
-    """One call; what the operation does not know of the properties is left out."""
+    """One call, with only those properties that the operation knows."""
     client = boto3.client(service)  # type: ignore[call-overload]
     name = client.meta.method_to_api_mapping[operation]
     shape = client.meta.service_model.operation_model(name).input_shape
@@ -119,18 +118,18 @@ def call(service: str, operation: str, given: Properties, *, camel: bool = False
 
 
 def fit(value: Any, shape: Shape, camel: bool) -> Any:  # noqa: PLR0911 - a table
-    """A property of CloudFormation as the API wants it: types, and in ECS the first letters."""
+    """A CloudFormation property as the API takes it: its types and, with `camel`, key names."""
     match shape.type_name:
         case "structure":
             members = shape.members  # type: ignore[attr-defined]
-            found = {_first(key) if camel else key: each for key, each in value.items()}
+            found = {_lower_first(key) if camel else key: each for key, each in value.items()}
             return {
                 key: fit(each, members[key], camel) for key, each in found.items() if key in members
             }
         case "list":
             return [fit(each, shape.member, camel) for each in value]  # type: ignore[attr-defined]
         case "map":
-            if isinstance(value, list):  # tags, in some services
+            if isinstance(value, list):  # the tags of some services
                 return {each["Key"]: str(each["Value"]) for each in value}
             return {key: str(each) for key, each in value.items()}
         case "boolean":
@@ -143,5 +142,5 @@ def fit(value: Any, shape: Shape, camel: bool) -> Any:  # noqa: PLR0911 - a tabl
             return str(value)
 
 
-def _first(key: str) -> str:
+def _lower_first(key: str) -> str:
     return key[0].lower() + key[1:]

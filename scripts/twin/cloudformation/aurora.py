@@ -1,4 +1,4 @@
-"""The database cluster of a template, with a real Postgres behind its address."""
+"""The database cluster of a template, with a real Postgres at its address."""
 
 import json
 import secrets
@@ -18,20 +18,20 @@ class Server(Protocol):
     @property
     def port(self) -> int: ...
 
-    def let_in(self, user: str, password: str, database: str) -> None: ...
+    def ensure_database(self, user: str, password: str, database: str) -> None: ...
 
 
 HOST = "127.0.0.1"
-# RDS takes every printable character but these, and 28 of them.
+# RDS makes passwords of 28 printable characters, without these four.
 PASSWORD = sorted({*string.ascii_letters, *string.digits, *string.punctuation} - set("/@\"'"))
 PASSWORD_LENGTH = 28
 
 
 def register(server: Server | None) -> None:
-    """From now on clusters are made by our recipe, and `server` answers at their address."""
+    """Create clusters by our recipe from now on; `server` answers at their address."""
     MasterUserSecret._generate_secret_string = _master  # type: ignore[assignment,method-assign]  # noqa: SLF001
     if server is not None:
-        # What describe-db-clusters says must be where the service really connects to.
+        # describe-db-clusters must return the address to which the service really connects.
         DBCluster.endpoint = DBCluster.reader_endpoint = HOST  # type: ignore[assignment,method-assign]
 
     def make(_name: str, given: Properties) -> Answer:
@@ -44,7 +44,7 @@ def register(server: Server | None) -> None:
         if server is not None:
             master = boto3.client("secretsmanager").get_secret_value(SecretId=secret_arn)
             password = json.loads(master["SecretString"])["password"]
-            server.let_in(given["MasterUsername"], password, given["DatabaseName"])
+            server.ensure_database(given["MasterUsername"], password, given["DatabaseName"])
         return Answer(
             made["DBClusterIdentifier"],
             {
@@ -66,6 +66,6 @@ def _remove(ref: str, _given: Properties) -> None:
 
 
 def _master(secret: MasterUserSecret) -> str:
-    """moto's own is the same for everybody, and of another user."""
+    """The master secret. moto's own has the same password for everybody, and another user."""
     password = "".join(secrets.choice(PASSWORD) for _ in range(PASSWORD_LENGTH))
     return json.dumps({"username": secret.resource.master_username, "password": password})

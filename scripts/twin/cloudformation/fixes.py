@@ -1,4 +1,4 @@
-"""Where moto's CloudFormation is wrong about what these stacks ask of it."""
+"""Corrections of moto where it differs from AWS in what these stacks need."""
 
 import logging
 from collections.abc import Callable
@@ -18,7 +18,7 @@ log = logging.getLogger("twin.cloud")
 
 
 def apply() -> None:
-    """Mend moto in this process."""
+    """Patch moto in this process."""
     _custom_resources_are_looked_up()
     _names_of_the_balancer_are_known()
     _target_groups_have_their_attributes()
@@ -33,15 +33,15 @@ def apply() -> None:
     _the_current_version_of_a_secret_is_given()
 
 
-def balancers_are_at(address: str) -> None:
-    """Let every load balancer have this name, where one of this machine answers."""
+def set_balancer_address(address: str) -> None:
+    """Give every load balancer this DNS name, at which the twin's own balancer answers."""
     FakeLoadBalancer.dns_name = property(  # type: ignore[assignment]
         lambda _: address, lambda _, name: None
     )
 
 
 def _custom_resources_are_looked_up() -> None:
-    """moto would run their Lambda in a container, and wait for its answer for ever."""
+    """moto would run the Lambda function of a custom resource in a container, and wait for ever."""
 
     def by_type(resource_type: str) -> Any:
         return parsing.get_model_map().get(resource_type)
@@ -69,7 +69,7 @@ def _extend(kind: Any, name: str, value: Callable[[str], str]) -> None:
 
 
 def _target_groups_have_their_attributes() -> None:
-    """moto leaves each at its default, five minutes for old requests among them."""
+    """moto ignores the attributes, such as the deregistration delay, and keeps its defaults."""
     create = FakeTargetGroup.create_from_cloudformation_json
 
     def with_attributes(name: str, body: Any, *given: Any, **named: Any) -> Any:
@@ -82,7 +82,7 @@ def _target_groups_have_their_attributes() -> None:
 
 
 def _unchangeable_resources_stay() -> None:
-    """moto forgets a resource that changed and that it cannot change."""
+    """moto loses a resource whose properties change, where it cannot update that type."""
     update = parsing.parse_and_update_resource
 
     def keep(logical_id: str, body: Any, resources: Any, account_id: str, region_name: str) -> Any:
@@ -93,7 +93,7 @@ def _unchangeable_resources_stay() -> None:
 
 
 def _services_follow_their_task_definition() -> None:
-    """A changed task definition is a new revision, and what refers to it changes with it."""
+    """A changed task definition is a new revision, so the ECS services that use it change too."""
     difference = parsing.ResourceMap.build_resource_diff
 
     def with_services(self: Any, other: dict[str, Any], parameters: Any = None) -> Any:
@@ -126,7 +126,7 @@ def _exports_follow_an_update() -> None:
 
 
 def _defaults_count_as_previous_values() -> None:
-    """moto looks for the previous value of a parameter that nobody ever gave."""
+    """moto fails on the previous value of a parameter that was never given."""
     resolve = CloudFormationBackend._resolve_update_parameters  # noqa: SLF001
 
     def without_defaults(self: Any, instance: Any, incoming_params: list[dict[str, Any]]) -> Any:
@@ -141,12 +141,12 @@ def _defaults_count_as_previous_values() -> None:
 
 
 def _conditions_of_bucket_policies_hold() -> None:
-    """moto reads "deny unless TLS" as "deny", and would lock everybody out."""
+    """moto ignores the condition of "deny unless TLS", and would deny everything."""
     FakeBucket.get_permission = lambda *_: PermissionResult.NEUTRAL  # type: ignore[method-assign]
 
 
 def _policies_leave_their_roles() -> None:
-    """CloudFormation detaches a policy that it deletes; else its role cannot be deleted."""
+    """CloudFormation detaches a policy before it deletes it, so that the role can be deleted."""
 
     def delete(self: Any, _account_id: str, _region_name: str) -> None:
         iam = boto3.client("iam")
@@ -158,14 +158,14 @@ def _policies_leave_their_roles() -> None:
 
 
 def _network_interfaces_have_names() -> None:
-    """moto forgets the name in a VPC without DNS host names, and an ECS task asks for it."""
+    """moto sets no name in a VPC without DNS host names, and fails when an ECS task reads it."""
     NetworkInterface.private_dns_name = ""
 
 
 def _failures_have_their_reason() -> None:
-    """moto answers 500 where a resource fails; the CDK asks again, and hears that the stack exists.
+    """Where a resource fails, moto answers 500. The CDK retries, and gets "the stack exists".
 
-    On AWS the call is good, and the stack's events say what went wrong.
+    On AWS the call succeeds, and the stack's events have the reason.
     """
     create, update = CloudFormationBackend.create_stack, CloudFormationBackend.update_stack
 
@@ -207,8 +207,8 @@ def _fail(stack: Stack, event: str, status: str, error: Exception) -> None:
 
 
 def _the_current_version_of_a_secret_is_given() -> None:
-    """To whoever names none, moto gives the last one that was put as the current one, after its
-    label has moved, too."""
+    """Without a version, moto returns the last version that was put as current, even after the
+    label AWSCURRENT has moved to another."""
     update = SecretsManagerBackend.update_secret_version_stage
 
     def with_default(

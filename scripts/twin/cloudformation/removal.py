@@ -1,7 +1,7 @@
-"""`cdk destroy`: moto forgets half of what a deleted stack made, and remakes some of it when asked.
+"""Makes `cdk destroy` work: moto deletes only some resources of a stack, and recreates others.
 
-A stack's resources are made when they are first asked for. So each question about a stack that has
-been deleted, which is what the CDK's command line asks, made resources anew.
+moto creates a resource when it is first read. So every read of a deleted stack, which the CDK's
+command line does, would create its resources again.
 """
 
 from typing import Any
@@ -10,8 +10,8 @@ import boto3
 from moto.cloudformation import parsing
 from moto.cloudformation.models import CloudFormationBackend
 
-# Kinds that moto makes and cannot remove: the service, its call, and the argument for their id.
-# What is part of another resource (routes, rules of a security group) goes with that one.
+# Resource types that moto cannot delete: the service, its call, and the argument for the id. A part
+# of another resource (a route, a rule of a security group) is deleted with that resource.
 CALLS = {
     "AWS::EC2::FlowLog": ("ec2", "delete_flow_logs", "FlowLogIds"),
     "AWS::EC2::InternetGateway": ("ec2", "delete_internet_gateway", "InternetGatewayId"),
@@ -23,13 +23,14 @@ CALLS = {
 
 
 def apply() -> None:
-    """Mend moto in this process."""
+    """Patch moto in this process."""
     parsing.ResourceMap.delete = _delete_resources  # type: ignore[method-assign]
     CloudFormationBackend.delete_stack = _delete_stack  # type: ignore[method-assign]
 
 
 def _delete_resources(self: Any) -> None:
-    """The last one made goes first. Nothing is forgotten, so nothing can be made anew."""
+    """Delete the resources, the newest first. They stay in moto's map, which would otherwise
+    create them again."""
     self.removed = getattr(self, "removed", set())
     bodies = self._resource_json_map
     left = [
@@ -44,7 +45,7 @@ def _delete_resources(self: Any) -> None:
         for name in left:
             try:
                 _delete_resource(self, name, bodies[name])
-            except Exception as error:  # what something else still uses; it goes in the next round
+            except Exception as error:  # another resource still uses it; tried again
                 refused[name] = error
             else:
                 self.removed.add(name)
@@ -69,7 +70,7 @@ def _delete_resource(self: Any, name: str, body: Any) -> None:
 
 
 def _delete_stack(self: Any, name_or_stack_id: str) -> None:
-    """The stack is there to be asked about while it goes, and stays where it cannot."""
+    """The stack can be described while it is deleted, and stays if the deletion fails."""
     for stack in list(self.stacks.values()):
         if name_or_stack_id not in (stack.stack_id, stack.name):
             continue

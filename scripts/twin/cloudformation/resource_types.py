@@ -1,4 +1,4 @@
-"""The kinds of resource of these stacks that moto's CloudFormation lacks or makes too thin."""
+"""The resource types of these stacks that moto's CloudFormation lacks or implements too little."""
 
 import json
 from typing import Any
@@ -28,7 +28,7 @@ def _service(name: str, given: Properties) -> Answer:
 
 
 def _change_service(before: Answer, given: Properties) -> Answer:
-    # Without a count the one that is there stays: it is the autoscaler's.
+    # Without a count, the count stays as it is: it belongs to the autoscaler.
     call("ecs", "update_service", {**given, "Service": given["ServiceName"]}, camel=True)
     return before
 
@@ -157,7 +157,7 @@ def _remove_scaling_policy(_ref: str, given: Properties) -> None:
     )
 
 
-def _way_out(name: str, given: Properties) -> Answer:
+def _egress_rule(name: str, given: Properties) -> Answer:
     pair = {"GroupId": given["DestinationSecurityGroupId"]}
     rule: Any = {
         "IpProtocol": given["IpProtocol"],
@@ -187,7 +187,7 @@ def _key(name: str, given: Properties) -> Answer:
     made = client.create_key(
         Policy=json.dumps(given["KeyPolicy"]),
         Description=given.get("Description", ""),
-        # moto's own takes the tags by CloudFormation's keys, and stumbles over them later
+        # moto's own keeps CloudFormation's names for the keys of tags, and fails on them later.
         Tags=[{"TagKey": tag["Key"], "TagValue": tag["Value"]} for tag in given.get("Tags", [])],
     )["KeyMetadata"]
     if given.get("EnableKeyRotation"):
@@ -203,7 +203,7 @@ def _empty_bucket(_ref: str, given: Properties) -> None:
     boto3.resource("s3").Bucket(given["BucketName"]).object_versions.delete()
 
 
-def _noted(name: str, _given: Properties) -> Answer:
+def _only_named(name: str, _given: Properties) -> Answer:
     return Answer(name, {"Arn": name})
 
 
@@ -213,7 +213,7 @@ RECIPES = [
     Recipe("AWS::ECS::TaskDefinition", _task_definition,
            lambda _, given: _task_definition("", given)),
     Recipe("AWS::ECS::Service", _service, _change_service, _remove_service),
-    Recipe("AWS::ECS::ClusterCapacityProviderAssociations", _noted),
+    Recipe("AWS::ECS::ClusterCapacityProviderAssociations", _only_named),
     Recipe("AWS::RDS::DBInstance", _database_instance, None, _remove_database_instance),
     Recipe("AWS::RDS::DBClusterParameterGroup", _parameter_group, None, _remove_parameter_group),
     Recipe("AWS::RDS::EventSubscription", _event_subscription, None, _remove_event_subscription),
@@ -226,15 +226,15 @@ RECIPES = [
     Recipe("AWS::KMS::Key", _key, None, _remove_key),
     Recipe("AWS::ApplicationAutoScaling::ScalingPolicy", _scaling_policy,
            lambda _, given: _scaling_policy("", given), _remove_scaling_policy),
-    Recipe("AWS::EC2::SecurityGroupEgress", _way_out),
+    Recipe("AWS::EC2::SecurityGroupEgress", _egress_rule),
     Recipe("AWS::Logs::MetricFilter", _metric_filter),
-    # CDK's own resources run code in Lambda; here they have done their work at once.
-    Recipe("Custom::VpcRestrictDefaultSG", _noted),
-    Recipe("Custom::S3AutoDeleteObjects", _noted, None, _empty_bucket),
+    # The CDK's custom resources run code in Lambda; here nothing has to be done.
+    Recipe("Custom::VpcRestrictDefaultSG", _only_named),
+    Recipe("Custom::S3AutoDeleteObjects", _only_named, None, _empty_bucket),
 ]  # fmt: skip
 
 
 def register() -> None:
-    """Put the recipes where moto looks for them, before its own."""
+    """Register the recipes in moto, in place of its own classes."""
     for recipe in RECIPES:
         parsing.get_model_map()[recipe.kind] = made_by(recipe)

@@ -1,1 +1,1 @@
-"""Plays CloudWatch: metrics out of log lines, metric math, alarms and what they do."""
+"""Plays CloudWatch: metrics from log lines, metric math, alarms and their actions."""

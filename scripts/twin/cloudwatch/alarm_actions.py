@@ -1,4 +1,4 @@
-"""What an alarm tells its SNS topics when its state has changed, unless its actions are off.
+"""The message of an alarm to its SNS topics when its state changes, unless its actions are off.
 
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Notify_Users_Alarm_Changes.html
 """
@@ -10,7 +10,7 @@ from moto.sns.models import sns_backends
 
 
 def send(alarm: Alarm, before: str) -> None:
-    """Publish the change from the state `before` to every topic that is there."""
+    """Publish the change from the state `before` to every topic that exists."""
     if not alarm.actions_enabled:
         return
     actions = {
@@ -24,7 +24,7 @@ def send(alarm: Alarm, before: str) -> None:
         if topic in backend.topics:
             text = json.dumps(_message(alarm, before, account, region))
             subject = f'{alarm.state_value}: "{alarm.name}" in {region}'
-            backend.publish(text, arn=topic, subject=subject[:100])  # SNS's longest
+            backend.publish(text, arn=topic, subject=subject[:100])  # SNS's maximum
 
 
 def _message(alarm: Alarm, before: str, account: str, region: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""When a CloudWatch alarm goes off: its last periods against its threshold.
+"""The states of CloudWatch alarms, from the data points of their last periods.
 
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarm-evaluation.html
 """
@@ -16,7 +16,7 @@ from scripts.twin.cloudwatch.expression import UnknownExpressionError, Value
 from scripts.twin.cloudwatch.series import Series
 
 OK, ALARM, INSUFFICIENT = "OK", "ALARM", "INSUFFICIENT_DATA"
-# CloudWatch looks some periods further back for points where the last periods lack some.
+# CloudWatch reads some earlier periods too, where the last periods lack data points.
 FURTHER_PERIODS = 2
 HISTORY_MAX = 100  # moto keeps every change of state for ever
 
@@ -32,7 +32,7 @@ COMPARISONS: dict[str, tuple[Callable[[float, float], bool], str]] = {
 
 @dataclass(frozen=True)
 class Verdict:
-    """The state an alarm should be in, why, and the newest value there is."""
+    """The state that an alarm should have, the reason, and the newest value."""
 
     state: str
     reason: str
@@ -40,12 +40,12 @@ class Verdict:
 
 
 def apply() -> None:
-    """Let moto's alarms have the states of AWS's; a second time changes nothing."""
+    """Patch moto's new alarms to have the state that AWS's have; a second time changes nothing."""
     CloudWatchBackend.put_metric_alarm = _put_again  # type: ignore[assignment,method-assign]
 
 
 def _put_again(self: CloudWatchBackend, **given: Any) -> Alarm:
-    """A new one does not know its state yet; one that is put again keeps what it had."""
+    """A new alarm has insufficient data; an alarm that is put again keeps its state."""
     before = self.alarms.get(given["name"])
     alarm = _put(self, **given)
     alarm.state_value = INSUFFICIENT
@@ -65,9 +65,9 @@ def judge(
     to_alarm: int,
     missing: str,
 ) -> Verdict | None:
-    """What `values` of the evaluation range, the oldest first, mean; None: it stays as it is.
+    """The verdict on `values` of the evaluation range, oldest first; None to keep the state.
 
-    What is missing counts only where there are fewer values than periods.
+    Missing values count only where there are fewer values than periods.
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarms-and-missing-data.html
     """
     breaches, words = COMPARISONS[comparison]
@@ -76,7 +76,7 @@ def judge(
     over = [value for value in real if breaches(value, threshold)]
     counted = len(over) + (gaps if missing == "breaching" else 0)
     if gaps and len(over) == len(real) and counted < to_alarm and missing != "notBreaching":
-        # Nothing says that it is well: one that has been over for long enough rings all the same.
+        # No value is good, so an alarm whose values have been bad for long enough rings anyway.
         if missing == "ignore":
             return None
         age = next((len(values) - n for n, each in enumerate(values) if each is not None), 0)
@@ -95,11 +95,11 @@ def judge(
     return Verdict(state, f"Threshold Crossed: {reason}.", newest)
 
 
-def look(cloudwatch: CloudWatchBackend, series: Series, now: float) -> dict[str, Verdict]:
-    """Bring every alarm's state up to date; what was found, by the alarm's name."""
+def update(cloudwatch: CloudWatchBackend, series: Series, now: float) -> dict[str, Verdict]:
+    """Update the state of every alarm; returns the verdicts by the alarm's name."""
     found: dict[str, Verdict] = {}
     for alarm in list(cloudwatch.alarms.values()):
-        if alarm.rule:  # of other alarms
+        if alarm.rule:  # a composite alarm
             continue
         verdict = _verdict(alarm, series, now)
         if verdict is None:
@@ -115,7 +115,7 @@ def look(cloudwatch: CloudWatchBackend, series: Series, now: float) -> dict[str,
 
 
 def period_of(alarm: Alarm) -> float:
-    """In seconds of the twin."""
+    """The alarm's period in seconds, with the twin's short minutes."""
     stated = [alarm.period] + [
         each.metric_stat.period if each.metric_stat else each.period
         for each in alarm.metric_data_queries
@@ -124,7 +124,7 @@ def period_of(alarm: Alarm) -> float:
 
 
 def span_seconds(alarms: Sequence[Alarm]) -> float:
-    """How far back the points of these alarms may lie."""
+    """How far back these alarms read data points."""
     return max(
         (period_of(each) * (int(each.evaluation_periods) + FURTHER_PERIODS + 1)
          for each in alarms if not each.rule),

@@ -1,4 +1,4 @@
-"""Metrics from log lines, as CloudWatch Logs takes them out of the embedded metric format.
+"""Reads metrics in the embedded metric format from log lines, as CloudWatch Logs does.
 
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 """
@@ -22,23 +22,23 @@ _put_log_events = LogStream.put_log_events
 
 @dataclass(frozen=True)
 class Batch:
-    """The points of one directive."""
+    """The data points of one directive."""
 
     namespace: str
-    at: datetime  # UTC, and says nothing of it: as moto has it
+    at: datetime  # UTC without a time zone, as in moto
     points: list[Point]
     units: dict[str, str]
 
 
 def apply() -> None:
-    """Let moto's CloudWatch Logs read what is put there; a second time changes nothing."""
+    """Patch moto's CloudWatch Logs to read metrics; a second time changes nothing."""
     LogStream.put_log_events = _put_and_read  # type: ignore[method-assign]
-    # moto sorts dimensions before it compares them, but not always in the same order.
+    # moto sorts dimensions before it compares them; its own order is not always the same.
     Dimension.__lt__ = _is_before  # type: ignore[method-assign]
 
 
 def read(line: str) -> Iterator[Batch]:
-    """What a line says in the format; nothing where it is any other line."""
+    """The data points of a line; none where the line is not in the format."""
     if not (line.startswith("{") and '"_aws"' in line):
         return
     try:

@@ -7,9 +7,9 @@ import ast
 import operator
 from collections.abc import Callable, Mapping, Sequence
 
-Value = float | None  # None: no point in that minute
-Values = Sequence[Value]  # minute by minute, the oldest first
-Series = list[Value] | float  # a number alone holds for every minute
+Value = float | None  # None: no data point in that minute
+Values = Sequence[Value]  # one for each minute, the oldest first
+Series = list[Value] | float  # a number is the value of every minute
 
 ARITHMETIC: dict[type[ast.operator], Callable[[float, float], float]] = {
     ast.Add: operator.add,
@@ -26,9 +26,9 @@ COMPARISONS: dict[type[ast.cmpop], Callable[[float, float], bool]] = {
     ast.Eq: operator.eq,
     ast.NotEq: operator.ne,
 }
-OF_ONE: dict[str, Callable[[float], float]] = {"ABS": abs, "CEIL": lambda x: -(-x // 1),
+FUNCTIONS: dict[str, Callable[[float], float]] = {"ABS": abs, "CEIL": lambda x: -(-x // 1),
                                                "FLOOR": lambda x: x // 1}  # fmt: skip
-OF_MANY: dict[str, Callable[[list[float]], float]] = {
+AGGREGATES: dict[str, Callable[[list[float]], float]] = {
     "SUM": sum,
     "MIN": min,
     "MAX": max,
@@ -36,20 +36,20 @@ OF_MANY: dict[str, Callable[[list[float]], float]] = {
 
 
 class _UnknownPartError(Exception):
-    """No operator, function or form of metric math that the twin knows."""
+    """An operator, function or form that the twin does not know."""
 
 
 class UnknownExpressionError(Exception):
-    """The twin does not know this part of metric math."""
+    """The twin cannot evaluate this expression of metric math."""
 
     def __init__(self, expression: str) -> None:
         super().__init__(f"the local twin cannot evaluate {expression!r}")
 
 
 def evaluate(expression: str, values: Mapping[str, Values]) -> list[Value]:
-    """The values of `expression` for those of its metrics, which are of equal length.
+    """The values of `expression`; `values` has those of its metrics, all of the same length.
 
-    None where it has no point. Raises `UnknownExpressionError`.
+    Raises `UnknownExpressionError`.
     """
     length = max((len(each) for each in values.values()), default=0)
     try:
@@ -90,9 +90,9 @@ class _Math:
             case "FILL", [metric, filling]:
                 return self._fill(self.of(metric), self.of(filling))
             case _, [ast.List(elts=elements)]:
-                return self._many(OF_MANY[name], [self.of(each) for each in elements])
+                return self._many(AGGREGATES[name], [self.of(each) for each in elements])
             case _, [one]:
-                return self._each(OF_ONE[name], self.of(one))
+                return self._each(FUNCTIONS[name], self.of(one))
         raise _UnknownPartError
 
     def _at(self, series: Series, minute: int) -> Value:
@@ -104,8 +104,8 @@ class _Math:
         return [None if each is None else float(apply(each)) for each in series]
 
     def _both(self, apply: Callable[[float, float], float], left: Series, right: Series) -> Series:
-        """A series with a number has the series' points. Two series have those of either, and what
-        one of them lacks counts as 0."""
+        """A series and a number give the data points of the series. Two series give a data point
+        where either has one; a missing one counts as 0."""
         if not isinstance(left, list) and not isinstance(right, list):
             return float(apply(left, right))
         found: list[Value] = []
@@ -118,11 +118,12 @@ class _Math:
             try:
                 found.append(float(apply(a or 0.0, b or 0.0)))
             except ArithmeticError:
-                found.append(None)  # no point where a division by zero would be
+                found.append(None)  # a division by zero gives no data point
         return found
 
     def _if(self, condition: Series, then: Series, otherwise: Series) -> Series:
-        """No point without a condition. A true one gives 0 where `then` has none."""
+        """No data point where the condition has none. 0 where the condition is true and `then` has
+        none."""
         found: list[Value] = []
         for minute in self._minutes:
             is_true = self._at(condition, minute)
@@ -135,7 +136,7 @@ class _Math:
         return found
 
     def _repeat(self, series: Series) -> Series:
-        """The last value before it; nothing before the first."""
+        """Fills each gap with the last value before it."""
         if not isinstance(series, list):
             return series
         found: list[Value] = []
@@ -144,7 +145,7 @@ class _Math:
         return found
 
     def _fill(self, series: Series, filling: Series) -> Series:
-        """A metric without a single point is none to fill."""
+        """Fills each gap; a metric without any data point stays empty."""
         if not isinstance(series, list) or all(each is None for each in series):
             return series
         return [
@@ -153,7 +154,7 @@ class _Math:
         ]
 
     def _many(self, apply: Callable[[list[float]], float], all_series: list[Series]) -> Series:
-        """Of what is there in each minute."""
+        """Applies the function to the values of each minute, without the gaps."""
         found: list[Value] = []
         for minute in self._minutes:
             values = [self._at(each, minute) for each in all_series]

@@ -1,4 +1,4 @@
-"""Points of metrics in moto's CloudWatch: written there, and kept for a while only."""
+"""Writes data points to moto's CloudWatch, and deletes old ones."""
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -6,7 +6,7 @@ from typing import Any
 
 from moto.cloudwatch.models import CloudWatchBackend
 
-KEPT = timedelta(hours=3)  # moto would keep every point for ever, and look through all of them
+KEPT = timedelta(hours=3)  # moto would keep every data point for ever, and search all of them
 
 Point = tuple[str, Mapping[Any, str], float]  # name, dimensions, value
 
@@ -19,8 +19,8 @@ def put(
     at: datetime | None = None,
     units: Mapping[str, str] | None = None,
 ) -> None:
-    """Write `points`, as of `at` or now, and let go of those that are too old."""
-    now = datetime.now(UTC).replace(tzinfo=None)  # as moto has it
+    """Write `points` with the time `at`, or now, and delete those that are too old."""
+    now = datetime.now(UTC).replace(tzinfo=None)  # without a time zone, as in moto
     cloudwatch.put_metric_data(
         namespace,
         [
@@ -38,7 +38,7 @@ def put(
 
 
 def forget(cloudwatch: CloudWatchBackend, before: datetime) -> None:
-    """Drop the points before `before`; they lie in the order in which they came."""
+    """Delete the data points before `before`; moto keeps them in order of arrival."""
     kept = cloudwatch.metric_data
     count = 0
     while count < len(kept) and kept[count].timestamp < before:

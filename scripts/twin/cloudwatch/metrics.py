@@ -1,4 +1,4 @@
-"""The metrics of a stage in the twin: those of its processes, and those that ECS writes itself."""
+"""The metrics of a stage in the twin: those of its processes, and those that ECS writes."""
 
 import logging
 import threading
@@ -20,15 +20,16 @@ MIB = 1024 * 1024
 
 
 class Metrics:
-    """Writes to CloudWatch every minute what ECS tasks use and how many run, and reads log lines.
+    """Writes the CPU, memory and counts of ECS tasks to CloudWatch every minute, and makes
+    CloudWatch Logs read metrics.
 
-    CPU is in percent of one core of this machine: nothing holds a local process to the quarter of
-    one that the task definition gives it.
+    CPU is in percent of one core of this machine: a local process is not limited to the part of a
+    core in its task definition.
     """
 
     def __init__(self, backends: Backends, twin: Twin, guard: Guard | None) -> None:
         self._backends = backends
-        self._seen: dict[int, psutil.Process] = {}  # CPU is measured since the last look
+        self._known: dict[int, psutil.Process] = {}  # psutil measures CPU since its last call
         self._is_stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="metrics", daemon=True)
         emf.apply()
@@ -48,7 +49,7 @@ class Metrics:
                 log.exception("no metrics of ECS in this minute")
 
     def write(self) -> None:
-        """One minute's points of every ECS service."""
+        """Write the data points of one minute for every ECS service."""
         seen: dict[int, psutil.Process] = {}
         for service in list(self._backends.ecs.services.values()):
             if service.status != "ACTIVE":
@@ -63,7 +64,7 @@ class Metrics:
                 + [("MemoryUtilization", dimensions, memory) for _, memory in used],
                 units={"CPUUtilization": "Percent", "MemoryUtilization": "Percent"},
             )
-            if not tasks:  # Container Insights says nothing of a service without a running ECS task
+            if not tasks:  # as Container Insights does
                 continue
             counts = {
                 "DesiredTaskCount": service.desired_count,
@@ -75,7 +76,7 @@ class Metrics:
                 "ECS/ContainerInsights",
                 [(name, dimensions, count) for name, count in counts.items()],
             )
-        self._seen = seen
+        self._known = seen
 
     def _tasks(self, service: Service) -> Iterator[Any]:
         for task in list(self._backends.ecs.tasks.get(service.cluster_name, {}).values()):
@@ -83,12 +84,12 @@ class Metrics:
                 yield task
 
     def _use(self, task: Any, seen: dict[int, psutil.Process]) -> tuple[float, float] | None:
-        """CPU and memory of an ECS task in percent; None where none of its processes is left."""
+        """CPU and memory of an ECS task in percent; None where no process of it runs."""
         cpu, memory, found = 0.0, 0, False
         for container in task.containers:
             for process in _processes(container):
                 try:
-                    known = self._seen.get(process.pid)
+                    known = self._known.get(process.pid)
                     if known is None or known.create_time() != process.create_time():
                         known = process
                     cpu += known.cpu_percent()
@@ -96,7 +97,7 @@ class Metrics:
                     seen[known.pid] = known
                     found = True
                 except psutil.Error:
-                    continue  # gone meanwhile
+                    continue  # it has ended
         if not found:
             return None
         limit = int(getattr(task, "memory", None) or 0) * MIB
@@ -104,7 +105,7 @@ class Metrics:
 
 
 def _processes(container: Any) -> list[psutil.Process]:
-    """A container's process and what that started."""
+    """A container's process and its children."""
     if not container.is_running:
         return []
     try:

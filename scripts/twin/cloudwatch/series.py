@@ -1,4 +1,4 @@
-"""Metrics of moto's CloudWatch minute by minute; a minute of the twin lasts five seconds."""
+"""The values of moto's metrics by period; a minute of the twin lasts five seconds."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -13,13 +13,13 @@ Key = tuple[str, str, frozenset[tuple[str, str]]]  # namespace, name, dimensions
 
 
 class Series:
-    """The points from `since` (seconds since 1970) on, looked up by metric; read once."""
+    """The data points from `since` (seconds since 1970) on, by metric, as they are now."""
 
     def __init__(self, cloudwatch: CloudWatchBackend, since: float) -> None:
         self._points: dict[Key, list[tuple[float, float]]] = defaultdict(list)
         for datum in reversed(cloudwatch.metric_data[:]):
             at = seconds(datum.timestamp)
-            if at < since - 60:  # they lie in order, but for what comes late
+            if at < since - 60:  # in order of arrival, so some are a little late
                 break
             if isinstance(datum, MetricDatum):
                 key = (datum.namespace, datum.name, _dimensions(datum.dimensions))
@@ -53,15 +53,15 @@ class Series:
         found: list[list[float]] = [[] for _ in range(count)]
         for at, value in self._points.get(key, []):
             place = count - 1 - int((end - at) // period) if at < end else count
-            if (end - at) % period == 0:  # a period holds its first moment and not its last
+            if (end - at) % period == 0:  # a period includes its first moment, but not its last
                 place += 1
             if 0 <= place < count:
                 found[place].append(value)
-        return [summed(values, statistic) if values else None for values in found]
+        return [statistic_of(values, statistic) if values else None for values in found]
 
 
-def summed(values: Sequence[float], statistic: str) -> float:
-    """One statistic of some values: as CloudWatch names them, percentiles too."""
+def statistic_of(values: Sequence[float], statistic: str) -> float:
+    """A statistic of the values by CloudWatch's name, such as `Sum` or `p99`."""
     match statistic:
         case "Sum":
             return sum(values)
@@ -80,7 +80,7 @@ def summed(values: Sequence[float], statistic: str) -> float:
 
 
 def seconds(at: datetime) -> float:
-    """Since 1970; moto's times are UTC and mostly do not say so."""
+    """Seconds since 1970; moto's times are UTC, most of them without a time zone."""
     return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
 
 

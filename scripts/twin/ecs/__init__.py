@@ -1,1 +1,1 @@
-"""Plays ECS on this machine: each ECS task is a group of local processes, its state is moto's."""
+"""Plays ECS: an ECS task is a group of processes on this machine, and its state is in moto."""

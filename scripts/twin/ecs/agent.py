@@ -1,4 +1,4 @@
-"""Keeps looking at what ECS is asked for, and starts and stops ECS tasks until it is so."""
+"""The loop of ECS: starts and stops ECS tasks until moto's state is as it is wanted."""
 
 import logging
 import shutil
@@ -25,22 +25,22 @@ from scripts.twin.elb import target_health
 
 log = logging.getLogger("twin.agent")
 
-LOOK_SECONDS = 0.2
-STOPPED_FOR = timedelta(hours=1)  # so long ECS shows a stopped ECS task
-STOPPED_MAX = 500  # of each cluster: one that fails again and again must not fill the memory
-STOP_SECONDS = 15  # at the end of the twin, instead of the stopTimeouts
-END_SECONDS = 10  # for what follows SIGKILL
+POLL_SECONDS = 0.2
+STOPPED_FOR = timedelta(hours=1)  # how long ECS shows a stopped ECS task
+STOPPED_MAX = 500  # in a cluster, so that ECS tasks that fail again and again do not fill memory
+STOP_SECONDS = 15  # when the twin ends, instead of longer stopTimeouts
+END_SECONDS = 10  # for the clean-up after SIGKILL
 
 
 class Agent:
-    """Plays ECS for as long as the twin runs; moto's objects are its only state."""
+    """Reconciles ECS tasks with moto's state, in a thread, as long as the twin runs."""
 
     def __init__(self, backends: Backends, twin: Twin, guard: Guard) -> None:
         moto_ecs.apply()
         target_health.apply()
         self._backends, self._twin, self._guard = backends, twin, guard
         self._lines = Lines(backends)
-        self._tasks: dict[str, EcsTask] = {}  # by id; those that have not stopped for good
+        self._tasks: dict[str, EcsTask] = {}  # by id, until they have stopped
         self._is_stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="agent", daemon=True)
 
@@ -50,7 +50,7 @@ class Agent:
         self._thread.start()
 
     def stop(self) -> None:
-        """Every ECS task has drained and ended, or was killed, when this returns."""
+        """Drain and end every ECS task; kill those that take too long."""
         self._is_stopping.set()
         self._thread.join()
         tasks = list(self._tasks.values())
@@ -69,29 +69,29 @@ class Agent:
     def _run(self) -> None:
         while not self._is_stopping.is_set():
             backend = self._ecs
-            backend.asked.wait(LOOK_SECONDS)
+            backend.asked.wait(POLL_SECONDS)
             backend.asked.clear()
             try:
                 with backend.lock:
-                    self._look(backend)
+                    self._reconcile(backend)
             except Exception:
-                log.exception("a look at ECS")
+                log.exception("ECS could not be reconciled")
 
-    def _look(self, backend: EcsBackend) -> None:
-        # Listed before the services look: each of them has seen the end of its ECS tasks.
+    def _reconcile(self, backend: EcsBackend) -> None:
+        # Listed first, so that each ECS service sees the end of its ECS tasks before they go.
         over = [task for task in self._tasks.values() if task.is_over]
         for record in backend.running_tasks():
             if record.id not in self._tasks:  # from RunTask
                 self._start(backend, record)
         for service in list(backend.services.values()):
             if service.status in {"ACTIVE", "DRAINING"}:
-                self._look_at(backend, service)
+                self._reconcile_service(backend, service)
         for task in over:
             del self._tasks[task.record.id]
         self._forget(backend)
         self._count(backend)
 
-    def _look_at(self, backend: EcsBackend, service: Any) -> None:
+    def _reconcile_service(self, backend: EcsBackend, service: Any) -> None:
         group = f"service:{service.name}"
         tasks = [
             task
@@ -104,7 +104,7 @@ class Agent:
 
         try:
             Reconciliation(service, tasks, self._backends.elbv2, start).run()
-        except (HTTPException, ServiceException) as error:  # its subnet, say, is gone
+        except (HTTPException, ServiceException) as error:  # for example, its subnet was deleted
             say_once(service, f"was unable to place a task. Reason: {error}.")
         except Exception as error:
             if say_once(service, f"The local twin failed: {error!r}"):

@@ -1,4 +1,4 @@
-"""What containers write, as events of CloudWatch Logs: in order, once, soon."""
+"""The log driver: sends the lines of containers to moto's CloudWatch Logs, in order."""
 
 import logging
 import threading
@@ -16,9 +16,9 @@ log = logging.getLogger("twin.agent")
 
 BATCH_SECONDS = 0.1
 BATCH_LINES = 1000
-# More than this and a container waits with its next line, as the driver's mode `blocking` has it.
+# With more waiting lines a container is blocked at its next line, as in the mode `blocking`.
 WAITING_MAX = 10_000
-# The twin keeps logs in memory: of each stream and of each group only the newest.
+# The twin keeps logs in memory, so only the newest events of each stream and group.
 STREAM_EVENTS_MAX, GROUP_EVENTS_MAX = 50_000, 200_000
 
 OnLine = Callable[[Any, str, str], None]  # moto's record of the ECS task, container's name, line
@@ -27,12 +27,12 @@ _listeners: list[OnLine] = []
 
 
 def listen(on_line: OnLine) -> None:
-    """Have each line as it comes, in the thread that reads it: be quick, raise nothing."""
+    """Call `on_line` with every line, in its reader's thread; it must be fast and not raise."""
     _listeners.append(on_line)
 
 
 class Lines:
-    """Ships lines to moto's CloudWatch Logs."""
+    """Sends lines to moto's CloudWatch Logs."""
 
     def __init__(self, backends: Backends) -> None:
         self._backends = backends
@@ -44,12 +44,13 @@ class Lines:
         self._thread.start()
 
     def stop(self) -> None:
-        """What is waiting is shipped before this returns."""
+        """Send the lines that wait, and stop."""
         self._is_stopping.set()
         self._thread.join()
 
     def open(self, task: Any, container: Container) -> Callable[[str], None]:
-        """Where the lines of a container go; raises `CannotStartError` without its log group."""
+        """A function that takes the lines of a container. Raises `CannotStartError` without its log
+        group."""
         options = (container.definition.get("logConfiguration") or {}).get("options", {})
         group, prefix = options.get("awslogs-group"), options.get("awslogs-stream-prefix")
         stream = f"{prefix}/{container.name}/{task.id}"
@@ -62,7 +63,7 @@ class Lines:
                     listener(task, container.name, line)
                 except Exception:
                     log.exception("a listener failed at a line of %s", stream)
-            if group and line:  # CloudWatch takes no empty event
+            if group and line:  # CloudWatch refuses an empty event
                 event = {"timestamp": time.time_ns() // 1_000_000, "message": line}
                 self._waiting.put((group, stream, event))
 
@@ -80,7 +81,7 @@ class Lines:
             )
         found = logs.groups[group]
         if stream not in found.streams:
-            # A new dict: moto may be looking through the old one for somebody's call.
+            # A new dict, because another thread may be reading the old one.
             found.streams = {**found.streams, stream: LogStream(found, stream)}
 
     def _ship(self) -> None:
@@ -103,9 +104,9 @@ class Lines:
     def _put(self, group: str, stream: str, events: list[dict[str, Any]]) -> None:
         found = self._backends.logs.groups.get(group)
         if found is None or stream not in found.streams:
-            return  # somebody deleted them
+            return  # the group or the stream was deleted
         kept = found.streams[stream]
-        events.sort(key=lambda event: int(event["timestamp"]))  # a clock may be set back
+        events.sort(key=lambda event: int(event["timestamp"]))  # the clock may be set back
         kept.put_log_events(events)
         if len(kept.events) > STREAM_EVENTS_MAX:
             kept.events = kept.events[-STREAM_EVENTS_MAX:]

@@ -1,4 +1,4 @@
-"""The calls of ECS that moto lacks, or hears only half of."""
+"""The calls of ECS that moto lacks or implements in part."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,10 +10,10 @@ from moto.ecs.responses import EC2ContainerServiceResponse
 from scripts.twin.ecs import protection, service_deployments
 from scripts.twin.ecs.task_record import enable_exec
 
-PAGE = 100  # of ListTasks and ListServices, and their most
-PAGE_OF_SERVICES = 10  # ECS's own, where nothing is asked for
-# Of CreateService, what moto does not take in.
-HEARD = {
+PAGE = 100  # the maximum of ListTasks and ListServices
+PAGE_OF_SERVICES = 10  # ECS's default
+# Parameters of CreateService that moto ignores.
+KEPT_PARAMETERS = {
     "deploymentConfiguration": "deployment_configuration",
     "healthCheckGracePeriodSeconds": "health_check_grace_period_seconds",
     "enableExecuteCommand": "enable_execute_command",
@@ -25,14 +25,14 @@ Call = Callable[[Any], ActionResult]
 
 
 class ServiceNotActiveError(ECSException):
-    """A service that is draining or gone cannot be changed."""
+    """An ECS service that is draining or inactive cannot be changed."""
 
     def __init__(self) -> None:
         super().__init__("ServiceNotActiveException", "Service was not ACTIVE.")
 
 
 def add() -> None:
-    """Give moto's answers to ECS these calls; once in a process."""
+    """Add these calls to moto's ECS; once in a process."""
     kind: Any = EC2ContainerServiceResponse
     kind.create_service = _create_service(kind.create_service)
     kind.run_task = _run_task(kind.run_task)
@@ -48,10 +48,10 @@ def add() -> None:
 
 def _create_service(known: Call) -> Call:
     def create_service(self: Any) -> ActionResult:
-        with self.ecs_backend.lock:  # the agent must not see it half made
+        with self.ecs_backend.lock:  # the agent must not see an incomplete ECS service
             answer = known(self)
             service = answer.result["service"]  # type: ignore[index]
-            for name, field in HEARD.items():
+            for name, field in KEPT_PARAMETERS.items():
                 value = self._get_param(name)
                 if value is not None:
                     setattr(service, field, value)

@@ -1,4 +1,4 @@
-"""One container of an ECS task as a local process, in the shape that DescribeTasks shows."""
+"""One container of an ECS task as a local process, with the fields that DescribeTasks shows."""
 
 import os
 import signal
@@ -13,18 +13,18 @@ from typing import Any
 
 from scripts.twin.ecs.health_check import HealthCheck
 
-STOP_TIMEOUT_SECONDS = 30  # ECS's, where the definition says nothing
-LINE_BYTES = 256 * 1024 - 26  # CloudWatch's most for one event
+STOP_TIMEOUT_SECONDS = 30  # ECS's default
+LINE_BYTES = 256 * 1024 - 26  # CloudWatch's maximum for one event
 LAST_LINES_SECONDS = 2.0
 PENDING, RUNNING, STOPPED = "PENDING", "RUNNING", "STOPPED"
 
 
 class CannotStartError(Exception):
-    """An ECS task or a container cannot be started; the text is the reason that ECS would show."""
+    """An ECS task or container cannot be started; the message is the reason that ECS shows."""
 
 
 class Container:
-    """moto finds the public fields by ECS's names in snake case."""
+    """A container; moto reads its public fields by ECS's names in snake case."""
 
     def __init__(
         self,
@@ -47,8 +47,8 @@ class Container:
         self.last_status = PENDING
         self.exit_code: int | None = None
         self.reason: str | None = None
-        self.has_agent = False  # of ExecuteCommand
-        self.environment: dict[str, str] = {}  # with the secrets: for a session, never for a log
+        self.has_agent = False  # the agent of ECS exec
+        self.environment: dict[str, str] = {}  # kept for sessions; has secrets, so never log it
         self.folder = Path()
         check = definition.get("healthCheck")
         self.health = HealthCheck(check) if check else None
@@ -62,7 +62,7 @@ class Container:
 
     @property
     def managed_agents(self) -> list[dict[str, str]]:
-        """As DescribeTasks shows them: where this one runs, a session can be opened."""
+        """The agents as DescribeTasks shows them; a session needs one that runs."""
         state = {"name": "ExecuteCommandAgent", "lastStatus": self.last_status}
         return [state] if self.has_agent else []
 
@@ -88,7 +88,8 @@ class Container:
         on_line: Callable[[str], None],
         on_end: Callable[[], None],
     ) -> None:
-        """Run it; raises `CannotStartError`. `on_line` gets what it writes, `on_end` its end."""
+        """Start the command. `on_line` is called with each line, `on_end` at its end. Raises
+        `CannotStartError`."""
         self.environment, self.folder = environment, folder
         try:
             self._process = subprocess.Popen(
@@ -109,8 +110,8 @@ class Container:
         if self.health:
             self.health.begin(time.monotonic())
 
-    def look(self) -> None:
-        """Note its end if it has ended, else its health."""
+    def poll(self) -> None:
+        """Update the status: note the end of the process, or its health."""
         if self._process is None or not self.is_running:
             return
         now = time.monotonic()
@@ -120,10 +121,10 @@ class Container:
         elif self._kill_at is not None and now >= self._kill_at:
             self._kill()
         elif self.health:
-            self.health.look(now, self.environment, self.folder)
+            self.health.poll(now, self.environment, self.folder)
 
     def terminate(self, seconds_max: float) -> None:
-        """SIGTERM, once, and SIGKILL when its stopTimeout (`seconds_max` at most) is over."""
+        """Send SIGTERM once; `poll` sends SIGKILL after the stopTimeout, or after `seconds_max`."""
         wait = min(float(self.definition.get("stopTimeout", STOP_TIMEOUT_SECONDS)), seconds_max)
         if not self.is_running:
             return
@@ -135,7 +136,7 @@ class Container:
             self._kill_at = min(self._kill_at, time.monotonic() + seconds_max)
 
     def _note_end(self, code: int) -> None:
-        self._kill()  # what it left behind: a container ends with its first process
+        self._kill()  # its children: a container ends with its first process
         assert self._reader is not None
         self._reader.join(LAST_LINES_SECONDS)
         if self.health:

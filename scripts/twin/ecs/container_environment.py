@@ -1,4 +1,4 @@
-"""What a container is told: its definition, its secrets, and what differs on this machine."""
+"""The environment of a container: its definition, its secrets, and what this machine needs."""
 
 import json
 from typing import Any
@@ -19,11 +19,12 @@ NO_SECRETS = (
 def environment_of(
     container: Container, *, task_id: str, port: int | None, twin: Twin, secrets: Any
 ) -> dict[str, str]:
-    """Raises `CannotStartError` for a secret that is not there. Never log the result."""
+    """The variables of a container, with its secrets, so never log them. Raises `CannotStartError`
+    for a secret that does not exist."""
     given = [*container.definition.get("environment", []), *container.added_environment]
     own = folder_of(task_id, twin)
     return {
-        # as the image has them
+        # Those of the image.
         "PATH": f"{twin.python.parent}:{SYSTEM_PATH}",
         "PYTHONUNBUFFERED": "1",
         "HOME": str(own),
@@ -45,12 +46,12 @@ def environment_of(
 
 
 def folder_of(task_id: str, twin: Twin) -> Any:
-    """The disk of an ECS task, for as long as it runs."""
+    """The folder that is the disk of an ECS task while it runs."""
     return folder(twin.home) / "tasks" / task_id
 
 
 def secret(backend: Any, value_from: str) -> str:
-    """What `arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME[:KEY:STAGE:VERSION]` names."""
+    """The value of `arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME[:KEY:STAGE:VERSION]`."""
     parts = value_from.split(":")
     arn, (key, stage, version) = ":".join(parts[:7]), (*parts[7:], "", "", "")[:3]
     if parts[2:3] != ["secretsmanager"]:
@@ -68,7 +69,7 @@ def secret(backend: Any, value_from: str) -> str:
     try:
         return str(json.loads(text)[key])
     except (ValueError, KeyError, TypeError):
-        # without its cause: that one would quote the secret
+        # Not `from error`, whose message contains the secret.
         raise CannotStartError(
             f"{NO_SECRETS}retrieved secret from Secrets Manager did not contain json key {key}"
         ) from None

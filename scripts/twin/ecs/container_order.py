@@ -1,11 +1,11 @@
-"""The order of an ECS task's containers, as their dependsOn has it."""
+"""The order in which an ECS task's containers start and stop, by their dependsOn."""
 
 from collections.abc import Mapping
 
 from scripts.twin.ecs.container import PENDING, STOPPED, CannotStartError, Container
 from scripts.twin.ecs.health_check import HEALTHY, UNHEALTHY
 
-# In the words of the ECS agent's dependency graph.
+# The message of the ECS agent.
 NEVER = (
     "dependency graph: failed to resolve container ordering dependency [{0}] for target [{1}] as "
     "dependency {2}"
@@ -13,7 +13,7 @@ NEVER = (
 
 
 def may_start(container: Container, others: Mapping[str, Container]) -> bool:
-    """Is everything there that it waits for? Raises `CannotStartError` if it never will be."""
+    """Are all its dependencies met? Raises `CannotStartError` if one can never be met."""
     return all(
         _holds(each["condition"], others[each["containerName"]], container)
         for each in container.definition.get("dependsOn") or []
@@ -21,7 +21,7 @@ def may_start(container: Container, others: Mapping[str, Container]) -> bool:
 
 
 def may_stop(container: Container, others: Mapping[str, Container]) -> bool:
-    """Has everything that depends on it ended?"""
+    """Have all containers that depend on it ended?"""
     return not any(
         other.is_running and each["containerName"] == container.name
         for other in others.values()

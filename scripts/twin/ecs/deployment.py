@@ -1,4 +1,4 @@
-"""A deployment of an ECS service: one task definition that replaces another, or fails to."""
+"""A deployment of an ECS service, its rollback, and the list of earlier ones."""
 
 import math
 import uuid
@@ -8,15 +8,15 @@ from typing import Any
 
 IN_PROGRESS, COMPLETED, FAILED = "IN_PROGRESS", "COMPLETED", "FAILED"
 KEPT = 20
-# Of the circuit breaker: half the desired count, within these (Developer Guide, "How the Amazon
-# ECS deployment circuit breaker detects failures").
+# The circuit breaker trips at half the desired count, within these limits (Developer Guide, "How
+# the Amazon ECS deployment circuit breaker detects failures").
 FAILURES_MIN, FAILURES_MAX = 3, 200
 BACK_OFF_SECONDS, BACK_OFF_SECONDS_MAX = 0.5, 30.0
 
 
-@dataclass(eq=False)  # one that looks the same is another one
+@dataclass(eq=False)  # two with equal fields are still two deployments
 class Deployment:
-    """As DescribeServices shows it: moto finds the fields by ECS's names in snake case."""
+    """A deployment; moto reads its fields by ECS's names in snake case."""
 
     task_definition: str
     desired_count: int
@@ -28,25 +28,25 @@ class Deployment:
     status: str = "PRIMARY"
     running_count: int = 0
     pending_count: int = 0
-    failed_tasks: int = 0  # in a row: a healthy ECS task sets it to 0
+    failed_tasks: int = 0  # in a row; a healthy ECS task resets it
     rollout_state: str = IN_PROGRESS
     rollout_state_reason: str = ""
     platform_family: str = "Linux"
     created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     updated_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
-    # What only the agent and the list of service deployments know.
+    # Only for the agent and the list of service deployments.
     revision: str = field(default_factory=lambda: f"{uuid.uuid4().int % 10**19:019d}")
     not_before: float = 0.0  # time.monotonic() of the next start after a failure
     is_rollback: bool = False
     finished_at: datetime | None = None
     has_completed: bool = False
-    rollback: "Deployment | None" = None  # the one that took its place when it failed
+    rollback: "Deployment | None" = None  # the deployment that ECS went back to when this failed
     rollback_at: datetime | None = None
     source: "Deployment | None" = None
 
-    def turn(self, state: str, reason: str) -> None:
-        """The rollout is in `state` from now on."""
+    def set_state(self, state: str, reason: str) -> None:
+        """Set the state of the rollout."""
         self.rollout_state, self.rollout_state_reason = state, reason
         self.updated_at = datetime.now(UTC)
         if state != IN_PROGRESS:
@@ -54,14 +54,14 @@ class Deployment:
         self.has_completed |= state == COMPLETED
 
     def note_failure(self, now: float) -> None:
-        """One more ECS task ended before it was healthy: the next one waits longer."""
+        """Count an ECS task that ended before it was healthy; the next start waits longer."""
         self.failed_tasks += 1
         wait = BACK_OFF_SECONDS * 2 ** min(self.failed_tasks - 1, 10)
         self.not_before = now + min(wait, BACK_OFF_SECONDS_MAX)
 
 
 def begin(service: Any) -> Deployment:
-    """A new deployment of what `service` says now; the others are on their way out."""
+    """Begin a deployment of the ECS service as it is now; it replaces the others."""
     known: list[Deployment] = [each for each in service.deployments if is_ours(each)]
     new = Deployment(
         task_definition=service.task_definition,
@@ -78,7 +78,8 @@ def begin(service: Any) -> Deployment:
 
 
 def roll_back(service: Any, failed: Deployment) -> Deployment | None:
-    """Back to the last that was completed; None if there is none, or this was the way back."""
+    """Go back to the last completed deployment; None if there is none, or if `failed` was itself a
+    rollback."""
     if failed.is_rollback:
         return None
     history: list[Deployment] = service.history
@@ -94,7 +95,7 @@ def roll_back(service: Any, failed: Deployment) -> Deployment | None:
     else:
         target = begin(service)
     target.is_rollback = True
-    target.turn(
+    target.set_state(
         IN_PROGRESS, f"ECS deployment circuit breaker: rolling back to deploymentId {target.id}."
     )
     failed.rollback, failed.rollback_at = target, datetime.now(UTC)
@@ -102,19 +103,19 @@ def roll_back(service: Any, failed: Deployment) -> Deployment | None:
 
 
 def threshold(service: Any) -> int:
-    """So many failures in a row trip the circuit breaker."""
+    """How many failures in a row trip the circuit breaker."""
     half: int = math.ceil(service.desired_count / 2)
     return min(max(half, FAILURES_MIN), FAILURES_MAX)
 
 
 def setting(service: Any, name: str, default: Any) -> Any:
-    """One of its deploymentConfiguration."""
+    """A value of the ECS service's deploymentConfiguration."""
     found = (getattr(service, "deployment_configuration", None) or {}).get(name)
     return default if found is None else found
 
 
 def is_ours(deployment: Any) -> bool:
-    """moto's own deployments are plain dicts."""
+    """Is it one of ours? moto's own deployments are dicts."""
     return isinstance(deployment, Deployment)
 
 
@@ -122,7 +123,7 @@ def _promote(service: Any, new: Deployment, others: list[Deployment]) -> None:
     for each in others:
         each.status = "ACTIVE"
     new.status = "PRIMARY"
-    # Never changed in place: an answer may be on its way out of another thread.
+    # A new list, because another thread may be reading the old one.
     service.deployments = [new, *others]
     history = getattr(service, "history", [])
     service.history = [new, *(each for each in history if each is not new)][:KEPT]

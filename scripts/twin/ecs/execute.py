@@ -1,4 +1,4 @@
-"""ECS's ExecuteCommand, which moto lacks: the checks that ECS makes, then a session."""
+"""ECS's ExecuteCommand, which moto lacks: checks the request as ECS does and opens a session."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ NOT_ENABLED = (
 
 
 class TargetNotConnectedError(ECSException):
-    """The container's agent does not answer: the container does not run."""
+    """The container does not run."""
 
     def __init__(self) -> None:
         super().__init__(

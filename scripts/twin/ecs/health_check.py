@@ -7,15 +7,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-# ECS's, where the definition says nothing.
+# ECS's defaults.
 INTERVAL_SECONDS, TIMEOUT_SECONDS, RETRIES, START_SECONDS = 30, 5, 3, 0
-# Until the first success in the start period. ECS keeps to the interval, but a developer waits.
+# In the start period until the first success: shorter than ECS's interval, for a developer waits.
 START_INTERVAL_SECONDS = 1.0
 UNKNOWN, HEALTHY, UNHEALTHY = "UNKNOWN", "HEALTHY", "UNHEALTHY"
 
 
 class HealthCheck:
-    """`status` follows the results as ECS has it."""
+    """Runs the checks; `status` follows their results by ECS's rules."""
 
     def __init__(self, definition: dict[str, Any]) -> None:
         kind, *command = definition["command"]
@@ -34,8 +34,8 @@ class HealthCheck:
         self._start_until = now + self.start_period
         self._next = now + self._wait(now)
 
-    def look(self, now: float, environment: dict[str, str], folder: Path) -> None:
-        """Start a check that is due, or note the result of the one that runs."""
+    def poll(self, now: float, environment: dict[str, str], folder: Path) -> None:
+        """Start a check that is due, or note the result of the running one."""
         if self._process is None:
             if now >= self._next:
                 self._start(now, environment, folder)
@@ -47,7 +47,7 @@ class HealthCheck:
         self._note(code == 0, now)
 
     def end(self) -> None:
-        """The container has ended, and a check that runs with it."""
+        """The container has ended: end a running check."""
         self._kill()
 
     def _start(self, now: float, environment: dict[str, str], folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""What an ECS task finds on localhost: its metadata, its protection, and sessions in it.
+"""The HTTP server of the ECS agent: metadata and protection of ECS tasks, and sessions in them.
 
 https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-metadata-endpoint-v4-fargate.html
 https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-scale-in-protection-endpoint.html
@@ -26,7 +26,8 @@ PROTECTION_KEYS = {"ProtectionEnabled", "ExpiresInMinutes"}
 
 
 class Metadata:
-    """Answers on the twin's agent URL: who knows the secret in its path, and no page."""
+    """Answers on the twin's agent URL. Callers need the secret in its path; pages in a browser are
+    refused."""
 
     def __init__(self, backends: Backends, twin: Twin, guard: Guard | None) -> None:
         self._backends = backends
@@ -37,12 +38,12 @@ class Metadata:
         execute.apply(self._sessions)
 
     def start(self) -> None:
-        """Raises `OSError` if somebody has taken the port meanwhile."""
+        """Raises `OSError` if the port is taken."""
         self._loop.start()
         self._loop.do(self._open())
 
     def stop(self) -> None:
-        """Every session has ended when this returns."""
+        """End every session, and then the server."""
         self._loop.do(self._close())
         self._loop.stop()
 
@@ -62,7 +63,7 @@ class Metadata:
     async def _refuse_strangers(self, request: web.Request, handler: Any) -> web.StreamResponse:
         is_ours = names_this_machine(request.headers.get("Host"), self._port)
         peer = request.transport.get_extra_info("peername") if request.transport else None
-        # For sessions: their secrets stand in the arguments of the plugin, which `ps` shows.
+        # Other users could read a session's secret: `ps` shows the plugin's arguments.
         is_strange = not is_ours or peer is None or is_of_another_user(peer[1])
         if is_strange or is_of_a_page(request.headers, request.method):
             return web.Response(status=403, text="The local twin answers its own ECS tasks only.\n")
@@ -122,7 +123,7 @@ class Metadata:
 
 
 def _protection(answer: protection.Answer) -> web.Response:
-    """A refusal has status 200 as well."""
+    """The answer in the agent's form; ECS's agent answers a failure with status 200 too."""
     for failure in answer["failures"]:
         shown = {"Arn": failure["arn"], "Reason": failure["reason"]}
         if "detail" in failure:

@@ -1,4 +1,4 @@
-"""moto's ECS as the agent needs it: a call says what is wanted, and the agent brings it about."""
+"""moto's ECS for the agent: a call changes only what is wanted, and the agent does the rest."""
 
 import threading
 from typing import Any
@@ -11,19 +11,19 @@ from moto.moto_api import state_manager
 
 from scripts.twin.ecs import calls
 from scripts.twin.ecs.deployment import Deployment, begin
-from scripts.twin.ecs.task_record import ask_to_stop, enable_exec, furnish, has_ended, now
+from scripts.twin.ecs.task_record import ask_to_stop, enable_exec, has_ended, now, prepare
 
 NEVER = 10**9
-# Of UpdateService: what takes effect in new ECS tasks only.
+# Parameters of UpdateService that only new ECS tasks can have.
 NEEDS_DEPLOYMENT = [
     "load_balancers", "network_configuration", "platform_version", "capacity_provider_strategy"
 ]  # fmt: skip
 
 
 class EcsBackend(EC2ContainerServiceBackend):
-    """moto's state of ECS in one region; `lock` guards it, `asked` says that it was changed."""
+    """moto's state of ECS in one region. `lock` protects it, `asked` is set when it changes."""
 
-    __module__ = models.__name__  # moto looks for the paths of its answers beside it
+    __module__ = models.__name__  # moto finds the URLs of a backend by its module
 
     def __init__(self, region_name: str, account_id: str) -> None:
         super().__init__(region_name, account_id)
@@ -89,7 +89,7 @@ class EcsBackend(EC2ContainerServiceBackend):
             gone = {each.arn for each in self.services.values() if each.status == "INACTIVE"}
             return [arn for arn in super().list_services(*given, **named) if arn not in gone]
 
-    def run_task(  # noqa: PLR0917 - as moto has it
+    def run_task(  # noqa: PLR0917 - moto's signature
         self,
         cluster_str: str,
         task_definition_str: str,
@@ -109,13 +109,13 @@ class EcsBackend(EC2ContainerServiceBackend):
             )  # fmt: skip
             for task in tasks:
                 del self.tasks[task.cluster_name][task.task_arn]
-                furnish(task, self.describe_task_definition(task_definition_str))
+                prepare(task, self.describe_task_definition(task_definition_str))
                 self.tasks[task.cluster_name][task.task_arn] = task
             self.asked.set()
             return tasks
 
     def run_for(self, service: Service, deployment: Deployment) -> Task:
-        """One more ECS task of a service, to be started."""
+        """A new ECS task of the ECS service, for the agent to start."""
         definition = self.describe_task_definition(deployment.task_definition)
         cluster = self._get_cluster(service.cluster_name)
         strategy = deployment.capacity_provider_strategy
@@ -132,7 +132,7 @@ class EcsBackend(EC2ContainerServiceBackend):
             networking_configuration=deployment.network_configuration,
             capacity_provider_name=strategy[0]["capacityProvider"] if strategy else None,
         )
-        furnish(task, definition)
+        prepare(task, definition)
         enable_exec(task, is_enabled=bool(getattr(service, "enable_execute_command", False)))
         self.tasks.setdefault(cluster.name, {})[task.task_arn] = task
         return task
@@ -153,7 +153,7 @@ class EcsBackend(EC2ContainerServiceBackend):
             found = (self.find_task(cluster_str, each) for each in dict.fromkeys(tasks))
             return [each for each in found if each is not None]
 
-    def list_tasks(  # noqa: PLR0917 - as moto has it
+    def list_tasks(  # noqa: PLR0917 - moto's signature
         self,
         cluster_str: str | None = None,
         container_instance: str | None = None,
@@ -177,23 +177,24 @@ class EcsBackend(EC2ContainerServiceBackend):
 
     @staticmethod
     def _calculate_task_resource_requirements(task_definition: Any) -> dict[str, Any]:
-        """Fargate places every ECS task; moto stumbles where a container reserves no memory."""
+        """Nothing to calculate: Fargate has room for every ECS task. moto's own fails where a
+        container reserves no memory."""
         return {}
 
     def find_task(self, cluster_str: str, task: str) -> Task | None:
-        """By its ARN or its id."""
+        """The ECS task with this ARN or id."""
         wanted = task.rsplit("/", maxsplit=1)[-1]
         of_cluster = self.tasks.get(self._get_cluster(cluster_str).name, {})
         return next((each for each in of_cluster.values() if each.id == wanted), None)
 
     def running_tasks(self) -> list[Task]:
-        """Those that have not stopped, of every cluster."""
+        """The ECS tasks of every cluster that have not stopped."""
         return [
             task for tasks in self.tasks.values() for task in tasks.values() if not has_ended(task)
         ]
 
     def release_network(self, task: Task) -> None:
-        """Give back its network interface: nothing of it may keep a subnet or a security group."""
+        """Delete its network interface, so that its subnet and security group can be deleted."""
         ec2 = ec2_backends[self.account_id][self.region_name]
         attachments: list[dict[str, Any]] = task.attachments
         for attachment in attachments:
@@ -208,8 +209,8 @@ class EcsBackend(EC2ContainerServiceBackend):
 
 
 def apply() -> None:
-    """Put this backend and its calls in the place of moto's, before the first of them is used."""
-    # An ECS task goes on when something happened, not when somebody looks.
+    """Replace moto's backend and calls by these, before moto's are first used."""
+    # By default, moto moves an ECS task to its next state when it is described.
     state_manager.set_transition("ecs::task", {"progression": "manual", "times": NEVER})
     if models.ecs_backends.backend is not EcsBackend:
         models.ecs_backends.backend = EcsBackend

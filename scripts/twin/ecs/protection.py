@@ -6,13 +6,13 @@ from moto.ecs.exceptions import InvalidParameterException
 
 from scripts.twin.ecs.task_record import RUNNING, is_protected, protect
 
-MINUTES, MINUTES_MAX = 120, 2880  # what ECS takes where nothing is said, and its most
+MINUTES, MINUTES_MAX = 120, 2880  # ECS's default and maximum
 
 Answer = dict[str, list[dict[str, Any]]]
 
 
 def get(backend: Any, cluster: str, tasks: list[str]) -> Answer:
-    """The answer to GetTaskProtection; of the whole cluster where no ECS task is named."""
+    """The answer to GetTaskProtection; for the whole cluster where no ECS task is named."""
     with backend.lock:
         named = tasks or [each.task_arn for each in backend.list_tasks(cluster)]
         return _answer(backend, cluster, named, _shown)
@@ -21,7 +21,7 @@ def get(backend: Any, cluster: str, tasks: list[str]) -> Answer:
 def update(
     backend: Any, cluster: str, tasks: list[str], *, is_wanted: bool, minutes: int
 ) -> Answer:
-    """The answer to UpdateTaskProtection; what is refused stands among the `failures`."""
+    """The answer to UpdateTaskProtection, with refused ECS tasks in `failures`."""
     if is_wanted and not 1 <= minutes <= MINUTES_MAX:
         raise InvalidParameterException(f"expiresInMinutes must be from 1 to {MINUTES_MAX}.")
 

@@ -1,4 +1,4 @@
-"""Whether a deployment is complete, has failed, or goes on."""
+"""Decides whether a deployment is complete, has failed, or is in progress."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,11 +17,11 @@ from scripts.twin.ecs.task import EcsTask
 
 
 def judge(service: Any, tasks: Sequence[EcsTask]) -> None:
-    """Turn the newest deployment into what it has come to, and say when the service is steady."""
+    """Set the state of the newest deployment, and add an event when the ECS service is steady."""
     primary: Deployment = service.deployments[0]
     if primary.rollout_state == IN_PROGRESS:
         if _is_complete(service, tasks):
-            primary.turn(COMPLETED, f"ECS deployment {primary.id} completed.")
+            primary.set_state(COMPLETED, f"ECS deployment {primary.id} completed.")
             say(service, "deployment completed.", primary)
         elif _is_breaker_tripped(service, primary):
             _fail(service, primary)
@@ -61,7 +61,7 @@ def _is_breaker_tripped(service: Any, primary: Deployment) -> bool:
 
 def _fail(service: Any, failed: Deployment) -> None:
     reason = "tasks failed to start."
-    failed.turn(FAILED, f"ECS deployment circuit breaker: {reason}")
+    failed.set_state(FAILED, f"ECS deployment circuit breaker: {reason}")
     say(service, f"deployment failed: {reason}", failed)
     if setting(service, "deploymentCircuitBreaker", {}).get("rollback"):
         target = roll_back(service, failed)

@@ -1,4 +1,4 @@
-"""One look at one ECS service: what it has against what it wants, and the next steps to it."""
+"""Reconciles one ECS service: compares its ECS tasks with what is wanted, and takes next steps."""
 
 import math
 import time
@@ -15,12 +15,12 @@ from scripts.twin.ecs.task import EcsTask
 from scripts.twin.ecs.task_record import NOT_YET, is_protected, now
 
 SCHEDULER = "ServiceSchedulerInitiated"
-STRUGGLES = 3  # failures in a row until ECS says so
+FAILURES_REPORTED = 3  # failures in a row until an event reports them
 
 
 @dataclass
 class Reconciliation:
-    """`service` is moto's, `tasks` are all of its ECS tasks that have not stopped for good."""
+    """`service` is moto's; `tasks` are all its ECS tasks that have not stopped."""
 
     service: Any
     tasks: list[EcsTask]
@@ -28,7 +28,7 @@ class Reconciliation:
     start: Callable[[Deployment], EcsTask]
 
     def run(self) -> None:
-        """Take the steps that are possible now, and bring what is shown up to date."""
+        """Take the steps that are possible now, and update the counts."""
         if self.service.status == "DRAINING":
             self._drain()
         if self.service.status == "ACTIVE":
@@ -79,7 +79,7 @@ class Reconciliation:
         if deployment is None:
             return
         deployment.note_failure(time.monotonic())
-        if deployment.failed_tasks == STRUGGLES:
+        if deployment.failed_tasks == FAILURES_REPORTED:
             say(self.service, "is unable to consistently start tasks successfully.")
 
     def _register(self) -> None:
@@ -98,7 +98,7 @@ class Reconciliation:
             if task.record.health_status == UNHEALTHY:
                 say(self.service, f"(task {task.record.id}) failed container health checks.")
                 self._replace(task, "Task failed container health checks")
-            # The grace period is for the start: what was well has started, and is not waited for.
+            # The grace period is for the start, so it ends once the ECS task was healthy.
             elif (
                 task.registration
                 and task.registration.is_unhealthy

@@ -1,4 +1,4 @@
-"""The list of an ECS service's deployments, which stays when they are over."""
+"""The list of an ECS service's deployments, which includes those that have ended."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ def describe(self: Any) -> ActionResult:
 
 
 def describe_revisions(self: Any) -> ActionResult:
-    """The answer to DescribeServiceRevisions: what each deployment would bring."""
+    """The answer to DescribeServiceRevisions: the task definition of each deployment."""
     return _found(self, "serviceRevisionArns", "serviceRevisions", _revision)
 
 

@@ -1,4 +1,4 @@
-"""What an ECS service says of itself: its events, in ECS's words."""
+"""The events of an ECS service, in ECS's words."""
 
 import uuid
 from typing import Any
@@ -6,11 +6,11 @@ from typing import Any
 from scripts.twin.ecs.deployment import Deployment
 from scripts.twin.ecs.task_record import now
 
-KEPT = 100  # as ECS
+KEPT = 100  # as in ECS
 
 
 def say(service: Any, words: str, deployment: Deployment | None = None) -> None:
-    """One more event, the first in the list."""
+    """Add an event at the start of the list."""
     named = f" (deployment {deployment.id})" if deployment else ""
     event = {
         "id": str(uuid.uuid4()),
@@ -21,7 +21,7 @@ def say(service: Any, words: str, deployment: Deployment | None = None) -> None:
 
 
 def say_once(service: Any, words: str) -> bool:
-    """An event, unless the last one said the same; False then."""
+    """Add an event, unless the last one says the same; returns whether it was added."""
     last: str = service.events[0]["message"] if service.events else ""
     if last.endswith(words):
         return False

@@ -1,4 +1,4 @@
-"""An ECS task of the API among the targets of the load balancer."""
+"""Registers an ECS task as a target of the load balancer."""
 
 import time
 from dataclasses import dataclass
@@ -8,8 +8,8 @@ from moto.elbv2.models import ELBv2Backend
 from scripts.twin.elb import target_health
 
 HOST = "127.0.0.1"
-DRAIN_SECONDS = 2.0  # of the deregistration delay; on AWS the template's 30 seconds
-LOOK_SECONDS = 0.05
+DRAIN_SECONDS = 2.0  # how much of the deregistration delay is waited for; on AWS it is 30 seconds
+POLL_SECONDS = 0.05
 
 
 @dataclass(frozen=True)
@@ -21,17 +21,18 @@ class Registration:
     port: int
 
     def open(self) -> None:
-        """From now on the balancer asks for its health, and sends requests when that is good."""
+        """Register the target; the load balancer sends it requests once it is healthy."""
         self.elbv2.register_targets(self.group_arn, [{"Id": HOST, "Port": self.port}])
 
     def close(self) -> None:
-        """No new requests come; returns when the open ones are answered, or after the delay."""
+        """Deregister the target, and wait until its open requests are answered or the delay is
+        over."""
         if self.state is None:
             return
         self.elbv2.deregister_targets(self.group_arn, [{"Id": HOST, "Port": self.port}])
         deadline = time.monotonic() + DRAIN_SECONDS
         while self.state is not None and time.monotonic() < deadline:
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
 
     @property
     def is_healthy(self) -> bool:
@@ -43,7 +44,7 @@ class Registration:
 
     @property
     def state(self) -> str | None:
-        """None where it is not registered, or its target group is gone."""
+        """The target's state; None where it is not registered or has no target group."""
         group = self.elbv2.target_groups.get(self.group_arn)
         found = target_health.find(group, HOST, self.port) if group else None
         return found.state if found else None

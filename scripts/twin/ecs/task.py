@@ -1,4 +1,4 @@
-"""One ECS task from its first to its last status, in a thread of its own."""
+"""Runs one ECS task from its first to its last status, in a thread of its own."""
 
 import logging
 import shutil
@@ -22,17 +22,17 @@ from scripts.twin.ecs.task_record import RUNNING, ask_to_stop, now
 
 log = logging.getLogger("twin.agent")
 
-LOOK_SECONDS = 0.1
-# Without a health check ECS waits 40 seconds before it holds an ECS task for well.
-SETTLE_SECONDS = 40 * MINUTE_SECONDS / 60
+POLL_SECONDS = 0.1
+# Without a health check, ECS counts an ECS task as healthy after 40 seconds.
+HEALTHY_AFTER_SECONDS = 40 * MINUTE_SECONDS / 60
 FAILED_TO_START = "TaskFailedToStart"
 EXITED = "EssentialContainerExited"
-ENTRYPOINT = ["-m", "service"]  # of the image, after `python`
+ENTRYPOINT = ["-m", "service"]  # the image's entry point after `python`
 
 
 @dataclass(frozen=True)
 class Place:
-    """What every ECS task needs of the twin."""
+    """The parts of the twin that every ECS task needs."""
 
     ecs: EcsBackend
     backends: Backends
@@ -42,25 +42,25 @@ class Place:
 
 
 class EcsTask:
-    """Runs what moto's `record` describes, and writes into it what has come of it."""
+    """Runs the containers of moto's `record`, and writes their state into it."""
 
     def __init__(self, record: Any, place: Place) -> None:
         self.record, self._place = record, place
         self.registration: Registration | None = None
         self.was_healthy = False
-        self.is_counted = False  # among the failures of its deployment
+        self.is_counted = False  # as a failure of its deployment
         self.port = _free_port()
         self._containers: dict[str, Container] = {each.name: each for each in record.containers}
         self._running_since: float | None = None
         self._changed = threading.Event()
         self._stop_seconds_max = float("inf")
-        self._thread = threading.Thread(target=self._live, name=f"task {record.id}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"task {record.id}", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
     def stop(self, code: str, reason: str, *, seconds_max: float = float("inf")) -> bool:
-        """Ask it to stop; `seconds_max` shortens the stopTimeouts. False if it was asked before."""
+        """Begin to stop; `seconds_max` limits the stopTimeouts. False if it is stopping already."""
         with self._place.ecs.lock:
             is_new = ask_to_stop(self.record, code, reason)
         self._stop_seconds_max = min(self._stop_seconds_max, seconds_max)
@@ -88,27 +88,28 @@ class EcsTask:
 
     @property
     def is_healthy(self) -> bool:
-        """As a deployment counts: by the balancer, else by its checks, else by staying alive."""
+        """Does a deployment count it as healthy? By its health checks and the load balancer; with
+        neither, when it has run for long enough."""
         if not self.is_running or not self.is_wanted:
             return False
         if any(each.health for each in self._containers.values() if each.is_essential):
             if self.record.health_status != HEALTHY:
                 return False
         elif self.registration is None:
-            return self.running_seconds >= SETTLE_SECONDS
+            return self.running_seconds >= HEALTHY_AFTER_SECONDS
         return self.registration is None or self.registration.is_healthy
 
     @property
     def has_failed(self) -> bool:
-        """Did it end by itself, and was never well?"""
+        """Did it end by itself before it was healthy?"""
         return not self.was_healthy and self.record.stop_code in {FAILED_TO_START, EXITED}
 
-    def _live(self) -> None:
+    def _run(self) -> None:
         try:
             self._prepare()
             while self.is_wanted:
-                self._look()
-                self._changed.wait(LOOK_SECONDS)
+                self._update()
+                self._changed.wait(POLL_SECONDS)
                 self._changed.clear()
         except CannotStartError as error:
             self.stop(FAILED_TO_START, str(error))
@@ -131,9 +132,9 @@ class EcsTask:
         self.record.pull_stopped_at = now()
         folder_of(self.record.id, self._place.twin).mkdir(parents=True, exist_ok=True)
 
-    def _look(self) -> None:
+    def _update(self) -> None:
         for container in self._containers.values():
-            self._look_at(container)
+            self._poll(container)
             if container.last_status == PENDING:
                 self._start_when_due(container)
         if not self.is_wanted:
@@ -190,7 +191,7 @@ class EcsTask:
         return HEALTHY if checked and set(checked) == {HEALTHY} else UNKNOWN
 
     def _end(self) -> None:
-        """To STOPPED, whatever its state was."""
+        """Bring the ECS task to STOPPED from any state."""
         record, place = self.record, self._place
         try:
             record.last_status = "DEACTIVATING"
@@ -212,16 +213,16 @@ class EcsTask:
             for container in running:
                 if may_stop(container, self._containers):
                     container.terminate(self._stop_seconds_max)
-                self._look_at(container)
+                self._poll(container)
             if any(each.is_running for each in running):
-                self._changed.wait(LOOK_SECONDS)
+                self._changed.wait(POLL_SECONDS)
                 self._changed.clear()
         for container in self._containers.values():
-            container.last_status = STOPPED  # those that never started, too
+            container.last_status = STOPPED  # also those that never started
 
-    def _look_at(self, container: Container) -> None:
+    def _poll(self, container: Container) -> None:
         was_running = container.is_running
-        container.look()
+        container.poll()
         if was_running and not container.is_running:
             self._place.guard.forget(container.pid)
 

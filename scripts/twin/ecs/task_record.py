@@ -1,4 +1,4 @@
-"""moto's record of an ECS task, with the fields that ECS shows and moto leaves out."""
+"""moto's record of an ECS task, with the fields that ECS shows and moto lacks."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,8 +11,8 @@ RUNNING, STOPPED = "RUNNING", "STOPPED"
 NOT_YET = {"PROVISIONING", "PENDING", "ACTIVATING"}
 
 
-def furnish(task: Any, definition: TaskDefinition) -> None:
-    """Make of moto's ECS task one that has yet to be started."""
+def prepare(task: Any, definition: TaskDefinition) -> None:
+    """Change moto's new ECS task into one that the agent has to start."""
     task.id = task.id.replace("-", "")
     task.last_status, task.desired_status = "PROVISIONING", RUNNING
     task.health_status, task.stopped_reason = "UNKNOWN", None
@@ -38,14 +38,14 @@ def furnish(task: Any, definition: TaskDefinition) -> None:
 
 
 def enable_exec(task: Any, *, is_enabled: bool) -> None:
-    """May sessions be opened in it? That is settled when it starts."""
+    """Allow sessions in the ECS task, or not; this cannot change after its start."""
     task.enable_execute_command = is_enabled
     for container in task.containers:
         container.has_agent = is_enabled
 
 
 def ask_to_stop(task: Any, code: str, reason: str) -> bool:
-    """From now on it shall stop, for this reason; False if it already shall, for another."""
+    """Mark the ECS task to be stopped for this reason; False if it already is, for another."""
     if task.desired_status == STOPPED:
         return False
     task.desired_status = STOPPED
@@ -54,7 +54,7 @@ def ask_to_stop(task: Any, code: str, reason: str) -> bool:
 
 
 def protect(task: Any, minutes: int | None) -> None:
-    """Keep it from scale-in and deployments for so long; None ends that."""
+    """Protect it from scale-in and deployments for `minutes`; None ends the protection."""
     task.protection_enabled = minutes is not None
     task.protection_expires = None if minutes is None else now() + timedelta(minutes=minutes)
 

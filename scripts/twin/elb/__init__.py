@@ -1,1 +1,1 @@
-"""Plays Elastic Load Balancing: a balancer before the targets of moto's target groups."""
+"""Plays Elastic Load Balancing: a load balancer for the targets of moto's target groups."""

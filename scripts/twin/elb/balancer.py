@@ -1,4 +1,4 @@
-"""A small Application Load Balancer: one port before the healthy targets of moto's target group."""
+"""A small Application Load Balancer: sends requests to healthy targets of moto's target group."""
 
 import asyncio
 import secrets
@@ -22,14 +22,14 @@ from scripts.twin.elb.traffic import Traffic
 from scripts.twin.event_loop import Loop, close, logged
 
 CONNECT_SECONDS = 10  # ALB's own
-LINE_MAX_BYTES = 16 * 1024  # of a header, as ALB has it
-# Between two neighbours only: each connection has its own.
+LINE_MAX_BYTES = 16 * 1024  # of a header, as in ALB
+# Headers for one connection only, which are not passed on.
 # https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1
 HOP_BY_HOP = {
     "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection",
     "te", "trailer", "transfer-encoding", "upgrade", "expect",
 }  # fmt: skip
-WORDS = {
+REASONS = {
     400: "Bad Request",
     421: "Misdirected Request",
     502: "Bad Gateway",
@@ -40,14 +40,13 @@ PAGE = "<html><head><title>{0}</title></head><body><center><h1>{0}</h1></center>
 
 
 class Balancer:
-    """Answers on the twin's URL: the answer of a target, or 502, 503 and 504 as ALB gives them.
+    """Answers on the twin's URL with the answer of a target, or with 502, 503 or 504 as ALB does.
 
-    Unlike ALB it refuses every name but this machine's own: a page whose name leads here by DNS
-    would otherwise be taken for the API's own page.
+    Unlike ALB it refuses every host name but this machine's own. Otherwise a page whose name leads
+    here by DNS would count as a page of the API.
 
-    A request is sent once. Only a target that does not even take the connection is passed over for
-    the next one. Each request has a connection of its own to the target, so there are no races over
-    connections that the target closes meanwhile.
+    A request is sent once; it goes to the next target only where the first refuses the connection.
+    Each request has a connection of its own, which the target cannot have closed before.
     """
 
     def __init__(self, backends: Backends, twin: Twin, guard: Guard | None) -> None:
@@ -55,11 +54,11 @@ class Balancer:
         self._backends = backends
         self._port = int(twin.url.rpartition(":")[2])
         self._loop = Loop("balancer")
-        self._turn = 0
+        self._next = 0
         target_health.apply()
 
     def start(self) -> None:
-        """Raises `OSError` if somebody has taken the port meanwhile."""
+        """Raises `OSError` if the port is taken."""
         self._loop.start()
         self._loop.do(self._open())
 
@@ -76,7 +75,7 @@ class Balancer:
             max_line_size=LINE_MAX_BYTES,
             max_field_size=LINE_MAX_BYTES,
         )
-        self._session._retry_connection = False  # noqa: SLF001 - aiohttp has no other word for "send it once"
+        self._session._retry_connection = False  # noqa: SLF001 - aiohttp has no public option for it
         server = web.Server(
             self._answer,
             handler_cancellation=True,
@@ -89,15 +88,15 @@ class Balancer:
         await self._runner.setup()
         for address in addresses(self._port):
             await web.TCPSite(self._runner, address, self._port, reuse_address=True).start()
-        self._watches = [
+        self._background = [
             asyncio.create_task(logged(HealthChecks(self._backends, self._session).run())),
-            asyncio.create_task(logged(self._traffic.run(self._where))),
+            asyncio.create_task(logged(self._traffic.run(self._find))),
         ]
 
     async def _close(self) -> None:
-        for watch in self._watches:
-            watch.cancel()
-        await asyncio.gather(*self._watches, return_exceptions=True)
+        for each in self._background:
+            each.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
         await close(self._runner)
         await self._session.close()
 
@@ -107,17 +106,17 @@ class Balancer:
         if not request.raw_path.startswith(("/", "http://", "https://")):
             return self._refuse(400)
         self._traffic.requests += 1
-        balancer, group = self._where()
+        balancer, group = self._find()
         if balancer is None or group is None:
             return self._refuse(503)
-        waiting = _routable(group)
-        if not waiting:
+        targets = _routable(group)
+        if not targets:
             return self._refuse(503)
         if request.headers.get("Expect", "").lower() == "100-continue" and request.transport:
             request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        self._turn += 1
-        first = self._turn % len(waiting)
-        for target in waiting[first:] + waiting[:first]:
+        self._next += 1
+        first = self._next % len(targets)
+        for target in targets[first:] + targets[:first]:
             target.open_requests += 1
             try:
                 return await self._forward(request, target, _idle_seconds(balancer))
@@ -161,7 +160,7 @@ class Balancer:
         headers.setdefault("X-Amzn-Trace-Id", trace)
         return headers
 
-    def _where(self) -> tuple[FakeLoadBalancer | None, FakeTargetGroup | None]:
+    def _find(self) -> tuple[FakeLoadBalancer | None, FakeTargetGroup | None]:
         """The first load balancer with a listener that forwards, and its target group."""
         elbv2 = self._backends.elbv2
         for balancer in list(elbv2.load_balancers.values()):
@@ -176,14 +175,14 @@ class Balancer:
         self._traffic.refused[status] += 1
         return web.Response(
             status=status,
-            text=PAGE.format(f"{status} {WORDS[status]}"),
+            text=PAGE.format(f"{status} {REASONS[status]}"),
             content_type="text/html",
             headers={"Server": "awselb/2.0"},
         )
 
 
 def _routable(group: FakeTargetGroup) -> list[Target]:
-    """The healthy ones; where all are unhealthy, these: ALB "fails open" then too.
+    """The healthy targets; where all are unhealthy, the unhealthy ones, since ALB "fails open".
 
     https://docs.aws.amazon.com/elasticloadbalancing/latest/application/target-group-health-checks.html
     """
@@ -197,7 +196,7 @@ def _idle_seconds(balancer: FakeLoadBalancer) -> float:
 
 
 def _path(request: web.BaseRequest) -> str:
-    raw = request.raw_path  # as sent, escapes and all
+    raw = request.raw_path  # as it was sent, not unescaped
     return raw if raw.startswith("/") else request.rel_url.raw_path_qs
 
 
@@ -216,7 +215,7 @@ def _end_to_end(headers: Mapping[str, str]) -> CIMultiDict[str]:
 
 
 async def _pass_on(request: web.BaseRequest, found: aiohttp.ClientResponse) -> web.StreamResponse:
-    """The target's answer as it comes; one that breaks off does so for the caller too."""
+    """Pass on the target's answer. If it breaks off, close the caller's connection."""
     response = web.StreamResponse(
         status=found.status, reason=found.reason, headers=_end_to_end(found.headers)
     )

@@ -1,4 +1,4 @@
-"""The load balancer's health checks: each target asked as its target group says, only quicker."""
+"""The load balancer's health checks, as the target group says, but more often."""
 
 import asyncio
 import time
@@ -11,11 +11,11 @@ from scripts.twin.client.state import MINUTE_SECONDS
 from scripts.twin.elb import target_health
 from scripts.twin.elb.target_health import DRAINING, HEALTHY, INITIAL, UNHEALTHY, Target
 
-LOOK_SECONDS = 0.1  # for targets that come and go
+POLL_SECONDS = 0.1  # for new and deregistered targets
 
 
 class HealthChecks:
-    """Keeps the state of every registered target true, and lets the deregistered ones drain."""
+    """Updates the state of every registered target, and drains the deregistered ones."""
 
     def __init__(self, backends: Backends, session: aiohttp.ClientSession) -> None:
         self._backends = backends
@@ -23,7 +23,7 @@ class HealthChecks:
         self._watched: set[Target] = set()
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Run until cancelled."""
         async with asyncio.TaskGroup() as watches:
             while True:
                 for group in list(self._backends.elbv2.target_groups.values()):
@@ -33,10 +33,10 @@ class HealthChecks:
                         elif target not in self._watched:
                             self._watched.add(target)
                             watches.create_task(self._watch(group, target))
-                await asyncio.sleep(LOOK_SECONDS)
+                await asyncio.sleep(POLL_SECONDS)
 
     async def _watch(self, group: FakeTargetGroup, target: Target) -> None:
-        target.be(INITIAL, *target_health.CHECKING)
+        target.set_state(INITIAL, *target_health.CHECKING)
         interval = int(group.health_check_interval_seconds) * MINUTE_SECONDS / 60
         while (
             target.state != DRAINING and target_health.find(group, target.id, target.port) is target
@@ -47,7 +47,7 @@ class HealthChecks:
 
     async def _why_not(self, group: FakeTargetGroup, target: Target) -> tuple[str, str] | None:
         """Reason and description of a failed check; None where it passed."""
-        # The time to answer is not shortened: this machine is no quicker than AWS.
+        # The timeout is the full one: this machine is not faster than AWS.
         timeout = aiohttp.ClientTimeout(total=int(group.health_check_timeout_seconds))
         url = f"http://{target.id}:{target.port}{group.health_check_path or '/'}"
         try:
@@ -71,11 +71,11 @@ def _judge(group: FakeTargetGroup, target: Target, why_not: tuple[str, str] | No
     if why_not is None:
         target.passed, target.failed = target.passed + 1, 0
         if target.passed >= int(group.healthy_threshold_count):
-            target.be(HEALTHY)
+            target.set_state(HEALTHY)
     else:
         target.passed, target.failed = 0, target.failed + 1
         if target.failed >= int(group.unhealthy_threshold_count):
-            target.be(UNHEALTHY, *why_not)
+            target.set_state(UNHEALTHY, *why_not)
 
 
 def _matches(status: int, codes: str) -> bool:
@@ -88,7 +88,7 @@ def _matches(status: int, codes: str) -> bool:
 
 
 def _let_drain(group: FakeTargetGroup, target: Target) -> None:
-    """Gone when its last request is answered, or after the delay: that of AWS, in full."""
+    """Remove the target when its last request is answered, or after the full delay."""
     now = time.monotonic()
     if target.drains_until is None:
         delay = float(str(group.attributes["deregistration_delay.timeout_seconds"]))

@@ -1,7 +1,7 @@
-"""Targets of moto's target groups with their true health, as `describe-target-health` shows it.
+"""The targets of moto's target groups, with the health that the load balancer has found.
 
-moto knows a target by its address alone and calls each one healthy. Here all ECS tasks share one
-address, and their health is what the load balancer found.
+moto identifies a target by its address without the port, and calls each one healthy. Here all ECS
+tasks share one address.
 """
 
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ from moto.elbv2.models import ELBv2Backend, FakeHealthStatus, FakeTargetGroup
 
 HEALTHY, UNHEALTHY, INITIAL, DRAINING = "healthy", "unhealthy", "initial", "draining"
 
-# Reason and description, in the words of the API.
+# Reason and description, in AWS's words.
 # https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_TargetHealth.html
 REGISTERING = ("Elb.RegistrationInProgress", "Target registration is in progress")
 CHECKING = ("Elb.InitialHealthChecking", "Initial health checks in progress")
@@ -22,7 +22,7 @@ LEAVING = ("Target.DeregistrationInProgress", "Target deregistration is in progr
 ABSENT = ("Target.NotRegistered", "Target is not registered to the target group")
 
 
-@dataclass(eq=False)  # two are the same only if they are one
+@dataclass(eq=False)  # two with equal fields are still two targets
 class Target:
     """One registered target; `reason` and `description` are empty while it is healthy."""
 
@@ -32,21 +32,21 @@ class Target:
     reason: str = REGISTERING[0]
     description: str = REGISTERING[1]
     open_requests: int = 0
-    drains_until: float | None = None  # of the monotonic clock, once it is deregistered
+    drains_until: float | None = None  # time.monotonic(), once it is deregistered
     passed: int = field(default=0, repr=False)  # health checks in a row
     failed: int = field(default=0, repr=False)
 
-    def be(self, state: str, reason: str = "", description: str = "") -> None:
-        """What the target is from now on, unless it is on its way out."""
+    def set_state(self, state: str, reason: str = "", description: str = "") -> None:
+        """Set the state, unless the target is draining."""
         if self.state != DRAINING:
             self.state, self.reason, self.description = state, reason, description
 
     def drain(self) -> None:
-        self.be(DRAINING, *LEAVING)
+        self.set_state(DRAINING, *LEAVING)
 
 
 def apply() -> None:
-    """Mend moto in this process; a second time changes nothing."""
+    """Patch moto in this process; a second time changes nothing."""
     FakeTargetGroup.register = _register  # type: ignore[method-assign]
     FakeTargetGroup.deregister = _deregister  # type: ignore[method-assign]
     FakeTargetGroup.health_for = _health_for  # type: ignore[method-assign,assignment]
@@ -54,7 +54,7 @@ def apply() -> None:
 
 
 def targets_of(group: FakeTargetGroup) -> list[Target]:
-    """All that are registered or drain."""
+    """All targets that are registered or drain."""
     return list(_known(group).values())
 
 
@@ -63,7 +63,7 @@ def find(group: FakeTargetGroup, id: str, port: int) -> Target | None:
 
 
 def forget(group: FakeTargetGroup, target: Target) -> None:
-    """It has drained. One that was registered anew meanwhile stays."""
+    """Remove a target that has drained, but not one that was registered again meanwhile."""
     key = _key(target.id, target.port)
     if _known(group).get(key) is target:
         del _known(group)[key]

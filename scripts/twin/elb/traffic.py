@@ -1,4 +1,4 @@
-"""What the load balancer says of itself in CloudWatch, minute by minute.
+"""The load balancer's metrics in CloudWatch.
 
 https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-cloudwatch-metrics.html
 """
@@ -15,23 +15,23 @@ from scripts.twin.cloudwatch.metric_data import put
 from scripts.twin.elb import target_health
 
 NAMESPACE = "AWS/ApplicationELB"
-SAMPLES = 100  # of the times to answer of one minute: enough for a p99
+SAMPLES = 100  # response times kept of one minute, enough for a p99
 
 Where = Callable[[], tuple[FakeLoadBalancer | None, FakeTargetGroup | None]]
 
 
 class Traffic:
-    """Counts since the last minute."""
+    """Counts requests and answers, and writes the metrics every minute."""
 
     def __init__(self, backends: Backends) -> None:
         self.requests = 0
-        self.refused: Counter[int] = Counter()  # by status: answers that came from no target
+        self.refused: Counter[int] = Counter()  # by status: answers of the load balancer itself
         self._backends = backends
         self._statuses: Counter[str] = Counter()  # of the targets: 2XX, 3XX, …
         self._seconds: list[float] = []
 
     def answered(self, status: int, seconds: float) -> None:
-        """A target began its answer, so long after the request was sent to it."""
+        """Count a target's answer, which began `seconds` after the request was sent."""
         self._statuses[f"{status // 100}XX"] += 1
         self._seconds.append(seconds)
 
@@ -57,7 +57,7 @@ class Traffic:
                 for kind, count in self._statuses.items()
             ],
             *[("TargetResponseTime", both, each) for each in _sample(sorted(self._seconds))],
-            # Only where there is one: without a target, or an error, a balancer says nothing.
+            # Like AWS, no data point where there is no such error.
             *[(f"HTTPCode_ELB_{status}_Count", ours, n) for status, n in self.refused.items()],
         ]
         if errors := sum(n for status, n in self.refused.items() if status >= 500):
@@ -74,7 +74,7 @@ class Traffic:
 
 
 def _sample(ordered: list[float]) -> list[float]:
-    """At most `SAMPLES` of them, which keep their percentiles."""
+    """At most `SAMPLES` values with the same percentiles."""
     if len(ordered) <= SAMPLES:
         return ordered
     return [ordered[(2 * n + 1) * len(ordered) // (2 * SAMPLES)] for n in range(SAMPLES)]

@@ -1,1 +1,1 @@
-"""Plays IAM and STS: who calls, whether the signature is right, how a refusal sounds."""
+"""Plays IAM and STS: access keys, signatures and refusals."""

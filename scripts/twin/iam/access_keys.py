@@ -1,4 +1,4 @@
-"""The access keys that the twin knows: its own, and those that its IAM and STS have given."""
+"""The access keys that the twin accepts: its own, and those that its IAM and STS have made."""
 
 import random
 import secrets
@@ -19,21 +19,21 @@ SECRET_CHARACTERS = string.ascii_letters + string.digits
 
 @dataclass(frozen=True)
 class AccessKey:
-    """`token` and `expires` are those of a session, of STS."""
+    """An access key; `token` and `expires` are set for temporary keys of STS."""
 
     id: str
     secret: str = field(repr=False)
     token: str | None = field(default=None, repr=False)
-    expires: datetime | None = None  # UTC, without a zone, as moto has it
+    expires: datetime | None = None  # UTC without a time zone, as in moto
 
     @classmethod
     def new(cls) -> "AccessKey":
-        """One that nobody can guess, in the shape of AWS's."""
+        """A random key in AWS's form."""
         return cls(f"AKIA{_letters(ID_CHARACTERS, 16)}", _letters(SECRET_CHARACTERS, 40))
 
 
 class Keys:
-    """Looked up by their ids."""
+    """Finds access keys by their ids."""
 
     def __init__(self, own: AccessKey) -> None:
         self._own = own
@@ -42,7 +42,7 @@ class Keys:
         _give_session_tokens(self._sessions)
 
     def find(self, id: str) -> AccessKey | None:
-        """None for an id that was never given, or is not active."""
+        """The key, or None where there is no active key of this id."""
         if id == self._own.id:
             return self._own
         if id in self._sessions:
@@ -65,14 +65,14 @@ def _letters(characters: str, count: int) -> str:
 
 
 def _make_moto_unpredictable() -> None:
-    """moto's keys, tokens, passwords and ids come from a generator whose future can be computed."""
+    """moto makes keys, tokens, passwords and ids with a generator that can be predicted."""
     system = random.SystemRandom
     MotoRandom.random = system.random  # type: ignore[method-assign]
     MotoRandom.getrandbits = system.getrandbits  # type: ignore[method-assign,assignment]
 
 
 def _give_session_tokens(sessions: dict[str, AccessKey]) -> None:
-    """GetSessionToken and GetFederationToken: moto gives everybody the same key, out of a page."""
+    """Give GetSessionToken and GetFederationToken random keys; moto's answer is always the same."""
 
     def with_a_key(name: str) -> None:
         given = getattr(TokenResponse, name)

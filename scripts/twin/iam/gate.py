@@ -1,6 +1,7 @@
-"""Stands before moto, which asks nobody who they are: only this twin's own callers come through.
+"""Checks every request before moto, which itself checks no credentials.
 
-Those are programs on this machine that have its access key, or a key that its STS or IAM gave.
+Only programs on this machine pass that sign with the twin's access key, or with a key of its STS or
+IAM.
 """
 
 import io
@@ -16,19 +17,19 @@ from scripts.twin.iam.signature import Received, check, service_of
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 HEADERS = "twin.headers"
-# What moto has beside AWS: its own state (one request forgets everything), a machine's metadata.
+# moto's own pages that AWS does not have: its state, which a request could delete, and metadata.
 CLOSED = ("/moto-api", "/latest/meta-data/", "/latest/api/", "/favicon.ico")
 
 
 class Handler(MotoRequestHandler):
-    """Keeps the headers as they came: WSGI joins and renames them, and a signature is of them."""
+    """Keeps the original headers, which are signed; WSGI joins and renames them."""
 
     def make_environ(self) -> dict[str, Any]:
         return {**super().make_environ(), HEADERS: self.headers}
 
 
 class Gate:
-    """WSGI around moto's application, for the server's `port`."""
+    """The WSGI application around moto's, for a server on `port`."""
 
     def __init__(self, application: Wsgi, keys: Keys, port: int) -> None:
         self._application, self._keys, self._port = application, keys, port
@@ -63,7 +64,7 @@ class Gate:
 
 
 def _body(environ: dict[str, Any]) -> bytes:
-    """All of it, which moto can read again."""
+    """The whole body, which moto can read again."""
     if not isinstance(environ["wsgi.input"], io.BytesIO):
         is_chunked = environ.get("wsgi.input_terminated")
         size = -1 if is_chunked else int(environ.get("CONTENT_LENGTH") or 0)

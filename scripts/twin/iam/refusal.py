@@ -1,4 +1,4 @@
-"""A refused call, answered in the words and in the protocol of the service that was asked."""
+"""The answer to a refused call, in the words and the protocol of the AWS service."""
 
 import json
 import secrets
@@ -10,7 +10,7 @@ Answer = tuple[int, dict[str, str], bytes]
 
 
 class Why(Enum):
-    """Of a refusal."""
+    """The reason of a refusal."""
 
     NO_KEY = "no key"
     UNKNOWN_KEY = "unknown key"
@@ -30,10 +30,10 @@ EXPIRED = "The security token included in the request is expired"
 TOO_OLD = "Signature expired: it is more than 15 minutes off the clock here."
 NOT_VALIDATED = "AWS was not able to validate the provided access credentials"
 NOT_OURS = (
-    "The local twin answers programs of this machine that ask for it by the name localhost, and "
-    "no page of a browser."
+    "The local twin answers only programs on this machine that call it by the name localhost, and "
+    "no page in a browser."
 )
-# For each protocol the code, the HTTP status and the text, as AWS has them:
+# Code, HTTP status and text for each protocol, as on AWS:
 # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 # https://docs.aws.amazon.com/IAM/latest/APIReference/CommonErrors.html
 # https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
@@ -77,7 +77,7 @@ OTHER_XML = {"cloudfront", "route53"}
 
 
 class RefusedError(Exception):
-    """A call that does not reach moto."""
+    """The call is refused before it reaches moto."""
 
     def __init__(self, why: Why) -> None:
         super().__init__(why.value)
@@ -85,7 +85,7 @@ class RefusedError(Exception):
 
 
 def answer(why: Why, service: str, headers: Mapping[str, str]) -> Answer:
-    """What the service, by the name in the signature, would answer to a request like this."""
+    """The answer of `service` (its name in the signature) to a request with these headers."""
     if headers.get("smithy-protocol") == "rpc-v2-cbor":
         code, status, text = JSON[why]
         body = b"\xa2" + b"".join(map(_cbor, ("__type", code, "message", text)))
@@ -96,7 +96,7 @@ def answer(why: Why, service: str, headers: Mapping[str, str]) -> Answer:
         return status, {"Content-Type": "application/x-amz-json-1.1"}, body
     code, status, text = (EC2 if service == "ec2" else QUERY)[why]
     error = f"<Code>{code}</Code><Message>{escape(text)}</Message>"
-    # Of the system's randomness: an answer to a stranger must tell nothing of moto's.
+    # Not from moto's generator: an answer to a stranger must not help to predict it.
     id = f"<RequestId>{secrets.token_hex(16)}</RequestId>"
     is_form = headers.get("Content-Type", "").startswith("application/x-www-form-urlencoded")
     if is_form and service == "ec2":

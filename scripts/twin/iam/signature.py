@@ -1,7 +1,7 @@
-"""Is a request signed with a key that the twin knows? Computed by botocore, as its client did.
+"""Checks the signature of a request, which botocore computes as its client did.
 
-Signature version 4 in the header or in the address (a presigned link), and version 2 in the
-address alone: boto3 signs links to S3 with it unless it is told otherwise.
+Signature version 4 is in a header or in the URL (a presigned link). Version 2 is only in the URL:
+boto3 signs links to S3 with it by default.
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 """
 
@@ -27,17 +27,17 @@ SKEW = timedelta(minutes=15)
 HASH = "X-Amz-Content-SHA256"
 UNSIGNED = "UNSIGNED-PAYLOAD"
 TOKEN = "X-Amz-Security-Token"  # noqa: S105
-OF_S3 = {"s3", "s3express", "s3-object-lambda", "s3-outposts"}
+S3_SERVICES = {"s3", "s3express", "s3-object-lambda", "s3-outposts"}
 
 
 @dataclass(frozen=True)
 class Received:
-    """A request as it came: `target` is the path and query, escapes and all."""
+    """A request as it was received; `target` is the path and query, not unescaped."""
 
     method: str
     target: str
     headers: HTTPMessage
-    read: Callable[[], bytes]  # its body, which is read once its key is known
+    read: Callable[[], bytes]  # reads the body, which only a request with a known key needs
 
     @property
     def query(self) -> dict[str, str]:
@@ -50,7 +50,7 @@ class Received:
 
 @dataclass(frozen=True)
 class Claim:
-    """What a request says of its signature."""
+    """What a request says about its signature."""
 
     credential: str
     signed: list[str]
@@ -69,14 +69,14 @@ class Claim:
 
 
 def service_of(headers: Mapping[str, str], query: Mapping[str, str]) -> str:
-    """The service that a signature names, whether it is right or not; empty without one."""
+    """The AWS service that the signature names, even if it is wrong; empty without a signature."""
     scope = headers.get("Authorization", "").partition("Credential=")[2].partition(",")[0]
     parts = (scope or query.get("X-Amz-Credential", "")).split("/")
     return parts[3].lower() if len(parts) == 5 else ""
 
 
 def check(request: Received, keys: Keys) -> None:
-    """Raises `RefusedError` unless the request is signed with a key that is known."""
+    """Raises `RefusedError` unless the request is signed with a known key."""
     query = request.query
     header = request.headers.get("Authorization")
     if header is None and "AWSAccessKeyId" in query:
@@ -99,11 +99,11 @@ def check(request: Received, keys: Keys) -> None:
 
 
 class _Signer(SigV4Auth):
-    """botocore's, for what the request says was signed."""
+    """botocore's signer, for exactly the headers and body that the request says are signed."""
 
     def __init__(self, credentials: Credentials, service: str, region: str, claim: Claim) -> None:
         super().__init__(credentials, service, region)
-        self._claim, self._is_s3 = claim, service in OF_S3
+        self._claim, self._is_s3 = claim, service in S3_SERVICES
 
     def headers_to_sign(self, request: Any) -> Any:
         found = HTTPMessage()
@@ -157,12 +157,12 @@ def _find(keys: Keys, id: str, token: str | None) -> AccessKey:
 
 
 def _body_hash(request: Received, claim: Claim, service: str) -> str:
-    """What was signed of the body; a hash that is said has to be the body's."""
-    if claim.is_link and service in OF_S3:
+    """The signed hash of the body. A hash in the headers must be that of the body."""
+    if claim.is_link and service in S3_SERVICES:
         return str(request.headers.get(HASH) or UNSIGNED)
     said = request.headers.get(HASH)
     if said and (said == UNSIGNED or said.startswith("STREAMING-")):
-        return said  # each chunk has a signature of its own, or none: the caller's is checked
+        return said  # the signatures of chunks are not checked, but that of the headers is
     if said and hashlib.sha256(request.read()).hexdigest() != said:
         raise RefusedError(Why.WRONG_SIGNATURE)
     return said or hashlib.sha256(request.read()).hexdigest()

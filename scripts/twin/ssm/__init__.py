@@ -1,1 +1,1 @@
-"""Plays Session Manager: commands in running containers, with a terminal of their own."""
+"""Plays Session Manager: commands in running containers, with or without a terminal."""

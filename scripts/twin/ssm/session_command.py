@@ -1,4 +1,4 @@
-"""A session's command: a process in the environment of a container, and its end."""
+"""The command of a session, run as a process in the environment of a container."""
 
 import asyncio
 import errno
@@ -23,13 +23,13 @@ from aiohttp import WSMsgType, web
 from scripts.twin.ssm import terminal
 
 HANG_UP_SECONDS = 2.0  # between SIGHUP and SIGKILL
-LOOK_SECONDS = 0.05
+POLL_SECONDS = 0.05
 CHUNK_BYTES = 64 * 1024
 END_OF_INPUT = b"\x04"
 
 
 class Shell:
-    """The command's process, at a terminal if its client has one, else at pipes."""
+    """The command's process, on a terminal if the client has one, otherwise on pipes."""
 
     def __init__(self, container: Any, command: str, hello: dict[str, Any]) -> None:
         self._container = container
@@ -65,30 +65,30 @@ class Shell:
 
     @property
     def code(self) -> int | None:
-        """As a shell has it: 128 and the number for a signal."""
+        """The exit code as in a shell: 128 plus the number of a signal."""
         code = self._process.poll()
         return 128 - code if code is not None and code < 0 else code
 
     async def watch(self, idle_seconds: float, listening: "asyncio.Task[None]") -> str | None:
-        """None when the command has ended by itself, else why it has to."""
+        """Wait for the end: None if the command has ended by itself, else why it must end."""
         while self._process.poll() is None:
             if not self._container.is_running:
                 return "the ECS task has ended"
             if time.monotonic() - self._active_at > idle_seconds:
-                return f"nothing happened for {idle_seconds / 60:g} minutes"
+                return f"the session was idle for {idle_seconds / 60:g} minutes"
             if listening.done():
                 return "the client has left"
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
         return None
 
-    async def tell(self, socket: web.WebSocketResponse) -> None:
-        """Send what it writes, until the end of that; a slow client slows it down."""
+    async def send_output(self, socket: web.WebSocketResponse) -> None:
+        """Send the output until its end; a slow client slows the command down."""
         while data := await self._read():
             self._active_at = time.monotonic()
             await socket.send_bytes(data)
 
-    async def hear(self, socket: web.WebSocketResponse) -> None:
-        """Do what the client says until it leaves."""
+    async def receive(self, socket: web.WebSocketResponse) -> None:
+        """Pass on the client's messages until it leaves."""
         async for message in socket:
             self._active_at = time.monotonic()
             if message.type == WSMsgType.BINARY:
@@ -102,23 +102,23 @@ class Shell:
                 self._resize(said.get("size"))
 
     async def hang_up(self) -> None:
-        """SIGHUP for all of it, and SIGKILL for what stays."""
+        """Send SIGHUP to all processes of the session, and SIGKILL to those that stay."""
         await asyncio.to_thread(self._end_all)
         for end in {self._input, self._output}:
             if end >= 0:
                 os.close(end)
 
     def _end_all(self) -> None:
-        # Jobs that a shell has put in the background are process groups of their own.
-        everybody = [each for each in psutil.process_iter() if _is_in_session(each.pid, self.pid)]
+        # Not by the process group: a shell gives background commands a group of their own.
+        processes = [each for each in psutil.process_iter() if _is_in_session(each.pid, self.pid)]
         for number, seconds in ((signal.SIGHUP, HANG_UP_SECONDS), (signal.SIGKILL, None)):
-            for each in everybody:
+            for each in processes:
                 with suppress(psutil.Error):
                     each.send_signal(number)
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(seconds)
             psutil.wait_procs(
-                [each for each in everybody if each.pid != self.pid], timeout=seconds or 0
+                [each for each in processes if each.pid != self.pid], timeout=seconds or 0
             )
 
     async def _read(self) -> bytes:
@@ -128,7 +128,7 @@ class Shell:
             except BlockingIOError:
                 await _ready(self._output, for_reading=True)
             except OSError as error:
-                if error.errno == errno.EIO:  # a terminal that nobody has open any more
+                if error.errno == errno.EIO:  # no process has the terminal open any more
                     return b""
                 raise
 
@@ -139,7 +139,7 @@ class Shell:
             except BlockingIOError:
                 await _ready(self._input, for_reading=False)
             except OSError:
-                return  # it reads no more
+                return  # the command has closed its input
 
     async def _end_input(self) -> None:
         if self._is_terminal:
@@ -161,7 +161,7 @@ class Shell:
 def _is_in_session(pid: int, leader: int) -> bool:
     try:
         return os.getsid(pid) == leader
-    except OSError:  # gone meanwhile, or somebody else's
+    except OSError:  # it has ended, or belongs to another user
         return False
 
 

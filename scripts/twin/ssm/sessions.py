@@ -1,8 +1,8 @@
-"""Shells in running ECS tasks: the twin's end of what Session Manager does on AWS.
+"""Sessions in running ECS tasks: the server side of Session Manager.
 
-A client opens a WebSocket and says the session's token; from then on binary messages are what is
-typed and what is shown. Text messages are JSON: from the client `size` (rows and columns), `end`
-(of its input) and `interrupt`; to it `exit` (the command's code) or `over` (why there is none).
+A client opens a WebSocket and sends the session's token. From then on binary messages carry input
+and output. Text messages are JSON: the client sends `size` (rows and columns), `end` (of its input)
+and `interrupt`; the server sends `exit` (the exit code) or `over` (why there is none).
 """
 
 import asyncio
@@ -17,15 +17,15 @@ from aiohttp import web
 from scripts.host.guard import Guard
 from scripts.twin.ssm.session_command import Shell
 
-IDLE_SECONDS = 20 * 60.0  # ECS's own
-TOKEN_SECONDS = 60.0  # between ExecuteCommand and the client
+IDLE_SECONDS = 20 * 60.0  # as in ECS
+TOKEN_SECONDS = 60.0  # how long the client may take after ExecuteCommand
 HELLO_SECONDS = 10.0
 LAST_OUTPUT_SECONDS = 5.0
 
 
 @dataclass(eq=False)
 class Session:
-    """A command that may be run once in a container, by whoever knows the token."""
+    """A command that a client with the token may run once in a container."""
 
     container: Any
     command: str
@@ -35,7 +35,7 @@ class Session:
 
 
 class Sessions:
-    """All of one twin. `close` ends them; without it they end with their ECS tasks."""
+    """All sessions of one twin. They end with their ECS tasks, or by `close`."""
 
     path = "/v1/data-channel/{id}"
 
@@ -49,7 +49,7 @@ class Sessions:
         self._running: set[asyncio.Task[Any]] = set()
 
     def open(self, container: Any, command: str) -> Session:
-        """A session that waits for its client, not for long."""
+        """A new session, for which the client has `TOKEN_SECONDS`."""
         oldest = time.monotonic() - TOKEN_SECONDS
         for each in list(self._waiting.values()):
             if each.opened < oldest:
@@ -62,14 +62,14 @@ class Sessions:
         return self._url + self.path.replace("{id}", session.id)
 
     async def close(self) -> None:
-        """Hang up everywhere."""
+        """End every session."""
         self._waiting.clear()
         for task in list(self._running):
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
 
     async def serve(self, request: web.Request) -> web.WebSocketResponse:
-        """One client, from its first word to the end of its command."""
+        """Serve one client until its command ends."""
         socket = web.WebSocketResponse()
         await socket.prepare(request)
         try:
@@ -101,22 +101,21 @@ class Sessions:
         if self._guard:
             self._guard.watch(shell.pid)
         try:
-            listening = asyncio.create_task(shell.hear(socket))
-            telling = asyncio.create_task(shell.tell(socket))
-            why = await shell.watch(self._idle_seconds, listening)
+            receiving = asyncio.create_task(shell.receive(socket))
+            sending = asyncio.create_task(shell.send_output(socket))
+            why = await shell.watch(self._idle_seconds, receiving)
             if why is None:
-                await asyncio.wait(
-                    [telling], timeout=LAST_OUTPUT_SECONDS
-                )  # what it left behind may hold its output
+                # Not for ever: a child of the command may hold its output open.
+                await asyncio.wait([sending], timeout=LAST_OUTPUT_SECONDS)
                 await socket.send_json({"exit": shell.code})
             else:
                 await socket.send_json({"over": why})
         except OSError:
-            pass  # the client is gone
+            pass  # the client has left
         finally:
-            listening.cancel()
-            telling.cancel()
-            await asyncio.gather(listening, telling, return_exceptions=True)
+            receiving.cancel()
+            sending.cancel()
+            await asyncio.gather(receiving, sending, return_exceptions=True)
             await asyncio.shield(shell.hang_up())
             if self._guard:
                 self._guard.forget(shell.pid)

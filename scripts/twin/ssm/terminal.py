@@ -1,6 +1,6 @@
-"""A session's first moments: it takes the terminal for its own and becomes the command.
+"""The program that a session starts: it takes the terminal as its own and becomes the command.
 
-Run by the twin as a program, in a session of its own, with the standard library alone.
+The twin runs it in a new session of the system; it uses only the standard library.
 """
 
 import fcntl

@@ -105,7 +105,7 @@ class Stage:
             points: list[Point] = [(Metric[k], DIMENSIONS, each) for k, each in values.items()]
             put(self.backends.cloudwatch, METRIC_NAMESPACE, points, at=at)
             self.now += MINUTE_SECONDS
-            self.scaling.look(self.now + 0.1)
+            self.scaling.evaluate(self.now + 0.1)
 
     @property
     def count(self) -> int:

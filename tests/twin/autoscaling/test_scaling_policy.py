@@ -15,7 +15,7 @@ from scripts.twin.autoscaling.scaling_policy import (
 )
 from scripts.twin.cloudwatch.alarm_states import ALARM, INSUFFICIENT, OK, judge
 from scripts.twin.cloudwatch.expression import UnknownExpressionError, Value, evaluate
-from scripts.twin.cloudwatch.series import summed
+from scripts.twin.cloudwatch.series import statistic_of
 
 OLD_JOBS = {
     "AdjustmentType": "ChangeInCapacity",
@@ -198,8 +198,10 @@ def test_count_outside_the_bounds_is_not_made_worse() -> None:
 
 def test_statistics_are_those_of_cloudwatch() -> None:
     values = [float(n) for n in range(1, 101)]
-    shown = {name: summed(values, name) for name in ("Sum", "Average", "Minimum", "Maximum", "p99")}
+    shown = {
+        name: statistic_of(values, name) for name in ("Sum", "Average", "Minimum", "Maximum", "p99")
+    }
     assert shown == {"Sum": 5050, "Average": 50.5, "Minimum": 1, "Maximum": 100, "p99": 100}
-    assert math.isclose(summed(values, "SampleCount"), 100)
+    assert math.isclose(statistic_of(values, "SampleCount"), 100)
     with pytest.raises(UnknownExpressionError):
-        summed(values, "IQM")
+        statistic_of(values, "IQM")

@@ -22,7 +22,7 @@ import pytest
 
 from scripts.aws import Aws
 from scripts.host.pid_lock import take_up_lock
-from scripts.session.database_access import ask_password, find_database
+from scripts.session.database_access import find_database, read_password
 from scripts.target import find_target
 from scripts.twin.client.launch import end
 from scripts.twin.client.state import Twin
@@ -188,7 +188,7 @@ def test_api_and_worker_connect_as_a_user_who_owns_nothing(up: Stage) -> None:
         async def ask() -> Any:
             connection: asyncpg.Connection = await asyncpg.connect(
                 host=database.host, port=database.port, user=database.user,
-                database=database.name, password=ask_password(up.aws, database),
+                database=database.name, password=read_password(up.aws, database),
             )  # fmt: skip
             try:
                 return [row[0] for row in await connection.fetch(statement)]
@@ -330,7 +330,7 @@ def test_two_ups_at_once_are_one_too_many(up: Stage) -> None:
         lock.release()
 
     assert second.returncode == 1
-    assert f"another `moor up` works here (process {os.getpid()})" in second.stderr
+    assert f"another `moor up` is at work here (process {os.getpid()})" in second.stderr
 
 
 def test_another_checkout_gets_the_next_free_port(up: Stage, scratch: Path) -> None:

@@ -83,7 +83,7 @@ def test_down_ends_a_twin_that_has_not_signed_its_lock_yet(home: Path) -> None:
         assert end(home, said.append)
         assert time.monotonic() - began < COMMAND_SECONDS
         it.wait(COMMAND_SECONDS)
-    assert said == ["Stopping: the ECS tasks finish what they do"]
+    assert said == ["Stopping: the ECS tasks finish their jobs"]
 
 
 def test_down_ends_an_up_that_works_and_what_that_has_started(home: Path) -> None:
@@ -93,7 +93,7 @@ def test_down_ends_an_up_that_works_and_what_that_has_started(home: Path) -> Non
 
     said, _ = moor("down", home).communicate(timeout=COMMAND_SECONDS)
 
-    assert f"Ending the `moor up` that works here (process {up.pid})" in said
+    assert f"Ending the `moor up` that is at work here (process {up.pid})" in said
     up.communicate(timeout=COMMAND_SECONDS)
     assert up.returncode == INTERRUPTED
     assert are_gone(processes)

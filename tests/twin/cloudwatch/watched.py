@@ -88,7 +88,7 @@ class Watched:
             put(self.backends.cloudwatch, namespace, points, at=when)
         cloudwatch = self.backends.cloudwatch
         since = self.now - alarm_states.span_seconds(list(cloudwatch.alarms.values()))
-        alarm_states.look(cloudwatch, Series(cloudwatch, since), self.now + 0.1)
+        alarm_states.update(cloudwatch, Series(cloudwatch, since), self.now + 0.1)
 
     def _messages(self) -> list[tuple[str, str]]:
         sqs, found = client("sqs"), []

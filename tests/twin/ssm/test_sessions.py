@@ -292,7 +292,7 @@ def test_session_in_which_nothing_happens_ends(tmp_path: Path) -> None:
         await runner.cleanup()
         return str(said["over"])
 
-    assert asyncio.run(join()).startswith("nothing happened for")
+    assert asyncio.run(join()).startswith("the session was idle for")
 
 
 def test_plugin_says_that_it_is_installed() -> None:
