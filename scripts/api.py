@@ -1,4 +1,4 @@
-"""The stage's own API, with its key out of Secrets Manager."""
+"""The client of a stage's API. It takes the API key from Secrets Manager."""
 
 from typing import Any
 from urllib.parse import quote
@@ -7,7 +7,7 @@ from scripts.aws import Aws
 from scripts.errors import DeniedError, NotFoundError, OperatorError, UnreachableError
 from stacks.config.naming import Output
 
-SECONDS = 20
+TIMEOUT_SECONDS = 20
 NOT_FOUND, REFUSED, THROTTLED, BROKEN = 404, (401, 403), 429, 500
 
 
@@ -15,7 +15,8 @@ class Api:
     """Calls of `/api/v1/…`; every failure is an `OperatorError`."""
 
     def __init__(self, aws: Aws, *, key: str = "") -> None:
-        """With the stage's own key; while two are valid the old one, which every task knows."""
+        """Without `key`, the stage's first API key. While two are valid that is the old one, which
+        every ECS task of the API knows."""
         import httpx
 
         self.url = aws.output(Output.URL).rstrip("/")
@@ -27,27 +28,27 @@ class Api:
         self._client = httpx.Client(
             base_url=f"{self.url}/api/v1",
             headers={"X-API-Key": key},
-            timeout=SECONDS,
+            timeout=TIMEOUT_SECONDS,
             trust_env=not aws.target.is_local,  # a proxy does not know the twin
         )
 
     def close(self) -> None:
-        """End its connections."""
+        """Close the connections."""
         self._client.close()
 
     def get(self, *path: str, **query: Any) -> Any:
-        """The JSON under that path; each part of it is escaped. `None` in a query is left out."""
-        return self._ask("GET", path, params={k: v for k, v in query.items() if v is not None})
+        """The JSON answer. Each part of the path is escaped; a query of `None` is not sent."""
+        return self._request("GET", path, params={k: v for k, v in query.items() if v is not None})
 
     def post(self, *path: str, **body: Any) -> Any:
-        """The JSON that it answers."""
-        return self._ask("POST", path, json=body)
+        """The JSON answer."""
+        return self._request("POST", path, json=body)
 
     def delete(self, *path: str, **query: Any) -> Any:
-        """The JSON that it answers, None where there is none."""
-        return self._ask("DELETE", path, params=query)
+        """The JSON answer, or None where the body is empty."""
+        return self._request("DELETE", path, params=query)
 
-    def _ask(self, method: str, path: tuple[str, ...], **given: Any) -> Any:
+    def _request(self, method: str, path: tuple[str, ...], **given: Any) -> Any:
         import httpx
 
         try:
@@ -57,7 +58,7 @@ class Api:
         except httpx.TransportError as error:
             raise UnreachableError(
                 f"{self.url} does not answer: {error}",
-                "Is the API up? `moor status` and `moor logs api` tell.",
+                "Is the API up? `moor status` and `moor logs api` show it.",
             ) from error
         if answer.is_success:
             return answer.json() if answer.content else None
@@ -80,7 +81,7 @@ def explain(status: int, detail: str, url: str) -> OperatorError:
 
 
 def _detail(answer: Any) -> str:
-    """What a problem document says (RFC 9457), with its fields, or the beginning of what came."""
+    """The detail and fields of a problem document (RFC 9457), or the beginning of another body."""
     try:
         problem = answer.json()
         detail, errors = str(problem["detail"]), problem.get("errors", [])
@@ -90,6 +91,6 @@ def _detail(answer: Any) -> str:
             return f"{errors[0]['field']}: {detail}"
         return detail
     except (ValueError, KeyError, TypeError):
-        # A balancer's page of HTML has no more to say than its status has.
+        # The load balancer's HTML page says no more than its status code.
         is_page = "html" in answer.headers.get("content-type", "")
         return str((not is_page and answer.text[:200].strip()) or answer.reason_phrase)

@@ -19,14 +19,14 @@ from scripts.target import Target, find_target
 from stacks.config.naming import Names, Output
 
 CONNECT_SECONDS, READ_SECONDS = 5, 20
-# What the caller may have set for AWS, and what would lead past the twin or break calls of it.
-OF_AWS = ("AWS_", "BOTO_")
+# The caller's variables for AWS: calls of the local twin must not follow them.
+AWS_VARIABLE_PREFIXES = ("AWS_", "BOTO_")
 
 Answer = dict[str, Any]
 
 
 class Aws:
-    """Calls for one stage, with time-outs and retries; every failure is an `OperatorError`."""
+    """AWS calls for one stage, with timeouts and retries; every failure is an `OperatorError`."""
 
     def __init__(self, target: Target) -> None:
         self.target = target
@@ -42,12 +42,12 @@ class Aws:
 
     @property
     def profile(self) -> str:
-        """The one that is chosen by name; empty for the usual one, and in the twin."""
+        """The AWS profile that was chosen by name; empty for the default one and for the twin."""
         found: str = "" if self.target.is_local else self._session.profile_name
         return "" if found == "default" else found
 
     def endpoint(self, service: str) -> str:
-        """Where the service's API answers."""
+        """The URL of that AWS service's API."""
         found: str = self._client(service).meta.endpoint_url
         return found
 
@@ -64,7 +64,7 @@ class Aws:
                 yield from page[key]
 
     def together(self, *calls: tuple[str, str, Mapping[str, Any]]) -> list[Answer]:
-        """Several calls at a time; the answers in their order."""
+        """Run the calls at the same time; the answers are in the order of the calls."""
         if not calls:
             return []
         for service in {service for service, *_ in calls}:
@@ -74,7 +74,7 @@ class Aws:
 
     @cached_property
     def outputs(self) -> dict[str, str]:
-        """Of the stage's stacks, by `Output`. Raises `NotDeployedError` without them."""
+        """The outputs of the stage's stacks. Raises `NotDeployedError` where there are none."""
         found: dict[str, str] = {}
         names = self.target.names
         for stack in (names.data_stack, names.service_stack):
@@ -87,7 +87,7 @@ class Aws:
         return found
 
     def output(self, key: Output) -> str:
-        """One of them."""
+        """One output of the stage's stacks. Raises `NotDeployedError` where it is missing."""
         if key not in self.outputs:
             raise self.not_deployed(f"its stacks have no output {key}")
         return self.outputs[key]
@@ -103,14 +103,14 @@ class Aws:
         )
 
     def _about(self, service: str, given: Mapping[str, Any]) -> About:
-        known: dict[str, str] = self.__dict__.get("outputs", {})  # those that have been asked for
+        known: dict[str, str] = self.__dict__.get("outputs", {})  # empty until they are read
         secret = given.get("SecretId", "")
         output = next((key for key, value in known.items() if value == secret), "")
         return About(PREFIXES.get(service, service), output)
 
     def _client(self, service: str) -> Any:
         if service not in self._clients:
-            with _explained(self.target), self._settings_aside():
+            with _explained(self.target), self._without_caller_settings():
                 self._clients[service] = self._session.client(
                     service, endpoint_url=self.target.endpoint, config=self._config
                 )
@@ -137,7 +137,7 @@ class Aws:
 
         if self.target.is_local:
             id, secret = self.target.key or (None, None)
-            with self._settings_aside():
+            with self._without_caller_settings():
                 return boto3.Session(
                     aws_access_key_id=id, aws_secret_access_key=secret,
                     region_name=self.target.region,
@@ -148,12 +148,12 @@ class Aws:
             return boto3.Session(region_name=region)
 
     @contextmanager
-    def _settings_aside(self) -> Iterator[None]:
-        """For the twin: without the caller's variables and files of AWS, which are for AWS."""
+    def _without_caller_settings(self) -> Iterator[None]:
+        """For the twin: hides the caller's AWS variables and files, which are meant for AWS."""
         taken = {
             name: os.environ.pop(name)
             for name in list(os.environ)
-            if self.target.is_local and name.startswith(OF_AWS)
+            if self.target.is_local and name.startswith(AWS_VARIABLE_PREFIXES)
         }
         if self.target.is_local:
             os.environ |= {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
@@ -166,13 +166,13 @@ class Aws:
 
 
 def connect(stage: str) -> Aws:
-    """The stage by name."""
+    """AWS for the stage of this name."""
     return Aws(find_target(stage))
 
 
 @contextmanager
 def _explained(target: Target, about: About = NOTHING_KNOWN) -> Iterator[None]:
-    """Turns what botocore raises into one sentence and what to do."""
+    """Turns what botocore raises into an error with one sentence and a hint."""
     try:
         yield
     except OperatorError:
@@ -207,11 +207,11 @@ def explain(error: Exception, target: Target, about: About = NOTHING_KNOWN) -> O
         ):
             found = CredentialsError(f"the AWS session has ended: {error}", "`aws sso login`.")
         case boto.EndpointConnectionError() | boto.HTTPClientError() if target.is_local:
-            hint = "`moor down` and `moor up` start it anew; .moorage/twin/twin.log says more."
+            hint = "`moor down` and `moor up` start it again; .moorage/twin/twin.log says more."
             found = UnreachableError("the local twin does not answer", hint)
         case boto.EndpointConnectionError() | boto.HTTPClientError():
-            hint = "Is the network there, and the region right?"
+            hint = "Does the network work, and is the region right?"
             found = UnreachableError(f"AWS does not answer: {error}", hint)
         case _:
-            found = OperatorError(f"AWS could not be asked: {str(error).splitlines()[0]}")
+            found = OperatorError(f"the call of AWS failed: {str(error).splitlines()[0]}")
     return found

@@ -1,4 +1,4 @@
-"""What it means that AWS refuses a call: one sentence, what to do, and which exit code."""
+"""Explains an AWS call that failed: one sentence, what to do, and which exit code."""
 
 import re
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from scripts.target import Target
 from stacks.config.operator_rights import rights_to
 
 ATTEMPTS = 5
-# Another name in IAM than in boto3.
+# Services that IAM names differently from boto3.
 PREFIXES = {
     "elbv2": "elasticloadbalancing", "resourcegroupstaggingapi": "tag",
     "service-quotas": "servicequotas", "sesv2": "ses",
@@ -31,9 +31,9 @@ DENIED = {
     "AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "UnauthorizedException",
     "NotAuthorized", "AuthorizationError",
 }  # fmt: skip
-# What AWS's own sentence says of the right that is missing: not always that of the call.
+# AWS's message names the missing right, which is not always that of the call.
 PERFORM = re.compile(r"not authorized to perform: ?([a-z0-9-]+:\w+)")
-# Secrets Manager names no right where it may not use the key in the caller's name.
+# Secrets Manager names no right where the caller may not use the KMS key.
 NO_KEY = re.compile(r"Access to KMS is not allowed")
 SAID_CHARACTERS = 300
 THROTTLED = {
@@ -49,8 +49,8 @@ ABSENT = {
 
 @dataclass(frozen=True)
 class About:
-    """What a call is about, for the words of its failure: the service as IAM names it, and the
-    output of the stage that names the secret."""
+    """What an error message says about the call: the service as IAM names it, and the stage's
+    output whose value is the secret."""
 
     service: str = ""
     secret: str = ""
@@ -60,7 +60,7 @@ NOTHING_KNOWN = About()
 
 
 def explain_answer(error: Any, target: Target, about: About) -> OperatorError:
-    """For a `ClientError` of botocore."""
+    """The error for a `ClientError` of botocore."""
     code, said = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
     call = error.operation_name
     if code in EXPIRED:
@@ -79,16 +79,16 @@ def explain_answer(error: Any, target: Target, about: About) -> OperatorError:
 
 
 def is_refusal(said: str) -> bool:
-    """Are these AWS's words for a call that it refuses?"""
+    """Is this the message of AWS for a call without the right to it?"""
     return bool(PERFORM.search(said))
 
 
 def explain_refusal(call: str, said: str, target: Target, secret: str = "") -> DeniedError:
-    """Which right is missing, which policy of the stage has it, and what to do."""
+    """The error that says which right is missing, which policy of the stage has it, what to do."""
     found = PERFORM.search(said)
     right = found[1] if found else ("kms:Decrypt" if NO_KEY.search(said) else call)
     rights = list(rights_to(right, secret))
-    # The same right may stand for a call of its own, and beside another one.
+    # A right may be needed for its own call, and also beside another call's right.
     wanted = [
         each for each in rights if (call in each.beside if right != call else not each.beside)
     ]

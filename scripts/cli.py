@@ -34,7 +34,7 @@ app = typer.Typer(
 
 
 def print_version(is_asked: bool) -> None:
-    """The release of Moorage that this checkout is."""
+    """Print the release of Moorage in this checkout."""
     if is_asked:
         print_line(f"moor {release()}")
         raise typer.Exit
@@ -47,15 +47,15 @@ def moor(
         typer.Option("--version", callback=print_version, is_eager=True, help="The release."),
     ] = False,
 ) -> None:
-    """Without a command: the help."""
+    """Without a command, print the help."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; its exit code, as `scripts.errors` lists them."""
+    """Run one command and return its exit code; `scripts.errors` lists the codes."""
     sys.excepthook = print_traceback
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            # a terminal of another encoding than UTF-8 cannot show all that we write
+            # A terminal that is not UTF-8 cannot show every character that we write.
             stream.reconfigure(errors="backslashreplace")
     try:
         code = app(arguments, prog_name="moor", standalone_mode=False)
@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (Abort, KeyboardInterrupt):
         return INTERRUPTED
     except BrokenPipeError:
-        # `moor logs | head`: the reader has enough. Python would complain again at its end.
+        # `moor logs | head` closes the pipe. Python would print this error again when it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return code if isinstance(code, int) else 0

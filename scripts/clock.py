@@ -1,4 +1,4 @@
-"""The time, and waiting for it to pass: given to what waits, so that a test need not."""
+"""The time and `sleep`, passed to code that waits, so that a test does not have to wait."""
 
 import time
 from collections.abc import Callable

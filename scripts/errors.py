@@ -1,15 +1,15 @@
-"""What stops an operator's command, one exit code for each kind.
+"""The errors that end an operator's command, with one exit code for each kind.
 
     0    done
     1    OperatorError       it failed; a remote command's own exit code is passed on instead
-    2    UsageError          an unknown option, a wrong value, or some that do not go together
-    3    NotDeployedError    the stage, or the part of it that is asked for, is not there
+    2    UsageError          an unknown option, a wrong value, or options that do not fit together
+    3    NotDeployedError    the stage, or the part of it that is asked for, does not exist
     4    CredentialsError    no AWS credentials, or expired ones
     5    DeniedError         the credentials may not do this
     6    UnreachableError    AWS, the API or the local twin does not answer, or asks to slow down
     7    NotFoundError       no such job, ECS task or deployment
     8    RefusedError        production without --yes, or something would be lost
-    9    OverdueError        what was asked for did not come about in time; it may yet
+    9    OverdueError        the change was begun but did not finish in time; it may still finish
     130  (Ctrl-C)
 
 The message says what happened and why, `hint` what to do.
@@ -33,25 +33,25 @@ class UsageError(OperatorError):
 
 
 class NotDeployedError(OperatorError):
-    """The stage is not there."""
+    """The stage does not exist."""
 
     exit_code = 3
 
 
 class CredentialsError(OperatorError):
-    """AWS does not know who asks."""
+    """AWS does not know the caller."""
 
     exit_code = 4
 
 
 class DeniedError(OperatorError):
-    """AWS knows who asks, and refuses."""
+    """AWS knows the caller, and refuses."""
 
     exit_code = 5
 
 
 class UnreachableError(OperatorError):
-    """Nobody answers, or not in time."""
+    """There is no answer, or not in time."""
 
     exit_code = 6
 
@@ -63,12 +63,12 @@ class NotFoundError(OperatorError):
 
 
 class RefusedError(OperatorError):
-    """It could be done and is not, for safety."""
+    """The command could do it and does not, for safety."""
 
     exit_code = 8
 
 
 class OverdueError(OperatorError):
-    """It was begun and is not there in time."""
+    """The change was begun, but did not finish in time."""
 
     exit_code = 9

@@ -1,4 +1,4 @@
-"""The release of Moorage that this checkout is."""
+"""The release of Moorage in this checkout."""
 
 import tomllib
 from pathlib import Path
@@ -7,6 +7,6 @@ PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
 
 
 def release() -> str:
-    """As pyproject.toml has it: 0.2.0."""
+    """The version in pyproject.toml, such as 0.2.0."""
     version: str = tomllib.loads(PYPROJECT.read_text("utf-8"))["project"]["version"]
     return version

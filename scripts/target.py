@@ -1,4 +1,4 @@
-"""Which stage a command works on, and where it is."""
+"""The stage that a command works on, and where it is deployed."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,14 +15,12 @@ HOME = Path(__file__).parent.parent / ".moorage"  # the local data
 
 @dataclass(frozen=True)
 class Target:
-    """A stage, as configured; `endpoint` is the local twin's, None on AWS."""
+    """A stage as configured; `endpoint` is the URL of the local twin, or None on AWS."""
 
     stage: Stage
     endpoint: str | None = None
-    region: str | None = None  # None: that of the credentials
-    key: tuple[str, str] | None = field(
-        default=None, repr=False
-    )  # the local twin's, and its secret
+    region: str | None = None  # None: the region of the credentials
+    key: tuple[str, str] | None = field(default=None, repr=False)  # the local twin's id and secret
 
     @property
     def names(self) -> Names:
@@ -33,13 +31,13 @@ class Target:
         return self.endpoint is not None
 
     def command(self, words: str) -> str:
-        """How an operator types it for this stage."""
+        """The `moor` command as an operator types it for this stage."""
         stage = self.stage.stage
         return f"moor {words}" + ("" if stage == LOCAL_STAGE else f" --stage {stage}")
 
     @property
     def deploy_command(self) -> str:
-        """How an operator brings the code as it is now to this stage."""
+        """The command that deploys the code as it is now to this stage."""
         return "moor up" if self.is_local else "cdk deploy"
 
     def __str__(self) -> str:
@@ -51,12 +49,12 @@ def find_stage(stage: str) -> Stage:
     try:
         return read_stage(stage)
     except ConfigError as error:
-        raise OperatorError(str(error), "`stages.toml` and `--stage` decide this.") from None
+        raise OperatorError(str(error), "Mend `stages.toml`, or check `--stage`.") from None
 
 
 def find_target(stage: str, *, home: Path = HOME) -> Target:
-    """The stage by name. Raises `OperatorError` for a wrong name or configuration, and
-    `NotDeployedError` where the local twin does not run."""
+    """The target for the stage of this name. Raises `OperatorError` for a wrong name or
+    configuration, and `NotDeployedError` where the local twin does not run."""
     found = find_stage(stage)
     if stage != LOCAL_STAGE:
         return Target(found, region=found.region or None)

@@ -1,7 +1,7 @@
-"""Every command of `moor`, in the order of its help; a module is loaded when its command is run.
+"""The table of all `moor` commands, in the order of the help.
 
-`moor --help` and the shell's completion read this table alone, so they take no longer with each
-command. A command's own docstring is what `moor COMMAND --help` shows.
+A command's module is loaded when the command is run; `moor --help` and the shell's completion read
+only this table, so they stay fast. `moor COMMAND --help` shows the docstring of the function.
 """
 
 from importlib import import_module
@@ -11,49 +11,49 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
-# Name, where it is (a function, or a Typer with commands of its own), and what it does.
+# Name: (module:attribute, what it does). The attribute is a function or a Typer of subcommands.
 COMMANDS = {
-    "up": ("up:up", "The local stage: start it, or bring it up to date."),
+    "up": ("up:up", "Start the local stage, or deploy the current code to it."),
     "down": ("down:down", "End the local stage's processes; its data stays."),
-    "status": ("status:status", "How a stage is, on one screen."),
-    "scale": ("scale:scale", "Another number of API or worker, which stays."),
-    "restart": ("restart:restart", "The same release anew, without an interruption."),
-    "deployments": ("deployments:deployments", "Which releases there were."),
-    "rollback": ("rollback:rollback", "Back to an earlier release."),
-    "sleep": ("sleep:sleep", "Nothing runs and little is paid until `wake`."),
-    "wake": ("sleep:wake", "As it was before `sleep`."),
-    "logs": ("logs:logs", "What API, worker and migrations write, merged and followed."),
-    "exec": ("exec:app", "A shell, or one command, in a running ECS task."),
-    "run": ("run:run", "One command in an ECS task of its own."),
-    "debug": ("debug:debug", "A shell in a copy of the worker that takes no jobs."),
-    "psql": ("psql:psql", "SQL on the stage's database."),
-    "tunnel": ("tunnel:open_tunnel", "The stage's database on a port of this machine."),
+    "status": ("status:status", "Show the state of a stage on one screen."),
+    "scale": ("scale:scale", "Change the number of ECS tasks of API or worker."),
+    "restart": ("restart:restart", "Replace the ECS tasks of API and worker; same release."),
+    "deployments": ("deployments:deployments", "List the releases of a stage."),
+    "rollback": ("rollback:rollback", "Go back to an earlier release."),
+    "sleep": ("sleep:sleep", "Stop API and workers, to pay little until `wake`."),
+    "wake": ("sleep:wake", "Start API and workers again, as before `sleep`."),
+    "logs": ("logs:logs", "Show or follow the logs of API, worker and migrations."),
+    "exec": ("exec:app", "Open a shell, or run a command, in a running ECS task."),
+    "run": ("run:run", "Run a command in a new ECS task."),
+    "debug": ("debug:debug", "Open a shell in a copy of the worker that takes no jobs."),
+    "psql": ("psql:psql", "Run SQL on the stage's database."),
+    "tunnel": ("tunnel:open_tunnel", "Open the stage's database on a port of this machine."),
     "new-password": (
         "new_password:new_password",
-        "Another password for API and worker at the database.",
+        "Change the database password of API and worker.",
     ),
-    "queues": ("queues:queues", "Backlog, running jobs and workers of each queue."),
+    "queues": ("queues:queues", "Show backlog, running jobs and workers of each queue."),
     "jobs": ("jobs:app", "Enqueue, list, show, cancel, retry and clear jobs."),
-    "schedules": ("schedules:app", "What comes by itself: list, create, disable, run."),
+    "schedules": ("schedules:app", "List, create, disable and run recurring jobs."),
     "keys": ("keys:app", "Change the API key without a refused request."),
-    "tasks": ("jobs:tasks", "What can be enqueued, and what comes by itself."),
-    "doctor": ("doctor:doctor", "What is wrong with a stage, and how to mend it."),
+    "tasks": ("jobs:tasks", "List the tasks that can be enqueued, and their schedules."),
+    "doctor": ("doctor:doctor", "Show what is wrong with a stage, and how to mend it."),
     "preflight": (
         "preflight:preflight",
-        "What would stop a deploy, before you wait for it.",
+        "Show what would stop a deploy, before you wait for it.",
     ),
     "leftovers": (
         "leftovers:leftovers",
-        "What a deleted stage has left behind, and how it goes.",
+        "Show what a deleted stage has left behind.",
     ),
-    "config": ("config:config", "What a stage is configured as, and where from."),
-    "cost": ("cost:cost", "What a month of a stage costs."),
-    "open": ("open:open_", "The API, or the stage's pages at AWS, in the browser."),
+    "config": ("config:config", "Show the settings of a stage and where they are set."),
+    "cost": ("cost:cost", "Show what a stage costs in a month."),
+    "open": ("open:open_", "Open the API, or the stage's pages at AWS, in the browser."),
 }
 
 
 class Commands(TyperGroup):
-    """The commands of the table, each without its options until it is asked for."""
+    """The commands of the table; the options of each are loaded when it is run."""
 
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)
@@ -61,7 +61,7 @@ class Commands(TyperGroup):
             self.add_command(TyperCommand(name, help=line))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """The name, the command that was meant, and the arguments that are left for it."""
+        """The name, the command, and the command's own arguments."""
         name, command, rest = super().resolve_command(ctx, args)
         return name, load(name) if name in COMMANDS else command, rest
 
@@ -72,7 +72,7 @@ def load(name: str) -> Any:
     found = getattr(import_module(f"{__name__}.{module}"), attribute)
     if isinstance(found, typer.Typer):
         return get_command(found)
-    # The same settings as those of the whole.
+    # The same settings as those of `moor` itself.
     alone = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
     alone.command(name)(found)
     return get_command(alone)

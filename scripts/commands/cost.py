@@ -19,7 +19,7 @@ TemplateOption = Annotated[
     Path | None,
     typer.Option(
         "--template",
-        help="A folder of the CDK (cdk.out/dev) instead of stages.toml and the code as they are.",
+        help="Read this folder of the CDK (cdk.out/dev), instead of synthesizing the code now.",
         metavar="FOLDER",
     ),
 ]
@@ -30,16 +30,16 @@ def cost(
     template: TemplateOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """What a stage costs in a month, from its template: no account needed."""
+    """What a stage costs in a month, computed from its templates; this needs no AWS account."""
     if template is None and stage == LOCAL_STAGE:
         if as_json:
             print_json({"items": [], "at_rest": 0, "at_most": 0})
         say(
-            "Stage local runs on this machine and costs nothing; `moor cost --stage dev` is what "
-            "a stage on AWS costs."
+            "Stage local runs on this machine and costs nothing; `moor cost --stage dev` shows "
+            "what a stage on AWS costs."
         )
         return None
-    # Without a certificate prod cannot be deployed; it costs the same.
+    # A stage without a certificate cannot be deployed unless HTTP is allowed; it costs the same.
     keys = {} if find_stage(stage).is_https else {"allow_http": "true"}
     with nullcontext(template) if template else synthesized(stage, **keys) as folder:
         found = estimate(read_template(folder), read_prices())
@@ -54,7 +54,7 @@ def cost(
     if found.unchecked:
         say(f"No source was found for the price of: {', '.join(found.unchecked)}")
     if found.unknown:
-        say(f"Not in the sum, for nobody has given their price: {', '.join(found.unknown)}")
+        say(f"Not in the sum, because their price is not known: {', '.join(found.unknown)}")
     return None
 
 

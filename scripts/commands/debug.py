@@ -1,4 +1,4 @@
-"""`moor debug`: a shell in an ECS task that is like the process's own and does nothing."""
+"""`moor debug`: a shell in an idle ECS task that is a copy of the process's own."""
 
 import sys
 from datetime import timedelta
@@ -6,14 +6,15 @@ from typing import Annotated
 
 import typer
 
-from scripts.aws import Answer, Aws, connect
+from scripts.aws import Aws, connect
 from scripts.clock import Clock
 from scripts.ecs.debug_definition import debug_definition
 from scripts.ecs.one_off import describe, heed_signals, run_task_arguments, start, stop
+from scripts.ecs.services import Service, find_service
 from scripts.ecs.tasks import RUNNING, STOPPED
 from scripts.errors import OperatorError, OverdueError
 from scripts.session.plugin import SHELL, find_plugin, hand_over, open_session
-from scripts.session.session_task import await_agent, check_service, without_exec
+from scripts.session.session_task import await_agent, without_exec
 from scripts.terminal.answer import say
 from scripts.terminal.duration import in_words
 from scripts.terminal.options import (
@@ -37,15 +38,17 @@ def debug(
     *,
     for_: Annotated[
         timedelta,
-        typer.Option("--for", parser=duration_value, metavar="1h", help="Its end, at latest."),
+        typer.Option(
+            "--for", parser=duration_value, metavar="1h", help="Stop the ECS task after this time."
+        ),
     ] = "1h",  # type: ignore[assignment]
     stage: StageOption = DEFAULT_STAGE,
     yes: YesOption = False,
 ) -> int:
-    """A shell in an ECS task with the process's image, settings, rights and network, which takes
-    no jobs and no requests and whose disk can be written to.
+    """A shell in a new ECS task with the process's image, settings, rights and network.
 
-    Ends with the shell, or by itself after the given time.
+    The ECS task takes no jobs and no requests, and its disk can be written to. It ends with the
+    shell, or by itself after the given time.
     """
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise OperatorError("a shell needs a terminal", "`moor run -- COMMAND` needs none.")
@@ -54,13 +57,9 @@ def debug(
         aws.target, f"start an ECS task with the rights of the {process}, and a shell in it", yes
     )
     find_plugin(is_local=aws.target.is_local)
-    answer = aws.call(
-        "ecs", "describe_services",
-        cluster=aws.names.cluster, services=[aws.names.service(process)],
-    )  # fmt: skip
-    service = check_service(aws.target, process, answer)
-    role = ""  # that of the process, where it may open sessions
-    if not service.get("enableExecuteCommand"):
+    service = find_service(aws, process)
+    role = ""  # empty: the process's own role, which may open sessions where exec is enabled
+    if not service.has_exec:
         role = aws.outputs.get(Output.DEBUG_ROLE, "") if process is ProcessName.WORKER else ""
         if not role:
             raise without_exec(aws.target)
@@ -78,7 +77,7 @@ def debug(
         id = arn.rpartition("/")[2]
         say(f"ECS task {id} starts; it ends by itself after {in_words(for_)}")
         await_running(aws, arn, clock)
-        # What runs needs it no longer, and should we be killed nothing is left of it.
+        # The running ECS task does not need it any more; deregistered now, it cannot be left over.
         deregister(aws, registered)
         registered = ""
         container = await_agent(aws, describe(aws, arn, clock), process, clock)
@@ -91,24 +90,22 @@ def debug(
             stop(aws, arn, "moor debug has ended")
 
 
-def register(aws: Aws, service: Answer, process: ProcessName, seconds: int, role: str) -> str:
-    """Register the twin of the service's task definition; its ARN."""
-    found = aws.call("ecs", "describe_task_definition", taskDefinition=service["taskDefinition"])[
-        "taskDefinition"
-    ]
-    wanted = debug_definition(found, process, seconds=seconds, role=role)
+def register(aws: Aws, service: Service, process: ProcessName, seconds: int, role: str) -> str:
+    """Register a debug copy of the ECS service's task definition, and return its ARN."""
+    found = aws.call("ecs", "describe_task_definition", taskDefinition=service.task_definition)
+    wanted = debug_definition(found["taskDefinition"], process, seconds=seconds, role=role)
     answer = aws.call("ecs", "register_task_definition", **wanted)
     arn: str = answer["taskDefinition"]["taskDefinitionArn"]
     return arn
 
 
 def deregister(aws: Aws, task_definition: str) -> None:
-    """Nothing can be started from it any more."""
+    """Make it impossible to start another ECS task from it."""
     aws.call("ecs", "deregister_task_definition", taskDefinition=task_definition)
 
 
 def await_running(aws: Aws, arn: str, clock: Clock) -> None:
-    """Raises `OperatorError` if it ends instead, `OverdueError` if it takes too long."""
+    """Raises `OperatorError` if the ECS task stops, `OverdueError` if it takes too long."""
     for _ in range(round(START_SECONDS / POLL_SECONDS)):
         task = describe(aws, arn, clock)
         if task.status == RUNNING:

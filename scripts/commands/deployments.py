@@ -8,7 +8,7 @@ from scripts.terminal.options import DEFAULT_STAGE, JsonOption, StageOption
 
 
 def deployments(as_json: JsonOption = False, stage: StageOption = DEFAULT_STAGE) -> None:
-    """The last releases: image, revisions, how their deployment went."""
+    """The last releases: image, revisions, and the state of their deployment."""
     aws = connect(stage)
     found = find_releases(aws, find_services(aws), template_of(aws))
     if as_json:
@@ -27,7 +27,7 @@ def deployments(as_json: JsonOption = False, stage: StageOption = DEFAULT_STAGE)
 
 
 def marks(release: Release) -> str:
-    """What is special about it."""
+    """Whether it runs, whether the template has it, and why it failed."""
     found = [
         "runs" if release.is_running else "",
         "in the stack's template" if release.is_template else "",

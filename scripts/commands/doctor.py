@@ -20,7 +20,7 @@ TemplateOption = Annotated[
     Path | None,
     typer.Option(
         "--template",
-        help="Judge this folder of the CDK (cdk.out/dev) instead of what is deployed.",
+        help="Check this folder of the CDK (cdk.out/dev) instead of what is deployed.",
         metavar="FOLDER",
     ),
 ]
@@ -31,9 +31,9 @@ def doctor(
     template: TemplateOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """What is wrong, and how to mend it: why jobs do not run, and what will hurt later.
+    """What is wrong and how to mend it: why jobs do not run, and what will cause trouble later.
 
-    Ends with 1 where there is an error.
+    The exit code is 1 where there is an error.
     """
     now, roots = datetime.now(UTC), read_roots()
     if template is None:

@@ -10,9 +10,9 @@ from scripts.twin.client.launch import end
 
 
 def down(home: HomeOption = HOME) -> None:
-    """End the local twin: its ECS tasks finish their jobs, then no process is left.
+    """End the local twin, after its ECS tasks have finished their jobs.
 
-    The database's rows stay for the next `moor up`; `make clean` forgets them.
+    The database's rows stay for the next `moor up`; `make clean` deletes them.
     """
     screen = Screen(os.environ)
     began = time.monotonic()

@@ -29,12 +29,12 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions
 
 
 class WithDashes(TyperCommand):
-    """Keeps the first `--` among the words, which tells a command from a mistyped process."""
+    """Keeps the first `--` among the words: before it is a process, after it the command."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if BEFORE_COMMAND in args:
             at = args.index(BEFORE_COMMAND)
-            args = [*args[:at], BEFORE_COMMAND, *args[at:]]  # the parser takes one away
+            args = [*args[:at], BEFORE_COMMAND, *args[at:]]  # the parser removes one
         return super().parse_args(ctx, args)
 
 
@@ -42,7 +42,9 @@ class WithDashes(TyperCommand):
 def exec_(
     words: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[api|worker] [-- COMMAND...]", help="A shell, if no command."),
+        typer.Argument(
+            metavar="[api|worker] [-- COMMAND...]", help="A shell, if no command is given."
+        ),
     ] = None,
     *,
     task: TaskOption = "",
@@ -51,15 +53,15 @@ def exec_(
 ) -> int:
     """A shell or a command in a running ECS task; the exit code is the command's own.
 
-    Without api or worker it is a worker's. The command's standard error is part of its output, and
-    its standard input is this terminal, or empty.
+    Without api or worker, the ECS task is one of the worker. The command's standard error is part
+    of its output, and its standard input is this terminal, or empty.
     """
     process, command = split(words or [])
     aws = connect(stage)
     if not command and not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise OperatorError("a shell needs a terminal", "Give a command after `--`.")
     confirm(aws.target, f"run {shlex.join(command or [SHELL])} in a running ECS task", yes)
-    find_plugin(is_local=aws.target.is_local)  # before anything is asked
+    find_plugin(is_local=aws.target.is_local)  # fail on a missing plugin before any call of AWS
     container = find_container(aws, process, task, Clock())
     if command:
         return run_command(aws, container, command, write)
@@ -68,10 +70,10 @@ def exec_(
 
 
 def split(words: list[str]) -> tuple[ProcessName, list[str]]:
-    """`worker -- python -V` into the process and the command; the `--` may be left out, and so may
-    the process, which then is the worker.
+    """Split `worker -- python -V` into process and command. The `--` may be left out. The process
+    may be left out too, and is then the worker.
 
-    Raises `UsageError` where another word than a process is before the `--`.
+    Raises `UsageError` where the word before the `--` is no process.
     """
     if not words or words[0] == BEFORE_COMMAND:
         return ProcessName.WORKER, words[1:]

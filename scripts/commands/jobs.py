@@ -1,4 +1,4 @@
-"""`moor jobs` and `moor tasks`: look at jobs, change them, put new ones in, through the API."""
+"""`moor jobs` and `moor tasks`: list, change and enqueue jobs through the API."""
 
 from collections.abc import Iterator
 from typing import Annotated, Any
@@ -36,7 +36,7 @@ def list_(
         ),
     ] = None,
     task: TaskOption = None,
-    limit: Annotated[int, typer.Option(help="At most so many.", min=1)] = 20,
+    limit: Annotated[int, typer.Option(help="How many jobs at most.", min=1)] = 20,
     stage: StageOption = DEFAULT_STAGE,
     as_json: JsonOption = False,
 ) -> None:
@@ -75,7 +75,10 @@ def retry(
     stage: StageOption = DEFAULT_STAGE,
     yes: YesOption = False,
 ) -> None:
-    """Run an ended job again, or all failed ones (`--failed`), with payload and all attempts."""
+    """Run an ended job again, or all failed ones (`--failed`), with the same payload.
+
+    A retried job has all its attempts again.
+    """
     if (key is None) != failed:
         raise typer.BadParameter("give the key of a job, or --failed, and not both")
     if task is not None and not failed:
@@ -112,15 +115,18 @@ def enqueue(  # noqa: PLR0917 - Typer calls it by name
         ),
     ] = None,
     delay: Annotated[
-        float | None, typer.Option(help="Due in so many seconds.", metavar="SECONDS", min=0)
+        float | None,
+        typer.Option(help="Run the job after this many seconds.", metavar="SECONDS", min=0),
     ] = None,
-    key: Annotated[str | None, typer.Option(help="Its key: unique while it waits or runs.")] = None,
+    key: Annotated[
+        str | None, typer.Option(help="The job's key, unique while it waits or runs.")
+    ] = None,
     stage: StageOption = DEFAULT_STAGE,
     as_json: JsonOption = False,
     yes: YesOption = False,
 ) -> None:
     """Put a job in the queue; prints its key."""
-    read_payload(payload or [])  # a wrong word is said before anything is asked
+    read_payload(payload or [])  # fail on a wrong word before any question and any call
     aws = connect(stage)
     confirm(aws.target, f"enqueue {task}", yes)
     options = {name: value for name, value in (("delay", delay), ("key", key)) if value is not None}
@@ -135,7 +141,7 @@ def enqueue(  # noqa: PLR0917 - Typer calls it by name
     print_line(found["job_id"])
     if not found["created"]:
         say(f"A job with this key is already there ({found['status']}): nothing was enqueued.")
-    say(f"`moor jobs show {found['job_id']}{_stage_words(aws)}` shows what becomes of it.")
+    say(f"`moor jobs show {found['job_id']}{_stage_option(aws)}` shows what becomes of it.")
     return None
 
 
@@ -172,7 +178,7 @@ def clear(
 
 
 def tasks(stage: StageOption = DEFAULT_STAGE, as_json: JsonOption = False) -> None:
-    """What can be enqueued, and what runs by itself."""
+    """The tasks that can be enqueued, and their schedules."""
     found = Api(connect(stage)).get("tasks")["items"]
     if as_json:
         return print_json(found)
@@ -208,16 +214,16 @@ def _change(aws: Aws, key: str, verb: str, action: str, yes: bool) -> None:
     confirm(aws.target, f"{action} {key}", yes)
     found = Api(aws).post("jobs", key, verb)
     print_line(f"{found['job_id']} is {found['status']}")
-    say(f"`moor jobs show {key}{_stage_words(aws)}` shows what becomes of it.")
+    say(f"`moor jobs show {key}{_stage_option(aws)}` shows what becomes of it.")
 
 
 def _field_names(schema: dict[str, Any]) -> list[str]:
-    """Of a payload; those that may be left out in brackets."""
+    """The names of a payload's fields, optional ones in brackets."""
     required = schema.get("required", [])
     return [name if name in required else f"[{name}]" for name in schema.get("properties", {})]
 
 
-def _stage_words(aws: Aws) -> str:
+def _stage_option(aws: Aws) -> str:
     stage = aws.target.stage.stage
     return "" if stage == DEFAULT_STAGE else f" --stage {stage}"
 
@@ -227,5 +233,5 @@ def _took(seconds: float | None) -> str:
 
 
 def _last_line(error: str | None) -> str:
-    """Of a traceback: what was raised."""
+    """The last line of a traceback, which names the exception."""
     return (error or "").strip().rpartition("\n")[2]

@@ -1,7 +1,7 @@
-"""`moor keys`: another API key without a refused request, as two are valid while it is changed.
+"""`moor keys`: change the API key without a refused request. Two keys are valid meanwhile.
 
-The secret of the stage has one key, or two with a space between: the old one, then the new one. ECS
-hands it over when an ECS task starts, so each step ends with a restart of the API.
+The stage's secret holds one key, or two with a space between: the old one, then the new one. An ECS
+task gets the secret when it starts, so each step ends with a restart of the API.
 """
 
 import secrets
@@ -22,7 +22,7 @@ from stacks.config.naming import Output
 
 CHARACTERS = string.ascii_letters + string.digits
 LENGTH = 40
-ASKED = 5  # times in a row: behind the balancer another ECS task answers each time
+REQUESTS = 5  # behind the load balancer a different ECS task may answer each request
 
 app = typer.Typer(
     help="Change the API key without a refused request.",
@@ -34,7 +34,7 @@ app = typer.Typer(
 
 @app.command("status")
 def keys_status(as_json: JsonOption = False, stage: StageOption = DEFAULT_STAGE) -> None:
-    """How many keys are valid, and whether the API takes each; never the keys themselves."""
+    """How many keys are valid, and whether the API accepts each; never the keys themselves."""
     aws = connect(stage)
     keys = read_keys(aws)
     names = ["old", "new"] if len(keys) > 1 else ["only"]
@@ -46,7 +46,7 @@ def keys_status(as_json: JsonOption = False, stage: StageOption = DEFAULT_STAGE)
         print_json(found)
     else:
         print_table(
-            ("key", "the API takes it"),
+            ("key", "the API accepts it"),
             [(each["key"], "yes" if each["is_accepted"] else "not everywhere") for each in found],
         )
 
@@ -64,7 +64,7 @@ def keys_finish(yes: YesOption = False, stage: StageOption = DEFAULT_STAGE) -> N
 
 
 def rotate(aws: Aws, clock: Clock, *, yes: bool = False) -> None:
-    """After an interruption it goes on with the second key that is there."""
+    """Add a second key, unless an interrupted run has left one, and restart the API."""
     confirm(aws.target, "add an API key and restart the api", yes)
     keys = read_keys(aws)
     if len(keys) < API_KEYS_MAX:
@@ -80,7 +80,7 @@ def rotate(aws: Aws, clock: Clock, *, yes: bool = False) -> None:
 
 
 def finish(aws: Aws, clock: Clock, *, yes: bool = False) -> None:
-    """Raises `RefusedError` while the API does not know the new key: callers would be refused."""
+    """Remove the old key. Raises `RefusedError` while some ECS task does not know the new one."""
     confirm(aws.target, "drop the old API key and restart the api", yes)
     keys = read_keys(aws)
     if len(keys) == 1:
@@ -89,12 +89,13 @@ def finish(aws: Aws, clock: Clock, *, yes: bool = False) -> None:
         return
     if not is_accepted(aws, keys[-1]):
         raise RefusedError(
-            "the API does not take the new key everywhere", "`moor keys rotate` restarts it."
+            "not every ECS task of the API accepts the new key",
+            "`moor keys rotate` restarts the API.",
         )
     write_keys(aws, keys[-1:])
     say(f"{aws.target}: the secret has the new key alone")
     restart(aws, [ProcessName.API], clock)
-    say("The old key is valid no more.")
+    say("The old key is no longer valid.")
 
 
 def read_keys(aws: Aws) -> list[str]:
@@ -106,7 +107,7 @@ def read_keys(aws: Aws) -> list[str]:
     if not 1 <= len(keys) <= API_KEYS_MAX:
         raise OperatorError(
             f"the secret of the API key has {len(keys)} words",
-            "It is one key, or two with a space between: put in what the callers have.",
+            "It must hold one key, or two with a space between: put the callers' key into it.",
         )
     return keys
 
@@ -121,10 +122,10 @@ def write_keys(aws: Aws, keys: list[str]) -> None:
 
 
 def is_accepted(aws: Aws, key: str) -> bool:
-    """Whether the API takes it, each time that it is asked."""
+    """Does the API accept the key in each of several requests?"""
     with closing(Api(aws, key=key)) as api:
         try:
-            for _ in range(ASKED):
+            for _ in range(REQUESTS):
                 api.get("queues")
         except DeniedError:
             return False

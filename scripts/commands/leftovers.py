@@ -1,6 +1,6 @@
-"""`moor leftovers`: what a deleted stage has left behind, and how it goes.
+"""`moor leftovers`: what a deleted stage has left behind, and how to delete it.
 
-A protected stage keeps its data. What keeps its name too stands in the way of the next deploy.
+A protected stage keeps its data. A kept resource with a fixed name stops the next deploy.
 """
 
 import sys
@@ -17,10 +17,11 @@ from scripts.terminal.answer import print_json, print_table, say
 from scripts.terminal.options import JsonOption, StageOption, YesOption
 from service.contract import LOCAL_STAGE, ProcessName
 
-# What CloudFormation writes on all it makes, and leaves on what it keeps.
+# CloudFormation puts this tag on everything it creates, and leaves it on what it keeps.
 STACK_TAG = "aws:cloudformation:stack-name"
 LOG_GROUP = "log group"
-# arn:partition:service:region:account:rest, and of the rest what is kept and how it goes
+# Start of "service:rest" of an ARN (arn:partition:service:region:account:rest): what it is, and
+# the command that deletes it.
 KEPT = {
     "s3:": ("bucket", "aws s3 rb --force s3://{name}"),
     "kms:key/": ("key", "aws kms schedule-key-deletion --key-id {name}"),
@@ -32,17 +33,17 @@ KEPT = {
 }  # fmt: skip
 DeleteOption = Annotated[
     bool,
-    typer.Option("--delete", help="Remove the log groups that the next deploy would trip over."),
+    typer.Option("--delete", help="Delete the log groups, which would stop the next deploy."),
 ]
 
 
 @dataclass(frozen=True)
 class Leftover:
-    """One thing that is there without a stack."""
+    """One resource that no stack has any more."""
 
     kind: str
     name: str
-    remove: str  # the command
+    remove: str  # the command that deletes it
 
 
 def leftovers(
@@ -51,24 +52,24 @@ def leftovers(
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """What a deleted stage has left behind: logs, bucket, key, secrets, snapshots, and how each
-    goes. With --delete the log groups go, after a question; nothing else is ever removed.
+    """What a deleted stage has left behind (logs, bucket, key, secrets, snapshots), and how to
+    delete each. --delete deletes the log groups, after a question, and never anything else.
 
     Example: `moor leftovers --stage prod --delete`.
     """
     if stage == LOCAL_STAGE:
-        raise UsageError("stage local leaves nothing on AWS", "`make clean` forgets its data.")
+        raise UsageError("stage local leaves nothing on AWS", "`make clean` deletes its data.")
     aws = connect(stage)
     if there := AccountReader(aws).stacks():
         raise RefusedError(
             f"{aws.target} is deployed: {', '.join(there)}",
-            f"What is left is seen after `npx cdk destroy --all -c stage={stage}`.",
+            f"Delete it first: `npx cdk destroy --all -c stage={stage}`.",
         )
     found = [*_tagged(aws), *_named(aws)]
     if as_json:
         print_json(found)
     elif found:
-        print_table(("what", "name", "how it goes"), [(e.kind, e.name, e.remove) for e in found])
+        print_table(("what", "name", "deleted by"), [(e.kind, e.name, e.remove) for e in found])
     else:
         say(f"Nothing of {aws.target} is left in {aws.region}.")
     groups = [each.name for each in found if each.kind == LOG_GROUP]
@@ -91,7 +92,7 @@ def _tagged(aws: Aws) -> Iterator[Leftover]:
 
 def _named(aws: Aws) -> Iterator[Leftover]:
     names = aws.names
-    # Whole names, or up to the end of a stack's: another stage's may begin alike.
+    # Compared as whole names: those of another stage may begin with the same letters.
     ours = {
         *(names.log_group(process) for process in (ProcessName.API, ProcessName.WORKER)),
         names.exec_log_group,
@@ -125,7 +126,9 @@ def _delete(aws: Aws, groups: list[str], yes: bool) -> None:
     say(f"This deletes {len(groups)} log groups of {aws.target} and all that is in them.")
     if not yes:
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
-            raise RefusedError("nothing was deleted: nobody is there to be asked", "--yes does it.")
+            raise RefusedError(
+                "nothing was deleted: there is no terminal to ask on", "--yes deletes them."
+            )
         if not typer.confirm("Go on?", err=True):
             raise RefusedError("nothing was deleted")
     failed = 0

@@ -1,4 +1,4 @@
-"""`moor logs`: what the processes of a stage write, in order of time."""
+"""`moor logs`: the log lines of a stage's processes, in order of time."""
 
 import os
 from collections.abc import Iterable
@@ -35,25 +35,27 @@ def logs(
             parser=logged_process,
             metavar="[api|worker|migrate]...",
             show_choices=False,
-            help="All, if none.",
+            help="All, if none is named.",
         ),
     ] = None,
     *,
     is_following: Annotated[
-        bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C, with what ECS does.")
+        bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C; shows ECS events too.")
     ] = False,
     since: Annotated[
         timedelta, typer.Option(parser=duration_value, metavar="15m", help="How far back.")
     ] = "15m",  # type: ignore[assignment]
-    job: Annotated[str, typer.Option(metavar="KEY", help="One job, from API to worker.")] = "",
-    grep: Annotated[str, typer.Option(metavar="TEXT", help="Only lines with it.")] = "",
+    job: Annotated[
+        str, typer.Option(metavar="KEY", help="Only lines of this job, from API to worker.")
+    ] = "",
+    grep: Annotated[str, typer.Option(metavar="TEXT", help="Only lines with this text.")] = "",
     task: Annotated[
-        str, typer.Option(metavar="ID", help="One ECS task; the beginning of its id will do.")
+        str, typer.Option(metavar="ID", help="Only this ECS task; the start of its id is enough.")
     ] = "",
     stage: StageOption = DEFAULT_STAGE,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON object for each line.")] = False,
 ) -> None:
-    """The lines of the stage's processes, those of ECS tasks that have ended too."""
+    """The log lines of the stage's processes, also those of stopped ECS tasks."""
     aws, clock = connect(stage), Clock()
     wanted = tuple(processes or LOGGED)
     sources: list[Source] = [*groups(aws, wanted, ecs_task=task, text=job)]
@@ -79,11 +81,11 @@ def logs(
             show(event)
             is_silent = False
     if is_silent:
-        say(f"No such line in the last {in_words(since)}; --since looks further back.")
+        say(f"No such line in the last {in_words(since)}; --since 2h goes further back.")
 
 
 def is_wanted(event: Event, *, job_key: str, text: str, with_metrics: bool) -> bool:
-    """Is it one of the lines that were asked for?"""
+    """Do the options of the command select this line?"""
     if text and text not in event.message:
         return False
     fields = parse(event.message)

@@ -1,4 +1,4 @@
-"""`moor new-password`: another password for the database user of API and worker."""
+"""`moor new-password`: change the password of API and worker's database user."""
 
 import json
 import secrets
@@ -15,11 +15,11 @@ from scripts.ecs.one_off import (
     stopped_if_interrupted,
     watch,
 )
+from scripts.ecs.services import find_service
 from scripts.errors import OperatorError, RefusedError
 from scripts.logs.log_lines import render
 from scripts.logs.log_reading import Event
 from scripts.session.database_access import Database, find_database
-from scripts.session.session_task import check_service
 from scripts.terminal.answer import say
 from scripts.terminal.options import DEFAULT_STAGE, StageOption, YesOption, confirm
 from service.contract import DatabaseSecretField, ProcessName
@@ -30,18 +30,18 @@ CURRENT, PENDING = "AWSCURRENT", "AWSPENDING"
 
 
 def new_password(*, stage: StageOption = DEFAULT_STAGE, yes: YesOption = False) -> None:
-    """A new password for the database user of API and worker; no request and no job fails.
+    """Change the password of API and worker's database user; no request and no job fails.
 
-    The migrations give it to Postgres, in an ECS task of their own; from then on the old one is
-    refused. What is interrupted is finished by the same command. The owner's password RDS changes.
+    The migrations set it in Postgres, in an ECS task of their own; from then on the old one is
+    refused. After an interruption, run the command again. RDS itself changes the owner's password.
     """
     heed_signals()
     run(connect(stage), Clock(), yes=yes)
 
 
 def run(aws: Aws, clock: Clock, *, yes: bool = False) -> None:
-    """First as a version that waits, which API and worker try where the current one is refused;
-    it becomes the current one when Postgres has it."""
+    """Store the new password as a pending version of the secret, set it in Postgres, and make the
+    version current. API and worker try the pending one where Postgres refuses the current one."""
     database = find_database(aws)
     if database.user == find_database(aws, as_owner=True).user:
         raise RefusedError(
@@ -50,21 +50,21 @@ def run(aws: Aws, clock: Clock, *, yes: bool = False) -> None:
             f"`{aws.target.deploy_command}` gives them a user of their own.",
         )
     confirm(aws.target, "change the password of its database user", yes)
-    version = waiting_version(aws, database)
+    version = pending_version(aws, database)
     code = run_migrate(aws, clock)
     if code:
         raise OperatorError(
-            f"the migrations ended with {code}; the new password waits in the secret, and API and "
-            "worker use whichever Postgres takes",
-            f"`{aws.target.command('new-password')}` again goes on from here.",
+            f"the migrations ended with {code}; the secret keeps both passwords, and API and "
+            "worker use the one that Postgres accepts",
+            f"`{aws.target.command('new-password')}` again does the rest.",
         )
     make_current(aws, database, version)
     say(f"{aws.target}: Postgres and the secret have the new password; the old one is refused")
 
 
-def waiting_version(aws: Aws, database: Database) -> str:
-    """The version that is to become the current one: left by an interrupted rotation, which
-    Postgres may have by now, or a new one."""
+def pending_version(aws: Aws, database: Database) -> str:
+    """The pending version that an interrupted run has left, whose password Postgres may already
+    have, or a new one."""
     for version, labels in versions(aws, database).items():
         if PENDING in labels and CURRENT not in labels:
             say("an interrupted rotation goes on")
@@ -84,7 +84,7 @@ def waiting_version(aws: Aws, database: Database) -> str:
 
 
 def make_current(aws: Aws, database: Database, version: str) -> None:
-    """Nothing waits afterwards."""
+    """Make the pending version the current one; no version is pending afterwards."""
     (current,) = (id for id, labels in versions(aws, database).items() if CURRENT in labels)
     aws.call(
         "secretsmanager", "update_secret_version_stage",
@@ -98,20 +98,16 @@ def make_current(aws: Aws, database: Database, version: str) -> None:
 
 
 def versions(aws: Aws, database: Database) -> dict[str, list[str]]:
-    """The labels of each version."""
+    """The labels (AWSCURRENT, AWSPENDING, …) of each version of the secret."""
     answer = aws.call("secretsmanager", "describe_secret", SecretId=database.secret_arn)
     found: dict[str, list[str]] = answer["VersionIdsToStages"]
     return found
 
 
 def run_migrate(aws: Aws, clock: Clock) -> int:
-    """In the place of a worker: once as the owner, then with a worker's own rights, which proves
-    that a worker is let in."""
-    answer = aws.call(
-        "ecs", "describe_services",
-        cluster=aws.names.cluster, services=[aws.names.service(ProcessName.WORKER)],
-    )  # fmt: skip
-    service = check_service(aws.target, ProcessName.WORKER, answer)
+    """Run the migrations as a worker's ECS task and return their exit code. They run there as the
+    owner and then as the worker's user, which proves that the new password works."""
+    service = find_service(aws, ProcessName.WORKER)
     override = {
         "name": ProcessName.WORKER,
         "command": container_command([ProcessName.MIGRATE]),
@@ -120,7 +116,7 @@ def run_migrate(aws: Aws, clock: Clock) -> int:
         aws,
         run_task_arguments(
             service,
-            task_definition=service["taskDefinition"],
+            task_definition=service.task_definition,
             started_by=STARTED_BY,
             overrides={"containerOverrides": [override]},
             has_exec=False,
@@ -131,5 +127,5 @@ def run_migrate(aws: Aws, clock: Clock) -> int:
         say(render(event, is_coloured=False))
 
     with stopped_if_interrupted(aws, arn, "moor new-password was interrupted"):
-        say(f"ECS task {arn.rpartition('/')[2]} gives Postgres the new password")
+        say(f"ECS task {arn.rpartition('/')[2]} sets the new password in Postgres")
         return exit_code(watch(aws, arn, ProcessName.WORKER, show, clock), ProcessName.WORKER)

@@ -16,7 +16,7 @@ from stacks.config.naming import Output
 
 
 class Page(StrEnum):
-    """What can be opened."""
+    """A page that can be opened."""
 
     API = "api"
     JOBS = "jobs"
@@ -26,17 +26,17 @@ class Page(StrEnum):
     CLUSTER = "cluster"
 
 
-# Of the partitions that have another one.
+# The AWS console's domain in other partitions than aws, by the start of the region.
 CONSOLES = {"cn-": "console.amazonaws.cn", "us-gov-": "console.amazonaws-us-gov.com"}
-OF_API = {Page.API: "", Page.JOBS: UI_PATH, Page.SCHEMA: "/schema"}
+API_PATHS = {Page.API: "", Page.JOBS: UI_PATH, Page.SCHEMA: "/schema"}
 
 
 def open_(
-    page: Annotated[Page, typer.Argument(help="What of it.")] = Page.API,
+    page: Annotated[Page, typer.Argument(help="Which page.")] = Page.API,
     stage: StageOption = DEFAULT_STAGE,
-    only_print: Annotated[bool, typer.Option("--print", help="Print its address only.")] = False,
+    only_print: Annotated[bool, typer.Option("--print", help="Only print the address.")] = False,
 ) -> None:
-    """Open a page of the stage in the browser: its API, or where AWS shows it."""
+    """Open a page of the stage's API, or of the AWS console, in the browser."""
     address = find_address(connect(stage), page)
     print_line(address)
     if not only_print and not webbrowser.open(address):
@@ -44,9 +44,9 @@ def open_(
 
 
 def find_address(aws: Aws, page: Page) -> str:
-    """Of that page. Raises `OperatorError` for a page of AWS's console where there is no AWS."""
-    if page in OF_API:
-        return aws.output(Output.URL).rstrip("/") + OF_API[page]
+    """The page's address. Raises `OperatorError` for a page that the local twin does not have."""
+    if page in API_PATHS:
+        return aws.output(Output.URL).rstrip("/") + API_PATHS[page]
     if aws.target.is_local:
         raise OperatorError(
             f"the local twin has no page for {page}",
@@ -55,7 +55,7 @@ def find_address(aws: Aws, page: Page) -> str:
     names = aws.names
     match page:
         case Page.LOGS:
-            # The console's own escaping of "/ecs/app-stage" in what follows the hash.
+            # The AWS console escapes what follows the hash in its own way.
             prefix = quote(f"/ecs/{names.prefix}", safe="").replace("%", "$25")
             part = f"logsV2:log-groups$3FlogGroupNameFilter$3D{prefix}"
             return console(aws.region, "cloudwatch", part)
@@ -67,7 +67,7 @@ def find_address(aws: Aws, page: Page) -> str:
 
 
 def console(region: str, service: str, part: str) -> str:
-    """A page of AWS's console."""
+    """The address of a page of the AWS console."""
     return f"{_console(region)}/{service}/home?region={region}#{part}"
 
 

@@ -1,4 +1,4 @@
-"""`moor preflight`: what would stop a deploy, before somebody waits for it."""
+"""`moor preflight`: what would stop a deploy, before you wait for it."""
 
 from contextlib import nullcontext
 from pathlib import Path
@@ -20,7 +20,7 @@ TemplateOption = Annotated[
     Path | None,
     typer.Option(
         "--template",
-        help="Templates that the CDK has written (cdk.out/prod), instead of those of the code now.",
+        help="Read this folder of the CDK (cdk.out/prod), instead of synthesizing the code now.",
         metavar="FOLDER",
     ),
 ]
@@ -29,14 +29,15 @@ TemplateOption = Annotated[
 def preflight(
     stage: StageOption, template: TemplateOption = None, as_json: JsonOption = False
 ) -> None:
-    """What would stop a deploy: the account, its quotas, what is left of an earlier deploy, a
-    change that CloudFormation cannot make. It reads, and changes nothing.
+    """What would stop a deploy: the account, its quotas, leftovers of an earlier deploy, a change
+    that CloudFormation cannot make. It only reads.
 
-    Example: `moor preflight --stage prod`. Ends with 1 where there is an error.
+    Example: `moor preflight --stage prod`. The exit code is 1 where there is an error.
     """
     if stage == LOCAL_STAGE:
         raise UsageError(
-            f"stage {LOCAL_STAGE} needs no account", "`moor up` starts it; --stage names another."
+            f"stage {LOCAL_STAGE} needs no account",
+            "`moor up` starts it; --stage chooses another stage.",
         )
     aws = connect(stage)
     with nullcontext(template) if template else synthesized(stage) as folder:

@@ -19,12 +19,12 @@ from scripts.session.database_access import (
     LOOPBACK,
     Database,
     OwnerOption,
-    ask_password,
     find_database,
-    find_way,
+    find_tunnel_target,
+    read_password,
     tunnel,
 )
-from scripts.session.plugin import terminal_is_the_sessions
+from scripts.session.plugin import terminal_for_session
 from scripts.terminal.answer import say
 from scripts.terminal.options import DEFAULT_STAGE, StageOption, TaskOption, YesOption, confirm
 
@@ -33,7 +33,7 @@ RDS_ROOTS = Path(__file__).parents[2] / "service" / "rds-ca.pem"
 
 def psql(
     arguments: Annotated[
-        list[str] | None, typer.Argument(metavar="[-- ARGUMENTS...]", help="psql's own.")
+        list[str] | None, typer.Argument(metavar="[-- ARGUMENTS...]", help="Arguments for psql.")
     ] = None,
     *,
     owner: OwnerOption = False,
@@ -43,17 +43,17 @@ def psql(
 ) -> int:
     """SQL on the stage's database, through a running ECS task; the exit code is psql's.
 
-    `moor psql -- -c 'SELECT 1'` runs one statement. The database lets nobody else in. You are the
-    user of API and worker, who reads and writes rows; `--owner` makes and changes tables.
+    `moor psql -- -c 'SELECT 1'` runs one statement. The database accepts connections from ECS tasks
+    only. You are the user of API and worker, who may change rows; `--owner` may change tables.
     """
     aws, clock = connect(stage), Clock()
     command_line = [program(needs_tls=not aws.target.is_local), *(arguments or [])]
     confirm(aws.target, "open psql on its database", yes)
     database = find_database(aws, as_owner=owner)
     if aws.target.is_local:
-        return _run(command_line, environment(database, ask_password(aws, database)))
-    way = find_way(aws, task, clock)
-    password = ask_password(aws, database)
+        return _run(command_line, environment(database, read_password(aws, database)))
+    way = find_tunnel_target(aws, task, clock)
+    password = read_password(aws, database)
     port = _free_port()
     heed_signals()
     with tunnel(aws, database, way, port, clock):
@@ -62,7 +62,7 @@ def psql(
 
 
 def environment(database: Database, password: str, *, tunnel_port: int = 0) -> dict[str, str]:
-    """What psql is told; never by arguments, which every user of this machine can read."""
+    """The variables for psql: every user of this machine could read the password in arguments."""
     found = {
         "PGHOST": database.host,
         "PGPORT": str(tunnel_port or database.port),
@@ -73,16 +73,16 @@ def environment(database: Database, password: str, *, tunnel_port: int = 0) -> d
         "PGAPPNAME": "moor psql",
     }
     if tunnel_port:
-        # Connects here, and still holds the certificate against the database's own name.
+        # Connect to this machine, but compare the certificate with the database's own name.
         found["PGHOSTADDR"] = LOOPBACK
         found["PGSSLROOTCERT"] = str(RDS_ROOTS)
     return found
 
 
 def program(*, needs_tls: bool) -> str:
-    """psql of this machine, or the one that comes with the embedded Postgres, which has no TLS.
+    """The path of psql on this machine, or of the embedded Postgres's own, which has no TLS.
 
-    Raises `OperatorError` where neither will do.
+    Raises `OperatorError` where neither can be used.
     """
     found = shutil.which("psql")
     if found is None and needs_tls:
@@ -93,14 +93,15 @@ def program(*, needs_tls: bool) -> str:
     return found or str(programs() / "psql")
 
 
-def _run(command_line: Sequence[str], told: dict[str, str]) -> int:
+def _run(command_line: Sequence[str], variables: dict[str, str]) -> int:
     # A developer's own PG… variables are about another database.
     others = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
-    with terminal_is_the_sessions(), subprocess.Popen(command_line, env=others | told) as running:
+    environ = others | variables
+    with terminal_for_session(), subprocess.Popen(command_line, env=environ) as running:
         try:
             return running.wait()
         finally:
-            running.terminate()  # of no effect where it has ended
+            running.terminate()  # has no effect where it has ended
 
 
 def _free_port() -> int:

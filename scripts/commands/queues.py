@@ -1,4 +1,4 @@
-"""`moor queues`: how each queue stands."""
+"""`moor queues`: the state of each queue."""
 
 from scripts.api import Api
 from scripts.aws import connect

@@ -1,4 +1,4 @@
-"""`moor restart`: the same revision anew, with what secrets hold now."""
+"""`moor restart`: new ECS tasks of the same revision, which read their secrets again."""
 
 from typing import Annotated
 

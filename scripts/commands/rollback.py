@@ -1,4 +1,4 @@
-"""`moor rollback`: API and worker together to a release that there was."""
+"""`moor rollback`: bring API and worker together to an earlier release."""
 
 from collections.abc import Mapping
 from typing import Annotated
@@ -13,24 +13,24 @@ from scripts.ecs.services import Service, find_services, revision
 from scripts.ecs.waiting import rollout_missing, wait
 from scripts.terminal.answer import say
 from scripts.terminal.options import DEFAULT_STAGE, StageOption, YesOption, confirm
-from scripts.terminal.progress import told
+from scripts.terminal.progress import steps_reported
 from service.contract import ProcessName
 
 
 def rollback(
     release: Annotated[
         str | None,
-        typer.Argument(help="As `moor deployments` names it; the one before, if left out."),
+        typer.Argument(help="A name from `moor deployments`; without it, the release before."),
     ] = None,
     yes: YesOption = False,
     stage: StageOption = DEFAULT_STAGE,
 ) -> None:
-    """Go back to an earlier release (or forward again). The database's schema stays."""
+    """Go back to an earlier release, or forward again. The database's schema stays as it is."""
     run(connect(stage), release, Clock(), yes=yes)
 
 
 def run(aws: Aws, wanted: str | None, clock: Clock, *, yes: bool = False) -> None:
-    """One process after the other; both are done at the end, or it says which is."""
+    """Move one process after the other to the release. After a failure, says which are done."""
     services, template = find_services(aws), template_of(aws)
     releases = find_releases(aws, services, template)
     running = {process: each.task_definition for process, each in services.items()}
@@ -43,7 +43,7 @@ def run(aws: Aws, wanted: str | None, clock: Clock, *, yes: bool = False) -> Non
     confirm(aws.target, f"run release {goal.name} (image {image})", yes)
     say(f"{aws.target}: to release {goal.name}, image {image}, of {goal.registered:%Y-%m-%d %H:%M}")
     again = f"`{aws.target.command(f'rollback {goal.name}')}` does the rest."
-    with told(again) as progress:
+    with steps_reported(again) as progress:
         for process in moves:
             arn = goal.of(process).arn
             begun = deploy(aws, services[process], taskDefinition=arn)
@@ -55,8 +55,8 @@ def run(aws: Aws, wanted: str | None, clock: Clock, *, yes: bool = False) -> Non
 
 
 def order(services: Mapping[ProcessName, Service], goal: Release) -> list[ProcessName]:
-    """Which have to move, and in which order: new jobs must not meet an old worker, so the
-    worker goes first on the way forward, and last on the way back."""
+    """The processes that have to move, in order. New jobs must not meet an old worker, so the
+    worker goes first on the way forward and last on the way back."""
     is_back = all(
         goal.of(process).number <= revision(each.task_definition)
         for process, each in services.items()
@@ -69,9 +69,9 @@ def order(services: Mapping[ProcessName, Service], goal: Release) -> list[Proces
 
 
 def afterwards(aws: Aws, goal: Release, template: Mapping[ProcessName, str]) -> list[str]:
-    """What the next deploy does with it."""
+    """The lines that say what the next deploy does."""
     if goal.is_template:
-        return [f"{aws.target} runs what the stack's template says, release {goal.name}."]
+        return [f"{aws.target} runs release {goal.name}, as the stack's template says."]
     says = " and ".join(f"{process} {revision(arn)}" for process, arn in template.items())
     runs = f"{aws.target} runs release {goal.name}; the stack's template still says {says}."
     if aws.target.is_local:
@@ -79,6 +79,5 @@ def afterwards(aws: Aws, goal: Release, template: Mapping[ProcessName, str]) -> 
     return [
         runs,
         f"A `{aws.target.deploy_command}` that changes the ECS services or brings new code moves "
-        "both on to its own revisions; one of the same code sees no difference and leaves this as "
-        "it is.",
+        "both to its own revisions. One of the same code sees no difference and changes nothing.",
     ]

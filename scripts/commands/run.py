@@ -1,4 +1,4 @@
-"""`moor run`: a command in an ECS task of its own."""
+"""`moor run`: a command in a new ECS task."""
 
 import os
 import shlex
@@ -17,9 +17,9 @@ from scripts.ecs.one_off import (
     stopped_if_interrupted,
     watch,
 )
+from scripts.ecs.services import find_service
 from scripts.logs.log_lines import is_metric, parse, render, render_message
 from scripts.logs.log_reading import Event
-from scripts.session.session_task import check_service
 from scripts.terminal.answer import print_line, say
 from scripts.terminal.options import DEFAULT_STAGE, StageOption, YesOption, confirm
 from scripts.terminal.render import shows_colours
@@ -38,28 +38,24 @@ def run(
     stage: StageOption = DEFAULT_STAGE,
     yes: YesOption = False,
 ) -> int:
-    """A command in an ECS task of its own, of the same image, settings and rights.
+    """A command in a new ECS task with the image, settings and rights of the process.
 
-    The migrations run first, as for every ECS task. Shows what it writes; the exit code is the
-    command's. Ctrl-C stops the ECS task. `moor run -- migrate` runs a process of the image.
+    The migrations run first, as in every ECS task. The command's output is shown, and its exit code
+    is that of `moor`. Ctrl-C stops the ECS task. `moor run -- migrate` runs a process of the image.
     """
     if as_api and as_worker:
         raise typer.BadParameter("--api and --worker exclude each other")
     process = ProcessName.API if as_api else ProcessName.WORKER
     aws, clock = connect(stage), Clock()
     confirm(aws.target, f"run {shlex.join(command)} in an ECS task of its own", yes)
-    answer = aws.call(
-        "ecs", "describe_services",
-        cluster=aws.names.cluster, services=[aws.names.service(process)],
-    )  # fmt: skip
-    service = check_service(aws.target, process, answer)
+    service = find_service(aws, process)
     override = {"name": process, "command": container_command(command)}
     arguments = run_task_arguments(
         service,
-        task_definition=service["taskDefinition"],
+        task_definition=service.task_definition,
         started_by=STARTED_BY,
         overrides={"containerOverrides": [override]},
-        has_exec=service.get("enableExecuteCommand", False),
+        has_exec=service.has_exec,
     )
     is_coloured = shows_colours(os.environ)
 

@@ -1,4 +1,4 @@
-"""`moor scale`: another number of ECS tasks, which stays."""
+"""`moor scale`: change the number of ECS tasks."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -34,19 +34,19 @@ from scripts.terminal.options import (
     confirm,
     duration_value,
 )
-from scripts.terminal.progress import Progress, told
+from scripts.terminal.progress import Progress, steps_reported
 from service.contract import ProcessName
 from stacks.config.connections import CONNECTION_SHARE, connections_wanted, max_connections
 from stacks.config.read_stage import read_stage
 from stacks.config.stage import Stage
 from stacks.config.values import ConfigError
 
-SHOWN = 3  # of the ECS tasks that are in the way
+SHOWN = 3  # how many protected ECS tasks an error names
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What was asked for; None is what was not."""
+    """The options of the command; None where one was not given."""
 
     count: int | None = None
     minimum: int | None = None
@@ -56,16 +56,17 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Plan:
-    """What there will be: `bounds` is None without an autoscaler."""
+    """The count and bounds after the command; `bounds` is None without an autoscaler."""
 
     count: int
     bounds: Bounds | None
 
 
 def plan(wanted: Wanted, service: Service, scaling: Autoscaling | None) -> Plan:
-    """A count alone holds: both bounds become that count, so that no policy changes it.
+    """A count alone becomes both bounds too, so that no scaling policy changes it.
 
-    Raises `UsageError` for words that do not go together, `OperatorError` for what cannot be.
+    Raises `UsageError` for options that do not fit together, `OperatorError` for bounds without an
+    autoscaler.
     """
     ends = (wanted.minimum, wanted.maximum)
     if wanted.count is None and ends == (None, None):
@@ -84,7 +85,7 @@ def plan(wanted: Wanted, service: Service, scaling: Autoscaling | None) -> Plan:
     if wanted.count is None:
         minimum = before.minimum if wanted.minimum is None else wanted.minimum
         maximum = before.maximum if wanted.maximum is None else wanted.maximum
-        # One bound alone takes the other along.
+        # One bound alone moves the other where they would cross.
         minimum = minimum if wanted.minimum is not None else min(minimum, maximum)
         maximum = maximum if wanted.maximum is not None else max(minimum, maximum)
     else:
@@ -113,14 +114,14 @@ def scale(
     duration: Annotated[
         timedelta | None,
         typer.Option(
-            "--for", parser=duration_value, metavar="2h", help="The bounds come back after it."
+            "--for", parser=duration_value, metavar="2h", help="Restore the bounds after this time."
         ),
     ] = None,
-    no_wait: Annotated[bool, typer.Option("--no-wait", help="Do not wait for it.")] = False,
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="Do not wait for ECS.")] = False,
     yes: YesOption = False,
     stage: StageOption = DEFAULT_STAGE,
 ) -> None:
-    """Another number of ECS tasks. A count alone holds until the next scale."""
+    """Change the number of ECS tasks. A count without bounds stays until the next `moor scale`."""
     aws = connect(stage)
     wanted = Wanted(count, minimum, maximum, duration)
     run(aws, process, wanted, Clock(), yes=yes, is_awaited=not no_wait)
@@ -135,7 +136,7 @@ def run(
     yes: bool = False,
     is_awaited: bool = True,
 ) -> None:
-    """Scale, wait, and say what stands and what the next deploy does with it."""
+    """Scale, wait for the ECS tasks, and say what the next deploy does with the new count."""
     services, scalings = find_services(aws), find_autoscaling(aws, clock.now())
     service, scaling = services[process], scalings.get(process)
     if is_asleep(service, scaling):
@@ -145,11 +146,11 @@ def run(
         arns = [task.arn for task in find_tasks(aws, service)]
         _refuse_below(goal.count, process, [arn for arn, _ in find_protected(aws, arns)])
     now = f"{service.desired}, bounds {scaling.bounds}" if scaling else f"{service.desired}"
-    there = f"{goal.count}, bounds {goal.bounds}" if goal.bounds else f"{goal.count}"
-    confirm(aws.target, f"scale the {process} from {now} to {there}", yes)
+    then = f"{goal.count}, bounds {goal.bounds}" if goal.bounds else f"{goal.count}"
+    confirm(aws.target, f"scale the {process} from {now} to {then}", yes)
     if warning := connections_warning(aws.target.stage, process, goal):
         say(f"warning: {warning}")
-    say(f"{aws.target}: {process} from {now} to {there}")
+    say(f"{aws.target}: {process} from {now} to {then}")
     least = {
         each: scalings[each].bounds.minimum if each in scalings else services[each].desired
         for each in services
@@ -157,7 +158,7 @@ def run(
     before = sections_at_rest(aws.target.stage, least)
     least[process] = goal.bounds.minimum if goal.bounds else goal.count
     after = sections_at_rest(aws.target.stage, least)
-    with told("The same command again does the rest.") as progress:
+    with steps_reported("The same command again does the rest.") as progress:
         _switch_alarms(aws, after, progress, on=False)
         until = clock.now() + wanted.duration if wanted.duration else None
         _apply(aws, service, scaling, goal, until=until, progress=progress)
@@ -167,15 +168,16 @@ def run(
         _switch_alarms(aws, before - after, progress, on=True)
     if wanted.duration and after - before:
         say(
-            f"They stay off when the bounds come back: `{aws.target.command('wake')}` switches "
-            "them on then."
+            "The alarms stay off when the bounds come back: "
+            f"`{aws.target.command('wake')}` switches them on again."
         )
     for line in afterwards(aws, process, goal, scaling, is_temporary=wanted.duration is not None):
         say(line)
 
 
 def _switch_alarms(aws: Aws, sections: set[str], progress: Progress, *, on: bool) -> None:
-    """Of those sections of the runbook: off where none has to run, or they would ring for it."""
+    """Switch the alarms of these sections of the runbook: an alarm must not ring because nobody
+    needs the ECS tasks that it misses."""
     if not sections:
         return
     alarms = [alarm for alarm in find_alarms(aws) if alarm.section in sections]
@@ -185,7 +187,8 @@ def _switch_alarms(aws: Aws, sections: set[str], progress: Progress, *, on: bool
 
 
 def _refuse_below(count: int, process: ProcessName, protected: list[str]) -> None:
-    """ECS would not stop them, and would refuse to prolong their protection."""
+    """Raises `RefusedError` where more ECS tasks than `count` are protected. ECS would not stop
+    them, but would refuse to extend their protection."""
     if len(protected) <= count:
         return
     names = [arn.rsplit("/", 1)[-1] for arn in protected]
@@ -206,8 +209,8 @@ def _apply(
     until: datetime | None,
     progress: Progress,
 ) -> None:
-    """In an order in which the service is in a valid state after each step: the way back first,
-    then the bounds, then the count, which the old bounds might not hold."""
+    """Make the changes in an order that leaves a valid state after each step: first the revert,
+    then the bounds, then the count, which the old bounds might not allow."""
     process = service.process
     if scaling and until:
         before = scaling.revert.bounds if scaling.revert else scaling.bounds
@@ -225,15 +228,15 @@ def _apply(
 
 
 def connections_warning(stage: Stage, process: ProcessName, goal: Plan) -> str | None:
-    """What the check at synth would say of so many."""
+    """What the check of connections at synth would say of these counts; None if nothing."""
     most = goal.bounds.maximum if goal.bounds else goal.count
     changed = replace(stage, **{f"{process}_max_count": most})  # type: ignore[arg-type]
     wanted, offered = connections_wanted(changed), max_connections(changed)
     if wanted <= CONNECTION_SHARE * offered or most <= configured(stage, process).maximum:
         return None
     return (
-        f"with {most} of the {process} a deploy may want {wanted} connections, and the database "
-        f"allows {offered}. A higher database_max_acu in stages.toml allows more."
+        f"with {most} ECS tasks of the {process} a deploy may need {wanted} connections, and the "
+        f"database allows {offered}. A higher database_max_acu in stages.toml allows more."
     )
 
 
@@ -245,13 +248,13 @@ def afterwards(
     *,
     is_temporary: bool,
 ) -> list[str]:
-    """How to keep it, how to undo it, and what the next deploy does."""
+    """The lines that say what the next deploy does, how to keep the change, and how to undo it."""
     stage, target = aws.target.stage, aws.target
     given = getattr(stage, f"{process}_desired_count")
     count = (
         f"sets the count back to {given} ({process}_desired_count in stages.toml)"
         if given is not None
-        else "leaves the count alone"
+        else "does not change the count"
     )
     lines = [f"The next `{target.deploy_command}` {count}."]
     if goal.bounds is None or scaling is None:
@@ -262,19 +265,19 @@ def afterwards(
     if goal.bounds == config:
         return lines
     if not is_temporary:
-        lines.append(_for_good(stage, process, goal.bounds, goal.count))
+        lines.append(_how_to_keep(stage, process, goal.bounds, goal.count))
     back = f"scale {process} --min {config.minimum} --max {config.maximum}"
     lines.append(f"Back to the autoscaler, within stages.toml's bounds: `{target.command(back)}`.")
     return lines
 
 
-def _for_good(stage: Stage, process: ProcessName, bounds: Bounds, count: int) -> str:
+def _how_to_keep(stage: Stage, process: ProcessName, bounds: Bounds, count: int) -> str:
     keys = {f"{process}_min_count": bounds.minimum, f"{process}_max_count": bounds.maximum}
     if getattr(stage, f"{process}_desired_count") is not None:
         keys[f"{process}_desired_count"] = count
     try:
         read_stage(stage.stage, keys)
     except ConfigError as error:
-        return f"Not for good: stages.toml may not say {'; '.join(error.problems)}."
+        return f"stages.toml cannot keep this: {'; '.join(error.problems)}."
     text = ", ".join(f"{key} = {value}" for key, value in keys.items())
-    return f"For good: in stages.toml under [{stage.stage}]: {text}."
+    return f"To keep it, write in stages.toml under [{stage.stage}]: {text}."

@@ -1,4 +1,4 @@
-"""`moor schedules`: what comes by itself, through the API."""
+"""`moor schedules`: recurring jobs, through the API."""
 
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -14,7 +14,9 @@ from scripts.jobs.job_payload import read_payload, refused, task_schema
 from scripts.terminal.answer import print_json, print_line, print_table, say
 from scripts.terminal.options import DEFAULT_STAGE, JsonOption, StageOption, YesOption, confirm
 
-NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="`moor schedules list` has it.")]
+NameArgument = Annotated[
+    str, typer.Argument(metavar="NAME", help="A name from `moor schedules list`.")
+]
 
 app = typer.Typer(
     name="schedules", help="Recurring jobs: list, show, create, enable, disable, delete, run.",
@@ -39,13 +41,13 @@ class Schedule:
     last_error: str | None
 
     @property
-    def comes(self) -> str:
-        """As it was written."""
+    def when(self) -> str:
+        """The interval or the cron line."""
         return f"every {self.every}" if self.every else f"{self.cron} {self.tz}"
 
 
 def read_schedule(item: dict[str, Any]) -> Schedule:
-    """Out of an item of `GET /api/v1/schedules`."""
+    """A schedule from an item of `GET /api/v1/schedules`."""
     values = {field.name: item[field.name] for field in fields(Schedule)}
     for name in ("next_run_at", "last_run_at"):
         values[name] = values[name] and datetime.fromisoformat(values[name])
@@ -54,15 +56,15 @@ def read_schedule(item: dict[str, Any]) -> Schedule:
 
 @app.command("list")
 def list_(stage: StageOption = DEFAULT_STAGE, as_json: JsonOption = False) -> None:
-    """All of them, by name."""
+    """All schedules, by name."""
     items = Api(connect(stage)).get("schedules")["items"]
     found = [read_schedule(item) for item in items]
     if as_json:
         return print_json(found)
     print_table(
-        ("name", "comes", "task", "next (UTC)", "last (UTC)", "was", "from", "error"),
+        ("name", "when", "task", "next (UTC)", "last (UTC)", "status", "from", "error"),
         [
-            (each.name, each.comes, each.task,
+            (each.name, each.when, each.task,
              _time(each.next_run_at) if each.enabled else "disabled", _time(each.last_run_at),
              each.last_status, "code" if each.declared else "API",
              (each.last_error or "").strip().rpartition("\n")[2])
@@ -76,7 +78,7 @@ def list_(stage: StageOption = DEFAULT_STAGE, as_json: JsonOption = False) -> No
 def show(
     name: NameArgument, stage: StageOption = DEFAULT_STAGE, as_json: JsonOption = False
 ) -> None:
-    """One of them: when it comes, its payload, and what became of its last job."""
+    """One schedule: when it runs, its payload, and the result of its last job."""
     found = Api(connect(stage)).get("schedules", name)
     if as_json:
         return print_json(found)
@@ -86,7 +88,7 @@ def show(
 
 @app.command()
 def create(  # noqa: PLR0917 - Typer calls it by name
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Of your choice, once in a stage.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A name, unique in the stage.")],
     task: Annotated[str, typer.Argument(metavar="TASK", help="`moor tasks` lists them.")],
     payload: Annotated[
         list[str] | None,
@@ -100,13 +102,16 @@ def create(  # noqa: PLR0917 - Typer calls it by name
     ] = None,
     tz: Annotated[str, typer.Option(help="The zone of a cron line.", metavar="ZONE")] = "UTC",
     unique: Annotated[
-        bool, typer.Option("--unique", help="Leave out a tick while the last job runs.")
+        bool, typer.Option("--unique", help="Skip a tick while the last job waits or runs.")
     ] = False,
     stage: StageOption = DEFAULT_STAGE,
     yes: YesOption = False,
 ) -> None:
-    """A new one: `moor schedules create hello example_task message=hi --every "30 minutes"`."""
-    read_payload(payload or [])  # a wrong word is said before anything is asked
+    """A new schedule.
+
+    Example: `moor schedules create hello example_task message=hi --every "30 minutes"`.
+    """
+    read_payload(payload or [])  # fail on a wrong word before any question and any call
     aws = connect(stage)
     confirm(aws.target, f"run {task} again and again", yes)
     times = {key: value for key, value in (("cron", cron), ("every", every)) if value is not None}
@@ -119,31 +124,31 @@ def create(  # noqa: PLR0917 - Typer calls it by name
     except OperatorError as error:
         raise refused(error) from None
     found = read_schedule(made)
-    print_line(f"{found.name} comes first at {_time(found.next_run_at)} UTC")
+    print_line(f"{found.name} runs first at {_time(found.next_run_at)} UTC")
 
 
 @app.command()
 def enable(name: NameArgument, stage: StageOption = DEFAULT_STAGE, yes: YesOption = False) -> None:
-    """Let it come again, from its next tick on."""
+    """Run the schedule again, from its next tick on."""
     aws = connect(stage)
     confirm(aws.target, f"enable {name}", yes)
     found = read_schedule(Api(aws).post("schedules", name, "enable"))
-    print_line(f"{found.name} comes next at {_time(found.next_run_at)} UTC")
+    print_line(f"{found.name} runs next at {_time(found.next_run_at)} UTC")
 
 
 @app.command()
 def disable(name: NameArgument, stage: StageOption = DEFAULT_STAGE, yes: YesOption = False) -> None:
-    """Let it come no more, whatever is deployed, until it is enabled."""
+    """Stop the schedule until it is enabled again; a deploy does not enable it."""
     aws = connect(stage)
     confirm(aws.target, f"disable {name}", yes)
     Api(aws).post("schedules", name, "disable")
     print_line(f"{name} is disabled")
-    say("A job of it that runs goes on.")
+    say("A job that is running goes on.")
 
 
 @app.command()
 def delete(name: NameArgument, stage: StageOption = DEFAULT_STAGE, yes: YesOption = False) -> None:
-    """Forget one that was created here; the code's are deleted in the code."""
+    """Delete a schedule that was created here. One that the code declares is deleted there."""
     aws = connect(stage)
     confirm(aws.target, f"delete {name}", yes)
     Api(aws).delete("schedules", name)
@@ -152,7 +157,7 @@ def delete(name: NameArgument, stage: StageOption = DEFAULT_STAGE, yes: YesOptio
 
 @app.command()
 def run(name: NameArgument, stage: StageOption = DEFAULT_STAGE, yes: YesOption = False) -> None:
-    """One job of it now, beside its ticks; prints the job's key."""
+    """Enqueue one job of the schedule now, besides its ticks; prints the job's key."""
     aws = connect(stage)
     confirm(aws.target, f"run {name} now", yes)
     print_line(Api(aws).post("schedules", name, "run")["job_id"])

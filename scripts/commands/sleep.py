@@ -15,18 +15,18 @@ from scripts.ecs.waiting import count_missing, wait
 from scripts.errors import NotFoundError, RefusedError
 from scripts.terminal.answer import say
 from scripts.terminal.options import DEFAULT_STAGE, StageOption, YesOption, confirm
-from scripts.terminal.progress import Progress, told
+from scripts.terminal.progress import Progress, steps_reported
 from service.contract import ProcessName
 from stacks.config.stage import Stage
 
-# No new job once the API is down, and no API before somebody works on its jobs.
+# The API stops first, so that no new job arrives, and starts last, so that a worker takes its jobs.
 TO_SLEEP = (ProcessName.API, ProcessName.WORKER)
 TO_WAKE = (ProcessName.WORKER, ProcessName.API)
 
 
 @dataclass(frozen=True)
 class Steps:
-    """What is to be done to one ECS service, in this order; None is what is so already."""
+    """The changes to one ECS service, in this order; None or False where there is none."""
 
     remember: Memory | None = None
     drop_revert: bool = False
@@ -36,7 +36,7 @@ class Steps:
 
 
 def steps_to_sleep(service: Service, scaling: Autoscaling | None) -> Steps:
-    """What it was is remembered before anything of it is changed."""
+    """The steps that put the ECS service to sleep; they remember its state first."""
     memory = to_remember(service, scaling)
     return Steps(
         remember=memory if memory != recall(service) else None,
@@ -47,7 +47,8 @@ def steps_to_sleep(service: Service, scaling: Autoscaling | None) -> Steps:
 
 
 def steps_to_wake(service: Service, scaling: Autoscaling | None) -> Steps:
-    """The memory goes last, so that an interrupted wake is finished by the next."""
+    """The steps that wake the ECS service. They forget its state last, so that an interrupted
+    `moor wake` can be repeated."""
     memory = recall(service)
     if memory is None:
         return Steps()
@@ -60,42 +61,42 @@ def steps_to_wake(service: Service, scaling: Autoscaling | None) -> Steps:
 
 
 def sleep(yes: YesOption = False, stage: StageOption = DEFAULT_STAGE) -> None:
-    """No API and no worker until `moor wake`; data and addresses stay."""
+    """Stop API and workers until `moor wake`; data and addresses stay."""
     run_sleep(connect(stage), Clock(), yes=yes)
 
 
 def wake(yes: YesOption = False, stage: StageOption = DEFAULT_STAGE) -> None:
-    """Counts and bounds as they were before `moor sleep`."""
+    """Start API and workers with the counts and bounds that they had before `moor sleep`."""
     run_wake(connect(stage), Clock(), yes=yes)
 
 
 def run_sleep(aws: Aws, clock: Clock, *, yes: bool = False) -> None:
-    """Switch the alarms off, put both ECS services to zero and wait until nothing runs."""
+    """Switch the alarms off, scale both ECS services to zero and wait until nothing runs."""
     services, scalings = find_services(aws), find_autoscaling(aws, clock.now())
     confirm(aws.target, "stop the API and every worker", yes)
     _refuse_protected(aws, services)
     say(f"{aws.target}: going to sleep")
-    with told(f"`{aws.target.command('sleep')}` again does the rest.") as progress:
+    with steps_reported(f"`{aws.target.command('sleep')}` again does the rest.") as progress:
         if switched := switch(aws, find_alarms(aws), on=False):
             progress.note(f"{switched} alarms are off")
         for process in TO_SLEEP:
             steps = steps_to_sleep(services[process], scalings.get(process))
-            _do(aws, services[process], steps, progress)
+            _apply(aws, services[process], steps, progress)
         wait(aws, dict.fromkeys(TO_SLEEP, partial(count_missing, NOTHING)), clock)
     say(f"{aws.target} sleeps.")
     if not aws.target.is_local:
-        say(database_rests(aws.target.stage))
-    if given := _given(aws.target.stage):
+        say(database_pause(aws.target.stage))
+    if counts := _desired_counts(aws.target.stage):
         say(
-            f"A `{aws.target.deploy_command}` with new code starts some of it again: {given} in "
-            "stages.toml."
+            f"A `{aws.target.deploy_command}` with new code starts ECS tasks again, because "
+            f"stages.toml has {counts}."
         )
     say(f"`{aws.target.command('wake')}` wakes it.")
 
 
 def run_wake(aws: Aws, clock: Clock, *, yes: bool = False) -> None:
-    """Bring both ECS services back, wait until they run and the API gets requests, and switch the
-    alarms on. Raises `NotFoundError` where nothing is remembered although nothing runs."""
+    """Scale both ECS services up again, wait until they run and the API gets requests, and switch
+    the alarms on. Raises `NotFoundError` where nothing runs and no count is remembered."""
     services, scalings = find_services(aws), find_autoscaling(aws, clock.now())
     api = services[ProcessName.API]
     if not any(recall(service) for service in services.values()):
@@ -103,26 +104,26 @@ def run_wake(aws: Aws, clock: Clock, *, yes: bool = False) -> None:
             if api.desired:
                 await_healthy(aws, api, clock)
             least = {p: _least(services[p].desired, scalings.get(p)) for p in TO_WAKE}
-            _say_awake(aws, _let_alarms_tell(aws, least))
+            _say_awake(aws, _switch_alarms_on(aws, least))
             return
         raise NotFoundError(
-            f"{aws.target} was not put to sleep by `moor sleep`, so nothing is remembered",
+            f"{aws.target} was not put to sleep by `moor sleep`, so its counts are not known",
             f"`{aws.target.command('scale api 1')}` starts the API.",
         )
     confirm(aws.target, "start the API and the workers", yes)
     say(f"{aws.target}: waking up")
     counts, allowed = {}, {}
-    with told(f"`{aws.target.command('wake')}` again does the rest.") as progress:
+    with steps_reported(f"`{aws.target.command('wake')}` again does the rest.") as progress:
         for process in TO_WAKE:
             service, memory = services[process], recall(services[process])
-            _do(aws, service, steps_to_wake(service, scalings.get(process)), progress)
+            _apply(aws, service, steps_to_wake(service, scalings.get(process)), progress)
             count = counts[process] = memory.count if memory else service.desired
             allowed[process] = (memory and memory.bounds) or Bounds(count, count)
         wait(aws, {p: partial(count_missing, allowed[p]) for p in TO_WAKE}, clock)
         if counts[ProcessName.API]:
             await_healthy(aws, api, clock)
-        # Last: what an alarm sees before is no trouble but the way here.
-        switched = _let_alarms_tell(aws, {p: allowed[p].minimum for p in TO_WAKE})
+        # Last, so that no alarm rings for a start that is not over.
+        switched = _switch_alarms_on(aws, {p: allowed[p].minimum for p in TO_WAKE})
     _say_awake(aws, switched)
 
 
@@ -130,8 +131,8 @@ def _least(count: int, scaling: Autoscaling | None) -> int:
     return scaling.bounds.minimum if scaling else count
 
 
-def _let_alarms_tell(aws: Aws, least: dict[ProcessName, int]) -> int:
-    """Those that may; how many of them were off."""
+def _switch_alarms_on(aws: Aws, least: dict[ProcessName, int]) -> int:
+    """Switch on the alarms that need not ring with these minimum counts; how many were off."""
     at_rest = sections_at_rest(aws.target.stage, least)
     alarms = [alarm for alarm in find_alarms(aws) if alarm.section not in at_rest]
     return switch(aws, alarms, on=True)
@@ -143,7 +144,7 @@ def _say_awake(aws: Aws, switched: int) -> None:
     say(f"{aws.target} is awake.")
 
 
-def _do(aws: Aws, service: Service, steps: Steps, progress: Progress) -> None:
+def _apply(aws: Aws, service: Service, steps: Steps, progress: Progress) -> None:
     process = service.process
     if steps.remember:
         tags = [{"key": TAG, "value": str(steps.remember)}]
@@ -171,17 +172,17 @@ def _refuse_protected(aws: Aws, services: dict[ProcessName, Service]) -> None:
         )
 
 
-def database_rests(stage: Stage) -> str:
-    """What becomes of the database's cost."""
+def database_pause(stage: Stage) -> str:
+    """Says whether the database pauses, too."""
     if stage.database_min_acu == 0:
-        return "The database pauses by itself when nobody is connected any more."
+        return "The database pauses by itself when nothing is connected any more."
     return (
         f"The database stays at {stage.database_min_acu:g} ACU: it can pause only with "
         "database_min_acu = 0 in stages.toml."
     )
 
 
-def _given(stage: Stage) -> str:
+def _desired_counts(stage: Stage) -> str:
     return ", ".join(
         f"{process}_desired_count = {count}"
         for process in TO_SLEEP

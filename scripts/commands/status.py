@@ -1,4 +1,4 @@
-"""`moor status`: how a stage is, on one screen."""
+"""`moor status`: the state of a stage on one screen."""
 
 import sys
 from datetime import timedelta
@@ -40,7 +40,7 @@ from service.contract import (
 from stacks.config.naming import Output
 
 WATCH_SECONDS = 2.0
-PERIODS = 10  # CloudWatch may be minutes late
+PERIODS = 10  # CloudWatch may show a value some minutes late
 TEMPLATES = {
     ProcessName.API: Output.API_TASK_DEFINITION,
     ProcessName.WORKER: Output.WORKER_TASK_DEFINITION,
@@ -49,12 +49,12 @@ TEMPLATES = {
 
 def status(
     watch: Annotated[
-        bool, typer.Option("--watch", "-w", help="Again every two seconds, until Ctrl-C.")
+        bool, typer.Option("--watch", "-w", help="Repeat every two seconds, until Ctrl-C.")
     ] = False,
     as_json: JsonOption = False,
     stage: StageOption = DEFAULT_STAGE,
 ) -> None:
-    """Counts, deployments, health, backlog and what has stopped, on one screen."""
+    """Counts, deployments, health, backlog and stopped ECS tasks on one screen."""
     aws, clock = connect(stage), Clock()
     if not watch:
         found = find_health(aws, clock)
@@ -67,7 +67,7 @@ def status(
 
 
 def follow(aws: Aws, clock: Clock) -> None:
-    """Redraw the screen until Ctrl-C; a failure is shown in its place, and may pass."""
+    """Redraw the screen until Ctrl-C. A failed call is shown instead, and then tried again."""
     with redrawn(draw(find_health(aws, clock))) as show:
         while True:
             clock.sleep(WATCH_SECONDS)
@@ -78,7 +78,7 @@ def follow(aws: Aws, clock: Clock) -> None:
 
 
 def find_health(aws: Aws, clock: Clock) -> Health:
-    """In two rounds of calls at a time."""
+    """Read the state of the stage, most of it with calls at the same time."""
     now, cluster = clock.now(), aws.names.cluster
     stopped = {"cluster": cluster, "desiredStatus": "STOPPED"}
     try:
@@ -112,7 +112,7 @@ def find_health(aws: Aws, clock: Clock) -> Health:
     warnings = warn(aws.target, judged)
     if queue is None and services[ProcessName.API].running:
         try:
-            queue = _ask_api(aws)
+            queue = _queue_from_api(aws)
         except OperatorError as error:
             warnings.append(f"the queue's state is unknown: {error}")
     alarms = []
@@ -135,7 +135,7 @@ def find_health(aws: Aws, clock: Clock) -> Health:
 
 
 def metrics_wanted(aws: Aws, clock: Clock) -> dict[str, Any]:
-    """The one call for what CloudWatch knows of the stage, newest first."""
+    """The arguments of one `get_metric_data` for the stage's metrics, newest first."""
     seconds = _period(aws)
     names = aws.names
     dimensions = {
@@ -181,8 +181,8 @@ def _period(aws: Aws) -> int:
     return MINUTE_SECONDS
 
 
-def _ask_api(aws: Aws) -> QueueHealth | None:
-    """Where CloudWatch has nothing yet."""
+def _queue_from_api(aws: Aws) -> QueueHealth | None:
+    """The default queue's numbers from the API, for a stage without metrics in CloudWatch yet."""
     for queue in read_queues(Api(aws).get("queues")):
         if queue.name == QUEUE_NAME:
             return QueueHealth(queue.queued, queue.oldest_due_seconds, queue.workers, None)

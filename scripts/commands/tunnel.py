@@ -1,4 +1,4 @@
-"""`moor tunnel`: the stage's database at a port of this machine."""
+"""`moor tunnel`: the stage's database on a port of this machine."""
 
 from typing import Annotated
 
@@ -8,7 +8,13 @@ from scripts.aws import connect
 from scripts.clock import Clock
 from scripts.ecs.one_off import heed_signals
 from scripts.errors import OperatorError
-from scripts.session.database_access import LOOPBACK, OwnerOption, find_database, find_way, tunnel
+from scripts.session.database_access import (
+    LOOPBACK,
+    OwnerOption,
+    find_database,
+    find_tunnel_target,
+    tunnel,
+)
 from scripts.terminal.answer import print_line, say
 from scripts.terminal.options import DEFAULT_STAGE, StageOption, TaskOption, YesOption, confirm
 
@@ -17,29 +23,29 @@ PORT = 5433
 
 def open_tunnel(
     *,
-    port: Annotated[int, typer.Option(help="Of this machine.", min=1, max=65535)] = PORT,
+    port: Annotated[int, typer.Option(help="A port of this machine.", min=1, max=65535)] = PORT,
     owner: OwnerOption = False,
     task: TaskOption = "",
     stage: StageOption = DEFAULT_STAGE,
     yes: YesOption = False,
 ) -> None:
-    """The database at a port of this machine, through a running ECS task, until Ctrl-C.
+    """The database on a port of this machine, through a running ECS task, until Ctrl-C.
 
-    Prints its URL without the password, which the secret holds that is named beside it.
+    Prints its URL without the password, and the name of the secret that holds the password.
     """
     aws, clock = connect(stage), Clock()
     database = find_database(aws, as_owner=owner)
     if aws.target.is_local:
-        say("the local twin's database is on this machine; there is nothing to tunnel")
+        say("the local twin's database is on this machine; it needs no tunnel")
         print_line(f"postgresql://{database.user}@{database.host}:{database.port}/{database.name}")
         return
-    confirm(aws.target, "open a way to its database", yes)
-    way = find_way(aws, task, clock)
+    confirm(aws.target, "open a tunnel to its database", yes)
+    way = find_tunnel_target(aws, task, clock)
     heed_signals()
     with tunnel(aws, database, way, port, clock) as plugin:
-        # `verify-full` would compare the certificate with this machine's name, so a client that
-        # cannot be told address and name apart, as psql can, encrypts and no more. What lies
-        # between is TLS to AWS and AWS's own network.
+        # `verify-full` would compare the certificate with the name of this machine. psql can be
+        # given address and name separately; other clients cannot, so they only encrypt. The bytes
+        # travel in TLS to AWS and then in AWS's own network.
         print_line(
             f"postgresql://{database.user}@{LOOPBACK}:{port}/{database.name}?sslmode=require"
         )

@@ -1,4 +1,4 @@
-"""`moor up`: the whole local stage on this machine, deployed by the real CDK to the local twin."""
+"""`moor up`: deploy the local stage to the local twin, with the real CDK."""
 
 import os
 import signal
@@ -35,17 +35,17 @@ TOOLKIT = "CDKToolkit"
 
 
 def up(home: HomeOption = HOME) -> None:
-    """Start the local twin, or bring the one that runs to the code as it is now.
+    """Start the local twin and deploy the current code to it.
 
     The twin plays AWS on this machine: moto, an embedded Postgres and local processes. `cdk deploy`
     of stage local goes there; nothing leaves the machine and nothing costs money.
     """
-    os.umask(0o077)  # what is written is this user's alone
+    os.umask(0o077)  # only this user may read the files
     screen = Screen(os.environ)
     home = home.absolute()
     began = time.monotonic()
     lock = take_up_lock(home)
-    for number in (signal.SIGTERM, signal.SIGHUP):  # end what it has running, as Ctrl-C does
+    for number in (signal.SIGTERM, signal.SIGHUP):  # end the child processes, as Ctrl-C does
         signal.signal(number, signal.default_int_handler)
     try:
         twin, tasks = bring_up(home, os.environ, screen)
@@ -66,9 +66,9 @@ def up(home: HomeOption = HOME) -> None:
 def bring_up(
     home: Path, environment: Mapping[str, str], screen: Screen
 ) -> tuple[Twin, list[dict[str, Any]]]:
-    """Every step, timed on `screen`; the twin, and the tasks that its API lists.
+    """Do every step and show its time on `screen`. Returns the twin and the tasks of its API.
 
-    Raises `OperatorError` that names the step that failed.
+    An `OperatorError` names the failed step.
     """
     cdk = Cdk(home, environment)
     pool = ThreadPoolExecutor(1)
@@ -79,8 +79,9 @@ def bring_up(
             twin = launch(home, environment, screen.say)
             was_running = twin == before
             done(f"The twin {'runs already' if was_running else 'runs'}: AWS at {twin.endpoint}")
-        door = Address("localhost", urlsplit(twin.url).port or 0)
-        if not was_running and door.port != (wanted := Environment(environment, home).address.port):
+        balancer = Address("localhost", urlsplit(twin.url).port or 0)
+        wanted = Environment(environment, home).address.port
+        if not was_running and balancer.port != wanted:
             screen.say(f"Port {wanted} is taken, so the load balancer is at {twin.url}")
         aws = Aws(find_target(LOCAL_STAGE, home=home))
         if not _is_bootstrapped(aws):
@@ -96,24 +97,24 @@ def bring_up(
     with step(screen, "deploy") as done:
         cdk.deploy(twin)
         done("Deployed the stacks of stage local")
-    aws = Aws(find_target(LOCAL_STAGE, home=home))  # with the outputs as they are now
+    aws = Aws(find_target(LOCAL_STAGE, home=home))  # reads the outputs again
     with step(screen, "wait for the ECS services") as done:
         bring_forward(aws, outputs, screen.say, Clock())
         await_steady(aws, screen.say, Clock())
         done("The ECS services are steady")
     with step(screen, "wait for the API") as done:
-        _await_ready(door, twin)
+        _await_ready(balancer, twin)
         done(f"The API is healthy at {twin.url}")
     secret = aws.call(
         "secretsmanager", "get_secret_value", SecretId=aws.output(Output.API_KEY_SECRET)
     )
     key = secret["SecretString"].split()[0]
     write_env(twin, {EnvVar.API_KEY: key})
-    return twin, door.tasks(key)
+    return twin, balancer.tasks(key)
 
 
 def show(twin: Twin, tasks: list[dict[str, Any]], screen: Screen, seconds: float) -> None:
-    """Where everything is, and what to try next."""
+    """Print where everything is, and what to try next."""
     file = env_file(twin.home)
     if file.is_relative_to(Path.cwd()):
         file = file.relative_to(Path.cwd())
@@ -138,7 +139,7 @@ def show(twin: Twin, tasks: list[dict[str, Any]], screen: Screen, seconds: float
 
 @contextmanager
 def step(screen: Screen, name: str) -> Iterator["Done"]:
-    """One step: told with its seconds when it is done, named in the error when it is not."""
+    """One step: the caller says when it is done; an error names it."""
     done = Done(screen)
     try:
         yield done
@@ -147,7 +148,7 @@ def step(screen: Screen, name: str) -> Iterator["Done"]:
 
 
 class Done:
-    """Says that a step is done, and how long it took."""
+    """Prints that a step is done, and how long it took."""
 
     def __init__(self, screen: Screen) -> None:
         self._screen, self._began = screen, time.monotonic()
@@ -166,7 +167,7 @@ def _report(screen: Screen, synthesis: "Future[tuple[bool, float]]") -> None:
     if was_done:
         screen.step("Synthesized stage local, meanwhile", seconds)
     else:
-        screen.step("Nothing to synthesize: the code is as the last time", seconds)
+        screen.step("Nothing to synthesize: the code has not changed", seconds)
 
 
 def _is_bootstrapped(aws: Aws) -> bool:

@@ -1,4 +1,4 @@
-"""From a synthesized stage to what it costs in a month: a pure function."""
+"""What a synthesized stage costs in a month: a pure function of its template and the prices."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,18 +9,18 @@ from scripts.cost.usage import FREE, usage_notes
 from scripts.templates.template import Template
 from service.contract import Metric
 
-# Each policy of target tracking keeps an alarm on either side.
+# A target tracking policy makes one alarm to scale out and one to scale in.
 # https://docs.aws.amazon.com/autoscaling/application/userguide/application-auto-scaling-target-tracking.html
 TRACKING_ALARMS = 2
-# What Container Insights writes on Fargate: of CPU, memory, network and storage ten for a cluster,
-# for each ECS service and for each family of task definitions, and counts of the first two.
+# How many metrics Container Insights writes on Fargate: ten about CPU, memory, network and storage
+# for the cluster, each ECS service and each task definition family; the first two also have counts.
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Container-Insights-metrics-ECS.html
 INSIGHTS_OF_CLUSTER, INSIGHTS_OF_SERVICE, INSIGHTS_OF_FAMILY = 12, 15, 10
 
 
 @dataclass(frozen=True)
 class Item:
-    """What one kind of thing costs in a month, USD: at rest, and at its maximum all the time."""
+    """What one kind of resource costs in a month, in USD: at rest, and always at its maximum."""
 
     what: str
     at_rest: float
@@ -29,13 +29,14 @@ class Item:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A month of a stage, the dearest first; what `by_use` names depends on traffic, on top."""
+    """The cost of a stage in a month, the most expensive item first. `by_use` names what depends
+    on traffic and is not in the sums."""
 
     region: str
     checked: str
     items: tuple[Item, ...]
     by_use: tuple[str, ...]
-    unknown: tuple[str, ...]  # types of resources that this estimate has no price for
+    unknown: tuple[str, ...]  # resource types without a price here
     unchecked: tuple[str, ...]  # prices without a source
 
     @property
@@ -133,15 +134,15 @@ def _keys(template: Template, prices: Prices) -> Iterator[Item]:
     keys = len(template.all("AWS::KMS::Key"))
     yield from _counted("encryption key", keys, prices["kms_key"].monthly)
     secrets = len(template.all("AWS::SecretsManager::Secret")) + sum(
-        bool(cluster.properties.get("ManageMasterUserPassword"))  # a secret that RDS makes
+        bool(cluster.properties.get("ManageMasterUserPassword"))  # RDS makes a secret of its own
         for cluster in template.all("AWS::RDS::DBCluster")
     )
     yield from _counted("secret", secrets, prices["secret"].monthly)
 
 
-def _watching(template: Template, prices: Prices) -> Iterator[Item]:
+def _monitoring(template: Template, prices: Prices) -> Iterator[Item]:
     alarms = sum(
-        # an alarm on an expression is charged for each metric in it
+        # AWS charges an alarm on an expression for each metric in it
         sum("MetricStat" in metric for metric in alarm.properties.get("Metrics", ())) or 1
         for alarm in template.all("AWS::CloudWatch::Alarm")
     ) + TRACKING_ALARMS * sum(
@@ -159,7 +160,7 @@ def _watching(template: Template, prices: Prices) -> Iterator[Item]:
 
 
 def _insights(template: Template, prices: Prices) -> Iterator[Item]:
-    """Nothing is written, and paid, for an ECS service of which nothing runs."""
+    """Container Insights writes and costs nothing for an ECS service without running ECS tasks."""
     clusters = sum(
         setting.get("Name") == "containerInsights" and setting.get("Value") != "disabled"
         for cluster in template.all("AWS::ECS::Cluster")
@@ -184,7 +185,7 @@ def _counted(what: str, count: int, monthly: float) -> Iterator[Item]:
         yield Item(f"{count} × {what}", count * monthly, count * monthly)
 
 
-PARTS = (_fargate, _database, _network, _keys, _watching)
+PARTS = (_fargate, _database, _network, _keys, _monitoring)
 PRICED = frozenset({
     "AWS::ECS::Service", "AWS::RDS::DBCluster", "AWS::RDS::DBInstance",
     "AWS::ElasticLoadBalancingV2::LoadBalancer", "AWS::EC2::VPCEndpoint", "AWS::EC2::NatGateway",

@@ -1,16 +1,16 @@
-"""The price table: what AWS asked for a unit, where that was read and when."""
+"""The price table: AWS's price of a unit, where it was read and when."""
 
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
 PRICES_FILE = Path(__file__).parent / "prices.toml"
-HOURS = 730  # of a month, as AWS's own calculator counts
+HOURS = 730  # in a month, as AWS's own calculator counts
 
 
 @dataclass(frozen=True)
 class Price:
-    """USD for one `unit`; without `read_at` nobody has checked it against a source."""
+    """USD for one `unit`; without `read_at` no source for it is known."""
 
     usd: float
     unit: str
@@ -20,13 +20,13 @@ class Price:
 
     @property
     def monthly(self) -> float:
-        """Of what is there all the time; a price for a month is that already."""
+        """The price of one unit that exists for the whole month."""
         return self.usd * (HOURS if self.unit.endswith("-hour") else 1)
 
 
 @dataclass(frozen=True)
 class Prices:
-    """The table: one region's list prices, by key, and the day they were looked up."""
+    """One region's list prices by key, and the day on which they were read."""
 
     region: str
     checked: str
@@ -37,7 +37,7 @@ class Prices:
 
 
 def read_prices(file: Path = PRICES_FILE) -> Prices:
-    """Out of the file that lies beside this one."""
+    """Read prices.toml, which lies beside this file."""
     found = tomllib.loads(file.read_text("utf-8"))
     return Prices(
         region=found["region"],

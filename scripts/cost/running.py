@@ -18,8 +18,8 @@ class Fleet:
     least: int
     most: int
     has_public_address: bool
-    on_demand_base: int  # so many come first, never on Spot
-    spot_share: float  # of all further ones
+    on_demand_base: int  # the first ECS tasks, which are never on Spot
+    spot_share: float  # of all further ECS tasks
 
     def on_spot(self, count: int) -> float:
         """How many of `count` run on Spot, on average."""
@@ -58,7 +58,7 @@ def fleets(template: Template) -> Iterator[Fleet]:
 
 
 def _bounds(template: Template, service: Resource) -> tuple[int, int]:
-    """The autoscaler's, else the desired count (which is 1 where the template has none)."""
+    """The autoscaler's bounds, else the desired count (1 where the template has none)."""
     ends = (f"/{service.name}.Name", f"/{service.properties.get('ServiceName')}")
     for target in template.all("AWS::ApplicationAutoScaling::ScalableTarget"):
         if str(target.properties["ResourceId"]).endswith(ends):

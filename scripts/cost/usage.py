@@ -1,4 +1,4 @@
-"""What is paid by use, and therefore not in the sum; and what is not paid at all."""
+"""What is charged by use, and therefore not in the sum; and what costs nothing."""
 
 from collections.abc import Iterator
 
@@ -36,7 +36,7 @@ def usage_notes(template: Template, prices: Prices) -> Iterator[str]:
 
 
 def _above_the_minimum(template: Template, prices: Prices) -> Iterator[str]:
-    """What asks something of a database all the time, so that it may never rest at its minimum."""
+    """Features that query the database all the time, so that it may stay above its minimum."""
     instances = template.all("AWS::RDS::DBInstance")
     clusters = template.all("AWS::RDS::DBCluster")
     watchers = [
@@ -56,9 +56,8 @@ def _above_the_minimum(template: Template, prices: Prices) -> Iterator[str]:
     if watchers and smallest:
         step = prices["aurora_acu"].monthly / 2
         yield (
-            f"Aurora above its minimum of {min(smallest):g} ACU: {', '.join(watchers)} ask "
-            f"something of it all the time; half an ACU more is {step:.2f} USD a month for each "
-            "instance"
+            f"Aurora above its minimum of {min(smallest):g} ACU, because {', '.join(watchers)} "
+            f"query it all the time: half an ACU more is {step:.2f} USD a month for each instance"
         )
 
 
@@ -67,7 +66,7 @@ def _each(prices: Prices, key: str) -> str:
     return f"{price.usd:g} USD per {price.unit}"
 
 
-# Nothing a month by themselves. A Lambda function of the stacks runs while something is deployed.
+# Resources that cost nothing by themselves. The stacks' Lambda functions run only in a deploy.
 FREE = frozenset({
     "AWS::ApplicationAutoScaling::ScalableTarget", "AWS::CDK::Metadata",
     "AWS::CertificateManager::Certificate", "AWS::EC2::FlowLog", "AWS::EC2::InternetGateway",

@@ -1,20 +1,17 @@
-"""What roles, and whoever asks, are allowed, as IAM tells it."""
+"""What IAM allows roles and the caller."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from scripts.aws import Aws
-from scripts.doctor.model import Role, Statement
-from scripts.doctor.policy import read_statements
+from scripts.doctor.model import Role
+from scripts.doctor.readers import read_role
 from scripts.errors import OperatorError
 
 
-def read_role(aws: Aws, name: str) -> Role:
-    """A role with the statements of its own and of its attached policies."""
-    statements: list[Statement] = []
-    for document in _documents(aws, name):
-        statements += read_statements(document)
-    return Role(name=name, statements=tuple(statements))
+def find_role(aws: Aws, name: str) -> Role:
+    """A role with the statements of its inline and its attached policies."""
+    return read_role(name, _documents(aws, name))
 
 
 def _documents(aws: Aws, role: str) -> Iterator[Mapping[str, Any]]:
@@ -29,13 +26,14 @@ def _documents(aws: Aws, role: str) -> Iterator[Mapping[str, Any]]:
 
 
 def read_caller(aws: Aws, key: str) -> dict[str, bool]:
-    """May whoever asks open a session in an ECS task past exec, and use `key` for one by exec?
+    """By action: may the caller open a session in an ECS task without ECS exec, and use `key`?
 
-    By IAM's simulation, which needs a right of its own. `key` is empty where sessions have none.
+    `key` encrypts the sessions of ECS exec; it is empty where they have none. IAM's simulation
+    answers, which needs a right of its own.
     """
     if aws.target.is_local:
-        raise OperatorError("the local twin refuses nobody anything")
-    asked: list[tuple[str, dict[str, Any]]] = [("ssm:StartSession", {})]
+        raise OperatorError("the local twin allows its operator everything")
+    wanted: list[tuple[str, dict[str, Any]]] = [("ssm:StartSession", {})]
     if key:
         target = f"ecs:{aws.names.cluster}_task_container"
         named = {
@@ -43,25 +41,27 @@ def read_caller(aws: Aws, key: str) -> dict[str, bool]:
             "ContextKeyValues": [target],
             "ContextKeyType": "string",
         }
-        asked.append(("kms:GenerateDataKey", {"ResourceArns": [key], "ContextEntries": [named]}))
+        wanted.append(("kms:GenerateDataKey", {"ResourceArns": [key], "ContextEntries": [named]}))
     arn = aws.call("sts", "get_caller_identity")["Arn"]
-    if arn.endswith(":root"):  # whose rights nothing in the account limits
-        return dict.fromkeys((action for action, _ in asked), True)
-    source = _source(aws, arn)
-    return {action: _may(aws, source, action, given) for action, given in asked}
+    if arn.endswith(":root"):  # no policy of the account limits the root user
+        return dict.fromkeys((action for action, _ in wanted), True)
+    source = _policy_source(aws, arn)
+    return {action: _is_allowed(aws, source, action, given) for action, given in wanted}
 
 
-def _may(aws: Aws, source: str, action: str, given: dict[str, Any]) -> bool:
+def _is_allowed(aws: Aws, source: str, action: str, given: dict[str, Any]) -> bool:
     found = aws.call(
         "iam", "simulate_principal_policy", PolicySourceArn=source, ActionNames=[action], **given
     )
     return all(each["EvalDecision"] == "allowed" for each in found["EvaluationResults"])
 
 
-def _source(aws: Aws, arn: str) -> str:
-    """Whose policies they are: the simulation takes no session, and a session's ARN lacks the path
-    of its role (those of IAM Identity Center have one). Raises `OperatorError` for a federated
-    user, who has policies of his own."""
+def _policy_source(aws: Aws, arn: str) -> str:
+    """The ARN of the user or role whose policies count. The simulation takes no session, and the
+    ARN of a session lacks its role's path (roles of IAM Identity Center have one).
+
+    Raises `OperatorError` for a federated user, who has policies of their own.
+    """
     kind, _, name = arn.partition(":sts::")[2].partition("/")
     if kind.endswith(":federated-user"):
         raise OperatorError(f"IAM cannot simulate the federated user {name}")

@@ -1,4 +1,4 @@
-"""A stage's normal form out of what AWS and the stage's own API answer."""
+"""Reads a deployed stage from AWS and from its own API, for the rules."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -6,8 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from scripts.aws import Answer, Aws
-from scripts.doctor.definition import read_definition
-from scripts.doctor.grants import read_caller, read_role
+from scripts.doctor.grants import find_role, read_caller
 from scripts.doctor.model import (
     Cluster,
     Database,
@@ -19,7 +18,14 @@ from scripts.doctor.model import (
     TargetGroup,
 )
 from scripts.doctor.queue import read_queue, read_readiness
-from scripts.doctor.scaling_policy import read_scaling_policy
+from scripts.doctor.readers import (
+    read_cluster,
+    read_database,
+    read_definition,
+    read_scaling_policy,
+    read_service,
+    read_target_group,
+)
 from scripts.ecs.services import read_rollout
 from scripts.ecs.tasks import find_stopped
 from scripts.errors import NotDeployedError, OperatorError
@@ -33,20 +39,20 @@ LISTEN_WINDOW = timedelta(minutes=10)
 
 @dataclass
 class PartReader:
-    """Asks for one part after the other, and keeps why one could not be seen."""
+    """Reads one part after the other, and keeps the reason why a part could not be read."""
 
     aws: Aws
-    unseen: dict[str, str] = field(default_factory=dict)
+    unread: dict[str, str] = field(default_factory=dict)
 
-    def part(self, part: str, ask: Callable[[], Found]) -> Found | None:
-        """The part, or None where it is refused or missing. A stage that is not there is not
-        looked at any further: raises `NotDeployedError`."""
+    def part(self, part: str, read: Callable[[], Found]) -> Found | None:
+        """The part, or None where it is refused or missing. Raises `NotDeployedError` where there
+        is no stage at all."""
         try:
-            return ask()
+            return read()
         except NotDeployedError:
             raise
         except OperatorError as error:
-            self.unseen[part] = str(error)
+            self.unread[part] = str(error)
             return None
 
 
@@ -78,7 +84,7 @@ def read_live_system(aws: Aws, *, now: datetime, ca_ends: Mapping[str, datetime]
             for answer in answers
             if answer.get("deployments")
         },
-        unseen=reader.unseen,
+        unread=reader.unread,
     )
 
 
@@ -102,41 +108,25 @@ def _service(reader: PartReader, answer: Answer) -> Service:
         task_role=_role(reader, given.get("taskRoleArn")),
         execution_role=_role(reader, given.get("executionRoleArn")),
     )
-    deployment = answer.get("deploymentConfiguration", {})
-    network = answer.get("networkConfiguration", {}).get("awsvpcConfiguration", {})
-    return Service(
-        name=answer["serviceName"],
-        process=definition.main.name,
+    return read_service(
+        answer["serviceName"],
+        answer,
         definition=definition,
-        least=bounds.get("MinCapacity"),
-        most=bounds.get("MaxCapacity"),
-        desired=answer["desiredCount"],
-        running=answer["runningCount"],
+        bounds=bounds,
         policies=policies,
-        is_exec_on=answer.get("enableExecuteCommand"),
-        has_breaker=deployment.get("deploymentCircuitBreaker", {}).get("enable"),
-        least_healthy_percent=deployment.get("minimumHealthyPercent", 100),
-        most_percent=deployment.get("maximumPercent", 200),
-        health_grace_seconds=answer.get("healthCheckGracePeriodSeconds"),
-        has_balancer=bool(answer.get("loadBalancers")),
-        has_public_address=network.get("assignPublicIp") == "ENABLED",
-        uses_spot=any(
-            each["capacityProvider"] == "FARGATE_SPOT" and each.get("weight", 0)
-            for each in answer.get("capacityProviderStrategy", ())
-        ),
-        subnets=tuple(network.get("subnets", ())),
+        missing_flag=None,
     )
 
 
 def _role(reader: PartReader, arn: str | None) -> Role | None:
-    return reader.part("roles", lambda: read_role(reader.aws, str(arn).rpartition("/")[2]))
+    return reader.part("roles", lambda: find_role(reader.aws, str(arn).rpartition("/")[2]))
 
 
 def _scaling(aws: Aws, service: str) -> tuple[Mapping[str, Any], tuple[Policy, ...]]:
     resource = f"service/{aws.output(Output.CLUSTER)}/{service}"
     kind = "application-autoscaling"
-    asked = {"ServiceNamespace": "ecs", "ResourceIds": [resource]}
-    targets = list(aws.pages(kind, "describe_scalable_targets", "ScalableTargets", **asked))
+    given = {"ServiceNamespace": "ecs", "ResourceIds": [resource]}
+    targets = list(aws.pages(kind, "describe_scalable_targets", "ScalableTargets", **given))
     policies = aws.pages(
         kind, "describe_scaling_policies", "ScalingPolicies",
         ServiceNamespace="ecs", ResourceId=resource,
@@ -154,11 +144,7 @@ def _target_group(aws: Aws, services: list[Answer]) -> TargetGroup | None:
         return None
     group = aws.call("elbv2", "describe_target_groups", TargetGroupArns=arns[:1])
     found = aws.call("elbv2", "describe_target_group_attributes", TargetGroupArn=arns[0])
-    attributes = {each["Key"]: each["Value"] for each in found["Attributes"]}
-    return TargetGroup(
-        health_path=group["TargetGroups"][0].get("HealthCheckPath", "/"),
-        deregistration_seconds=int(attributes.get("deregistration_delay.timeout_seconds", 300)),
-    )
+    return read_target_group(group["TargetGroups"][0], found["Attributes"])
 
 
 def _retention(aws: Aws, services: tuple[Service, ...]) -> dict[str, int | None]:
@@ -181,29 +167,18 @@ def _cluster(aws: Aws) -> Cluster | None:
         "ecs", "describe_clusters",
         clusters=[aws.output(Output.CLUSTER)], include=["CONFIGURATIONS"],
     )  # fmt: skip
-    for cluster in answer["clusters"]:
-        given = cluster.get("configuration", {}).get("executeCommandConfiguration", {})
-        return Cluster(
-            exec_logging=given.get("logging", "DEFAULT"),
-            exec_log_group=given.get("logConfiguration", {}).get("cloudWatchLogGroupName", ""),
-            exec_key=given.get("kmsKeyId", ""),
-        )
-    return None
+    return next((read_cluster(each) for each in answer["clusters"]), None)
 
 
 def _database(reader: PartReader) -> Database:
     aws = reader.aws
     answer = aws.call("rds", "describe_db_clusters", DBClusterIdentifier=aws.names.database)
     (cluster,) = answer["DBClusters"]
-    scaling = cluster.get("ServerlessV2ScalingConfiguration", {})
     group = cluster.get("DBClusterParameterGroup", "")
-    return Database(
-        is_encrypted=bool(cluster.get("StorageEncrypted")),
-        is_protected=bool(cluster.get("DeletionProtection")),
-        backup_days=cluster.get("BackupRetentionPeriod", 1),
-        least_acu=float(scaling.get("MinCapacity", 0.5)),
-        most_acu=float(scaling.get("MaxCapacity", 1)),
+    return read_database(
+        cluster,
         force_ssl=reader.part("force_ssl", lambda: _force_ssl(aws, group)),
+        has_proxy=False,  # which a cluster does not say
         master_secret=cluster.get("MasterUserSecret", {}).get("SecretArn", ""),
     )
 
@@ -246,5 +221,5 @@ def _listen_age(aws: Aws, now: datetime) -> float | None:
         Dimensions=[{"Name": name.value, "Value": value} for name, value in values.items()],
         StartTime=now - LISTEN_WINDOW, EndTime=now, Period=60, Statistics=["Maximum"],
     )  # fmt: skip
-    points = sorted(answer["Datapoints"], key=lambda point: point["Timestamp"])
-    return float(points[-1]["Maximum"]) if points else None
+    values_by_age = sorted(answer["Datapoints"], key=lambda datapoint: datapoint["Timestamp"])
+    return float(values_by_age[-1]["Maximum"]) if values_by_age else None

@@ -1,4 +1,4 @@
-"""The normal form of a stage that the rules judge, whether it comes from templates or from AWS."""
+"""The model of a stage that the rules check, whether it was read from templates or from AWS."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ class Statement:
 
 @dataclass(frozen=True, kw_only=True)
 class Role:
-    """A role by name, with what it is allowed."""
+    """A role and what its policies allow."""
 
     name: str
     statements: tuple[Statement, ...] = ()
@@ -30,13 +30,13 @@ class Role:
 
 @dataclass(frozen=True, kw_only=True)
 class Container:
-    """One container of a task definition; `image` as ECS is told it."""
+    """One container of a task definition; `image` as the task definition names it."""
 
     name: str
     command: tuple[str, ...] = ()
     image: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
-    secrets: Mapping[str, str] = field(default_factory=dict)  # name to where its value is
+    secrets: Mapping[str, str] = field(default_factory=dict)  # name to the ARN of its value
     depends_on: Mapping[str, str] = field(default_factory=dict)  # container to condition
     health_check: tuple[str, ...] = ()
     stop_timeout: int | None = None  # seconds; None: ECS's 30
@@ -59,7 +59,7 @@ class Definition:
 
     @property
     def main(self) -> Container:
-        """The one that is the API or a worker: it depends on the others, or is alone."""
+        """The container of the API or the worker."""
         return next((c for c in self.containers if c.name != "migrate"), self.containers[0])
 
 
@@ -80,11 +80,11 @@ class Service:
     definition: Definition
     least: int | None = None
     most: int | None = None
-    # In a template: the count it sets, None where it leaves the count alone. Live: the one now.
+    # In a template: the count that it sets, or None. Live: the count now.
     desired: int | None = None
-    running: int | None = None  # live
+    running: int | None = None  # live only
     policies: tuple[Policy, ...] = ()
-    is_exec_on: bool | None = False  # None, here and below: the answer does not say
+    is_exec_on: bool | None = False  # None, here and below: ECS did not say
     has_breaker: bool | None = False
     least_healthy_percent: int = 100
     most_percent: int = 200
@@ -96,13 +96,13 @@ class Service:
 
     @property
     def is_wanted(self) -> bool:
-        """May one of its ECS tasks run?"""
+        """Should at least one of its ECS tasks run?"""
         return max(self.least or 0, self.desired or 0) > 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class TargetGroup:
-    """Where the balancer sends requests."""
+    """The target group of the load balancer."""
 
     health_path: str
     deregistration_seconds: int = 300
@@ -110,7 +110,7 @@ class TargetGroup:
 
 @dataclass(frozen=True, kw_only=True)
 class Cluster:
-    """How sessions of ECS exec are written down."""
+    """How the cluster logs and encrypts sessions of ECS exec."""
 
     exec_logging: str = "DEFAULT"  # NONE, DEFAULT, OVERRIDE
     exec_log_group: str = ""
@@ -133,16 +133,16 @@ class Database:
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
-    """How ECS tasks get out, and over how many zones they are spread."""
+    """How ECS tasks reach AWS and the internet, and how many zones they run in."""
 
     zones: int
     nat_gateways: int = 0
-    endpoints: frozenset[str] = frozenset()  # the services of interface endpoints
+    endpoints: frozenset[str] = frozenset()  # the AWS services that have an interface endpoint
 
 
 @dataclass(frozen=True, kw_only=True)
 class Queue:
-    """How the queue stands now, as the API tells it."""
+    """The state of the queue now, from the API."""
 
     queued: int
     active: int
@@ -152,7 +152,7 @@ class Queue:
 
 @dataclass(frozen=True, kw_only=True)
 class System:
-    """A stage, by part. A part that is None could not be seen: `unseen` says why."""
+    """A stage by parts. A part is None where it could not be read: `unread` says why."""
 
     stage: Stage
     now: datetime
@@ -165,30 +165,30 @@ class System:
     network: Network | None = None
     image_platforms: Mapping[str, str] | None = None  # by the end of the image's name
     ca_ends: Mapping[str, datetime] | None = None  # when each root certificate of RDS expires
-    caller: Mapping[str, bool] | None = None  # what whoever asks may do, by action
-    readiness: str | None = None  # "" where the API is ready, else what it says
+    caller: Mapping[str, bool] | None = None  # whether the caller has the right, by action
+    readiness: str | None = None  # "" where the API is ready, else the reason
     queue: Queue | None = None
     listen_age_seconds: float | None = None
     stopped: tuple[Task, ...] | None = None  # in the last hour
     rollouts: Mapping[str, Rollout] | None = None  # the newest, by ECS service
-    unseen: Mapping[str, str] = field(default_factory=dict)
+    unread: Mapping[str, str] = field(default_factory=dict)
 
 
-class UnjudgedError(Exception):
-    """A rule cannot say anything here; the message says why."""
+class NotCheckedError(Exception):
+    """A rule cannot be checked here; the message says why."""
 
 
-def seen(system: System, part: str, value: Found | None) -> Found:
-    """`value` of that part. Raises `UnjudgedError` where it could not be seen."""
+def known(system: System, part: str, value: Found | None) -> Found:
+    """`value` of that part. Raises `NotCheckedError` where it could not be read."""
     if value is None:
-        default = "not in what was read" if system.is_live else "only a deployed stage shows it"
-        raise UnjudgedError(system.unseen.get(part, default))
+        default = "AWS did not say" if system.is_live else "only a deployed stage shows it"
+        raise NotCheckedError(system.unread.get(part, default))
     return value
 
 
 def services(system: System, process: str | None = None) -> tuple[Service, ...]:
-    """All of them, or those that run `process`."""
-    found = seen(system, "services", system.services)
+    """All ECS services, or those that run `process`."""
+    found = known(system, "services", system.services)
     return tuple(s for s in found if process in (None, s.process))
 
 
@@ -198,10 +198,10 @@ def containers(system: System) -> tuple[tuple[Service, Container], ...]:
 
 
 def task_role(system: System, service: Service) -> Role:
-    """What its containers may do."""
-    return seen(system, "roles", service.definition.task_role)
+    """The role of the ECS service's containers."""
+    return known(system, "roles", service.definition.task_role)
 
 
 def execution_role(system: System, service: Service) -> Role:
-    """What ECS may do to start it."""
-    return seen(system, "roles", service.definition.execution_role)
+    """The role with which ECS starts the ECS tasks."""
+    return known(system, "roles", service.definition.execution_role)

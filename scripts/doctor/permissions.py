@@ -6,7 +6,7 @@ from scripts.doctor.model import Role
 
 
 def allows(role: Role, action: str, resource: str = "*") -> bool:
-    """By its own statements; what denies, limits or is asked of others is not looked at."""
+    """Does a statement of the role allow it? Denials, conditions and boundaries are not read."""
     return any(
         any(fnmatchcase(action.lower(), pattern.lower()) for pattern in statement.actions)
         and any(
@@ -17,7 +17,7 @@ def allows(role: Role, action: str, resource: str = "*") -> bool:
 
 
 def secret_name(value_from: str) -> str:
-    """The secret in what ECS is told of one: without the key of its JSON and the version."""
+    """The name or ARN of the secret in `valueFrom`, without its JSON key and version."""
     if value_from.startswith("arn:"):
         return ":".join(value_from.split(":")[:7])
     return value_from.partition(":")[0]

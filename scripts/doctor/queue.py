@@ -1,4 +1,4 @@
-"""How the API and its queue stand, as the API tells it."""
+"""Reads the state of the API and of its queue from the API."""
 
 from typing import Any
 
@@ -7,16 +7,16 @@ from scripts.aws import Aws
 from scripts.doctor.model import Queue
 from service.contract import QUEUE_NAME, READY_PATH
 
-SECONDS = 10
+TIMEOUT_SECONDS = 10
 READY = 200
 
 
 def read_readiness(url: str) -> str:
-    """ "" where the API is ready; else what is not, or that nobody answers."""
+    """ "" where the API is ready; else the parts that are not, or that it does not answer."""
     import httpx
 
     try:
-        answer = httpx.get(f"{url.rstrip('/')}{READY_PATH}", timeout=SECONDS)
+        answer = httpx.get(f"{url.rstrip('/')}{READY_PATH}", timeout=TIMEOUT_SECONDS)
     except httpx.TransportError as error:
         return f"{url} does not answer: {error}"
     if answer.status_code == READY:
@@ -28,12 +28,12 @@ def read_readiness(url: str) -> str:
 
 
 def ready_reason(answer: dict[str, Any]) -> str:
-    """Out of `GET /health/ready`: each part that is not ready."""
+    """Each part that is not ready in an answer of `GET /health/ready`."""
     return "; ".join(f"{part}: {why}" for part, why in answer["parts"].items() if why != "ready")
 
 
 def read_queue(aws: Aws) -> Queue:
-    """Out of `GET /api/v1/queues/default`."""
+    """The queue from `GET /api/v1/queues/default`."""
     found = Api(aws).get("queues", QUEUE_NAME)
     return Queue(
         queued=found["queued"],

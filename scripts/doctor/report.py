@@ -1,4 +1,4 @@
-"""What rules say of a system, for people and as JSON."""
+"""Prints what the rules found, for people or as JSON."""
 
 import typer
 
@@ -7,7 +7,7 @@ from scripts.terminal.answer import print_json, print_line, say
 
 
 def show(report: Report, *, as_json: bool) -> None:
-    """The findings to standard output. Ends with 1 (`typer.Exit`) where one is an error."""
+    """Print the report. Raises `typer.Exit` with code 1 where a finding is an error."""
     if as_json:
         print_json(report)
     else:

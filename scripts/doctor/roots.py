@@ -9,7 +9,7 @@ ROOTS = Path(__file__).parents[2] / "service" / "rds-ca.pem"
 
 
 def read_roots(file: Path = ROOTS) -> Mapping[str, datetime] | None:
-    """Each certificate's name and end; None where there is no such file."""
+    """When each certificate expires, by its name; None where there is no such file."""
     if not file.exists():
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -1,11 +1,11 @@
-"""What a rule is, what it finds, and what all of them say of one system."""
+"""A rule, its findings, and the report of all rules on one system."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Generic, TypeVar
 
-from scripts.doctor.model import UnjudgedError
+from scripts.doctor.model import NotCheckedError
 
 System = TypeVar("System")
 ECS = "https://docs.aws.amazon.com/AmazonECS/latest/developerguide"
@@ -14,7 +14,7 @@ DOCS = "docs/doctor.md"
 
 
 class Severity(StrEnum):
-    """An error breaks something, a warning will under load or attack, a notice is a choice."""
+    """An error breaks something now, a warning under load or attack; a notice is a choice."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -23,7 +23,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True)
 class Rule(Generic[System]):
-    """One thing to look at. `check` yields a sentence for each place where it is wrong."""
+    """One thing to check. `check` yields a sentence for each place where it is wrong."""
 
     id: str
     severity: Severity
@@ -45,7 +45,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Report:
-    """What was found, what could not be judged and why, and which rules passed."""
+    """The findings, the rules that could not be checked and why, and the rules that passed."""
 
     findings: tuple[Finding, ...]
     not_checked: dict[str, str]
@@ -59,19 +59,19 @@ class Report:
 def rule(
     id: str, severity: Severity, fix: str, link: str = DOCS
 ) -> Callable[[Callable[[System], Iterator[str]]], Rule[System]]:
-    """Makes a rule of a function."""
+    """Decorator that makes a rule of a check."""
     return lambda check: Rule(id, severity, fix, link, check)
 
 
 def judge(rules: Iterable[Rule[System]], system: System) -> Report:
-    """What these rules say; errors come first."""
+    """Check every rule; the findings are sorted, errors first."""
     findings: list[Finding] = []
     not_checked: dict[str, str] = {}
     passed: list[str] = []
     for each in rules:
         try:
             messages = list(each.check(system))
-        except UnjudgedError as why:
+        except NotCheckedError as why:
             not_checked[each.id] = str(why)
             continue
         findings += [

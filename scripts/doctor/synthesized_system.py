@@ -1,4 +1,4 @@
-"""A stage's normal form out of its synthesized templates."""
+"""Reads a stage from its synthesized templates, for the rules."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -6,7 +6,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from scripts.doctor.definition import read_definition
 from scripts.doctor.model import (
     Cluster,
     Database,
@@ -14,12 +13,18 @@ from scripts.doctor.model import (
     Policy,
     Role,
     Service,
-    Statement,
     System,
     TargetGroup,
 )
-from scripts.doctor.policy import read_statements
-from scripts.doctor.scaling_policy import read_scaling_policy
+from scripts.doctor.readers import (
+    read_cluster,
+    read_database,
+    read_definition,
+    read_role,
+    read_scaling_policy,
+    read_service,
+    read_target_group,
+)
 from scripts.templates.template import Resource, Template, read_template
 from stacks.config.stage import Stage
 
@@ -27,7 +32,7 @@ from stacks.config.stage import Stage
 def read_system(
     folder: Path, stage: Stage, *, now: datetime, ca_ends: Mapping[str, datetime] | None
 ) -> System:
-    """Out of a folder of the CDK. Raises `NotDeployedError` where there is none."""
+    """The stage in a folder of the CDK. Raises `NotDeployedError` where there is no folder."""
     template = read_template(folder)
     return System(
         stage=stage,
@@ -54,35 +59,20 @@ def _services(template: Template) -> Iterator[Service]:
         definition = template.get(str(given["TaskDefinition"]))
         if definition is None:
             continue
-        target, policies = _scaling(template, service)
-        deployment = given.get("DeploymentConfiguration", {})
-        network = given.get("NetworkConfiguration", {}).get("AwsvpcConfiguration", {})
+        bounds, policies = _scaling(template, service)
         found = read_definition(
             definition.name,
             definition.properties,
             task_role=_role(template, definition.properties.get("TaskRoleArn")),
             execution_role=_role(template, definition.properties.get("ExecutionRoleArn")),
         )
-        yield Service(
-            name=str(given.get("ServiceName", service.name)),
-            process=found.main.name,
+        yield read_service(
+            str(given.get("ServiceName", service.name)),
+            given,
             definition=found,
-            least=_whole(target.get("MinCapacity")),
-            most=_whole(target.get("MaxCapacity")),
-            desired=_whole(given.get("DesiredCount")),
+            bounds=bounds,
             policies=policies,
-            is_exec_on=_is(given.get("EnableExecuteCommand")),
-            has_breaker=_is(deployment.get("DeploymentCircuitBreaker", {}).get("Enable")),
-            least_healthy_percent=_whole(deployment.get("MinimumHealthyPercent")) or 0,
-            most_percent=_whole(deployment.get("MaximumPercent")) or 200,
-            health_grace_seconds=_whole(given.get("HealthCheckGracePeriodSeconds")),
-            has_balancer=bool(given.get("LoadBalancers")),
-            has_public_address=network.get("AssignPublicIp") == "ENABLED",
-            uses_spot=any(
-                each["CapacityProvider"] == "FARGATE_SPOT" and each.get("Weight", 0)
-                for each in given.get("CapacityProviderStrategy", ())
-            ),
-            subnets=tuple(network.get("Subnets", ())),
+            missing_flag=False,  # what ECS does
         )
 
 
@@ -110,47 +100,28 @@ def _role(template: Template, arn: object) -> Role | None:
             for policy in template.all(type)
             if role.name in policy.properties.get("Roles", ())
         ]
-    statements: list[Statement] = []
-    for document in documents:
-        statements += read_statements(document)
-    return Role(name=role.name, statements=tuple(statements))
+    return read_role(role.name, documents)
 
 
 def _target_group(template: Template) -> TargetGroup | None:
     for group in template.all("AWS::ElasticLoadBalancingV2::TargetGroup"):
-        attributes = {
-            each["Key"]: each["Value"] for each in group.properties.get("TargetGroupAttributes", ())
-        }
-        return TargetGroup(
-            health_path=group.properties.get("HealthCheckPath", "/"),
-            deregistration_seconds=int(attributes.get("deregistration_delay.timeout_seconds", 300)),
-        )
+        given = group.properties
+        return read_target_group(given, given.get("TargetGroupAttributes", ()))
     return None
 
 
 def _cluster(template: Template) -> Cluster | None:
-    for cluster in template.all("AWS::ECS::Cluster"):
-        given = cluster.properties.get("Configuration", {}).get("ExecuteCommandConfiguration", {})
-        return Cluster(
-            exec_logging=given.get("Logging", "DEFAULT"),
-            exec_log_group=given.get("LogConfiguration", {}).get("CloudWatchLogGroupName", ""),
-            exec_key=given.get("KmsKeyId", ""),
-        )
-    return None
+    clusters = template.all("AWS::ECS::Cluster")
+    return read_cluster(clusters[0].properties) if clusters else None
 
 
 def _database(template: Template) -> Database | None:
     for cluster in template.all("AWS::RDS::DBCluster"):
         given = cluster.properties
-        scaling = given.get("ServerlessV2ScalingConfiguration", {})
         group = template.get(str(given.get("DBClusterParameterGroupName")))
         parameters = group.properties.get("Parameters", {}) if group else {}
-        return Database(
-            is_encrypted=_is(given.get("StorageEncrypted")),
-            is_protected=_is(given.get("DeletionProtection")),
-            backup_days=_whole(given.get("BackupRetentionPeriod")) or 1,
-            least_acu=float(scaling.get("MinCapacity", 0.5)),
-            most_acu=float(scaling.get("MaxCapacity", 1)),
+        return read_database(
+            given,
             force_ssl=str(parameters.get("rds.force_ssl", "")),
             has_proxy=bool(template.all("AWS::RDS::DBProxy")),
             master_secret=f"{cluster.name}.MasterUserSecret.SecretArn",
@@ -182,7 +153,3 @@ def _platforms(folder: Path) -> Iterator[tuple[str, str]]:
 
 def _whole(value: object) -> int | None:
     return None if value is None else int(str(value))
-
-
-def _is(value: object) -> bool:
-    return value is True or value == "true"

@@ -1,1 +1,1 @@
-"""The ECS services of a stage: how they are, waiting for them, scaling them, their releases."""
+"""The model of a stage's ECS services and ECS tasks: reading, waiting, scaling, releases."""

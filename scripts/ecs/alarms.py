@@ -1,4 +1,4 @@
-"""The alarms of a stage that tell people, and whether they do: CloudWatch's alarm actions."""
+"""The alarms of a stage that notify people, and switching their CloudWatch actions on and off."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -19,16 +19,16 @@ RINGS = "ALARM"
 
 @dataclass(frozen=True)
 class Alarm:
-    """One that publishes to the stage's topic; `section` is its part of the runbook."""
+    """An alarm that publishes to the stage's topic; `section` is its section in the runbook."""
 
     name: str
     section: str
     state: str
-    tells: bool  # are its actions on?
+    tells: bool  # whether its actions are on
 
 
 def read_alarms(found: Iterable[dict[str, Any]], topic: str) -> list[Alarm]:
-    """Out of `describe_alarms`: those whose action is this topic."""
+    """Those of `describe_alarms` whose action is this topic."""
     return [
         Alarm(
             name=each["AlarmName"],
@@ -37,14 +37,15 @@ def read_alarms(found: Iterable[dict[str, Any]], topic: str) -> list[Alarm]:
             tells=each["ActionsEnabled"],
         )
         for each in found
-        if topic in each["AlarmActions"]  # AWS looks for what begins so
+        if topic in each["AlarmActions"]  # the call finds every action that begins with the topic
     ]
 
 
 def find_alarms(aws: Aws, topic: str | None = None) -> list[Alarm]:
-    """All of the stage, an own one of the project's among them; not those that scale.
+    """The alarms of the stage, the project's own ones too, but not those of the autoscaler.
 
-    `topic`: the ARN of the stage's, where it is known. Empty for a stage without one.
+    `topic` is the ARN of the stage's topic where the caller has it. A stage without one has no
+    alarms.
     """
     topic = topic or aws.outputs.get(Output.ALARM_TOPIC)
     if not topic:
@@ -60,7 +61,7 @@ def find_alarms(aws: Aws, topic: str | None = None) -> list[Alarm]:
 
 
 def switch(aws: Aws, alarms: Iterable[Alarm], *, on: bool) -> int:
-    """Let them tell people, or not; how many were changed."""
+    """Switch the actions of these alarms on or off; returns how many were changed."""
     names = [alarm.name for alarm in alarms if alarm.tells is not on]
     operation = "enable_alarm_actions" if on else "disable_alarm_actions"
     for start in range(0, len(names), ALARMS_PER_CALL):
@@ -70,9 +71,9 @@ def switch(aws: Aws, alarms: Iterable[Alarm], *, on: bool) -> int:
 
 
 def sections_at_rest(stage: Stage, least: Mapping[ProcessName, int]) -> set[str]:
-    """The alarms, by section, that would take it for trouble that no more than `least` must run.
+    """The alarms, by section, that would ring although only `least` ECS tasks have to run.
 
-    Only where stages.toml says that one must: elsewhere the alarms know of zero.
+    These are alarms that expect one, because stages.toml has a minimum above zero.
     """
     at_rest = {
         process for process in least if not least[process] and configured(stage, process).minimum

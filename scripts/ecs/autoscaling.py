@@ -1,4 +1,4 @@
-"""Between which counts the autoscaler may choose, and when that is to end."""
+"""The autoscaler's bounds of each ECS service, and the scheduled end of temporary ones."""
 
 import re
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ AT_FORMAT = "%Y-%m-%dT%H:%M:%S"
 
 @dataclass(frozen=True)
 class Bounds:
-    """Of an ECS service's count, both included."""
+    """The lowest and the highest count of an ECS service."""
 
     minimum: int
     maximum: int
@@ -28,13 +28,13 @@ class Bounds:
         return f"{self.minimum}..{self.maximum}"
 
     def clamp(self, count: int) -> int:
-        """The nearest count that they allow."""
+        """The nearest count within the bounds."""
         return min(max(count, self.minimum), self.maximum)
 
 
 @dataclass(frozen=True)
 class Revert:
-    """When which bounds will be back."""
+    """The bounds that will be set again, and when."""
 
     at: datetime
     bounds: Bounds
@@ -42,14 +42,14 @@ class Revert:
 
 @dataclass(frozen=True)
 class Autoscaling:
-    """Of one ECS service: its bounds now, and a revert that waits."""
+    """The bounds of one ECS service now, and a revert that is scheduled."""
 
     bounds: Bounds
     revert: Revert | None = None
 
 
 def configured(stage: Stage, process: ProcessName) -> Bounds:
-    """What stages.toml says."""
+    """The bounds in stages.toml."""
     return Bounds(getattr(stage, f"{process}_min_count"), getattr(stage, f"{process}_max_count"))
 
 
@@ -59,9 +59,9 @@ def read_autoscaling(
     resources: dict[str, ProcessName],
     now: datetime,
 ) -> dict[ProcessName, Autoscaling]:
-    """Out of what `describe_scalable_targets` and `describe_scheduled_actions` list.
+    """From the items of `describe_scalable_targets` and `describe_scheduled_actions`.
 
-    An action whose time is over is done: AWS takes such actions away, at some time.
+    An action whose time has passed is ignored: AWS deletes it some time later.
     """
     reverts = {
         each["ResourceId"]: revert
@@ -87,12 +87,12 @@ def _revert(action: dict[str, Any]) -> Revert | None:
 
 
 def resource(aws: Aws, process: ProcessName) -> str:
-    """The service's name in Application Auto Scaling."""
+    """The resource id of the ECS service in Application Auto Scaling."""
     return f"service/{aws.names.cluster}/{aws.names.service(process)}"
 
 
 def autoscaling_calls(aws: Aws) -> list[tuple[str, str, dict[str, Any]]]:
-    """For `Aws.together`; their answers are for `read_answers`. One page holds them."""
+    """The calls for `Aws.together`, whose answers `read_answers` reads. One page is enough."""
     resources = [resource(aws, process) for process in SERVICES]
     return [
         (
@@ -111,7 +111,7 @@ def autoscaling_calls(aws: Aws) -> list[tuple[str, str, dict[str, Any]]]:
 def read_answers(
     aws: Aws, targets: Answer, actions: Answer, now: datetime
 ) -> dict[ProcessName, Autoscaling]:
-    """The answers to `autoscaling_calls`."""
+    """From the answers to `autoscaling_calls`."""
     return read_autoscaling(
         targets["ScalableTargets"],
         actions["ScheduledActions"],
@@ -121,13 +121,13 @@ def read_answers(
 
 
 def find_autoscaling(aws: Aws, now: datetime) -> dict[ProcessName, Autoscaling]:
-    """Of the services that have any."""
+    """The autoscaling of each ECS service that has an autoscaler."""
     targets, actions = aws.together(*autoscaling_calls(aws))
     return read_answers(aws, targets, actions, now)
 
 
 def set_bounds(aws: Aws, process: ProcessName, bounds: Bounds) -> None:
-    """From now on; the policies stay as they are."""
+    """Set the bounds; the scaling policies stay as they are."""
     aws.call(
         "application-autoscaling",
         "register_scalable_target",
@@ -138,7 +138,7 @@ def set_bounds(aws: Aws, process: ProcessName, bounds: Bounds) -> None:
 
 
 def set_revert(aws: Aws, process: ProcessName, revert: Revert) -> None:
-    """AWS itself does it at that time, wherever this machine is then; one for each service."""
+    """Schedule the revert in AWS, so that this machine may be off then. Replaces an earlier one."""
     aws.call(
         "application-autoscaling",
         "put_scheduled_action",
@@ -153,7 +153,7 @@ def set_revert(aws: Aws, process: ProcessName, revert: Revert) -> None:
 
 
 def drop_revert(aws: Aws, process: ProcessName) -> None:
-    """There must be one."""
+    """Delete the scheduled revert. Fails where there is none."""
     aws.call(
         "application-autoscaling",
         "delete_scheduled_action",

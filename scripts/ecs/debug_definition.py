@@ -1,33 +1,33 @@
-"""The twin of a task definition that is there to be looked into: it does nothing of its own."""
+"""The task definition for `moor debug`: a copy of a process's own that only sleeps."""
 
 from typing import Any
 
 from scripts.aws import Answer
 from service.contract import RUN, ProcessName
 
-# What `describe_task_definition` tells and `register_task_definition` does not take.
-TOLD_ONLY = {
+# Keys that `describe_task_definition` returns and `register_task_definition` does not take.
+READ_ONLY = {
     "taskDefinitionArn", "revision", "status", "requiresAttributes", "compatibilities",
     "registeredAt", "registeredBy", "deregisteredAt", "deleteRequestedAt",
 }  # fmt: skip
-# Of the container: what belongs to the process that does not run in it.
+# Keys of the container that belong to the process, which does not run in the copy.
 PROCESS_ONLY = {"dependsOn", "healthCheck", "command", "entryPoint", "readonlyRootFilesystem"}
 
 
 def debug_family(family: str) -> str:
-    """Of its own, so that no `latest revision` of the process is ever this one."""
+    """The family of the copies, so that the process's latest revision is never one of them."""
     return f"{family}-debug"
 
 
 def debug_definition(
     definition: Answer, process: ProcessName, *, seconds: int, role: str = ""
 ) -> dict[str, Any]:
-    """For `register_task_definition`, out of the `taskDefinition` that is described.
+    """The arguments of `register_task_definition`, from a described `taskDefinition`.
 
-    The same image, environment, secrets, roles (but for the task role, where `role` is its ARN) and
-    log; one container, without `migrate`, that
-    sleeps and then ends; a root that the agent behind exec can write to, and an init process that
-    reaps what a shell leaves behind.
+    The copy has the same image, environment, secrets, log and roles; `role`, where given, is the
+    ARN of another task role. It has one container, without `migrate`, that sleeps for `seconds` and
+    ends. ECS exec needs a root that it can write to, and an init process to reap the children of a
+    shell.
     """
     (found,) = (each for each in definition["containerDefinitions"] if each["name"] == process)
     parameters = found.get("linuxParameters", {}) | {"initProcessEnabled": True}
@@ -39,7 +39,7 @@ def debug_definition(
         "linuxParameters": parameters,
     }
     return {
-        **{key: value for key, value in definition.items() if key not in TOLD_ONLY},
+        **{key: value for key, value in definition.items() if key not in READ_ONLY},
         "family": debug_family(definition["family"]),
         **({"taskRoleArn": role} if role else {}),
         "containerDefinitions": [container],

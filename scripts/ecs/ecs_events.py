@@ -1,4 +1,4 @@
-"""What ECS itself did, as events among the lines of a log: deployments and ends of ECS tasks."""
+"""What ECS itself did, as log events: messages of ECS services and stopped ECS tasks."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -13,7 +13,8 @@ from service.contract import ProcessName
 
 @dataclass(frozen=True)
 class EcsEvents:
-    """Of one ECS service. ECS shows the last 100 events, and for an hour which ECS tasks ended."""
+    """A source of log events about one ECS service: its last 100 messages, and the ECS tasks that
+    stopped in the last hour. ECS shows no more."""
 
     aws: Aws
     process: ProcessName
@@ -40,7 +41,7 @@ def service_events(service: dict[str, Any]) -> Iterator[Event]:
 
 
 def stops(tasks: Iterable[Task]) -> Iterator[Event]:
-    """Those that have ended, with the reason."""
+    """One event for each ECS task that has stopped, with the reason."""
     for each in tasks:
         if each.status == STOPPED and each.stopped:
             yield Event(

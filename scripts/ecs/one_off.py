@@ -1,4 +1,4 @@
-"""One ECS task beside the ECS service: started, watched until it ends, stopped if need be."""
+"""One ECS task outside the ECS service: start it, watch it until it ends, stop it."""
 
 import signal
 import sys
@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
-from scripts.aws import Answer, Aws
+from scripts.aws import Aws
 from scripts.clock import Clock
+from scripts.ecs.services import Service
 from scripts.ecs.tasks import STOPPED, Task, describe_tasks
 from scripts.errors import NotFoundError, OperatorError
 from scripts.logs.log_reading import Event, Follower, groups
@@ -16,30 +17,30 @@ from scripts.terminal.answer import say
 from service.contract import RUN, ProcessName
 
 TWIN_POLL_SECONDS, POLL_SECONDS = 0.25, 2.0
-# The last lines are readable so long after the end, with some to spare.
+# How late the last log lines may become readable after the end.
 TWIN_LINES_SECONDS, LINES_SECONDS = 1.0, 10.0
-KNOWN_SECONDS = 15  # what was started a moment ago is not known everywhere yet
+KNOWN_SECONDS = 15  # ECS may not find a new ECS task at first: its API is eventually consistent
 
 
 def container_command(command: Sequence[str]) -> list[str]:
-    """What follows the image's entry point: a process of the image, or any program."""
+    """The arguments of the image's entry point: one of its processes, or any program."""
     return list(command) if command[0] in set(ProcessName) else [RUN, *command]
 
 
 def run_task_arguments(
-    service: Answer,
+    service: Service,
     *,
     task_definition: str,
     started_by: str,
     overrides: dict[str, Any],
     has_exec: bool,
 ) -> dict[str, Any]:
-    """For `run_task`: in the place of the ECS service's own ECS tasks, out of what
-    `describe_services` says of it."""
+    """The arguments of `run_task` for an ECS task in the same cluster and network as those of the
+    ECS service."""
     found = {
-        "cluster": service["clusterArn"],
+        "cluster": service.cluster_arn,
         "taskDefinition": task_definition,
-        "networkConfiguration": service["networkConfiguration"],
+        "networkConfiguration": service.network,
         "overrides": overrides,
         "startedBy": started_by,
         "enableExecuteCommand": has_exec,
@@ -47,14 +48,14 @@ def run_task_arguments(
         "enableECSManagedTags": True,
         "count": 1,
     }
-    if version := service.get("platformVersion"):
-        found["platformVersion"] = version
-    # Not the service's strategy: it may say Spot, which would end a migration half-way.
+    if service.platform_version:
+        found["platformVersion"] = service.platform_version
+    # Not the ECS service's capacity providers: Spot could end a migration half-way.
     return {**found, "launchType": "FARGATE"}
 
 
 def start(aws: Aws, arguments: dict[str, Any]) -> str:
-    """Start it; its ARN. Raises `OperatorError` with ECS's reason."""
+    """Start the ECS task and return its ARN. Raises `OperatorError` with ECS's reason."""
     answer = aws.call("ecs", "run_task", **arguments)
     if answer.get("tasks"):
         arn: str = answer["tasks"][0]["taskArn"]
@@ -63,28 +64,28 @@ def start(aws: Aws, arguments: dict[str, Any]) -> str:
         f"{each.get('reason', '')} {each.get('detail', '')}".strip()
         for each in answer.get("failures", [])
     )
-    raise OperatorError(f"ECS started nothing: {reasons or 'it gives no reason'}")
+    raise OperatorError(f"ECS did not start the ECS task: {reasons or 'it gives no reason'}")
 
 
 def describe(aws: Aws, arn: str, clock: Clock) -> Task:
-    """The ECS task as it is now. Raises `NotFoundError` where ECS does not know it."""
+    """The ECS task as it is now. Raises `NotFoundError` where ECS does not find it."""
     for _ in range(KNOWN_SECONDS):
         for found in describe_tasks(aws, [arn]):
             return found
         clock.sleep(1)
-    raise NotFoundError(f"ECS knows no ECS task {arn}")
+    raise NotFoundError(f"ECS finds no ECS task {arn}")
 
 
 def watch(
     aws: Aws, arn: str, process: ProcessName, show: Callable[[Event], None], clock: Clock
 ) -> Task:
-    """Show its lines until it has ended and no more come; the ECS task as it is then."""
+    """Show the log lines of the ECS task until it has stopped and no more arrive; returns it."""
     is_local = aws.target.is_local
     poll = TWIN_POLL_SECONDS if is_local else POLL_SECONDS
     last_lines = timedelta(seconds=TWIN_LINES_SECONDS if is_local else LINES_SECONDS)
     follower = Follower(
         groups(aws, (process, ProcessName.MIGRATE), ecs_task=arn.rpartition("/")[2]),
-        clock.now() - timedelta(minutes=5),  # its clock may be behind
+        clock.now() - timedelta(minutes=5),  # the container's clock may be behind
         clock,
     )
     ended: Task | None = None
@@ -94,7 +95,7 @@ def watch(
             task = describe(aws, arn, clock)
             if task.status == STOPPED:
                 ended, quiet_since = task, clock.now()
-        if new := follower.look():
+        if new := follower.poll():
             quiet_since = clock.now()
         for event in new:
             show(event)
@@ -104,7 +105,7 @@ def watch(
 
 
 def exit_code(task: Task, container: str) -> int:
-    """Of the container. Raises `OperatorError` where it has none: it was never started."""
+    """The exit code of the container. Raises `OperatorError` where it never started."""
     if container in task.exit_codes:
         return task.exit_codes[container]
     raise OperatorError(f"the ECS task ended before the command began: {task.why_stopped}")
@@ -112,8 +113,8 @@ def exit_code(task: Task, container: str) -> int:
 
 @contextmanager
 def stopped_if_interrupted(aws: Aws, arn: str, reason: str) -> Iterator[None]:
-    """Ctrl-C, SIGTERM and a reader that is gone stop the ECS task; after any other failure it
-    goes on, and that is said."""
+    """Stops the ECS task after Ctrl-C, SIGTERM or a closed pipe. After any other failure it runs
+    on, and a line says how to follow it."""
     id = arn.rpartition("/")[2]
     try:
         yield
@@ -126,12 +127,12 @@ def stopped_if_interrupted(aws: Aws, arn: str, reason: str) -> Iterator[None]:
 
 
 def heed_signals() -> None:
-    """From now on SIGTERM and a closed terminal end this process in good order, as Ctrl-C does."""
+    """Make SIGTERM and a closed terminal end this process with its clean-up, as Ctrl-C does."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: sys.exit(128 + number))
 
 
 def stop(aws: Aws, arn: str, reason: str) -> None:
-    """Stop it, and say so."""
+    """Stop the ECS task and say so."""
     aws.call("ecs", "stop_task", cluster=aws.names.cluster, task=arn, reason=reason)
     say(f"stopped ECS task {arn.rpartition('/')[2]}")

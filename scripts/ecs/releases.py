@@ -1,7 +1,7 @@
 """The releases of a stage: pairs of task definitions of API and worker with the same image.
 
 Every deploy registers new revisions, which stay (stacks/service/task_definition.py). A deploy that
-changes the settings of one process alone makes a revision of that one, and so a new pair.
+changes the settings of one process makes a revision of that process only, and so a new pair.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,9 +15,9 @@ from scripts.errors import NotFoundError, RefusedError
 from service.contract import ProcessName
 from stacks.config.naming import Output
 
-TAG_CHARACTERS = 12  # an asset's tag is a hash
-SHOWN = 10  # of each process, the newest
-# One deploy registers both within moments.
+TAG_CHARACTERS = 12  # the tag of an image that the CDK built is a long hash
+SHOWN = 10  # the newest revisions of each process
+# One deploy registers both revisions within seconds.
 TOGETHER = timedelta(seconds=60)
 # https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeServiceRevisions.html
 REVISIONS_PER_CALL = 20
@@ -27,7 +27,7 @@ FAILED = {"ROLLBACK_REQUESTED", "ROLLBACK_IN_PROGRESS", "ROLLBACK_SUCCESSFUL", "
 
 @dataclass(frozen=True)
 class Revision:
-    """One task definition."""
+    """One revision of a process's task definition."""
 
     process: ProcessName
     number: int
@@ -38,7 +38,7 @@ class Revision:
 
 @dataclass(frozen=True)
 class Deployment:
-    """What ECS remembers of a service's deployment, for 90 days."""
+    """A deployment of an ECS service; ECS remembers it for 90 days."""
 
     task_definition: str
     status: str
@@ -48,7 +48,8 @@ class Deployment:
 
 @dataclass(frozen=True)
 class Release:
-    """`state` is that of the newest deployment of it, empty where ECS remembers none."""
+    """A pair of revisions. `state` is that of its newest deployment, or empty where ECS remembers
+    none."""
 
     name: str
     api: Revision
@@ -61,7 +62,7 @@ class Release:
 
     @property
     def image_tag(self) -> str:
-        """What is after the name of the repository."""
+        """The image's tag, or its whole name where it has none."""
         return self.api.image.rsplit("/", 1)[-1].partition(":")[2] or self.api.image
 
     @property
@@ -73,7 +74,7 @@ class Release:
 
 
 def pair(revisions: Iterable[Revision]) -> list[Release]:
-    """The newest first. What one deploy registers one after the other is one release."""
+    """The releases, newest first. The two revisions of one deploy make one release."""
     newest: dict[ProcessName, Revision] = {}
     found: list[Release] = []
     for each in sorted(revisions, key=lambda each: (each.registered, each.number)):
@@ -103,25 +104,25 @@ def describe(
     template: Mapping[ProcessName, str],
     deployments: Sequence[Deployment],
 ) -> list[Release]:
-    """With what is known of each; the mappings hold ARNs, the deployments are newest first."""
+    """The releases with their state. The mappings hold ARNs; deployments are newest first."""
     return [
         replace(
             each,
-            state=(known := _known(each, deployments)).status,
-            reason=known.reason,
-            is_running=_is(each, running),
-            is_template=_is(each, template),
+            state=(deployment := _deployment(each, deployments)).status,
+            reason=deployment.reason,
+            is_running=_consists_of(each, running),
+            is_template=_consists_of(each, template),
         )
         for each in releases
     ]
 
 
-def _is(release: Release, arns: Mapping[ProcessName, str]) -> bool:
+def _consists_of(release: Release, arns: Mapping[ProcessName, str]) -> bool:
     return all(release.of(process).arn == arn for process, arn in arns.items())
 
 
-def _known(release: Release, deployments: Sequence[Deployment]) -> Deployment:
-    """The worse of the two processes' newest deployments."""
+def _deployment(release: Release, deployments: Sequence[Deployment]) -> Deployment:
+    """The newest deployment of either process; one that did not succeed wins."""
     newest = [
         next((each for each in deployments if each.task_definition == arn), None)
         for arn in (release.worker.arn, release.api.arn)
@@ -136,10 +137,11 @@ def _known(release: Release, deployments: Sequence[Deployment]) -> Deployment:
 def choose(
     releases: Sequence[Release], running: Mapping[ProcessName, str], wanted: str | None
 ) -> Release:
-    """The release of that name, or the one before what runs.
+    """The release of that name, or else the one before the running release.
 
-    An interrupted rollback leaves the two apart: then it is the one that it was going to. Raises
-    `NotFoundError` for a wrong name and `RefusedError` where there is nothing to go back to.
+    After an interrupted rollback the two processes run different releases; then it is the release
+    that the rollback was going to. Raises `NotFoundError` for a wrong name and `RefusedError` where
+    there is nothing to go back to.
     """
     if wanted is not None:
         for each in releases:
@@ -148,24 +150,23 @@ def choose(
         names = ", ".join(each.name for each in releases)
         raise NotFoundError(
             f"there is no release {wanted} among the last ones",
-            f"There are: {names}. `moor deployments` says more.",
+            f"There are: {names}. `moor deployments` lists them.",
         )
     numbers = {process: revision(arn) for process, arn in running.items()}
     for each in releases:
         is_earlier = all(each.of(process).number <= n for process, n in numbers.items())
-        if is_earlier and not _is(each, running) and not each.has_failed:
+        if is_earlier and not _consists_of(each, running) and not each.has_failed:
             return each
     raise RefusedError(
         "there is no earlier release to go back to",
-        "`moor deployments` lists them; one whose deployment failed is not gone back to unless "
-        "it is named.",
+        "`moor deployments` lists the releases; one whose deployment failed must be named.",
     )
 
 
 def find_releases(
     aws: Aws, services: Mapping[ProcessName, Service], template: Mapping[ProcessName, str]
 ) -> list[Release]:
-    """The newest first."""
+    """The releases of the stage, newest first."""
     lists = aws.together(*(_list_call(each) for each in services.values()))
     arns = [
         (process, arn)
@@ -197,7 +198,7 @@ def _list_call(service: Service) -> tuple[str, str, dict[str, Any]]:
 
 
 def read_revision(process: ProcessName, answer: Mapping[str, Any]) -> Revision:
-    """Out of `describe_task_definition`."""
+    """From an answer of `describe_task_definition`."""
     given = answer["taskDefinition"]
     image = next(each["image"] for each in given["containerDefinitions"] if each["name"] == process)
     return Revision(
@@ -206,7 +207,7 @@ def read_revision(process: ProcessName, answer: Mapping[str, Any]) -> Revision:
 
 
 def find_deployments(aws: Aws, service: Service) -> list[Deployment]:
-    """The newest of that service's first."""
+    """The deployments of the ECS service, newest first."""
     listed = aws.call(
         "ecs",
         "list_service_deployments",
@@ -224,7 +225,7 @@ def find_deployments(aws: Aws, service: Service) -> list[Deployment]:
 def read_deployments(
     listed: Iterable[Mapping[str, Any]], revisions: Iterable[Mapping[str, Any]]
 ) -> list[Deployment]:
-    """Out of `list_service_deployments` and `describe_service_revisions`."""
+    """From the items of `list_service_deployments` and `describe_service_revisions`."""
     definitions = {each["serviceRevisionArn"]: each["taskDefinition"] for each in revisions}
     return [
         Deployment(
@@ -239,7 +240,7 @@ def read_deployments(
 
 
 def template_of(aws: Aws) -> dict[ProcessName, str]:
-    """The ARNs of the task definitions that the stack says."""
+    """The ARNs of the task definitions in the stack's template."""
     return {
         ProcessName.API: aws.output(Output.API_TASK_DEFINITION),
         ProcessName.WORKER: aws.output(Output.WORKER_TASK_DEFINITION),

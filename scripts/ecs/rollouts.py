@@ -8,20 +8,20 @@ from scripts.ecs.services import Rollout, Service, find_services, read_services,
 from scripts.ecs.waiting import rollout_missing, wait
 from scripts.errors import OperatorError
 from scripts.terminal.answer import say
-from scripts.terminal.progress import told
+from scripts.terminal.progress import steps_reported
 from service.contract import ProcessName
 
-# New jobs must not meet an old worker.
+# The worker first: new jobs must not meet an old worker.
 FORWARDS = (ProcessName.WORKER, ProcessName.API)
 
 
 def restart(aws: Aws, processes: Sequence[ProcessName], clock: Clock) -> None:
-    """The same revision anew; each ECS service has to be done before the next."""
+    """Replace the ECS tasks of each process with the same revision, one process after the other."""
     services = find_services(aws)
-    with told("ECS finishes what has begun.") as progress:
+    with steps_reported("ECS finishes what has begun.") as progress:
         for process in processes:
             if not services[process].desired:
-                say(f"{process}: none is wanted, so none is restarted")
+                say(f"{process}: the desired count is 0, so there is nothing to restart")
                 continue
             say(f"{aws.target}: restarting the {process}")
             begun = deploy(aws, services[process], forceNewDeployment=True)
@@ -31,7 +31,7 @@ def restart(aws: Aws, processes: Sequence[ProcessName], clock: Clock) -> None:
 
 
 def deploy(aws: Aws, service: Service, **change: object) -> Rollout:
-    """A new deployment of it."""
+    """Begin a new deployment of the ECS service and return it."""
     answer = aws.call(
         "ecs", "update_service", cluster=aws.names.cluster, service=service.name, **change
     )

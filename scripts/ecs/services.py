@@ -1,5 +1,6 @@
 """The ECS services of a stage and their deployments, as ECS shows them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,7 +15,7 @@ ROLLOUT_DONE, ROLLOUT_FAILED = "COMPLETED", "FAILED"
 
 @dataclass(frozen=True)
 class Rollout:
-    """A deployment of an ECS service: ECS tasks of one task definition, and how far they are."""
+    """A deployment of an ECS service: its task definition, counts and state."""
 
     id: str
     is_primary: bool
@@ -30,7 +31,7 @@ class Rollout:
 
 @dataclass(frozen=True)
 class Event:
-    """What ECS says of a service."""
+    """A message of ECS about an ECS service."""
 
     at: datetime
     text: str
@@ -38,7 +39,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Service:
-    """An ECS service; the first rollout is the one that is wanted."""
+    """An ECS service; its first rollout is the newest."""
 
     process: ProcessName
     name: str
@@ -51,6 +52,10 @@ class Service:
     events: tuple[Event, ...]  # newest first
     tags: dict[str, str]
     target_groups: tuple[str, ...]
+    cluster_arn: str
+    network: Mapping[str, Any]  # as `run_task` takes it
+    platform_version: str
+    has_exec: bool
 
     @property
     def primary(self) -> Rollout | None:
@@ -58,7 +63,7 @@ class Service:
 
 
 def read_services(answer: Answer, names: dict[str, ProcessName]) -> dict[ProcessName, Service]:
-    """Out of `describe_services`, those of `names` that exist."""
+    """From an answer of `describe_services`: the ECS services of `names` that exist."""
     return {
         names[each["serviceName"]]: _service(names[each["serviceName"]], each)
         for each in answer["services"]
@@ -89,11 +94,15 @@ def _service(process: ProcessName, given: dict[str, Any]) -> Service:
             for each in given.get("loadBalancers", [])
             if "targetGroupArn" in each
         ),
+        cluster_arn=given["clusterArn"],
+        network=given.get("networkConfiguration", {}),
+        platform_version=given.get("platformVersion", ""),
+        has_exec=given.get("enableExecuteCommand", False),
     )
 
 
 def read_rollout(given: dict[str, Any]) -> Rollout:
-    """Out of the `deployments` of `describe_services`."""
+    """From an item of `deployments` in `describe_services`."""
     return Rollout(
         id=given["id"],
         is_primary=given["status"] == "PRIMARY",
@@ -109,12 +118,12 @@ def read_rollout(given: dict[str, Any]) -> Rollout:
 
 
 def service_names(aws: Aws) -> dict[str, ProcessName]:
-    """Of the stage's ECS services."""
+    """The stage's processes by the names of their ECS services."""
     return {aws.names.service(process): process for process in SERVICES}
 
 
 def describe_services_call(aws: Aws) -> tuple[str, str, dict[str, Any]]:
-    """For `Aws.together`."""
+    """The call for `Aws.together`, whose answer `both` reads."""
     names = list(service_names(aws))
     return (
         "ecs",
@@ -124,7 +133,7 @@ def describe_services_call(aws: Aws) -> tuple[str, str, dict[str, Any]]:
 
 
 def find_services(aws: Aws) -> dict[ProcessName, Service]:
-    """Both. Raises `NotDeployedError` where one is missing."""
+    """The ECS services of API and worker. Raises `NotDeployedError` where one is missing."""
     service, operation, given = describe_services_call(aws)
     try:
         answer = aws.call(service, operation, **given)
@@ -133,8 +142,20 @@ def find_services(aws: Aws) -> dict[ProcessName, Service]:
     return both(aws, answer)
 
 
+def find_service(aws: Aws, process: ProcessName) -> Service:
+    """The ECS service of one process. Raises `NotFoundError` where it does not exist."""
+    name = aws.names.service(process)
+    answer = aws.call("ecs", "describe_services", cluster=aws.names.cluster, services=[name])
+    for found in read_services(answer, {name: process}).values():
+        return found
+    raise NotFoundError(
+        f"{aws.target} has no ECS service {name}",
+        f"`{aws.target.command('status')}` shows what is deployed.",
+    )
+
+
 def both(aws: Aws, answer: Answer) -> dict[ProcessName, Service]:
-    """The same, out of an answer that is there."""
+    """As `find_services`, from an answer to `describe_services_call`."""
     found = read_services(answer, service_names(aws))
     for process in SERVICES:
         if process not in found:
@@ -143,12 +164,12 @@ def both(aws: Aws, answer: Answer) -> dict[ProcessName, Service]:
 
 
 def revision(task_definition: str) -> int:
-    """The number at the end of its ARN."""
+    """The revision number at the end of a task definition's ARN."""
     return int(task_definition.rsplit(":", 1)[-1])
 
 
 def set_count(aws: Aws, service: Service, count: int) -> None:
-    """The desired count alone."""
+    """Set the desired count."""
     aws.call(
         "ecs",
         "update_service",

@@ -1,8 +1,8 @@
-"""What `moor sleep` has to remember: counts and bounds of an ECS service that is put to sleep.
+"""What `moor sleep` remembers of an ECS service: its count and bounds.
 
-It stands in a tag of the ECS service: there whoever wakes the stage finds it, from any machine, in
-the answer that describes the service, and it goes when the service goes. A parameter elsewhere
-would need rights and a life of its own.
+They are kept in a tag of the ECS service. `moor wake` finds them there from any machine, in the
+answer that describes the ECS service, and they are deleted with it. A parameter elsewhere would
+need rights of its own and could be left over.
 """
 
 import re
@@ -18,7 +18,7 @@ NOTHING = Bounds(0, 0)
 
 @dataclass(frozen=True)
 class Memory:
-    """`bounds` is None for a service without an autoscaler."""
+    """The remembered count and bounds; `bounds` is None without an autoscaler."""
 
     count: int
     bounds: Bounds | None
@@ -29,7 +29,7 @@ class Memory:
 
 
 def recall(service: Service) -> Memory | None:
-    """What its tag says; None where it was never put to sleep."""
+    """What the tag of the ECS service says; None where it has none."""
     found = FORM.fullmatch(service.tags.get(TAG, ""))
     if not found:
         return None
@@ -38,21 +38,21 @@ def recall(service: Service) -> Memory | None:
 
 
 def is_asleep(service: Service, scaling: Autoscaling | None) -> bool:
-    """Put to sleep, and not scaled by other means since."""
-    rests = not service.desired and (scaling is None or scaling.bounds == NOTHING)
-    return rests and recall(service) is not None
+    """Was it put to sleep, and not scaled by other means since?"""
+    is_at_zero = not service.desired and (scaling is None or scaling.bounds == NOTHING)
+    return is_at_zero and recall(service) is not None
 
 
 def to_remember(service: Service, scaling: Autoscaling | None) -> Memory:
-    """What `moor wake` is to bring back.
+    """The count and bounds that `moor wake` has to restore.
 
-    What is remembered already stays while anything of it sleeps: an interrupted `sleep` or `wake`
-    has left the service half-way, and those halves are not to be remembered. A temporary scale
-    ends: what would have come back after it does so.
+    Where an interrupted `sleep` or `wake` has left a part at zero, the values of now are not the
+    wanted ones, so what was remembered before stays. A temporary scale ends, so the bounds that it
+    would restore are remembered.
     """
-    known = recall(service)
-    if known and (service.desired == 0 or (scaling and scaling.bounds == NOTHING)):
-        return known
+    before = recall(service)
+    if before and (service.desired == 0 or (scaling and scaling.bounds == NOTHING)):
+        return before
     if scaling is None:
         return Memory(service.desired, None)
     bounds = scaling.revert.bounds if scaling.revert else scaling.bounds

@@ -1,7 +1,7 @@
-"""The ECS services back on the stack's own release, where a deploy has seen nothing to do.
+"""Brings the ECS services back to the stack's own release, where a deploy saw nothing to change.
 
-`moor rollback`, or ECS when it gives a deployment up, moves an ECS service behind the stack's back;
-to a deploy of the same code nothing has changed.
+After `moor rollback`, or when ECS rolls a deployment back, an ECS service runs another release than
+the stack says. A deploy of the same code changes nothing in the stack, and so does not mend it.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ from scripts.errors import NotDeployedError
 
 
 def outputs_before(aws: Aws) -> Mapping[str, str]:
-    """Those of the stacks as they are; none before the first deploy."""
+    """The outputs of the stacks before a deploy; empty before the first."""
     try:
         return aws.outputs
     except NotDeployedError:
@@ -25,8 +25,9 @@ def outputs_before(aws: Aws) -> Mapping[str, str]:
 def bring_forward(
     aws: Aws, before: Mapping[str, str], say: Callable[[str], None], clock: Clock
 ) -> None:
-    """Deploy to each what the stack says, one after the other. `before` are the outputs before the
-    deploy: what that has changed is on its way already.
+    """Deploy the stack's task definition to each ECS service that runs another, one after the
+    other. `before` are the outputs before the deploy: where it changed one, it has already begun
+    that deployment.
 
     Raises `RolledBackError` or `OverdueError`, as `await_steady` does.
     """

@@ -1,4 +1,4 @@
-"""Have the ECS services of a deployment become steady, or what is in the way?"""
+"""Waits until the ECS services of a deployment are steady, or says why they are not."""
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
@@ -21,29 +21,29 @@ SERVICES = {
 
 
 class RolledBackError(OperatorError):
-    """ECS gave up what was deployed."""
+    """ECS gave the deployment up and went back to the release before."""
 
 
 def why_not_steady(service: Service, task_definition: str) -> str | None:
-    """None when all its ECS tasks are of `task_definition` and as many as are wanted.
+    """None when as many ECS tasks run as are desired, all of `task_definition`.
 
-    Raises `RolledBackError` when that will not come about.
+    Raises `RolledBackError` when the deployment has failed.
     """
-    # The primary one is the first; one of the same task definition may have failed before it.
+    # The first is the newest; an earlier rollout of the same task definition may have failed.
     rollouts = {each.task_definition: each for each in reversed(service.rollouts)}
     ours = rollouts.get(task_definition)
     if service.task_definition != task_definition or (ours and ours.state == ROLLOUT_FAILED):
         said = (ours and ours.reason) or "ECS went back to the task definition before"
         raise RolledBackError(
             f"the deployment of {service.name} failed: {said}",
-            "What ran before goes on. Mend the code and `moor up` again; `moor logs` says more.",
+            "The release before runs on. Mend the code, `moor up` again; `moor logs` shows more.",
         )
     if len(rollouts) > 1:
         return "the ECS tasks of the deployment before are stopping"
     if service.running != service.desired:
         return f"{service.running} of {service.desired} ECS tasks run"
     if ours and ours.state not in ("", ROLLOUT_DONE):
-        return "ECS waits for its health"
+        return "ECS waits until they are healthy"
     return None
 
 
@@ -53,28 +53,29 @@ def await_steady(
     clock: Clock,
     processes: Iterable[ProcessName] = tuple(SERVICES),
 ) -> None:
-    """Wait until their ECS services are; each ECS task that fails meanwhile is told once.
+    """Wait until the ECS services are steady; says once of each ECS task that it stopped.
 
-    Raises `RolledBackError` or `OverdueError` with what stopped and its last lines.
+    Raises `RolledBackError` or `OverdueError` with the last ECS task that stopped and its last
+    lines.
     """
     known = {task.arn for task in find_stopped(aws)}
-    told: list[Task] = []
+    stopped: list[Task] = []
 
-    def tell(
+    def report(
         _services: Mapping[ProcessName, Service], _missing: Mapping[ProcessName, str | None]
     ) -> None:
         for task in find_stopped(aws):
-            # Those that were replaced or are too many have not failed.
+            # An ECS task that was replaced or scaled in has not failed.
             if task.arn not in known and not task.is_replaced:
                 known.add(task.arn)
-                told.append(task)
+                stopped.append(task)
                 say(f"An ECS task stopped: {task.why_stopped}")
 
     wanted = {process: _missing(aws.output(SERVICES[process])) for process in processes}
     try:
-        wait(aws, wanted, clock, limit=LIMIT, tell=tell)
+        wait(aws, wanted, clock, limit=LIMIT, report=report)
     except (RolledBackError, OverdueError) as error:
-        failed = [task for task in told if task.failed] or told
+        failed = [task for task in stopped if task.failed] or stopped
         if not failed:
             raise
         message = f"{error}\nThe last ECS task stopped: {failed[-1].why_stopped}"

@@ -18,7 +18,7 @@ HEALTHY = "healthy"
 
 @dataclass(frozen=True)
 class TargetHealth:
-    """What the load balancer thinks of one address."""
+    """The health of one address, as the load balancer sees it."""
 
     address: str
     state: str
@@ -26,7 +26,7 @@ class TargetHealth:
 
 
 def read_targets(answers: Iterable[Mapping[str, Any]]) -> list[TargetHealth]:
-    """Out of `describe_target_health`."""
+    """From answers of `describe_target_health`."""
     return [
         TargetHealth(
             f"{each['Target']['Id']}:{each['Target'].get('Port', '')}",
@@ -39,7 +39,7 @@ def read_targets(answers: Iterable[Mapping[str, Any]]) -> list[TargetHealth]:
 
 
 def find_targets(aws: Aws, service: Service) -> list[TargetHealth]:
-    """Those of an ECS service."""
+    """The targets of an ECS service."""
     calls = [
         ("elbv2", "describe_target_health", {"TargetGroupArn": arn})
         for arn in service.target_groups
@@ -48,7 +48,8 @@ def find_targets(aws: Aws, service: Service) -> list[TargetHealth]:
 
 
 def await_healthy(aws: Aws, service: Service, clock: Clock, *, limit: timedelta = LIMIT) -> None:
-    """Wait until a target of it is healthy, if it has a load balancer; until then that answers 503.
+    """Wait until a target of the ECS service is healthy, if it has a load balancer, which answers
+    503 until then.
 
     Says what it waits for. Raises `OverdueError` after `limit`.
     """
@@ -60,7 +61,7 @@ def await_healthy(aws: Aws, service: Service, clock: Clock, *, limit: timedelta 
         if clock.now() - begun > limit:
             raise OverdueError(
                 f"after {in_words(limit)} the {service.process} gets no requests: {text}",
-                f"`{aws.target.command(f'logs {service.process}')}` shows what it says.",
+                f"`{aws.target.command(f'logs {service.process}')}` shows its log.",
             )
         clock.sleep(poll_seconds(aws.target))
 

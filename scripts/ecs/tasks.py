@@ -1,4 +1,4 @@
-"""ECS tasks and their containers, as ECS shows them: what runs, and why it stopped."""
+"""ECS tasks and their containers: what runs, and why it stopped."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,18 +18,18 @@ EXEC_AGENT = "ExecuteCommandAgent"
 
 @dataclass(frozen=True)
 class Container:
-    """One container of an ECS task; `exit_code` is None while there is none."""
+    """One container of an ECS task; `exit_code` is None until it has ended."""
 
     name: str
     status: str
     exit_code: int | None = None
     reason: str = ""
     runtime_id: str = ""
-    exec_agent: str = ""  # the state of the agent behind sessions; empty where there is none
+    exec_agent: str = ""  # the state of the agent of ECS exec; empty where there is none
 
     @property
     def why_ended(self) -> str:
-        """Empty where nothing went wrong."""
+        """The exit code and reason of a failure; empty where there was none."""
         code = f"exit code {self.exit_code}" if self.exit_code else ""
         return ", ".join(each for each in (code, self.reason) if each)
 
@@ -43,8 +43,8 @@ class Task:
     group: str
     started_by: str  # in an ECS service: the id of the deployment
     task_definition: str
-    status: str  # the last that is known
-    wanted: str  # RUNNING or STOPPED
+    status: str  # the last known
+    wanted: str  # the desired status: RUNNING or STOPPED
     started: datetime | None
     stop_code: str
     stop_reason: str
@@ -60,12 +60,12 @@ class Task:
 
     @property
     def exit_codes(self) -> dict[str, int]:
-        """By container, those that have ended."""
+        """The exit codes of the containers that have ended, by name."""
         return {c.name: c.exit_code for c in self.containers if c.exit_code is not None}
 
     @property
     def failed(self) -> Container | None:
-        """The first of its containers that something went wrong with."""
+        """The first container that failed."""
         return next((each for each in self.containers if each.why_ended), None)
 
     @property
@@ -77,7 +77,7 @@ class Task:
 
     @property
     def is_replaced(self) -> bool:
-        """Did ECS stop it because fewer, or others, are wanted?"""
+        """Did ECS stop it to scale in or to replace it?"""
         return self.stop_reason.startswith("Scaling activity initiated by")
 
     def container(self, name: str) -> Container | None:
@@ -85,7 +85,7 @@ class Task:
 
 
 def read_tasks(answer: Answer) -> list[Task]:
-    """Out of `describe_tasks`."""
+    """From an answer of `describe_tasks`."""
     return [_task(each) for each in answer["tasks"]]
 
 
@@ -121,7 +121,7 @@ def _container(given: dict[str, Any]) -> Container:
 
 
 def find_tasks(aws: Aws, service: Service) -> list[Task]:
-    """Those that run or are about to, however many."""
+    """The ECS tasks of an ECS service that run or start."""
     arns = list(
         aws.pages(
             "ecs", "list_tasks", "taskArns", cluster=aws.names.cluster, serviceName=service.name
@@ -131,7 +131,7 @@ def find_tasks(aws: Aws, service: Service) -> list[Task]:
 
 
 def find_stopped(aws: Aws) -> list[Task]:
-    """Those of the stage that have ended; ECS remembers them for about an hour."""
+    """The stopped ECS tasks of the stage; ECS remembers them for about an hour."""
     arns = list(
         aws.pages("ecs", "list_tasks", "taskArns", cluster=aws.names.cluster, desiredStatus=STOPPED)
     )
@@ -139,7 +139,7 @@ def find_stopped(aws: Aws) -> list[Task]:
 
 
 def describe_tasks(aws: Aws, arns: Sequence[str]) -> list[Task]:
-    """However many; what is gone meanwhile is left out."""
+    """These ECS tasks, of any number; those that no longer exist are left out."""
     answers = aws.together(
         *(
             ("ecs", "describe_tasks", {"cluster": aws.names.cluster, "tasks": part})
@@ -150,7 +150,7 @@ def describe_tasks(aws: Aws, arns: Sequence[str]) -> list[Task]:
 
 
 def find_protected(aws: Aws, arns: Sequence[str]) -> list[tuple[str, datetime | None]]:
-    """Those that neither scale-in nor a deployment may stop: ARN, and until when."""
+    """The ECS tasks that neither scale-in nor a deployment may stop: ARN, and until when."""
     answers = aws.together(
         *(
             ("ecs", "get_task_protection", {"cluster": aws.names.cluster, "tasks": part})
@@ -166,6 +166,6 @@ def find_protected(aws: Aws, arns: Sequence[str]) -> list[tuple[str, datetime | 
 
 
 def parts(items: Sequence[str]) -> Iterable[list[str]]:
-    """As many as one call takes."""
+    """The items in lists of the size that one call takes."""
     for start in range(0, len(items), TASKS_PER_CALL):
         yield list(items[start : start + TASKS_PER_CALL])

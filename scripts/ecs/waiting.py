@@ -1,4 +1,4 @@
-"""Waiting until ECS has done what was asked of it, and saying what it is still about."""
+"""Waits until ECS has reached the wanted state, and says what is still missing."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -25,7 +25,7 @@ from service.contract import ProcessName
 
 LIMIT = timedelta(minutes=30)
 TWIN_POLL_SECONDS, POLL_SECONDS = 0.25, 3.0
-# What it means in ECS's own order.
+# What each state of an ECS task means, in ECS's order.
 # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-lifecycle-explanation.html
 MEANINGS = {
     "PROVISIONING": "making its network interface",
@@ -36,17 +36,17 @@ MEANINGS = {
     "DEPROVISIONING": "removing its network interface",
 }
 
-# What is still missing, in words; None when it has come about.
+# Says in words what is still missing; None when nothing is.
 Missing = Callable[[Service, Callable[[], list[Task]]], str | None]
-# Gets the ECS services, and what is missing of each process, after each question to ECS.
-Tell = Callable[[Mapping[ProcessName, Service], Mapping[ProcessName, str | None]], None]
+# Gets the ECS services, and what is missing of each process, after each poll.
+Report = Callable[[Mapping[ProcessName, Service], Mapping[ProcessName, str | None]], None]
 
 
 def count_missing(allowed: Bounds, service: Service, tasks: Callable[[], list[Task]]) -> str | None:
-    """What keeps the running ECS tasks from being as many as are wanted, which is `allowed`."""
+    """How many of the desired ECS tasks run; None when they all do, within `allowed`."""
     now = service.primary
     running, pending = (now.running, now.pending) if now else (service.running, service.pending)
-    # ECS may answer with what was before: its API is eventually consistent.
+    # The desired count may still be the old one: ECS's API is eventually consistent.
     wanted = allowed.clamp(service.desired)
     if running == wanted == service.desired and not pending:
         return None
@@ -54,9 +54,9 @@ def count_missing(allowed: Bounds, service: Service, tasks: Callable[[], list[Ta
 
 
 def rollout_missing(begun: Rollout) -> Missing:
-    """What keeps that deployment from being complete; asked again and again until it is.
+    """A function that says what this deployment still lacks.
 
-    What it gives raises `OperatorError` if the deployment has failed.
+    The function raises `OperatorError` if the deployment has failed.
     """
     was_there = False
 
@@ -93,13 +93,13 @@ def _instead(service: Service, begun: Rollout) -> str:
 
 def _failed(service: Service, why: str) -> OperatorError:
     return OperatorError(
-        f"the deployment of the {service.process} did not come about: {why}",
-        f"`moor logs {service.process}` and `moor status` say more.",
+        f"the deployment of the {service.process} was not completed: {why}",
+        f"`moor logs {service.process}` and `moor status` show more.",
     )
 
 
 def details(tasks: Iterable[Task]) -> str:
-    """How many ECS tasks are in which other state, and why."""
+    """How many ECS tasks are in a state between starting and stopped, and what it means."""
     states = Counter(
         f"{task.status or 'PENDING'} ({meaning})"
         for task in tasks
@@ -123,12 +123,12 @@ def _meaning(task: Task) -> str:
 
 
 def poll_seconds(target: Target) -> float:
-    """Between two questions to ECS."""
+    """The time between two polls of ECS."""
     return TWIN_POLL_SECONDS if target.is_local else POLL_SECONDS
 
 
 class Narrator:
-    """Says what is missing of each process, whenever that changes."""
+    """Says what each process still lacks, whenever that changes."""
 
     def __init__(self, begun: datetime) -> None:
         self._begun = begun
@@ -138,7 +138,7 @@ class Narrator:
         self, services: Mapping[ProcessName, Service], still: Mapping[ProcessName, str | None]
     ) -> None:
         for process, text in still.items():
-            # ECS gives up for a while and tries again: it says so in its events alone.
+            # Only its events say that ECS has given up for a while before it tries again.
             trouble = next(
                 (
                     event.text
@@ -159,14 +159,14 @@ def wait(
     clock: Clock,
     *,
     limit: timedelta = LIMIT,
-    tell: Tell | None = None,
+    report: Report | None = None,
 ) -> None:
-    """Ask ECS until nothing is missing; `tell` gets every answer, by default a `Narrator`.
+    """Poll ECS until nothing is missing; `report` gets every answer, by default a `Narrator`.
 
     Raises `OverdueError` after `limit`.
     """
     begun = clock.now()
-    tell = tell or Narrator(begun)
+    report = report or Narrator(begun)
     seconds = poll_seconds(aws.target)
     while True:
         services = find_services(aws)
@@ -174,14 +174,14 @@ def wait(
             process: ask(services[process], partial(find_tasks, aws, services[process]))
             for process, ask in missing.items()
         }
-        tell(services, still)
+        report(services, still)
         left = {process: text for process, text in still.items() if text}
         if not left:
             return
         if clock.now() - begun > limit:
             raise OverdueError(
-                f"after {in_words(limit)} there is still missing: "
+                f"not done after {in_words(limit)}: "
                 + "; ".join(f"{process} {text}" for process, text in left.items()),
-                "ECS goes on by itself. `moor status` shows why it has not come about yet.",
+                "ECS goes on by itself. `moor status` shows what it is doing.",
             )
         clock.sleep(seconds)

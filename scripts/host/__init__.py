@@ -1,1 +1,1 @@
-"""What the twin and `make api` need of this machine: Postgres, processes, locks, ports."""
+"""What the twin and `make api` need from this machine: Postgres, processes, locks, ports."""

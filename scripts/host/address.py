@@ -34,9 +34,9 @@ class Address:
         return f"http://{self.reachable_host}:{self.port}"
 
     def check_free(self) -> None:
-        """Raises `OperatorError` if the API could not listen there, or another would answer."""
+        """Raises `OperatorError` if the API could not listen there, or another process answers."""
         try:
-            # "localhost" may be two addresses, and a browser takes the one where somebody answers.
+            # "localhost" may be two addresses; a browser uses the one that answers.
             socket.create_connection((self.reachable_host, self.port), CONNECT_SECONDS).close()
         except OSError:
             pass
@@ -51,12 +51,12 @@ class Address:
     def _taken(self, why: str) -> OperatorError:
         return OperatorError(
             f"the API cannot listen on {self.host}:{self.port}: {why}",
-            f"Stop what uses it (`lsof -i :{self.port}` names it), or choose another port by "
+            f"Stop what uses it (`lsof -i :{self.port}` names it), or choose another port: put "
             f"API_PORT={self.port + 1} before the command.",
         )
 
     def why_not_ready(self) -> str | None:
-        """None if the API is ready, otherwise what it says instead."""
+        """None if the API is ready, otherwise its answer."""
         try:
             answer, body = self._get(READY_PATH, most=1000)
         except UNANSWERED as error:
@@ -65,7 +65,7 @@ class Address:
         return None if answer.status == 200 else f"{answer.status} {answer.reason}: {text}"
 
     def tasks(self, key: str) -> list[dict[str, Any]]:
-        """The tasks it lists; none where it does not answer."""
+        """The tasks of the API; none if it does not answer."""
         try:
             answer, body = self._get(TASKS_PATH, {"X-API-Key": key} if key else {})
             found: list[dict[str, Any]] = json.loads(body)["items"] if answer.status == 200 else []

@@ -1,8 +1,8 @@
-"""Runs a command that shall not outlive who started it, even where that is killed.
+"""Runs a command that must not outlive the process that started it, even if that is killed.
 
-Run as a program, leader of a process group of its own, with the standard library alone. Its
-standard input is a pipe that its starter holds: when that closes, the whole group is told to end.
-Its exit code is the command's.
+It is run as a program, as the leader of a process group of its own, and uses only the standard
+library. Its standard input is a pipe that its parent holds: when the pipe closes, the whole group
+gets SIGTERM. Its exit code is the command's.
 """
 
 import os
@@ -12,16 +12,16 @@ import sys
 import threading
 
 
-def _end_with_starter() -> None:
+def _end_with_parent() -> None:
     while os.read(0, 1):
         pass
     os.killpg(0, signal.SIGTERM)
 
 
 if __name__ == "__main__":
-    # A handler, not SIG_IGN, which the command would inherit: this is to outlive the command.
+    # This process must outlive the command. Not by SIG_IGN, which the command would inherit.
     signal.signal(signal.SIGTERM, lambda *_: None)
     with subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL) as command:
-        threading.Thread(target=_end_with_starter, daemon=True).start()
+        threading.Thread(target=_end_with_parent, daemon=True).start()
         code = command.wait()
     sys.exit(128 - code if code < 0 else code)

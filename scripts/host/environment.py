@@ -1,4 +1,4 @@
-"""What the operator's environment says, and what the local stage's processes are told."""
+"""The operator's environment variables, and those that the local stage's processes get."""
 
 import os
 import re
@@ -13,19 +13,19 @@ from service.contract import API_PORT, LOCAL_STAGE, EnvVar
 
 DRAIN_SECONDS = 10  # a developer waits for it, so less than in a deployed stage
 UNCLEAR = "the database"
-# What a program of ours needs of the operator's terminal. All else stays there: settings of AWS, of
-# the CDK, proxies, certificates, Postgres, Python, Node and moto are about other things, and would
-# lead past the twin or break what asks it.
+# The variables that a program of ours gets from the operator's terminal. Others are kept away:
+# those of AWS, the CDK, proxies, certificates, Postgres, Python, Node and moto could lead past the
+# twin or break its callers.
 INHERITED = (
     "PATH", "HOME", "USER", "LOGNAME", "SHELL", "TZ", "TMPDIR",
-    "LD_LIBRARY_PATH",  # a Python may have been built so
+    "LD_LIBRARY_PATH",  # some builds of Python need it
 )  # fmt: skip
 FOLDERS = ("HOME", "TMPDIR")
-SERVER = re.compile(r"(?:/.+|[\w.-]+|\[[\da-f:.]+\])(:\d+)?")  # as in an address
+SERVER = re.compile(r"(?:/.+|[\w.-]+|\[[\da-f:.]+\])(:\d+)?")  # a socket folder, name or address
 
 
 def inherited(given: Mapping[str, str], spare: Path) -> dict[str, str]:
-    """What of `given` a program of the twin gets; `spare` is its home where it has none."""
+    """The variables of `given` that a program of the twin gets; `spare` is its HOME if unset."""
     found = {name: given[name] for name in INHERITED if given.get(name)}
     for name in FOLDERS:
         if name in found and not (os.path.isdir(found[name]) and os.access(found[name], os.W_OK)):
@@ -35,7 +35,7 @@ def inherited(given: Mapping[str, str], spare: Path) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Environment:
-    """Variables as given; a variable that is set to nothing counts as not given."""
+    """The operator's variables; an empty variable counts as unset."""
 
     given: Mapping[str, str]
     home: Path
@@ -46,7 +46,7 @@ class Environment:
 
     @property
     def database(self) -> str:
-        """The database of DATABASE_URL and its server in words, never a user or password."""
+        """The database and server of DATABASE_URL in words, without user and password."""
         try:
             parts = urlsplit(self.database_url or "")
         except ValueError:
@@ -54,7 +54,7 @@ class Environment:
         options = dict(parse_qsl(parts.query))
         servers = (parts.netloc.rpartition("@")[2] or options.get("host", "")).split(",")
         found = [SERVER.fullmatch(server) for server in servers]
-        # Where a password is not percent-encoded as it should be, its rest is in one of these.
+        # A password that is not percent-encoded may end up in one of these parts.
         if "@" in parts.path + parts.query + parts.fragment or not all(found):
             return UNCLEAR
         port = options.get("port", "5432")
@@ -94,13 +94,12 @@ class Environment:
         return self.given.get(EnvVar.WORKER_MODE, "").lower() == "in-process"
 
     def for_service(self, database_url: str, variables: Mapping[str, str]) -> dict[str, str]:
-        """The environment of a process: the project's variables, what was given, and what the local
-        stage adds."""
+        """The variables of a process: the project's, the operator's, and the local stage's own."""
         ours = set(EnvVar)
-        # What changes how Python starts; and of Postgres, what is about another server.
+        # Variables that change how Python starts; and Postgres's own, which mean another server.
         foreign = ("PYTHON", "LD_PRELOAD", *(() if self.database_url else ("PG",)))
         return {
-            EnvVar.LOG_FORMAT: "pretty",  # not found out by itself: its output is a pipe here
+            EnvVar.LOG_FORMAT: "pretty",  # the process writes to a pipe and would choose JSON
             **variables,
             **{
                 name: value

@@ -1,4 +1,4 @@
-"""A lock on a file, which the kernel drops when its holder ends, however it ends."""
+"""A lock on a file. The kernel releases it when its holder ends, in whatever way."""
 
 import fcntl
 import os
@@ -8,9 +8,10 @@ from typing import Self
 
 
 class FileLock:
-    """Shared by many or held by one alone; a `with` block waits for it and holds it alone.
+    """A lock that many processes share, or one process holds alone. A `with` block waits for it
+    and holds it alone.
 
-    `file` is the descriptor of a lock that this process inherited; `take` then keeps it.
+    `file` is the descriptor of a lock that this process inherited.
     """
 
     def __init__(self, path: Path, file: int | None = None) -> None:
@@ -28,7 +29,8 @@ class FileLock:
         fcntl.flock(self.file, fcntl.LOCK_SH)
 
     def take(self) -> bool:
-        """Hold it alone if nobody else holds it at all; an own share is given up either way."""
+        """Hold it alone, if no other process holds or shares it. A share of this process's own is
+        given up in either case."""
         try:
             fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

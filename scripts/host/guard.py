@@ -1,8 +1,7 @@
-"""Cleans up behind a twin, or a `make api` and its like, that was killed: a small process that
-outlives it.
+"""A small process that cleans up after a twin, `make db`, `make api` or `make worker` was killed.
 
-It reads what it has to watch from a pipe that only the operator's process holds. When the pipe
-closes without a word of farewell, that process was killed, and what it started is stopped.
+It reads the process ids that it has to watch from a pipe that only the guarded process holds. When
+the pipe closes without `FAREWELL`, that process was killed, and the guard stops what it started.
 """
 
 import os
@@ -22,9 +21,9 @@ END_SECONDS = 5
 
 
 class Guard:
-    """The operator's side, for any of its threads.
+    """The guarded process's side; any of its threads may use it.
 
-    `lock` is a descriptor to hold until everything is cleaned up.
+    `lock` is a descriptor that the guard holds until everything is cleaned up.
     """
 
     def __init__(self, home: Path, *, seconds: float, lock: int | None) -> None:
@@ -40,40 +39,40 @@ class Guard:
         )
 
     def watch(self, pid: int) -> None:
-        """Stop it if this process is killed."""
-        self._tell(str(pid))
+        """Have the guard stop process `pid` if this process is killed."""
+        self._send(str(pid))
 
     def forget(self, pid: int) -> None:
-        """It has ended; its number may soon be another's."""
-        self._tell(f"-{pid}")
+        """Process `pid` has ended; another process may soon get its number."""
+        self._send(f"-{pid}")
 
     def dismiss(self) -> None:
-        """Everything has been stopped in good order."""
-        self._tell(FAREWELL)
+        """End the guard: everything has been stopped."""
+        self._send(FAREWELL)
         assert self._process.stdin is not None
         with self._pipe, suppress(OSError):
             self._process.stdin.close()
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(END_SECONDS)
 
-    def _tell(self, word: str) -> None:
+    def _send(self, word: str) -> None:
         assert self._process.stdin is not None
-        with self._pipe, suppress(OSError):  # without its guard this process works as well
+        with self._pipe, suppress(OSError):  # if the guard is dead, this process works without it
             self._process.stdin.write(f"{word}\n")
             self._process.stdin.flush()
 
 
 def stand_guard(home: Path, seconds: float) -> None:
-    """Wait for the end of the pipe; unless it was announced, stop what was named in it."""
+    """Wait until the pipe closes; without a farewell, stop the processes that it named."""
     words = sys.stdin.read().split()
     if FAREWELL in words:
         return
     pids = watched(words)
-    _send(signal.SIGTERM, pids)
+    _signal(signal.SIGTERM, pids)
     deadline = time.monotonic() + seconds
     while any(map(command_line, pids)) and time.monotonic() < deadline:
         time.sleep(0.05)
-    _send(signal.SIGKILL, pids)
+    _signal(signal.SIGKILL, pids)
     Postgres(home).stop()
 
 
@@ -88,7 +87,7 @@ def watched(words: list[str]) -> list[int]:
     return list(found)
 
 
-def _send(number: signal.Signals, pids: list[int]) -> None:
+def _signal(number: signal.Signals, pids: list[int]) -> None:
     for pid in filter(command_line, pids):
         with suppress(ProcessLookupError, PermissionError):
             os.kill(pid, number)

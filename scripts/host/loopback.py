@@ -1,8 +1,8 @@
-"""Who may ask a server of this machine: programs by its own names, and no page of a browser.
+"""Who may call a server on this machine: programs by its own names, and no page in a browser.
 
-A port of loopback is reached by every page that a browser on this machine shows. A page sends an
-Origin, or Sec-Fetch-Site (https://www.w3.org/TR/fetch-metadata/), unless its own name leads here
-by DNS ("rebinding"); then that name is the Host.
+Every page that a browser on this machine shows can reach a port of loopback. A page's request has
+an Origin or Sec-Fetch-Site header (https://www.w3.org/TR/fetch-metadata/). It has none where DNS
+leads the page's own name to this machine ("rebinding"); then that name is the Host header.
 """
 
 import errno
@@ -13,7 +13,7 @@ from pathlib import Path
 
 V4, V6 = "127.0.0.1", "::1"
 NAMES = {"localhost", V4, f"[{V6}]"}
-OF_OTHERS = {"cross-site", "same-site"}  # another port of localhost is the same site
+OTHER_ORIGINS = {"cross-site", "same-site"}  # another port of localhost is the same site
 
 
 def names_this_machine(host: str | None, port: int | None = None) -> bool:
@@ -23,24 +23,24 @@ def names_this_machine(host: str | None, port: int | None = None) -> bool:
         name, number = (host or "").lower(), ""
     if port is not None and number != str(port):
         return False
-    labels = name.removesuffix(".localhost").split(".")  # of buckets, in front of "localhost"
+    labels = name.removesuffix(".localhost").split(".")  # a bucket's name before "localhost"
     is_below = name.endswith(".localhost") and all(labels)
     return name in NAMES or is_below
 
 
 def is_of_a_page(headers: Mapping[str, str], method: str) -> bool:
-    """Does a browser say that a page of somebody else asks? A link that is followed is none."""
+    """Does a browser say that another site's page sent this? A followed link does not count."""
     site = headers.get("Sec-Fetch-Site", "")
     is_link = (
         site == "same-site" and headers.get("Sec-Fetch-Mode") == "navigate" and method == "GET"
     )
-    return "Origin" in headers or method == "OPTIONS" or (site in OF_OTHERS and not is_link)
+    return "Origin" in headers or method == "OPTIONS" or (site in OTHER_ORIGINS and not is_link)
 
 
 def is_of_another_user(peer_port: int) -> bool:
-    """Is the connection from `peer_port` of 127.0.0.1 another user's? False where nothing tells.
+    """Does the connection from `peer_port` of 127.0.0.1 belong to another user than this or root?
 
-    Not root's, who may do everything. By https://docs.kernel.org/networking/proc_net_tcp.html
+    False where the system does not say. Linux does: docs.kernel.org/networking/proc_net_tcp.html
     """
     try:
         lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
@@ -52,9 +52,10 @@ def is_of_another_user(peer_port: int) -> bool:
 
 
 def addresses(port: int) -> list[str]:
-    """Where to listen so that nobody else gets what is sent to "localhost": both, if there are two.
+    """The addresses of "localhost" on this machine: IPv4, and IPv6 if it has that.
 
-    Raises `OSError` where `port` is taken on one of them.
+    A server listens on all of them, so that no other process gets a part of the requests. Raises
+    `OSError` where `port` is taken on one of them.
     """
     found = []
     for address, family in ((V4, socket.AF_INET), (V6, socket.AF_INET6)):
@@ -69,7 +70,7 @@ def addresses(port: int) -> list[str]:
 
 
 def free_port() -> int:
-    """A port that nobody listens on, at either address of "localhost"."""
+    """A port that is free at every address of "localhost"."""
     while True:
         with socket.create_server((V4, 0)) as server:
             port: int = server.getsockname()[1]

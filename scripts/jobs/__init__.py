@@ -1,1 +1,1 @@
-"""Jobs as an operator types them and reads them."""
+"""Jobs, payloads and queues as an operator types and reads them."""

@@ -1,4 +1,4 @@
-"""A job as the API answers it: for a table, and in full."""
+"""A job from the API, for a table and in full."""
 
 import json
 from dataclasses import dataclass, fields
@@ -12,7 +12,7 @@ NAME_WIDTH = 14
 
 @dataclass(frozen=True)
 class Job:
-    """One job as its history has it; the times are UTC."""
+    """One job; the times are UTC."""
 
     job_id: str
     task: str
@@ -33,7 +33,7 @@ class Job:
 
 
 def read_job(item: dict[str, Any]) -> Job:
-    """Out of an item of `GET /api/v1/jobs`."""
+    """A job from an item of `GET /api/v1/jobs`."""
     values: dict[str, Any] = {
         field.name: _time(item[field.name]) if field.name.endswith("_at") else item[field.name]
         for field in fields(Job)
@@ -42,7 +42,7 @@ def read_job(item: dict[str, Any]) -> Job:
 
 
 def describe(found: dict[str, Any], *, error_field: str = "error") -> Shown:
-    """Of one thing that the API answers, a line for each field that has a value; the error last."""
+    """An answer of the API as text: a line for each field that has a value, the error last."""
     values = {name: value for name, value in found.items() if value is not None}
     error = values.pop(error_field, None)
     for name in ("payload", "result"):

@@ -1,4 +1,4 @@
-"""A job's payload, as it is typed: `{"json": 1}` and `key=value` words."""
+"""Reads a job's payload as it is typed: `{"json": 1}` and `key=value` words."""
 
 import json
 from collections.abc import Iterator
@@ -9,12 +9,12 @@ import typer
 from scripts.api import Api
 from scripts.errors import OperatorError
 
-HELP = "count=3, name=x: JSON where its field takes it, else text; or an object: '{\"count\": 3}'."
+HELP = "count=3, name=x: JSON if the field accepts it, else text; or an object: '{\"count\": 3}'."
 HINT = (
-    "A value is JSON where its field takes that, else text: count=3, ok=true, none=null, "
-    """names='["a", "b"]', text='"in quotes"'; `moor tasks --json` has each field's type."""
+    "A value is JSON if its field accepts that, else text: count=3, ok=true, none=null, "
+    """names='["a", "b"]', text='"in quotes"'; `moor tasks --json` shows each field's type."""
 )
-# What JSON Schema calls the type of a value that `json` gives.
+# The names in JSON Schema for the types of values that `json` returns.
 TYPES = {
     str: {"string"}, bool: {"boolean"}, int: {"integer", "number"}, float: {"number"},
     type(None): {"null"}, list: {"array"}, dict: {"object"},
@@ -32,9 +32,9 @@ def task_schema(api: Api, task: str) -> dict[str, Any]:
 
 
 def read_payload(words: list[str], schema: dict[str, Any] | None = None) -> dict[str, Any]:
-    """A value is JSON if it parses and the field of `schema` takes it, else text.
+    """The payload. A value is JSON if it parses and its field in `schema` accepts it, else text.
 
-    Raises `typer.BadParameter` for another word, and for a field that is given twice.
+    Raises `typer.BadParameter` for a word of another form, and for a field that is given twice.
     """
     payload: dict[str, Any] = {}
     for word in words:
@@ -46,7 +46,7 @@ def read_payload(words: list[str], schema: dict[str, Any] | None = None) -> dict
 
 
 def refused(error: OperatorError) -> OperatorError:
-    """What the API says of a payload, with the way out."""
+    """The API's error about a payload with a hint; any other error as it is."""
     is_of_payload = type(error) is OperatorError and "payload" in str(error) and not error.hint
     return OperatorError(str(error), HINT) if is_of_payload else error
 
@@ -71,7 +71,7 @@ def _fields(word: str, schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _types(of: dict[str, Any], schema: dict[str, Any]) -> set[str]:
-    """What a field takes, in JSON Schema's words; nothing where the schema does not say."""
+    """The JSON Schema types that a field accepts; empty where the schema does not say."""
     if reference := of.get("$ref"):
         return _types(schema.get("$defs", {}).get(reference.rpartition("/")[2], {}), schema)
     given = of.get("type", [])

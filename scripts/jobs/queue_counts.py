@@ -1,4 +1,4 @@
-"""How each queue stands, as the API answers it."""
+"""The numbers of each queue, from the API."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Queue:
-    """`queued` is the backlog, `scheduled` waits for its time; a job's age is in seconds."""
+    """One queue: `queued` is the backlog, `scheduled` jobs wait for their time."""
 
     name: str
     queued: int
@@ -18,5 +18,5 @@ class Queue:
 
 
 def read_queues(answer: dict[str, Any]) -> list[Queue]:
-    """Out of `GET /api/v1/queues`."""
+    """The queues from `GET /api/v1/queues`."""
     return [Queue(**item) for item in answer["items"]]

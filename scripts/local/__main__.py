@@ -23,14 +23,14 @@ PARTS = {
 
 
 def main(arguments: list[str]) -> int:
-    """Run until told to stop; 0 if it was, 1 if something failed or ended by itself."""
+    """Run until a signal; returns 0 after a signal, 1 if something failed or ended by itself."""
     parser = argparse.ArgumentParser(prog="python -m scripts.local", description=__doc__)
     parser.add_argument("part", choices=PARTS)
     parser.add_argument(
         "--data", type=Path, default=Path(".moorage"), help="folder of the local data (.moorage)"
     )
     options = parser.parse_args(arguments)
-    os.umask(0o077)  # what is written is this user's alone
+    os.umask(0o077)  # only this user may read the files
     screen = Screen(os.environ)
     environment = Environment(os.environ, options.data.absolute())
     try:
@@ -49,7 +49,7 @@ def main(arguments: list[str]) -> int:
 
 
 def run(part: str, environment: Environment, screen: Screen) -> int:
-    """Start `part`, say how to use it, stay with it and stop it; the exit status."""
+    """Start `part`, say how to use it, wait for a signal and stop it; returns the exit status."""
     started = time.monotonic()
     names = PARTS[part]
     local = Local(names, environment, screen, variables=find_stage(LOCAL_STAGE).variables)
@@ -73,14 +73,14 @@ def run(part: str, environment: Environment, screen: Screen) -> int:
         screen.fail(error)
         status = error.exit_code
     stopping = time.monotonic()
-    screen.say("Stopping; Ctrl-C again kills at once")
+    screen.say("Stopping; another Ctrl-C kills at once")
     local.stop()
     screen.step("Stopped", time.monotonic() - stopping)
     return status
 
 
 def show(local: Local, seconds: float) -> None:
-    """What is running where, and what to try."""
+    """Print what runs where, and what to try."""
     screen, environment = local.screen, local.environment
     url = environment.address.url
     screen.say()
@@ -95,8 +95,8 @@ def show(local: Local, seconds: float) -> None:
         screen.say(f"  psql     {local.postgres.psql}")
     if ProcessName.API in local.names:
         if ProcessName.WORKER not in local.names and not environment.is_worker_in_api:
-            screen.say("This starts no worker, and jobs wait for one: `make worker` starts it.")
-        # The key itself is never shown; where the commands are run, the variable must be set too.
+            screen.say("No worker runs yet, so jobs wait: `make worker` starts one.")
+        # The key itself is never shown, so the other terminal must have the variable too.
         header = f'"X-API-Key: ${EnvVar.API_KEY}"' if environment.needs_key else ""
         key = f" -H {header}" if header else ""
         tasks = environment.address.tasks(environment.api_key)

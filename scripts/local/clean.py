@@ -1,4 +1,4 @@
-"""`make clean`: forget the local data. Standard library only, so that it works without .venv."""
+"""`make clean`: delete the local data. Standard library only, so that it works without .venv."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ from scripts.host.postgres import Postgres
 from scripts.terminal.render import Screen
 from scripts.twin.client.launch import end
 
-# Never an argument: what is removed is removed with everything in it.
+# Not an argument: the folder is removed with everything in it.
 HOME = Path(__file__).parents[2] / ".moorage"
 
 
@@ -19,7 +19,7 @@ def clean(home: Path, screen: Screen) -> None:
     """End the twin and remove `home`. Raises `OperatorError` while something else uses it."""
     if home.is_symlink():
         home.unlink()
-        screen.say(f"Removed the link {home}; what it points to is as it was")
+        screen.say(f"Removed the link {home}; the folder that it points to is unchanged")
         return
     if not home.exists():
         screen.say(f"Nothing to remove: there is no {home}")
@@ -40,7 +40,7 @@ def clean(home: Path, screen: Screen) -> None:
 
 
 def main() -> int:
-    """Clean this checkout; the exit status."""
+    """Clean this checkout; returns the exit status."""
     screen = Screen(os.environ)
     try:
         clean(HOME, screen)

@@ -19,12 +19,12 @@ from stacks.config.variables import Variable, of_process
 READY_SECONDS = 60
 CLOSE_SECONDS = 5  # what a process may need after its jobs are drained
 POLL_SECONDS = 0.1
-LOOK_SECONDS = 2.0
+CHECK_SECONDS = 2.0
 SEE_ABOVE = "Its lines above say why."
 
 
 class Stopped(Exception):
-    """The operator said so, with a signal."""
+    """The operator has sent a signal to stop."""
 
 
 class Local:
@@ -46,17 +46,17 @@ class Local:
         self.stop_seconds = environment.drain_seconds + CLOSE_SECONDS
         self._guard: Guard | None = None
         self._children: list[Child] = []
-        # Simple, because a signal handler puts into it whatever its thread is doing.
+        # A SimpleQueue, because a signal handler may put into it at any moment.
         self._events: SimpleQueue[Ended | Stopped] = SimpleQueue()
         self._is_told_to_stop = False
 
     def heed_signals(self) -> None:
-        """From now on the first Ctrl-C or SIGTERM raises `Stopped` at the next step."""
+        """Make the first Ctrl-C or SIGTERM raise `Stopped` at the next step."""
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._on_signal)
 
     def start(self) -> None:
-        """Raises `OperatorError` with the step that failed."""
+        """Start every part. Raises `OperatorError` with the step that failed."""
         self._guard = Guard(self.environment.home, seconds=self.stop_seconds, lock=None)
         self._start_postgres()
         if self.names:
@@ -64,20 +64,21 @@ class Local:
             self._start_processes()
 
     def stay(self) -> None:
-        """Until told to stop; raises `OperatorError` if a part ends by itself."""
+        """Wait for a signal, which raises `Stopped`; raises `OperatorError` if a part ends by
+        itself."""
         while True:
-            self._fail_if_any_ended(LOOK_SECONDS)
+            self._fail_if_any_ended(CHECK_SECONDS)
             if self.postgres and not self.postgres.is_running:
-                raise OperatorError("Postgres is gone", f"Its log is {self.postgres.log}.")
+                raise OperatorError("Postgres has ended", f"Its log is {self.postgres.log}.")
 
     def stop(self) -> None:
-        """Stop what was started, in good order; a second Ctrl-C meanwhile kills it."""
+        """Stop what was started; a second Ctrl-C meanwhile kills it."""
         for child in stop(self._children, self.stop_seconds):
-            self.screen.say(f"{child.name} was not gone after {self.stop_seconds} s: killed")
+            self.screen.say(f"{child.name} did not end within {self.stop_seconds} s: killed")
         self.environment.heartbeat_file.unlink(missing_ok=True)
         try:
             if self.postgres and not self.postgres.stop():
-                self.screen.say("Postgres keeps running for another command that uses it")
+                self.screen.say("Postgres runs on for another command that uses it")
         finally:
             if self._guard:
                 self._guard.dismiss()
@@ -90,7 +91,7 @@ class Local:
             for child in self._children:
                 if child.is_running:
                     child.kill()
-            os._exit(130)  # the guard, left without a word, stops Postgres
+            os._exit(130)  # the guard gets no farewell and stops Postgres
 
     def _start_postgres(self) -> None:
         if self.postgres is None:
@@ -98,11 +99,11 @@ class Local:
             return
         started = time.monotonic()
         if not self.postgres.exists:
-            self.screen.say(f"Making an empty database in {self.postgres.data}")
+            self.screen.say(f"Creating an empty database in {self.postgres.data}")
         if opened := self.postgres.start():
             folders = ", ".join(map(str, opened))
             self.screen.say(
-                f"Postgres will not run as root; its user may now pass through {folders}"
+                f"Postgres does not run as root; its user may now pass through {folders}"
             )
         self.screen.step("Postgres is running", time.monotonic() - started)
 
@@ -151,10 +152,11 @@ class Local:
 
     def _fail_if_any_ended(self, seconds: float) -> None:
         if ended := self._next_end(seconds):
-            raise OperatorError(f"{ended}, unasked", SEE_ABOVE)
+            raise OperatorError(f"{ended} by itself", SEE_ABOVE)
 
     def _next_end(self, seconds: float | None) -> Ended | None:
-        """The next process to end, or None if none does in time. Raises `Stopped` if told to."""
+        """The next process that ends, or None if none does in time. Raises `Stopped` after a
+        signal."""
         try:
             event = self._events.get(block=seconds != 0, timeout=seconds)
         except Empty:

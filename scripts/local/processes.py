@@ -1,4 +1,4 @@
-"""The service's processes as children: their lines go to the screen, their ends become events."""
+"""The service's processes as children, whose log lines go to the screen."""
 
 import os
 import signal
@@ -18,7 +18,7 @@ LAST_LINES_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Ended:
-    """A process is gone; `code` is negative for a signal, as subprocess has it."""
+    """A process has ended; `code` is negative for a signal, as in subprocess."""
 
     name: ProcessName
     code: int
@@ -30,7 +30,7 @@ class Ended:
 
 
 class Child:
-    """One process of the service, away from the terminal: a Ctrl-C there does not reach it."""
+    """One process of the service. A Ctrl-C in the terminal does not reach it."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class Child:
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        # A thread of its own: what the process left behind may hold its pipe open after its end.
+        # Not by the end of its output: a child of the process may hold the pipe open for longer.
         threading.Thread(target=self._await_end, args=(on_end,), daemon=True).start()
 
     @property
@@ -74,7 +74,7 @@ class Child:
         return True
 
     def kill(self) -> None:
-        """SIGKILL at once, with all it started itself."""
+        """Kill the process and everything that it started."""
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
 
@@ -91,7 +91,7 @@ class Child:
 
 
 def stop(children: list[Child], seconds: float) -> list[Child]:
-    """SIGTERM, once for each, and SIGKILL for those that are there after `seconds`: these."""
+    """Send SIGTERM to each, and SIGKILL after `seconds`; returns those that did not end in time."""
     running = [child for child in children if child.is_running]
     for child in running:
         child.terminate()

@@ -1,1 +1,1 @@
-"""Log events of a stage: read, put in order, written as lines."""
+"""Log events of a stage: reading, ordering and showing them."""

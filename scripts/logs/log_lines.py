@@ -23,14 +23,14 @@ from scripts.terminal.render import (
 
 LEVEL_COLOURS = {"warning": YELLOW, "error": RED, "critical": RED}
 LEVEL_WIDTH = len("warning")
-ID_SHOWN = 6  # characters of an ECS task's id: enough to tell a few apart
-# What the line says elsewhere, or nobody asks for.
+ID_SHOWN = 6  # characters of an ECS task's id, enough to distinguish a few
+# Fields that the line shows elsewhere or that nobody needs.
 LEFT_OUT = {"timestamp", "level", "event", "logger", "process", "exception", "stack"}
-ECS = "ecs"  # in the place of a process, for what ECS itself did
+ECS = "ecs"  # instead of a process, for what ECS itself did
 
 
 def parse(message: str) -> dict[str, Any] | None:
-    """The fields of a line that is a JSON object; None for any other."""
+    """The fields of a line that is a JSON object; None for any other line."""
     if not message.startswith("{"):
         return None
     try:
@@ -41,7 +41,7 @@ def parse(message: str) -> dict[str, Any] | None:
 
 
 def is_metric(fields: dict[str, Any] | None) -> bool:
-    """Is it there for CloudWatch's metrics, not for people? (service/metrics.py)"""
+    """Is the line a metric for CloudWatch (service/metrics.py)?"""
     return fields is not None and "_aws" in fields
 
 
@@ -69,7 +69,7 @@ def as_object(event: Event) -> dict[str, Any]:
 
 
 def render(event: Event, *, is_coloured: bool) -> Shown:
-    """Process, ECS task, time, level, event and fields; the time is this machine's."""
+    """Process, ECS task, local time, level, event and fields."""
     colour = partial(paint, is_coloured=is_coloured)
     prefix = f"{event.process:<{PREFIX_WIDTH}} {event.ecs_task[:ID_SHOWN]:<{ID_SHOWN}} |"
     at = datetime.fromtimestamp(event.at / 1000).astimezone()
@@ -87,7 +87,7 @@ def render(event: Event, *, is_coloured: bool) -> Shown:
 
 
 def render_message(message: str, *, is_coloured: bool) -> Shown:
-    """`level event key=value`, with the traceback below; a line of another form as it stands."""
+    """`level event key=value`, with the traceback below; a line of another form unchanged."""
     fields = parse(message)
     if fields is None or "event" not in fields:
         return shown(message.rstrip("\n"), keep="\t")

@@ -1,4 +1,4 @@
-"""Log events of a stage, read so that none is lost and none comes twice."""
+"""Reads log events of a stage so that none is lost and none is shown twice."""
 
 import heapq
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,8 +12,8 @@ from scripts.errors import UnreachableError
 from scripts.terminal.options import SERVICES
 from service.contract import ProcessName
 
-# An event may become readable so long after newer ones of its log group. The log driver sends what
-# it has every five seconds, and CloudWatch needs a few to show it.
+# An event may become readable this much later than newer ones of its log group. The log driver
+# sends every five seconds, and CloudWatch needs a few seconds to show an event.
 OVERLAP_MS = 30_000
 POLL_SECONDS = 1.0
 
@@ -24,23 +24,23 @@ class Event:
 
     id: str
     at: int
-    process: str  # the stream's prefix: api, worker or migrate; ecs for what ECS did
-    ecs_task: str  # its id; empty where it is about none
+    process: str  # the stream's prefix: api, worker or migrate; "ecs" for what ECS did
+    ecs_task: str  # its id; empty for an event about no ECS task
     message: str
 
     @property
     def order(self) -> tuple[int, int, str]:
-        # CloudWatch counts its ids up, in decimal
+        # CloudWatch's ids are increasing decimal numbers.
         return self.at, len(self.id), self.id
 
 
 @dataclass
 class Window:
-    """What is new in a source whose events arrive late and out of order.
+    """Finds the new events of a source whose events arrive late and out of order.
 
-    Read the source from `since` on, again and again, and `take` what came: each event comes out
-    once, if it arrives no later than `overlap_ms` after a newer one. Remembered are the ids of the
-    events in that time, no more.
+    Read the source from `since` on, again and again, and give every answer to `take`: it returns
+    each event once, if the event arrives no later than `overlap_ms` after a newer one. It remembers
+    only the ids of the events in that time.
     """
 
     since: int
@@ -48,13 +48,13 @@ class Window:
     _seen: dict[str, int] = field(default_factory=dict)
 
     def take(self, events: Iterable[Event], *, now: int) -> list[Event]:
-        """The new ones, in order of time. `now` is in milliseconds since 1970."""
+        """The new events, in order of time. `now` is in milliseconds since 1970."""
         new: list[Event] = []
         for event in events:
             if event.at >= self.since and event.id not in self._seen:
                 self._seen[event.id] = event.at
                 new.append(event)
-        # A clock that is ahead must not make us pass over what the others still write.
+        # A writer whose clock is ahead must not hide the later events of the others.
         newest = min(now, max(self._seen.values(), default=self.since))
         self.since = max(self.since, newest - self.overlap_ms)
         self._seen = {id: at for id, at in self._seen.items() if at >= self.since}
@@ -66,28 +66,28 @@ class Window:
 
 
 class Source(Protocol):
-    """Whatever has events."""
+    """A source of events."""
 
     def read(self, since: int) -> Iterable[Event]:
-        """All of that time (ms since 1970) and later that it shows now."""
+        """All events from `since` on (milliseconds since 1970) that can be read now."""
         ...
 
 
 @dataclass(frozen=True)
 class LogGroup:
-    """The lines of some processes in one log group, of all ECS tasks or of one."""
+    """The log lines of some processes in one log group, of all ECS tasks or of one."""
 
     aws: Aws
     name: str
     processes: tuple[ProcessName, ...]
     ecs_task: str = ""  # the beginning of its id
-    text: str = ""  # only lines with it, as CloudWatch sees that
+    text: str = ""  # only lines with this text, filtered by CloudWatch
 
     def read(self, since: int) -> Iterator[Event]:
         given: dict[str, Any] = {"logGroupName": self.name, "startTime": since, "interleaved": True}
         if len(self.processes) == 1:
             given["logStreamNamePrefix"] = f"{self.processes[0]}/"
-        if self.text and '"' not in self.text:  # CloudWatch knows no way to quote a quote
+        if self.text and '"' not in self.text:  # a filter of CloudWatch cannot escape a quote
             given["filterPattern"] = f'"{self.text}"'
         for found in self.aws.pages("logs", "filter_log_events", "events", **given):
             event = read_event(found)
@@ -98,7 +98,7 @@ class LogGroup:
 def groups(
     aws: Aws, processes: tuple[ProcessName, ...], *, ecs_task: str = "", text: str = ""
 ) -> list[LogGroup]:
-    """The log groups where these processes write; `migrate` does so in its hosts'."""
+    """The log groups of these processes. `migrate` writes to those of API and worker."""
     found = []
     for host in SERVICES:
         here = tuple(each for each in (host, ProcessName.MIGRATE) if each in processes)
@@ -108,32 +108,32 @@ def groups(
 
 
 def read_event(found: dict[str, Any]) -> Event:
-    """Out of `filter_log_events`; the log driver names a stream prefix/container/ECS task."""
+    """From an event of `filter_log_events`, whose stream is named prefix/container/ECS task."""
     process, *_, ecs_task = found["logStreamName"].split("/")
     return Event(found["eventId"], found["timestamp"], process, ecs_task, found["message"])
 
 
 def milliseconds(at: datetime) -> int:
-    """Since 1970."""
+    """Milliseconds since 1970."""
     return round(at.timestamp() * 1000)
 
 
 def history(sources: Sequence[Source], since: datetime) -> Iterator[Event]:
-    """What is there, of all sources in order of time."""
+    """The events of all sources until now, in order of time."""
     return heapq.merge(
         *(source.read(milliseconds(since)) for source in sources), key=lambda event: event.order
     )
 
 
 class Follower:
-    """New events of several sources; each call of `look` reads all of them once."""
+    """Finds the new events of several sources."""
 
     def __init__(self, sources: Sequence[Source], since: datetime, clock: Clock) -> None:
         self._windows = [(source, Window(milliseconds(since))) for source in sources]
         self._clock = clock
 
-    def look(self) -> list[Event]:
-        """What is new, in order of time. Where it raises, nothing is passed over."""
+    def poll(self) -> list[Event]:
+        """Read every source once: the new events, in order of time. After an error none is lost."""
         now = milliseconds(self._clock.now())
         read = [(window, list(source.read(window.since))) for source, window in self._windows]
         new = [event for window, events in read for event in window.take(events, now=now)]
@@ -143,11 +143,11 @@ class Follower:
 def follow(
     sources: Sequence[Source], since: datetime, clock: Clock, *, patient: bool
 ) -> Iterator[Event]:
-    """What is there, and then what comes, for ever. If `patient`, an outage is waited out."""
+    """The events until now and then new ones, for ever. If `patient`, it waits out an outage."""
     follower = Follower(sources, since, clock)
     while True:
         try:
-            yield from follower.look()
+            yield from follower.poll()
         except UnreachableError:
             if not patient:
                 raise

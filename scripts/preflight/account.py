@@ -1,4 +1,4 @@
-"""What of an account and a region matters to a first deploy, as plain values."""
+"""The parts of an account and region that matter to a deploy, as plain values."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -29,8 +29,8 @@ class Certificate:
 class Account:
     """A stage's templates, and where they are to be deployed.
 
-    A part that is None could not be seen: `unseen` says why. A name that is looked for and not
-    there is missing from its mapping.
+    A part is None where it could not be read: `unread` says why. A mapping lacks the names that do
+    not exist.
     """
 
     stage: Stage
@@ -41,23 +41,23 @@ class Account:
     service_roles: frozenset[str] | None = None  # AWSServiceRoleForECS, …
     zones: tuple[str, ...] | None = None  # available ones of the region
     quotas: Mapping[str, float] | None = None  # by `Quota`
-    addresses: int | None = None  # elastic ones in use
+    addresses: int | None = None  # elastic addresses in use
     vpcs: int | None = None
-    stacks: Mapping[str, str] | None = None  # name to status, of the stage's that are there
-    live_names: frozenset[str] = frozenset()  # physical names that the live stacks hold
+    stacks: Mapping[str, str] | None = None  # name to status, of the stage's stacks that exist
+    live_names: frozenset[str] = frozenset()  # physical names in the live stacks
     taken_names: frozenset[str] | None = None  # physical names of the template that exist
     changes: tuple[Change, ...] | None = None  # None: nothing is deployed
     certificate: Certificate | None = None
-    zone_name: str | None = None  # of the hosted zone with that id; "" without one
+    zone_name: str | None = None  # of the hosted zone with that id; "" if there is none
     sender_is_verified: bool | None = None
-    may_mail_anybody: bool | None = None  # SES outside its sandbox
-    subnets: Mapping[str, Subnet] | None = None  # those of stages.toml that are there
-    image_problem: str | None = None  # "" where the image can be built here
-    unseen: Mapping[str, str] = field(default_factory=dict)
+    may_mail_anybody: bool | None = None  # SES is out of its sandbox
+    subnets: Mapping[str, Subnet] | None = None  # those of stages.toml that exist
+    image_problem: str | None = None  # "" if the image can be built here
+    unread: Mapping[str, str] = field(default_factory=dict)
 
 
 def physical_names(template: Template) -> dict[str, str]:
-    """The names that exist once in an account and stay behind, each with its resource's type."""
+    """The names that are unique in an account and stay behind, with the resource's type."""
     return {
         str(resource.properties[key]): type
         for type, key in KEPT_NAMES.items()
@@ -66,7 +66,7 @@ def physical_names(template: Template) -> dict[str, str]:
     }
 
 
-# Of what a protected stage leaves behind, what has a name of its own.
+# The types that a protected stage leaves behind under a fixed name, and the property with the name.
 KEPT_NAMES = {
     "AWS::Logs::LogGroup": "LogGroupName",
     "AWS::RDS::DBCluster": "DBClusterIdentifier",

@@ -1,8 +1,8 @@
-"""What CloudFormation would replace, or trip over, between two releases of a stage's templates.
+"""Finds what CloudFormation would replace or refuse between two releases of a stage's templates.
 
-Pure: templates in, findings out. It follows AWS's schemas and the way CloudFormation updates: what
-is new is made before what is old goes, stack after stack, and an export that another stack uses
-cannot change.
+Pure: templates in, findings out. It follows AWS's schemas and how CloudFormation updates: stack
+after stack, it creates new resources before it deletes old ones, and it cannot change an export
+that another stack uses.
 """
 
 import ipaddress
@@ -18,7 +18,7 @@ SUBNET = "AWS::EC2::Subnet"
 # https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_ModifyDBSubnetGroup.html
 GROWS_ONLY = {"AWS::RDS::DBSubnetGroup": ("SubnetIds",)}
 LOG_GROUP = "AWS::Logs::LogGroup"
-ANOTHER = "(another)"  # marks a reference to a resource that will not be the one that is there
+ANOTHER = "(another)"  # marks a reference to a resource that will be replaced or new
 
 
 class Kind(StrEnum):
@@ -34,15 +34,15 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Change:
-    """One thing that is not a plain update. With `is_refused` the deployment must not begin."""
+    """One change that is not a plain update. With `is_refused` the deployment must not begin."""
 
     kind: Kind
     stack: str  # the key under which its template was given
     id: str  # the logical id; of an export its name
     type: str
     is_refused: bool
-    properties: tuple[str, ...] = ()  # those that differ, or that are unique
-    other: str = ""  # stack/id of what it collides with, or of what uses the export
+    properties: tuple[str, ...] = ()  # those that differ, or that must be unique
+    other: str = ""  # stack/id of the resource that it collides with, or that uses the export
 
     def __str__(self) -> str:
         what = f"{self.stack}/{self.id} ({self.type})"
@@ -52,13 +52,13 @@ class Change:
                 said = f"{what} would be replaced, because of {by}"
                 return f"{said}; what it holds is not moved" if self.is_refused else said
             case Kind.MAY_BE_REPLACED:
-                return f"{what} may be replaced, because of {by}: AWS says no more than that"
+                return f"{what} may be replaced, because of {by}: AWS's schema does not say"
             case Kind.COLLIDES:
-                return f"{what} would be made while {self.other} still has the same {by}"
+                return f"{what} would be created while {self.other} still has the same {by}"
             case Kind.REMOVED:
-                return f"{what} would be removed, and what it holds"
+                return f"{what} would be deleted, with what it holds"
             case Kind.EXPORT_IN_USE:
-                return f"{what} would change or go while {self.other} uses it"
+                return f"{what} would change or be deleted while {self.other} uses it"
             case Kind.SHRINKS:
                 return f"{what} would lose {self.other} of {by}, which may be in use"
 
@@ -99,7 +99,7 @@ class _Comparison:
         return rules(type, self.region)
 
     def _find_replaced(self) -> None:
-        """Until nothing is added: what points at a replaced resource changes with it."""
+        """Repeat until nothing is added: a reference to a replaced resource changes with it."""
         while True:
             count = len(self.certain), len(self.possible)
             for stack, id, body in _resources(self.new):
@@ -149,13 +149,13 @@ class _Comparison:
             yield Change(Kind.MAY_BE_REPLACED, stack, id, type, False, properties)
 
     def _holds_data(self, body: Template) -> bool:
-        # The data of an instance in a cluster is the cluster's.
+        # An instance in a cluster holds no data of its own.
         in_cluster = "DBClusterIdentifier" in body.get("Properties", {})
         is_instance = str(body["Type"]).endswith("::DBInstance")
         return self._rules(body["Type"]).holds_data and not (is_instance and in_cluster)
 
     def _collisions(self) -> Iterator[Change]:
-        """What is made while something live has the same name, port, range or place."""
+        """Resources that are created while a live one has the same name, port, range or place."""
         taken = {
             key: (stack, id)
             for stack, id, body in _resources(self.old)
@@ -182,7 +182,7 @@ class _Comparison:
         type = body["Type"]
         for names in self._rules(type).unique:
             given = tuple(values.read(stack, properties.get(name)) for name in names)
-            # A name that is left out is made by AWS, and is never taken.
+            # AWS makes up a name that is left out, which is never taken.
             unnamed = type not in RULES_OF_GROUPS and any(
                 each is None and name.endswith("Name")
                 for name, each in zip(names, given, strict=True)
@@ -191,7 +191,7 @@ class _Comparison:
                 yield type, names, given
 
     def _renewed(self, value: Any) -> Any:
-        """`value`, where what it points at will be another one than the one that is there."""
+        """`value`, with references marked that will point to a replaced or a new resource."""
         if isinstance(value, Reference):
             is_other = (value.stack, value.id) in self.certain or _resource(
                 self.old, (value.stack, value.id)
@@ -225,7 +225,7 @@ class _Comparison:
     def _removed(self) -> Iterator[Change]:
         for stack, id, body in _resources(self.old):
             if _resource(self.new, (stack, id)) is None and self._holds_data(body):
-                # A log goes, or stays behind, with what wrote it; that is what was asked for.
+                # A log group is removed with the process that wrote to it, as the change asks.
                 refused = body["Type"] != LOG_GROUP
                 yield Change(Kind.REMOVED, stack, id, body["Type"], refused)
 
@@ -236,7 +236,7 @@ class _Comparison:
                 yield Change(Kind.EXPORT_IN_USE, stack, name, "Export", True, (), users[0])
 
     def _shrinking(self) -> Iterator[Change]:
-        """What AWS changes in place by the schema, and refuses while something is in it."""
+        """Lists that the schema allows to change, but AWS refuses to shorten while in use."""
         for stack, id, body in _resources(self.new):
             was = _resource(self.old, (stack, id))
             for name in GROWS_ONLY.get(body["Type"], ()) if was else ():
@@ -268,7 +268,7 @@ def _resource(values: Values, key: tuple[str, str]) -> Template | None:
 
 
 def _users(values: Values, name: str) -> Iterator[str]:
-    """stack/id of each resource that imports the export."""
+    """The stack/id of each resource that imports the export."""
     for stack, id, body in _resources(values):
         if _imports(body.get("Properties", {}), name):
             yield f"{stack}/{id}"
@@ -283,7 +283,7 @@ def _imports(value: Any, name: str) -> bool:
 
 
 def _at(value: Any, path: tuple[str, ...]) -> list[Any]:
-    """What stands at a path; of a list, each item's."""
+    """The values at a path; `*` in it stands for each item of a list."""
     if not path:
         return [value]
     if path[0] == "*":

@@ -1,4 +1,4 @@
-"""Can the image of a stage be built on this machine? Asked before a deploy waits for it.
+"""Can the image of a stage be built on this machine? Checked before a deploy waits for it.
 
 python -m scripts.preflight.image_platform arm64
 """
@@ -10,12 +10,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-# Where Linux lists the programs that run another machine's: one file each, with its state. On macOS
-# and Windows the builder brings them with it.
+# Linux has a file here for each emulator that runs programs of another platform. On macOS and
+# Windows the builder brings the emulators with it.
 EMULATORS = Path("/proc/sys/fs/binfmt_misc") if sys.platform == "linux" else None
 QEMU = {"arm64": "qemu-aarch64", "x86_64": "qemu-x86_64"}
 ALIASES = {"aarch64": "arm64", "amd64": "x86_64"}
-SECONDS = 20
+TIMEOUT_SECONDS = 20
 
 
 def why_not_buildable(wanted: str, *, emulators: Path | None = EMULATORS) -> str:
@@ -23,17 +23,18 @@ def why_not_buildable(wanted: str, *, emulators: Path | None = EMULATORS) -> str
     tool = os.environ.get("CDK_DOCKER") or "docker"
     if shutil.which(tool) is None:
         return (
-            f"the image is built by {tool}, which is not here: install it, name another builder in "
-            "CDK_DOCKER (podman, finch), or give `image` in stages.toml"
+            f"{tool}, which builds the image, is not installed: install it, name another builder "
+            "in CDK_DOCKER (podman, finch), or set `image` in stages.toml"
         )
     try:
         asked = subprocess.run(
             [tool, "info", "--format", "{{.Architecture}}"],
-            text=True, capture_output=True, stdin=subprocess.DEVNULL, timeout=SECONDS, check=False,
+            text=True, capture_output=True, stdin=subprocess.DEVNULL, check=False,
+            timeout=TIMEOUT_SECONDS,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"{tool} does not answer ({type(error).__name__}): is its daemon running?"
-    said = asked.stdout.strip() or platform.machine()  # podman and finch know no such field
+    said = asked.stdout.strip() or platform.machine()  # podman and finch have no such field
     if asked.returncode and "format" not in asked.stderr and "template" not in asked.stderr:
         why = (asked.stderr.strip().splitlines() or ["it says nothing"])[-1]
         return f"{tool} cannot build here: {why}"
@@ -41,9 +42,9 @@ def why_not_buildable(wanted: str, *, emulators: Path | None = EMULATORS) -> str
     if own == wanted or _is_emulated(wanted, emulators):
         return ""
     return (
-        f"the image is to be for {wanted}, {tool} runs on {own}, and nothing here runs programs of "
-        f'{wanted} (the build would end with "exec format error"). Either cpu_architecture = '
-        f'"{own}" in stages.toml, or once on this machine: {tool} run --privileged --rm '
+        f"the image is for {wanted}, {tool} runs on {own}, and this machine has no emulator for "
+        f'{wanted} (the build would fail with "exec format error"). Either set cpu_architecture = '
+        f'"{own}" in stages.toml, or run once on this machine: {tool} run --privileged --rm '
         f"tonistiigi/binfmt --install {'arm64' if wanted == 'arm64' else 'amd64'}"
     )
 

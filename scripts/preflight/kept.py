@@ -1,4 +1,4 @@
-"""What a live stage keeps, whatever its configuration says later: why, and what to do instead."""
+"""The keys of stages.toml that a live stage cannot change: why, and what to do instead."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -9,24 +9,24 @@ from scripts.preflight.references import Template
 from stacks.config.subnets import LAYOUTS, place
 
 ANOTHER_STAGE = (
-    "It makes a second stage beside the first, which goes on and costs on. Deploy that one, move "
-    "the data (a snapshot of the database, a copy of the bucket), point the callers there, and "
-    "destroy the first."
+    "This makes a second stage, and the first one runs and costs on. Deploy the second, move the "
+    "data (a snapshot of the database, a copy of the bucket), point the callers to it, and destroy "
+    "the first."
 )
 
 
 @dataclass(frozen=True)
 class Kept:
-    """A change that is refused on a live stage, by the keys of stages.toml that ask for it."""
+    """A change that is refused on a live stage, and the keys of stages.toml that cause it."""
 
     keys: tuple[str, ...]
     reason: str
     way: str
-    shows: Callable[[Change], bool]  # in what `changes` found
+    shows: Callable[[Change], bool]  # is this change caused by these keys?
 
 
 def _replaced(type: str, *properties: str) -> Callable[[Change], bool]:
-    """A resource of that type whose first differing property is one of these."""
+    """Is a resource of that type replaced because of one of these properties?"""
     return lambda change: (
         change.kind in (Kind.REPLACED, Kind.MAY_BE_REPLACED)
         and change.type == type
@@ -41,13 +41,13 @@ def _third_zone(change: Change) -> bool:
 KEPT = (
     Kept(
         ("app_name",),
-        "Every name that people type is made of it, and the stacks' own.",
+        "The names of the stacks, and all names that people type, contain it.",
         ANOTHER_STAGE,
         _replaced("AWS::RDS::DBCluster", "DBClusterIdentifier"),
     ),
     Kept(
         ("region", "account"),
-        "Nothing of AWS moves between regions or accounts; the stage there is another one.",
+        "No resource of AWS can move to another region or account.",
         ANOTHER_STAGE,
         lambda change: False,  # two stages: their templates are never compared
     ),
@@ -73,24 +73,24 @@ KEPT = (
     ),
     Kept(
         ("availability_zones",),
-        "The database and the balancer are in the third zone, and may be nowhere else.",
+        "The database and the load balancer use the third zone, and perhaps only that one now.",
         "Keep availability_zones = 3.",
         _third_zone,
     ),
     Kept(
         ("use_launch_type",),
-        "CloudFormation may replace an ECS service when it goes from a launch type to a strategy "
-        'of capacity providers, and then stops at the taken name with "already exists".',
-        "Nothing is lost then: it takes the update back. Set use_launch_type = true for the stage.",
+        "CloudFormation may replace an ECS service that changes from a launch type to capacity "
+        'providers, and then fails with "already exists", because the name is taken.',
+        "Nothing is lost: it rolls the update back. Set use_launch_type = true for the stage.",
         _replaced("AWS::ECS::Service", "LaunchType"),
     ),
     Kept(
         ("certificate_arn", "domain_name"),
-        "A port of a balancer has one listener. In releases before 0.2 the one at port 80 of a "
-        "stage with HTTPS is another resource than the one of now.",
-        "Delete it right before the deployment, once: `aws elbv2 delete-listener --listener-arn …` "
-        "with that of port 80 (`aws elbv2 describe-listeners --load-balancer-arn …`). HTTPS goes "
-        "on all the time; http:// is not redirected until the deployment has ended.",
+        "A port of a load balancer can have one listener. In a stage with HTTPS from a release "
+        "before 0.2, the listener of port 80 is another resource than now.",
+        "Delete that listener once, right before the deployment: `aws elbv2 delete-listener "
+        "--listener-arn …` (`aws elbv2 describe-listeners --load-balancer-arn …` lists them). "
+        "HTTPS works all the time; http:// is not redirected until the deployment has ended.",
         lambda change: (
             change.kind is Kind.COLLIDES and change.type == "AWS::ElasticLoadBalancingV2::Listener"
         ),
@@ -99,14 +99,13 @@ KEPT = (
 
 
 def kept(changes: list[Change]) -> list[Kept]:
-    """The rows that these changes show, in the order of the table; each once."""
+    """The rows whose keys cause these changes, in the order of the table."""
     return [row for row in KEPT if any(row.shows(change) for change in changes)]
 
 
 def layout_of(network: Template) -> str | None:
-    """The subnet_layout by which the subnets of a live network template lie; None for no VPC of
-    ours. Of several the first: they put those subnets in the same places.
-    """
+    """The subnet_layout of a live network template, or None where the VPC is not ours. Where
+    several layouts give these subnets the same ranges, it is the first."""
     resources = network.get("Resources", {})
     found: dict[tuple[str, int], str] = {}
     vpc = next((each for each in resources.values() if each["Type"] == "AWS::EC2::VPC"), None)

@@ -1,4 +1,4 @@
-"""An account as AWS shows it to whoever is about to deploy."""
+"""Reads the account and region of a deploy from AWS."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -23,23 +23,23 @@ QUOTAS = {
     VPCS: ("vpc", "L-F678F1CE"),
 }
 GONE = "DELETE_COMPLETE"
-# Stacks of which CloudFormation has a name and nothing else.
+# States of a stack without any resource.
 EMPTY = ("REVIEW_IN_PROGRESS", "ROLLBACK_COMPLETE")
 
 
 @dataclass
 class AccountReader:
-    """Asks for one part after the other, and keeps why one could not be seen."""
+    """Reads one part after the other, and keeps the reason why a part could not be read."""
 
     aws: Aws
-    unseen: dict[str, str] = field(default_factory=dict)
+    unread: dict[str, str] = field(default_factory=dict)
 
-    def part(self, part: str, ask: Callable[[], Found]) -> Found | None:
-        """The part, or None where AWS refuses it or does not know it."""
+    def part(self, part: str, read: Callable[[], Found]) -> Found | None:
+        """The part, or None where AWS refuses the call or does not know the part."""
         try:
-            return ask()
+            return read()
         except OperatorError as error:
-            self.unseen[part] = str(error)
+            self.unread[part] = str(error)
             return None
 
     def stack_status(self, name: str) -> str | None:
@@ -52,11 +52,11 @@ class AccountReader:
 
     def stacks(self) -> dict[str, str]:
         names = self.aws.names
-        asked = (names.network_stack, names.data_stack, names.service_stack)
-        return {name: status for name in asked if (status := self.stack_status(name))}
+        ours = (names.network_stack, names.data_stack, names.service_stack)
+        return {name: status for name in ours if (status := self.stack_status(name))}
 
     def templates(self, stacks: Mapping[str, str]) -> dict[str, Any]:
-        """What is deployed, stack by stack."""
+        """The deployed templates, by stack."""
         found = {}
         for name, status in stacks.items():
             if status not in EMPTY:
@@ -66,7 +66,7 @@ class AccountReader:
         return found
 
     def physical_ids(self, stacks: Mapping[str, str]) -> frozenset[str]:
-        """The names of what the stage's stacks hold."""
+        """The physical names of the resources in these stacks."""
         return frozenset(
             str(each.get("PhysicalResourceId", ""))
             for name in stacks
@@ -104,7 +104,7 @@ class AccountReader:
         )
 
     def quotas(self) -> dict[str, float]:
-        """Those that AWS tells; a part of its own for each that it does not."""
+        """The quotas that can be read. Each one that cannot is noted in `unread` by itself."""
         found = {}
         for name, (service, code) in QUOTAS.items():
             answer = self.part(
@@ -116,7 +116,7 @@ class AccountReader:
             if answer:
                 found[name] = float(answer["Quota"]["Value"])
         if not found:
-            raise OperatorError(self.unseen[f"quota of {VCPU}"])
+            raise OperatorError(self.unread[f"quota of {VCPU}"])
         return found
 
     def taken_names(self, wanted: Mapping[str, str]) -> frozenset[str]:
@@ -173,7 +173,7 @@ class AccountReader:
 def read_account(aws: Aws, folder: Path) -> Account:
     """The account and region that `aws` is in, for the templates in a folder of the CDK.
 
-    Raises `OperatorError` where AWS does not know who asks, or cannot be reached.
+    Raises `OperatorError` where AWS does not know the caller or cannot be reached.
     """
     reader, stage = AccountReader(aws), aws.target.stage
     template = read_template(folder)
@@ -210,7 +210,7 @@ def read_account(aws: Aws, folder: Path) -> Account:
         may_mail_anybody=reader.part("sender", reader.may_mail_anybody) if sender else None,
         subnets=reader.part("subnets", lambda: reader.subnets(subnets)) if subnets else None,
         image_problem="" if stage.image else why_not_buildable(stage.cpu_architecture),
-        unseen=reader.unseen,
+        unread=reader.unread,
     )
 
 

@@ -1,4 +1,4 @@
-"""Values of templates made comparable: references by what they point at, text by what it says."""
+"""Makes the values of two templates comparable: a reference equals one to the same resource."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -11,7 +11,7 @@ VARIABLE = re.compile(r"\$\{([^!][^}]*)\}")
 
 @dataclass(frozen=True)
 class Reference:
-    """What a resource of the stage will be called, or one of its attributes."""
+    """A reference to a resource of the stage: its name, or one of its attributes."""
 
     stack: str
     id: str
@@ -20,7 +20,7 @@ class Reference:
 
 @dataclass(frozen=True)
 class Text:
-    """Text with references in it, which are known only when it is deployed."""
+    """Text with references in it, whose values are known only after the deploy."""
 
     parts: tuple[Any, ...]
 
@@ -28,8 +28,8 @@ class Text:
 class Values:
     """Reads the values of a stage's templates.
 
-    `pseudo` gives what CloudFormation fills in (`AWS::Region`, …), so that a template that names
-    its region and one that asks for it say the same.
+    `pseudo` has the pseudo parameters (`AWS::Region`, …), so that a template that names its region
+    equals one that refers to it.
     """
 
     def __init__(self, templates: Mapping[str, Template], pseudo: Mapping[str, str]) -> None:
@@ -116,7 +116,7 @@ class Values:
 
 
 def _text(parts: list[Any]) -> Any:
-    """Parts side by side, with neighbours that are plain text made one."""
+    """The parts as one text; neighbours that are plain strings are joined."""
     found: list[Any] = []
     for part in parts:
         for each in part.parts if isinstance(part, Text) else (part,):

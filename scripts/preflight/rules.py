@@ -1,9 +1,9 @@
-"""What would stop a deploy, or have somebody wait for nothing: each rule is one of the causes."""
+"""The rules of `moor preflight`: each finds one cause that would stop a deploy."""
 
 from collections.abc import Iterator
 from typing import TypeVar
 
-from scripts.doctor.model import UnjudgedError
+from scripts.doctor.model import NotCheckedError
 from scripts.doctor.rule import Rule, Severity, rule
 from scripts.preflight.account import Account, physical_names
 from scripts.preflight.changes import Kind
@@ -31,14 +31,14 @@ STUCK = {
 }
 
 
-def seen(account: Account, part: str, value: Found | None) -> Found:
-    """`value` of that part. Raises `UnjudgedError` where it could not be seen."""
+def known(account: Account, part: str, value: Found | None) -> Found:
+    """`value` of that part. Raises `NotCheckedError` where it could not be read."""
     if value is None:
-        raise UnjudgedError(account.unseen.get(part, "not asked for"))
+        raise NotCheckedError(account.unread.get(part, "it was not read"))
     return value
 
 
-@rule("other-account", Severity.ERROR, "AWS_PROFILE chooses another; or mend `account`.", PAGE)
+@rule("other-account", Severity.ERROR, "Choose another with AWS_PROFILE, or mend `account`.", PAGE)
 def other_account(account: Account) -> Iterator[str]:
     if account.stage.account not in ("", account.id):
         yield f"stages.toml says account {account.stage.account}, you are in {account.id}"
@@ -46,27 +46,31 @@ def other_account(account: Account) -> Iterator[str]:
 
 @rule(
     "not-bootstrapped", Severity.ERROR,
-    "`npx cdk bootstrap` in this account and region, once.", PAGE,
+    "Run `npx cdk bootstrap` once in this account and region.", PAGE,
 )  # fmt: skip
 def not_bootstrapped(account: Account) -> Iterator[str]:
-    version = seen(account, "bootstrap", account.bootstrap_version)
+    version = known(account, "bootstrap", account.bootstrap_version)
     if version < BOOTSTRAP_VERSION:
-        said = f"its version is {version}, {BOOTSTRAP_VERSION} is needed" if version else "never"
-        yield f"{account.id}/{account.region} has no place for images and templates yet: {said}"
+        where = f"{account.id}/{account.region}"
+        yield (
+            f"the bootstrap stack of {where} has version {version}, {BOOTSTRAP_VERSION} is needed"
+            if version
+            else f"{where} was never bootstrapped, so there is no place for images and templates"
+        )
 
 
 @rule(
     "service-role-missing", Severity.WARNING,
-    "Make it once for the account: `aws iam create-service-linked-role --aws-service-name NAME`.",
+    "Create it once in the account: `aws iam create-service-linked-role --aws-service-name NAME`.",
     PAGE,
 )  # fmt: skip
 def service_role_missing(account: Account) -> Iterator[str]:
-    there = seen(account, "service roles", account.service_roles)
+    there = known(account, "service roles", account.service_roles)
     for role, service in SERVICE_ROLES.items():
         if role not in there:
             yield (
-                f"there is no {role} ({service}): AWS makes it at the first use, and what is made "
-                "beside it may fail meanwhile"
+                f"there is no {role} ({service}): AWS creates it at the first use, and a resource "
+                "that needs it at that moment may fail"
             )
 
 
@@ -75,19 +79,19 @@ def service_role_missing(account: Account) -> Iterator[str]:
     "Lower availability_zones, name other zone_names, or choose another region.", PAGE,
 )  # fmt: skip
 def zones_missing(account: Account) -> Iterator[str]:
-    stage, there = account.stage, seen(account, "zones", account.zones)
+    stage, there = account.stage, known(account, "zones", account.zones)
     if not stage.vpc_id and len(there) < stage.availability_zones:
         yield (
-            f"availability_zones = {stage.availability_zones}, and {account.region} offers "
+            f"availability_zones = {stage.availability_zones}, but {account.region} has "
             f"{len(there)}: {', '.join(there)}"
         )
     for zone in stage.zone_names:
         if zone not in there:
-            yield f"zone_names: {account.region} offers no {zone}, only {', '.join(there)}"
+            yield f"zone_names: {account.region} has no {zone}, only {', '.join(there)}"
 
 
 def vcpu(stage: Stage, end: str) -> float:
-    """Of Fargate, in the middle of a deploy, with the `min` or the `max` count of ECS tasks."""
+    """The Fargate vCPU during a deploy, at the `min` or the `max` counts of ECS tasks."""
     units = 0
     for process in ("api", "worker"):
         count, desired = (getattr(stage, f"{process}_{of}_count") for of in (end, "desired"))
@@ -97,65 +101,65 @@ def vcpu(stage: Stage, end: str) -> float:
 
 @rule(
     "quota-too-small", Severity.ERROR,
-    "Ask for more in Service Quotas (hours to days), or choose less in stages.toml.", PAGE,
+    "Request more in Service Quotas (takes hours to days), or choose less in stages.toml.", PAGE,
 )  # fmt: skip
 def quota_too_small(account: Account) -> Iterator[str]:
-    stage, quotas = account.stage, seen(account, "quotas", account.quotas)
+    stage, quotas = account.stage, known(account, "quotas", account.quotas)
     if (needed := vcpu(stage, "min")) > quotas.get(VCPU, needed):
-        yield f"{VCPU}: a deploy runs {needed:g} at the least, the account may {quotas[VCPU]:g}"
-    is_new = stage.names.network_stack not in seen(account, "stacks", account.stacks)
+        yield f"{VCPU}: a deploy needs {needed:g} at least, the quota is {quotas[VCPU]:g}"
+    is_new = stage.names.network_stack not in known(account, "stacks", account.stacks)
     if stage.vpc_id or not is_new:
         return
-    used = seen(account, "addresses", account.addresses)
+    used = known(account, "addresses", account.addresses)
     needed = stage.availability_zones if stage.egress == "nat" else 0
     if used + needed > quotas.get(ADDRESSES, used + needed):
         yield (
             f"{ADDRESSES}: egress = {stage.egress!r} needs {needed}, {used} are in use, and the "
-            f"region may have {quotas[ADDRESSES]:g}"
+            f"quota of the region is {quotas[ADDRESSES]:g}"
         )
-    used = seen(account, "VPCs", account.vpcs)
+    used = known(account, "VPCs", account.vpcs)
     if used + 1 > quotas.get(VPCS, used + 1):
-        yield f"{VPCS}: {used} are there, and the region may have {quotas[VPCS]:g}"
+        yield f"{VPCS}: {used} exist, and the quota of the region is {quotas[VPCS]:g}"
 
 
 @rule(
     "quota-at-maximum", Severity.WARNING,
-    "Ask for more in Service Quotas before the load comes, or lower the maximum counts.", PAGE,
+    "Request more in Service Quotas before the load comes, or lower the maximum counts.", PAGE,
 )  # fmt: skip
 def quota_at_maximum(account: Account) -> Iterator[str]:
     needed = vcpu(account.stage, "max")
-    quotas = seen(account, "quotas", account.quotas)
+    quotas = known(account, "quotas", account.quotas)
     if needed > quotas.get(VCPU, needed):
         yield (
-            f"{VCPU}: at its maximum counts a deploy of the stage wants {needed:g}, the account "
-            f"may have {quotas[VCPU]:g} at once"
+            f"{VCPU}: at its maximum counts a deploy of the stage needs {needed:g}, the quota is "
+            f"{quotas[VCPU]:g}"
         )
 
 
 @rule(
     "left-behind", Severity.ERROR,
-    "`moor leftovers` shows what is there, and `moor leftovers --delete` removes it after asking.",
+    "`moor leftovers` lists everything; `moor leftovers --delete` deletes log groups.",
     PAGE,
 )  # fmt: skip
 def left_behind(account: Account) -> Iterator[str]:
-    taken = seen(account, "names", account.taken_names) - account.live_names
+    taken = known(account, "names", account.taken_names) - account.live_names
     for name, type in physical_names(account.template).items():
         if name in taken:
-            yield f"{name} ({type}) is there, and no stack of the stage has it: AWS takes no second"
+            yield f"{name} ({type}) exists already, outside of the stage's stacks"
 
 
 @rule("stack-stuck", Severity.ERROR, "`aws cloudformation describe-stack-events` says why.", PAGE)
 def stack_stuck(account: Account) -> Iterator[str]:
-    for name, status in seen(account, "stacks", account.stacks).items():
+    for name, status in known(account, "stacks", account.stacks).items():
         if status in STUCK:
             yield f"{name} is in {status}: {STUCK[status]}"
         elif status.endswith("_IN_PROGRESS") and status != "REVIEW_IN_PROGRESS":
-            yield f"{name} is in {status}: somebody deploys it now; wait for that"
+            yield f"{name} is in {status}: a deploy is running; wait for it"
 
 
 @rule(
     "change-refused", Severity.ERROR,
-    "Leave the key as it is, or take the way that stands in docs/changing.md.", PAGE,
+    "Do not change the key, or do what docs/changing.md says.", PAGE,
 )  # fmt: skip
 def change_refused(account: Account) -> Iterator[str]:
     certain = [each for each in account.changes or () if each.kind is not Kind.MAY_BE_REPLACED]
@@ -166,7 +170,7 @@ def change_refused(account: Account) -> Iterator[str]:
         yield str(change)
 
 
-@rule("change-unsure", Severity.WARNING, "Deploy it when nobody minds if it is taken back.", PAGE)
+@rule("change-unsure", Severity.WARNING, "Deploy at a time when a rollback does no harm.", PAGE)
 def change_unsure(account: Account) -> Iterator[str]:
     unsure = [each for each in account.changes or () if each.kind is Kind.MAY_BE_REPLACED]
     for row in kept(unsure):
@@ -182,62 +186,62 @@ def change_replaces(account: Account) -> Iterator[str]:
 
 @rule(
     "certificate-unusable", Severity.ERROR,
-    "A certificate has to be issued, and in the region of the stage.", PAGE,
+    "Use an issued certificate in the region of the stage.", PAGE,
 )  # fmt: skip
 def certificate_unusable(account: Account) -> Iterator[str]:
     arn = account.stage.certificate_arn
     if not arn:
         return
     if (region := arn.split(":")[3]) != account.region:
-        yield f"certificate_arn is one of {region}, the stage is in {account.region}"
+        yield f"certificate_arn is in {region}, the stage is in {account.region}"
         return
-    found = seen(account, "certificate", account.certificate)
+    found = known(account, "certificate", account.certificate)
     if found.status != "ISSUED":
-        yield f"certificate_arn: its status is {found.status or 'unknown: it is not there'}"
+        yield f"certificate_arn: {f'its status is {found.status}' if found.status else 'not found'}"
 
 
 @rule(
     "zone-unusable", Severity.ERROR,
-    "hosted_zone_id and hosted_zone_name are those of a public zone in this account.", PAGE,
+    "Set hosted_zone_id and hosted_zone_name to those of a public zone in this account.", PAGE,
 )  # fmt: skip
 def zone_unusable(account: Account) -> Iterator[str]:
     stage = account.stage
     if not stage.hosted_zone_id:
         return
-    name = seen(account, "hosted zone", account.zone_name)
+    name = known(account, "hosted zone", account.zone_name)
     if name.rstrip(".") != stage.hosted_zone_name:
-        said = f"is {name.rstrip('.')}" if name else "is not there"
+        said = f"is {name.rstrip('.')}" if name else "does not exist"
         yield f"hosted_zone_id = {stage.hosted_zone_id!r} {said}, not {stage.hosted_zone_name}"
 
 
 @rule(
     "sender-unverified", Severity.ERROR,
-    "`aws sesv2 create-email-identity` begins the verification.", PAGE,
+    "Begin the verification with `aws sesv2 create-email-identity`.", PAGE,
 )  # fmt: skip
 def sender_unverified(account: Account) -> Iterator[str]:
     sender = account.stage.email_from
-    if sender and not seen(account, "sender", account.sender_is_verified):
+    if sender and not known(account, "sender", account.sender_is_verified):
         yield f"email_from = {sender!r}: SES has verified neither the address nor its domain"
 
 
 @rule(
     "mail-sandboxed", Severity.WARNING,
-    "Ask AWS for production access in the console of SES.", PAGE,
+    "Request production access in the console of SES.", PAGE,
 )  # fmt: skip
 def mail_sandboxed(account: Account) -> Iterator[str]:
-    if account.stage.email_from and not seen(account, "sender", account.may_mail_anybody):
+    if account.stage.email_from and not known(account, "sender", account.may_mail_anybody):
         yield "SES is in its sandbox: only verified addresses get mail"
 
 
 @rule(
     "vpc-differs", Severity.ERROR,
-    "Name one subnet of each kind for each zone of zone_names, in its order.", PAGE,
+    "Name one subnet of each kind for each zone of zone_names, in the order of the zones.", PAGE,
 )  # fmt: skip
 def vpc_differs(account: Account) -> Iterator[str]:
     stage = account.stage
     if not stage.vpc_id:
         return
-    there = seen(account, "subnets", account.subnets)
+    there = known(account, "subnets", account.subnets)
     for key in ("public_subnet_ids", "private_subnet_ids", "isolated_subnet_ids"):
         for id, zone in zip(getattr(stage, key), stage.zone_names, strict=False):
             found = there.get(id)
@@ -251,11 +255,11 @@ def vpc_differs(account: Account) -> Iterator[str]:
 
 @rule(
     "image-not-buildable", Severity.ERROR,
-    "docs/first-deploy.md has the ways: another platform, emulation, or an image that is there.",
+    "docs/first-deploy.md has the ways: another platform, an emulator, or an existing image.",
     PAGE,
 )  # fmt: skip
 def image_not_buildable(account: Account) -> Iterator[str]:
-    if problem := seen(account, "image", account.image_problem):
+    if problem := known(account, "image", account.image_problem):
         yield problem
 
 

@@ -1,4 +1,4 @@
-"""What AWS's resource schemas, as cfn-lint ships them, say of a change to a live resource.
+"""What AWS's resource schemas, which cfn-lint ships, say about a change to a live resource.
 
 https://docs.aws.amazon.com/cloudformation-cli/latest/userguide/resource-type-schema.html
 """
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
-# What is one of a kind beside its name. No schema says it: AWS refuses the second at run time.
-SOCKETS: dict[str, tuple[str, ...]] = {
+# Properties that must be unique together. No schema says so: AWS refuses the second at run time.
+UNIQUE: dict[str, tuple[str, ...]] = {
     "AWS::EC2::NatGateway": ("AllocationId",),
     "AWS::EC2::Route": ("RouteTableId", "DestinationCidrBlock"),
     "AWS::EC2::SubnetRouteTableAssociation": ("SubnetId",),
@@ -28,15 +28,15 @@ class Rules:
     """Property paths, as tuples of names; `*` stands for each item of a list."""
 
     create_only: tuple[tuple[str, ...], ...]  # a change replaces the resource
-    conditional: tuple[tuple[str, ...], ...]  # a change may replace it: the schema says no more
-    unique: tuple[tuple[str, ...], ...]  # sets of properties that no two resources share
-    is_deleted_first: bool  # the old one goes before the new one comes
+    conditional: tuple[tuple[str, ...], ...]  # a change may replace it; the schema does not say
+    unique: tuple[tuple[str, ...], ...]  # sets of properties that no two resources may share
+    is_deleted_first: bool  # a replacement deletes the old one before it creates the new one
     holds_data: bool
 
 
 @functools.cache
 def rules(type: str, region: str) -> Rules:
-    """Of one resource type. A type that the schemas do not know keeps whatever changes."""
+    """The rules of one resource type. A type without a schema is never replaced."""
     schema = _schema(type, region)
     create_only = _paths(schema.get("createOnlyProperties", []))
     return Rules(
@@ -49,7 +49,7 @@ def rules(type: str, region: str) -> Rules:
 
 
 def _schema(type: str, region: str) -> dict[str, Any]:
-    # Here, because the import takes two seconds.
+    # Imported here, because it takes two seconds.
     from cfnlint.schema import ResourceNotFoundError
     from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 
@@ -67,16 +67,16 @@ def _paths(pointers: list[str]) -> tuple[tuple[str, ...], ...]:
 def _unique(
     type: str, schema: dict[str, Any], create_only: tuple[tuple[str, ...], ...]
 ) -> list[tuple[str, ...]]:
-    """The identifiers that a template gives itself: physical names, and what AWS has one of."""
+    """The sets of properties that must be unique: the template's names, and those of `UNIQUE`."""
     if type in RULES_OF_GROUPS:
         return [tuple(path[0] for path in create_only)]
-    found = [SOCKETS[type]] if type in SOCKETS else []
+    found = [UNIQUE[type]] if type in UNIQUE else []
     read_only = set(schema.get("readOnlyProperties", []))
     primary = schema.get("primaryIdentifier", [])
     if primary and not read_only & set(primary):
         found.append(tuple(path[0] for path in _paths(primary)))
     else:
-        # AWS makes the identifier, from a name that the template may give: `ServiceName`.
+        # AWS makes the identifier from a name that the template may give, such as `ServiceName`.
         found += [path for path in create_only if path[0] == "Name" or path[0] == _name_of(type)]
     return found
 

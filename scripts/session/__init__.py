@@ -1,1 +1,1 @@
-"""A way into a stage: sessions in containers, and through them to the database."""
+"""Sessions in a stage's containers, and through them to its database."""

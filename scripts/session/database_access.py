@@ -1,4 +1,4 @@
-"""The stage's database as an operator reaches it: its address, its password, a way to it."""
+"""How an operator reaches the stage's database: its address, its password and a tunnel to it."""
 
 import json
 import subprocess
@@ -32,20 +32,20 @@ from stacks.config.naming import Output
 DOCUMENT = "AWS-StartPortForwardingSessionToRemoteHost"
 OPEN_SECONDS = 30
 POLL_SECONDS = 0.2
-READY = b"Waiting for connections"  # the plugin's words when the port is open
+READY = b"Waiting for connections"  # the plugin prints this when the port is open
 LOOPBACK = "127.0.0.1"
 
 OwnerOption = Annotated[
     bool,
     typer.Option(
-        "--owner", help="As the owner, who may change tables; else as API and worker connect."
+        "--owner", help="Connect as the owner, who may change tables, not as API and worker do."
     ),
 ]
 
 
 @dataclass(frozen=True)
 class Database:
-    """What the containers are told, without the password."""
+    """The connection that the containers use, without the password."""
 
     host: str
     port: int
@@ -56,24 +56,24 @@ class Database:
 
 
 def read_database(definition: Answer, *, as_owner: bool = False) -> Database:
-    """Out of the `taskDefinition` that is described; with one user for all, that is the owner.
+    """From a described `taskDefinition`. Without a separate owner, `as_owner` changes nothing.
 
-    Raises `OperatorError` where it names no database.
+    Raises `OperatorError` where the task definition names no database.
     """
     containers = {each["name"]: each for each in definition["containerDefinitions"]}
     process = ProcessName.API if ProcessName.API in containers else ProcessName.WORKER
     given = {each["name"]: each["value"] for each in containers[process]["environment"]}
     if missing := {EnvVar.DATABASE_URL, EnvVar.DATABASE_SECRET_ARN} - given.keys():
         raise OperatorError(
-            f"the task definition of {process} does not say {' and '.join(sorted(missing))}",
-            "`moor doctor` looks at the whole of it; a deploy by the CDK sets both.",
+            f"the task definition of {process} does not set {' and '.join(sorted(missing))}",
+            "A deploy by the CDK sets both; `moor doctor` checks the whole task definition.",
         )
     url, secret_arn = given[EnvVar.DATABASE_URL], given[EnvVar.DATABASE_SECRET_ARN]
     migrate = containers.get(ProcessName.MIGRATE, {})
     for secret in migrate.get("secrets", []) if as_owner else []:
         if secret["name"] == EnvVar.DATABASE_OWNER_PASSWORD:
-            told = {each["name"]: each["value"] for each in migrate["environment"]}
-            url = told[EnvVar.DATABASE_OWNER_URL]
+            values = {each["name"]: each["value"] for each in migrate["environment"]}
+            url = values[EnvVar.DATABASE_OWNER_URL]
             secret_arn = secret_name(secret["valueFrom"])
     parts = urlsplit(url)
     return Database(
@@ -87,14 +87,14 @@ def read_database(definition: Answer, *, as_owner: bool = False) -> Database:
 
 
 def find_database(aws: Aws, *, as_owner: bool = False) -> Database:
-    """As it was deployed."""
+    """The database of the deployed stage."""
     arn = aws.output(Output.WORKER_TASK_DEFINITION)
     answer = aws.call("ecs", "describe_task_definition", taskDefinition=arn)
     return read_database(answer["taskDefinition"], as_owner=as_owner)
 
 
-def ask_password(aws: Aws, database: Database) -> str:
-    """The one that Secrets Manager holds now; that of the owner RDS changes every week."""
+def read_password(aws: Aws, database: Database) -> str:
+    """The current password from Secrets Manager. RDS changes the owner's every week."""
     answer = aws.call(
         "secretsmanager", "get_secret_value",
         SecretId=database.secret_arn, VersionStage="AWSCURRENT",
@@ -112,8 +112,9 @@ def with_exec(tasks: Sequence[Task], target: Target) -> list[Task]:
     return found
 
 
-def find_way(aws: Aws, wanted: str, clock: Clock) -> SessionTarget:
-    """The main container of the newest ECS task that can hold a tunnel, or of the `wanted` one."""
+def find_tunnel_target(aws: Aws, wanted: str, clock: Clock) -> SessionTarget:
+    """The API or worker container of the newest ECS task that can hold a tunnel, or of the
+    `wanted` one."""
     arns = list(aws.pages("ecs", "list_tasks", "taskArns", cluster=aws.names.cluster))
     found = with_exec(newest_first(describe_tasks(aws, arns)), aws.target)
     task = choose(found[:1] if not wanted else found, wanted, aws.target)
@@ -126,11 +127,11 @@ def find_way(aws: Aws, wanted: str, clock: Clock) -> SessionTarget:
 def tunnel(
     aws: Aws, database: Database, way: SessionTarget, port: int, clock: Clock
 ) -> Iterator[Any]:
-    """The database at `port` of this machine while the block runs; gives the plugin's process.
+    """Opens the database on `port` of this machine for the block; yields the plugin's process.
 
-    Such a session is not written to the stage's log of sessions, as those of ExecuteCommand are.
+    Unlike sessions of ECS exec, such a session is not written to the stage's log of sessions.
     """
-    # Not in our process group: a Ctrl-C that cancels a query must not cut the way to it.
+    # Not in our process group: a Ctrl-C that cancels a query must not end the tunnel.
     with (
         tempfile.TemporaryFile() as said,
         subprocess.Popen(

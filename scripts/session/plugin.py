@@ -1,4 +1,4 @@
-"""A session in a container: what session-manager-plugin does with the terminal or a pipe."""
+"""A session in a container, run by session-manager-plugin in this terminal or on a pipe."""
 
 import json
 import os
@@ -26,12 +26,12 @@ INSTALL = (
 )
 SHELL = "/bin/sh"
 CHUNK_BYTES = 64 * 1024
-FAREWELL_SECONDS = 5  # for the plugin, after the command has ended
+CLOSE_SECONDS = 5  # what the plugin may need after the command has ended
 INTERRUPTED = 130
 
 
 class PluginError(OperatorError):
-    """session-manager-plugin is not there, or could not open the session."""
+    """session-manager-plugin is not installed, or could not open the session."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,9 @@ class SessionTarget:
 
 
 def find_plugin(*, is_local: bool) -> list[str]:
-    """What opens a session: AWS's plugin, or the twin's stand-in, which takes the same arguments.
+    """The command of AWS's plugin, or of the twin's own, which takes the same arguments.
 
-    Raises `PluginError` where there is none.
+    Raises `PluginError` where AWS's is not installed.
     """
     if is_local:
         return [sys.executable, "-m", "scripts.twin.client.session_plugin"]
@@ -64,15 +64,15 @@ def find_plugin(*, is_local: bool) -> list[str]:
 def plugin_arguments(
     session: Answer, *, region: str, profile: str, request: dict[str, Any], endpoint: str
 ) -> list[str]:
-    """As AWS's own command line gives them."""
+    """The arguments that AWS's own command line gives the plugin."""
     known = {key: value for key, value in session.items() if key != "ResponseMetadata"}
     return [json.dumps(known), region, "StartSession", profile, json.dumps(request), endpoint]
 
 
 def open_session(aws: Aws, container: SessionTarget, command: str) -> list[str]:
-    """Ask ECS for a session with `command`; the command line that joins it.
+    """Make ECS start a session with `command`; returns the command line that joins the session.
 
-    Raises `UnreachableError` where the ECS task has no connection for it.
+    Raises `UnreachableError` where the ECS task is not connected to Systems Manager.
     """
     plugin = find_plugin(is_local=aws.target.is_local)
     try:
@@ -92,18 +92,19 @@ def open_session(aws: Aws, container: SessionTarget, command: str) -> list[str]:
 
 
 def not_connected(container: SessionTarget) -> UnreachableError:
-    """The agent in the ECS task has no connection to Systems Manager."""
+    """The error for an ECS task whose agent has no connection to Systems Manager."""
     return UnreachableError(
         f"ECS task {container.ecs_task} is not connected to Systems Manager",
-        "Its task role needs the four ssmmessages actions (stacks/service/task_rights.py gives "
-        "them where the stage has enable_exec), and its subnets a way to ssmmessages: a public "
-        "address, NAT or the interface endpoint.",
+        "Its task role needs the four ssmmessages actions (`enable_exec` in stages.toml gives "
+        "them), and its subnets need a way to ssmmessages: a public address, NAT or the interface "
+        "endpoint.",
     )
 
 
 def hand_over(command_line: Sequence[str]) -> int:
-    """Give the terminal to the session until it ends; the plugin's exit code, as a shell has it."""
-    with terminal_is_the_sessions(), subprocess.Popen(command_line) as plugin:
+    """Give the terminal to the session until it ends; returns the plugin's exit code as a shell
+    would."""
+    with terminal_for_session(), subprocess.Popen(command_line) as plugin:
         code = plugin.wait()
     return 128 - code if code < 0 else code
 
@@ -111,19 +112,17 @@ def hand_over(command_line: Sequence[str]) -> int:
 def run_command(
     aws: Aws, container: SessionTarget, command: Sequence[str], show: Callable[[bytes], None]
 ) -> int:
-    """Run it there; `show` gets its output as it comes. Its exit code.
-
-    The output is that of a terminal: standard error is in it.
-    """
+    """Run the command in the container and return its exit code. `show` gets its output, which
+    contains standard error, as in a terminal."""
     nonce = secrets.token_hex(12)
     command_line = open_session(aws, container, wrap(command, nonce))
     transcript = Transcript(nonce)
-    # At the end of its input the plugin gives up ("Cannot perform start session: EOF",
+    # The plugin fails at the end of its input ("Cannot perform start session: EOF",
     # https://github.com/aws/amazon-ssm-agent/issues/354), so it gets a pipe that stays open.
     stdin = None if sys.stdin.isatty() else subprocess.PIPE
     was_interrupted: list[int] = []
     with (
-        terminal_is_the_sessions(was_interrupted.append),
+        terminal_for_session(was_interrupted.append),
         subprocess.Popen(
             command_line, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         ) as plugin,
@@ -131,17 +130,17 @@ def run_command(
         try:
             _show_output(plugin, transcript, show)
         finally:
-            plugin.terminate()  # of no effect where it has ended
+            plugin.terminate()  # has no effect where it has ended
     if transcript.exit_code is not None:
         return transcript.exit_code
     if was_interrupted:
         return INTERRUPTED
     said = transcript.instead or "the session ended before the command did"
-    if is_refusal(said):  # of the plugin's own call: it encrypts with the stage's key
+    if is_refusal(said):  # AWS refused the plugin's own call, which uses the stage's key
         raise explain_refusal("ecs:ExecuteCommand", said, aws.target)
     raise PluginError(
-        f"the command's end was not seen: {said}",
-        "`moor status` shows whether the ECS task still runs; a session that is silent for 20 "
+        f"the session ended, but not the command: {said}",
+        "`moor status` shows whether the ECS task still runs; a session without output for 20 "
         "minutes is closed.",
     )
 
@@ -157,13 +156,13 @@ def _show_output(
         show(transcript.feed(data))
     show(transcript.rest())
     with suppress(subprocess.TimeoutExpired):
-        plugin.communicate(timeout=FAREWELL_SECONDS)
+        plugin.communicate(timeout=CLOSE_SECONDS)
 
 
 @contextmanager
-def terminal_is_the_sessions(note: Callable[[int], None] = lambda _: None) -> Iterator[None]:
-    """Ctrl-C, Ctrl-\\ and Ctrl-Z are for the remote side; the plugin sends them there."""
-    # Handlers of ours, not SIG_IGN: the plugin would inherit that.
+def terminal_for_session(note: Callable[[int], None] = lambda _: None) -> Iterator[None]:
+    """Leaves Ctrl-C, Ctrl-\\ and Ctrl-Z to the plugin, which sends them to the remote side."""
+    # Handlers that do nothing, because the plugin would inherit SIG_IGN.
     kept = {
         number: signal.signal(number, lambda number, _: note(number))
         for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP)

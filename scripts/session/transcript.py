@@ -1,23 +1,24 @@
-"""The output of a remote command, cut out of what session-manager-plugin prints around it."""
+"""Cuts the output of a remote command out of what session-manager-plugin prints."""
 
 import re
 import shlex
 from collections.abc import Sequence
 
-BANNER_BYTES = 64 * 1024  # before the command begins; what is longer is no banner
+BANNER_BYTES = 64 * 1024  # how much of the plugin's output before the command is kept
 
 
 def wrap(command: Sequence[str], nonce: str) -> str:
-    """A command line for ExecuteCommand that says where the output begins and how it ended.
+    """A command line for ExecuteCommand that marks where the output begins and ends, and prints the
+    exit code.
 
-    A session has no exit code of its own, and the agent splits the line as a shell would.
+    A session itself has no exit code. The agent splits the line as a shell would.
     """
-    # In two parts: the whole mark is then nowhere but in the output, not even in what `ps` shows.
+    # The mark is given in two parts, so that only the output has it whole, and not `ps`.
     mark = f"{shlex.quote(nonce[:4])} {shlex.quote(nonce[4:])}"
     script = (
-        # Ctrl-C ends the command; this shell stays to say so.
+        # Ctrl-C ends the command, but not this shell, which prints the exit code.
         f"trap : INT; printf '%s%s:' {mark}; "
-        # In a shell of its own: `exit` and `exec` in it must not take the last line away.
+        # A subshell, so that `exit` and `exec` in the command do not skip the last line.
         f"({shlex.join(command)}); "
         f"printf '%s%s%d:' {mark} $?"
     )
@@ -25,7 +26,7 @@ def wrap(command: Sequence[str], nonce: str) -> str:
 
 
 class Transcript:
-    """Give it what the plugin prints, as it comes; it gives what the command printed."""
+    """Takes what the plugin prints, piece by piece, and returns what the command printed."""
 
     def __init__(self, nonce: str) -> None:
         self._mark = nonce.encode()
@@ -37,13 +38,13 @@ class Transcript:
 
     @property
     def instead(self) -> str:
-        """What came where the command should have begun; empty once it has."""
+        """The plugin's output so far, if the command has not begun; empty after that."""
         return "" if self._has_begun else self._buffer.decode(errors="replace").strip()
 
     def feed(self, data: bytes) -> bytes:
-        """What can be shown now. Lines end in \\n, where the remote terminal made it \\r\\n."""
+        """The output that can be shown now, with \\r\\n of the remote terminal as \\n."""
         if self.exit_code is not None:
-            return b""  # the plugin's farewell
+            return b""  # the plugin's closing words
         self._buffer += data
         if not self._has_begun:
             _, mark, after = self._buffer.partition(self._mark + b":")
@@ -58,12 +59,12 @@ class Transcript:
         return self._cut(len(self._buffer) - self._held_back())
 
     def rest(self) -> bytes:
-        """What was still held back, when nothing more comes."""
+        """The output that was held back, once the plugin has ended."""
         is_open = self._has_begun and self.exit_code is None
         return self._cut(len(self._buffer)) if is_open else b""
 
     def _held_back(self) -> int:
-        """So many bytes at the end may be the beginning of something that is not to be shown."""
+        """How many bytes at the end may be the beginning of a mark or of \\r\\n."""
         longest = min(len(self._buffer), len(self._mark) + 3)
         for length in range(longest, 0, -1):
             tail = self._buffer[-length:]

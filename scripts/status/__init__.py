@@ -1,1 +1,1 @@
-"""What is known of a stage at one moment, and the screen that shows it."""
+"""The state of a stage at one moment, and the screen that shows it."""

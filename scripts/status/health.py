@@ -1,4 +1,4 @@
-"""What is known of a stage at one moment, put together from what AWS answers."""
+"""The state of a stage at one moment, from what AWS answers."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -15,21 +15,21 @@ from scripts.ecs.waiting import details
 from scripts.target import Target
 from service.contract import Metric, ProcessName
 
-EVENTS, STOPPED_TASKS = 5, 5  # of each ECS service; of the stage
-ACU = "Acu"  # the id of the one metric that is not the service's own
+EVENTS, STOPPED_TASKS = 5, 5  # shown of each ECS service, and of the stage
+ACU = "Acu"  # the id of the database's metric
 
 
 @dataclass(frozen=True)
 class ServiceHealth:
     """One ECS service. `bounds` is None without an autoscaler, `template_revision` where the
-    stack does not say; `leaving` counts ECS tasks of earlier deployments."""
+    stack's outputs do not have it; `leaving` counts ECS tasks of earlier deployments."""
 
     process: ProcessName
     name: str
     desired: int
     running: int
     pending: int
-    starting: str  # what the pending ones are about
+    starting: str  # the states of the pending ECS tasks
     leaving: int
     rollout: str
     reason: str
@@ -44,7 +44,7 @@ class ServiceHealth:
 
 @dataclass(frozen=True)
 class StoppedTask:
-    """An ECS task that is gone. ECS remembers it for about an hour."""
+    """An ECS task that has stopped. ECS remembers it for about an hour."""
 
     id: str
     of: str
@@ -56,7 +56,7 @@ class StoppedTask:
 
 @dataclass(frozen=True)
 class QueueHealth:
-    """The default queue; the age is in seconds. `at` is when it was measured."""
+    """The default queue; `at` is the time of the measurement."""
 
     backlog: int
     oldest_job_seconds: float
@@ -66,7 +66,7 @@ class QueueHealth:
 
 @dataclass(frozen=True)
 class Health:
-    """The whole stage; `acu` is None where AWS has no such figure, as in the local twin."""
+    """The whole stage; `acu` is None where there is no such metric, as in the local twin."""
 
     stage: str
     at: datetime
@@ -86,7 +86,7 @@ def judge_service(
     starting: Iterable[Task],
     template: str | None,
 ) -> ServiceHealth:
-    """`template` is the ARN of the task definition that the stack says."""
+    """The state of one ECS service; `template` is the task definition's ARN in the stack."""
     now = service.primary
     return ServiceHealth(
         process=service.process,
@@ -109,7 +109,7 @@ def judge_service(
 
 
 def warn(target: Target, services: Iterable[ServiceHealth]) -> list[str]:
-    """What an operator should know and would not look for."""
+    """The warnings about the ECS services."""
     return [line for each in services for line in _warnings(target, each)]
 
 
@@ -133,34 +133,34 @@ def _warnings(target: Target, service: ServiceHealth) -> Iterable[str]:
             f"{service.configured_bounds}: `moor scale` was used, or a deploy is due"
         )
     if service.bounds and service.bounds.clamp(service.desired) != service.desired:
-        yield f"{name}: {service.desired} are wanted, which is outside its bounds {service.bounds}"
+        yield f"{name}: its count is {service.desired}, outside its bounds {service.bounds}"
 
 
 def warn_of_alarms(
     target: Target, services: Iterable[ServiceHealth], alarms: Iterable[Alarm]
 ) -> Iterable[str]:
-    """Who is told of trouble that is none, and who is not told of trouble."""
+    """The warnings about alarms that are on in a sleeping stage, or off in one that runs."""
     services, alarms = list(services), list(alarms)
     least = {
         each.process: each.bounds.minimum if each.bounds else each.desired for each in services
     }
     at_rest = sections_at_rest(target.stage, least)
     if all(each.is_asleep for each in services):
-        if told := sum(alarm.tells for alarm in alarms):
+        if on := sum(alarm.tells for alarm in alarms):
             yield (
-                f"{told} of {len(alarms)} alarms are on although the stage sleeps: a deploy does "
+                f"{on} of {len(alarms)} alarms are on although the stage sleeps: a deploy does "
                 f"that; `{target.command('sleep')}` switches them off"
             )
         return
-    if silent := sum(not alarm.tells and alarm.section not in at_rest for alarm in alarms):
+    if off := sum(not alarm.tells and alarm.section not in at_rest for alarm in alarms):
         yield (
-            f"{silent} of {len(alarms)} alarms are off: nobody is told when they ring; "
+            f"{off} of {len(alarms)} alarms are off and notify nobody; "
             f"`{target.command('wake')}` switches them on"
         )
 
 
 def last_stopped(tasks: Iterable[Task]) -> list[StoppedTask]:
-    """The newest first."""
+    """The ECS tasks that stopped last, newest first."""
     ended = sorted(
         (task for task in tasks if task.stopped), key=lambda task: str(task.stopped), reverse=True
     )
@@ -184,7 +184,7 @@ def last_stopped(tasks: Iterable[Task]) -> list[StoppedTask]:
 
 
 def read_metrics(answer: Mapping[str, Any]) -> tuple[QueueHealth | None, float | None]:
-    """Queue and ACU out of `get_metric_data` with the newest values first."""
+    """The queue and the ACU from `get_metric_data`, whose newest values come first."""
     found = {
         each["Id"].lower(): (each["Values"][0], each["Timestamps"][0])
         for each in answer["MetricDataResults"]

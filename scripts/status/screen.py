@@ -14,7 +14,7 @@ WARNING, DIM, BOLD = "yellow", "dim", "bold"
 
 
 def draw(health: Health) -> Any:
-    """Something that Rich shows."""
+    """The screen, for Rich."""
     from rich.console import Group
     from rich.text import Text
 
@@ -59,7 +59,8 @@ def draw(health: Health) -> Any:
 
 
 def _service(service: ServiceHealth) -> tuple[object, ...]:
-    notes = [service.starting, f"{service.leaving} of before leaving" if service.leaving else ""]
+    leaving = f"{service.leaving} of an earlier deployment" if service.leaving else ""
+    notes = [service.starting, leaving]
     return (
         service.process,
         service.desired,
@@ -75,31 +76,31 @@ def _service(service: ServiceHealth) -> tuple[object, ...]:
 def _lines(health: Health) -> list[str]:
     states = Counter(each.state for each in health.targets)
     targets = ", ".join(f"{number} {state}" for state, number in states.items()) or "none"
-    sick = [
+    unhealthy = [
         f"           {each.address} {each.state}: {each.reason}"
         for each in health.targets
         if each.state != HEALTHY and each.reason
     ]
     queue = health.queue
-    known = "unknown: neither CloudWatch nor the API says anything"
+    counts = "unknown: neither CloudWatch nor the API has its numbers"
     if queue:
         at = f", at {queue.at:%H:%M:%S}" if queue.at else ""
-        known = (
+        counts = (
             f"backlog {queue.backlog}, oldest job {queue.oldest_job_seconds:.0f} s, "
             f"{queue.workers_alive} workers alive{at}"
         )
     acu = [f"database   {health.acu:g} ACU"] if health.acu is not None else []
     alarms = [f"alarms     {_alarms(health)}"] if health.alarms else []
-    return [f"targets    {targets}", *sick, f"queue      {known}", *acu, *alarms]
+    return [f"targets    {targets}", *unhealthy, f"queue      {counts}", *acu, *alarms]
 
 
 def _alarms(health: Health) -> str:
-    told = [alarm for alarm in health.alarms if alarm.tells]
-    rings = [alarm.section for alarm in told if alarm.state == RINGS]
-    off = len(health.alarms) - len(told)
+    on = [alarm for alarm in health.alarms if alarm.tells]
+    rings = [alarm.section for alarm in on if alarm.state == RINGS]
+    off = len(health.alarms) - len(on)
     return ", ".join(
         [
-            f"{len(rings)} of {len(told)} ring: {', '.join(rings)}" if rings else "none rings",
+            f"{len(rings)} of {len(on)} ring: {', '.join(rings)}" if rings else "none rings",
             *([f"{off} are off"] if off else []),
         ]
     )

@@ -1,1 +1,1 @@
-"""A synthesized stage as plain values, without the CDK."""
+"""A synthesized stage as plain values, read without the CDK."""

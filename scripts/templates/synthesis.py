@@ -1,4 +1,4 @@
-"""The templates of a stage as its code and stages.toml are now, for commands that read them."""
+"""Synthesizes the templates of a stage from the code and stages.toml as they are now."""
 
 import json
 import os
@@ -13,17 +13,17 @@ from scripts.errors import OperatorError, OverdueError
 from scripts.terminal.answer import say
 
 ROOT = Path(__file__).parents[2]
-SECONDS = 300  # the first one on a machine unpacks the CDK, for twenty
-# Of the caller's environment nothing else: settings of Python, Node or the CDK would change what
-# is made.
+TIMEOUT_SECONDS = 300  # the first synthesis on a machine unpacks the CDK for twenty seconds
+# The only variables of the caller that app.py gets: settings of Python, Node or the CDK could
+# change the templates.
 KEPT = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "XDG_CACHE_HOME")
 
 
 @contextmanager
 def synthesized(stage: str, **keys: str) -> Iterator[Path]:
-    """A folder of the CDK with the stage's templates; it is gone after the block.
+    """A folder of the CDK with the stage's templates, which is removed after the block.
 
-    `keys` are keys of stages.toml, as `cdk -c key=value` gives them. AWS is not asked. Raises
+    `keys` are keys of stages.toml, as in `cdk -c key=value`. No call goes to AWS. Raises
     `OperatorError` with what is wrong in the configuration.
     """
     say(f"Synthesizing stage {stage}")
@@ -35,17 +35,18 @@ def synthesized(stage: str, **keys: str) -> Iterator[Path]:
 def _run(folder: Path, keys: Mapping[str, str]) -> None:
     flags = json.loads((ROOT / "cdk.json").read_text("utf-8"))["context"]
     env = {name: value for name, value in os.environ.items() if name in KEPT}
-    # What the CDK's command line sets for the app: it is not needed for more than that.
+    # The two variables that the CDK's command line sets for the app, which is not needed here.
     env |= {"CDK_OUTDIR": str(folder), "CDK_CONTEXT_JSON": json.dumps({**flags, **keys})}
     try:
         done = subprocess.run(
             [sys.executable, "app.py"],
             cwd=ROOT,
             env=env,
-            text=True, capture_output=True, stdin=subprocess.DEVNULL, timeout=SECONDS, check=False,
+            text=True, capture_output=True, stdin=subprocess.DEVNULL, check=False,
+            timeout=TIMEOUT_SECONDS,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
-        raise OverdueError(f"app.py did not end within {SECONDS} s") from None
+        raise OverdueError(f"app.py did not end within {TIMEOUT_SECONDS} s") from None
     if done.returncode:
-        said = done.stderr.strip() or "app.py ended without a word"
-        raise OperatorError(said.removeprefix("error: "), "stages.toml decides this.")
+        said = done.stderr.strip() or "app.py failed without a message"
+        raise OperatorError(said.removeprefix("error: "), "Mend stages.toml.")

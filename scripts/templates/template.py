@@ -1,4 +1,4 @@
-"""A synthesized stage as plain values: what `make synth` left in cdk.out, without the CDK."""
+"""Reads a synthesized stage from a folder of the CDK (cdk.out) as plain values."""
 
 import json
 import re
@@ -15,7 +15,7 @@ SUB = re.compile(r"\$\{([^!}][^}]*)\}")
 
 @dataclass(frozen=True)
 class Resource:
-    """One resource; `name` is its stack and logical id, and what a reference to it resolves to."""
+    """One resource; `name` is `stack/LogicalId`, to which a reference to it resolves."""
 
     name: str
     type: str
@@ -26,7 +26,7 @@ class Template:
     """Every resource of a stage's stacks, with its references resolved across them.
 
     A reference becomes text: `stack/LogicalId` for a Ref, `stack/LogicalId.Attribute` for an
-    attribute, `AWS::Region` and the like for what is known only when it is deployed.
+    attribute, and `AWS::Region` and the like for values that only a deploy knows.
     """
 
     def __init__(self, stacks: Mapping[str, Mapping[str, Any]]) -> None:
@@ -49,7 +49,7 @@ class Template:
         return [resource for resource in self.resources if resource.type == type]
 
     def get(self, name: str) -> Resource | None:
-        """The resource that a reference like `stack/LogicalId.Arn` means."""
+        """The resource to which a reference like `stack/LogicalId.Arn` points."""
         return self._by_name.get(name.partition(".")[0])
 
     @cached_property
@@ -88,7 +88,7 @@ class Template:
                 found = between.join(str(self._resolved(stack, part)) for part in parts)
             case "Fn::Sub", str():
                 found = SUB.sub(lambda name: self._referred(stack, name[1]), argument)
-            case _:  # known only when it is deployed
+            case _:  # only a deploy knows the value
                 found = f"{function} {json.dumps(argument, sort_keys=True)}"
         return found
 
@@ -97,12 +97,12 @@ class Template:
 
 
 def read_template(folder: Path) -> Template:
-    """Out of a folder of the CDK. Raises `NotDeployedError` where there is none."""
+    """The templates in a folder of the CDK. Raises `NotDeployedError` where there are none."""
     return Template(read_stacks(folder))
 
 
 def read_stacks(folder: Path) -> dict[str, Any]:
-    """The templates as they stand, by stack. Raises `NotDeployedError` where there is none."""
+    """The unresolved templates, by stack. Raises `NotDeployedError` where there are none."""
     files = dict(_stack_files(folder))
     if not files:
         raise NotDeployedError(

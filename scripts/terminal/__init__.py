@@ -1,1 +1,1 @@
-"""What an operator types and reads: options, tables and JSON, steps and errors."""
+"""What an operator types and reads: options, tables, JSON, steps and errors."""

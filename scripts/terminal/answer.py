@@ -1,4 +1,4 @@
-"""What a reading command answers: one value with two faces, a table for people and JSON."""
+"""Prints what a command answers, as a table for people or as JSON."""
 
 import dataclasses
 import json
@@ -18,22 +18,22 @@ from service.escape import escape, escape_json
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
 
-DASH = "-"  # in a table, for what there is nothing to say about
+DASH = "-"  # an empty cell of a table
 
 
 def print_json(value: Any, *, indent: int | None = 2) -> None:
-    """Dataclasses as objects, times as ISO 8601, to standard output; in one line without indent."""
+    """Print as JSON, dataclasses as objects, times as ISO 8601; in one line if `indent` is None."""
     text = json.dumps(value, default=_plain, indent=indent, ensure_ascii=False)
     print(escape_json(text), flush=True)
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Aligned columns to standard output; no frames, so that it can be cut and pasted."""
+    """Print aligned columns to standard output, without frames, so that they can be copied."""
     print_screen(make_table(columns, rows))
 
 
 def make_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Any:
-    """The table alone, to be part of a screen."""
+    """The table as a part of a screen."""
     from rich.table import Table
     from rich.text import Text
 
@@ -41,26 +41,26 @@ def make_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Any:
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        # Text, because what comes from outside is never markup
+        # As Text, because Rich would read a string as markup.
         table.add_row(*(Text(DASH if cell in (None, "") else shown(str(cell))) for cell in row))
     return table
 
 
 def make_line(text: str, style: str = "") -> Any:
-    """One line, to be part of a screen."""
+    """One line as a part of a screen."""
     from rich.text import Text
 
     return Text(shown(text), style=style)
 
 
 def print_screen(screen: Any) -> None:
-    """Anything that Rich can show, to standard output."""
+    """Print anything that Rich can show to standard output."""
     from rich.console import Console
 
     if sys.stdout.isatty():
         Console(highlight=False).print(_Escaped(screen))
         return
-    # A pipe has no width: nothing is folded there, and nothing is filled up with blanks.
+    # In a pipe no line is folded, and none ends in blanks.
     console = Console(width=10_000, highlight=False)
     with console.capture() as captured:
         console.print(_Escaped(screen), soft_wrap=True)
@@ -69,7 +69,7 @@ def print_screen(screen: Any) -> None:
 
 @contextmanager
 def redrawn(screen: Any) -> Iterator[Callable[[Any], None]]:
-    """The whole terminal shows `screen`, and then what the given function is called with."""
+    """Shows `screen` in the whole terminal; the yielded function replaces it by another."""
     from rich.live import Live
 
     with Live(_Escaped(screen), screen=True, auto_refresh=False) as live:
@@ -77,23 +77,23 @@ def redrawn(screen: Any) -> Iterator[Callable[[Any], None]]:
 
 
 def print_line(text: str) -> None:
-    """One line to standard output, at once; lines that are `Shown` as they are."""
+    """Print one line to standard output, escaped unless it is `Shown`."""
     print(shown(text), flush=True)
 
 
 def write(data: bytes) -> None:
-    """Part of a session to standard output, raw and at once: its other end writes to a terminal."""
+    """Write a part of a session to standard output, unescaped: it is meant for a terminal."""
     sys.stdout.buffer.write(data)
     sys.stdout.buffer.flush()
 
 
 def say(text: str) -> None:
-    """A line to the operator, on standard error: what is being done, and what to do next."""
+    """Print a line for the operator to standard error: what is being done, or what to do next."""
     print(shown(text), file=sys.stderr, flush=True)
 
 
 def fail(error: OperatorError) -> None:
-    """What went wrong, on standard error."""
+    """Print the error and its hint to standard error."""
     for line in error_lines(error):
         say(line)
 
@@ -101,17 +101,17 @@ def fail(error: OperatorError) -> None:
 def print_traceback(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
-    """In Python's place (`sys.excepthook`), which prints an error's text as it is."""
+    """A `sys.excepthook` that escapes the traceback, which Python's own does not."""
     say(indent("".join(format_exception(kind, error, trace)), 2))
 
 
 class _Escaped:
-    """What Rich shows, with the texts in it escaped whoever has made them."""
+    """Anything that Rich can show, with every text in it escaped."""
 
     def __init__(self, screen: Any) -> None:
         from rich.text import Text
 
-        # a bare string would be read as markup
+        # Rich would read a string as markup.
         self._screen = Text(screen) if isinstance(screen, str) else screen
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
@@ -136,4 +136,4 @@ def _plain(value: Any) -> Any:
             for field in dataclasses.fields(value)
             if not field.name.startswith("_")
         }
-    raise TypeError(f"{type(value).__name__} has no JSON face")
+    raise TypeError(f"{type(value).__name__} has no form in JSON")

@@ -1,4 +1,4 @@
-"""Durations as operators write them, and as they read them."""
+"""Durations as operators type and read them."""
 
 import re
 from datetime import timedelta
@@ -8,7 +8,7 @@ FORM = re.compile("".join(rf"(?:(?P<{unit}>\d+){unit})?" for unit in UNITS))
 
 
 def parse_duration(text: str) -> timedelta:
-    """`90s`, `15m`, `2h`, `1d`, `1h30m`. Raises `ValueError` for anything else, and for none."""
+    """Read `90s`, `15m`, `2h`, `1d` or `1h30m`. Raises `ValueError` for other text and for zero."""
     found = FORM.fullmatch(text.strip().lower())
     parts = {UNITS[unit]: int(n) for unit, n in (found.groupdict() if found else {}).items() if n}
     try:
@@ -21,7 +21,7 @@ def parse_duration(text: str) -> timedelta:
 
 
 def in_words(duration: timedelta) -> str:
-    """The two greatest units of it: `1 h 30 min`, `45 s`."""
+    """The duration in its two largest units: `1 h 30 min`, `45 s`."""
     seconds = max(int(duration.total_seconds()), 0)
     minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86400
     if days:

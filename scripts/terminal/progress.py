@@ -1,4 +1,4 @@
-"""What a command has changed so far, so that one that is interrupted can say what stands."""
+"""Remembers what a command has changed so far, so that it can say so when it is interrupted."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,20 +7,20 @@ from scripts.terminal.answer import say
 
 
 class Progress:
-    """Steps that are done; each is said when it is."""
+    """The steps that are done."""
 
     def __init__(self) -> None:
         self.done: list[str] = []
 
     def note(self, step: str) -> None:
-        """In the past tense, with what is now so."""
+        """Remember and print a step that is done."""
         self.done.append(step)
         say(f"  {step}")
 
 
 @contextmanager
-def told(again: str) -> Iterator[Progress]:
-    """Ctrl-C or a failure half-way says what is done, and that `again` does the rest."""
+def steps_reported(again: str) -> Iterator[Progress]:
+    """After Ctrl-C or a failure, says which steps are done, and `again`: how to do the rest."""
     progress = Progress()
     try:
         yield progress
@@ -28,5 +28,5 @@ def told(again: str) -> Iterator[Progress]:
         if progress.done or isinstance(error, KeyboardInterrupt):
             what = "; ".join(progress.done) or "nothing was changed"
             word = "Interrupted" if isinstance(error, KeyboardInterrupt) else "Not finished"
-            say(f"{word}. What stands: {what}. {again}")
+            say(f"{word}. Done so far: {what}. {again}")
         raise

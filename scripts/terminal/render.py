@@ -1,4 +1,4 @@
-"""Everything that is printed for the operator: steps, the lines of processes, errors."""
+"""Escaped and coloured text for the operator's terminal: steps, log lines, errors."""
 
 import os
 import re
@@ -14,49 +14,49 @@ from service.escape import escape
 
 BOLD, DIM, RED, YELLOW, RESET = "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[33m", "\x1b[0m"
 PROCESS_COLOURS = {"api": "\x1b[36m", "worker": "\x1b[35m", "migrate": "\x1b[33m"}
-# What our log lines are painted with. Others could hide what is written.
+# The colours of our own log lines. Other escape sequences could hide text.
 COLOUR = re.compile(r"(\x1b\[(?:(?:[0-2]|3[1-7]|39|9[1-7])(?:;(?=[0-9])|(?=m)))*m)")
 PREFIX_WIDTH = max(map(len, PROCESS_COLOURS))
-BLOCK = "\n\t"  # what may stay in a text of several lines
+BLOCK = "\n\t"  # not escaped in a text of several lines
 
 
 class Shown(str):
-    """Text that may go to a terminal as it is: escaped, and painted by us.
+    """Text that is safe to print: escaped, with our own colours.
 
-    Whatever else is made of it is a plain string again, which is escaped when it is printed.
+    A string that is made from it is a plain `str` again, which is escaped when it is printed.
     """
 
     __slots__ = ()
 
 
 def shown(text: str, *, keep: str = "") -> Shown:
-    """With everything escaped that a terminal would obey; `keep` as in `escape`."""
+    """The text with every control character escaped; `keep` as in `escape`."""
     return text if isinstance(text, Shown) else Shown(escape(text, keep=keep))
 
 
 def paint(text: str, colour: str, *, is_coloured: bool = True) -> Shown:
-    """In that colour, and escaped."""
+    """The text, escaped and in that colour."""
     return Shown(f"{colour}{shown(text)}{RESET}") if is_coloured else shown(text)
 
 
 def join(between: str, parts: Iterable[str]) -> Shown:
-    """The parts, those from outside escaped, with something of ours between them."""
+    """The parts, escaped unless they are `Shown`, with `between` as it is."""
     return Shown(between.join(shown(part) for part in parts))
 
 
 def indent(text: str, blanks: int) -> Shown:
-    """A text of several lines, none of which can pass for a line of ours."""
+    """A text of several lines, indented so that none looks like a line of ours."""
     return Shown(textwrap.indent(shown(text.rstrip(), keep=BLOCK), " " * blanks))
 
 
 def shows_colours(env: Mapping[str, str]) -> bool:
-    """Is standard output a terminal, and has nobody said NO_COLOR?"""
+    """Is standard output a terminal that shows colours, and NO_COLOR not set?"""
     plain = env.get("NO_COLOR") or env.get("TERM") == "dumb"
     return sys.stdout.isatty() and not plain
 
 
 def error_lines(error: OperatorError, *, is_coloured: bool = False) -> Iterator[Shown]:
-    """What happened, then what to do; an error of several lines has the others below its first."""
+    """The lines of an error and then of its hint."""
     first, _, rest = str(error).partition("\n")
     yield join(" ", (paint("error:", RED, is_coloured=is_coloured), first))
     if rest:
@@ -72,7 +72,7 @@ class Screen:
         if isinstance(sys.stdout, TextIOWrapper):
             sys.stdout.reconfigure(errors="replace")  # a process may log what we cannot show
         self._is_coloured = shows_colours(env)
-        self._turn = threading.RLock()  # a signal handler may print while its own thread does
+        self._lock = threading.RLock()  # a signal handler may print while its own thread does
 
     def say(self, text: str = "") -> None:
         self._write(shown(text))
@@ -81,11 +81,11 @@ class Screen:
         self._write(self._paint(text, BOLD))
 
     def step(self, text: str, seconds: float) -> None:
-        """Something is done and took so long."""
+        """Print a step that is done, and how long it took."""
         self._write(join(" ", (text, self._paint(f"({seconds:.1f} s)", DIM))))
 
     def line(self, process: str, text: str) -> None:
-        """One line of a process's own log, with the colours that it has there."""
+        """Print a line of a process's log, with its own colours."""
         prefix = self._paint(f"{process:<{PREFIX_WIDTH}} |", PROCESS_COLOURS.get(process, DIM))
         parts = COLOUR.split(text)  # every other one is a colour
         parts[1::2] = map(Shown, parts[1::2] if self._is_coloured else [""] * (len(parts) // 2))
@@ -99,10 +99,10 @@ class Screen:
         return paint(text, colour, is_coloured=self._is_coloured)
 
     def _write(self, text: Shown) -> None:
-        with self._turn:
+        with self._lock:
             try:
                 print(text, flush=True)
             except OSError:
-                # The reader is gone (`make worker | head`, a closed terminal): stop as if told to.
+                # The reader has gone (`make worker | head`, a closed terminal): stop by SIGTERM.
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                 os.kill(os.getpid(), signal.SIGTERM)

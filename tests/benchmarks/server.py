@@ -37,7 +37,7 @@ class Postgres:
 
     def start(self) -> None:
         self.data.parent.mkdir(parents=True, exist_ok=True)
-        self._owner.let_in(self.data, programs())
+        self._owner.open_folders(self.data, programs())
         if (self.data / "postmaster.pid").exists():  # of a run that was killed
             self._control("stop", "--mode=immediate")
         self._owner.make_empty_folder(self.data)

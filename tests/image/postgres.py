@@ -30,11 +30,11 @@ class Server:
 
     def start(self, certificate: Path) -> str:
         """The address behind TLS; `certificate` holds its key too."""
-        self._owner.let_in(self._data, programs())
+        self._owner.open_folders(self._data, programs())
         self._owner.make_empty_folder(self._data)
         password = self.folder / "password"
         password.write_text(self._password)
-        if self._owner.is_stand_in:
+        if self._owner.is_other_user:
             shutil.chown(password, self._owner.uid)
         self._owner.run(
             programs() / "initdb",

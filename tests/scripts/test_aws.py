@@ -65,7 +65,7 @@ def test_a_call_that_stays_throttled_is_given_up_and_what_stands_is_said(
     with pytest.raises(UnreachableError, match="slow down"):
         run(world.aws, WORKER, Wanted(count=2), world.clock)
     assert len(asked) == ATTEMPTS
-    assert "What stands: bounds are 2..2, they were 1..4." in capsys.readouterr().err
+    assert "Done so far: bounds are 2..2, they were 1..4." in capsys.readouterr().err
 
 
 def test_250_ecs_tasks_are_read_over_all_pages(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -99,7 +99,7 @@ def test_logs_without_a_line_say_so_and_how_to_look_further_back(
     assert main(["logs", "--job", "nobody", "--since", "90m", "--stage", "dev"]) == 0
     out, err = capsys.readouterr()
     assert out == ""
-    assert err == "No such line in the last 1 h 30 min; --since looks further back.\n"
+    assert err == "No such line in the last 1 h 30 min; --since 2h goes further back.\n"
 
 
 def test_deployments_is_a_table_on_standard_output(

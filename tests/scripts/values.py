@@ -33,6 +33,10 @@ SERVICE = Service(
     events=(),
     tags={},
     target_groups=(),
+    cluster_arn=f"arn:aws:ecs:us-east-1:123456789012:cluster/{DEV_PREFIX}-cluster",
+    network={"awsvpcConfiguration": {"subnets": ["subnet-1"]}},
+    platform_version="LATEST",
+    has_exec=False,
 )
 TASK = Task(
     id="0123456789abcdef",

@@ -103,7 +103,7 @@ class World:
         for task in mine:
             self._move(task, primary)
         if primary.failed_tasks >= FAILURES and primary.rollout_state != FAILED:
-            primary.turn(FAILED, "ECS deployment circuit breaker: tasks failed to start.")
+            primary.set_state(FAILED, "ECS deployment circuit breaker: tasks failed to start.")
             roll_back(service, primary)
             primary = service.deployments[0]
         current = [each for each in mine if each.started_by == primary.id and is_wanted(each)]
@@ -118,7 +118,7 @@ class World:
             deployment.running_count = len(running)
             deployment.pending_count = len(starting)
         if primary.running_count == service.desired_count and primary.rollout_state != FAILED:
-            primary.turn(COMPLETED, f"ECS deployment {primary.id} completed.")
+            primary.set_state(COMPLETED, f"ECS deployment {primary.id} completed.")
             for task in mine:
                 if task.started_by != primary.id:
                     ask_to_stop(task, "ServiceSchedulerInitiated", "Deployment")

@@ -193,5 +193,5 @@ def aurora(aurora_server: Postgres) -> Aurora:
     """A database without tables, of this test alone."""
     number = next(_numbers)
     made = Aurora(aurora_server, f"stage_{number}", "moorage", f"moorage_app_{number}")
-    made.server.let_in(made.owner, OWNER_PASSWORD, made.database)
+    made.server.ensure_database(made.owner, OWNER_PASSWORD, made.database)
     return made

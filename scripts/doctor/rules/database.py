@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 
-from scripts.doctor.model import Database, System, UnjudgedError, containers, seen, services
+from scripts.doctor.model import Database, NotCheckedError, System, containers, known, services
 from scripts.doctor.rule import AURORA, Rule, Severity, rule
 from service.contract import EnvVar, ProcessName
 from stacks.config.connections import CONNECTION_SHARE, connections_wanted, max_connections
@@ -15,12 +15,12 @@ CA_NOTICE = timedelta(days=180)
 
 
 def _database(system: System) -> Database:
-    return seen(system, "database", system.database)
+    return known(system, "database", system.database)
 
 
 @rule(
     "database-unencrypted", Severity.ERROR,
-    "Encrypt it: that is decided when it is made; restore a snapshot into an encrypted one.",
+    "Restore a snapshot into an encrypted cluster: an existing one cannot be encrypted.",
     f"{AURORA}/Overview.Encryption.html",
 )  # fmt: skip
 def database_unencrypted(system: System) -> Iterator[str]:
@@ -35,7 +35,7 @@ def database_unencrypted(system: System) -> Iterator[str]:
 )  # fmt: skip
 def database_unprotected(system: System) -> Iterator[str]:
     if system.stage.is_protected and not _database(system).is_protected:
-        yield "the stage is protected, and its database may be deleted"
+        yield "the stage is protected, but its database has no deletion protection"
 
 
 @rule(
@@ -50,7 +50,7 @@ def database_backup_short(system: System) -> Iterator[str]:
 
 @rule(
     "database-pauses", Severity.ERROR,
-    "Set database_min_acu = 0.5: whatever is connected keeps it awake, or waits for it to wake.",
+    "Set database_min_acu = 0.5: an open connection keeps it awake, a new one waits for it.",
     f"{AURORA}/aurora-serverless-v2-auto-pause.html",
 )  # fmt: skip
 def database_pauses(system: System) -> Iterator[str]:
@@ -58,19 +58,19 @@ def database_pauses(system: System) -> Iterator[str]:
     if database.least_acu > 0:
         return
     if database.has_proxy:
-        yield "the database may go to 0 ACU, and its proxy keeps it awake"
+        yield "the database may pause at 0 ACU, but its proxy keeps it awake"
     if awake := [service.name for service in services(system) if service.is_wanted]:
-        yield f"the database may go to 0 ACU, and {', '.join(awake)} keeps it awake"
+        yield f"the database may pause at 0 ACU, but {', '.join(awake)} keeps it awake"
 
 
 @rule(
     "database-proxy", Severity.ERROR,
-    "Connect to the writer itself: LISTEN pins a connection of RDS Proxy, and is lost by it.",
+    "Connect to the writer itself: LISTEN pins a connection of RDS Proxy, and gets lost there.",
     f"{AURORA}/rds-proxy-pinning.html",
 )  # fmt: skip
 def database_proxy(system: System) -> Iterator[str]:
     if system.database is not None and system.database.has_proxy:
-        yield "there is a proxy before the database"
+        yield "there is a proxy in front of the database"
     for service, container in containers(system):
         host = _url(container.environment)[0]
         if ".proxy-" in host:
@@ -84,7 +84,7 @@ def database_proxy(system: System) -> Iterator[str]:
 )  # fmt: skip
 def database_tls_weak(system: System) -> Iterator[str]:
     if not system.stage.database_tls:
-        raise UnjudgedError("database_tls is off: the stage's database is on the same machine")
+        raise NotCheckedError("database_tls is off: the stage's database is on the same machine")
     for service, container in containers(system):
         if EnvVar.DATABASE_URL not in container.environment:
             continue
@@ -92,17 +92,17 @@ def database_tls_weak(system: System) -> Iterator[str]:
         if mode != "verify-full":
             yield (
                 f"{service.name}: {container.name} connects with sslmode={mode or 'unset'}: "
-                "anybody in between may pass for the database"
+                "a machine in between can pretend to be the database"
             )
 
 
 @rule(
     "database-roots-expire", Severity.WARNING,
-    "`make rds-ca` takes the root certificates anew; then deploy.",
+    "`make rds-ca` downloads the root certificates again; then deploy.",
     f"{AURORA}/UsingWithRDS.SSL-certificate-rotation.html",
 )  # fmt: skip
 def database_roots_expire(system: System) -> Iterator[str]:
-    for name, end in seen(system, "ca_ends", system.ca_ends).items():
+    for name, end in known(system, "ca_ends", system.ca_ends).items():
         if end < system.now + CA_NOTICE:
             yield f"the root certificate {name} expires on {end:%Y-%m-%d}"
 
@@ -124,8 +124,8 @@ def database_connections(system: System) -> Iterator[str]:
     wanted, offered = connections_wanted(stage), max_connections(stage)
     if wanted > CONNECTION_SHARE * offered:
         yield (
-            f"in the middle of a deploy at the maximum counts {wanted} connections are wanted; "
-            f"the database allows {offered}, of which {int(CONNECTION_SHARE * offered)} may be used"
+            f"a deploy at the maximum counts needs {wanted} connections; the database allows "
+            f"{offered}, and {int(CONNECTION_SHARE * offered)} of them should be used at most"
         )
 
 
@@ -135,9 +135,9 @@ def database_connections(system: System) -> Iterator[str]:
     f"{AURORA}/AuroraPostgreSQL.Security.html",
 )  # fmt: skip
 def database_plaintext(system: System) -> Iterator[str]:
-    value = seen(system, "force_ssl", _database(system).force_ssl)
+    value = known(system, "force_ssl", _database(system).force_ssl)
     if value not in {"1", "on"}:
-        yield f"the database accepts connections in the clear (rds.force_ssl = {value or 'unset'})"
+        yield f"the database accepts connections without TLS (rds.force_ssl = {value or 'unset'})"
 
 
 def _as_deployed(stage: Stage, process: str, most: int, environment: Mapping[str, str]) -> Stage:

@@ -1,13 +1,13 @@
-"""`aws ecs execute-command`: all of what it needs, or none of it."""
+"""ECS exec: where it is on, everything that it needs is there."""
 
 from collections.abc import Iterator
 
 from scripts.doctor.model import (
+    NotCheckedError,
     Service,
     System,
-    UnjudgedError,
     containers,
-    seen,
+    known,
     services,
     task_role,
 )
@@ -22,19 +22,19 @@ CHANNELS = (
 STATIC_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
 
-def _open(system: System) -> tuple[Service, ...]:
+def _with_exec(system: System) -> tuple[Service, ...]:
     return tuple(
-        service for service in services(system) if seen(system, "is_exec_on", service.is_exec_on)
+        service for service in services(system) if known(system, "is_exec_on", service.is_exec_on)
     )
 
 
 @rule(
     "exec-read-only-root", Severity.ERROR,
-    "Set enable_exec = false, or let the root be written to: AWS does not support both.",
+    "Set enable_exec = false, or make the root writable: AWS does not support both.",
     EXEC_PAGE,
 )  # fmt: skip
 def exec_read_only_root(system: System) -> Iterator[str]:
-    for service in _open(system):
+    for service in _with_exec(system):
         for container in service.definition.containers:
             if container.is_root_read_only:
                 yield f"{service.name}: exec is on and the root of {container.name} is read-only"
@@ -42,11 +42,11 @@ def exec_read_only_root(system: System) -> Iterator[str]:
 
 @rule(
     "exec-no-channel", Severity.ERROR,
-    "Allow ssmmessages:{Create,Open}{Control,Data}Channel in the task role, where it belongs.",
+    "Allow ssmmessages:{Create,Open}{Control,Data}Channel in the task role.",
     EXEC_PAGE,
 )  # fmt: skip
 def exec_no_channel(system: System) -> Iterator[str]:
-    for service in _open(system):
+    for service in _with_exec(system):
         role = task_role(system, service)
         if missing := [action for action in CHANNELS if not allows(role, action)]:
             yield f"{service.name}: exec is on and its task role may not {', '.join(missing)}"
@@ -58,10 +58,10 @@ def exec_no_channel(system: System) -> Iterator[str]:
     EXEC_PAGE,
 )  # fmt: skip
 def exec_no_route(system: System) -> Iterator[str]:
-    for service in _open(system):
+    for service in _with_exec(system):
         if service.has_public_address:
             continue
-        network = seen(system, "network", system.network)
+        network = known(system, "network", system.network)
         if not network.nat_gateways and "ssmmessages" not in network.endpoints:
             yield (
                 f"{service.name}: exec is on, and there is neither a NAT gateway nor an endpoint "
@@ -71,30 +71,30 @@ def exec_no_route(system: System) -> Iterator[str]:
 
 @rule(
     "exec-no-init", Severity.WARNING,
-    "Set linuxParameters.initProcessEnabled: what a session leaves behind is then collected.",
+    "Set linuxParameters.initProcessEnabled: it reaps the processes that a session leaves behind.",
     EXEC_PAGE,
 )  # fmt: skip
 def exec_no_init(system: System) -> Iterator[str]:
-    for service in _open(system):
+    for service in _with_exec(system):
         if not service.definition.main.has_init:
-            yield f"{service.name}: exec is on and nobody collects the processes of a session"
+            yield f"{service.name}: exec is on and nothing reaps the processes of a session"
 
 
 @rule(
     "static-aws-keys", Severity.ERROR,
-    "Take them out: containers get keys of their task role by themselves, which expire.",
+    "Remove them: containers get keys of their task role by themselves, and these expire.",
     f"{ECS}/task-iam-roles.html",
 )  # fmt: skip
 def static_aws_keys(system: System) -> Iterator[str]:
     for service, container in containers(system):
         given = {*container.environment, *container.secrets}
         if keys := [name for name in STATIC_KEYS if name in given]:
-            yield f"{service.name}: {container.name} is given {', '.join(keys)}"
+            yield f"{service.name}: {container.name} has {', '.join(keys)}"
 
 
 @rule(
     "pid-mode-task", Severity.ERROR,
-    "Leave pidMode out: only one container of a shared process list can have sessions.",
+    "Remove pidMode: of containers with one process list, only one can have sessions.",
     EXEC_PAGE,
 )  # fmt: skip
 def pid_mode_task(system: System) -> Iterator[str]:
@@ -110,27 +110,27 @@ def pid_mode_task(system: System) -> Iterator[str]:
 )  # fmt: skip
 def start_session_allowed(system: System) -> Iterator[str]:
     if not system.is_live:
-        raise UnjudgedError("who may is in IAM, not in the template; --stage alone asks for you")
-    if seen(system, "caller", system.caller)["ssm:StartSession"]:
-        yield "you may start a session in an ECS task past ECS exec"
+        raise NotCheckedError("only IAM knows your rights; run it without --template")
+    if known(system, "caller", system.caller)["ssm:StartSession"]:
+        yield "you may start a session in an ECS task without ECS exec"
 
 
 @rule(
     "exec-not-logged", Severity.WARNING,
-    "Set the cluster's logging to OVERRIDE with a log group; where it has a key allow kms:Decrypt.",
+    "Set the cluster's logging to OVERRIDE with a log group; allow kms:Decrypt on its key.",
     EXEC_PAGE,
 )  # fmt: skip
 def exec_not_logged(system: System) -> Iterator[str]:
-    for service in _open(system):
-        cluster = seen(system, "cluster", system.cluster)
+    for service in _with_exec(system):
+        cluster = known(system, "cluster", system.cluster)
         if cluster.exec_logging == "NONE" or (
             cluster.exec_logging == "OVERRIDE" and not cluster.exec_log_group
         ):
-            yield f"{service.name}: exec is on and its sessions are not written down"
+            yield f"{service.name}: exec is on and its sessions are not logged"
         elif cluster.exec_key and not allows(
             task_role(system, service), "kms:Decrypt", cluster.exec_key
         ):
-            yield f"{service.name}: sessions have a key that its task role may not use"
+            yield f"{service.name}: its task role may not use the key of the sessions"
 
 
 @rule(
@@ -139,12 +139,12 @@ def exec_not_logged(system: System) -> Iterator[str]:
     EXEC_PAGE,
 )  # fmt: skip
 def exec_key_refused(system: System) -> Iterator[str]:
-    if not _open(system) or not seen(system, "cluster", system.cluster).exec_key:
+    if not _with_exec(system) or not known(system, "cluster", system.cluster).exec_key:
         return
     if not system.is_live:
-        raise UnjudgedError("what you may is in IAM, not in the template")
-    if not seen(system, "caller", system.caller)["kms:GenerateDataKey"]:
-        yield "sessions have a key, and you may not use it"
+        raise NotCheckedError("only IAM knows your rights; run it without --template")
+    if not known(system, "caller", system.caller)["kms:GenerateDataKey"]:
+        yield "sessions are encrypted with a key that you may not use"
 
 
 EXEC: tuple[Rule[System], ...] = (

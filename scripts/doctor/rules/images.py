@@ -3,17 +3,17 @@
 import re
 from collections.abc import Iterator
 
-from scripts.doctor.model import System, UnjudgedError, containers, seen
+from scripts.doctor.model import NotCheckedError, System, containers, known
 from scripts.doctor.rule import ECS, Rule, Severity, rule
 
-# By content: a digest, or the tag that the CDK makes of one.
+# A name that never means another image: a digest, or the CDK's tag, which is a hash of the content.
 FIXED = re.compile(r"(@sha256:|:)[0-9a-f]{64}$")
 PLATFORMS = {"linux/arm64": "ARM64", "linux/amd64": "X86_64"}
 
 
 @rule(
     "log-mode-unset", Severity.WARNING,
-    "Set the option `mode` of awslogs: by the account's default lines may be lost.",
+    "Set the option `mode` of awslogs: the account's default may lose lines.",
     f"{ECS}/using_awslogs.html",
 )  # fmt: skip
 def log_mode_unset(system: System) -> Iterator[str]:
@@ -21,7 +21,7 @@ def log_mode_unset(system: System) -> Iterator[str]:
         if container.log_driver != "awslogs":
             yield f"{service.name}: {container.name} does not log to CloudWatch"
         elif "mode" not in container.log_options:
-            yield f"{service.name}: {container.name} does not say whether its log may lose lines"
+            yield f"{service.name}: {container.name} sets no log mode, so lines may be lost"
 
 
 @rule(
@@ -30,9 +30,9 @@ def log_mode_unset(system: System) -> Iterator[str]:
     "https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/Working-with-log-groups-and-streams.html",
 )  # fmt: skip
 def log_kept_for_ever(system: System) -> Iterator[str]:
-    for name, days in seen(system, "retention_days", system.retention_days).items():
+    for name, days in known(system, "retention_days", system.retention_days).items():
         if days is None:
-            yield f"{name} keeps every line for ever, and each costs"
+            yield f"{name} keeps every line for ever, which costs more each month"
 
 
 @rule(
@@ -42,21 +42,21 @@ def log_kept_for_ever(system: System) -> Iterator[str]:
 )  # fmt: skip
 def architecture_mismatch(system: System) -> Iterator[str]:
     if system.image_platforms is None and system.is_live:
-        raise UnjudgedError("the registry tells it only with the image; the template tells")
-    platforms = seen(system, "image_platforms", system.image_platforms)
-    judged = False
+        raise NotCheckedError("AWS does not show an image's platform; use --template")
+    platforms = known(system, "image_platforms", system.image_platforms)
+    is_checked = False
     for service, container in containers(system):
         for end, platform in platforms.items():
             if container.image.endswith(end):
-                judged = True
+                is_checked = True
                 wanted = PLATFORMS.get(platform, platform)
                 if wanted != service.definition.architecture:
                     yield (
                         f"{service.name}: {container.name} is built for {platform} and would run "
                         f"on {service.definition.architecture}"
                     )
-    if not judged:
-        raise UnjudgedError("the image was not built by the CDK, which alone knows its platform")
+    if not is_checked:
+        raise NotCheckedError("only the CDK knows the platform, and it did not build the image")
 
 
 @rule(

@@ -1,8 +1,8 @@
-"""Why jobs do not run: what only a deployed stage shows."""
+"""Why jobs do not run. Only a deployed stage shows it."""
 
 from collections.abc import Iterator
 
-from scripts.doctor.model import System, seen, services
+from scripts.doctor.model import System, known, services
 from scripts.doctor.rule import ECS, Rule, Severity, rule
 from scripts.ecs.services import ROLLOUT_FAILED
 from service.contract import ProcessName
@@ -18,7 +18,7 @@ RUNBOOK = "docs/runbook.md"
     f"{RUNBOOK}#unhealthy-api",
 )  # fmt: skip
 def api_not_ready(system: System) -> Iterator[str]:
-    if reason := seen(system, "readiness", system.readiness):
+    if reason := known(system, "readiness", system.readiness):
         yield f"the API is not ready: {reason}"
 
 
@@ -29,19 +29,19 @@ def api_not_ready(system: System) -> Iterator[str]:
 )  # fmt: skip
 def tasks_missing(system: System) -> Iterator[str]:
     for service in services(system):
-        running = seen(system, "running", service.running)
+        running = known(system, "running", service.running)
         if service.desired and running < service.desired:
             yield f"{service.name}: {running} of {service.desired} ECS tasks run"
 
 
 @rule(
     "no-worker", Severity.ERROR,
-    "`moor scale worker 1` starts one, `moor wake` a stage that sleeps; `moor logs worker` says "
-    "why one ends.",
+    "`moor scale worker 1` starts one, or `moor wake` if the stage sleeps; `moor logs worker` "
+    "shows why a worker ended.",
     f"{RUNBOOK}#no-worker",
 )  # fmt: skip
 def no_worker(system: System) -> Iterator[str]:
-    queue = seen(system, "queue", system.queue)
+    queue = known(system, "queue", system.queue)
     wanted = [service for service in services(system, ProcessName.WORKER) if service.is_wanted]
     if queue.workers == 0 and (queue.queued or wanted):
         yield f"no worker is alive, and {queue.queued} jobs wait"
@@ -50,50 +50,51 @@ def no_worker(system: System) -> Iterator[str]:
 @rule(
     "backlog-grows-old", Severity.WARNING,
     "`moor scale worker --max N` allows more workers; `moor jobs list --status active` shows what "
-    "keeps them.",
+    "they run.",
     f"{RUNBOOK}#oldest-job-age",
 )  # fmt: skip
 def backlog_grows_old(system: System) -> Iterator[str]:
-    queue = seen(system, "queue", system.queue)
+    queue = known(system, "queue", system.queue)
     limit = system.stage.worker_age_target_seconds
     if queue.workers and queue.oldest_due_seconds > limit:
         most = [service.most for service in services(system, ProcessName.WORKER) if service.most]
-        bound = f"; {most[0]} workers is the most there may be" if most else ""
+        bound = f"; the maximum is {most[0]} workers" if most else ""
         yield (
-            f"the oldest job waits for {queue.oldest_due_seconds:.0f} s (wanted: {limit}); "
-            f"{queue.queued} wait for {queue.workers} workers, which run {queue.active}{bound}"
+            f"the oldest job has waited for {queue.oldest_due_seconds:.0f} s (target: {limit} s); "
+            f"{queue.queued} jobs wait, {queue.workers} workers run {queue.active}{bound}"
         )
 
 
 @rule(
     "worker-deaf", Severity.WARNING,
-    "Jobs start by polling meanwhile; `moor restart worker` gives it a new connection.",
+    "Workers poll meanwhile; `moor restart worker` gives them new connections.",
     f"{RUNBOOK}#listen-age",
 )  # fmt: skip
 def worker_deaf(system: System) -> Iterator[str]:
-    age = seen(system, "listen_age_seconds", system.listen_age_seconds)
+    age = known(system, "listen_age_seconds", system.listen_age_seconds)
     if age > LISTEN_MAX_SECONDS:
-        yield f"a worker has not heard its own notifications for {age:.0f} s"
+        yield f"a worker has not received its own notifications for {age:.0f} s"
 
 
 @rule(
     "deployment-failed", Severity.ERROR,
-    "`moor logs --since 1h` shows its last words; `cdk deploy` the fix, or `moor rollback`.",
+    "`moor logs --since 1h` shows its last lines; `cdk deploy` the fix, or `moor rollback`.",
     f"{ECS}/deployment-circuit-breaker.html",
 )  # fmt: skip
 def deployment_failed(system: System) -> Iterator[str]:
-    for service, rollout in seen(system, "rollouts", system.rollouts).items():
+    for service, rollout in known(system, "rollouts", system.rollouts).items():
         if rollout.state == ROLLOUT_FAILED:
-            yield f"{service}: its newest deployment failed: {rollout.reason or 'unsaid'}"
+            yield f"{service}: its newest deployment failed: {rollout.reason or 'no reason given'}"
 
 
 @rule(
     "task-killed", Severity.WARNING,
-    "Out of memory: more worker_memory_mib or less worker_concurrency. Out of time: shorter jobs.",
+    "If it ran out of memory: raise worker_memory_mib or lower worker_concurrency. If it took too "
+    "long to drain: shorter jobs.",
     f"{ECS}/stopped-task-error-codes.html",
 )  # fmt: skip
 def task_killed(system: System) -> Iterator[str]:
-    for task in seen(system, "stopped", system.stopped):
+    for task in known(system, "stopped", system.stopped):
         if killed := [name for name, code in task.exit_codes.items() if code == KILLED]:
             yield (
                 f"{task.service}: {', '.join(killed)} of ECS task {task.id} was killed "

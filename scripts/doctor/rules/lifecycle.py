@@ -1,8 +1,8 @@
-"""Starting, staying healthy, stopping, and being replaced."""
+"""How ECS tasks start, stay healthy, stop and are replaced."""
 
 from collections.abc import Iterator
 
-from scripts.doctor.model import System, UnjudgedError, seen, services
+from scripts.doctor.model import NotCheckedError, System, known, services
 from scripts.doctor.rule import DOCS, ECS, Rule, Severity, rule
 from service.contract import (
     LIVE_PATH,
@@ -13,15 +13,15 @@ from service.contract import (
     ProcessName,
 )
 
-DEFAULT_STOP_SECONDS = 30  # ECS's, where a container has none
-# Migrations that find nothing to do, two seconds until the first answer, and two health checks.
+DEFAULT_STOP_SECONDS = 30  # ECS's default of a container
+# For migrations that find nothing to do, two seconds until the first answer, two health checks.
 STARTUP_SECONDS = 30
 DEPLOYMENT_PAGE = f"{ECS}/service_definition_parameters.html"
 
 
 @rule(
     "stop-timeout", Severity.ERROR,
-    f"Set stopTimeout to at most {STOP_TIMEOUT_SECONDS} and drain_seconds so that both fit.",
+    f"Set stopTimeout to at most {STOP_TIMEOUT_SECONDS}, and lower drain_seconds to fit into it.",
     f"{ECS}/task_definition_parameters.html#container_definition_timeout",
 )  # fmt: skip
 def stop_timeout(system: System) -> Iterator[str]:
@@ -34,7 +34,7 @@ def stop_timeout(system: System) -> Iterator[str]:
         if drain.isdecimal() and seconds < int(drain) + STOP_MARGIN_SECONDS:
             yield (
                 f"{service.name}: it drains for {drain} s and needs {STOP_MARGIN_SECONDS} s more, "
-                f"and is killed after {seconds} s"
+                f"but is killed after {seconds} s"
             )
 
 
@@ -45,7 +45,7 @@ def stop_timeout(system: System) -> Iterator[str]:
 def drain_unset(system: System) -> Iterator[str]:
     for service in services(system):
         if EnvVar.DRAIN_SECONDS not in service.definition.main.environment:
-            yield f"{service.name}: nothing says how long it may drain"
+            yield f"{service.name}: DRAIN_SECONDS is not set, so it does not know its time to drain"
 
 
 @rule(
@@ -56,20 +56,23 @@ def drain_unset(system: System) -> Iterator[str]:
 def worker_without_health_check(system: System) -> Iterator[str]:
     for service in services(system, ProcessName.WORKER):
         if not service.definition.main.health_check:
-            yield f"{service.name}: a worker that hangs, or crashes slowly, passes for healthy"
+            yield f"{service.name}: a worker that hangs counts as healthy"
 
 
 @rule(
     "balancer-asks-database", Severity.ERROR,
-    f"Let the target group ask {LIVE_PATH}, which touches nothing.",
+    f"Set the target group's health check path to {LIVE_PATH}, which calls nothing else.",
     DOCS,
 )  # fmt: skip
 def balancer_asks_database(system: System) -> Iterator[str]:
-    path = seen(system, "target_group", system.target_group).health_path
+    path = known(system, "target_group", system.target_group).health_path
     if path == READY_PATH:
-        yield f"the balancer asks {path}: a failover of the database would replace every ECS task"
+        yield (
+            f"the load balancer checks {path}: a failover of the database would replace every ECS "
+            "task"
+        )
     elif path != LIVE_PATH:
-        yield f"the balancer asks {path}, of which nobody knows what it touches"
+        yield f"the load balancer checks {path}, which may depend on other services"
 
 
 @rule(
@@ -84,8 +87,8 @@ def health_grace_short(system: System) -> Iterator[str]:
         seconds = service.health_grace_seconds
         if seconds is None and not system.is_live:
             seconds = 0  # ECS's default
-        if (seconds := seen(system, "health_grace_seconds", seconds)) < STARTUP_SECONDS:
-            yield f"{service.name}: it has {seconds} s to start; migrations and start take longer"
+        if (seconds := known(system, "health_grace_seconds", seconds)) < STARTUP_SECONDS:
+            yield f"{service.name}: the grace period of {seconds} s is shorter than its start takes"
 
 
 @rule(
@@ -95,13 +98,13 @@ def health_grace_short(system: System) -> Iterator[str]:
     "edit-target-group-attributes.html#deregistration-delay",
 )  # fmt: skip
 def deregistration_slow(system: System) -> Iterator[str]:
-    delay = seen(system, "target_group", system.target_group).deregistration_seconds
+    delay = known(system, "target_group", system.target_group).deregistration_seconds
     for service in services(system):
         seconds = service.definition.main.stop_timeout or DEFAULT_STOP_SECONDS
         if service.has_balancer and delay > seconds:
             yield (
-                f"{service.name}: the balancer waits {delay} s for old requests, each stop takes "
-                "that much longer"
+                f"{service.name}: the load balancer waits {delay} s for old requests, so each stop "
+                "takes that long"
             )
 
 
@@ -112,8 +115,8 @@ def deregistration_slow(system: System) -> Iterator[str]:
 )  # fmt: skip
 def breaker_off(system: System) -> Iterator[str]:
     for service in services(system):
-        if not seen(system, "has_breaker", service.has_breaker):
-            yield f"{service.name}: a release that does not start is tried for three hours"
+        if not known(system, "has_breaker", service.has_breaker):
+            yield f"{service.name}: ECS tries to start a broken release for three hours"
 
 
 @rule(
@@ -126,30 +129,30 @@ def api_least_healthy(system: System) -> Iterator[str]:
         if service.least_healthy_percent < 100:
             yield (
                 f"{service.name}: during a deployment only {service.least_healthy_percent} % of "
-                "its ECS tasks need to be there"
+                "its ECS tasks have to run"
             )
 
 
 @rule(
     "count-reset-by-deploy", Severity.WARNING,
-    "Leave the desired count out of stages.toml's way: it belongs to the autoscaler.",
+    "Take the desired count out of the template: it belongs to the autoscaler.",
     f"{ECS}/service-auto-scaling.html",
 )  # fmt: skip
 def count_reset_by_deploy(system: System) -> Iterator[str]:
     if system.is_live:
-        raise UnjudgedError("a running ECS service always has a count; the template tells")
+        raise NotCheckedError("a running ECS service always has a count; use --template")
     for service in services(system):
         is_asked_for = getattr(system.stage, f"{service.process}_desired_count", None) is not None
         if service.desired is not None and service.most is not None and not is_asked_for:
             yield (
-                f"{service.name}: each deploy sets its count to {service.desired}, whatever the "
-                "autoscaler made of it, and stages.toml does not ask for that"
+                f"{service.name}: each deploy sets its count to {service.desired}, against the "
+                "autoscaler, although stages.toml does not set it"
             )
 
 
 @rule(
     "migrate-not-first", Severity.ERROR,
-    "Let the main container depend on `migrate` with the condition SUCCESS.",
+    "Make the main container depend on `migrate` with the condition SUCCESS.",
     f"{ECS}/task_definition_parameters.html#container_definition_dependson",
 )  # fmt: skip
 def migrate_not_first(system: System) -> Iterator[str]:

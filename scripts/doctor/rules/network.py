@@ -1,22 +1,22 @@
-"""Whether an ECS task reaches what it calls."""
+"""Whether an ECS task can reach the AWS services that it calls."""
 
 from collections.abc import Iterator
 
-from scripts.doctor.model import Service, System, containers, seen, services
+from scripts.doctor.model import Service, System, containers, known, services
 from scripts.doctor.rule import ECS, Rule, Severity, rule
 from service.contract import EnvVar, ProcessName
 
 
 @rule(
     "endpoint-missing", Severity.WARNING,
-    'Add the interface endpoints to the VPC, set egress = "nat", or see to another way out.',
+    'Add the interface endpoints to the VPC, or set egress = "nat".',
     f"{ECS}/vpc-endpoints.html",
 )  # fmt: skip
 def endpoint_missing(system: System) -> Iterator[str]:
     for service in services(system):
         if service.has_public_address:
             continue
-        network = seen(system, "network", system.network)
+        network = known(system, "network", system.network)
         if network.nat_gateways:
             continue
         missing = [
@@ -31,7 +31,7 @@ def endpoint_missing(system: System) -> Iterator[str]:
 
 
 def _called(system: System, service: Service) -> list[str]:
-    """The services of AWS that its ECS tasks call, or ECS in their place; S3 has a gateway."""
+    """The AWS services that its ECS tasks call, or ECS for them; S3 has a gateway endpoint."""
     found = ["secretsmanager"]
     mine = [container for owner, container in containers(system) if owner is service]
     if any(".dkr.ecr." in each.image for each in mine):
@@ -40,7 +40,7 @@ def _called(system: System, service: Service) -> list[str]:
         found.append("logs")
     environment = service.definition.main.environment
     if service.process == ProcessName.WORKER:
-        found.append("ecs")  # protects a long job
+        found.append("ecs")  # for scale-in protection
         if environment.get(EnvVar.EMAIL_FROM):
             found.append("email")
     if environment.get(EnvVar.QUEUE_DSN, "").startswith("sqs://"):

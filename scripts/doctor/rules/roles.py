@@ -9,7 +9,7 @@ from scripts.doctor.rule import ECS, Rule, Severity, rule
 from service.contract import EnvVar, ProcessName
 
 READ_SECRET = "secretsmanager:GetSecretValue"  # noqa: S105 - an action's name
-# Actions that know no resource, so that "*" is all there is.
+# Actions without resources: a policy can only say "*" for them.
 WITHOUT_RESOURCE = re.compile(
     r"^(ecr:GetAuthorizationToken|ssmmessages:\w+|xray:\w+|logs:DescribeLogGroups)$"
 )
@@ -20,7 +20,7 @@ PASSWORD_NAME = re.compile(r"PASSWORD|PASSWD|API_KEY|SECRET_KEY|TOKEN$")
 
 @rule(
     "secret-unreadable", Severity.ERROR,
-    f"Allow {READ_SECRET} on it in the execution role: the ECS task does not start without.",
+    f"Allow {READ_SECRET} on it in the execution role: without it the ECS task does not start.",
     SECRETS_PAGE,
 )  # fmt: skip
 def secret_unreadable(system: System) -> Iterator[str]:
@@ -33,7 +33,7 @@ def secret_unreadable(system: System) -> Iterator[str]:
 
 @rule(
     "secret-for-nobody", Severity.WARNING,
-    "Take it out of the execution role: it is for the secrets of its own containers.",
+    "Remove it from the execution role, which should read only the secrets of its containers.",
     SECRETS_PAGE,
 )  # fmt: skip
 def secret_for_nobody(system: System) -> Iterator[str]:
@@ -47,7 +47,10 @@ def secret_for_nobody(system: System) -> Iterator[str]:
             if READ_SECRET in statement.actions:
                 for secret in statement.resources:
                     if secret not in named:
-                        yield f"{service.name}: its execution role may read {secret}, for nobody"
+                        yield (
+                            f"{service.name}: its execution role may read {secret}, which no "
+                            "container uses"
+                        )
 
 
 @rule(
@@ -60,14 +63,14 @@ def password_in_environment(system: System) -> Iterator[str]:
     for service, container in containers(system):
         for name, value in container.environment.items():
             if PASSWORD_IN_URL.search(value) or (value and PASSWORD_NAME.search(name)):
-                yield f"{service.name}: {container.name} has a password in {name}, for all to read"
+                yield f"{service.name}: {container.name} has a password in {name} in clear text"
         if container.name == ProcessName.MIGRATE:
-            continue  # it is the owner, and gone before a password rotates
+            continue  # it connects as the owner, and ends before the password can rotate
         for name, value_from in container.secrets.items():
             if master and secret_name(value_from) == master:
                 yield (
-                    f"{service.name}: {container.name} is given the database's password as {name}; "
-                    "it rotates, and the container keeps the old one"
+                    f"{service.name}: {container.name} gets the database's password as {name} at "
+                    "its start, and fails when the password rotates"
                 )
 
 
@@ -96,12 +99,12 @@ def database_password_unreadable(system: System) -> Iterator[str]:
     for service in services(system):
         secret = service.definition.main.environment.get(EnvVar.DATABASE_SECRET_ARN)
         if secret and not allows(task_role(system, service), READ_SECRET, secret):
-            yield f"{service.name}: its task role may not ask for the database's password"
+            yield f"{service.name}: its task role may not read the database's password"
 
 
 @rule(
     "database-owner", Severity.WARNING,
-    "Deploy: `migrate` makes a user for API and worker who can make, change and drop no table.",
+    "Deploy: `migrate` makes a user for API and worker that cannot create or change tables.",
     "docs/security.md#who-connects-to-the-database",
 )  # fmt: skip
 def database_owner(system: System) -> Iterator[str]:

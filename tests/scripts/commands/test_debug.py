@@ -3,8 +3,9 @@
 from scripts.aws import Aws
 from scripts.commands.debug import deregister, register
 from scripts.ecs.debug_definition import debug_definition
+from scripts.ecs.services import find_service
 from service.contract import ProcessName
-from tests.scripts.cloud import NAMES, aws, client
+from tests.scripts.cloud import aws, client
 from tests.scripts.prefixes import DEV_PREFIX
 from tests.scripts.stage import definition, make_stage
 
@@ -73,9 +74,7 @@ def test_twin_sleeps_with_the_same_image_settings_roles_and_log() -> None:
 def test_twin_is_registered_under_a_family_of_its_own_and_taken_away_again(aws: Aws) -> None:
     make_stage(has_exec=False)
     ecs = client("ecs")
-    (service,) = ecs.describe_services(
-        cluster=NAMES.cluster, services=[NAMES.service(ProcessName.WORKER)]
-    )["services"]
+    service = find_service(aws, ProcessName.WORKER)
     arn = register(aws, service, ProcessName.WORKER, 60, "arn:aws:iam::123456789012:role/debug")
     assert arn.endswith(f"/{DEV_PREFIX}-worker-debug:1")
     made = ecs.describe_task_definition(taskDefinition=arn)["taskDefinition"]

@@ -372,7 +372,7 @@ def test_a_number_is_text_where_the_task_wants_text(
     assert moor("jobs", "enqueue", "keep_note", "message=5", "nobody=1", *DEV) == 1
     err = capsys.readouterr().err
     assert "nobody" in err
-    assert "A value is JSON where its field takes that, else text" in err
+    assert "A value is JSON if its field accepts that, else text" in err
     late = ("--every", "1 day", *DEV)
     assert moor("schedules", "create", "by-number", "keep_note", "message=5", *late) == 0
     assert moor("schedules", "delete", "by-number", *DEV) == 0

@@ -79,7 +79,7 @@ def test_the_old_key_stays_while_the_api_does_not_know_the_new_one(
     world.interrupt_after = 0
     with pytest.raises(KeyboardInterrupt):
         rotate(anew(world), world.clock)
-    with pytest.raises(RefusedError, match="does not take the new key"):
+    with pytest.raises(RefusedError, match="not every ECS task of the API accepts the new key"):
         finish(anew(world, guarded_api.url), world.clock)
     assert len(read_keys(anew(world))) == 2
 

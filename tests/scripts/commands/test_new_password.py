@@ -7,7 +7,7 @@ import pytest
 
 from scripts.aws import Aws
 from scripts.clock import Clock
-from scripts.commands.new_password import make_current, run, versions, waiting_version
+from scripts.commands.new_password import make_current, pending_version, run, versions
 from scripts.errors import RefusedError
 from scripts.session.database_access import read_database
 from service.contract import ProcessName
@@ -33,7 +33,7 @@ def labels(aws: Aws) -> dict[str, str]:
 
 def test_a_new_password_waits_beside_the_one_in_use_and_then_takes_its_place(aws: Aws) -> None:
     make_stage()
-    version = waiting_version(aws, USER)
+    version = pending_version(aws, USER)
     assert held(CURRENT)["password"] == "s3cret"
     new = held(PENDING)
     assert new["username"] == "moorage_app"
@@ -49,11 +49,11 @@ def test_what_was_interrupted_goes_on_with_the_version_that_postgres_may_have(
     aws: Aws, capsys: pytest.CaptureFixture[str]
 ) -> None:
     make_stage()
-    version = waiting_version(aws, USER)
-    assert waiting_version(aws, USER) == version
+    version = pending_version(aws, USER)
+    assert pending_version(aws, USER) == version
     assert "an interrupted rotation goes on" in capsys.readouterr().err
     make_current(aws, USER, version)
-    assert waiting_version(aws, USER) != version
+    assert pending_version(aws, USER) != version
 
 
 def test_a_label_that_another_rotation_left_on_the_current_version_is_no_rotation(
@@ -64,7 +64,7 @@ def test_a_label_that_another_rotation_left_on_the_current_version_is_no_rotatio
     client("secretsmanager").update_secret_version_stage(
         SecretId=USER_SECRET, VersionStage=PENDING, MoveToVersionId=current
     )
-    version = waiting_version(aws, USER)
+    version = pending_version(aws, USER)
     assert version != current
     make_current(aws, USER, version)
     assert labels(aws)[CURRENT] == version

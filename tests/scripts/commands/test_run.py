@@ -19,6 +19,7 @@ from scripts.ecs.one_off import (
     stopped_if_interrupted,
     watch,
 )
+from scripts.ecs.services import find_service
 from scripts.ecs.tasks import Container
 from scripts.errors import OperatorError
 from scripts.logs.log_reading import Event
@@ -26,7 +27,7 @@ from service.contract import ProcessName
 from tests.scripts.cloud import NAMES, aws, client, make_log_groups, write_lines
 from tests.scripts.stage import Container as MotoContainer
 from tests.scripts.stage import backend, make_stage
-from tests.scripts.values import TASK
+from tests.scripts.values import SERVICE, TASK
 
 __all__ = ["aws"]
 
@@ -39,20 +40,14 @@ def test_program_and_process_of_the_image_follow_its_entry_point() -> None:
 
 
 def test_task_is_started_where_the_services_own_are() -> None:
-    service = {
-        "clusterArn": "arn:c",
-        "networkConfiguration": {"awsvpcConfiguration": {"subnets": ["s"]}},
-        "platformVersion": "LATEST",
-        "capacityProviderStrategy": [{"capacityProvider": "FARGATE_SPOT", "weight": 1}],
-    }
     overrides = {"containerOverrides": [{"name": "worker", "command": ["run", "true"]}]}
     assert run_task_arguments(
-        service, task_definition="arn:d:3", started_by="moor-run", overrides=overrides,
+        SERVICE, task_definition="arn:d:3", started_by="moor-run", overrides=overrides,
         has_exec=True,
     ) == {
-        "cluster": "arn:c",
+        "cluster": SERVICE.cluster_arn,
         "taskDefinition": "arn:d:3",
-        "networkConfiguration": {"awsvpcConfiguration": {"subnets": ["s"]}},
+        "networkConfiguration": {"awsvpcConfiguration": {"subnets": ["subnet-1"]}},
         "platformVersion": "LATEST",
         "launchType": "FARGATE",
         "overrides": overrides,
@@ -69,13 +64,11 @@ def started(aws: Aws) -> Any:
     """moto's own object of a one-off ECS task."""
     make_stage()
     make_log_groups()
-    answer = aws.call("ecs", "describe_services", cluster=NAMES.cluster,
-                      services=[NAMES.service(WORKER)])  # fmt: skip
-    (service,) = answer["services"]
+    service = find_service(aws, WORKER)
     arn = start(
         aws,
         run_task_arguments(
-            service, task_definition=service["taskDefinition"], started_by="moor-run",
+            service, task_definition=service.task_definition, started_by="moor-run",
             overrides={}, has_exec=False,
         ),
     )  # fmt: skip

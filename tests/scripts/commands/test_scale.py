@@ -88,7 +88,7 @@ def test_a_count_is_reached_and_no_policy_can_undo_it(
     assert "3 of 6 running: 3 PENDING (waiting for its containers)" in said
     assert "worker_min_count = 6, worker_max_count = 6" in said
     assert "`moor scale worker --min 1 --max 4 --stage dev`" in said
-    assert "leaves the count alone" in said
+    assert "does not change the count" in said
 
 
 def test_what_stages_toml_refuses_is_not_proposed_for_good(
@@ -96,8 +96,8 @@ def test_what_stages_toml_refuses_is_not_proposed_for_good(
 ) -> None:
     run(world.aws, WORKER, Wanted(count=0), world.clock)
     said = capsys.readouterr().err
-    assert "Not for good: stages.toml may not say worker_max_count = 0" in said
-    assert "For good" not in said
+    assert "stages.toml cannot keep this: worker_max_count = 0" in said
+    assert "To keep it" not in said
 
 
 def test_without_an_autoscaler_the_count_alone_changes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,7 +196,7 @@ def test_ctrl_c_leaves_a_valid_service_and_says_what_stands(
         run(world.aws, WORKER, wanted, world.clock)
     assert (world.service(WORKER).desired_count, world.bounds(WORKER)) == (count, bounds)
     said = capsys.readouterr().err
-    assert "Interrupted. What stands: " in said
+    assert "Interrupted. Done so far: " in said
     assert ("bounds are 5..5" in said) == (bounds == Bounds(5, 5))
     # whatever has happened, the same command again finishes it
     again = Aws(world.aws.target)
@@ -212,7 +212,7 @@ def test_ctrl_c_while_it_waits_says_that_the_scale_stands(
     world.interrupt_after = 2
     with pytest.raises(KeyboardInterrupt):
         run(world.aws, WORKER, Wanted(count=5), world.clock)
-    assert "Interrupted. What stands: bounds are 5..5, they were 1..4; the count is to be 5" in (
+    assert "Interrupted. Done so far: bounds are 5..5, they were 1..4; the count is to be 5" in (
         capsys.readouterr().err
     )
 
@@ -229,7 +229,7 @@ def test_a_refusal_of_aws_half_way_says_what_stands(
     refuse(world.aws, "ecs", "update_service", "AccessDeniedException")
     with pytest.raises(DeniedError):
         run(world.aws, WORKER, Wanted(count=5), world.clock)
-    assert "Not finished. What stands: bounds are 5..5" in capsys.readouterr().err
+    assert "Not finished. Done so far: bounds are 5..5" in capsys.readouterr().err
 
 
 def test_a_stage_that_is_not_there_is_said_to_be_so(world: World) -> None:

@@ -55,7 +55,7 @@ def test_a_schedule_says_when_it_comes_as_it_was_written(
     fields: dict[str, str], comes: str
 ) -> None:
     found = read_schedule(ITEM | fields)
-    assert found.comes == comes
+    assert found.when == comes
     assert found.next_run_at == datetime(2026, 11, 22, 4, tzinfo=UTC)
     assert found.last_run_at is None
 
@@ -88,7 +88,7 @@ def test_a_schedule_is_created_stopped_started_run_and_deleted(
     assert shown(moor, capsys, name)["enabled"] is False
 
     assert moor("schedules", "enable", name, *DEV) == 0
-    assert capsys.readouterr().out.startswith(f"{name} comes next at 20")
+    assert capsys.readouterr().out.startswith(f"{name} runs next at 20")
 
     assert moor("schedules", "run", name, *DEV) == 0
     key = capsys.readouterr().out.strip()

@@ -12,7 +12,7 @@ from scripts.commands import scale
 from scripts.commands.scale import Wanted
 from scripts.commands.sleep import (
     Steps,
-    database_rests,
+    database_pause,
     run_sleep,
     run_wake,
     steps_to_sleep,
@@ -216,5 +216,5 @@ def test_nothing_is_woken_that_was_not_put_to_sleep(monkeypatch: pytest.MonkeyPa
 
 def test_what_the_database_does_meanwhile_is_said() -> None:
     dev = read_stage("dev")
-    assert "0.5 ACU" in database_rests(dev)
-    assert "pauses by itself" in database_rests(replace(dev, database_min_acu=0.0))
+    assert "0.5 ACU" in database_pause(dev)
+    assert "pauses by itself" in database_pause(replace(dev, database_min_acu=0.0))

@@ -81,7 +81,7 @@ def test_sleep_is_told_and_not_taken_for_other_bounds() -> None:
 
 def test_a_count_outside_its_bounds_is_told() -> None:
     (found,) = warnings(replace(SERVICE, desired=7))
-    assert found == "worker: 7 are wanted, which is outside its bounds 1..4"
+    assert found == "worker: its count is 7, outside its bounds 1..4"
 
 
 def test_a_deployment_that_failed_is_told_with_its_reason() -> None:

@@ -120,10 +120,10 @@ def test_container_insights_costs_its_metrics_while_something_runs() -> None:
 @pytest.mark.parametrize(
     ("cluster", "instance", "named"),
     [
-        ({}, {"EnablePerformanceInsights": True}, "Performance Insights ask"),
-        ({"MonitoringInterval": 60}, {}, "enhanced monitoring ask"),
-        ({}, {"MonitoringInterval": 60}, "enhanced monitoring ask"),
-        ({"EnableCloudwatchLogsExports": ["postgresql"]}, {}, "log export ask"),
+        ({}, {"EnablePerformanceInsights": True}, "because Performance Insights query"),
+        ({"MonitoringInterval": 60}, {}, "enhanced monitoring query"),
+        ({}, {"MonitoringInterval": 60}, "enhanced monitoring query"),
+        ({"EnableCloudwatchLogsExports": ["postgresql"]}, {}, "log export query"),
         ({"MonitoringInterval": 0}, {"EnablePerformanceInsights": False}, ""),
     ],
 )
@@ -190,7 +190,7 @@ def test_the_command_prints_the_sum_and_what_is_not_in_it(
     assert "metrics of the cluster and its ECS services" in out
     assert f"looked up on {PRICES.checked}" in err
     for named in (
-        "Aurora above its minimum of 1 ACU: Performance Insights, enhanced monitoring, log export",
+        "Aurora above its minimum of 1 ACU, because Performance Insights, enhanced monitoring, ",
         "NAT gateways: 0.045 USD per GB", "calls of KMS", "flow logs", "between zones",
     ):  # fmt: skip
         assert named in err

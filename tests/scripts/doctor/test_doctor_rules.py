@@ -175,7 +175,7 @@ SICK: list[tuple[str, Change, str]] = [
     ("tasks-missing", of_service("worker", running=1), "worker-service: 1 of 2 ECS tasks"),
     ("no-worker", of_part("queue", workers=0), "3 jobs wait"),
     ("no-worker", both(of_part("queue", workers=0, queued=0)), "0 jobs wait"),
-    ("backlog-grows-old", of_part("queue", oldest_due_seconds=61), "4 workers is the most"),
+    ("backlog-grows-old", of_part("queue", oldest_due_seconds=61), "the maximum is 4 workers"),
     ("worker-deaf", whole(listen_age_seconds=61.0), "for 61 s"),
     ("deployment-failed", whole(rollouts={"api": replace(ROLLOUT, state="FAILED",
      reason="tasks failed to start")}), "api: its newest deployment failed: tasks failed to start"),
@@ -194,27 +194,27 @@ SICK: list[tuple[str, Change, str]] = [
      endpoints=frozenset({"secretsmanager", "api", "dkr", "logs", "ecs"})),
      of_environment("worker", EMAIL_FROM="a@b.c", QUEUE_DSN="sqs://jobs")),
      "no endpoint of email, sqs"),
-    ("exec-no-init", of_main("worker", has_init=False), "nobody collects"),
+    ("exec-no-init", of_main("worker", has_init=False), "nothing reaps"),
     ("static-aws-keys", of_environment("api", AWS_ACCESS_KEY_ID="AKIA"), "AWS_ACCESS_KEY_ID"),
-    ("static-aws-keys", of_main("api", secrets={"AWS_SECRET_ACCESS_KEY": SECRET}), "is given"),
+    ("static-aws-keys", of_main("api", secrets={"AWS_SECRET_ACCESS_KEY": SECRET}), "has AWS_"),
     ("pid-mode-task", of_definition("worker", pid_mode="task"), "pidMode task"),
     ("start-session-allowed", whole(caller={"ssm:StartSession": True,
-     "kms:GenerateDataKey": True}), "past ECS exec"),
-    ("exec-not-logged", of_part("cluster", exec_logging="NONE"), "not written down"),
-    ("exec-not-logged", of_part("cluster", exec_log_group=""), "not written down"),
+     "kms:GenerateDataKey": True}), "without ECS exec"),
+    ("exec-not-logged", of_part("cluster", exec_logging="NONE"), "not logged"),
+    ("exec-not-logged", of_part("cluster", exec_log_group=""), "not logged"),
     ("exec-not-logged", of_part("cluster", exec_key="another"), "may not use"),
     ("exec-key-refused", whole(caller={"ssm:StartSession": False,
-     "kms:GenerateDataKey": False}), "you may not use it"),
+     "kms:GenerateDataKey": False}), "that you may not use"),
     ("stop-timeout", of_main("worker", stop_timeout=121), "stopTimeout 121 s"),
     ("stop-timeout", of_main("worker", stop_timeout=109), "drains for 100 s and needs 10 s more"),
     ("stop-timeout", of_main("worker", stop_timeout=None), "killed after 30 s"),
-    ("drain-unset", of_main("api", environment=NO_DRAIN), "how long it may drain"),
-    ("worker-without-health-check", of_main("worker", health_check=()), "passes for healthy"),
+    ("drain-unset", of_main("api", environment=NO_DRAIN), "DRAIN_SECONDS is not set"),
+    ("worker-without-health-check", of_main("worker", health_check=()), "counts as healthy"),
     ("balancer-asks-database", of_part("target_group", health_path="/health/ready"), "failover"),
-    ("balancer-asks-database", of_part("target_group", health_path="/"), "nobody knows"),
-    ("health-grace-short", of_service("api", health_grace_seconds=29), "29 s to start"),
+    ("balancer-asks-database", of_part("target_group", health_path="/"), "may depend on other"),
+    ("health-grace-short", of_service("api", health_grace_seconds=29), "period of 29 s"),
     ("health-grace-short", both(
-        whole(is_live=False), of_service("api", health_grace_seconds=None)), "0 s to start"),
+        whole(is_live=False), of_service("api", health_grace_seconds=None)), "period of 0 s"),
     ("deregistration-slow", of_part("target_group", deregistration_seconds=300), "waits 300 s"),
     ("breaker-off", of_service("worker", has_breaker=False), "for three hours"),
     ("api-least-healthy", of_service("api", least_healthy_percent=50), "only 50 %"),
@@ -222,46 +222,46 @@ SICK: list[tuple[str, Change, str]] = [
      "sets its count to 2"),
     ("migrate-not-first", of_definition("api", containers=(_container("api"),)), "nothing migr"),
     ("migrate-not-first", of_main("api", depends_on={"migrate": "START"}), "does not wait"),
-    ("log-mode-unset", of_main("api", log_options={}), "may lose lines"),
+    ("log-mode-unset", of_main("api", log_options={}), "lines may be lost"),
     ("log-mode-unset", of_main("api", log_driver="splunk"), "does not log to CloudWatch"),
     ("log-kept-for-ever", whole(retention_days={"/ecs/api": None}), "/ecs/api keeps"),
     ("architecture-mismatch", of_definition("api", architecture="X86_64"), "linux/arm64"),
     ("image-may-change", of_main("api", image="app:latest"), "app:latest may mean"),
     ("secret-unreadable", of_role("api", "execution_role"), "may not read UI_PASSWORD"),
     ("secret-for-nobody", of_role("worker", "execution_role", Statement(
-     actions=("secretsmanager:GetSecretValue",), resources=(SECRET,))), "for nobody"),
+     actions=("secretsmanager:GetSecretValue",), resources=(SECRET,))), "which no container uses"),
     ("password-in-environment", of_environment("api", DATABASE_URL="postgresql://a:b@c/d"),
      "password in DATABASE_URL"),
     ("password-in-environment", of_environment("worker", SMTP_PASSWORD="x"), "SMTP_PASSWORD"),
     ("password-in-environment", of_main("api", secrets={"PGPASSWORD": f"{MASTER}:password::"}),
-     "it rotates"),
+     "the password rotates"),
     ("role-too-wide", of_role("api", "task_role", Statement(
      actions=("s3:*",), resources=("b",))), "may s3:*"),
     ("role-too-wide", of_role("api", "task_role", Statement(
      actions=("s3:GetObject",), resources=("*",))), "may s3:GetObject on everything"),
-    ("database-password-unreadable", of_role("worker", "task_role"), "may not ask for"),
+    ("database-password-unreadable", of_role("worker", "task_role"), "may not read the"),
     ("database-owner", of_environment("worker", DATABASE_SECRET_ARN=MASTER), "connects as the d"),
     ("database-owner", of_role("api", "task_role", Statement(
      actions=("secretsmanager:GetSecretValue",), resources=(USER, MASTER))), "may read the passw"),
     ("database-unencrypted", of_part("database", is_encrypted=False), "not encrypted"),
-    ("database-unprotected", whole(stage=read_stage("prod")), "may be deleted"),
+    ("database-unprotected", whole(stage=read_stage("prod")), "no deletion protection"),
     ("database-backup-short", of_part("database", backup_days=1), "kept for 1 day"),
     ("database-pauses", of_part("database", least_acu=0), "api-service, worker-service keeps"),
     ("database-pauses", of_part("database", least_acu=0, has_proxy=True), "its proxy keeps"),
-    ("database-proxy", of_part("database", has_proxy=True), "a proxy before the database"),
+    ("database-proxy", of_part("database", has_proxy=True), "a proxy in front of"),
     ("database-proxy", of_environment("api", DATABASE_URL="postgresql://a@x.proxy-y.rds/d"),
      "through the proxy x.proxy-y.rds"),
     ("database-tls-weak", of_environment("api", DATABASE_URL="postgresql://a@b/c?sslmode=require"),
      "sslmode=require"),
     ("database-tls-weak", of_environment("worker", DATABASE_URL="postgresql://a@b/c"), "unset"),
     ("database-roots-expire", whole(ca_ends={"old": NOW + timedelta(days=9)}), "2026-12-01"),
-    ("database-connections", of_service("worker", most=20), "connections are wanted"),
-    ("database-connections", of_environment("api", DATABASE_POOL_SIZE="100"), "are wanted"),
+    ("database-connections", of_service("worker", most=20), "connections; the database"),
+    ("database-connections", of_environment("api", DATABASE_POOL_SIZE="100"), "a deploy at"),
     ("database-plaintext", of_part("database", force_ssl="0"), "rds.force_ssl = 0"),
     ("worker-never-wakes", both(of_service("worker", least=0), of_service(
-     "api", least=0, desired=0)), "nobody would report"),
+     "api", least=0, desired=0)), "nothing reports"),
     ("worker-stopped-by-cpu", of_service("worker", policies=(
-     Policy(metric="ECSServiceAverageCPUUtilization"),)), "CPU idles"),
+     Policy(metric="ECSServiceAverageCPUUtilization"),)), "a low CPU"),
     ("api-on-spot", of_service("api", uses_spot=True), "runs on Spot"),
     ("one-zone", of_part("network", zones=1), "in one availability zone"),
     ("one-zone", of_part("network", nat_gateways=1), "one NAT gateway"),
@@ -331,7 +331,7 @@ PARTS = (
 
 @pytest.mark.parametrize("part", PARTS)
 def test_a_part_that_cannot_be_seen_is_not_passed_over(part: str) -> None:
-    nothing: dict[str, Any] = {part: None, "unseen": {part: "these credentials may not"}}
+    nothing: dict[str, Any] = {part: None, "unread": {part: "these credentials may not"}}
     blind = replace(HEALTHY, **nothing)
     report = judge(RULES, blind)
     assert "these credentials may not" in report.not_checked.values()
@@ -343,7 +343,7 @@ def test_a_part_that_cannot_be_seen_is_not_passed_over(part: str) -> None:
 
 def test_roles_that_cannot_be_read_are_said() -> None:
     definition = replace(_service("api").definition, task_role=None, execution_role=None)
-    blind = replace(of_service("api", definition=definition)(HEALTHY), unseen={"roles": "denied"})
+    blind = replace(of_service("api", definition=definition)(HEALTHY), unread={"roles": "denied"})
     report = judge(RULES, blind)
     assert {"role-too-wide", "secret-unreadable", "exec-no-channel"} <= report.not_checked.keys()
     assert set(report.not_checked.values()) >= {"denied"}

@@ -9,7 +9,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from scripts.aws import Aws
-from scripts.doctor.grants import read_caller, read_role
+from scripts.doctor.grants import find_role, read_caller
 from scripts.errors import DeniedError, OperatorError
 from scripts.target import Target
 from stacks.config.read_stage import read_stage
@@ -155,6 +155,6 @@ def test_a_role_with_a_path_is_read(cloud: Gate, iam: Any) -> None:
         PolicyDocument='{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": '
         '"s3:GetObject", "Resource": "*"}}',
     )  # fmt: skip
-    role = read_role(aws(), "task")
+    role = find_role(aws(), "task")
     assert [each.actions for each in role.statements] == [("s3:GetObject",)]
     iam.delete_role_policy(RoleName="task", PolicyName="own")

@@ -134,8 +134,7 @@ def test_a_wake_that_was_interrupted_is_finished_by_the_next(
 def test_wake_mends_a_stage_that_is_awake_and_silent(world: World) -> None:
     boto3.client("cloudwatch").disable_alarm_actions(AlarmNames=list(ALARMS))
     assert warnings(world) == [
-        "5 of 5 alarms are off: nobody is told when they ring; "
-        "`moor wake --stage dev` switches them on"
+        "5 of 5 alarms are off and notify nobody; `moor wake --stage dev` switches them on"
     ]
     run_wake(world.aws, world.clock)
     assert alarms_that_tell() == EVERY
@@ -175,7 +174,7 @@ def test_a_scale_for_some_hours_says_that_its_alarm_stays_off(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
     scale.run(world.aws, WORKER, Wanted(count=0, duration=timedelta(hours=2)), world.clock)
-    assert "They stay off when the bounds come back: `moor wake --stage dev` switches them" in (
+    assert "The alarms stay off when the bounds come back: `moor wake --stage dev` switches" in (
         capsys.readouterr().err
     )
     assert EVERY - alarms_that_tell() == {"WorkerTasksMissing"}

@@ -174,7 +174,7 @@ def test_rollback_moves_both_back_the_api_first(
     rollback(world.aws, "2", world.clock)
     said = capsys.readouterr().err
     assert said.index("the worker goes to revision 2") < said.index("the api goes to revision 2")
-    assert "what the stack's template says" in said
+    assert "as the stack's template says" in said
 
 
 def test_a_rollback_that_was_interrupted_is_finished_by_the_next(
@@ -187,7 +187,7 @@ def test_a_rollback_that_was_interrupted_is_finished_by_the_next(
         rollback(world.aws, None, world.clock)
     assert [world.service(p).task_definition[-2:] for p in (API, WORKER)] == [":2", ":3"]
     assert (
-        "What stands: the api goes to revision 2. `moor rollback 2 --stage dev` does the rest."
+        "Done so far: the api goes to revision 2. `moor rollback 2 --stage dev` does the rest."
         in capsys.readouterr().err
     )
     world.interrupt_after = 1000
@@ -198,7 +198,7 @@ def test_a_rollback_that_was_interrupted_is_finished_by_the_next(
 def test_a_rollback_to_what_does_not_start_fails_and_leaves_the_other_alone(world: World) -> None:
     release(world, "two")
     world.broken = {f"{world.service(API).task_definition[:-1]}1"}
-    with pytest.raises(OperatorError, match="deployment of the api did not come about"):
+    with pytest.raises(OperatorError, match="deployment of the api was not completed"):
         rollback(world.aws, None, world.clock)
     world.settle()
     assert [world.service(p).task_definition[-2:] for p in (API, WORKER)] == [":2", ":2"]
@@ -265,7 +265,7 @@ def test_a_restart_that_another_deployment_replaces_says_so(world: World) -> Non
 
     waiting = [replaced]
     before(world.aws, "ecs", "list_tasks", lambda: waiting.pop()() if waiting else None)
-    with pytest.raises(OperatorError, match="did not come about"):
+    with pytest.raises(OperatorError, match="was not completed"):
         restart(world.aws, [WORKER], world.clock)
 
 

@@ -38,7 +38,7 @@ def test_a_service_is_steady_when_as_many_as_wanted_run_of_what_was_deployed() -
     [
         (service(0), "0 of 1 ECS tasks run"),
         (service(2), "2 of 1 ECS tasks run"),
-        (service(new="IN_PROGRESS"), "waits for its health"),
+        (service(new="IN_PROGRESS"), "waits until they are healthy"),
         (service(new="COMPLETED", old="COMPLETED"), "the deployment before"),
     ],
 )

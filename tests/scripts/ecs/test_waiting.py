@@ -80,7 +80,7 @@ def test_only_the_ecs_tasks_of_the_rollout_are_counted() -> None:
 
 def test_a_rollout_that_failed_ends_the_wait_with_the_reason() -> None:
     rollout = replace(ROLLOUT, state="FAILED", reason="circuit breaker", is_primary=False)
-    with pytest.raises(OperatorError, match="did not come about: circuit breaker"):
+    with pytest.raises(OperatorError, match="was not completed: circuit breaker"):
         rollout_missing(ROLLOUT)(replace(SERVICE, rollouts=(rollout,)), list)
 
 

@@ -161,7 +161,7 @@ def test_settings_of_another_server_do_not_reach_this_one(
 
     server.start()
     port = server.port
-    server.let_in("moorage", "a password", "moorage")
+    server.ensure_database("moorage", "a password", "moorage")
     second.start()
 
     assert (home / "postgres.port").read_text() == f"{port}\n"
@@ -207,7 +207,7 @@ def test_nobody_comes_in_by_the_port_without_the_password(home: Path) -> None:
     password = 'it\'s a \\ "hard" one'
     server = Postgres(home)
     server.start()
-    server.let_in("moorage", password, "moorage")
+    server.ensure_database("moorage", password, "moorage")
 
     assert connect(home, "moorage", password, "moorage") == "moorage"
     for user, wrong in (("moorage", ""), ("moorage", "other"), ("postgres", "")):
@@ -224,11 +224,11 @@ def test_the_port_listens_on_this_machine_alone(home: Path) -> None:
 def test_a_new_password_takes_the_place_of_the_old_and_the_data_stays(home: Path) -> None:
     server = Postgres(home)
     server.start()
-    server.let_in("moorage", "first", "moorage")
+    server.ensure_database("moorage", "first", "moorage")
     port = server.port
     server.stop()
     server.start()
-    server.let_in("moorage", "second", "moorage")
+    server.ensure_database("moorage", "second", "moorage")
 
     assert server.port == port
     assert connect(home, "moorage", "second", "moorage") == "moorage"
@@ -255,7 +255,7 @@ def test_a_socket_folder_of_somebody_else_is_not_used(home: Path) -> None:
     server.socket_folder.chmod(0o777)
 
     try:
-        with pytest.raises(OperatorError, match="but not as a folder of user"):
+        with pytest.raises(OperatorError, match="but not as a private folder of user"):
             server.start()
     finally:
         server.socket_folder.rmdir()

@@ -118,7 +118,7 @@ def test_a_process_that_does_not_stop_is_killed_and_named(up: StartUp) -> None:
     run.signal_group(signal.SIGINT)
 
     assert run.await_end() == 0
-    assert "worker was not gone after 5 s: killed" in run.output
+    assert "worker did not end within 5 s: killed" in run.output
     assert are_gone([worker])
 
 
@@ -152,7 +152,7 @@ def test_a_postgres_that_dies_is_reported(up: StartUp) -> None:
     psutil.Process(run.postmaster_pid).kill()
 
     assert run.await_end() == 1
-    assert "Postgres is gone" in run.output
+    assert "Postgres has ended" in run.output
 
 
 def test_a_killed_command_takes_what_it_started_with_it(up: StartUp) -> None:
@@ -192,7 +192,7 @@ def test_postgres_stays_for_as_long_as_one_uses_it(up: StartUp, home: Path) -> N
 
     first.signal_group(signal.SIGINT)
     assert first.await_end() == 0
-    assert "Postgres keeps running" in first.output
+    assert "Postgres runs on for another" in first.output
     assert execute(home, "SELECT 42") == 42
     assert not second.has_ended
 
@@ -251,12 +251,12 @@ def test_the_commands_to_try_carry_the_key_where_one_is_asked_for(up: StartUp) -
 def test_an_api_without_a_worker_says_so(up: StartUp) -> None:
     run = up("api").await_up()
     wait_until(lambda: "<job_id>" in run.output, "the last line to try")
-    assert "starts no worker" in run.output
+    assert "No worker runs yet" in run.output
     assert "`make worker`" in run.output
 
     both = up("api", WORKER_MODE="in-process").await_up()
     wait_until(lambda: "<job_id>" in both.output, "the last line to try")
-    assert "starts no worker" not in both.output
+    assert "No worker runs yet" not in both.output
 
 
 def test_a_database_out_of_reach_is_the_step_that_failed(up: StartUp) -> None:

@@ -138,10 +138,10 @@ def test_late_line_of_another_stream_is_followed_and_nothing_comes_twice(aws: Aw
         groups(aws, (ProcessName.WORKER,)), datetime.fromtimestamp(NOW / 1000 - 60, UTC),
         clock_at(NOW + 1000),
     )  # fmt: skip
-    assert [each.message for each in follower.look()] == ["first", "third"]
+    assert [each.message for each in follower.poll()] == ["first", "third"]
     write_lines(ProcessName.WORKER, "worker/worker/w2", (NOW + 50, "second"))
-    assert [each.message for each in follower.look()] == ["second"]
-    assert follower.look() == []
+    assert [each.message for each in follower.poll()] == ["second"]
+    assert follower.poll() == []
 
 
 def test_more_lines_than_a_page_holds_are_all_read(aws: Aws) -> None:

@@ -48,7 +48,7 @@ def test_another_platform_needs_an_emulator(
 
 
 def test_a_builder_that_is_not_there_or_does_not_work_is_named(builder: Path) -> None:
-    assert "is not here" in why_not_buildable("arm64")
+    assert "is not installed" in why_not_buildable("arm64")
     answers(builder, "echo 'Cannot connect to the daemon' >&2; exit 1")
     assert "Cannot connect to the daemon" in why_not_buildable("arm64")
 

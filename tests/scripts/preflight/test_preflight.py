@@ -88,7 +88,7 @@ def test_a_live_stage_has_no_leftovers_and_its_change_is_judged(
     assert moor("preflight", "--stage", "dev", "--template", folder, "--json") == 1
     found = json.loads(capsys.readouterr().out)["findings"]
     refused = [each["message"] for each in found if each["id"] == "change-refused"]
-    assert any("data/Bucket (AWS::S3::Bucket) would be removed" in each for each in refused), (
+    assert any("data/Bucket (AWS::S3::Bucket) would be deleted" in each for each in refused), (
         refused
     )
     assert "left-behind" not in {each["id"] for each in found}

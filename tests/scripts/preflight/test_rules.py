@@ -69,26 +69,26 @@ PENDING = Certificate(status="PENDING_VALIDATION", names=())
 NETWORK = PROD.names.network_stack
 SICK: list[tuple[str, str, dict[str, Any]]] = [
     ("other-account", "999999999999", {"stage": replace(PROD, account="9" * 12)}),
-    ("not-bootstrapped", "never", {"bootstrap_version": 0}),
-    ("not-bootstrapped", "version is 5", {"bootstrap_version": 5}),
+    ("not-bootstrapped", "never bootstrapped", {"bootstrap_version": 0}),
+    ("not-bootstrapped", "version 5, 6 is", {"bootstrap_version": 5}),
     ("service-role-missing", "(ecs.amazonaws.com)", {"service_roles": {*list(SERVICE_ROLES)[1:]}}),
-    ("zones-missing", "offers 1", {"zones": (f"{REGION}a",)}),
+    ("zones-missing", "has 1:", {"zones": (f"{REGION}a",)}),
     ("zones-missing", "no eu-central-1c", {"stage": ZONE_C, "zones": (f"{REGION}a", f"{REGION}b")}),
-    ("quota-too-small", "a deploy runs 2.5", {"quotas": {VCPU: 2}}),
+    ("quota-too-small", "a deploy needs 2.5", {"quotas": {VCPU: 2}}),
     ("quota-too-small", "needs 2, 4 are in use", {"addresses": 4}),
-    ("quota-too-small", "VPCs: 5 are there", {"vpcs": 5}),
-    ("quota-at-maximum", "wants 13", {"quotas": {VCPU: 6}}),
+    ("quota-too-small", "VPCs: 5 exist", {"vpcs": 5}),
+    ("quota-at-maximum", "needs 13", {"quotas": {VCPU: 6}}),
     ("left-behind", GROUP, {"taken_names": {GROUP}}),
     ("stack-stuck", "first deploy failed", {"stacks": {NETWORK: "ROLLBACK_COMPLETE"}}),
-    ("stack-stuck", "deploys it now", {"stacks": {NETWORK: "UPDATE_IN_PROGRESS"}}),
+    ("stack-stuck", "a deploy is running", {"stacks": {NETWORK: "UPDATE_IN_PROGRESS"}}),
     ("change-refused", "would be replaced", {"changes": (REPLACED,)}),
     ("change-unsure", "use_launch_type = true", {"changes": (UNSURE,)}),
     ("change-replaces", "replaced", {"changes": (replace(REPLACED, is_refused=False),)}),
     ("certificate-unusable", "PENDING", {"certificate": PENDING}),
-    ("certificate-unusable", "not there", {"certificate": replace(PENDING, status="")}),
+    ("certificate-unusable", "not found", {"certificate": replace(PENDING, status="")}),
     ("certificate-unusable", "the stage is in eu-west-1", {"region": "eu-west-1"}),
     ("zone-unusable", "is example.com", {"zone_name": "example.com."}),
-    ("zone-unusable", "is not there", {"zone_name": ""}),
+    ("zone-unusable", "does not exist", {"zone_name": ""}),
     ("sender-unverified", "a@example.org", {"sender_is_verified": False}),
     ("mail-sandboxed", "sandbox", {"may_mail_anybody": False}),
     ("image-not-buildable", "exec format", {"image_problem": "exec format error"}),
@@ -122,7 +122,7 @@ def test_a_wrong_subnet_of_an_imported_vpc_is_named(said: str, there: dict[str, 
 
 
 def test_what_could_not_be_seen_is_said_and_never_passed() -> None:
-    report = judge(RULES, replace(GOOD, zones=None, unseen={"zones": "you may not ask"}))
+    report = judge(RULES, replace(GOOD, zones=None, unread={"zones": "you may not ask"}))
     assert report.not_checked == {"zones-missing": "you may not ask"}
     assert "zones-missing" not in report.passed
 

@@ -10,6 +10,7 @@ from botocore.stub import Stubber
 
 from scripts.aws import Aws
 from scripts.clock import Clock
+from scripts.ecs.services import find_service
 from scripts.ecs.tasks import Container, Task
 from scripts.errors import (
     DeniedError,
@@ -23,7 +24,6 @@ from scripts.session.plugin import SessionTarget, open_session, run_command
 from scripts.session.session_task import (
     check_exec,
     check_root,
-    check_service,
     choose,
     find_container,
     newest_first,
@@ -83,22 +83,23 @@ def refused(check: Callable[[], object], kind: type[OperatorError]) -> tuple[str
     return str(caught.value), caught.value.hint
 
 
-def test_service_that_is_not_there_is_named() -> None:
-    message, _ = refused(lambda: check_service(DEV, WORKER, {"services": []}), NotFoundError)
+def test_service_that_is_not_there_is_named(aws: Aws) -> None:
+    aws.call("ecs", "create_cluster", clusterName=f"{DEV_PREFIX}-cluster")
+    message, _ = refused(lambda: find_service(aws, WORKER), NotFoundError)
     assert f"{DEV_PREFIX}-worker-service" in message
 
 
 def test_task_from_before_exec_is_to_be_restarted_and_else_the_stage_has_none() -> None:
     task = replace(TASK, has_exec=False)
-    on, off = {"enableExecuteCommand": True}, {"enableExecuteCommand": False}
-    message, hint = refused(lambda: check_exec(DEV, task, WORKER, on), RefusedError)
+    on, off = replace(values.SERVICE, has_exec=True), replace(values.SERVICE, has_exec=False)
+    message, hint = refused(lambda: check_exec(DEV, task, on), RefusedError)
     assert "before exec was turned on" in message
     assert "moor restart worker" in hint
-    message, hint = refused(lambda: check_exec(DEV, task, WORKER, off), RefusedError)
+    message, hint = refused(lambda: check_exec(DEV, task, off), RefusedError)
     assert "without exec" in message
     assert "enable_exec = true" in hint
     assert "`moor run --stage dev -- COMMAND`" in hint
-    check_exec(DEV, TASK, WORKER, on)
+    check_exec(DEV, TASK, on)
 
 
 def test_read_only_root_is_named() -> None:
