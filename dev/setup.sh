@@ -1,5 +1,5 @@
 # make setup: makes .venv with exactly the packages of requirements-dev.lock. If nothing has changed
-# since the last run, its stamp ends this one at once.
+# since the last run, the stamp of that run ends this one at once.
 set -eu
 
 # Unset variables that would change Python's behaviour or install elsewhere. Those of pip and uv

@@ -213,5 +213,5 @@ def explain(error: Exception, target: Target, about: About = NOTHING_KNOWN) -> O
             hint = "Does the network work, and is the region right?"
             found = UnreachableError(f"AWS does not answer: {error}", hint)
         case _:
-            found = OperatorError(f"the call of AWS failed: {str(error).splitlines()[0]}")
+            found = OperatorError(f"the call to AWS failed: {str(error).splitlines()[0]}")
     return found

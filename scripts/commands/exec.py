@@ -29,7 +29,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions
 
 
 class WithDashes(TyperCommand):
-    """Keeps the first `--` among the words: before it is a process, after it the command."""
+    """Keeps the first `--` of the arguments: the process is before it, the command after it."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if BEFORE_COMMAND in args:
@@ -61,7 +61,7 @@ def exec_(
     if not command and not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise OperatorError("a shell needs a terminal", "Give a command after `--`.")
     confirm(aws.target, f"run {shlex.join(command or [SHELL])} in a running ECS task", yes)
-    find_plugin(is_local=aws.target.is_local)  # fail on a missing plugin before any call of AWS
+    find_plugin(is_local=aws.target.is_local)  # fail on a missing plugin before any call to AWS
     container = find_container(aws, process, task, Clock())
     if command:
         return run_command(aws, container, command, write)

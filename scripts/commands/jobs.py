@@ -126,7 +126,7 @@ def enqueue(  # noqa: PLR0917 - Typer calls it by name
     yes: YesOption = False,
 ) -> None:
     """Put a job in the queue; prints its key."""
-    read_payload(payload or [])  # fail on a wrong word before any question and any call
+    read_payload(payload or [])  # fail on a wrong argument before any question and call
     aws = connect(stage)
     confirm(aws.target, f"enqueue {task}", yes)
     options = {name: value for name, value in (("delay", delay), ("key", key)) if value is not None}

@@ -111,7 +111,7 @@ def create(  # noqa: PLR0917 - Typer calls it by name
 
     Example: `moor schedules create hello example_task message=hi --every "30 minutes"`.
     """
-    read_payload(payload or [])  # fail on a wrong word before any question and any call
+    read_payload(payload or [])  # fail on a wrong argument before any question and call
     aws = connect(stage)
     confirm(aws.target, f"run {task} again and again", yes)
     times = {key: value for key, value in (("cron", cron), ("every", every)) if value is not None}

@@ -77,8 +77,8 @@ def launch(home: Path, environment: Mapping[str, str], say: Say) -> Twin:
 def end(home: Path, say: Say) -> bool:
     """End the twin in `home` and wait until no process of it is left. False if none ran.
 
-    A `moor up` at work there is ended first. The ECS tasks finish their jobs. A daemon that does
-    not end in time is killed; its guard then ends what the daemon had started.
+    A running `moor up` is ended first. The ECS tasks finish their jobs. A daemon that does not end
+    in time is killed; its guard then ends what the daemon had started.
     """
     _end_up(home, say)
     return _end_daemon(home, say)
@@ -126,7 +126,7 @@ def last_lines(log: Path) -> str:
 
 
 def _await_lock(home: Path, say: Say) -> PidLock | Twin:
-    """The twin's lock, or the twin, where an interrupted `moor up` has left one that starts."""
+    """The twin's lock; or the twin, if one is running after an interrupted `moor up`."""
     lock = PidLock(home, "twin")
     deadline = time.monotonic() + STOP_SECONDS
     if not lock.take():

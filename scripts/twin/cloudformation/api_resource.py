@@ -1,4 +1,4 @@
-"""A CloudFormation resource that is created by calls of AWS's own API."""
+"""A CloudFormation resource that is created by calls to AWS's own API."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
