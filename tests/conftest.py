@@ -38,15 +38,8 @@ for name in EnvVar:  # a developer's own settings must not reach a test
 for variable in read_stage(LOCAL_STAGE).variables:  # the project's own, as everywhere
     os.environ.setdefault(variable.name, variable.value)  # noqa: TID251
 
-# A shell's background job ignores Ctrl-C, and so would every process that a test starts: hence a
-# handler. One of xdist's processes hears nothing of it, because its controller ends it; by a
-# signal that is meant for another it would end the whole run.
-signal.signal(
-    signal.SIGINT,
-    (lambda *_: None) if "PYTEST_XDIST_WORKER" in os.environ else signal.default_int_handler,  # noqa: TID251
-)
-
-gc.set_threshold(50_000, 20, 50)  # looking for garbage is a tenth of an import's time
+# A shell's background job ignores Ctrl-C, and so would every process that a test starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A session of boto3 reads AWS's models of its services anew, a third of the time of many a test.
 _read = functools.cache(JSONFileLoader().load_file)

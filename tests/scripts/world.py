@@ -31,6 +31,7 @@ from tests.twin.stand import client
 ACCOUNT, REGION = "123456789012", "us-east-1"
 TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:alarms"
 ALARMS = ("ApiTasksMissing", "WorkerTasksMissing", "NoMetrics", "NoTarget", "ApiErrors")
+SLEEPS_MAX = 1000  # no limit of a command has as many polls
 STEPS = ["PROVISIONING", "PENDING", "ACTIVATING", RUNNING]
 FAILURES = 3
 NOW = datetime(2026, 11, 22, 5, 0, tzinfo=UTC)
@@ -44,16 +45,20 @@ class World:
     aws: Aws
     now: datetime = NOW
     broken: set[str] = field(default_factory=set)  # task definitions whose containers end with 1
-    interrupt_after: int = 1000  # so many sleeps, Ctrl-C is pressed
+    interrupt_after: int | None = None  # so many sleeps, Ctrl-C is pressed
+    slept: int = 0
 
     @property
     def clock(self) -> Clock:
         return Clock(lambda: self.now, self._sleep)
 
     def _sleep(self, seconds: float) -> None:
-        self.interrupt_after -= 1
-        if self.interrupt_after < 0:
-            raise KeyboardInterrupt
+        if self.interrupt_after is not None:
+            self.interrupt_after -= 1
+            if self.interrupt_after < 0:
+                raise KeyboardInterrupt
+        self.slept += 1
+        assert self.slept < SLEEPS_MAX, "a command waits for what never comes"
         self.now += timedelta(seconds=seconds)
         self.tick()
 

@@ -22,6 +22,29 @@ IMAGE = Path(__file__).parent / "image.py"
 NUMBERS = count(1)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def moto_unchanged_afterwards() -> Iterator[None]:
+    """What a file changes in moto's classes is taken back: other files run in the same process."""
+    before = {kind: dict(vars(kind)) for kind in _moto_classes()}
+    yield
+    for kind, attributes in before.items():
+        for name, value in dict(vars(kind)).items():
+            if name not in attributes and callable(value):
+                delattr(kind, name)
+            elif name in attributes and attributes[name] is not value:
+                setattr(kind, name, attributes[name])
+
+
+def _moto_classes() -> set[type]:
+    modules = [module for name, module in list(sys.modules.items()) if name.startswith("moto.")]
+    return {
+        value
+        for module in modules
+        for value in vars(module).values()
+        if isinstance(value, type) and value.__module__.startswith("moto.")
+    }
+
+
 class Ecs:
     """A running agent, with a cluster, an image `good` and one `bad` that ends at once."""
 

@@ -68,7 +68,7 @@ def test_an_interrupted_rotation_goes_on_with_the_same_key(world: World) -> None
     with pytest.raises(KeyboardInterrupt):
         rotate(anew(world), world.clock)
     keys = read_keys(anew(world))
-    world.interrupt_after = 1000
+    world.interrupt_after = None
     rotate(anew(world), world.clock)
     assert read_keys(anew(world)) == keys
 

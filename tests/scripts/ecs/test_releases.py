@@ -190,7 +190,7 @@ def test_a_rollback_that_was_interrupted_is_finished_by_the_next(
         "Done so far: the api goes to revision 2. `moor rollback 2 --stage dev` does the rest."
         in capsys.readouterr().err
     )
-    world.interrupt_after = 1000
+    world.interrupt_after = None
     rollback(Aws(world.aws.target), None, world.clock)
     assert [world.service(p).task_definition[-2:] for p in (API, WORKER)] == [":2", ":2"]
 
