@@ -1,4 +1,7 @@
-"""AWS for the service: boto3 clients with timeouts and retries. Nothing else imports boto3."""
+"""AWS for the service: boto3 clients with timeouts and retries. Nothing else imports boto3.
+
+It is imported where a client is made: that is a tenth of a process's start, and most make none.
+"""
 
 import asyncio
 import contextlib
@@ -10,7 +13,6 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import boto3
 import structlog
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
@@ -54,6 +56,8 @@ log = structlog.stdlib.get_logger("aws")
 
 def ses_client(region: str | None) -> "SESClient":
     """Amazon SES in `region`, or in the region of the environment."""
+    import boto3  # noqa: PLC0415
+
     return boto3.client("ses", region_name=region, config=CONFIG)
 
 
@@ -66,6 +70,8 @@ class DatabasePassword:
     """
 
     def __init__(self, secret_arn: str, region: str | None) -> None:
+        import boto3  # noqa: PLC0415
+
         self._arn = secret_arn
         self._client = boto3.client("secretsmanager", region_name=region, config=PASSWORD_CONFIG)
         self._lock = threading.Lock()  # not asyncio's: the lease has an event loop of its own
@@ -173,6 +179,8 @@ class Messages:
     BATCH = 10  # messages in one call, SQS's own limit
 
     def __init__(self, name: str, *, url: str | None, region: str | None) -> None:
+        import boto3  # noqa: PLC0415
+
         self.name = name
         self._url = url
         self._client = boto3.client("sqs", region_name=region, config=SQS_CONFIG)
@@ -272,6 +280,8 @@ class Bucket:
     PART_BYTES = 8 * 1024 * 1024  # S3 takes 10,000 parts of 5 MiB or more; the last may be smaller
 
     def __init__(self, name: str, region: str | None) -> None:
+        import boto3  # noqa: PLC0415
+
         self.name = name
         self._client: S3Client = boto3.Session().client("s3", region_name=region, config=S3_CONFIG)
 

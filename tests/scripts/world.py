@@ -47,6 +47,7 @@ class World:
     broken: set[str] = field(default_factory=set)  # task definitions whose containers end with 1
     interrupt_after: int | None = None  # so many sleeps, Ctrl-C is pressed
     slept: int = 0
+    pace: int = 1  # so much longer is each sleep, to be at the end of a limit sooner
 
     @property
     def clock(self) -> Clock:
@@ -59,7 +60,7 @@ class World:
                 raise KeyboardInterrupt
         self.slept += 1
         assert self.slept < SLEEPS_MAX, "a command waits for what never comes"
-        self.now += timedelta(seconds=seconds)
+        self.now += timedelta(seconds=seconds * self.pace)
         self.tick()
 
     @property

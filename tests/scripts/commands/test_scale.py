@@ -219,6 +219,7 @@ def test_ctrl_c_while_it_waits_says_that_the_scale_stands(
 
 def test_what_does_not_come_about_is_overdue_with_what_is_missing(world: World) -> None:
     world.broken = {world.service(WORKER).task_definition}
+    world.pace = 30
     with pytest.raises(OverdueError, match="worker 3 of 4 running"):
         run(world.aws, WORKER, Wanted(count=4), world.clock)
 

@@ -161,8 +161,10 @@ def test_a_stage_is_awake_when_its_load_balancer_has_a_healthy_target(
     group = made["TargetGroups"][0]["TargetGroupArn"]
     world.service(API).load_balancers = [{"targetGroupArn": group}]
     run_sleep(world.aws, world.clock)
+    world.pace = 30
     with pytest.raises(OverdueError, match="the api gets no requests: no healthy target"):
         run_wake(Aws(world.aws.target), world.clock)
+    world.pace = 1
     assert not alarms_that_tell() & set(ALARMS)
     capsys.readouterr()
 
