@@ -36,7 +36,8 @@ for name in EnvVar:  # a developer's own settings must not reach a test
     os.environ.pop(name, None)  # noqa: TID251
 
 for variable in read_stage(LOCAL_STAGE).variables:  # the project's own, as everywhere
-    os.environ.setdefault(variable.name, variable.value)  # noqa: TID251
+    if variable.name not in set(EnvVar):
+        os.environ.setdefault(variable.name, variable.value)  # noqa: TID251
 
 # A shell's background job ignores Ctrl-C, and so would every process that a test starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
