@@ -15,6 +15,7 @@ use_own_node()
 from aws_cdk import App  # noqa: E402 - Node is chosen first
 from aws_cdk.cx_api import CloudAssembly  # noqa: E402
 
+from service.escape import escape  # noqa: E402
 from stacks.build import build_stage  # noqa: E402
 from stacks.config.checks import check_stage  # noqa: E402
 from stacks.config.read_stage import read_stage  # noqa: E402
@@ -65,7 +66,7 @@ def main() -> int:
     try:
         stage = chosen_stage(given)
     except ConfigError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print("error:", escape(str(error), keep="\n"), file=sys.stderr)
         return 1
     if stage.is_protected and stage.first_deploy:
         print(

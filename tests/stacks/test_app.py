@@ -67,6 +67,15 @@ def test_a_wrong_value_ends_in_one_message_and_no_traceback(tmp_path: Path) -> N
     ]
 
 
+def test_a_key_is_no_command_to_the_terminal(tmp_path: Path) -> None:
+    result = run(tmp_path, **{"stage": "dev", "env.\x1b[2J": "x", "\x1b]0;x\x07": 1})
+
+    assert result.returncode == 1
+    assert "\x1b" not in result.stderr
+    assert "\x07" not in result.stderr
+    assert len(result.stderr.splitlines()) == 3
+
+
 def test_a_first_deploy_says_that_the_locks_are_still_to_come(tmp_path: Path) -> None:
     result = run(tmp_path, stage="prod", certificate_arn=CERTIFICATE, first_deploy=True)
 
