@@ -4,7 +4,11 @@ Imported by the service, the stacks and the operator commands, and shipped in th
 library only: one heavier import here would reach every operator command and every synth.
 """
 
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
+from typing import Self
 
 
 class ProcessName(StrEnum):
@@ -45,6 +49,9 @@ class EnvVar(StrEnum):
     UI_USERNAME = "UI_USERNAME"
     UI_PASSWORD = "UI_PASSWORD"  # noqa: S105 - the variable's name, not a password
     WORKER_MODE = "WORKER_MODE"
+    WORKER_POOL = "WORKER_POOL"
+    WORKER_POOLS = "WORKER_POOLS"
+    WORKER_QUEUES = "WORKER_QUEUES"
     WORKER_CONCURRENCY = "WORKER_CONCURRENCY"
     WORKER_POLL_SECONDS = "WORKER_POLL_SECONDS"
     WORKER_HEARTBEAT_FILE = "WORKER_HEARTBEAT_FILE"
@@ -120,7 +127,10 @@ WORKER_INTERNET_PORTS = (HTTP_PORT, HTTPS_PORT)
 LIVE_PATH = "/health/live"
 READY_PATH = "/health/ready"
 UI_PATH = "/saq"
-QUEUE_NAME = "default"
+QUEUE_NAME = "default"  # of a task that names none
+QUEUE_NAME_PATTERN = r"^[a-z][a-z0-9-]{0,30}$"
+QUEUE_WEIGHT_MAX = 100
+POOL_NAME_PATTERN = r"^[a-z][a-z0-9-]{0,15}$"  # of a worker pool; the default pool's name is empty
 
 WRONG_CREDENTIALS_EVENT = "wrong credentials"  # in the API's log, for each refused request
 
@@ -150,3 +160,80 @@ PAYLOAD_MAX_BYTES = 64 * 1024  # of a payload as JSON in the job's row; a larger
 LARGE_PAYLOAD_MAX_BYTES = 5 * 1024 * 1024  # API and worker hold it in memory
 BODY_MAX_BYTES = 128 * 1024  # of a request's body
 JOB_BODY_MAX_BYTES = 6 * 1024 * 1024  # of a request that enqueues any job
+
+
+@dataclass(frozen=True)
+class ServedQueues:
+    """The queues that a worker serves, and how: the value of `WORKER_QUEUES`.
+
+        reports,mail       strictly in this order: mail's jobs only when no job of reports is due
+        reports=3,mail=1   by weight: under backlog three jobs of reports for each one of mail
+
+    `read` and `str` are each other's inverse.
+    """
+
+    names: tuple[str, ...] = (QUEUE_NAME,)
+    weights: tuple[int, ...] = ()  # one for each name, or none where the order is strict
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        """Raises `ValueError` with a sentence that says what is wrong."""
+        parts = [part.strip() for part in text.split(",")]
+        pairs = [part.partition("=") for part in parts]
+        names = tuple(name.strip() for name, _, _ in pairs)
+        for name in names:
+            if not re.fullmatch(QUEUE_NAME_PATTERN, name):
+                raise ValueError(
+                    f"{name!r} is no queue's name: 1 to 31 of a-z, 0-9 and hyphens, first a letter"
+                )
+        if len(set(names)) < len(names):
+            raise ValueError("names a queue twice")
+        weights = [weight.strip() for _, equals, weight in pairs if equals]
+        if weights and len(weights) < len(names):
+            raise ValueError(
+                "gives some queues a weight and others none: all (reports=3,mail=1) or none do"
+            )
+        for weight in weights:
+            if not re.fullmatch(r"[0-9]{1,3}", weight) or not 1 <= int(weight) <= QUEUE_WEIGHT_MAX:
+                raise ValueError(f"{weight!r} is no weight: a whole number from 1 to 100")
+        return cls(names, tuple(map(int, weights)))
+
+    def __str__(self) -> str:
+        if not self.weights:
+            return ",".join(self.names)
+        pairs = zip(self.names, self.weights, strict=True)
+        return ",".join(f"{name}={weight}" for name, weight in pairs)
+
+
+def read_pools(text: str) -> dict[str, ServedQueues]:
+    """The queues that each worker pool serves, from the value of `WORKER_POOLS`.
+
+    `worker:default;worker-reports:reports=3,mail=1` names the default pool, whose name here is
+    empty, and the pool reports. `render_pools` is the inverse. Raises `ValueError` with a sentence
+    that says what is wrong.
+    """
+    pools: dict[str, ServedQueues] = {}
+    for part in text.split(";"):
+        process, _, queues = part.strip().partition(":")
+        worker, _, pool = process.partition("-")
+        if worker != ProcessName.WORKER or not (
+            process == ProcessName.WORKER or re.fullmatch(POOL_NAME_PATTERN, pool)
+        ):
+            raise ValueError(f"{process!r} is no worker pool: worker, or worker-NAME")
+        if pool in pools:
+            raise ValueError(f"names {process} twice")
+        try:
+            pools[pool] = ServedQueues.read(queues)
+        except ValueError as error:
+            raise ValueError(f"{process}: {error}") from None
+    return pools
+
+
+def render_pools(pools: Mapping[str, ServedQueues]) -> str:
+    """The value of `WORKER_POOLS` for the queues of each pool, of which "" is the default one."""
+    return ";".join(f"{pool_process(pool)}:{queues}" for pool, queues in pools.items())
+
+
+def pool_process(pool: str) -> str:
+    """`worker` for the default pool, whose name is empty, and `worker-reports` for reports."""
+    return f"{ProcessName.WORKER}-{pool}" if pool else str(ProcessName.WORKER)

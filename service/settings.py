@@ -60,6 +60,10 @@ class Settings(BaseSettings):
     ui_password: Annotated[SecretStr | None, Field(validate_default=True)] = None
 
     worker_mode: Literal["standalone", "in-process"] = "standalone"
+    worker_pool: Annotated[str, Field(pattern=rf"^$|{contract.POOL_NAME_PATTERN}")] = ""
+    worker_queues: Annotated[contract.ServedQueues, NoDecode] = contract.ServedQueues()
+    # The queues of each pool; None where they are not known, and one worker serves all.
+    worker_pools: Annotated[dict[str, contract.ServedQueues] | None, NoDecode] = None
     worker_concurrency: Annotated[int, Field(ge=1, le=CONCURRENCY_MAX)] = 10
     worker_poll_seconds: Annotated[float, Field(ge=0.1, le=60)] = 5.0
     worker_heartbeat_file: str = contract.HEARTBEAT_FILE
@@ -84,6 +88,16 @@ class Settings(BaseSettings):
     @classmethod
     def _any_case(cls, value: object) -> object:
         return value.lower() if isinstance(value, str) else value
+
+    @field_validator("worker_queues", mode="before")
+    @classmethod
+    def _are_queues(cls, value: object) -> object:
+        return contract.ServedQueues.read(value) if isinstance(value, str) else value
+
+    @field_validator("worker_pools", mode="before")
+    @classmethod
+    def _are_pools(cls, value: object) -> object:
+        return contract.read_pools(value) if isinstance(value, str) else value
 
     @field_validator("internet_ports", mode="before")
     @classmethod

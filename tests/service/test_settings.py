@@ -253,3 +253,21 @@ def test_any_other_is_refused_without_a_part_of_it(
     assert problem.startswith("API_KEY: must")
     assert OLD not in problem
     assert "short" not in problem
+
+
+def test_queues_and_pools_are_read(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("WORKER_POOL", "reports")
+    environment.setenv("WORKER_QUEUES", "reports=3,mail=1")
+    environment.setenv("WORKER_POOLS", "worker:default;worker-reports:reports=3,mail=1")
+    settings = load_settings(ProcessName.WORKER)
+    assert settings.worker_pools is not None
+    assert settings.worker_pools[settings.worker_pool] == settings.worker_queues
+
+
+def test_wrong_queues_and_pools_are_named(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("WORKER_POOL", "Reports")
+    environment.setenv("WORKER_QUEUES", "reports=3,mail")
+    environment.setenv("WORKER_POOLS", "reports:mail")
+    assert [problem.partition(":")[0] for problem in problems()] == [
+        "WORKER_POOL", "WORKER_QUEUES", "WORKER_POOLS",
+    ]  # fmt: skip
