@@ -1,18 +1,19 @@
-"""`python -m service api|worker|migrate|healthcheck|run`: starts every process of the image."""
+"""`python -m service api|worker|migrate|healthcheck|queues|run`: all that the image can do."""
 
 import gc
+import json
 import os
 import sys
 from typing import TYPE_CHECKING
 
-from service.contract import HEARTBEAT_FILE, RUN, EnvVar, ProcessName
+from service.contract import HEARTBEAT_FILE, QUEUES, RUN, EnvVar, ProcessName
 from service.escape import escape
 
 if TYPE_CHECKING:  # the health check must not import it
     from service.db import Password
     from service.settings import Settings
 
-USAGE = f"usage: python -m service {'|'.join(ProcessName)} | {RUN} PROGRAM..."
+USAGE = f"usage: python -m service {'|'.join((*ProcessName, QUEUES))} | {RUN} PROGRAM..."
 CANNOT_RUN, NOT_FOUND = 126, 127  # a shell's exit codes for these
 
 
@@ -23,9 +24,12 @@ def main(arguments: list[str]) -> int:
     """
     if arguments[:1] == [RUN] and len(arguments) > 1:
         return _become(arguments[1:])
-    if len(arguments) != 1 or arguments[0] not in list(ProcessName):
+    if len(arguments) != 1 or arguments[0] not in (*ProcessName, QUEUES):
         return _say(USAGE, 2)
-    process = ProcessName(arguments[0])
+    return _print_queues() if arguments == [QUEUES] else _run(ProcessName(arguments[0]))
+
+
+def _run(process: ProcessName) -> int:
     if process is ProcessName.HEALTHCHECK:
         from service.processes import healthcheck  # noqa: PLC0415 - before anything heavy
 
@@ -44,6 +48,24 @@ def main(arguments: list[str]) -> int:
     if problem := _unfit(settings):
         return _say(f"{process} cannot start: {problem}", 2)
     return _migrate(settings) if process is ProcessName.MIGRATE else _serve(process, settings)
+
+
+def _print_queues() -> int:
+    from service.queue.errors import RegistrationError  # noqa: PLC0415
+    from service.queue.tasks.discovery import discover  # noqa: PLC0415
+
+    try:
+        queues = discover().queues()
+    except RegistrationError as error:
+        return _say(f"{QUEUES}: {error}", 1)
+    found = {
+        name: {
+            "tasks": sorted(task.name for task in tasks),
+            "schedules": sorted(task.name for task in tasks if task.schedule),
+        }
+        for name, tasks in queues.items()
+    }
+    return _say(json.dumps(found, indent=2), 0)
 
 
 def _domain_problems(process: ProcessName) -> list[str]:

@@ -23,6 +23,9 @@ class ProcessName(StrEnum):
 # `python -m service run PROGRAM …` runs any program instead of a process. ECS can change a
 # container's command for one ECS task, but not its entry point.
 RUN = "run"
+# `python -m service queues` prints, as JSON, the names of the tasks and schedules of each queue. It
+# needs no settings and no database.
+QUEUES = "queues"
 
 
 class EnvVar(StrEnum):
@@ -82,9 +85,13 @@ class UiSecretField(StrEnum):
 class Metric(StrEnum):
     """The metrics that the processes of a stage write to their logs once a minute.
 
-    One process, API or worker, writes the queue's: without a worker too, because they make the
-    autoscaler start the first one. Each worker writes its own counts. A metric without a unit in
-    its name is a count.
+    One process, API or worker, writes those of all queues and pools: without a worker too, because
+    they make the autoscaler start the first one. Each worker writes its own counts. A metric
+    without a unit in its name is a count.
+
+    The first two are written for each queue, and for each pool as the sum and the greatest of its
+    queues; all others for each pool. A paused queue counts as empty: its jobs wait on purpose, so
+    they start no worker and ring no alarm. (`moor queues` and the log show it.)
     """
 
     BACKLOG = "Backlog"  # jobs that are due and wait
@@ -102,11 +109,15 @@ class Metric(StrEnum):
 
 
 class MetricDimension(StrEnum):
-    """Every metric has these three, in this order, and no other."""
+    """Every metric has the first two and one of the others, in this order, and no other.
+
+    `worker_dimension` and `waiting_dimension` say which one a pool's metrics have.
+    """
 
     APP = "App"
     STAGE = "Stage"
     QUEUE = "Queue"
+    POOL = "Pool"
 
 
 METRIC_NAMESPACE = "Moorage"
@@ -130,7 +141,8 @@ UI_PATH = "/saq"
 QUEUE_NAME = "default"  # of a task that names none
 QUEUE_NAME_PATTERN = r"^[a-z][a-z0-9-]{0,30}$"
 QUEUE_WEIGHT_MAX = 100
-POOL_NAME_PATTERN = r"^[a-z][a-z0-9-]{0,15}$"  # of a worker pool; the default pool's name is empty
+# Of a worker pool. The default pool's name is empty, and no other is called "default".
+POOL_NAME_PATTERN = r"^[a-z][a-z0-9-]{0,15}$"
 
 WRONG_CREDENTIALS_EVENT = "wrong credentials"  # in the API's log, for each refused request
 
@@ -216,9 +228,8 @@ def read_pools(text: str) -> dict[str, ServedQueues]:
     for part in text.split(";"):
         process, _, queues = part.strip().partition(":")
         worker, _, pool = process.partition("-")
-        if worker != ProcessName.WORKER or not (
-            process == ProcessName.WORKER or re.fullmatch(POOL_NAME_PATTERN, pool)
-        ):
+        is_named = pool != QUEUE_NAME and re.fullmatch(POOL_NAME_PATTERN, pool)
+        if worker != ProcessName.WORKER or not (is_named or process == ProcessName.WORKER):
             raise ValueError(f"{process!r} is no worker pool: worker, or worker-NAME")
         if pool in pools:
             raise ValueError(f"names {process} twice")
@@ -237,3 +248,23 @@ def render_pools(pools: Mapping[str, ServedQueues]) -> str:
 def pool_process(pool: str) -> str:
     """`worker` for the default pool, whose name is empty, and `worker-reports` for reports."""
     return f"{ProcessName.WORKER}-{pool}" if pool else str(ProcessName.WORKER)
+
+
+def worker_dimension(pool: str) -> tuple[MetricDimension, str]:
+    """The dimension, beside App and Stage, of the metrics about a pool's workers.
+
+    The default pool's are still written as those of the queue `default`, as they were before there
+    were pools, so that history and alarms go on.
+    """
+    return (MetricDimension.POOL, pool) if pool else (MetricDimension.QUEUE, QUEUE_NAME)
+
+
+def waiting_dimension(pool: str, queues: ServedQueues) -> tuple[MetricDimension, str]:
+    """The dimension of a pool's `BACKLOG` and `OLDEST_JOB_AGE_SECONDS`.
+
+    For the default pool that serves only the queue `default` they are the queue's own. One that
+    serves other queues writes the sum and the greatest under the pool's name `default`.
+    """
+    if pool or queues.names == (QUEUE_NAME,):
+        return worker_dimension(pool)
+    return MetricDimension.POOL, QUEUE_NAME

@@ -1,5 +1,6 @@
-"""`python -m service run PROGRAM …` runs another program instead of a process."""
+"""What the image does beside its processes: it runs another program, and lists its queues."""
 
+import json
 import os
 import signal
 import subprocess
@@ -44,3 +45,16 @@ def test_run_without_a_program_shows_the_usage() -> None:
     result = run()
     assert result.returncode == 2
     assert "run PROGRAM..." in result.stderr
+
+
+def test_queues_of_the_tasks_are_listed_without_settings_and_database() -> None:
+    listed = subprocess.run(
+        [sys.executable, "-m", "service", "queues"], cwd=ROOT,
+        env={"PATH": os.environ["PATH"]},  # noqa: TID251
+        capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    queues = json.loads(listed.stdout)
+    assert "default" in queues
+    for found in queues.values():
+        assert found.keys() == {"tasks", "schedules"}
+        assert set(found["schedules"]) <= set(found["tasks"])

@@ -2,7 +2,14 @@
 
 import pytest
 
-from service.contract import QUEUE_NAME, ServedQueues, read_pools, render_pools
+from service.contract import (
+    QUEUE_NAME,
+    ServedQueues,
+    read_pools,
+    render_pools,
+    waiting_dimension,
+    worker_dimension,
+)
 
 
 def test_a_worker_serves_the_default_queue_unless_told_otherwise() -> None:
@@ -52,6 +59,7 @@ def test_pools_are_written_as_they_are_read() -> None:
         ("", "'' is no worker pool"),
         ("reports:mail", "'reports' is no worker pool"),
         ("worker-:mail", "'worker-' is no worker pool"),
+        ("worker-default:mail", "'worker-default' is no worker pool"),
         ("worker:a;worker:b", "names worker twice"),
         ("worker-x:a;worker-x:b", "names worker-x twice"),
         ("worker-x:a=0", "worker-x: '0' is no weight"),
@@ -61,3 +69,14 @@ def test_pools_are_written_as_they_are_read() -> None:
 def test_wrong_pools_are_refused_with_the_reason(text: str, problem: str) -> None:
     with pytest.raises(ValueError, match=problem):
         read_pools(text)
+
+
+def test_series_of_the_default_pool_stay_where_they_were() -> None:
+    assert worker_dimension("") == ("Queue", "default")
+    assert waiting_dimension("", ServedQueues()) == ("Queue", "default")
+
+
+def test_series_of_a_pool_are_apart_from_those_of_a_queue() -> None:
+    assert worker_dimension("reports") == ("Pool", "reports")
+    assert waiting_dimension("reports", ServedQueues()) == ("Pool", "reports")
+    assert waiting_dimension("", ServedQueues(("default", "mail"))) == ("Pool", "default")

@@ -1,6 +1,7 @@
 """The registry of tasks. Decorating a function in `service/domain/*/jobs/` registers it."""
 
 import inspect
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any, TypeVar, overload
 
 import msgspec
 
+from service.contract import QUEUE_NAME, QUEUE_NAME_PATTERN
 from service.queue.cron import Timing, TimingError
 from service.queue.errors import RegistrationError, UnknownTaskError
 from service.queue.tasks.payload import SignatureError, payload_type, required_fields
@@ -50,6 +52,16 @@ class Registry:
         except KeyError:
             raise UnknownTaskError(name) from None
 
+    def queues(self) -> dict[str, list[Task]]:
+        """The queues that tasks name, in the order of their names, with the tasks of each.
+
+        The queue `default` is there without a task, too.
+        """
+        found: dict[str, list[Task]] = {QUEUE_NAME: []}
+        for each in self.tasks.values():
+            found.setdefault(each.queue, []).append(each)
+        return dict(sorted(found.items()))
+
     def without_schedules(self) -> "Registry":
         """The same tasks without their schedules."""
         tasks = {name: replace(task, schedule=None) for name, task in self.tasks.items()}
@@ -64,6 +76,7 @@ class Registry:
         self,
         *,
         name: str | None = None,
+        queue: str = QUEUE_NAME,
         aliases: tuple[str, ...] = (),
         timeout: int = TIMEOUT_SECONDS,
         retries: int = ATTEMPTS,
@@ -80,6 +93,7 @@ class Registry:
         function: F | None = None,
         *,
         name: str | None = None,
+        queue: str = QUEUE_NAME,
         aliases: tuple[str, ...] = (),
         timeout: int = TIMEOUT_SECONDS,
         retries: int = ATTEMPTS,
@@ -94,9 +108,9 @@ class Registry:
 
         The function is called with the context and the payload's fields as keyword arguments. The
         decorator returns it unchanged. After a crash a job may run twice: a second run must be
-        harmless.
+        harmless. Its jobs go to `queue`.
 
-            @task(name="invoice.send", timeout=30, retries=5)
+            @task(name="invoice.send", queue="mail", timeout=30, retries=5)
             async def send_invoice(ctx: Context, *, invoice_id: int) -> None: ...
         """
 
@@ -113,12 +127,18 @@ class Registry:
                     raise RegistrationError(f"{source}: {option}={value}: must be at least {low}")
             if not 0 <= priority <= 32767:
                 raise RegistrationError(f"{source}: priority={priority}: must be 0 to 32767")
+            if not re.fullmatch(QUEUE_NAME_PATTERN, queue):
+                raise RegistrationError(
+                    f"{source}: queue={queue!r}: must be 1 to 31 of a-z, 0-9 and hyphens, first a "
+                    "letter"
+                )
             task_name = name or function.__name__
             self._add(
                 Task(
                     name=task_name,
                     function=function,
                     payload_type=_payload_type(function, task_name, source),
+                    queue=queue,
                     aliases=aliases,
                     timeout=timeout,
                     retries=retries,

@@ -37,6 +37,7 @@ class Task:
     name: str
     function: TaskFunction
     payload_type: type[msgspec.Struct]
+    queue: str = contract.QUEUE_NAME
     aliases: tuple[str, ...] = ()  # former names, for jobs that were queued under them
     timeout: int = TIMEOUT_SECONDS  # seconds for one attempt; 0: no limit
     retries: int = ATTEMPTS  # the most attempts a job gets, as SAQ counts them; 0 means one, too

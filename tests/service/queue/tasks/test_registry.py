@@ -39,6 +39,26 @@ def test_decorating_is_enough_and_leaves_the_function_callable(registry: Registr
     assert double(Context(), number=4) == 8
 
 
+def test_queues_are_listed_with_their_tasks(registry: Registry) -> None:
+    @registry.task(queue="mail")
+    def send(ctx: Context) -> None: ...
+
+    @registry.scheduled_task(every="1 hour", queue="mail")
+    def clean(ctx: Context) -> None: ...
+
+    assert registry.queues() == {
+        "default": [], "mail": [registry.get("send"), registry.get("clean")],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("queue", ["Mail", "", "1mail", "m" * 32, "a b"])
+def test_queue_needs_a_plain_name(registry: Registry, queue: str) -> None:
+    def send(ctx: Context) -> None: ...
+
+    with pytest.raises(RegistrationError, match=f"{HERE}.*queue='{queue}': must be"):
+        registry.task(queue=queue)(send)
+
+
 def test_defaults_are_safe(registry: Registry) -> None:
     @registry.task
     def plain(ctx: Context) -> None: ...
