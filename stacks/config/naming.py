@@ -65,6 +65,11 @@ class Names:
         return f"{self.prefix}-service"
 
     @property
+    def delivery_stack(self) -> str:
+        """The stack of the role by which a pipeline deploys the stage, if there is one."""
+        return f"{self.prefix}-delivery"
+
+    @property
     def cluster(self) -> str:
         return f"{self.prefix}-cluster"
 

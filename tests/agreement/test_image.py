@@ -109,7 +109,7 @@ def test_no_package_of_the_development_groups_is_in_the_lock() -> None:
 
     others = {name for group in PROJECT["dependency-groups"] for name in named(group)}
     # both: SAQ's and Litestar's own dependencies bring them, the tests and `moor` use them
-    assert others & locked <= wanted | {"aiohttp", "httpx", "rich"}
+    assert others & locked <= wanted | {"aiohttp", "httpx", "pyyaml", "rich"}
 
 
 def test_it_keeps_what_botocore_knows_of_every_service_that_is_called() -> None:

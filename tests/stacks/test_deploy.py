@@ -18,13 +18,19 @@ from typing import Any
 
 import boto3
 import pytest
+import yaml
 
+from scripts.delivery import github
+from scripts.delivery.plan import Deployment
 from scripts.twin.iam.access_keys import AccessKey
 from service.contract import EnvVar, ProcessName, UiSecretField
 from stacks.config.naming import Output
+from stacks.config.pipeline import ROLE_OUTPUT
 from stacks.config.read_stage import read_stage
 from tests.conftest import ROOT
 from tests.ports import free_port
+from tests.project import copy
+from tests.sample import MADE
 from tests.stacks.rules.monitoring import wanted_alarms
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
@@ -78,15 +84,40 @@ class Cloud:
 
     def deploy(self, image: str = "moorage:first", **settings: object) -> dict[str, str]:
         """Deploys all stacks; the outputs by key, as the command wrote them down."""
-        file = self.folder / "outputs.json"
         context = [
             f"--context={key}={value}" for key, value in (settings | {"image": image}).items()
         ]
         self.cdk(
             "deploy", "--all", "--require-approval=never", "--method=direct",
-            f"--outputs-file={file}", *context,
+            f"--outputs-file={self.outputs_file}", *context,
         )  # fmt: skip
-        found: dict[str, dict[str, str]] = json.loads(file.read_text())
+        return self.outputs()
+
+    def deploy_as_a_pipeline(self, image: str = "moorage:first") -> dict[str, str]:
+        """The same by the last step of what `moor ci github` writes, in a clone of the project."""
+        plan = [Deployment("local", is_protected=False, is_arm=False)]
+        workflow = yaml.safe_load(github.workflow(plan, branch="main", by_hand=False))
+        step: str = workflow["jobs"]["deploy-local"]["steps"][-1]["run"]
+        options = f"--method=direct --output={self.assembly} --outputs-file={self.outputs_file}"
+        clone = self.folder / "clone"
+        copy(clone, has=lambda file: file.parts[0] != "tests")
+        for made in MADE:
+            (clone / made).symlink_to(ROOT / made)
+        result = subprocess.run(
+            ["bash", "-e", "-c", f"{step.rstrip()} {options} -c image={image}"],
+            cwd=clone, env=self.environment, capture_output=True, text=True, check=False,
+            timeout=300,
+        )  # fmt: skip
+        assert result.returncode == 0, result.stdout + result.stderr
+        return self.outputs()
+
+    @property
+    def outputs_file(self) -> Path:
+        return self.folder / "outputs.json"
+
+    def outputs(self) -> dict[str, str]:
+        """What the last deployment wrote down, of all stacks."""
+        found: dict[str, dict[str, str]] = json.loads(self.outputs_file.read_text())
         return {key: value for stack in found.values() for key, value in stack.items()}
 
     def client(self, service: str) -> Any:
@@ -149,7 +180,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
 @pytest.fixture(scope="module")
 def outputs(cloud: Cloud) -> dict[str, str]:
     """What the first deployment told."""
-    return cloud.deploy()
+    return cloud.deploy_as_a_pipeline()
 
 
 def test_three_stacks_are_deployed(cloud: Cloud, outputs: dict[str, str]) -> None:
@@ -249,6 +280,27 @@ def test_commands_in_the_outputs_answer(cloud: Cloud, outputs: dict[str, str]) -
         ]
         == []
     )
+
+
+def test_the_role_of_a_pipeline_is_deployed_and_its_provider_stays(cloud: Cloud) -> None:
+    cloud.cdk(
+        "deploy", f"--app={sys.executable} -m stacks.delivery", "--require-approval=never",
+        "--method=direct", f"--outputs-file={cloud.outputs_file}", "--context=github=acme/shop",
+    )  # fmt: skip
+    name = cloud.outputs()[ROLE_OUTPUT].rpartition("/")[2]
+    iam = cloud.client("iam")
+
+    (statement,) = iam.get_role(RoleName=name)["Role"]["AssumeRolePolicyDocument"]["Statement"]
+    (provider,) = iam.list_open_id_connect_providers()["OpenIDConnectProviderList"]
+    assert statement["Principal"] == {"Federated": provider["Arn"]}
+    (policy,) = iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"]
+    document = iam.get_policy_version(PolicyArn=policy["PolicyArn"], VersionId="v1")
+    (allowed,) = document["PolicyVersion"]["Document"]["Statement"]
+    bootstrapped = {each["Arn"] for each in iam.list_roles()["Roles"]}
+    assert set(allowed["Resource"]) < bootstrapped  # the names are those of `cdk bootstrap`
+
+    cloud.client("cloudformation").delete_stack(StackName=NAMES.delivery_stack)
+    assert iam.list_open_id_connect_providers()["OpenIDConnectProviderList"] == [provider]
 
 
 @pytest.fixture(scope="module")

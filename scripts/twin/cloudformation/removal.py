@@ -20,6 +20,7 @@ CALLS = {
     "AWS::ElasticLoadBalancingV2::Listener": ("elbv2", "delete_listener", "ListenerArn"),
     "AWS::ElasticLoadBalancingV2::TargetGroup": ("elbv2", "delete_target_group", "TargetGroupArn"),
 }
+EXCEPT_ON_CREATE = "RetainExceptOnCreate"
 
 
 def apply() -> None:
@@ -38,7 +39,7 @@ def _delete_resources(self: Any) -> None:
         for name in reversed(self._parsed_resources)
         if name in bodies
         and name not in self.removed
-        and bodies[name].get("DeletionPolicy") != "Retain"
+        and bodies[name].get("DeletionPolicy") not in getattr(self, "kept", {"Retain"})
     ]
     while left:
         refused: dict[str, Exception] = {}
@@ -75,6 +76,10 @@ def _delete_stack(self: Any, name_or_stack_id: str) -> None:
         if name_or_stack_id not in (stack.stack_id, stack.name):
             continue
         exports = [export.name for export in stack.exports]
+        # RetainExceptOnCreate, for which moto knows no case, keeps what was once whole.
+        # https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-attribute-deletionpolicy.html
+        kept = {"Retain"} if stack.status == "ROLLBACK_COMPLETE" else {"Retain", EXCEPT_ON_CREATE}
+        stack.resource_map.kept = kept
         stack.status = "DELETE_IN_PROGRESS"
         try:
             stack.delete()

@@ -203,6 +203,18 @@ def _empty_bucket(_ref: str, given: Properties) -> None:
     boto3.resource("s3").Bucket(given["BucketName"]).object_versions.delete()
 
 
+def _identity_provider(name: str, given: Properties) -> Answer:
+    made = boto3.client("iam").create_open_id_connect_provider(
+        Url=given["Url"], ClientIDList=given.get("ClientIdList", [])
+    )
+    arn = made["OpenIDConnectProviderArn"]
+    return Answer(arn, {"Arn": arn})
+
+
+def _remove_identity_provider(ref: str, _given: Properties) -> None:
+    boto3.client("iam").delete_open_id_connect_provider(OpenIDConnectProviderArn=ref)
+
+
 def _only_named(name: str, _given: Properties) -> Answer:
     return Answer(name, {"Arn": name})
 
@@ -227,6 +239,7 @@ RECIPES = [
     Recipe("AWS::ApplicationAutoScaling::ScalingPolicy", _scaling_policy,
            lambda _, given: _scaling_policy("", given), _remove_scaling_policy),
     Recipe("AWS::EC2::SecurityGroupEgress", _egress_rule),
+    Recipe("AWS::IAM::OIDCProvider", _identity_provider, None, _remove_identity_provider),
     Recipe("AWS::Logs::MetricFilter", _metric_filter),
     # The CDK's custom resources run code in Lambda; here nothing has to be done.
     Recipe("Custom::VpcRestrictDefaultSG", _only_named),
