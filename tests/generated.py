@@ -14,6 +14,7 @@ COMMAND = "make docs"
 # By the page that holds it: who makes it, loaded when it is written.
 PARTS = {
     "README.md": "tests.scripts.cost.cost_of_dev:sentence",
+    "docs/from-copilot.md": "tests.scripts.adopt.fields:tables",
     "docs/operators.md": "tests.agreement.operators:tables",
     "docs/private-parts.md": "tests.agreement.private_parts:table",
     "docs/queue-api.md": "tests.agreement.queue_reference:page",

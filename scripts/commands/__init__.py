@@ -47,6 +47,7 @@ COMMANDS = {
         "Show what a deleted stage has left behind.",
     ),
     "config": ("config:config", "Show the settings of a stage and where they are set."),
+    "adopt": ("adopt:app", "Write a stages.toml from a workspace of AWS Copilot."),
     "ci": ("ci:app", "Write a pipeline that deploys the stages."),
     "cost": ("cost:cost", "Show what a stage costs in a month."),
     "open": ("open:open_", "Open the API, or the stage's pages at AWS, in the browser."),

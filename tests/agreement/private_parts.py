@@ -88,7 +88,7 @@ LIBRARIES = {
 DOCUMENTED = {
     "aws_cdk", "boto3", "cdk_nag", "click", "constructs", "croniter", "feedparser", "httpx", "jsii",
     "multidict", "mypy_boto3_s3", "mypy_boto3_ses", "psutil", "pydantic_settings", "pytest",
-    "pytest_asyncio", "rich", "structlog",
+    "pytest_asyncio", "rich", "structlog", "yaml",
     "uuid_utils", "uvloop", "werkzeug", "yarl",
 }  # fmt: skip
 

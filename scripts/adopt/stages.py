@@ -1,0 +1,212 @@
+"""The text of a `stages.toml`, from the keys of each stage."""
+
+import json
+import re
+from collections.abc import Callable, Container, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from service.contract import APP_NAME_MAX_CHARACTERS, APP_NAME_PATTERN, LOCAL_STAGE
+from stacks.config.checks import MEMORY_BY_CPU, check_stage
+from stacks.config.connections import CONNECTION_SHARE, connections_wanted, max_connections
+from stacks.config.read_stage import KEYS, read_stage
+from stacks.config.stage import CONFIGURABLE, CPU
+from stacks.config.stages_file import ENV, PROCESSES, SECTIONS, STAGE_PATTERN
+from stacks.config.values import ConfigError, check
+
+# What is lost with a stage of this name would be missed.
+PROTECTED = re.compile(r"(.*-)?(prod|production|live|prd)(-.*)?")
+LARGEST = {"cpu": CPU[-1], "memory_mib": MEMORY_BY_CPU[CPU[-1]][-1]}
+ACUS = (2, 4, 8, 16, 32, 64, 128, 256)
+# What all services of a stage share: of two values the one that leaves none without.
+WEIGHED: dict[str, Callable[[Any], Any]] = {
+    "enable_exec": bool, "log_retention_days": int, "network.egress": lambda value: value == "nat",
+}  # fmt: skip
+LOCAL = """
+[local] # `make up`: the same stacks on a machine of your own
+enable_exec = true
+allow_http = true
+database_tls = false
+api_desired_count = 1
+worker_desired_count = 1
+"""
+
+
+@dataclass
+class Stage:
+    """One stage: its name, that of Copilot's environment, and its keys as a table nests them."""
+
+    name: str
+    environment: str
+    keys: dict[str, Any] = field(default_factory=dict)
+    owners: dict[str, str] = field(default_factory=dict)  # the file that a key is from
+
+    def add(self, keys: dict[str, Any], owner: str) -> str:
+        """Take the keys of one more field; why not, where another service has said otherwise."""
+        for key, value in keys.items():
+            before, said = self.keys.get(key), self.owners.get(key, owner)
+            taken = value
+            if said != owner and before != value:
+                if key not in WEIGHED:
+                    return f"{said} has {before!r}, and a stage has one value of {key}"
+                taken = max(before, value, key=WEIGHED[key])
+            self.keys[key], self.owners[key] = taken, said
+        return ""
+
+    def refuses(self, keys: dict[str, Any]) -> str:
+        """Why a stage cannot have the keys; empty where it can."""
+        for key, value in keys.items():
+            size = key.rpartition(".")[2]
+            if size in LARGEST:
+                if value > LARGEST[size]:
+                    return f"{key} = {value}: the largest that Fargate has is {LARGEST[size]}"
+            elif key in KEYS:
+                try:
+                    check(CONFIGURABLE[KEYS[key]], value, called=key)
+                except ValueError as error:
+                    return str(error)
+        return ""
+
+    def complete(self) -> None:
+        """What a manifest does not say and a stage needs, and sizes that Fargate has."""
+        for process in PROCESSES:
+            self._size(process)
+            self._counts(process)
+        egress = self.keys.setdefault("network.egress", "public")
+        self.keys["network.subnet_layout"] = f"{egress}-2"
+        if not self.keys.get("certificate_arn"):
+            self.keys["allow_http"] = True
+        if PROTECTED.fullmatch(self.name):
+            self.keys["is_protected"] = True
+
+    def _size(self, process: str) -> None:
+        wanted = self.keys.get(f"{process}.cpu"), self.keys.get(f"{process}.memory_mib")
+        if wanted == (None, None):
+            return
+        least_cpu, least_memory = wanted[0] or 0, wanted[1] or 0
+        sizes = (
+            (cpu, memory)
+            for cpu in CPU if cpu >= least_cpu
+            for memory in MEMORY_BY_CPU[cpu] if memory >= least_memory
+        )  # fmt: skip
+        cpu, memory = next(sizes)
+        self.keys |= {f"{process}.cpu": cpu, f"{process}.memory_mib": memory}
+
+    def _counts(self, process: str) -> None:
+        least, most = (self.keys.get(f"{process}.{end}_count") for end in ("min", "max"))
+        if least is None and most is None:
+            return
+        least = 1 if least is None else least
+        most = max(most or least, least, 1)
+        self.keys |= {f"{process}.min_count": least, f"{process}.max_count": most}
+
+
+def app_name(found: str) -> str:
+    """The application's name as one may be here."""
+    name = re.sub(r"[^a-z0-9]+", "-", found.lower()).strip("-")[:APP_NAME_MAX_CHARACTERS].strip("-")
+    return name if re.fullmatch(APP_NAME_PATTERN, name) else "app"
+
+
+def stage_name(found: str, taken: Container[str] = ()) -> str:
+    """An environment's name as a stage may have one: neither a table's, nor the twin's, nor one
+    that is `taken`."""
+    name = re.sub(r"[^a-z0-9]+", "-", found.lower()).strip("-")[:16].strip("-")
+    if name in (*SECTIONS, ENV, LOCAL_STAGE, "workers", "secrets", "extends"):
+        name = f"{name}-stage"
+    if not re.fullmatch(STAGE_PATTERN, name):
+        name = f"stage-{name}"[:16].strip("-")
+    numbered = (f"{name[:13].strip('-')}-{number}" for number in range(2, 100))
+    return name if name not in taken else next(each for each in numbered if each not in taken)
+
+
+def write_stages(app: str, stages: list[Stage]) -> tuple[str, list[str]]:
+    """The text, and what is to be done by hand before its stages can be deployed."""
+    for stage in stages:
+        stage.complete()
+    shared = _taken_out(stages)
+    text = _text(app, shared, stages)
+    by_hand = [
+        f"stage {stage.name} is Copilot's environment {stage.environment}"
+        for stage in stages
+        if stage.name != stage.environment
+    ]
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "stages.toml"
+        file.write_text(text, "utf-8")
+        for stage in stages:
+            _enlarge(stage, file)
+        text = _text(app, shared, stages)
+        file.write_text(text, "utf-8")
+        for stage in stages:
+            try:
+                check_stage(read_stage(stage.name, file=file))
+            except ConfigError as error:
+                by_hand += [f"stage {stage.name}: {problem}" for problem in error.problems]
+    return text, by_hand
+
+
+def _enlarge(stage: Stage, file: Path) -> None:
+    """A database that has the connections which the counts ask for."""
+    for acus in ACUS:
+        larger = {"database_max_acu": acus} if acus > ACUS[0] else {}
+        found = read_stage(stage.name, larger, file=file)
+        if connections_wanted(found) <= CONNECTION_SHARE * max_connections(found):
+            break
+        larger = {"database_max_acu": acus, "database_min_acu": 1}
+        found = read_stage(stage.name, larger, file=file)
+        if connections_wanted(found) <= CONNECTION_SHARE * max_connections(found):
+            stage.keys["database.min_acu"] = 1
+            break
+    if acus > ACUS[0]:
+        stage.keys["database.max_acu"] = acus
+
+
+def _taken_out(stages: list[Stage]) -> dict[str, Any]:
+    """Sizes and variables that all stages share, which then stand once and count locally too."""
+    for stage in stages:
+        for key, value in list(stage.keys.items()):
+            process, env, name = (*key.split(".", 2), "", "")[:3]
+            other = PROCESSES[process == PROCESSES[0]]
+            if env == ENV and stage.keys.get(f"{other}.{ENV}.{name}", stage) == value:
+                del stage.keys[key], stage.keys[f"{other}.{ENV}.{name}"]
+                stage.keys[f"{ENV}.{name}"] = value
+    shared = {
+        key: value
+        for key, value in stages[0].keys.items()
+        if re.fullmatch(r"(\w+\.)?(env\..*|cpu|memory_mib)", key)
+        and all(stage.keys.get(key) == value for stage in stages)
+        and not isinstance(value, type(None))
+    }
+    for stage in stages:
+        stage.keys = {key: value for key, value in stage.keys.items() if key not in shared}
+    return shared
+
+
+def _text(app: str, shared: dict[str, Any], stages: Iterable[Stage]) -> str:
+    head = (
+        "# Written by `moor adopt copilot`. What is left out keeps its default: docs/stages.md.\n\n"
+    )
+    parts = [head + f"app_name = {_value(app)}\n" + _tables("", shared)]
+    for stage in sorted(stages, key=lambda each: bool(each.keys.get("is_protected"))):
+        parts.append(f"\n[{stage.name}]\n" + _tables(f"{stage.name}.", stage.keys))
+    return "".join(parts) + LOCAL
+
+
+def _tables(prefix: str, keys: dict[str, Any]) -> str:
+    """Plain keys first, then a table for each section."""
+    lines, tables = "", dict[str, str]()
+    for key in sorted(keys, key=lambda each: each.split(".")):
+        table, _, name = key.rpartition(".")
+        line = f"{name} = {_value(keys[key])}\n"
+        if table:
+            tables[table] = tables.get(table, "") + line
+        else:
+            lines += line
+    return lines + "".join(f"\n[{prefix}{table}]\n{text}" for table, text in tables.items())
+
+
+def _value(value: Any) -> str:
+    """A value as TOML writes it; JSON's texts and numbers are its own but for DEL."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
