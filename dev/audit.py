@@ -13,7 +13,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 # `dev` contains requirements.lock, that of the image: tests/dev/test_setup.py checks it.
-LOCKS = ("uv", "dev", "bench", "checkov", "audit")
+OF_KIT = ("bench", "checkov")  # a project has them not
+LOCKS = (
+    "uv", "dev", "audit",
+    *(name for name in OF_KIT if (ROOT / f"requirements-{name}.lock").is_file()),
+)  # fmt: skip
 PIP_AUDIT = ".venv-audit/bin/pip-audit"
 GOOD, FOUND, UNAVAILABLE = 0, 1, 69
 

@@ -4,24 +4,15 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from scripts.project import distribution
+
 ROOT = Path(__file__).parent.parent
-# As .gitignore, read without git: an archive has none.
-MADE = tuple(
-    line.rstrip("/")
-    for line in (ROOT / ".gitignore").read_text().splitlines()
-    if line and not line.startswith("#")
-)
+IS_KIT = (ROOT / "dev/kit.mk").is_file()  # and not a project that `moor new` has made
 
 
-def files(folder: Path = ROOT) -> Iterator[Path]:
+def files() -> Iterator[Path]:
     """Their paths in the project."""
-    for each in sorted(folder.iterdir()):
-        if each.name == ".git" or any(each.match(pattern) for pattern in MADE):
-            continue
-        if each.is_dir() and not each.is_symlink():
-            yield from files(each)
-        elif each.is_file():
-            yield each.relative_to(ROOT)
+    yield from distribution.files(ROOT)
 
 
 def copy(target: Path, *, has: Callable[[Path], bool] = lambda _: True) -> None:

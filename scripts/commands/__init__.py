@@ -13,6 +13,9 @@ from typer.main import get_command
 
 # Name: (module:attribute, what it does). The attribute is a function or a Typer of subcommands.
 COMMANDS = {
+    "new": ("new:new", "Make a project of your own."),
+    "domain": ("domain:app", "Make or remove a domain of your project."),
+    "upgrade": ("upgrade:upgrade", "Take the next release of Moorage."),
     "up": ("up:up", "Start the local stage, or deploy the current code to it."),
     "down": ("down:down", "End the local stage's processes; its data stays."),
     "status": ("status:status", "Show the state of a stage on one screen."),

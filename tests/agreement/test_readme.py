@@ -19,7 +19,8 @@ README = (ROOT / "README.md").read_text()
 
 
 def test_every_make_command_it_names_exists() -> None:
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    files = (ROOT / "Makefile", ROOT / "dev/kit.mk")
+    targets = set(re.findall(r"^([a-z]+):", "".join(map(Path.read_text, files)), re.MULTILINE))
     named = set(re.findall(r"`?make ([a-z]+)`", README))
     assert {"up", "test", "check", "db", "api", "worker", "clean"} <= named
     assert named <= targets

@@ -20,6 +20,7 @@ from stacks.config.checks import check_stage
 from stacks.config.read_stage import read_stage
 from stacks.config.stage import Stage
 from stacks.config.stages_file import stage_names
+from tests.project import IS_KIT
 from tests.scratch import SHARED_TEMPLATES
 
 CERTIFICATE = (
@@ -129,8 +130,8 @@ def of_stage(stage: str) -> Templates:
 
 
 def every_stage() -> dict[str, Stage]:
-    """The stages of these tests, and those of the project that are different."""
-    own = {name: stage_of(name) for name in STAGES}
+    """The stages of these tests, unless a project runs them, and those of the project."""
+    own = {name: stage_of(name) for name in STAGES} if IS_KIT else {}
     projects = {name: _deployable(read_stage(name)) for name in stage_names()}
     return own | {
         f"{name} of the project": stage
