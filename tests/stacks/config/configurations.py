@@ -1,13 +1,13 @@
 """Values for every key of stages.toml, in groups of keys that go together."""
 
 import functools
-import itertools
 from typing import Any
 
 from stacks.config.stage import CONFIGURABLE
 from tests.stacks.templates import CERTIFICATE, Templates, synthesize
 
 Settings = dict[str, object]
+Value = tuple[str, int]  # a group and the place of one of its options
 
 REGION, ACCOUNT = CERTIFICATE.split(":")[3:5]
 DOMAIN: Settings = {
@@ -76,33 +76,31 @@ def _values(default: Any, rule: Any) -> list[object]:
 def rows() -> list[Settings]:
     """Configurations in which every two values of different groups meet at least once.
 
-    Each row takes, group after group, the value that meets most others for the first time.
+    Each row begins with the value that has most others left to meet, and takes, group after group,
+    the value that meets most of the row's for the first time; the largest groups choose first.
     """
-    options = {name: list(enumerate(values)) for name, values in groups().items()}
-    wanted = {
-        frozenset(((a, i), (b, j)))
-        for a, b in itertools.combinations(options, 2)
-        for i, _ in options[a]
-        for j, _ in options[b]
-    }
+    options = dict(sorted(groups().items(), key=lambda each: -len(each[1])))
+    values = [(name, at) for name, found in options.items() for at in range(len(found))]
+    left = {each: {other for other in values if other[0] != each[0]} for each in values}
     found: list[Settings] = []
-    while wanted:
-        start = next(iter(sorted(wanted, key=lambda pair: sorted(map(str, pair)))))
-        chosen: dict[str, int] = dict(start)
-        for name, values in options.items():
-            if name not in chosen:
-                chosen[name] = max(
-                    (number for number, _ in values),
-                    key=lambda number: sum(
-                        frozenset(((name, number), other)) in wanted for other in chosen.items()
-                    ),
-                )
-        wanted -= {frozenset(pair) for pair in itertools.combinations(chosen.items(), 2)}
+    while any(left.values()):
+        row = [max(values, key=lambda value: len(left[value]))]
+        for name in options:
+            if name != row[0][0]:
+                own = [value for value in values if value[0] == name]
+                row.append(max(own, key=lambda value: (_new(value, row, left), len(left[value]))))
+        for each in row:
+            left[each].difference_update(row)
         merged: Settings = {}
-        for name, number in chosen.items():
-            merged |= options[name][number][1]
+        for name, at in row:
+            merged |= options[name][at]
         found.append({key: value for key, value in merged.items() if value is not None})
     return found
+
+
+def _new(value: Value, row: list[Value], left: dict[Value, set[Value]]) -> int:
+    """How many of the row the value meets for the first time."""
+    return sum(each in left[value] for each in row)
 
 
 @functools.cache
