@@ -74,6 +74,9 @@ class Upgrade:
             if dry_run:
                 self._screen.say("Nothing was changed, and nothing was checked: --dry-run.")
                 return
+            self._screen.say(
+                f"Checked in {WORK}, which takes some minutes. Ctrl-C changes nothing."
+            )
             failed = self._take_locks(commit, head)
             self._work.run("add", "--all")
             message = f"Take Moorage {release.name}"
@@ -86,8 +89,9 @@ class Upgrade:
                     self._merge_by_hand(commit, head)
                 raise _in_red(failed, self._log, release, keep=keep)
             self._take(self._work.run("rev-parse", "HEAD"))
-        self._screen.say(f"This project is at Moorage {release.name}.")
-        self._run(SETUP, git.folder)
+        self._screen.title(f"This project is at Moorage {release.name}.")
+        if not self._run(SETUP, git.folder):
+            self._screen.say(f"`make setup` did not go through; {self._log} says why.")
 
     @contextmanager
     def _worktree(self, head: str) -> Iterator[None]:

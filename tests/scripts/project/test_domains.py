@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts.cli import main
 from scripts.errors import NotFoundError, RefusedError, UsageError
 from scripts.project.domains import check_unused, create, find, left_behind, names, remove
 from tests.conftest import ROOT
@@ -83,6 +84,15 @@ def test_a_domain_that_is_not_there_is_named_with_the_nearest(project: Path) -> 
     assert caught.value.hint == "There are: invoices."
     with pytest.raises(NotFoundError):
         find(project, "../domain")
+
+
+def test_without_a_terminal_to_ask_in_nothing_is_deleted(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name in names(ROOT)[:1]:
+        assert main(["domain", "remove", name]) == 8
+        assert f"this would delete service/domain/{name}/" in capsys.readouterr().err
+        assert (ROOT / "service/domain" / name).is_dir()
 
 
 def test_a_domain_that_others_import_stays(project: Path) -> None:
