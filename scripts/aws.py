@@ -17,6 +17,7 @@ from scripts.errors import (
 )
 from scripts.target import Target, find_target
 from stacks.config.naming import Names, Output
+from stacks.config.operator_rights import PROJECT_SECRET
 
 CONNECT_SECONDS, READ_SECONDS = 5, 20
 # The caller's variables for AWS: calls of the local twin must not follow them.
@@ -106,6 +107,8 @@ class Aws:
         known: dict[str, str] = self.__dict__.get("outputs", {})  # empty until they are read
         secret = given.get("SecretId", "")
         output = next((key for key, value in known.items() if value == secret), "")
+        if secret.startswith(self.names.secret("")):
+            output = PROJECT_SECRET
         return About(PREFIXES.get(service, service), output)
 
     def _client(self, service: str) -> Any:

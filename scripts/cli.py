@@ -1,6 +1,7 @@
 """The `moor` command: operate a stage, on AWS or on this machine, with the same words."""
 
 import os
+import resource
 import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
@@ -53,6 +54,8 @@ def moor(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; `scripts.errors` lists the codes."""
     sys.excepthook = print_traceback
+    # What `moor secrets` is told is in its memory, and must not be dumped to a disk.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             # A terminal that is not UTF-8 cannot show every character that we write.

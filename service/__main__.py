@@ -3,6 +3,7 @@
 import gc
 import json
 import os
+import resource
 import sys
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,8 @@ def main(arguments: list[str]) -> int:
 
     With `run` the process becomes another program and does not return.
     """
+    # A dump of the memory would hold credentials, on a disk that nobody watches.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if arguments[:1] == [RUN] and len(arguments) > 1:
         return _become(arguments[1:])
     if len(arguments) != 1 or arguments[0] not in (*ProcessName, QUEUES):

@@ -35,9 +35,12 @@ from tests.scratch import SHARED_TEMPLATES, scratch_folder
 for name in EnvVar:  # a developer's own settings must not reach a test
     os.environ.pop(name, None)  # noqa: TID251
 
-for variable in read_stage(LOCAL_STAGE).variables:  # the project's own, as everywhere
+own = read_stage(LOCAL_STAGE)  # the project's own, as everywhere
+for variable in own.variables:
     if variable.name not in set(EnvVar):
         os.environ.setdefault(variable.name, variable.value)  # noqa: TID251
+for secret in own.secrets:  # a made-up value, also where the developer's terminal has the real one
+    os.environ[secret.name] = f"made-up-{secret.name.lower()}"  # noqa: TID251
 
 # A shell's background job ignores Ctrl-C, and so would every process that a test starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -39,6 +39,7 @@ COMMANDS = {
     "jobs": ("jobs:app", "Enqueue, list, show, cancel, retry and clear jobs."),
     "schedules": ("schedules:app", "List, create, disable and run recurring jobs."),
     "keys": ("keys:app", "Change the API key without a refused request."),
+    "secrets": ("secrets:app", "Set, list and compare the secrets of a stage; show none."),
     "tasks": ("jobs:tasks", "List the tasks that can be enqueued, and their schedules."),
     "doctor": ("doctor:doctor", "Show what is wrong with a stage, and how to mend it."),
     "preflight": (

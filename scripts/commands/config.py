@@ -7,7 +7,7 @@ from scripts.terminal.answer import print_json, print_table
 from scripts.terminal.options import DEFAULT_STAGE, JsonOption, StageOption
 from stacks.config.read_stage import explain_stage, nested
 from stacks.config.stage import CONFIGURABLE
-from stacks.config.stages_file import STAGES_FILE, Line
+from stacks.config.stages_file import SECRETS, STAGES_FILE, Line, split_line
 
 
 def config(stage: StageOption = DEFAULT_STAGE, as_json: JsonOption = False) -> None:
@@ -23,11 +23,11 @@ def config(stage: StageOption = DEFAULT_STAGE, as_json: JsonOption = False) -> N
         for key in CONFIGURABLE
         if key != "first_deploy"
     ]
-    rows += [
-        (key, line.value, _source(line))
-        for key, line in lines.items()
-        if key not in CONFIGURABLE  # a variable
-    ]
+    places = {(each.process, each.name): each.place(found.names) for each in found.secrets}
+    for key, line in lines.items():
+        if key not in CONFIGURABLE:
+            secret = split_line(line, SECRETS)
+            rows.append((key, str(places[secret]) if secret else line.value, _source(line)))
     if as_json:
         return print_json({key: {"value": value, "from": source} for key, value, source in rows})
     print_table(

@@ -13,6 +13,7 @@ from scripts.ecs.one_off import describe, heed_signals, run_task_arguments, star
 from scripts.ecs.services import Service, find_service
 from scripts.ecs.tasks import RUNNING, STOPPED
 from scripts.errors import OperatorError, OverdueError
+from scripts.secrets.kept import check_start
 from scripts.session.plugin import SHELL, find_plugin, hand_over, open_session
 from scripts.session.session_task import await_agent, without_exec
 from scripts.terminal.answer import say
@@ -58,6 +59,7 @@ def debug(
     )
     find_plugin(is_local=aws.target.is_local)
     service = find_service(aws, process)
+    check_start(aws, service.task_definition, process)
     role = ""  # empty: the process's own role, which may open sessions where exec is enabled
     if not service.has_exec:
         role = aws.outputs.get(Output.DEBUG_ROLE, "") if process is ProcessName.WORKER else ""

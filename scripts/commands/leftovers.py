@@ -13,6 +13,7 @@ import typer
 from scripts.aws import Aws, connect
 from scripts.errors import OperatorError, RefusedError, UsageError
 from scripts.preflight.live_account import AccountReader
+from scripts.secrets.kept import State, own_names
 from scripts.terminal.answer import print_json, print_table, say
 from scripts.terminal.options import JsonOption, StageOption, YesOption
 from service.contract import LOCAL_STAGE, ProcessName
@@ -108,6 +109,10 @@ def _named(aws: Aws) -> Iterator[Leftover]:
             if name == prefix or prefix not in ours:
                 command = f"{aws.target.command('leftovers')} --delete"
                 yield Leftover(LOG_GROUP, name, command)
+    for secret, kept in own_names(aws).items():
+        if kept.state is not State.DELETED:
+            command = aws.target.command(f"secrets unset {secret}")
+            yield Leftover("secret of the project", names.secret(secret), command)
     for snapshot in aws.pages(
         "rds", "describe_db_cluster_snapshots", "DBClusterSnapshots", SnapshotType="manual"
     ):

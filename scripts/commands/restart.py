@@ -8,6 +8,8 @@ from scripts.aws import connect
 from scripts.clock import Clock
 from scripts.ecs import rollouts
 from scripts.ecs.rollouts import FORWARDS
+from scripts.ecs.services import find_services
+from scripts.secrets.kept import check_start
 from scripts.terminal.options import DEFAULT_STAGE, StageOption, YesOption, confirm, process_name
 from service.contract import ProcessName
 
@@ -25,8 +27,13 @@ def restart(
     yes: YesOption = False,
     stage: StageOption = DEFAULT_STAGE,
 ) -> None:
-    """New ECS tasks of the same revision, one after the other, without an interruption."""
+    """New ECS tasks of the same revision, one after the other, without an interruption. They read
+    all secrets again, as `moor secrets set` has left them."""
     aws = connect(stage)
     processes = (process,) if process else FORWARDS
+    services = find_services(aws)
+    for each in processes:
+        if services[each].desired:
+            check_start(aws, services[each].task_definition, each)
     confirm(aws.target, f"restart {' and '.join(processes)}", yes)
     rollouts.restart(aws, processes, Clock())

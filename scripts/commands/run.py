@@ -20,6 +20,7 @@ from scripts.ecs.one_off import (
 from scripts.ecs.services import find_service
 from scripts.logs.log_lines import is_metric, parse, render, render_message
 from scripts.logs.log_reading import Event
+from scripts.secrets.kept import check_start
 from scripts.terminal.answer import print_line, say
 from scripts.terminal.options import DEFAULT_STAGE, StageOption, YesOption, confirm
 from scripts.terminal.render import shows_colours
@@ -49,6 +50,7 @@ def run(
     aws, clock = connect(stage), Clock()
     confirm(aws.target, f"run {shlex.join(command)} in an ECS task of its own", yes)
     service = find_service(aws, process)
+    check_start(aws, service.task_definition, process)
     override = {"name": process, "command": container_command(command)}
     arguments = run_task_arguments(
         service,

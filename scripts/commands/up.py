@@ -17,13 +17,15 @@ from scripts.ecs.steady import await_steady
 from scripts.errors import NotFoundError, OperatorError, OverdueError
 from scripts.host.address import Address
 from scripts.host.environment import Environment
+from scripts.host.local_secrets import LocalSecrets
 from scripts.host.pid_lock import take_up_lock
 from scripts.jobs.first_job import suggestion
-from scripts.target import HOME, find_target
+from scripts.target import HOME, find_stage, find_target
 from scripts.terminal.options import HomeOption
 from scripts.terminal.render import Screen
 from scripts.twin.client.cdk import Cdk
 from scripts.twin.client.launch import launch
+from scripts.twin.client.secrets import fill
 from scripts.twin.client.shell import env_file, write_env
 from scripts.twin.client.state import Twin
 from service.contract import LOCAL_STAGE, UI_PATH, EnvVar
@@ -70,6 +72,8 @@ def bring_up(
 
     An `OperatorError` names the failed step.
     """
+    stage = find_stage(LOCAL_STAGE)
+    values = LocalSecrets(home, environment).values(stage)  # before anything starts for nothing
     cdk = Cdk(home, environment)
     pool = ThreadPoolExecutor(1)
     synthesis = pool.submit(_timed_synthesis, cdk)
@@ -84,6 +88,7 @@ def bring_up(
         if not was_running and balancer.port != wanted:
             screen.say(f"Port {wanted} is taken, so the load balancer is at {twin.url}")
         aws = Aws(find_target(LOCAL_STAGE, home=home))
+        fill(aws.call, stage, values)
         if not _is_bootstrapped(aws):
             with step(screen, "bootstrap") as done:
                 cdk.bootstrap(twin)

@@ -7,7 +7,7 @@ from scripts.cost.prices import Prices
 from scripts.cost.running import Fleet, fleets
 from scripts.cost.usage import FREE, usage_notes
 from scripts.templates.template import Template
-from service.contract import Metric
+from service.contract import EnvVar, Metric
 
 # A target tracking policy makes one alarm to scale out and one to scale in.
 # https://docs.aws.amazon.com/autoscaling/application/userguide/application-auto-scaling-target-tracking.html
@@ -137,7 +137,20 @@ def _keys(template: Template, prices: Prices) -> Iterator[Item]:
         bool(cluster.properties.get("ManageMasterUserPassword"))  # RDS makes a secret of its own
         for cluster in template.all("AWS::RDS::DBCluster")
     )
+    secrets += len(set(_project_secrets(template)))
     yield from _counted("secret", secrets, prices["secret"].monthly)
+
+
+def _project_secrets(template: Template) -> Iterator[str]:
+    """Those that `moor secrets` makes, which are in no template; what is kept elsewhere is paid for
+    there."""
+    for definition in template.all("AWS::ECS::TaskDefinition"):
+        for container in definition.properties.get("ContainerDefinitions", ()):
+            told = {each["Name"]: each["Value"] for each in container.get("Environment", ())}
+            start = f":secret:{told.get(EnvVar.APP_NAME)}/{told.get(EnvVar.STAGE)}/"
+            for each in container.get("Secrets", ()):
+                if start in each["ValueFrom"]:
+                    yield each["ValueFrom"]
 
 
 def _monitoring(template: Template, prices: Prices) -> Iterator[Item]:

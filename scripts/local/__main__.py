@@ -8,12 +8,14 @@ from pathlib import Path
 
 from scripts.errors import OperatorError
 from scripts.host.environment import Environment
+from scripts.host.local_secrets import LocalSecrets
 from scripts.host.postgres_user import make_private
 from scripts.jobs.first_job import suggestion
 from scripts.local.parts import Local, Stopped
 from scripts.target import find_stage
 from scripts.terminal.render import Screen
 from service.contract import LOCAL_STAGE, UI_PATH, EnvVar, ProcessName
+from stacks.config.variables import of_process
 
 PARTS = {
     "db": [],
@@ -52,7 +54,10 @@ def run(part: str, environment: Environment, screen: Screen) -> int:
     """Start `part`, say how to use it, wait for a signal and stop it; returns the exit status."""
     started = time.monotonic()
     names = PARTS[part]
-    local = Local(names, environment, screen, variables=find_stage(LOCAL_STAGE).variables)
+    stage = find_stage(LOCAL_STAGE)
+    secrets = LocalSecrets(environment.home, environment.given)
+    told = {name: of_process(stage.variables, name) | secrets.values(stage, name) for name in names}
+    local = Local(names, environment, screen, told=told)
     if part == "db" and local.postgres is None:
         raise OperatorError(
             "DATABASE_URL names another server, so there is none to start here",

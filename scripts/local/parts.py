@@ -3,7 +3,7 @@
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from queue import Empty, SimpleQueue
 from types import FrameType
 
@@ -14,7 +14,6 @@ from scripts.host.postgres import Postgres
 from scripts.local.processes import Child, Ended, stop
 from scripts.terminal.render import Screen
 from service.contract import ProcessName
-from stacks.config.variables import Variable, of_process
 
 READY_SECONDS = 60
 CLOSE_SECONDS = 5  # what a process may need after its jobs are drained
@@ -28,7 +27,10 @@ class Stopped(Exception):
 
 
 class Local:
-    """Postgres, unless DATABASE_URL names a server, and the processes `names` on it."""
+    """Postgres, unless DATABASE_URL names a server, and the processes `names` on it.
+
+    `told` are the project's own variables and secrets for each of them.
+    """
 
     def __init__(
         self,
@@ -36,9 +38,9 @@ class Local:
         environment: Environment,
         screen: Screen,
         *,
-        variables: Iterable[Variable],
+        told: Mapping[ProcessName, Mapping[str, str]],
     ) -> None:
-        self._variables = variables
+        self._told = told
         self.names = names
         self.environment = environment
         self.screen = screen
@@ -130,7 +132,7 @@ class Local:
         url = self.postgres.url if self.postgres else self.environment.database_url
         assert url is not None
         self._next_end(0)
-        told = self.environment.for_service(url, of_process(self._variables, name))
+        told = self.environment.for_service(url, self._told.get(name, {}))
         child = Child(name, told, self.screen, self._events.put)
         self._children.append(child)
         if self._guard:

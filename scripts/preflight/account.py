@@ -52,6 +52,7 @@ class Account:
     sender_is_verified: bool | None = None
     may_mail_anybody: bool | None = None  # SES is out of its sandbox
     subnets: Mapping[str, Subnet] | None = None  # those of stages.toml that exist
+    no_value: tuple[str, ...] | None = None  # the project's own secrets that have none
     image_problem: str | None = None  # "" if the image can be built here
     unread: Mapping[str, str] = field(default_factory=dict)
 

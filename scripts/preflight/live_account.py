@@ -12,6 +12,7 @@ from scripts.preflight.account import Account, Certificate, Subnet, physical_nam
 from scripts.preflight.changes import Change, changes
 from scripts.preflight.image_platform import why_not_buildable
 from scripts.preflight.rules import ADDRESSES, SERVICE_ROLES, VCPU, VPCS
+from scripts.secrets.kept import without_value
 from scripts.templates.template import read_stacks, read_template
 
 Found = TypeVar("Found")
@@ -209,9 +210,18 @@ def read_account(aws: Aws, folder: Path) -> Account:
         else None,
         may_mail_anybody=reader.part("sender", reader.may_mail_anybody) if sender else None,
         subnets=reader.part("subnets", lambda: reader.subnets(subnets)) if subnets else None,
+        no_value=reader.part("secrets", lambda: _without_value(aws)),
         image_problem="" if stage.image else why_not_buildable(stage.cpu_architecture),
         unread=reader.unread,
     )
+
+
+def _without_value(aws: Aws) -> tuple[str, ...]:
+    stage = aws.target.stage
+    places = {
+        f"{each.name} ({(place := each.place(stage.names))})": place for each in stage.secrets
+    }
+    return tuple(without_value(aws, places.items()))
 
 
 def _changes(

@@ -234,6 +234,17 @@ def mail_sandboxed(account: Account) -> Iterator[str]:
 
 
 @rule(
+    "secret-without-value", Severity.ERROR,
+    "`moor secrets set NAME` asks for one; `moor secrets diff` compares all with stages.toml.",
+    "docs/stages.md#secrets",
+)  # fmt: skip
+def secret_without_value(account: Account) -> Iterator[str]:
+    if account.stage.secrets:
+        for secret in known(account, "secrets", account.no_value):
+            yield f"{secret} has no value, so no ECS task that is given it would start"
+
+
+@rule(
     "vpc-differs", Severity.ERROR,
     "Name one subnet of each kind for each zone of zone_names, in the order of the zones.", PAGE,
 )  # fmt: skip
@@ -265,7 +276,7 @@ def image_not_buildable(account: Account) -> Iterator[str]:
 
 RULES: tuple[Rule[Account], ...] = (
     other_account, not_bootstrapped, stack_stuck, change_refused, left_behind, zones_missing,
-    quota_too_small, certificate_unusable, zone_unusable, sender_unverified, vpc_differs,
-    image_not_buildable, service_role_missing, quota_at_maximum, mail_sandboxed, change_unsure,
-    change_replaces,
+    quota_too_small, certificate_unusable, zone_unusable, sender_unverified,
+    secret_without_value, vpc_differs, image_not_buildable, service_role_missing, quota_at_maximum,
+    mail_sandboxed, change_unsure, change_replaces,
 )  # fmt: skip

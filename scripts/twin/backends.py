@@ -12,6 +12,7 @@ from moto.elbv2.models import ELBv2Backend, elbv2_backends
 from moto.logs.models import LogsBackend, logs_backends
 from moto.rds.models import RDSBackend, rds_backends
 from moto.secretsmanager.models import SecretsManagerBackend, secretsmanager_backends
+from moto.ssm.models import SimpleSystemManagerBackend, ssm_backends
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,10 @@ class Backends:
     @property
     def secretsmanager(self) -> SecretsManagerBackend:
         return secretsmanager_backends[self.account][self.region]
+
+    @property
+    def ssm(self) -> SimpleSystemManagerBackend:
+        return ssm_backends[self.account][self.region]
 
     @property
     def rds(self) -> RDSBackend:

@@ -2,6 +2,7 @@
 
 from service import contract
 from stacks.config.connections import CONNECTION_SHARE, connections_wanted, max_connections
+from stacks.config.secrets import secrets_of
 from stacks.config.stage import MAXIMUM_PERCENT, Stage
 from stacks.config.subnets import PRIVATE, PUBLIC, TAKEN_BY_AWS, place
 from stacks.config.values import ConfigError
@@ -13,6 +14,10 @@ ONE_OFF_TASKS = 4  # ECS tasks of `moor run` and `moor debug`
 # An account gets two zones there, although the region has more:
 # https://docs.aws.amazon.com/global-infrastructure/latest/regions/aws-availability-zones.html
 REGIONS_OF_TWO_ZONES = ("us-west-1",)
+
+# Of an IAM policy's 6144, what the ARNs of a process's own secrets may take; one has about so many
+# more than its name: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+SECRETS_CHARACTERS, ARN_CHARACTERS = 4000, 80
 
 # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/fargate-tasks-services.html
 MEMORY_BY_CPU = {
@@ -38,6 +43,7 @@ def check_stage(stage: Stage) -> None:
         *_network(stage),
         *_zones(stage),
         *_addresses(stage),
+        *_secrets(stage),
     ]
     if problems:
         raise ConfigError(problems)
@@ -207,3 +213,19 @@ def _addresses(stage: Stage) -> list[str]:
         f"a deploy needs {wanted}. Take a larger network for a new stage, or lower api_max_count "
         "or worker_max_count"
     ]
+
+
+def _secrets(stage: Stage) -> list[str]:
+    """The execution role names each of them."""
+    found = []
+    for process in (contract.ProcessName.API, contract.ProcessName.WORKER):
+        own = secrets_of(stage.secrets, process).values()
+        # One of somebody else's is named a second time, with the key that it needs.
+        places = {each.place(stage.names): 2 - each.is_own for each in own}
+        needed = sum(times * (len(each.id) + ARN_CHARACTERS) for each, times in places.items())
+        if needed > SECRETS_CHARACTERS:
+            found.append(
+                f"secrets: the {process} has {len(places)}, more than the policy of its role can "
+                "name; keep several as the JSON of one secret, secretsmanager:NAME#FIELD"
+            )
+    return found

@@ -91,6 +91,10 @@ class Names:
         """The log group of the sessions of `aws ecs execute-command`."""
         return f"/ecs/{self.prefix}-exec"
 
+    def secret(self, name: str) -> str:
+        """The name in Secrets Manager of a secret of the project."""
+        return f"{self.app}/{self.stage}/{name}"
+
     def service(self, process: ProcessName) -> str:
         return f"{self.prefix}-{process}-service"
 

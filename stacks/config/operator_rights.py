@@ -35,6 +35,10 @@ LOGS = "arn:{partition}:logs:{region}:{account}:log-group:/ecs/{prefix}-"
 IAM = "arn:{partition}:iam::{account}:"
 RDS = "arn:{partition}:rds:{region}:{account}:"
 SSM = "arn:{partition}:ssm:{region}:"
+# What `moor secrets` keeps, and what stages.toml names beside it.
+OWN_SECRETS = "arn:{partition}:secretsmanager:{region}:{account}:secret:{secrets}*"
+NAMED_SECRETS = "{named_secrets}"
+PROJECT_SECRET = "a secret of the project"  # noqa: S105 - in place of an output
 ANY = ("*",)
 
 IN_CLUSTER: Conditions = {"ArnEquals": {"ecs:cluster": CLUSTER}}
@@ -54,7 +58,7 @@ class Right:
     """One statement. `on` are ARNs with the placeholders of `operator_policies.py` in braces.
 
     `beside` is set where AWS needs this right for another call: it names those calls. `output`
-    names the secret that the statement is about.
+    names the secret that the statement is about, or is `PROJECT_SECRET`.
     """
 
     sid: str
@@ -63,7 +67,7 @@ class Right:
     on: tuple[str, ...] = ANY
     conditions: Conditions = field(default_factory=dict)
     beside: tuple[str, ...] = ()
-    output: Output | None = None
+    output: str | None = None
 
 
 RIGHTS = (
@@ -82,6 +86,8 @@ RIGHTS = (
     Right("ListTasks", Level.READ, ("ecs:ListTasks",), ANY, IN_CLUSTER),
     Right("ReadLogs", Level.READ, ("logs:FilterLogEvents",),
           (LOGS + "api:*", LOGS + "worker:*")),
+    Right("SeeSecrets", Level.READ, ("secretsmanager:DescribeSecret",),
+          (OWN_SECRETS, NAMED_SECRETS), output=PROJECT_SECRET),
     Right(
         "SeeDatabase", Level.READ,
         ("rds:DescribeDBClusters", "rds:DescribeDBClusterParameters"),
@@ -101,6 +107,7 @@ RIGHTS = (
             "elasticloadbalancing:DescribeTargetGroupAttributes",
             "elasticloadbalancing:DescribeTargetGroups",
             "elasticloadbalancing:DescribeTargetHealth", "logs:DescribeLogGroups",
+            "secretsmanager:ListSecrets", "ssm:DescribeParameters",
         ),
     ),
     Right(
@@ -143,6 +150,17 @@ RIGHTS = (
         {"StringEquals": VIA_SECRETS | {"kms:EncryptionContext:SecretARN": "{api_key_secret}"}},
         beside=("secretsmanager:PutSecretValue",), output=Output.API_KEY_SECRET,
     ),
+
+    # AWS's own key of Secrets Manager, which encrypts them, needs no right.
+    Right(
+        "ChangeSecrets", Level.OPERATE,
+        ("secretsmanager:CreateSecret", "secretsmanager:PutSecretValue",
+         "secretsmanager:DeleteSecret", "secretsmanager:RestoreSecret"),
+        (OWN_SECRETS,), output=PROJECT_SECRET,
+    ),
+    # AWS asks for it where a secret is made with tags.
+    Right("TagSecrets", Level.OPERATE, ("secretsmanager:TagResource",), (OWN_SECRETS,),
+          beside=("secretsmanager:CreateSecret",), output=PROJECT_SECRET),
 
     Right("ReadPassword", Level.DEBUG, ("secretsmanager:GetSecretValue",),
           ("{database_secret}", "{user_secret}"), output=Output.DATABASE_SECRET),

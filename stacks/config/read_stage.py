@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from stacks.config.secrets import expanded, is_secret, read_secrets
 from stacks.config.stage import CONFIGURABLE, Stage
-from stacks.config.stages_file import SECTIONS, STAGES_FILE, Line, read_lines
+from stacks.config.stages_file import ENV, SECRETS, SECTIONS, STAGES_FILE, Line, read_lines
 from stacks.config.values import ConfigError, check, unknown
 from stacks.config.variables import is_variable, read_variables
 
@@ -51,7 +52,8 @@ def explain_stage(
 ) -> tuple[Stage, dict[str, Line]]:
     """The same, and by key the line that each value is from; none where it is the default.
 
-    The lines of variables are there by `env.NAME` and `worker.env.NAME`.
+    The lines of variables are there by `env.NAME` and `worker.env.NAME`, those of secrets by
+    `secrets.NAME` and `worker.secrets.NAME`.
     """
     stages = read_lines(file)
     if stage not in stages:
@@ -66,9 +68,13 @@ def explain_stage(
         )
     found: dict[str, Line] = {}
     variables: list[Line] = []
-    for line in [*lines, *(Line(key, value, "-c") for key, value in (overrides or {}).items())]:
+    secrets: list[Line] = []
+    given = [Line(key, value, "-c") for key, value in (overrides or {}).items()]
+    for line in [*lines, *(each for one in given for each in expanded(one))]:
         if is_variable(line):
             variables.append(line)
+        elif is_secret(line):
+            secrets.append(line)
         elif line.key in KEYS:
             found[KEYS[line.key]] = line
         else:
@@ -78,6 +84,10 @@ def explain_stage(
         values["variables"] = read_variables(variables)
     except ValueError as error:
         problems += str(error).splitlines()
+    try:
+        values["secrets"] = read_secrets(secrets, values.get("variables", ()))
+    except ValueError as error:
+        problems += str(error).splitlines()
     for key, line in found.items():
         try:
             values[key] = check(CONFIGURABLE[key], line.value, called=line.key)
@@ -85,7 +95,7 @@ def explain_stage(
             problems.append(str(error))
     if problems:
         raise ConfigError(problems)
-    return Stage(stage=stage, **values), found | {line.key: line for line in variables}
+    return Stage(stage=stage, **values), found | {line.key: line for line in (*variables, *secrets)}
 
 
 def _doubles(lines: list[Line]) -> Iterator[str]:
@@ -101,4 +111,5 @@ def _unknown(line: Line) -> str:
     section, dot, _ = line.key.partition(".")
     if dot:
         return unknown(line.key, [key for key in KEYS if key.startswith(f"{section}.")])
-    return unknown(line.key, [*CONFIGURABLE, *(SECTIONS if isinstance(line.value, dict) else ())])
+    tables = SECTIONS if isinstance(line.value, dict) else ()
+    return unknown(line.key, [*CONFIGURABLE, ENV, SECRETS, *tables])

@@ -12,8 +12,9 @@ from typing import Any
 
 from stacks.config import stage
 from stacks.config.read_stage import nested
+from stacks.config.secrets import PLACE, PLACE_ALLOWED
 from stacks.config.stage import CONFIGURABLE
-from stacks.config.stages_file import ENV, EXTENDS, PROCESSES, SECTIONS
+from stacks.config.stages_file import ENV, EXTENDS, PROCESSES, SECRETS, SECTIONS
 from stacks.config.values import allowed
 from stacks.config.variables import NAME, VALUE_MAX_CHARACTERS
 
@@ -65,9 +66,26 @@ def schema() -> dict[str, Any]:
             ]
         },
     }
-    keys[ENV] = env
+    secrets = {
+        "description": "Environment variables of your own that are secret: their names, or where "
+        f"each is kept. {PLACE_ALLOWED}.",
+        "anyOf": [
+            {
+                "type": "array",
+                "items": {"type": "string", "pattern": f"^{NAME.pattern}$"},
+                "uniqueItems": True,
+            },
+            {
+                "type": "object",
+                "propertyNames": {"pattern": f"^{NAME.pattern}$"},
+                "additionalProperties": {"type": "string", "pattern": f"^{PLACE}?$"},
+            },
+        ],
+    }
+    own = {ENV: env, SECRETS: secrets}
+    keys |= own
     for section in PROCESSES:
-        keys[section]["properties"][ENV] = env
+        keys[section]["properties"] |= own
     extends = {
         EXTENDS: {"type": "string", "description": "Another stage, all of whose keys count."}
     }

@@ -13,6 +13,7 @@ from service.contract import (
     DRAIN_SECONDS,
 )
 from stacks.config.naming import Names
+from stacks.config.secrets import Secret
 from stacks.config.subnets import LAYOUTS, MOST_ZONES, NARROWEST, WIDEST
 from stacks.config.values import (
     DOMAIN,
@@ -217,6 +218,7 @@ class Stage:
     """And for the queue."""
 
     variables: tuple[Variable, ...] = ()
+    secrets: tuple[Secret, ...] = ()
 
     @property
     def names(self) -> Names:

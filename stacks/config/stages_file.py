@@ -15,17 +15,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from service.contract import LOCAL_STAGE
+from service.contract import LOCAL_STAGE, ProcessName
 from stacks.config.values import ConfigError
 
 STAGES_FILE = Path(__file__).parents[2] / "stages.toml"
 # RDS takes no name with two hyphens side by side or one at its end.
 STAGE_PATTERN = r"(?=.{1,16}$)[a-z][a-z0-9]*(-[a-z0-9]+)*"
 STAGE_ALLOWED = "a stage's name is a-z, 0-9 and single hyphens, a letter first, 16 at most"
-# Tables within a stage. At the top they, and `env`, are for all stages: no stage is called so.
+# Tables within a stage. At the top they, and `env` and `secrets`, are for all stages: no stage is
+# called so.
 SECTIONS = ("api", "worker", "database", "network")
 EXTENDS = "extends"
-ENV = "env"  # variables: of a stage, or within one of these of one process
+ENV = "env"  # variables: of a stage, or within one of PROCESSES of that process
+SECRETS = "secrets"  # the same of secrets; a table, or a list of names
 PROCESSES = ("api", "worker")
 
 
@@ -33,7 +35,7 @@ PROCESSES = ("api", "worker")
 class Line:
     """One key as it stands in the file: `max_count` of `[prod.worker]` is `worker.max_count`.
 
-    A variable is `env.NAME`, or `worker.env.NAME`.
+    A variable is `env.NAME`, or `worker.env.NAME`; a secret `secrets.NAME`.
     """
 
     key: str
@@ -53,7 +55,8 @@ def read_lines(file: Path = STAGES_FILE) -> dict[str, list[Line]]:
     """
     found = _parse(file)
     is_stage = {
-        key: isinstance(value, dict) and key not in (*SECTIONS, ENV) for key, value in found.items()
+        key: isinstance(value, dict) and key not in (*SECTIONS, ENV, SECRETS)
+        for key, value in found.items()
     }
     tables = {key: value for key, value in found.items() if is_stage[key]}
     tables.setdefault(LOCAL_STAGE, {})
@@ -102,9 +105,35 @@ def _chain(name: str, tables: dict[str, Any]) -> list[str]:
     return chain
 
 
+def split_line(line: Line, table: str) -> tuple[ProcessName | None, str] | None:
+    """The process and the name of a line of `table`, which is `env` or `secrets`; None for a line
+    of something else. The process is None where the line is for API and workers."""
+    first, _, rest = line.key.partition(".")
+    if first == table:
+        return None, rest
+    second, _, name = rest.partition(".")
+    return (ProcessName(first), name) if first in PROCESSES and second == table else None
+
+
+def secret_lines(key: str, value: object, table: str) -> list[Line]:
+    """The lines of `secrets = ["A", "B"]`, or of a table of that name: one a secret.
+
+    A secret without more than its name has an empty value. With `-c` a list is a text with commas.
+    """
+    if isinstance(value, dict):
+        return [Line(f"{key}.{name}", each, table) for name, each in value.items()]
+    if isinstance(value, str) and table == "-c":
+        value = [name.strip() for name in value.split(",")]
+    if isinstance(value, list) and all(isinstance(name, str) for name in value):
+        return [Line(f"{key}.{name}", "", table) for name in value]
+    return [Line(key, value, table)]
+
+
 def _lines(table: str, keys: dict[str, Any]) -> Iterator[Line]:
     for key, value in keys.items():
-        if key in (*SECTIONS, ENV) and isinstance(value, dict):
+        if key == SECRETS:
+            yield from secret_lines(key, value, table)
+        elif key in (*SECTIONS, ENV) and isinstance(value, dict):
             yield from _nested(key, value, table)
         elif not (table and key == EXTENDS):
             yield Line(key, value, table)
@@ -112,9 +141,10 @@ def _lines(table: str, keys: dict[str, Any]) -> Iterator[Line]:
 
 def _nested(section: str, keys: dict[str, Any], table: str) -> Iterator[Line]:
     for key, value in keys.items():
+        name = f"{section}.{key}"
         if key == ENV and section in PROCESSES and isinstance(value, dict):
-            yield from (
-                Line(f"{section}.{ENV}.{name}", each, table) for name, each in value.items()
-            )
+            yield from (Line(f"{name}.{each}", inner, table) for each, inner in value.items())
+        elif key == SECRETS and section in PROCESSES:
+            yield from secret_lines(name, value, table)
         else:
-            yield Line(f"{section}.{key}", value, table)
+            yield Line(name, value, table)

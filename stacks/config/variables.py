@@ -7,11 +7,11 @@ BATCH_ROWS = 500
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from service.contract import EnvVar, ProcessName
-from stacks.config.stages_file import ENV, PROCESSES, Line
+from stacks.config.stages_file import ENV, Line, split_line
 
 NAME = re.compile(r"[A-Z][A-Z0-9_]{0,127}")
 VALUE_MAX_CHARACTERS = 4096
@@ -31,7 +31,7 @@ class Variable:
 
 def is_variable(line: Line) -> bool:
     """Is the line one of a table `env`?"""
-    return _split(line)[1] is not None
+    return split_line(line, ENV) is not None
 
 
 def read_variables(lines: Iterable[Line]) -> tuple[Variable, ...]:
@@ -42,8 +42,7 @@ def read_variables(lines: Iterable[Line]) -> tuple[Variable, ...]:
     found: dict[tuple[str, ProcessName | None], Variable] = {}
     problems = []
     for line in lines:
-        process, name = _split(line)
-        assert name is not None
+        process, name = split_line(line, ENV) or (None, "")
         if problem := _problem(name, line.value):
             problems.append(f"{line.key}: {problem}")
         else:
@@ -59,20 +58,19 @@ def of_process(variables: Iterable[Variable], process: ProcessName) -> dict[str,
     return both | {each.name: each.value for each in variables if each.process is process}
 
 
-def _split(line: Line) -> tuple[ProcessName | None, str | None]:
-    """The process and the name; no name where the line is no variable."""
-    first, _, rest = line.key.partition(".")
-    if first == ENV:
-        return None, rest
-    second, _, name = rest.partition(".")
-    return (ProcessName(first), name) if first in PROCESSES and second == ENV else (None, None)
+def name_problem(name: str, *, free: Collection[str] = FREE) -> str | None:
+    """Why no variable, or no secret, of a project is called so. `free` are the names of the service
+    itself that a project may set."""
+    if not NAME.fullmatch(name):
+        return "a variable is A-Z, 0-9 and _, a letter first, 128 characters at most"
+    if name in set(EnvVar) - {*free} or name.startswith(RESERVED):
+        return "is set by Moorage or AWS; call yours otherwise"
+    return None
 
 
 def _problem(name: str, value: object) -> str | None:
-    if not NAME.fullmatch(name):
-        return "a variable is A-Z, 0-9 and _, a letter first, 128 characters at most"
-    if name in set(EnvVar) - {*FREE} or name.startswith(RESERVED):
-        return "is set by Moorage or AWS; call yours otherwise"
+    if problem := name_problem(name):
+        return problem
     if not isinstance(value, str | int | float):
         return "allowed is a text, a number, true or false"
     if len(_text(value)) > VALUE_MAX_CHARACTERS or "\0" in _text(value):

@@ -8,7 +8,7 @@ from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from stacks.acknowledge import acknowledge
-from stacks.config.operator_rights import ANY, RIGHTS, Level, Right
+from stacks.config.operator_rights import ANY, NAMED_SECRETS, RIGHTS, Level, Right
 from stacks.config.stage import Stage
 from stacks.data.data_stack import DataStack
 
@@ -26,6 +26,7 @@ class OperatorPolicies(Construct):
         data: DataStack,
         roles: Sequence[iam.IRole],
         policies: Sequence[iam.IManagedPolicy],
+        named_secrets: Sequence[str],
     ) -> None:
         super().__init__(scope, id)
         names = stage.names
@@ -43,10 +44,12 @@ class OperatorPolicies(Construct):
             "api_key_secret": data.secrets.api_key.secret_arn,
             "database_secret": data.database.owner_secret.secret_arn,
             "user_secret": data.database.user_secret.secret_arn,
+            "secrets": names.secret(""),
         }
         self._lists = {
             "{roles}": [role.role_arn for role in roles],
             "{policies}": [policy.managed_policy_arn for policy in policies],
+            NAMED_SECRETS: list(named_secrets),
         }
         self.policies = {level: self._policy(level, stage) for level in Level}
 
@@ -81,7 +84,7 @@ class OperatorPolicies(Construct):
         )
 
     def _resources(self, resource: str) -> list[str]:
-        return self._lists.get(resource) or [self._filled(resource)]
+        return self._lists[resource] if resource in self._lists else [self._filled(resource)]
 
     def _filled(self, text: str) -> str:
         # Not `format`, because IAM's own variables have braces too.

@@ -11,6 +11,7 @@ from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from stacks.acknowledge import acknowledge
+from stacks.config.secrets import SSM
 from stacks.config.stage import Stage
 from stacks.config.subnets import ISOLATED, PRIVATE, PUBLIC, place
 from stacks.domains import endpoints
@@ -189,6 +190,8 @@ class Network(Construct):
         services = ENDPOINTS | endpoints(stage)
         if stage.sqs_queue:
             services["Sqs"] = ec2.InterfaceVpcEndpointAwsService.SQS
+        if any(secret.place(stage.names).service == SSM for secret in stage.secrets):
+            services["Ssm"] = ec2.InterfaceVpcEndpointAwsService.SSM
         for name, service in services.items():
             vpc.add_interface_endpoint(
                 f"{name}Endpoint",

@@ -5,6 +5,7 @@ machine, `scripts/host/environment.py` fills the environment.
 """
 
 from aws_cdk import aws_ecs as ecs
+from constructs import Construct
 
 from service.contract import (
     API_PORT,
@@ -19,6 +20,7 @@ from stacks.config.stage import Stage
 from stacks.config.variables import of_process
 from stacks.data.data_stack import DataStack
 from stacks.data.database import OWNER, USER, Database
+from stacks.service.project_secrets import project_secrets
 
 
 def environment(
@@ -67,8 +69,9 @@ def environment(
     return found
 
 
-def secrets(process: ProcessName, data: DataStack) -> dict[str, ecs.Secret]:
-    """The variables that ECS reads from Secrets Manager when it starts the container."""
+def secrets(scope: Construct, process: ProcessName, data: DataStack) -> dict[str, ecs.Secret]:
+    """The variables that ECS reads from Secrets Manager or SSM when it starts the container, also
+    the project's own."""
     if process is ProcessName.MIGRATE:
         # As a variable, because the task role, which the other containers share, must not read it.
         # A long-lived process would keep an old password, but this one ends after a second.
@@ -76,10 +79,10 @@ def secrets(process: ProcessName, data: DataStack) -> dict[str, ecs.Secret]:
             data.database.owner_secret, DatabaseSecretField.PASSWORD
         )
         return {EnvVar.DATABASE_OWNER_PASSWORD: password}
-    given = data.secrets
+    given, own = data.secrets, project_secrets(scope, process, data.stage)
     if process is not ProcessName.API:
-        return {}
-    return {
+        return own
+    return own | {
         EnvVar.API_KEY: ecs.Secret.from_secrets_manager(given.api_key),
         EnvVar.UI_USERNAME: ecs.Secret.from_secrets_manager(given.ui, UiSecretField.USERNAME),
         EnvVar.UI_PASSWORD: ecs.Secret.from_secrets_manager(given.ui, UiSecretField.PASSWORD),

@@ -12,6 +12,7 @@ from stacks.config.stage import Stage
 from stacks.data.data_stack import DataStack, bucket_export
 from stacks.domains import Right, worker_rights
 from stacks.service.image import Image
+from stacks.service.project_secrets import acknowledge_keys, project_secret_statements
 from stacks.service.task_rights import (
     bucket_statements,
     exec_statements,
@@ -49,8 +50,13 @@ class TaskRoles(Construct):
         self.policies: list[iam.ManagedPolicy] = []
         self._domains: list[Right] = []
         self.execution = self._role(
-            "Execution", execution_statements(process, image, data, key, log_group)
+            "Execution",
+            [
+                *execution_statements(process, image, data, key, log_group),
+                *project_secret_statements(self, process, stage),
+            ],
         )
+        acknowledge_keys(self, self.policies[0], process, stage)
         statements = bucket_statements(process, data, key)
         if stage.sqs_queue:
             statements += [queue_statement(self, process, stage)]

@@ -20,6 +20,7 @@ from stacks.network.vpc import Network
 from stacks.service.ecs_service import EcsService
 from stacks.service.image import build_image
 from stacks.service.load_balancer import LoadBalancer
+from stacks.service.project_secrets import named_secrets
 from stacks.service.roles import TaskRoles
 from stacks.service.scaling import ApiScaling, WorkerScaling
 from stacks.service.task_definition import TaskDefinition
@@ -125,6 +126,7 @@ class ServiceStack(StageStack):
                 self, "Operators", stage=stage, key=self.key, data=data,
                 roles=[*api.roles.roles, *worker.roles.roles],
                 policies=[*api.roles.policies, *worker.roles.policies],
+                named_secrets=named_secrets(self, stage),
             )  # fmt: skip
             for level, policy in operators.policies.items():
                 arn = policy.managed_policy_arn

@@ -106,7 +106,7 @@ class TaskDefinition(Construct):
             environment=environment(
                 process, stage=stage, database=data.database, bucket_name=data.bucket.bucket_name
             ),
-            secrets=secrets(process, data),
+            secrets=secrets(self, process, data),
             logging=ecs.LogDriver.aws_logs(
                 log_group=self.log_group,
                 stream_prefix=process,

@@ -13,6 +13,7 @@ from scripts.aws_errors import PREFIXES
 from scripts.commands import COMMANDS
 from service.contract import ProcessName
 from stacks.config.naming import Output
+from stacks.config.operator_rights import PROJECT_SECRET
 from tests.agreement.call_graph import Code, Place, Reach
 from tests.conftest import ROOT
 
@@ -21,6 +22,7 @@ LOCAL = {"up", "down", "new", "domain", "upgrade", "adopt", "ci"}
 OF_DEPLOYERS = {"preflight", "leftovers"}
 # They pass on what others have written down: a call whose words are not in the source.
 PASS_ON = {"scripts.aws.Aws.together", "scripts.ecs.services.find_services"}
+OF_SECRETS = "scripts.secrets."  # whatever is called there is about one of the project's
 # Several calls of an API that one right allows.
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-api-permissions-reference.html
@@ -200,7 +202,8 @@ def operator_calls(reach: Reach) -> Iterator[Call]:
             if not (rights := _rights(call.args, constants)):
                 line = ast.unparse(call)
                 raise UnreadableCallError(f"{place}: {line}: name service and operation here")
-            yield from (Call(right, str(place), _output(call)) for right in rights)
+            about = PROJECT_SECRET if place.module.startswith(OF_SECRETS) else _output(call)
+            yield from (Call(right, str(place), about) for right in rights)
         for each in ast.walk(node):
             if isinstance(each, ast.Tuple) and len(each.elts) == 3:
                 yield from (Call(right, str(place)) for right in _rights(each.elts, constants))

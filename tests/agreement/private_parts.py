@@ -86,9 +86,9 @@ LIBRARIES = {
 }  # fmt: skip
 # Used as their pages say; every other library has to choose.
 DOCUMENTED = {
-    "aws_cdk", "boto3", "cdk_nag", "click", "constructs", "croniter", "feedparser", "httpx", "jsii",
-    "multidict", "mypy_boto3_s3", "mypy_boto3_ses", "psutil", "pydantic_settings", "pytest",
-    "pytest_asyncio", "rich", "structlog", "yaml",
+    "aws_cdk", "boto3", "cdk_nag", "click", "constructs", "croniter", "dotenv", "feedparser",
+    "httpx", "jsii", "multidict", "mypy_boto3_s3", "mypy_boto3_ses", "psutil", "pydantic_settings",
+    "pytest", "pytest_asyncio", "rich", "structlog", "yaml",
     "uuid_utils", "uvloop", "werkzeug", "yarl",
 }  # fmt: skip
 

@@ -108,8 +108,8 @@ def test_no_package_of_the_development_groups_is_in_the_lock() -> None:
         return {canonicalize_name(Requirement(line).name) for line in lines if type(line) is str}
 
     others = {name for group in PROJECT["dependency-groups"] for name in named(group)}
-    # both: SAQ's and Litestar's own dependencies bring them, the tests and `moor` use them
-    assert others & locked <= wanted | {"aiohttp", "httpx", "pyyaml", "rich"}
+    # both: libraries of the service bring them, the tests and `moor` use them
+    assert others & locked <= wanted | {"aiohttp", "httpx", "python-dotenv", "pyyaml", "rich"}
 
 
 def test_it_keeps_what_botocore_knows_of_every_service_that_is_called() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from scripts.commands import COMMANDS
 from stacks.config.naming import Output
-from stacks.config.operator_rights import ANY, POLICIES, RIGHTS, Level, Right
+from stacks.config.operator_rights import ANY, POLICIES, PROJECT_SECRET, RIGHTS, Level, Right
 from tests.agreement.aws_calls import (
     LOCAL,
     OF_DEPLOYERS,
@@ -133,6 +133,7 @@ def test_commands_need_the_levels_that_the_page_names(source: Source) -> None:
     asked = {name: levels(name, calls) for name, calls in source.commands().items()}
     assert asked["status"] == asked["logs"] == asked["doctor"] == [Level.READ]
     assert asked["scale"] == asked["jobs"] == [Level.READ, Level.OPERATE]
+    assert asked["secrets"] == [Level.READ, Level.OPERATE]
     assert asked["exec"] == asked["psql"] == asked["run"] == [Level.READ, Level.DEBUG]
 
 
@@ -220,4 +221,5 @@ def test_a_secret_is_told_from_another() -> None:
     levels_by_secret = {(each.output, each.level) for each in RIGHTS if each.output}
     assert levels_by_secret == {
         (Output.API_KEY_SECRET, Level.OPERATE), (Output.DATABASE_SECRET, Level.DEBUG),
+        (PROJECT_SECRET, Level.READ), (PROJECT_SECRET, Level.OPERATE),
     }  # fmt: skip

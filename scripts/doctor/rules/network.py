@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from scripts.doctor.model import Service, System, containers, known, services
+from scripts.doctor.permissions import is_parameter
 from scripts.doctor.rule import ECS, Rule, Severity, rule
 from service.contract import EnvVar, ProcessName
 
@@ -38,6 +39,8 @@ def _called(system: System, service: Service) -> list[str]:
         found += ["ecr.api", "ecr.dkr"]
     if any(each.log_driver == "awslogs" for each in mine):
         found.append("logs")
+    if any(is_parameter(value) for each in mine for value in each.secrets.values()):
+        found.append("ssm")
     environment = service.definition.main.environment
     if service.process == ProcessName.WORKER:
         found.append("ecs")  # for scale-in protection

@@ -4,11 +4,17 @@ import re
 from collections.abc import Iterator
 
 from scripts.doctor.model import System, containers, execution_role, services, task_role
-from scripts.doctor.permissions import allows, secret_name
+from scripts.doctor.permissions import (
+    READ_PARAMETER,
+    READ_SECRET,
+    SUFFIX,
+    allows,
+    may_read,
+    secret_name,
+)
 from scripts.doctor.rule import ECS, Rule, Severity, rule
 from service.contract import EnvVar, ProcessName
 
-READ_SECRET = "secretsmanager:GetSecretValue"  # noqa: S105 - an action's name
 # Actions without resources: a policy can only say "*" for them.
 WITHOUT_RESOURCE = re.compile(
     r"^(ecr:GetAuthorizationToken|ssmmessages:\w+|xray:\w+|logs:DescribeLogGroups)$"
@@ -20,14 +26,14 @@ PASSWORD_NAME = re.compile(r"PASSWORD|PASSWD|API_KEY|SECRET_KEY|TOKEN$")
 
 @rule(
     "secret-unreadable", Severity.ERROR,
-    f"Allow {READ_SECRET} on it in the execution role: without it the ECS task does not start.",
+    f"Allow {READ_SECRET} or {READ_PARAMETER} on it in the execution role: without it the ECS "
+    "task does not start.",
     SECRETS_PAGE,
 )  # fmt: skip
 def secret_unreadable(system: System) -> Iterator[str]:
     for service, container in containers(system):
         for name, value_from in container.secrets.items():
-            secret = secret_name(value_from)
-            if not allows(execution_role(system, service), READ_SECRET, secret):
+            if not may_read(execution_role(system, service), value_from):
                 yield f"{service.name}: its execution role may not read {name} of {container.name}"
 
 
@@ -46,7 +52,7 @@ def secret_for_nobody(system: System) -> Iterator[str]:
         for statement in execution_role(system, service).statements:
             if READ_SECRET in statement.actions:
                 for secret in statement.resources:
-                    if secret not in named:
+                    if secret.removesuffix(SUFFIX) not in named:
                         yield (
                             f"{service.name}: its execution role may read {secret}, which no "
                             "container uses"

@@ -1,23 +1,28 @@
 """The environment of a container: its definition, its secrets, and what this machine needs."""
 
 import json
+import re
 from typing import Any
 
 from moto.core.exceptions import JsonRESTError, ServiceException
 
+from scripts.twin.backends import Backends
 from scripts.twin.client.state import MINUTE_SECONDS, Twin, folder
 from scripts.twin.ecs.container import CannotStartError, Container
 from service.contract import EnvVar
 
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-NO_SECRETS = (
+NO_SECRETS, NO_PARAMETER = (
     "ResourceInitializationError: unable to pull secrets or registry auth: execution resource "
-    "retrieval failed: unable to retrieve secret from asm: "
+    f"retrieval failed: unable to retrieve secret{plural} from {where}: "
+    for plural, where in (("", "asm"), ("s", "ssm"))
 )
+NO_ARN = "invalid ARN of a secret or parameter"
+SUFFIX = re.compile(r"-[A-Za-z0-9]{6}$")
 
 
 def environment_of(
-    container: Container, *, task_id: str, port: int | None, twin: Twin, secrets: Any
+    container: Container, *, task_id: str, port: int | None, twin: Twin, backends: Backends
 ) -> dict[str, str]:
     """The variables of a container, with its secrets, so never log them. Raises `CannotStartError`
     for a secret that does not exist."""
@@ -31,7 +36,7 @@ def environment_of(
         "LANG": "C.UTF-8",
         **{pair["name"]: pair["value"] for pair in given},
         **{
-            pair["name"]: secret(secrets, pair["valueFrom"])
+            pair["name"]: value_of(backends, pair["valueFrom"])
             for pair in container.definition.get("secrets", [])
         },
         **{name: value for name, value in twin.environment.items() if name.startswith("AWS_")},
@@ -50,14 +55,29 @@ def folder_of(task_id: str, twin: Twin) -> Any:
     return folder(twin.home) / "tasks" / task_id
 
 
-def secret(backend: Any, value_from: str) -> str:
-    """The value of `arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME[:KEY:STAGE:VERSION]`."""
+def value_of(backends: Backends, value_from: str) -> str:
+    """The value of a secret's ARN, with `:KEY:STAGE:VERSION` behind it or not, or of a parameter's
+    ARN or name."""
+    service = value_from.split(":")[2:3]
+    if service == ["secretsmanager"]:
+        return secret(backends, value_from)
+    if service in (["ssm"], []):
+        return parameter(backends, value_from)
+    raise CannotStartError(f"{NO_SECRETS}{NO_ARN}: {value_from}")
+
+
+def secret(backends: Backends, value_from: str) -> str:
+    """The value of `arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME[:KEY:STAGE:VERSION]`.
+
+    The last six characters of the name may be missing, as on AWS. A secret of another account or
+    region is the one of that name here, as there is no other account.
+    """
     parts = value_from.split(":")
     arn, (key, stage, version) = ":".join(parts[:7]), (*parts[7:], "", "", "")[:3]
-    if parts[2:3] != ["secretsmanager"]:
-        raise CannotStartError(f"{NO_SECRETS}the twin reads Secrets Manager only, not {value_from}")
+    is_here = parts[3:5] == [backends.region, backends.account]
+    id = arn if is_here else SUFFIX.sub("", parts[6])
     try:
-        found = backend.get_secret_value(arn, version or None, stage or None)
+        found = backends.secretsmanager.get_secret_value(id, version or None, stage or None)  # type: ignore[arg-type]
         text: str = found["SecretString"]
     except (JsonRESTError, ServiceException, KeyError) as error:
         raise CannotStartError(
@@ -73,6 +93,18 @@ def secret(backend: Any, value_from: str) -> str:
         raise CannotStartError(
             f"{NO_SECRETS}retrieved secret from Secrets Manager did not contain json key {key}"
         ) from None
+
+
+def parameter(backends: Backends, value_from: str) -> str:
+    """The value of `arn:aws:ssm:REGION:ACCOUNT:parameter/NAME`, or of NAME."""
+    name = value_from.rpartition(":")[2]
+    if name != value_from:  # an ARN does not tell /NAME from NAME
+        name = name.removeprefix("parameter")
+    found = backends.ssm.get_parameter(name) or backends.ssm.get_parameter(name.removeprefix("/"))
+    value = found.decrypt(found.value) if found else None
+    if value is None:
+        raise CannotStartError(f"{NO_PARAMETER}invalid ssm parameters: {name}")
+    return value
 
 
 def _address(port: int) -> dict[str, str]:

@@ -161,7 +161,7 @@ class EcsTask:
             task_id=self.record.id,
             port=self.port,
             twin=place.twin,
-            secrets=place.backends.secretsmanager,
+            backends=place.backends,
         )
         entrypoint = container.definition.get("entryPoint")
         try:

@@ -11,6 +11,7 @@ from scripts.preflight.changes import Change, Kind
 from scripts.preflight.rules import ADDRESSES, RULES, SERVICE_ROLES, VCPU, VPCS
 from scripts.templates.template import Template
 from stacks.config.read_stage import read_stage
+from stacks.config.secrets import Secret
 from tests.conftest import ROOT
 from tests.scripts.prefixes import PROD_PREFIX
 
@@ -66,6 +67,7 @@ def test_a_good_account_has_no_finding() -> None:
 
 ZONE_C = replace(PROD, zone_names=(f"{REGION}c",))
 PENDING = Certificate(status="PENDING_VALIDATION", names=())
+SECRET = replace(PROD, secrets=(Secret("A", "ssm:/a"),))
 NETWORK = PROD.names.network_stack
 SICK: list[tuple[str, str, dict[str, Any]]] = [
     ("other-account", "999999999999", {"stage": replace(PROD, account="9" * 12)}),
@@ -91,6 +93,7 @@ SICK: list[tuple[str, str, dict[str, Any]]] = [
     ("zone-unusable", "does not exist", {"zone_name": ""}),
     ("sender-unverified", "a@example.org", {"sender_is_verified": False}),
     ("mail-sandboxed", "sandbox", {"may_mail_anybody": False}),
+    ("secret-without-value", "A (ssm:/a) has no", {"stage": SECRET, "no_value": ("A (ssm:/a)",)}),
     ("image-not-buildable", "exec format", {"image_problem": "exec format error"}),
 ]
 

@@ -111,3 +111,20 @@ def _made(name: str, settings: tuple[tuple[str, object], ...]) -> Templates:
 def made(name: str, **settings: object) -> Templates:
     """A stage's templates; each configuration is synthesized once."""
     return _made(name, tuple(sorted(settings.items())))
+
+
+def of_a_project() -> Templates:
+    """With variables and secrets of its own, of each kind."""
+    given: Settings = {
+        "egress": "endpoints",
+        "subnet_layout": "endpoints-2",
+        "env.SITE_NAME": "Shop",
+        "worker.env.BATCH_ROWS": "5",
+        "secrets": "STRIPE_KEY",
+        "secrets.MAPS_KEY": "secretsmanager:shared/maps#key",
+        "api.secrets.TEAM_KEY": (
+            "arn:aws:secretsmanager:eu-central-1:111122223333:secret:team-AbCdEf#pw"
+        ),
+        "worker.secrets.SMTP_PASSWORD": "ssm:/shared/smtp",
+    }
+    return made("dev", **given)

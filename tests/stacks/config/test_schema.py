@@ -65,10 +65,35 @@ def test_a_right_value_is_valid_and_a_wrong_one_is_not(key: str) -> None:
         {"worker": {"max_cont": 3}},
         {"dev": {"first_deploy": True}},
         {"dev": {"extends": 3}},
+        {"secrets": "STRIPE_KEY"},
+        {"secrets": ["stripe"]},
+        {"secrets": ["A", "A"]},
+        {"dev": {"secrets": {"A": "sk_live_1"}}},
+        {"dev": {"secrets": {"A": "ssm:/a#b"}}},
+        {"dev": {"worker": {"secrets": {"a": ""}}}},
+        {"dev": {"network": {"secrets": ["A"]}}},
     ],
 )
 def test_an_unknown_key_is_invalid(file: dict[str, Any]) -> None:
     assert refused(file)
+
+
+@pytest.mark.parametrize(
+    "secrets",
+    [
+        ["STRIPE_KEY", "A1"],
+        {"A": ""},
+        {"A": "secretsmanager:shared/stripe#key", "B": "ssm:/shared/smtp"},
+        {"A": "arn:aws:secretsmanager:eu-central-1:123456789012:secret:team/x-AbCdEf#pw"},
+    ],
+)
+def test_secrets_are_valid_wherever_they_may_stand(secrets: object) -> None:
+    for file in (
+        {"secrets": secrets},
+        {"worker": {"secrets": secrets}},
+        {"dev": {"secrets": secrets, "api": {"secrets": secrets}}},
+    ):
+        assert refused(file) == []
 
 
 def test_every_key_says_what_it_is() -> None:

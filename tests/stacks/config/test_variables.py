@@ -8,7 +8,7 @@ from service.contract import EnvVar, ProcessName
 from stacks.config.read_stage import explain_stage, read_stage
 from stacks.config.values import ConfigError
 from stacks.config.variables import FREE, of_process
-from tests.stacks.templates import synthesize
+from tests.stacks.config.configurations import of_a_project
 
 FILE = """
 [env]
@@ -85,7 +85,7 @@ def test_a_wrong_variable_is_named_without_its_value(
 
 
 def test_containers_are_told_theirs_and_migrate_nothing() -> None:
-    templates = synthesize("dev", **{"env.SITE_NAME": "Shop", "worker.env.BATCH_ROWS": "5"})
+    templates = of_a_project()
     told = {
         container["Name"]: {each["Name"]: each["Value"] for each in container["Environment"]}
         for definition in templates.all("AWS::ECS::TaskDefinition")

@@ -11,8 +11,8 @@ import sys
 import tempfile
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,10 +20,8 @@ import asyncpg
 import psutil
 import pytest
 
-from scripts.aws import Aws
 from scripts.host.pid_lock import take_up_lock
 from scripts.session.database_access import find_database, read_password
-from scripts.target import find_target
 from scripts.twin.client.launch import end
 from scripts.twin.client.state import Twin
 from service.contract import READY_PATH
@@ -31,94 +29,60 @@ from stacks.config.naming import Output
 from tests.ports import free_port
 from tests.sample import copy_project
 from tests.scripts.conftest import ROOT, are_gone, wait_until
+from tests.twin.client.canary import answers, arguments_with, files_with, holds, told, watched
+from tests.twin.client.local_stage import HOSTILE, Stage
 
-COMMAND_SECONDS = 300
+# Two that stand nowhere but where a test has put them; the file of the values is in `home`.
+BOTH, WORKERS = (f"canary{token_hex(12)}" for _ in range(2))
+CANARIES = [BOTH, WORKERS]
+SECRETS = """
+[local.secrets]
+CANARY_KEY = ""
+[local.worker.secrets]
+CANARY_FIELD = "secretsmanager:shared/canary#key"
+CANARY_PARAMETER = "ssm:/shared/canary"
+"""
+VALUES = {"CANARY_KEY": BOTH, "CANARY_FIELD": WORKERS, "CANARY_PARAMETER": WORKERS}
+SETTINGS = """
+from pydantic import SecretStr
+from service.contract import ProcessName
+from service.settings import DomainSettings
 
 
-@dataclass
-class Stage:
-    """The local stage of this module's own folder."""
+class Settings(DomainSettings):
+    canary_key: SecretStr
 
-    project: Path
-    home: Path
-    port: int
 
-    def moor(self, command: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-        """One command to its end."""
-        given = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}  # noqa: TID251
-        return subprocess.run(
-            [sys.executable, "-m", "scripts.cli", command, "--home", str(self.home)],
-            cwd=self.project,
-            env={**given, "API_PORT": str(self.port), **environment},
-            umask=0o000 if environment else -1,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=COMMAND_SECONDS,
-        )
-
-    @property
-    def twin(self) -> Twin:
-        twin = Twin.load(self.home)
-        assert twin is not None
-        return twin
-
-    @property
-    def aws(self) -> Aws:
-        return Aws(find_target("local", home=self.home))
-
-    def processes(self) -> list[psutil.Process]:
-        """The daemon, all it started, and Postgres, which is nobody's."""
-        daemon = psutil.Process(self.twin.pid)
-        postmaster = (self.home / "postgres" / "postmaster.pid").read_text().split()[0]
-        return [daemon, *daemon.children(recursive=True), psutil.Process(int(postmaster))]
-
-    def ask(self, path: str, body: object = None) -> Any:
-        """The API's answer through the load balancer, with the key that is in the secret."""
-        arn = self.aws.output(Output.API_KEY_SECRET)
-        key = self.aws.call("secretsmanager", "get_secret_value", SecretId=arn)["SecretString"]
-        request = urllib.request.Request(
-            f"{self.twin.url}{path}",
-            None if body is None else json.dumps(body).encode(),
-            {"X-API-Key": key, "Content-Type": "application/json"},
-        )
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return json.load(answer)
+class OfWorkers(DomainSettings):
+    processes = (ProcessName.WORKER,)
+    canary_field: SecretStr
+    canary_parameter: SecretStr
+"""
 
 
 @pytest.fixture(scope="module")
 def stage(scratch: Path) -> Iterator[Stage]:
     """Not up yet; nothing of it runs afterwards."""
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
-        made = Stage(copy_project(Path(folder) / "project"), Path(folder) / "data", free_port())
+        project = copy_project(Path(folder) / "project")
+        made = Stage(project, project / ".moorage", free_port())
+        with (project / "stages.toml").open("a") as stages:
+            stages.write(SECRETS)
+        (project / "service/domain/notes/settings.py").write_text(SETTINGS)
         yield made
         end(made.home, print)
-
-
-NOWHERE = "http://127.0.0.1:9"
-# What a terminal may have for other things; each of these has broken a start, or would have.
-HOSTILE = {
-    **{f"{scheme}_PROXY": NOWHERE for scheme in ("HTTP", "HTTPS", "ALL")},
-    **{f"{scheme}_proxy": NOWHERE for scheme in ("http", "https", "all")},
-    "PGSSLMODE": "require", "PGHOST": "nowhere", "PGPORT": "1", "PGSERVICE": "none",
-    "PGOPTIONS": "-c nothing=1", "PGUSER": "somebody", "PGDATABASE": "another",
-    "AWS_PROFILE": "company", "AWS_ENDPOINT_URL_S3": NOWHERE, "AWS_MAX_ATTEMPTS": "many",
-    "AWS_RETRY_MODE": "none", "AWS_USE_DUALSTACK_ENDPOINT": "true", "AWS_CA_BUNDLE": "/nowhere",
-    "AWS_DATA_PATH": "/nowhere", "AWS_CONFIG_FILE": "/nowhere", "AWS_SESSION_TOKEN": "old",
-    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true", "AWS_ACCESS_KEY_ID": "AKIAREAL",
-    "AWS_SECRET_ACCESS_KEY": "real", "REQUESTS_CA_BUNDLE": "/nowhere", "SSL_CERT_FILE": "/nowhere",
-    "NODE_OPTIONS": "--require=/nowhere", "NODE_PATH": "/nowhere", "CDK_OUTDIR": "/nowhere",
-    "CDK_CONTEXT_JSON": "{", "JSII_NODE": "/nowhere", "JSII_RUNTIME": "/nowhere",
-    "MOTO_ACCOUNT_ID": "1", "MOTO_PORT": "1", "OPENSSL_CONF": "/nowhere", "LC_ALL": "xx_YY.none",
-    "LANG": "none", "TMPDIR": "/nowhere", "BASH_ENV": "/nowhere",
-    "CDPATH": "/tmp", "PYTHONDONTWRITEBYTECODE": "1", "UV_PYTHON": "3.1", "PIP_USER": "1",
-    "npm_config_prefix": "/nowhere", "FLASK_DEBUG": "1", "WERKZEUG_RUN_MAIN": "true",
-}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def first(stage: Stage) -> "subprocess.CompletedProcess[str]":
     """`moor up` where nothing was, in a terminal that has been set up for all kinds of things."""
+    with watched(CANARIES) as arguments:
+        refused = stage.moor("up")
+        assert "no value for CANARY_KEY, CANARY_FIELD, CANARY_PARAMETER" in refused.stderr
+        assert Twin.load(stage.home) is None
+        for name, value in VALUES.items():
+            stage.moor("secrets", "set", name, "--stdin", typed=value)
+    assert arguments == []
     done = stage.moor("up", **HOSTILE)
     assert done.returncode == 0, done.stdout + done.stderr
     return done
@@ -308,6 +272,41 @@ def test_every_file_of_the_twin_is_its_user_s_alone(up: Stage) -> None:
 
     assert open_to_others == []
     assert up.home.stat().st_mode & 0o067 == 0  # to pass through, for the group of Postgres alone
+
+
+def test_a_secret_is_in_the_containers_that_are_given_it_and_nowhere_else(up: Stage) -> None:
+    """Its file here is where it comes from; Postgres, the guard and the daemon have none."""
+    containers = {up.container("api"): {BOTH}, up.container("worker"): {BOTH, WORKERS}}
+    assert {each: told(each, CANARIES) for each in containers} == containers
+    strangers = [each for each in psutil.process_iter() if each not in containers]
+    assert [each for each in strangers if told(each, CANARIES)] == []
+    assert arguments_with(CANARIES) == []
+    assert [*files_with(up.project, CANARIES)] == [up.home / "secrets.json"]
+    assert [what for what, answer in answers(up.aws) if holds(answer, CANARIES)] == []
+
+
+def test_no_command_shows_a_secret_or_passes_it_on(up: Stage) -> None:
+    """The worker is restarted with another value, and crashes without a dump."""
+    with watched([*CANARIES, other := f"canary{token_hex(12)}"]) as arguments:
+        for words in ("list", "diff", "list --json"):
+            up.moor("secrets", *words.split())
+        for words in ("config", "status", "doctor", "logs", "cost --stage dev"):
+            up.moor(*words.split())
+        (up.project / ".env").write_text(f"CANARY_PARAMETER={other}\nOTHER={other}\n")
+        assert up.moor("secrets", "import", ".env").returncode == 0
+        (up.project / ".env").unlink()
+        assert up.moor("restart", "worker").returncode == 0
+        worker = up.container("worker")
+        assert told(worker, [WORKERS, other]) == {WORKERS, other}
+        limits = Path(f"/proc/{worker.pid}/limits").read_text()
+        assert re.search(r"Max core file size +0 +0", limits)
+        worker.send_signal(signal.SIGQUIT)
+        wait_until(lambda: are_gone([worker]), "the worker has crashed")
+        wait_until(lambda: up.container("worker").pid != worker.pid, "another worker")
+    assert arguments == []
+    assert not holds(up.said.encode(), [*CANARIES, other])
+    assert [*files_with(up.project, [*CANARIES, other])] == [up.home / "secrets.json"]
+    assert [what for what, answer in answers(up.aws) if holds(answer, [*CANARIES, other])] == []
 
 
 def test_a_second_up_deploys_to_the_same_twin_and_synthesizes_nothing_anew(up: Stage) -> None:

@@ -11,6 +11,10 @@ import psutil
 from tests.scripts.conftest import wait_until
 from tests.twin.conftest import Ecs
 
+SECRETS = (
+    "PLAIN", "FIELD", "UNSUFFIXED", "ELSEWHERE", "PARAMETER", "NAMED", "OPEN",
+)  # fmt: skip
+
 
 def container(task: dict[str, Any], name: str = "main") -> dict[str, Any]:
     (found,) = (each for each in task["containers"] if each["name"] == name)
@@ -108,25 +112,35 @@ def test_container_is_told_its_definition_and_nothing_of_this_machine(ecs: Ecs) 
     secrets = ecs.boto("secretsmanager")
     plain = secrets.create_secret(Name="plain", SecretString="sesame-1")["ARN"]
     document = secrets.create_secret(Name="document", SecretString=json.dumps({"key": "sesame-2"}))
+    ssm = ecs.boto("ssm")
+    ssm.put_parameter(Name="/team/smtp", Value="sesame-3", Type="SecureString")
+    ssm.put_parameter(Name="open", Value="sesame-4", Type="String")
+    parameters = "arn:aws:ssm:us-east-1:123456789012:parameter"
     definition = ecs.define({
-        "command": ["show", "NAME", "ADDED", "PLAIN", "FIELD", "AWS_ENDPOINT_URL"],
+        "command": ["show", "NAME", "ADDED", *SECRETS, "AWS_ENDPOINT_URL"],
         "environment": [
             {"name": "NAME", "value": "given"}, {"name": "AWS_ENDPOINT_URL", "value": "aws"},
         ],
         "secrets": [
             {"name": "PLAIN", "valueFrom": plain},
             {"name": "FIELD", "valueFrom": f"{document['ARN']}:key::"},
+            {"name": "UNSUFFIXED", "valueFrom": f"{document['ARN'][:-7]}:key::"},
+            {"name": "ELSEWHERE", "valueFrom": plain.replace("us-east-1", "eu-west-1")},
+            {"name": "PARAMETER", "valueFrom": f"{parameters}/team/smtp"},
+            {"name": "NAMED", "valueFrom": "/team/smtp"},
+            {"name": "OPEN", "valueFrom": f"{parameters}/open"},
         ],
     })  # fmt: skip
     added = {"name": "main", "environment": [{"name": "ADDED", "value": "for this run"}]}
     arn = ecs.run(definition, overrides={"containerOverrides": [added]})
     names = set(ecs.await_line(arn, "all ").split())
-    assert ecs.lines(arn)[:5] == [
+    assert ecs.lines(arn)[:10] == [
         "NAME given", "ADDED for this run", "PLAIN sesame-1", "FIELD sesame-2",
-        f"AWS_ENDPOINT_URL {ecs.twin.endpoint}",
+        "UNSUFFIXED sesame-2", "ELSEWHERE sesame-1", "PARAMETER sesame-3", "NAMED sesame-3",
+        "OPEN sesame-4", f"AWS_ENDPOINT_URL {ecs.twin.endpoint}",
     ]  # fmt: skip
     assert names == {
-        "NAME", "ADDED", "PLAIN", "FIELD", "PATH", "HOME", "LANG", "PYTHONUNBUFFERED", "TMPDIR",
+        "NAME", "ADDED", *SECRETS, "PATH", "HOME", "LANG", "PYTHONUNBUFFERED", "TMPDIR",
         "WORKER_HEARTBEAT_FILE", "METRIC_SECONDS", "ECS_AGENT_URI", "ECS_CONTAINER_METADATA_URI_V4",
         *(name for name in ecs.twin.environment if name.startswith("AWS_")),
     } | (names & {"LC_CTYPE", "__CF_USER_TEXT_ENCODING"})  # fmt: skip
@@ -137,7 +151,12 @@ def test_container_is_told_its_definition_and_nothing_of_this_machine(ecs: Ecs) 
 def test_missing_secret_keeps_the_task_from_starting(ecs: Ecs) -> None:
     document = ecs.boto("secretsmanager").create_secret(Name="other", SecretString='{"a": "b"}')
     none = "arn:aws:secretsmanager:us-east-1:123456789012:secret:none-AbCdEf"
-    for value_from, words in ((none, none), (f"{document['ARN']}:z::", "contain json key z")):
+    parameter = "arn:aws:ssm:us-east-1:123456789012:parameter/none"
+    for value_from, words in (
+        (none, none), (f"{document['ARN']}:z::", "contain json key z"),
+        (parameter, "invalid ssm parameters: /none"),
+        ("arn:aws:s3:::x", "invalid ARN of a secret or parameter"),
+    ):  # fmt: skip
         secret = {"name": "PLAIN", "valueFrom": value_from}
         task = ecs.await_stopped(ecs.run(ecs.define({"command": ["wait"], "secrets": [secret]})))
         reason = task["stoppedReason"]
