@@ -64,7 +64,8 @@ def adopt(workspace: Workspace) -> Adoption:
     for name in names:
         stages[name] = Stage(stage_name(name, {each.name for each in stages.values()}), name)
     findings: list[Finding] = []
-    for manifest in workspace.services:
+    # A job runs in the workers, whose own values come first.
+    for manifest in sorted(workspace.services, key=lambda each: each.type == JOB):
         findings += _service(manifest, places[manifest.file], app, stages)
     for manifest in workspace.environments:
         findings += _environment(manifest, app, stages[manifest.name])

@@ -104,6 +104,7 @@ OF_SERVICES = (
     _none("count.response_time**", "no scaling by the time of an answer; an alarm watches it"),
     _none("count.**", "no such scaling"),
     _is("exec", "`enable_exec` of the stage", enable_exec),
+    _otherwise("variables.AWS_REGION", "not needed: each process has it"),
     _is("variables.*", "`[STAGE.api.env]` or `[STAGE.worker.env]`; `[STAGE.env]` where both agree",
         variable),
     _none("variables.*.from_cfn", "no value of another stack's export: a variable with the value, "
@@ -185,7 +186,8 @@ OF_APP_RUNNER = (
     *OF_SERVICES,
 )  # fmt: skip
 OF_ENVIRONMENTS = (
-    *OF_EVERYTHING,
+    _otherwise("name", "the stage's name"),
+    _otherwise("type", "not needed: each table is a stage"),
     _is("network.vpc.cidr", "`network.vpc_cidr`",
         lambda value, _: {"network.vpc_cidr": str(value)}),
     _otherwise("network.vpc.id", "`network.vpc_id`, with `zone_names` and the subnets of three "
@@ -205,6 +207,7 @@ OF_ENVIRONMENTS = (
     _none("http.private**", "no private load balancer"),
     _none("cdn**", "no CloudFront; one of your own may stand in front"),
     _otherwise("observability.container_insights", "not needed: always on"),
+    _none("tags**", "no tags of your own"),
 )  # fmt: skip
 OF_STATIC_SITES = (
     *OF_EVERYTHING,

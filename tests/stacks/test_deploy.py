@@ -395,3 +395,18 @@ def test_a_change_that_cannot_be_made_says_why_and_can_be_made_again(cloud: Clou
     (stack,) = cloudformation.describe_stacks(StackName=name)["Stacks"]
     assert stack["StackStatus"] == "UPDATE_COMPLETE"
     cloudformation.delete_stack(StackName=name)
+
+
+def test_a_bucket_with_a_generated_name_can_be_changed(cloud: Cloud) -> None:
+    cloudformation, name = cloud.client("cloudformation"), f"bucket-{secrets.token_hex(4)}"
+
+    def tagged(value: str) -> str:
+        tags = [{"Key": "team", "Value": value}]
+        return template(Files={"Type": "AWS::S3::Bucket", "Properties": {"Tags": tags}})
+
+    cloudformation.create_stack(StackName=name, TemplateBody=tagged("a"))
+    cloudformation.update_stack(StackName=name, TemplateBody=tagged("b"))
+
+    (stack,) = cloudformation.describe_stacks(StackName=name)["Stacks"]
+    assert stack["StackStatus"] == "UPDATE_COMPLETE"
+    cloudformation.delete_stack(StackName=name)

@@ -27,6 +27,7 @@ def apply() -> None:
     _exports_follow_an_update()
     _defaults_count_as_previous_values()
     _conditions_of_bucket_policies_hold()
+    _buckets_without_a_name_change()
     _policies_leave_their_roles()
     _network_interfaces_have_names()
     _failures_have_their_reason()
@@ -143,6 +144,17 @@ def _defaults_count_as_previous_values() -> None:
 def _conditions_of_bucket_policies_hold() -> None:
     """moto ignores the condition of "deny unless TLS", and would deny everything."""
     FakeBucket.get_permission = lambda *_: PermissionResult.NEUTRAL  # type: ignore[method-assign]
+
+
+def _buckets_without_a_name_change() -> None:
+    """moto looks for the name in the template to set tags, and a generated name is not there."""
+    known = FakeBucket.update_from_cloudformation_json
+
+    def update(original_resource: Any, new_name: str, body: Any, *where: str) -> Any:
+        named = {"BucketName": original_resource.name, **body["Properties"]}
+        return known(original_resource, new_name, {**body, "Properties": named}, *where)
+
+    FakeBucket.update_from_cloudformation_json = update  # type: ignore[method-assign,assignment]
 
 
 def _policies_leave_their_roles() -> None:

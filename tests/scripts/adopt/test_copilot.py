@@ -187,7 +187,7 @@ def test_every_field_is_answered_with_its_file_and_line(shop: Path, adoption: Ad
         ("front", 5, Kind.OTHERWISE, "hosted_zone_name"),
         ("front", 6, Kind.NONE, "sticky"),
         ("front", 16, Kind.NONE, "no scaling by the time"),
-        ("front", 23, Kind.NONE, "set by Moorage or AWS"),
+        ("front", 23, Kind.OTHERWISE, "each process has it"),
         ("front", 24, Kind.NONE, "${HOME} of the shell"),
         ("front", 25, Kind.NONE, "export"),
         ("mailer", 3, Kind.OTHERWISE, "service/Dockerfile"),
