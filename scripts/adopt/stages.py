@@ -10,7 +10,6 @@ from typing import Any
 
 from service.contract import APP_NAME_MAX_CHARACTERS, APP_NAME_PATTERN, LOCAL_STAGE
 from stacks.config.checks import MEMORY_BY_CPU, check_stage
-from stacks.config.connections import CONNECTION_SHARE, connections_wanted, max_connections
 from stacks.config.read_stage import KEYS, read_stage
 from stacks.config.stage import CONFIGURABLE, CPU
 from stacks.config.stages_file import ENV, PROCESSES, SECTIONS, STAGE_PATTERN
@@ -19,7 +18,7 @@ from stacks.config.values import ConfigError, check
 # What is lost with a stage of this name would be missed.
 PROTECTED = re.compile(r"(.*-)?(prod|production|live|prd)(-.*)?")
 LARGEST = {"cpu": CPU[-1], "memory_mib": MEMORY_BY_CPU[CPU[-1]][-1]}
-ACUS = (2, 4, 8, 16, 32, 64, 128, 256)
+ACUS = ((0.5, 2), *((1, most) for most in (4, 8, 16, 32, 64, 128, 256)))  # the first: as it is
 # What all services of a stage share: of two values the one that leaves none without.
 WEIGHED: dict[str, Callable[[Any], Any]] = {
     "enable_exec": bool, "log_retention_days": int, "network.egress": lambda value: value == "nat",
@@ -149,18 +148,16 @@ def write_stages(app: str, stages: list[Stage]) -> tuple[str, list[str]]:
 
 def _enlarge(stage: Stage, file: Path) -> None:
     """A database that has the connections which the counts ask for."""
-    for acus in ACUS:
-        larger = {"database_max_acu": acus} if acus > ACUS[0] else {}
-        found = read_stage(stage.name, larger, file=file)
-        if connections_wanted(found) <= CONNECTION_SHARE * max_connections(found):
-            break
-        larger = {"database_max_acu": acus, "database_min_acu": 1}
-        found = read_stage(stage.name, larger, file=file)
-        if connections_wanted(found) <= CONNECTION_SHARE * max_connections(found):
-            stage.keys["database.min_acu"] = 1
-            break
-    if acus > ACUS[0]:
-        stage.keys["database.max_acu"] = acus
+    for least, most in ACUS:
+        capacity = {"database_min_acu": least, "database_max_acu": most}
+        try:
+            check_stage(read_stage(stage.name, capacity, file=file))
+        except ConfigError as error:
+            if any(problem.startswith("database_max_acu") for problem in error.problems):
+                continue
+        break
+    if (least, most) != ACUS[0]:
+        stage.keys |= {"database.min_acu": least, "database.max_acu": most}
 
 
 def _taken_out(stages: list[Stage]) -> dict[str, Any]:

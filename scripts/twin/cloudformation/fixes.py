@@ -150,9 +150,10 @@ def _buckets_without_a_name_change() -> None:
     """moto looks for the name in the template to set tags, and a generated name is not there."""
     known = FakeBucket.update_from_cloudformation_json
 
-    def update(original_resource: Any, new_name: str, body: Any, *where: str) -> Any:
-        named = {"BucketName": original_resource.name, **body["Properties"]}
-        return known(original_resource, new_name, {**body, "Properties": named}, *where)
+    def update(*, original_resource: Any, cloudformation_json: Any, **others: Any) -> Any:
+        named = {"BucketName": original_resource.name, **cloudformation_json["Properties"]}
+        body = {**cloudformation_json, "Properties": named}
+        return known(original_resource=original_resource, cloudformation_json=body, **others)
 
     FakeBucket.update_from_cloudformation_json = update  # type: ignore[method-assign,assignment]
 

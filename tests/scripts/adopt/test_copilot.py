@@ -157,6 +157,16 @@ def test_sizes_are_rounded_up_to_what_fargate_has(stages: dict[str, Stage]) -> N
     assert (stages["test"].worker_cpu, stages["test"].worker_memory_mib) == (512, 1024)
 
 
+def test_the_database_has_the_connections_that_the_counts_need(shop: Path, tmp_path: Path) -> None:
+    file = shop / "copilot/front/manifest.yml"
+    file.write_text(file.read_text().replace("2-12", "2-90"))
+    written = tmp_path / "stages.toml"
+    written.write_text(adopt(read_workspace(shop)).text)
+    stage = read_stage("test", file=written)
+    check_stage(stage)
+    assert stage.database_max_acu > 2
+
+
 def test_variables_reach_the_processes_that_had_them(stages: dict[str, Stage]) -> None:
     def told(stage: str, process: ProcessName) -> dict[str, str]:
         return of_process(stages[stage].variables, process)
