@@ -14,7 +14,7 @@ from scripts.adopt.rules import (
     Rule,
     judge,
 )
-from scripts.adopt.stages import Stage, app_name, stage_name, write_stages
+from scripts.adopt.stages import Stage, app_name, is_of_process, stage_name, write_stages
 from scripts.adopt.values import API, WORKER, Keys, Place, Untranslatable, filled
 from scripts.adopt.workspace import ENVIRONMENTS, Field, Manifest, Workspace
 
@@ -32,7 +32,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
 # Where nothing names an environment: those that Copilot's own first steps make.
 NO_STAGES = ("test", "prod")
 OVERRIDDEN = "each stage has its own value"
-NOWHERE = Place("", "", "", "")
+NOWHERE = Place("", (), "", "")
 RANK = (Kind.NONE, Kind.OTHERWISE, Kind.TRANSLATED)  # of several stages the worst counts
 
 
@@ -146,9 +146,9 @@ def _service(
     process = WORKER if manifest.type == JOB else assigned.process
     for name, stage in stages.items():
         for field in manifest.of(name):
-            place = Place(process, field.path[-1], app, name)
+            place = Place(process, field.path, app, name)
             kind, here, keys = _judged(rules, field, place)
-            if manifest.type == JOB and any(".env." not in key for key in keys):
+            if manifest.type == JOB and any(not is_of_process(key) for key in keys):
                 kind, here, keys = Kind.OTHERWISE, "a job runs in the workers, as they are", {}
             if problem := stage.refuses(keys) or stage.add(keys, manifest.file):
                 kind, here = Kind.NONE, problem
@@ -179,7 +179,7 @@ def _judged(rules: tuple[Rule, ...], field: Field, place: Place) -> tuple[Kind, 
 def _environment(manifest: Manifest, app: str, stage: Stage) -> Iterator[Finding]:
     for field in manifest.fields:
         kind, here, keys = _judged(
-            OF_ENVIRONMENTS, field, Place("", field.path[-1], app, manifest.name)
+            OF_ENVIRONMENTS, field, Place("", field.path, app, manifest.name)
         )
         if problem := stage.refuses(keys) or stage.add(keys, manifest.file):
             kind, here = Kind.NONE, problem

@@ -29,6 +29,7 @@ from scripts.adopt.values import (
     range_,
     requests,
     schedule,
+    secret,
     variable,
 )
 
@@ -110,7 +111,11 @@ OF_SERVICES = (
     _none("variables.*.from_cfn", "no value of another stack's export: a variable with the value, "
           "or an output that `stacks/domain/<name>.py` sets"),
     _otherwise("env_file", "write its lines into a table `env`"),
-    _none("secrets.**", "make the secret in `stacks/domain/<name>.py`, and read it by its ARN"),
+    _none("secrets.*.from_cfn", "no value of another stack's export"),
+    _is("secrets.*", "`[STAGE.api.secrets]` or `[STAGE.worker.secrets]`, `[STAGE.secrets]` where "
+        "both agree: where the value is", secret),
+    _is("secrets.*.secretsmanager", "the same, with `#FIELD` of its JSON", secret),
+    _none("secrets.**", "no such place of a secret"),
     _is("network.vpc.placement", '`egress`: "public", or "nat" where a service is private',
         placement),
     _none("network.vpc.placement.**", "no choice of single subnets for a service"),

@@ -12,7 +12,7 @@ from service.contract import APP_NAME_MAX_CHARACTERS, APP_NAME_PATTERN, LOCAL_ST
 from stacks.config.checks import MEMORY_BY_CPU, check_stage
 from stacks.config.read_stage import KEYS, read_stage
 from stacks.config.stage import CONFIGURABLE, CPU
-from stacks.config.stages_file import ENV, PROCESSES, SECTIONS, STAGE_PATTERN
+from stacks.config.stages_file import ENV, PROCESSES, SECRETS, SECTIONS, STAGE_PATTERN
 from stacks.config.values import ConfigError, check
 
 # What is lost with a stage of this name would be missed.
@@ -102,6 +102,11 @@ class Stage:
         self.keys |= {f"{process}.min_count": least, f"{process}.max_count": most}
 
 
+def is_of_process(key: str) -> bool:
+    """Is it a variable or a secret, `worker.env.NAME`?"""
+    return key.split(".")[1:2] in ([ENV], [SECRETS])
+
+
 def app_name(found: str) -> str:
     """The application's name as one may be here."""
     name = re.sub(r"[^a-z0-9]+", "-", found.lower()).strip("-")[:APP_NAME_MAX_CHARACTERS].strip("-")
@@ -164,11 +169,11 @@ def _taken_out(stages: list[Stage]) -> dict[str, Any]:
     """Sizes and variables that all stages share, which then stand once and count locally too."""
     for stage in stages:
         for key, value in list(stage.keys.items()):
-            process, env, name = (*key.split(".", 2), "", "")[:3]
-            other = PROCESSES[process == PROCESSES[0]]
-            if env == ENV and stage.keys.get(f"{other}.{ENV}.{name}", stage) == value:
-                del stage.keys[key], stage.keys[f"{other}.{ENV}.{name}"]
-                stage.keys[f"{ENV}.{name}"] = value
+            process, _, name = key.partition(".")
+            other = f"{PROCESSES[process == PROCESSES[0]]}.{name}"
+            if is_of_process(key) and stage.keys.get(other, stage) == value:
+                del stage.keys[key], stage.keys[other]
+                stage.keys[name] = value
     shared = {
         key: value
         for key, value in stages[0].keys.items()

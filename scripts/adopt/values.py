@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from stacks.config.secrets import read_secrets
 from stacks.config.stage import CONFIGURABLE, RETENTION_DAYS
 from stacks.config.stages_file import Line
 from stacks.config.values import check
@@ -32,9 +33,18 @@ class Place:
     """Where a field stands: what its service becomes, in which stage."""
 
     process: str  # api, worker, or empty
-    name: str  # the field's last part
+    path: tuple[str, ...]
     app: str
     stage: str
+
+    @property
+    def field(self) -> str:
+        return self.path[-1] if self.path else ""
+
+    @property
+    def name(self) -> str:
+        """Of a variable or a secret."""
+        return self.path[1]
 
 
 Translate = Callable[[Any, Place], Keys]
@@ -107,7 +117,7 @@ def market(value: Any, place: Place) -> Keys:
     if place.process == API:
         raise Untranslatable("the API runs on demand, workers may run on Spot")
     keys = _of_process(place, "spot_percent", 100)
-    if place.name == "spot":
+    if place.field == "spot":
         keys |= plain_number("max_count")(value, place) | _of_process(place, "min_count", 1)
     return keys
 
@@ -167,6 +177,26 @@ def variable(value: Any, place: Place) -> Keys:
     except ValueError as error:
         raise Untranslatable(str(error).partition(": ")[2]) from None
     return {key: value}
+
+
+def secret(value: Any, place: Place) -> Keys:
+    """Where the value is: an SSM parameter by name, a secret by name or ARN, with its field."""
+    text = str(value).strip("'")
+    if found := re.fullmatch(r"arn:[\w-]+:ssm:[^:]*:\d*:parameter(/.*)", text):
+        source = f"ssm:{found[1]}"
+    elif place.field == "secretsmanager" or text.startswith("arn:"):
+        # As ECS writes a field of its JSON: name:field:version-stage:version-id.
+        start = ":".join(text.split(":")[:7]) if text.startswith("arn:") else text.split(":")[0]
+        field = text.removeprefix(start).strip(":")
+        start = start if start.startswith("arn:") else f"secretsmanager:{start}"
+        source = f"{start}#{field}" if field else start
+    else:
+        source = f"ssm:{text}"
+    try:
+        read_secrets([Line(f"secrets.{place.name}", source, "")], ())
+    except ValueError as error:
+        raise Untranslatable(str(error).partition(": ")[2]) from None
+    return {f"{place.process}.secrets.{place.name}": source}
 
 
 def schedule(value: Any) -> str:

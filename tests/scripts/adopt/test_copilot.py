@@ -70,6 +70,11 @@ count:
   range: {min: 1, max: 6, spot_from: 2}
   queue_delay: {acceptable_latency: 2m, msg_processing_time: 250ms}
 variables: {LOG_LEVEL: info}
+secrets:
+  STRIPE_KEY: /copilot/${COPILOT_APPLICATION_NAME}/${COPILOT_ENVIRONMENT_NAME}/secrets/STRIPE_KEY
+  SMTP_PASSWORD: {secretsmanager: "shared/smtp:password::"}
+  OLD_KEY: "'arn:aws:secretsmanager:eu-west-1:123456789012:secret:old-AbCdEf'"
+  AWS_PROFILE: mine
 environments:
   live: {variables: {LOG_LEVEL: warning}}
 """,
@@ -177,6 +182,17 @@ def test_variables_reach_the_processes_that_had_them(stages: dict[str, Stage]) -
     assert told("test", worker) == {"LOG_LEVEL": "info", "REPORT_DAYS": "7"}
 
 
+def test_secrets_are_named_where_they_are(stages: dict[str, Stage]) -> None:
+    found = {(each.name, each.process): each.source for each in stages["live"].secrets}
+    worker = ProcessName.WORKER
+    assert found == {
+        ("STRIPE_KEY", worker): "ssm:/copilot/book-shop/live/secrets/STRIPE_KEY",
+        ("SMTP_PASSWORD", worker): "secretsmanager:shared/smtp#password",
+        ("OLD_KEY", worker): "arn:aws:secretsmanager:eu-west-1:123456789012:secret:old-AbCdEf",
+    }
+    assert stages["local"].secrets == ()  # this machine has no AWS to ask
+
+
 def test_every_field_is_answered_with_its_file_and_line(shop: Path, adoption: Adoption) -> None:
     workspace = read_workspace(shop)
     fields = [
@@ -201,6 +217,7 @@ def test_every_field_is_answered_with_its_file_and_line(shop: Path, adoption: Ad
         ("front", 24, Kind.NONE, "${HOME} of the shell"),
         ("front", 25, Kind.NONE, "export"),
         ("mailer", 3, Kind.OTHERWISE, "service/Dockerfile"),
+        ("mailer", 17, Kind.NONE, "set by Moorage or AWS"),
         ("reports", 3, Kind.OTHERWISE, '`@scheduled_task(cron="0 6 * * MON-FRI")`'),
         ("reports", 4, Kind.OTHERWISE, "timeout"),
         ("old", 3, Kind.NONE, "a second service with a door"),
