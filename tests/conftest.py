@@ -8,7 +8,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -29,6 +28,7 @@ from service.migrate import migrate
 from service.testing.databases import copy_of, execute, migrated, server, with_database, with_user
 from stacks.config.read_stage import read_stage
 from tests.ledger import LEDGER
+from tests.prefork import Child, prefork
 from tests.sample import link_project
 from tests.scratch import SHARED_TEMPLATES, scratch_folder
 
@@ -153,31 +153,25 @@ class Processes:
     project: Path
     dsn: str
     folder: Path
-    started: list["subprocess.Popen[bytes]"] = field(default_factory=list)
+    started: list[Child] = field(default_factory=list)
 
-    def start(self, process: str, **environment: str) -> "subprocess.Popen[bytes]":
+    def start(self, process: str, **environment: str) -> Child:
         """A process of the service; its output goes to `log(it)`."""
         heartbeat = self.folder / f"heartbeat-{len(self.started)}"
+        given = {
+            "PATH": os.environ["PATH"],  # noqa: TID251
+            "STAGE": "local",
+            "DATABASE_URL": self.dsn,
+            "WORKER_HEARTBEAT_FILE": str(heartbeat),
+            "DRAIN_SECONDS": "20",
+            "WORKER_POLL_SECONDS": "1",
+        }
         with self._log_path(len(self.started)).open("wb") as output:
-            child = subprocess.Popen(
-                [sys.executable, "-m", "tests.service.process", process],
-                cwd=self.project,
-                env={
-                    "PATH": os.environ["PATH"],  # noqa: TID251
-                    "STAGE": "local",
-                    "DATABASE_URL": self.dsn,
-                    "WORKER_HEARTBEAT_FILE": str(heartbeat),
-                    "DRAIN_SECONDS": "20",
-                    "WORKER_POLL_SECONDS": "1",
-                    **environment,
-                },
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
+            child = prefork(self.project).start([process], given | environment, output.fileno())
         self.started.append(child)
         return child
 
-    def log(self, child: "subprocess.Popen[bytes]") -> str:
+    def log(self, child: Child) -> str:
         """Everything the process has printed so far."""
         return self._log_path(self.started.index(child)).read_text()
 
@@ -241,7 +235,7 @@ async def own_server(scratch: Path, project: Path) -> AsyncIterator[OwnServer]:
         shutil.rmtree(folder)
 
 
-async def exit_status(child: "subprocess.Popen[bytes]", seconds: float) -> int:
+async def exit_status(child: Child, seconds: float) -> int:
     """Of a process that ends within so long."""
     await until(lambda: child.poll() is not None, seconds=seconds, what="the worker has ended")
     assert child.returncode is not None

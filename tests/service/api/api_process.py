@@ -3,7 +3,6 @@
 import asyncio
 import concurrent.futures
 import contextlib
-import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import pytest
 from service.testing.databases import copy_of, with_user
 from tests.conftest import APPLICATION, Processes
 from tests.ports import free_port
+from tests.prefork import Child
 
 API_KEY = "a-test-key-of-thirty-two-letters"
 UI_LOGIN = ("operator", "a-test-password-of-some-length")
@@ -27,7 +27,7 @@ class Api:
     """A running API, with its client, its log and its database."""
 
     url: str
-    process: "subprocess.Popen[bytes]"
+    process: Child
     processes: Processes
 
     @property

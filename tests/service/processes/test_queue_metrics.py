@@ -1,7 +1,6 @@
 """The metrics of a queue, and which process writes them."""
 
 import json
-import subprocess
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from service.queue.postgres.postgres_queue import PostgresQueue
 from service.settings import Settings
 from tests.conftest import Processes, until
 from tests.ports import free_port
+from tests.prefork import Child
 from tests.service.conftest import Ledger, claim, put
 
 SETTINGS = Settings.model_construct(app_name="shop", stage="dev")
@@ -82,7 +82,7 @@ async def test_api_reports_while_no_worker_runs(ledger: Ledger, processes: Proce
 
 
 async def test_worker_reports_the_queue(
-    ledger: Ledger, processes: Processes, worker: "subprocess.Popen[bytes]"
+    ledger: Ledger, processes: Processes, worker: Child
 ) -> None:
     await until(lambda: reported(processes.log(worker)), seconds=20, what="a report")
 

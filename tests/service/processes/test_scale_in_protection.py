@@ -1,7 +1,6 @@
 """The worker and the ECS agent beside it: when ECS may stop this ECS task."""
 
 import json
-import subprocess
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,6 +10,7 @@ import pytest
 
 from service.queue.postgres.postgres_queue import PostgresQueue
 from tests.conftest import Processes, until
+from tests.prefork import Child
 from tests.service.conftest import Ledger
 
 
@@ -62,7 +62,7 @@ def agent() -> Iterator[Agent]:
     server.server_close()
 
 
-async def start(processes: Processes, ledger: Ledger, agent: Agent) -> "subprocess.Popen[bytes]":
+async def start(processes: Processes, ledger: Ledger, agent: Agent) -> Child:
     metadata = agent.url.replace("/api/", "/v4/")
     child = processes.start(
         "worker", ECS_AGENT_URI=agent.url, ECS_CONTAINER_METADATA_URI_V4=metadata,

@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import subprocess
 
 import asyncpg
 from saq import Job
@@ -10,6 +9,7 @@ from saq import Job
 from service.queue.job import LeasedJob
 from service.queue.postgres.postgres_queue import PostgresQueue
 from tests.conftest import Processes, until
+from tests.prefork import Child
 from tests.service.conftest import Ledger, claim, put, stored
 
 
@@ -166,7 +166,7 @@ async def test_claim_whose_answer_was_lost_is_found_and_handed_back(queue: Postg
 async def test_sigterm_under_a_backlog_leaves_nothing_claimed_and_costs_no_attempt(
     queue: PostgresQueue, ledger: Ledger, processes: Processes
 ) -> None:
-    worker: subprocess.Popen[bytes] = processes.start("worker", WORKER_CONCURRENCY="2")
+    worker: Child = processes.start("worker", WORKER_CONCURRENCY="2")
     await queue.enqueue_many(Job("sleep", kwargs={"seconds": 0.3}) for _ in range(40))
     await ledger.until_event("end", count=2)
     worker.send_signal(signal.SIGTERM)

@@ -1,7 +1,6 @@
 """What a worker does between SIGTERM and its end."""
 
 import signal
-import subprocess
 import time
 from pathlib import Path
 
@@ -9,9 +8,8 @@ import pytest
 
 from service.queue.postgres.postgres_queue import PostgresQueue
 from tests.conftest import Processes, exit_status, until
+from tests.prefork import Child
 from tests.service.conftest import Ledger
-
-Worker = subprocess.Popen[bytes]
 
 
 async def test_idle_worker_is_gone_one_second_after_sigterm(
@@ -45,7 +43,7 @@ async def test_hook_that_hangs_does_not_keep_the_process_after_sigterm(
 
 
 async def test_sigterm_lets_the_running_job_finish_and_starts_no_other(
-    queue: PostgresQueue, ledger: Ledger, worker: Worker
+    queue: PostgresQueue, ledger: Ledger, worker: Child
 ) -> None:
     job = await queue.enqueue("sleep", seconds=2)
     assert job is not None

@@ -17,9 +17,8 @@ from service.queue.postgres.postgres_queue import PostgresQueue
 from service.queue.tasks.registry import Registry
 from tests.conftest import ROOT, OwnServer, Processes, exit_status, until
 from tests.ports import free_port
+from tests.prefork import Child
 from tests.service.conftest import Ledger
-
-Worker = subprocess.Popen[bytes]
 
 
 def _get(url: str) -> Any:
@@ -29,7 +28,7 @@ def _get(url: str) -> Any:
 
 
 async def test_completed_job_is_tracked_with_its_times_and_worker(
-    queue: PostgresQueue, ledger: Ledger, worker: Worker
+    queue: PostgresQueue, ledger: Ledger, worker: Child
 ) -> None:
     job = await queue.enqueue("sleep", seconds=0)
     assert job is not None
@@ -45,7 +44,7 @@ async def test_completed_job_is_tracked_with_its_times_and_worker(
 
 
 async def test_failing_job_is_retried_and_its_success_clears_the_error(
-    queue: PostgresQueue, ledger: Ledger, worker: Worker
+    queue: PostgresQueue, ledger: Ledger, worker: Child
 ) -> None:
     job = await queue.enqueue("fail", times=2)
     assert job is not None
@@ -56,7 +55,7 @@ async def test_failing_job_is_retried_and_its_success_clears_the_error(
 
 
 async def test_job_that_always_fails_ends_after_its_attempts_with_the_error_text(
-    queue: PostgresQueue, ledger: Ledger, worker: Worker
+    queue: PostgresQueue, ledger: Ledger, worker: Child
 ) -> None:
     job = await queue.enqueue("fail", text="no such thing \x00 here")
     assert job is not None
@@ -67,7 +66,7 @@ async def test_job_that_always_fails_ends_after_its_attempts_with_the_error_text
 
 
 async def test_retry_waits_for_its_backoff(
-    queue: PostgresQueue, ledger: Ledger, worker: Worker
+    queue: PostgresQueue, ledger: Ledger, worker: Child
 ) -> None:
     job = await queue.enqueue("fail", times=1, retry_delay=2.0, retry_backoff=False)
     assert job is not None
@@ -80,7 +79,7 @@ async def test_retry_waits_for_its_backoff(
 
 
 async def test_job_that_overruns_its_timeout_is_cancelled_and_says_so(
-    queue: PostgresQueue, ledger: Ledger, worker: Worker
+    queue: PostgresQueue, ledger: Ledger, worker: Child
 ) -> None:
     job = await queue.enqueue("sleep", seconds=30, timeout=1, retries=1)
     assert job is not None
@@ -90,7 +89,7 @@ async def test_job_that_overruns_its_timeout_is_cancelled_and_says_so(
 
 
 async def test_plain_function_that_overruns_never_runs_beside_itself(
-    queue: PostgresQueue, ledger: Ledger, worker: Worker, tmp_path: Path
+    queue: PostgresQueue, ledger: Ledger, worker: Child, tmp_path: Path
 ) -> None:
     path = tmp_path / "ledger"
     job = await queue.enqueue("sleep_in_thread", seconds=2, path=str(path), timeout=1, retries=2)
@@ -100,7 +99,7 @@ async def test_plain_function_that_overruns_never_runs_beside_itself(
 
 
 async def test_running_job_is_cancelled_within_two_seconds(
-    queue: PostgresQueue, ledger: Ledger, worker: Worker
+    queue: PostgresQueue, ledger: Ledger, worker: Child
 ) -> None:
     job = await queue.enqueue("sleep", seconds=30)
     assert job is not None
@@ -128,7 +127,7 @@ async def test_delayed_job_is_not_kept_waiting_by_a_backlog(
 
 
 async def test_waiting_job_is_cancelled_at_once_and_never_runs(
-    queue: PostgresQueue, ledger: Ledger, worker: Worker
+    queue: PostgresQueue, ledger: Ledger, worker: Child
 ) -> None:
     job = await queue.enqueue("sleep", seconds=0, delay=2)
     assert job is not None
@@ -141,7 +140,7 @@ async def test_waiting_job_is_cancelled_at_once_and_never_runs(
 
 
 async def test_cancellation_raised_inside_a_job_is_a_failure_like_any_other(
-    queue: PostgresQueue, ledger: Ledger, worker: Worker
+    queue: PostgresQueue, ledger: Ledger, worker: Child
 ) -> None:
     job = await queue.enqueue("cancel_itself", retries=2)
     assert job is not None
@@ -151,7 +150,7 @@ async def test_cancellation_raised_inside_a_job_is_a_failure_like_any_other(
 
 
 async def test_result_without_json_form_fails_the_job_once_and_says_why(
-    queue: PostgresQueue, ledger: Ledger, worker: Worker
+    queue: PostgresQueue, ledger: Ledger, worker: Child
 ) -> None:
     job = await queue.enqueue("return_unstorable")
     assert job is not None
@@ -161,7 +160,7 @@ async def test_result_without_json_form_fails_the_job_once_and_says_why(
 
 
 async def test_malformed_row_fails_with_a_reason_and_stops_nothing_else(
-    queue: PostgresQueue, ledger: Ledger, worker: Worker
+    queue: PostgresQueue, ledger: Ledger, worker: Child
 ) -> None:
     for key, blob in (("bad1", b"\xff\x00"), ("bad2", b"[1]"), ("bad3", b'{"function": 5}')):
         await queue.pool.execute(
@@ -177,7 +176,7 @@ async def test_malformed_row_fails_with_a_reason_and_stops_nothing_else(
 
 
 async def test_hooks_run_around_a_job_and_an_error_in_them_has_one_outcome(
-    queue: PostgresQueue, ledger: Ledger, worker: Worker
+    queue: PostgresQueue, ledger: Ledger, worker: Child
 ) -> None:
     fine = await queue.enqueue("hooked")
     before = await queue.enqueue("hooked", fail="before", retries=2)
@@ -200,7 +199,7 @@ async def test_hooks_run_around_a_job_and_an_error_in_them_has_one_outcome(
 
 
 async def test_payload_fields_named_like_job_options_reach_the_task(
-    queue: PostgresQueue, ledger: Ledger, worker: Worker
+    queue: PostgresQueue, ledger: Ledger, worker: Child
 ) -> None:
     given: dict[str, Any] = {
         "key": "mine", "timeout": 7, "queue": "other", "status": "new", "connection": "tcp",
@@ -216,7 +215,7 @@ async def test_payload_fields_named_like_job_options_reach_the_task(
 
 
 async def test_jobs_of_a_killed_worker_run_again_within_twenty_seconds_at_no_attempt(
-    queue: PostgresQueue, ledger: Ledger, processes: Processes, worker: Worker
+    queue: PostgresQueue, ledger: Ledger, processes: Processes, worker: Child
 ) -> None:
     job = await queue.enqueue("sleep", seconds=3, timeout=3600)
     assert job is not None
@@ -232,7 +231,7 @@ async def test_jobs_of_a_killed_worker_run_again_within_twenty_seconds_at_no_att
 
 
 async def test_job_that_keeps_its_worker_busy_is_not_run_beside_itself(
-    queue: PostgresQueue, ledger: Ledger, processes: Processes, worker: Worker
+    queue: PostgresQueue, ledger: Ledger, processes: Processes, worker: Child
 ) -> None:
     job = await queue.enqueue("block_the_loop", seconds=17)
     assert job is not None
@@ -244,7 +243,7 @@ async def test_job_that_keeps_its_worker_busy_is_not_run_beside_itself(
 
 
 async def test_late_finish_of_a_frozen_worker_is_refused(
-    queue: PostgresQueue, ledger: Ledger, processes: Processes, worker: Worker
+    queue: PostgresQueue, ledger: Ledger, processes: Processes, worker: Child
 ) -> None:
     job = await queue.enqueue("sleep", seconds=4)
     assert job is not None
@@ -305,7 +304,7 @@ async def test_outcome_is_written_when_the_database_returns_not_run_again(
         running.stop_all()
 
 
-async def test_health_check_follows_the_heartbeat(worker: Worker, processes: Processes) -> None:
+async def test_health_check_follows_the_heartbeat(worker: Child, processes: Processes) -> None:
     def check(path: Path) -> int:
         return subprocess.run(
             [sys.executable, "-m", "service", "healthcheck"],
