@@ -7,7 +7,7 @@ import resource
 import sys
 from typing import TYPE_CHECKING
 
-from service.contract import HEARTBEAT_FILE, QUEUES, RUN, EnvVar, ProcessName
+from service.contract import HEARTBEAT_FILE, QUEUES, RUN, EnvVar, ProcessName, pool_process
 from service.escape import escape
 
 if TYPE_CHECKING:  # the health check must not import it
@@ -47,7 +47,8 @@ def _run(process: ProcessName) -> int:
         settings = load_settings(process, also=_domain_problems(process))
     except SettingsError as error:
         return _say(f"{process} cannot start: {error}", 2)
-    logs.configure(settings, process)
+    is_of_pool = process is ProcessName.WORKER and settings.worker_pool
+    logs.configure(settings, pool_process(settings.worker_pool) if is_of_pool else process)
     if problem := _unfit(settings):
         return _say(f"{process} cannot start: {problem}", 2)
     return _migrate(settings) if process is ProcessName.MIGRATE else _serve(process, settings)

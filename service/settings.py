@@ -61,8 +61,9 @@ class Settings(BaseSettings):
 
     worker_mode: Literal["standalone", "in-process"] = "standalone"
     worker_pool: Annotated[str, Field(pattern=rf"^$|{contract.POOL_NAME_PATTERN}")] = ""
-    worker_queues: Annotated[contract.ServedQueues, NoDecode] = contract.ServedQueues()
-    # The queues of each pool; None where they are not known, and one worker serves all.
+    # None: those of the pool, or all where the pools are not known.
+    worker_queues: Annotated[contract.ServedQueues | None, NoDecode] = None
+    # The queues of each pool; None where they are not known.
     worker_pools: Annotated[dict[str, contract.ServedQueues] | None, NoDecode] = None
     worker_concurrency: Annotated[int, Field(ge=1, le=CONCURRENCY_MAX)] = 10
     worker_poll_seconds: Annotated[float, Field(ge=0.1, le=60)] = 5.0

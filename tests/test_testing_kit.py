@@ -55,6 +55,11 @@ def kit_is_plain(ctx: Context, *, words: list[str]) -> int:
     return len(words)
 
 
+@task(queue="kit")
+async def kit_has_a_queue(ctx: Context) -> str:
+    return ctx.job.get_queue().name
+
+
 @task
 async def kit_sells(ctx: Context, *, item: str) -> int:
     await ctx.pool.execute("INSERT INTO sold VALUES ($1)", item)
@@ -93,6 +98,17 @@ async def test_a_plain_function_runs_and_its_result_comes_back(
     (job,) = await run_jobs()
 
     assert (job.status, job.result) == ("complete", 2)
+
+
+async def test_jobs_of_every_queue_run_but_those_of_a_paused_one(
+    kit: JobQueue, run_jobs: RunJobs
+) -> None:
+    await kit.enqueue("kit_has_a_queue")
+    (job,) = await run_jobs(raises=True)
+    assert job.result == "kit"
+    await kit.named("kit").pause()
+    await kit.enqueue("kit_has_a_queue")
+    assert await run_jobs() == []
 
 
 async def test_retries_come_at_once_whatever_their_delay(kit: JobQueue, run_jobs: RunJobs) -> None:

@@ -1,6 +1,6 @@
 """The numbers of each queue, from the API."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 
@@ -15,8 +15,15 @@ class Queue:
     failed: int
     workers: int
     oldest_due_seconds: float
+    paused: bool = False  # an API of an earlier release does not say it
+
+
+def read_queue(item: dict[str, Any]) -> Queue:
+    """A queue from an item of `GET /api/v1/queues`."""
+    known = {field.name for field in fields(Queue)}
+    return Queue(**{name: value for name, value in item.items() if name in known})
 
 
 def read_queues(answer: dict[str, Any]) -> list[Queue]:
     """The queues from `GET /api/v1/queues`."""
-    return [Queue(**item) for item in answer["items"]]
+    return [read_queue(item) for item in answer["items"]]

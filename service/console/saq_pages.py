@@ -12,7 +12,7 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 from litestar_saq import SAQConfig, SAQPlugin
 
-from service.contract import QUEUE_NAME, READY_PATH, UI_PATH
+from service.contract import READY_PATH, UI_PATH
 from service.problem import problem, send_response
 from service.queue.interface import JobQueue
 from service.settings import Settings, is_loopback
@@ -44,7 +44,7 @@ def saq_plugin(settings: Settings, queue: JobQueue) -> SAQPlugin:
     """The plugin that serves the pages and gives `task_queues` to every route."""
     return Pages(
         SAQConfig(
-            queue_instances={QUEUE_NAME: queue},
+            queue_instances={each.name: each for each in queue.all},
             queue_configs=[],
             web_enabled=has_pages(settings),
             web_path=UI_PATH,

@@ -1,14 +1,21 @@
-"""The metrics of a queue and of this process's worker."""
+"""The metrics of the queues, the worker pools, and this process's worker."""
 
 import asyncio
 import random
 import time
+from collections.abc import Collection, Mapping
 
 import structlog
 
 from service import metrics
-from service.contract import Metric, MetricDimension
-from service.queue.interface import JobQueue
+from service.contract import (
+    Metric,
+    MetricDimension,
+    ServedQueues,
+    waiting_dimension,
+    worker_dimension,
+)
+from service.queue.interface import JobQueue, QueueStats
 from service.settings import Settings
 
 # So often in each period every process checks whether a report is due. When the process that wrote
@@ -17,11 +24,13 @@ CHECKS = 4
 # A report may be early by this part of a period: a minute without any would ring an alarm.
 EARLY = 1 / 12
 
+Dimension = tuple[MetricDimension, str]
+
 log = structlog.stdlib.get_logger("queue")
 
 
 class Reporter:
-    """Writes the metrics of the queue, one process in each period, and of this process's worker.
+    """Writes the metrics of all queues and pools, one process in each period, and this worker's.
 
     The API has one too, because a queue without a worker also needs metrics: only they make the
     autoscaler start the first worker.
@@ -31,10 +40,9 @@ class Reporter:
         self._queue = queue
         self._due_seconds = settings.metric_seconds * (1 - EARLY)
         self._check_seconds = settings.metric_seconds / CHECKS
-        self._dimensions = {
+        self._application = {
             MetricDimension.APP: settings.app_name,
             MetricDimension.STAGE: settings.stage,
-            MetricDimension.QUEUE: queue.name,
         }
         self._counted: dict[Metric, float] = dict.fromkeys(self._counts(), 0)
         self._counted_at = time.monotonic()
@@ -44,30 +52,51 @@ class Reporter:
         while True:
             try:
                 if await self.is_due():
-                    metrics.write(self._dimensions, await self.measure())
+                    for dimension, values in await self.measure():
+                        self._write(dimension, values)
             except Exception as error:  # whatever it is, this loop has to go on
                 log.debug("no report on the queue", error=type(error).__name__)
             if (
                 self._queue.consumer.is_started
                 and time.monotonic() - self._counted_at > self._due_seconds
             ):
-                metrics.write(self._dimensions, self.count())
+                self._write(worker_dimension(self._queue.worker_pool), self.count())
             jitter = random.uniform(0.9, 1.1)  # noqa: S311 - not a secret
             await asyncio.sleep(self._check_seconds * jitter)
+
+    def _write(self, dimension: Dimension, values: Mapping[Metric, float]) -> None:
+        metrics.write(self._application | dict([dimension]), values)
 
     async def is_due(self) -> bool:
         """Claim the next report. True for one process in each period."""
         return await self._queue.claim_report(self._due_seconds)
 
-    async def measure(self) -> dict[Metric, float]:
-        """The queue's figures."""
-        stats = await self._queue.stats()
-        return {
-            Metric.BACKLOG: stats.queued,
-            Metric.OLDEST_JOB_AGE_SECONDS: round(stats.oldest_due_seconds, 1),
-            Metric.WORKERS_ALIVE: stats.workers,
-            Metric.JOBS_PER_WORKER: (stats.queued + stats.active) / max(stats.workers, 1),
+    async def measure(self) -> list[tuple[Dimension, dict[Metric, float]]]:
+        """The figures of each queue and each pool, with their dimension."""
+        queue = self._queue
+        stats = {each.name: await each.stats() for each in queue.all}
+        alive = await queue.live_workers()
+        for name, found in stats.items():
+            if found.is_paused:
+                log.warning("this queue is paused", queue=name, waiting=found.queued)
+        figures: dict[Dimension, dict[Metric, float]] = {
+            (MetricDimension.QUEUE, name): _waiting([found]) for name, found in stats.items()
         }
+        # Where the pools are not known, the one worker serves all that this release knows.
+        pools = queue.pools or {"": ServedQueues(tuple(stats))}
+        for pool, served in pools.items():
+            of_pool = [stats[name] for name in served.names]
+            waiting = _waiting(of_pool)
+            figures.setdefault(waiting_dimension(pool, served), {}).update(waiting)
+            running = sum(each.active for each in of_pool)
+            figures.setdefault(worker_dimension(pool), {}).update(
+                {
+                    Metric.WORKERS_ALIVE: alive.get(pool, 0),
+                    Metric.JOBS_PER_WORKER: (waiting[Metric.BACKLOG] + running)
+                    / max(alive.get(pool, 0), 1),
+                }
+            )
+        return list(figures.items())
 
     def count(self) -> dict[Metric, float]:
         """What this process has done since the last call."""
@@ -78,11 +107,21 @@ class Reporter:
         return since if age is None else {**since, Metric.LISTEN_AGE_SECONDS: round(age, 1)}
 
     def _counts(self) -> dict[Metric, float]:
-        queue = self._queue
+        queues = self._queue.family.values()  # SAQ's own worker counts in the queue of the job
         return {
-            Metric.JOBS_STARTED: queue.jobs_started,
-            Metric.JOBS_FINISHED: queue.complete,
-            Metric.JOBS_FAILED: queue.failed,
-            Metric.JOBS_RETRIED: queue.retried,
-            Metric.DEAD_LETTERS: queue.dead_letters,
+            Metric.JOBS_STARTED: sum(queue.jobs_started for queue in queues),
+            Metric.JOBS_FINISHED: sum(queue.complete for queue in queues),
+            Metric.JOBS_FAILED: sum(queue.failed for queue in queues),
+            Metric.JOBS_RETRIED: sum(queue.retried for queue in queues),
+            Metric.DEAD_LETTERS: sum(queue.dead_letters for queue in queues),
         }
+
+
+def _waiting(stats: Collection[QueueStats]) -> dict[Metric, float]:
+    """The backlog of these queues, and the age of their oldest due job; a paused one is empty."""
+    open_ones = [each for each in stats if not each.is_paused]
+    oldest = max((each.oldest_due_seconds for each in open_ones), default=0.0)
+    return {
+        Metric.BACKLOG: sum(each.queued for each in open_ones),
+        Metric.OLDEST_JOB_AGE_SECONDS: round(oldest, 1),
+    }

@@ -21,7 +21,7 @@ class BrokerQueue(JobQueue):
         self.refuse_connection(kwargs.get("connection"))
         job = requested_job(self.registry, job_or_func, kwargs)
         self.check_able(job)
-        return await self._put(job)
+        return await self.put(job)
 
     async def enqueue_many(
         self, jobs: Iterable[Job], *, connection: Connection | None = None
@@ -31,7 +31,7 @@ class BrokerQueue(JobQueue):
         checked = [check_job(self.registry, job) for job in jobs]
         for job in checked:
             self.check_able(job)
-        return [await self._put(job) for job in checked]
+        return [await self.put(job) for job in checked]
 
     async def finish(
         self,
@@ -54,7 +54,7 @@ class BrokerQueue(JobQueue):
         await self._write_end(job, status, result, error)
 
     @abstractmethod
-    async def _put(self, job: Job) -> Job | None:
+    async def put(self, job: Job) -> Job | None:
         """Store a checked job. Returns it, or None where its key already waits or runs."""
 
     @abstractmethod

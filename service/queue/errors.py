@@ -6,12 +6,15 @@ QueueError
 │   └── PayloadTooLargeError
 ├── InvalidOptionError       a job option has a value it cannot have
 │   └── WrongQueueError      the job belongs to another queue; a ValueError, as SAQ's
+├── QueueNotFoundError       no task, worker or pool has a queue of that name
 ├── JobNotFoundError         no job with that key
 ├── JobStateError            the job is in a state that does not allow it
 ├── ScheduleNotFoundError    no schedule of that name
 ├── ScheduleExistsError      the name is taken
 └── ScheduleIsDeclaredError  the code declares it, so it can only be removed there
 """
+
+from collections.abc import Iterable
 
 
 class NoRetryError(Exception):
@@ -57,6 +60,17 @@ class WrongQueueError(InvalidOptionError, ValueError):
 
     def __init__(self, name: str) -> None:
         super().__init__("queue", f"the job belongs to the queue {name!r}")
+
+
+class QueueNotFoundError(QueueError):
+    """No task, worker or pool has a queue of that name: its jobs would wait for ever."""
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        super().__init__(
+            f"no worker serves a queue {name!r}; there is {', '.join(known)}. A queue exists where "
+            "a task names it (@task(queue=…)) or a worker pool serves it (stages.toml)"
+        )
+        self.name = name
 
 
 class JobNotFoundError(QueueError):

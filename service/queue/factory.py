@@ -3,6 +3,7 @@
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit, urlunsplit
 
 from service.aws import Messages, database_password, queue_password
+from service.contract import ServedQueues, render_pools
 from service.queue.interface import JobQueue
 from service.queue.postgres.postgres_queue import PostgresQueue
 from service.queue.tasks.large_payloads import LargePayloads
@@ -11,12 +12,23 @@ from service.settings import Settings, SettingsError
 
 
 def create_queue(settings: Settings, registry: Registry) -> JobQueue:
-    """The queue that the settings describe, not yet connected.
+    """The queue `default` that the settings describe, with all others; not yet connected.
 
-    Raises `SettingsError` where a task of the registry uses an option that the backend lacks.
+    Raises `SettingsError` where a task of the registry uses an option that the backend lacks, or a
+    queue that no worker pool serves.
     """
+    if problems := pool_problems(settings, registry):
+        raise SettingsError(problems)
     queue = _create(settings, registry)
+    queue.pools = settings.worker_pools
     queue.large_payloads = LargePayloads(settings.bucket, settings.aws_region)
+    if queue.scheme == "sqs" and len(queue.names) > 1:
+        raise SettingsError(
+            [
+                "QUEUE_DSN: sqs:// has only the queue default; postgresql:// and redis:// have "
+                f"several. Tasks or worker pools name {', '.join(queue.names[1:])}"
+            ]
+        )
     for option, reason in queue.lacks.items():
         using = sorted(task.name for task in registry.tasks.values() if getattr(task, option, None))
         if using:
@@ -26,12 +38,37 @@ def create_queue(settings: Settings, registry: Registry) -> JobQueue:
     return queue
 
 
+def pool_problems(settings: Settings, registry: Registry) -> list[str]:
+    """A line for each queue whose jobs would wait for ever, and for a pool that is not known."""
+    if settings.worker_pools is None:
+        return []
+    pools = settings.worker_pools
+    known = render_pools(pools)
+    problems = [
+        f"WORKER_POOLS: no worker pool serves the queue {name!r} of the "
+        f"task{'s' if len(tasks) > 1 else ''} {', '.join(sorted(task.name for task in tasks))}; "
+        f"the pools are {known}"
+        for name, tasks in registry.queues().items()
+        if tasks and not any(name in served.names for served in pools.values())
+    ]
+    if settings.worker_queues is None and settings.worker_pool not in pools:
+        problems.append(f"WORKER_POOL: {settings.worker_pool!r} is none of the pools {known}")
+    return problems
+
+
+def _served(settings: Settings) -> ServedQueues | None:
+    """What this process's worker serves; None for all queues."""
+    if settings.worker_queues is not None or settings.worker_pools is None:
+        return settings.worker_queues
+    return settings.worker_pools[settings.worker_pool]
+
+
 def _create(settings: Settings, registry: Registry) -> JobQueue:
     scheme = urlsplit(settings.queue_url).scheme
     if scheme == "memory":
         from service.queue.memory.memory_queue import MemoryQueue  # noqa: PLC0415
 
-        return MemoryQueue(registry)
+        return MemoryQueue(registry, served=_served(settings), worker_pool=settings.worker_pool)
     if scheme in ("redis", "rediss"):
         return _create_redis(settings, registry)
     if scheme == "sqs":
@@ -42,6 +79,8 @@ def _create(settings: Settings, registry: Registry) -> JobQueue:
         pool_size=settings.queue_pool_size,
         poll_seconds=settings.worker_poll_seconds,
         password=queue_password(settings),
+        served=_served(settings),
+        worker_pool=settings.worker_pool,
     )
 
 
@@ -59,6 +98,8 @@ def _create_redis(settings: Settings, registry: Registry) -> JobQueue:
         pool_size=settings.queue_pool_size,
         password=database_password(settings),
         concurrency=int(concurrency) if concurrency else None,
+        served=_served(settings),
+        worker_pool=settings.worker_pool,
     )
 
 
@@ -80,4 +121,5 @@ def _create_sqs(settings: Settings, registry: Registry) -> JobQueue:
         pool_size=settings.queue_pool_size,
         poll_seconds=settings.worker_poll_seconds,
         password=database_password(settings),
+        worker_pool=settings.worker_pool,
     )

@@ -22,12 +22,11 @@ from service.queue.errors import (
     InvalidOptionError,
     JobNotFoundError,
     JobStateError,
-    WrongQueueError,
 )
 from service.queue.from_thread import answer_any_thread
 from service.queue.job import JobRecord, LeasedJob
+from service.queue.named_queues import NamedQueues
 from service.queue.schedule_record import Scheduler, ScheduleStore
-from service.queue.stock_worker import StockWorkerQueue
 from service.queue.tasks.enqueue import LARGE_PAYLOAD
 from service.queue.tasks.large_payloads import LargePayloads
 from service.queue.tasks.registry import Registry
@@ -35,6 +34,7 @@ from service.queue.tasks.registry import Registry
 PAGE_RECORDS = 200
 BULK_JOBS = 1000  # the most that one `retry_failed` or `clear` handles
 PAGE_ROWS = 50  # of each kind of job on the job page
+PAUSES = "saq:pauses"  # on a queue's channel: it was paused or resumed
 
 
 def new_owner() -> str:
@@ -85,9 +85,10 @@ class QueueStats:
     failed: int  # failed jobs that are still kept
     workers: int  # workers whose lease is live
     oldest_due_seconds: float  # how long the oldest waiting job has been due
+    is_paused: bool = False  # no worker fetches from it
 
 
-class JobQueue(StockWorkerQueue):
+class JobQueue(NamedQueues):
     """A SAQ queue that checks task names and payloads, for our API and worker.
 
     `lacks` names the job options that this backend cannot honour, each with what to do instead.
@@ -107,6 +108,21 @@ class JobQueue(StockWorkerQueue):
     # Counts of this process, beside SAQ's own (complete, failed, retried, aborted):
     jobs_started: int
     dead_letters: int  # jobs that killed their workers or cannot be read
+
+    @abstractmethod
+    async def pause(self) -> None:
+        """Let no worker fetch from this queue, until it is resumed; running jobs go on.
+
+        It is remembered. Jobs can be enqueued, and wait.
+        """
+
+    @abstractmethod
+    async def resume(self) -> None:
+        """Let workers fetch from this queue again."""
+
+    @abstractmethod
+    async def live_workers(self) -> dict[str, int]:
+        """The number of live workers of each worker pool, by its name."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -192,7 +208,7 @@ class JobQueue(StockWorkerQueue):
         """The jobs with that status that the queue still keeps, newest first, in pages."""
         before: int | None = None
         while records := await self.list_records(
-            status=status.value, task=task, before=before, limit=PAGE_RECORDS
+            status=status.value, task=task, queue=self.name, before=before, limit=PAGE_RECORDS
         ):
             found = await self.jobs(list({record.key for record in records}))
             yield [job for job in found if job is not None and job.status is status]
@@ -223,10 +239,14 @@ class JobQueue(StockWorkerQueue):
         *,
         status: str | None = None,
         task: str | None = None,
+        queue: str | None = None,
         before: int | None = None,
         limit: int = 50,
     ) -> list[JobRecord]:
-        """The history of at most `limit` jobs, newest first, older than the record id `before`."""
+        """The history of at most `limit` jobs, newest first, older than the record id `before`.
+
+        Those of the queue `queue`; None: all of them, where this is the queue `default`.
+        """
 
     @abstractmethod
     async def claim_report(self, seconds: float) -> bool:
@@ -235,17 +255,11 @@ class JobQueue(StockWorkerQueue):
     async def ping(self) -> None:
         """Raises one of `service.db.UNAVAILABLE` where the backend does not answer."""
 
-    async def _prepare(self, job: Job) -> None:
-        """Make `job` a waiting job of this queue, before it is stored. Raises `WrongQueueError`."""
-        if job.queue is not None and job.queue.name != self.name:
-            raise WrongQueueError(job.queue.name)
-        job.key = self._own_key(job.key)
+    async def prepare(self, job: Job) -> None:
+        """Make `job` a waiting job of this queue, before it is stored."""
+        job.key = self.own_key(job.key)
         job.queue, job.queued, job.status = self, now(), Status.QUEUED
         await self._before_enqueue(job)
-
-    def _own_key(self, key: str) -> str:
-        """The key in the form in which the backend stores it."""
-        return key
 
     async def _before_enqueue(self, job: Job) -> None:
         if self._before_enqueues:

@@ -109,9 +109,10 @@ async def _run_until_empty(
             while not running.done() and not await _is_done(queue, worker):  # noqa: ASYNC110
                 await asyncio.sleep(POLL_SECONDS)
     except TimeoutError:
-        stats = await queue.stats()
+        stats = [await each.stats() for each in queue.all]
+        waiting, active = sum(each.queued for each in stats), sum(each.active for each in stats)
         raise TimeoutError(
-            f"not all jobs ended within {seconds:g} s: {stats.queued} wait, {stats.active} run"
+            f"not all jobs ended within {seconds:g} s: {waiting} wait, {active} run"
         ) from None
     finally:
         await worker.stop()
@@ -132,8 +133,9 @@ def _pool_hooks(
 
 
 async def _has_work(queue: JobQueue) -> bool:
-    stats = await queue.stats()
-    return bool(stats.queued or stats.active)
+    """Does a job run, or wait in a queue that is not paused?"""
+    stats = [await each.stats() for each in queue.all]
+    return any(each.active or (each.queued and not each.is_paused) for each in stats)
 
 
 async def _is_done(queue: JobQueue, worker: Worker) -> bool:

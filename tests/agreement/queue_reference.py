@@ -25,8 +25,8 @@ CHAPTERS = {
     ),
     "Errors": (
         "QueueError", "UnknownTaskError", "InvalidPayloadError", "PayloadTooLargeError",
-        "InvalidOptionError", "WrongQueueError", "JobNotFoundError", "JobStateError",
-        "ScheduleNotFoundError", "ScheduleExistsError", "ScheduleIsDeclaredError",
+        "InvalidOptionError", "WrongQueueError", "QueueNotFoundError", "JobNotFoundError",
+        "JobStateError", "ScheduleNotFoundError", "ScheduleExistsError", "ScheduleIsDeclaredError",
         "RegistrationError",
     ),
     "Queues, registries and workers": (
@@ -37,8 +37,9 @@ CHAPTERS = {
 # Of a queue, what its callers use; the rest is for workers and the console.
 METHODS = {
     "JobQueue": (
-        "connect", "disconnect", "enqueue", "enqueue_many", "job", "jobs", "retry", "abort",
-        "retry_failed", "clear", "find_record", "list_records", "stats", "now", "ping",
+        "connect", "disconnect", "enqueue", "enqueue_many", "named", "all", "job", "jobs", "retry",
+        "abort", "retry_failed", "clear", "pause", "resume", "find_record", "list_records", "stats",
+        "now", "ping",
     ),
     "PostgresQueue": ("transaction",),
     "Context": ("job", "pool", "log", "progress", "cancelled"),

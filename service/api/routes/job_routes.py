@@ -97,14 +97,18 @@ async def read_jobs(
     queue: NamedDependency[JobQueue],
     status: Annotated[StatusName | None, QueryParameter(description="Only these")] = None,
     task: Annotated[str | None, QueryParameter(description="Only of this task")] = None,
+    from_queue: Annotated[
+        str | None, QueryParameter(name="queue", description="Only of this queue")
+    ] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> JobPage:
     """Every job in the history, newest first, also those that have ended."""
-    refuse_others(request, {"status", "task", "cursor", "limit"})
+    refuse_others(request, {"status", "task", "queue", "cursor", "limit"})
     found = await queue.list_records(
         status=status,
         task=task,
+        queue=from_queue,
         before=position(cursor),
         limit=limit + 1,
     )
@@ -136,7 +140,10 @@ async def clear_jobs(
     404 where neither the code nor the history knows the task.
     """
     refuse_others(request, {"status", "task"})
-    cleared = await queue.clear(Status(status), task=task)
+    cleared = 0
+    for each in queue.all:
+        if cleared < BULK_JOBS:
+            cleared += await each.clear(Status(status), task=task)
     if not cleared:
         await _refuse_unknown(task, registry, queue)
     return JobsCleared(cleared, is_more=cleared >= BULK_JOBS)
@@ -159,7 +166,10 @@ async def retry_jobs(
     Those whose payload is no longer kept stay as they are. 404 where neither the code nor the
     history knows the task.
     """
-    retried = await queue.retry_failed(task=data.task)
+    retried = 0
+    for each in queue.all:
+        if retried < BULK_JOBS:
+            retried += await each.retry_failed(task=data.task)
     if not retried:
         await _refuse_unknown(data.task, registry, queue)
     return JobsRetried(retried, is_more=retried >= BULK_JOBS)

@@ -3,12 +3,13 @@
 from typing import Any
 
 import msgspec
-from litestar import get
+from litestar import Request, Response, Router, get, post
 from litestar.di import NamedDependency
-from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
+from litestar.types import ControllerRouterHandler
 
-from service.problem import documented
+from service.problem import Problem, documented, freeing, problem
+from service.queue.errors import QueueNotFoundError
 from service.queue.interface import JobQueue
 from service.queue.tasks.registry import Registry
 from service.queue.tasks.task import Schedule, Task
@@ -18,6 +19,8 @@ class QueueView(msgspec.Struct, frozen=True, kw_only=True):
     """A queue's figures now."""
 
     name: str
+    paused: bool
+    """No worker fetches from it until it is resumed."""
     queued: int
     scheduled: int
     active: int
@@ -44,6 +47,8 @@ class TaskView(msgspec.Struct, frozen=True, kw_only=True):
     """A task that can be enqueued, and the default options of its jobs."""
 
     name: str
+    queue: str
+    """Where its jobs go."""
     aliases: list[str]
     description: str
     payload_schema: dict[str, Any]
@@ -63,29 +68,55 @@ class TaskList(msgspec.Struct, frozen=True):
 
 
 @get(
-    "/api/v1/queues",
-    tags=["Queues"],
+    "/",
     summary="All queues",
     operation_id="ListQueues",
     responses=documented(),
 )
 async def read_queues(queue: NamedDependency[JobQueue]) -> QueueList:
     """The figures of each queue now."""
-    return QueueList([await _view(queue)])
+    return QueueList([await _view(each) for each in queue.all])
 
 
 @get(
-    "/api/v1/queues/{name:str}",
-    tags=["Queues"],
+    "/{name:str}",
     summary="One queue",
     operation_id="GetQueue",
     responses=documented(404),
 )
 async def read_queue(name: FromPath[str], queue: NamedDependency[JobQueue]) -> QueueView:
     """The queue's figures now: `queued` is its backlog, `scheduled` is not due yet."""
-    if name != queue.name:
-        raise NotFoundException(f"no queue is named {name!r}.")
-    return await _view(queue)
+    return await _view(queue.named(name))
+
+
+@post(
+    "/{name:str}/pause",
+    status_code=200,
+    summary="Pause a queue",
+    operation_id="PauseQueue",
+    responses=documented(403, 404),
+)
+async def pause_queue(name: FromPath[str], queue: NamedDependency[JobQueue]) -> QueueView:
+    """No worker fetches from it until it is resumed, also after a deployment.
+
+    Running jobs go on; jobs can be enqueued, and wait. A paused queue starts no workers and rings
+    no alarm.
+    """
+    await queue.named(name).pause()
+    return await _view(queue.named(name))
+
+
+@post(
+    "/{name:str}/resume",
+    status_code=200,
+    summary="Resume a queue",
+    operation_id="ResumeQueue",
+    responses=documented(403, 404),
+)
+async def resume_queue(name: FromPath[str], queue: NamedDependency[JobQueue]) -> QueueView:
+    """Workers fetch from it again at once."""
+    await queue.named(name).resume()
+    return await _view(queue.named(name))
 
 
 @get(
@@ -105,6 +136,7 @@ async def _view(queue: JobQueue) -> QueueView:
     stats = await queue.stats()
     return QueueView(
         name=queue.name,
+        paused=stats.is_paused,
         queued=stats.queued,
         scheduled=stats.scheduled,
         active=stats.active,
@@ -117,6 +149,7 @@ async def _view(queue: JobQueue) -> QueueView:
 def _task(task: Task) -> TaskView:
     return TaskView(
         name=task.name,
+        queue=task.queue,
         aliases=list(task.aliases),
         description=(task.function.__doc__ or "").strip().partition("\n")[0],
         payload_schema=_schema(task.payload_type),
@@ -146,4 +179,14 @@ def _schema(payload_type: type[msgspec.Struct]) -> dict[str, Any]:
     return own | ({"$defs": definitions} if definitions else {})
 
 
-route_handlers = [read_queues, read_queue, read_tasks]
+def _no_such_queue(request: Request[Any, Any, Any], error: QueueNotFoundError) -> Response[Problem]:
+    return problem(request.scope["path"], 404, f"{error}.")
+
+
+router = Router(
+    "/api/v1/queues",
+    route_handlers=[read_queues, read_queue, pause_queue, resume_queue],
+    tags=["Queues"],
+    exception_handlers=freeing({QueueNotFoundError: _no_such_queue}),
+)
+route_handlers: list[ControllerRouterHandler] = [router, read_tasks]

@@ -7,21 +7,22 @@ import itertools
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator, Iterable
-from typing import Any
+from collections import Counter
+from typing import Any, Self
 
 import msgspec
 import structlog
 from saq import Job, Status
-from saq.types import CountKind, QueueInfo, WorkerInfo
+from saq.types import WorkerInfo
 from saq.utils import now
 
 from service import contract
 from service.queue.broker_consumer import BrokerConsumer
-from service.queue.broker_queue import BrokerQueue
 from service.queue.errors import JobNotFoundError, JobStateError
-from service.queue.interface import BULK_JOBS, PAGE_ROWS, QueueStats
-from service.queue.job import KEEP_FAILED_SECONDS, JobRecord, LeasedJob, retry_delay
+from service.queue.fetch_order import FetchOrder
+from service.queue.interface import BULK_JOBS
+from service.queue.job import KEEP_FAILED_SECONDS, LeasedJob, retry_delay
+from service.queue.memory.memory_reads import MemoryReads
 from service.queue.memory.memory_rows import Row, WaitingRows, copy_of
 from service.queue.memory.memory_schedules import MemorySchedules
 from service.queue.stock_worker import RUN, UPDATED
@@ -36,15 +37,22 @@ HISTORY_MAX = 10_000  # the most jobs in the history, whatever their ttl
 log = structlog.stdlib.get_logger("queue")
 
 
-class MemoryQueue(BrokerQueue):
+class MemoryQueue(MemoryReads):
     """A SAQ queue in dictionaries. It answers as the Postgres queue does; nothing survives."""
 
     scheme = "memory"
-    consumer: BrokerConsumer
 
-    def __init__(self, registry: Registry, *, name: str = contract.QUEUE_NAME) -> None:
-        super().__init__(name=name, dump=None, load=None)
-        self.registry = registry
+    def __init__(
+        self,
+        registry: Registry,
+        *,
+        name: str = contract.QUEUE_NAME,
+        served: contract.ServedQueues | None = None,
+        worker_pool: str = "",
+    ) -> None:
+        super().__init__(
+            registry, name=name, dump=None, load=None, served=served, worker_pool=worker_pool
+        )
         self.owner = f"memory-{os.getpid()}-{secrets.token_hex(3)}"
         self._woken = asyncio.Event()
         self.consumer = BrokerConsumer(
@@ -56,11 +64,24 @@ class MemoryQueue(BrokerQueue):
         self.scheduler = self.schedule_store = MemorySchedules(self)
         self.jobs_started = self.dead_letters = 0
         self._ids = itertools.count(1)
-        self._rows: dict[str, Row] = {}  # by key, the newest; deleted after its ttl
-        self._history: dict[int, Row] = {}  # by id
-        self._waiting = WaitingRows(self._rows)
-        self._workers: dict[str, tuple[float, WorkerInfo]] = {}
+        self.history = {}
+        self.paused = set()
+        self._order: FetchOrder | None = None
+        self.keep_rows()
+        self.workers = {}
         self._reported_at = float("-inf")
+
+    def keep_rows(self) -> None:
+        self.rows = {}
+        self.waiting_rows = WaitingRows(self.rows)
+
+    def another(self, name: str) -> Self:
+        made = copy.copy(self)
+        made.name = name
+        made.complete = made.failed = made.retried = made.aborted = 0
+        made.jobs_started = made.dead_letters = 0
+        made.keep_rows()
+        return made
 
     async def connect(self) -> None:
         await super().connect()
@@ -69,22 +90,24 @@ class MemoryQueue(BrokerQueue):
     async def disconnect(self) -> None:
         await self.consumer.stop()
 
-    async def _put(self, job: Job) -> Job | None:
-        await self._prepare(job)
-        known = self._rows.get(job.key)
+    async def put(self, job: Job) -> Job | None:
+        if (home := self._home(job)) is not self:
+            return await home.put(job)
+        await self.prepare(job)
+        known = self.rows.get(job.key)
         if known is not None and not known.has_ended:
             return None
         stored = LeasedJob(**{f.name: getattr(job, f.name) for f in dataclasses.fields(Job)})
         moment = job.queued / 1000
         row = Row(next(self._ids), copy_of(stored), moment, job.scheduled or moment)
-        self._rows[job.key] = self._history[row.id] = row
+        self.rows[job.key] = self.history[row.id] = row
         self._let_wait(row)
-        log.info("enqueued", job_key=job.key, task=job.function)
+        log.info("enqueued", job_key=job.key, task=job.function, queue=self.name)
         return job
 
     def _let_wait(self, row: Row) -> None:
         row.ticket = next(self._ids)
-        self._waiting.add(row)
+        self.waiting_rows.add(row)
         self._woken.set()
 
     async def _wait_and_claim(self, room: int) -> list[LeasedJob]:
@@ -92,7 +115,8 @@ class MemoryQueue(BrokerQueue):
         if claimed := self._claim(room):
             return claimed
         self.consumer.is_idle.set()
-        seconds = min(CLAIM_SECONDS, self._waiting.seconds_to_next())
+        waiting = [each.waiting_rows for each in self.all]
+        seconds = min(CLAIM_SECONDS, *(each.seconds_to_next() for each in waiting))
         try:
             async with asyncio.timeout(seconds):
                 await self._woken.wait()
@@ -101,11 +125,27 @@ class MemoryQueue(BrokerQueue):
         return self._claim(room)
 
     def _claim(self, room: int) -> list[LeasedJob]:
-        busy = {row.job.group_key for row in self._rows.values() if row.runs}
-        return [row.claim(self.owner) for row in self._waiting.take(room, busy)]
+        if self._order is None:
+            self._order = FetchOrder(self.served)
+        self._order.paused = self.paused
+        names = self._order.names
+        shares = dict(zip(names, self._order.shares(names, room), strict=True))
+        claimed: list[LeasedJob] = []
+        for name, share in shares.items():
+            claimed += self.named(name).take_rows(share)
+        for name in names:
+            claimed += self.named(name).take_rows(room - len(claimed))
+        self._order.note(shares, Counter(job.get_queue().name for job in claimed))
+        return self._order.sorted(claimed)
+
+    def take_rows(self, room: int) -> list[LeasedJob]:
+        if room <= 0:
+            return []
+        busy = {row.job.group_key for row in self.rows.values() if row.runs}
+        return [row.claim(self.owner) for row in self.waiting_rows.take(room, busy)]
 
     async def _find_aborted(self, keys: list[str]) -> set[str]:
-        found = (self._rows.get(key) for key in keys)
+        found = (each.rows.get(key) for each in self.all for key in keys)
         return {row.job.key for row in found if row and row.job.status is Status.ABORTING}
 
     async def dequeue(self, timeout: float = 0.0, poll_interval: float = 0.0) -> Job | None:  # noqa: ASYNC109
@@ -116,7 +156,7 @@ class MemoryQueue(BrokerQueue):
             job.is_dequeued = True
         return job
 
-    def _write_outcome(
+    def write_outcome(
         self,
         job: Job,
         status: Status,
@@ -127,8 +167,12 @@ class MemoryQueue(BrokerQueue):
         refund: int = 0,
     ) -> None:
         """Write the outcome of a held job; a line is logged where it is no longer held."""
+        if (home := self._home(job)) is not self:
+            how = {"error": error, "result": result, "delay": delay, "refund": refund}
+            home.write_outcome(job, status, **how)
+            return
         held = self.own_run(job)
-        row = self._rows.get(job.key)
+        row = self.rows.get(job.key)
         if held is None or row is None or row.job.lease != held.lease or not row.runs:
             log.warning("not held here; its outcome is dropped", job_key=job.key)
             return
@@ -160,11 +204,11 @@ class MemoryQueue(BrokerQueue):
         kept = job.ttl if status is Status.COMPLETE else max(job.ttl, KEEP_FAILED_SECONDS)
         row.expires_at = time.time() + kept if job.ttl else None
         if job.ttl < 0:
-            del self._rows[job.key]
+            del self.rows[job.key]
 
     async def _write_end(self, job: Job, status: Status, result: Any, error: str | None) -> None:
         as_json = msgspec.json.decode(msgspec.json.encode(result))
-        self._write_outcome(job, status, error=error, result=as_json)
+        self.write_outcome(job, status, error=error, result=as_json)
         job.status, job.result, job.error, job.completed = status, as_json, error, now()
 
     async def retry(self, job: Job, error: str | None) -> None:
@@ -176,10 +220,12 @@ class MemoryQueue(BrokerQueue):
         if held := self.dequeued_run(job):
             if held.is_dequeued and await self.defer_unknown(held, error):
                 return
-            self._write_outcome(held, Status.QUEUED, error=error, delay=retry_delay(held))
+            self.write_outcome(held, Status.QUEUED, error=error, delay=retry_delay(held))
             self.retried += 1
+        elif (home := self._home(job)) is not self:
+            await home.retry(job, error)
         else:
-            row = self._rows.get(job.key)
+            row = self.rows.get(job.key)
             if row is None:
                 raise JobNotFoundError(job.key)
             if not row.has_ended:
@@ -205,14 +251,16 @@ class MemoryQueue(BrokerQueue):
         self, jobs: list[LeasedJob], error: str | None = None, *, delay: float = 0.0
     ) -> None:
         for job in jobs:
-            self._write_outcome(job, Status.QUEUED, error=error, delay=delay, refund=1)
+            self.write_outcome(job, Status.QUEUED, error=error, delay=delay, refund=1)
 
     async def abort(self, job: Job, error: str, ttl: float = 5) -> None:
         """Cancel a job: at once while it waits, by its worker while it runs.
 
         Raises `JobNotFoundError`, and `JobStateError` where it has ended.
         """
-        row = self._rows.get(job.key)
+        if (home := self._home(job)) is not self:
+            return await home.abort(job, error, ttl)
+        row = self.rows.get(job.key)
         if row is None:
             raise JobNotFoundError(job.key)
         if row.has_ended:
@@ -226,78 +274,17 @@ class MemoryQueue(BrokerQueue):
             row.job.status, row.job.error = Status.ABORTING, error
             self.consumer.asked_to_abort.set()
         job.status, job.error = row.job.status, error
+        return None
 
-    async def job(self, job_key: str) -> Job | None:
-        row = self._rows.get(job_key)
-        return self.marked_if_swept(copy_of(row.job)) if row else None
+    async def pause(self) -> None:
+        self.paused.add(self.name)
 
-    async def jobs(self, job_keys: Iterable[str]) -> list[Job | None]:
-        return [await self.job(key) for key in job_keys]
+    async def resume(self) -> None:
+        self.paused.discard(self.name)
+        self._woken.set()
 
-    async def iter_jobs(
-        self, statuses: Iterable[Status] = tuple(Status), batch_size: int = 100
-    ) -> AsyncIterator[Job]:
-        wanted = set(statuses)
-        for key in sorted(self._rows):
-            if (row := self._rows.get(key)) and row.job.status in wanted:
-                yield copy_of(row.job)
-
-    async def find_record(self, key: str) -> JobRecord | None:
-        if row := self._rows.get(key):
-            return row.record(self.name)
-        found = (row for row in reversed(self._history.values()) if row.job.key == key)
-        return next((row.record(self.name) for row in found), None)
-
-    async def list_records(
-        self,
-        *,
-        status: str | None = None,
-        task: str | None = None,
-        before: int | None = None,
-        limit: int = 50,
-    ) -> list[JobRecord]:
-        found = (
-            row.record(self.name)
-            for row in reversed(self._history.values())
-            if (before is None or row.id < before)
-            and status in (None, row.job.status.value)
-            and task in (None, row.job.function)
-        )
-        return list(itertools.islice(found, limit))
-
-    async def stats(self) -> QueueStats:
-        waiting = [row for row in self._rows.values() if row.job.status is Status.QUEUED]
-        due = [time.time() - row.due_at for row in waiting if row.due_at <= time.time()]
-        return QueueStats(
-            queued=len(due),
-            scheduled=len(waiting) - len(due),
-            active=sum(row.runs for row in self._rows.values()),
-            failed=sum(row.job.status is Status.FAILED for row in self._rows.values()),
-            workers=int(self.consumer.is_started),
-            oldest_due_seconds=max(due, default=0.0),
-        )
-
-    async def count(self, kind: CountKind) -> int:
-        stats = await self.stats()
-        if kind == "queued":
-            return stats.queued
-        return stats.active + (0 if kind == "active" else stats.queued + stats.scheduled)
-
-    async def info(self, jobs: bool = False, offset: int = 0, limit: int = PAGE_ROWS) -> QueueInfo:
-        """What SAQ's web page shows: payloads as text, at most `limit` jobs."""
-        stats = await self.stats()
-        kinds = [row for row in self._rows.values() if row.job.status is not Status.COMPLETE]
-        page = kinds[offset : offset + min(limit, PAGE_ROWS)] if jobs else []
-        return {
-            "workers": {
-                key: info for key, (until, info) in self._workers.items() if until > time.time()
-            },
-            "name": self.name,
-            "queued": stats.queued,
-            "active": stats.active,
-            "scheduled": stats.scheduled,
-            "jobs": [row.job.to_dict() | {"kwargs": repr(row.job.kwargs or {})} for row in page],
-        }
+    async def live_workers(self) -> dict[str, int]:
+        return {self.worker_pool: int(self.consumer.is_started)}
 
     async def claim_report(self, seconds: float) -> bool:
         if time.monotonic() - self._reported_at < seconds:
@@ -313,35 +300,38 @@ class MemoryQueue(BrokerQueue):
     async def clear(self, status: Status, *, task: str | None = None) -> int:
         found = [
             key
-            for key, row in self._rows.items()
+            for key, row in self.rows.items()
             if row.job.status is status and task in (None, row.job.function)
         ][:BULK_JOBS]
         for key in found:
-            del self._rows[key]
+            del self.rows[key]
         return len(found)
 
     async def prune(self) -> int:
-        gone = [
-            row for row in self._rows.values() if row.expires_at and row.expires_at < time.time()
-        ]
-        for row in gone:
-            del self._rows[row.job.key]
-        excess = len(self._history) - HISTORY_MAX
-        ended = [row for row in self._history.values() if row.has_ended][: max(excess, 0)]
+        excess = len(self.history) - HISTORY_MAX
+        ended = [row for row in self.history.values() if row.has_ended][: max(excess, 0)]
         for row in ended:
-            del self._history[row.id]
-            if self._rows.get(row.job.key) is row:
-                del self._rows[row.job.key]
-        return len(gone) + len(ended)
+            del self.history[row.id]
+        too_old, pruned = {row.id for row in ended}, len(ended)
+        for each in self.all:
+            rows = each.rows
+            for row in list(rows.values()):
+                is_expired = row.expires_at is not None and row.expires_at < time.time()
+                if is_expired or row.id in too_old:
+                    del rows[row.job.key]
+                    pruned += row.id not in too_old
+        return pruned
 
     async def write_worker_info(self, worker_id: str, info: WorkerInfo, ttl: int) -> None:
-        self._workers[worker_id] = (time.time() + ttl, info)
+        self.workers[worker_id] = (time.time() + ttl, info)
 
     async def _update(self, job: Job, status: Status | None = None, **kwargs: Any) -> None:
         """Store a held job's progress and meta, or a waiting job's payload; never its status."""
-        row = self._rows.get(job.key)
+        if (home := self._home(job)) is not self:
+            return await home._update(job, status, **kwargs)  # noqa: SLF001 - one of these
+        row = self.rows.get(job.key)
         if row is None:
-            return
+            return None
         if run := self.updated_run(job):
             if row.job.lease == run.lease:
                 for name in (*UPDATED, *RUN):
@@ -353,3 +343,4 @@ class MemoryQueue(BrokerQueue):
             if is_moved:
                 row.due_at = job.scheduled or time.time()
                 self._let_wait(row)
+        return None

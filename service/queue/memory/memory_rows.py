@@ -36,12 +36,12 @@ class Row:
     def has_ended(self) -> bool:
         return self.job.status in TERMINAL_STATUSES
 
-    def record(self, queue: str) -> JobRecord:
+    def record(self) -> JobRecord:
         job = self.job
         return JobRecord(
             id=self.id,
             key=job.key,
-            queue=queue,
+            queue=job.get_queue().name,
             task=job.function,
             status=job.status.value,
             attempts=job.attempts,

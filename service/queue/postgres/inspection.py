@@ -10,7 +10,6 @@ from saq import Job, Status
 from saq.queue.base import Queue
 from saq.types import CountKind, QueueInfo
 
-from service import contract
 from service.db import Connection
 from service.queue import job_blob
 from service.queue.interface import PAGE_ROWS, QueueStats
@@ -31,20 +30,25 @@ class PostgresReads(TableQueue):
 
     async def jobs(self, job_keys: Iterable[str]) -> list[Job | None]:
         """The jobs with these keys, in their order; None for a key that is not in this queue."""
-        keys = [(key, self._own_key(key)) for key in job_keys]
-        either = list({name for pair in keys for name in pair})
-        rows = await self.fetch(sql.GET, self.name, either)
-        found = {job.key: job for job in load_all(self, rows)}
-        jobs = [found.get(own) or found.get(key) for key, own in keys]
-        return [self.marked_if_swept(job) if job else None for job in jobs]
-
-    def _own_key(self, key: str) -> str:
-        # Keys are unique in SAQ's table, across all queues. Here each queue has keys of its own:
-        # in any but the default queue they start with the queue's name.
-        prefix = f"{self.name}:"
-        if self.name == contract.QUEUE_NAME or key.startswith(prefix):
-            return key
-        return prefix + key
+        keys, queues = list(job_keys), self.searched
+        stored = {each for key in keys for each in (key, *(q.own_key(key) for q in queues))}
+        rows = await self.fetch(sql.GET, [queue.name for queue in queues], list(stored))
+        found: dict[tuple[str, str], Job] = {}
+        for queue in queues:
+            for job in load_all(queue, [row for row in rows if row["queue"] == queue.name]):
+                found[queue.name, job.key] = queue.marked_if_swept(job)
+        return [
+            next(
+                (
+                    found[queue.name, each]
+                    for queue in queues
+                    for each in (queue.own_key(key), key)
+                    if (queue.name, each) in found
+                ),
+                None,
+            )
+            for key in keys
+        ]
 
     async def iter_jobs(
         self, statuses: Iterable[Status] = tuple(Status), batch_size: int = 100
@@ -62,9 +66,12 @@ class PostgresReads(TableQueue):
     ) -> Status | None:
         """The status of the job with that key, or None. `for_update` locks its row."""
         lock = " FOR UPDATE" if for_update else ""
-        own = self._own_key(key)
-        found = await self.fetch(sql.STATUS + lock, self.name, own, connection=connection)
-        return Status(found[0]["status"]) if found else None
+        for queue in self.searched:
+            own = queue.own_key(key)
+            found = await self.fetch(sql.STATUS + lock, queue.name, own, connection=connection)
+            if found:
+                return Status(found[0]["status"])
+        return None
 
     async def stats(self) -> QueueStats:
         """The queue's figures now, in one statement."""

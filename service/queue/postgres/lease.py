@@ -14,7 +14,7 @@ from saq import Status
 from service.db import UNAVAILABLE, backoff
 from service.queue.postgres import statements as sql
 from service.queue.tables import table_statements
-from service.queue.tables.connections import Database
+from service.queue.tables.table_queue import TableQueue
 
 BEAT_SECONDS = 3.0
 LEASE_SECONDS = 12.0  # a worker that has not renewed its lease for so long counts as dead
@@ -34,17 +34,14 @@ class Lease:
 
     def __init__(
         self,
-        database: Database,
+        queue: TableQueue,
         *,
-        queue: str,
-        owner: str,
-        channel: str,
         on_dead_letter: Callable[[], None],
+        on_pauses: Callable[[], None],
     ) -> None:
-        self._database = database
         self._queue = queue
-        self._owner = owner
-        self._channel = channel
+        self._database = queue.database
+        self._on_pauses = on_pauses
         self._on_dead_letter = on_dead_letter
         self._thread: threading.Thread | None = None
         self._main: asyncio.AbstractEventLoop | None = None
@@ -56,6 +53,7 @@ class Lease:
         self._tried_at = 0.0  # the last beat that began
         self._main_turned_at = 0.0  # the last time that the main loop ran its timer
         self.is_alive = asyncio.Event()
+        self.paused: frozenset[str] = frozenset()  # the paused queues, as of the last beat
 
     def start(self) -> None:
         self._main = asyncio.get_running_loop()
@@ -69,16 +67,22 @@ class Lease:
         """Stop renewing, and let other workers have the held jobs at once."""
         if self._thread is not None:
             self._stopping.set()
-            if self._beats is not None and not self._beats.is_closed():
-                self._beats.call_soon_threadsafe(self._wake.set)
+            self.beat_now()
             await asyncio.to_thread(self._thread.join, BEAT_SECONDS)
             self._thread = None
         self.is_alive.clear()
         self._beat_at = float("-inf")
         try:
-            await self._database.fetch(table_statements.GIVE_UP_LEASE, self._owner, self._queue)
+            await self._database.fetch(
+                table_statements.GIVE_UP_LEASE, self._queue.owner, self._queue.names
+            )
         except UNAVAILABLE as error:
             log.warning("could not give up the lease; it expires", error=type(error).__name__)
+
+    def beat_now(self) -> None:
+        """Renew the lease now, because a queue was paused or resumed."""
+        if self._beats is not None and not self._beats.is_closed():
+            self._beats.call_soon_threadsafe(self._wake.set)
 
     async def wait_until_alive(self) -> None:
         """Return at once while the lease is fresh, else after the next beat."""
@@ -99,9 +103,17 @@ class Lease:
 
     async def rescue(self) -> list[str]:
         """Rescue now the jobs of workers whose lease has expired. Returns their keys."""
-        mine = (self._owner, self._queue, LEASE_SECONDS)
-        await self._database.fetch(table_statements.RENEW, *mine)
-        return self._report(await self._database.fetch(sql.RESCUE, *mine, self._channel))
+        await self._database.fetch(table_statements.RENEW, *self._renewal)
+        return self._report(await self._database.fetch(sql.RESCUE, *self._rescuer))
+
+    @property
+    def _renewal(self) -> tuple[str, str, float, tuple[str, ...], str]:
+        queue = self._queue
+        return queue.owner, queue.name, LEASE_SECONDS, queue.served.names, queue.worker_pool
+
+    @property
+    def _rescuer(self) -> tuple[str, list[str], float]:
+        return self._queue.owner, self._queue.names, LEASE_SECONDS
 
     def _watch_main(self, stopping: threading.Event) -> None:
         self._main_turned_at = time.monotonic()
@@ -125,11 +137,11 @@ class Lease:
                 if sent_at - self._main_turned_at < BLOCKED_SECONDS:
                     if connection is None:
                         connection = await self._database.own_connection("lease")
-                    mine = (self._owner, self._queue, LEASE_SECONDS)
-                    somebody_died = await connection.fetchval(table_statements.RENEW, *mine)
-                    self._note_beat(sent_at)
-                    if somebody_died or sent_at - rescued_at > RESCUE_SECONDS:
-                        self._report(await connection.fetch(sql.RESCUE, *mine, self._channel))
+                    row = await connection.fetchrow(table_statements.RENEW, *self._renewal)
+                    assert row is not None
+                    self._note_beat(sent_at, frozenset(row["paused"]))
+                    if row["somebody_died"] or sent_at - rescued_at > RESCUE_SECONDS:
+                        self._report(await connection.fetch(sql.RESCUE, *self._rescuer))
                         rescued_at = sent_at
                     if failures:
                         log.info("the lease is renewed again")
@@ -145,13 +157,17 @@ class Lease:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
                     await wake.wait()
+            wake.clear()
         if connection is not None:
             connection.terminate()
 
-    def _note_beat(self, sent_at: float) -> None:
+    def _note_beat(self, sent_at: float, paused: frozenset[str]) -> None:
         self._beat_at = sent_at
+        is_changed, self.paused = paused != self.paused, paused
         if self._main is not None and not self._main.is_closed():
             self._main.call_soon_threadsafe(self.is_alive.set)
+            if is_changed:
+                self._main.call_soon_threadsafe(self._on_pauses)
 
     def _report(self, found: list[asyncpg.Record]) -> list[str]:
         for row in found:

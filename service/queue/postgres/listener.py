@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import asyncpg
@@ -17,7 +17,7 @@ log = structlog.stdlib.get_logger("queue")
 
 
 class Listener:
-    """Calls `on_message(payload)` for each NOTIFY on a channel, from `start` until `stop`.
+    """Calls `on_message(payload)` for each NOTIFY on the channels, from `start` until `stop`.
 
     A firewall or a failover can leave a socket that looks open and receives nothing. So the
     listener sends a NOTIFY to itself, and reconnects when it does not receive it. After each
@@ -27,11 +27,11 @@ class Listener:
     def __init__(
         self,
         connect: Callable[[], Awaitable[asyncpg.Connection]],
-        channel: str,
+        channels: Callable[[], Sequence[str]],
         on_message: Callable[[str], None],
     ) -> None:
         self._connect = connect
-        self._channel = channel
+        self._channels = channels
         self._on_message = on_message
         self._task: asyncio.Task[None] | None = None
         self._heard = asyncio.Event()
@@ -61,7 +61,7 @@ class Listener:
                 connection = await self._connect()
                 await self._listen(connection)
                 if failures:
-                    log.info("listening again", channel=self._channel)
+                    log.info("listening again", channels=self._channels())
                 failures = 0
                 self._on_message("")
                 while True:
@@ -83,7 +83,8 @@ class Listener:
         def on_ping(*_: Any) -> None:
             self._heard.set()
 
-        await connection.add_listener(self._channel, on_notify)
+        for channel in self._channels():
+            await connection.add_listener(channel, on_notify)
         await connection.add_listener(self._ping_channel(connection), on_ping)
 
     async def _ping(self, connection: asyncpg.Connection) -> None:

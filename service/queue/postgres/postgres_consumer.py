@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from functools import partial
 
@@ -10,9 +10,12 @@ import asyncpg
 import structlog
 from saq import Status
 
+from service import contract
 from service.db import UNAVAILABLE, backoff
 from service.queue import job_blob
 from service.queue.dequeue import Slot, next_job
+from service.queue.fetch_order import FetchOrder
+from service.queue.interface import PAUSES
 from service.queue.job import LeasedJob, MalformedJobError, unread_job
 from service.queue.postgres import statements as sql
 from service.queue.postgres.lease import Lease
@@ -54,6 +57,7 @@ class PostgresConsumer:
         self._on_schedules_changed = on_schedules_changed
         self._poll_seconds = poll_seconds
         self.prefetch = 0
+        self._order = FetchOrder(contract.ServedQueues())
         self._slots: deque[Slot] = deque()
         self._ready: deque[LeasedJob] = deque()  # claimed ahead, no slot has taken them yet
         self.held: dict[str, LeasedJob] = {}
@@ -74,8 +78,11 @@ class PostgresConsumer:
         self.asked_to_abort = asyncio.Event()
         self.lease = lease
         self.listener = Listener(
-            partial(queue.database.own_connection, "listen"), queue.channel, self._on_message
+            partial(queue.database.own_connection, "listen"), self._channels, self._on_message
         )
+
+    def _channels(self) -> list[str]:
+        return [self._queue.named(name).channel for name in self._queue.served.names]
 
     def holds(self, job: LeasedJob) -> bool:
         """Does this process hold this run of the job? Another read of the same key is not held."""
@@ -170,7 +177,7 @@ class PostgresConsumer:
         queue = self._queue
         async with self._claiming:
             known = set(self.held)
-            found = await queue.fetch(sql.OWNED, queue.name, queue.owner)
+            found = await queue.fetch(sql.OWNED, queue.names, queue.owner)
         unknown = [row for row in found if row["key"] not in known | self.held.keys()]
         await queue.hand_back([unread_job(row["key"], row["lease"]) for row in unknown])
         stop = [row for row in found if row["status"] == Status.ABORTING]
@@ -185,6 +192,7 @@ class PostgresConsumer:
         return wanted
 
     def _start(self) -> None:
+        self._order = FetchOrder(self._queue.served)
         self._turned_at = asyncio.get_running_loop().time()
         self._task = asyncio.create_task(self._claim_forever(), name="queue claim")
         self._show = asyncio.create_task(publish_forever(self._queue, self.held), name="queue show")
@@ -200,6 +208,14 @@ class PostgresConsumer:
             self._on_schedules_changed()
         if payload in ("saq:abort", ""):
             self.asked_to_abort.set()
+        if payload in (PAUSES, ""):
+            self.lease.beat_now()
+
+    def on_pauses(self) -> None:
+        """A queue was paused or resumed: hand back what is claimed ahead, and claim again."""
+        if self._ready:
+            self._returning = asyncio.create_task(self._return_ready())
+        self.wake()
 
     def _deliver(self, jobs: list[LeasedJob]) -> None:
         for job in jobs:
@@ -208,6 +224,8 @@ class PostgresConsumer:
                     break
             else:
                 self._ready.append(job)
+        if self._ready and self._order.is_strict:
+            self._ready = deque(self._order.sorted(self._ready))
         self._watch_ready()
 
     def _watch_ready(self) -> None:
@@ -248,6 +266,11 @@ class PostgresConsumer:
                 self._has_room.clear()
                 continue
             self._woken.clear()
+            self._order.paused = self.lease.paused
+            if not self._order.names:
+                self._is_waiting = False
+                await self._wait_until_woken(self._poll_seconds)
+                continue
             try:
                 async with self._claiming:
                     claimed, found = await self._claim(room)
@@ -278,20 +301,28 @@ class PostgresConsumer:
         """The claimed jobs, and the number of claimed rows, malformed ones included."""
         queue, now = self._queue, asyncio.get_running_loop().time()
         skipped = [task for task, until in self._skipped_tasks.items() if until > now]
-        found = await queue.fetch(
-            sql.CLAIM, queue.name, room, queue.owner, not self._is_backlog, skipped
-        )
+        names = self._order.names
+        claim = (room, queue.owner, not self._is_backlog, skipped)
+        if len(names) == 1:
+            found = await queue.fetch(sql.CLAIM, names[0], *claim)
+        else:
+            shares = self._order.shares(names, room)
+            found = await queue.fetch(sql.CLAIM_SEVERAL, names, *claim, shares)
+            self._order.note(
+                dict(zip(names, shares, strict=True)), Counter(row["queue"] for row in found)
+            )
         claimed = []
         for row in sorted(found, key=lambda row: (row["priority"], row["scheduled"])):
+            home = queue.named(names[0] if len(names) == 1 else row["queue"])
             try:
-                job = job_blob.load(row, queue)
+                job = job_blob.load(row, home)
             except MalformedJobError as error:
                 await self._dead_letter(row["key"], row["lease"], f"malformed job: {error}")
             else:
                 job.claimed_at = now
                 self.held[job.key] = job
                 claimed.append(job)
-        return claimed, len(found)
+        return (claimed if len(names) == 1 else self._order.sorted(claimed)), len(found)
 
     async def _promote(self) -> float | None:
         """Make due delayed jobs claimable. Returns the seconds until the next one is due."""
@@ -299,7 +330,7 @@ class PostgresConsumer:
         if now < self._promote_at:
             return self._promote_at - now
         self._promoted_at, self._promote_at = now, now + 2 * self._poll_seconds
-        (row,) = await self._queue.fetch(sql.PROMOTE, self._queue.name)
+        (row,) = await self._queue.fetch(sql.PROMOTE, self._order.names)
         due_in: float | None = 0.0 if row["moved"] else row["seconds"]
         if due_in is not None:
             self._promote_at = min(self._promote_at, now + due_in)
@@ -314,6 +345,9 @@ class PostgresConsumer:
             self._is_waiting, self._promote_at, seconds = True, 0.0, CLAIM_AGAIN_SECONDS
         if due_in is not None:
             seconds = min(seconds, max(due_in, 0.001))
+        await self._wait_until_woken(seconds)
+
+    async def _wait_until_woken(self, seconds: float) -> None:
         self.is_idle.set()
         try:
             async with asyncio.timeout(seconds):

@@ -2,10 +2,11 @@
 
 import asyncio
 import contextlib
+import copy
 import json
 import time
 from collections.abc import AsyncIterator, Iterable
-from typing import Any
+from typing import Any, Self
 
 import structlog
 from saq import Job, Status
@@ -36,6 +37,11 @@ DEAF_SECONDS = 60.0  # LISTEN receives its own ping every ten seconds
 log = structlog.stdlib.get_logger("queue")
 
 
+def channel_of(name: str) -> str:
+    """The channel of that queue's notifications; a stock SAQ worker listens to it too."""
+    return f"saq:{name}"
+
+
 class PostgresQueue(PostgresReads):
     """A SAQ queue that loses no job: a running job is held by a lease, and only its holder ends it.
 
@@ -57,23 +63,24 @@ class PostgresQueue(PostgresReads):
         pool_size: int = 4,
         poll_seconds: float = 5.0,
         password: Password | None = None,
+        served: contract.ServedQueues | None = None,
+        worker_pool: str = "",
     ) -> None:
-        super().__init__(name=name, dump=None, load=None)
-        self.registry = registry
+        super().__init__(
+            registry, name=name, dump=None, load=None, served=served, worker_pool=worker_pool
+        )
         self.owner = new_owner()
-        self.channel = f"saq:{name}"  # a stock SAQ worker listens to it too
+        self.channel = channel_of(name)
         self.database = Database(dsn, name=name, pool_size=pool_size, password=password)
-        self._enqueue_batch = Batch(self._insert)
+        self.enqueue_batch = Batch(self.insert)
         self._outcomes = OutcomeWriter(self.database)
         self.scheduler = TableScheduler(self)
         self.schedule_store = ScheduleTable(self.database, name)
         self.jobs_started = self.dead_letters = 0
         self.lease = Lease(
-            self.database,
-            queue=name,
-            owner=self.owner,
-            channel=self.channel,
+            self,
             on_dead_letter=self.count_dead_letter,
+            on_pauses=lambda: self.consumer.on_pauses(),  # noqa: PLW0108 - it is made below
         )
         self.consumer = PostgresConsumer(
             self,
@@ -89,6 +96,14 @@ class PostgresQueue(PostgresReads):
         if await self.database.open():
             self.consumer.resume()
             await super().connect()
+
+    def another(self, name: str) -> Self:
+        made = copy.copy(self)
+        made.name, made.channel = name, channel_of(name)
+        made.complete = made.failed = made.retried = made.aborted = 0
+        made.jobs_started = made.dead_letters = 0
+        made.enqueue_batch = Batch(made.insert)
+        return made
 
     async def ping(self) -> None:
         """Raises `NotReadyError` where this process claims jobs and its lease or LISTEN is dead."""
@@ -141,13 +156,15 @@ class PostgresQueue(PostgresReads):
             kwargs["connection"] = connection  # a payload field of that name
             connection = None
         job = requested_job(self.registry, job_or_func, kwargs)
-        await self._prepare(job)
+        if (home := self._home(job)) is not self:
+            return await home.enqueue(job, connection=connection)
+        await self.prepare(job)
         if connection is None:
-            is_new = await self._enqueue_batch(job)
+            is_new = await self.enqueue_batch(job)
         else:
-            (is_new,) = await self._insert([job], connection)
+            (is_new,) = await self.insert([job], connection)
         if is_new:
-            log.info("enqueued", job_key=job.key, task=job.function)
+            log.info("enqueued", job_key=job.key, task=job.function, queue=self.name)
         return job if is_new else None
 
     async def enqueue_many(
@@ -160,29 +177,36 @@ class PostgresQueue(PostgresReads):
         One statement for each thousand, in one transaction; with `connection`, in the caller's.
         """
         checked = [check_job(self.registry, job) for job in jobs]
+        of_queue: dict[PostgresQueue, list[Job]] = {}
         for job in checked:
-            await self._prepare(job)
-        if connection is not None:
-            return await self._insert_many(checked, connection)
-        async with self.transaction() as own:
-            return await self._insert_many(checked, own)
+            home = self._home(job)
+            await home.prepare(job)
+            of_queue.setdefault(home, []).append(job)
+        async with contextlib.AsyncExitStack() as stack:
+            if connection is None:
+                connection = await stack.enter_async_context(self.transaction())
+            # In an order of the queues and of the keys, as within each statement: the first
+            # statement keeps its rows locked until the last has run, another could deadlock.
+            new: set[int] = set()
+            for home in sorted(of_queue, key=lambda each: each.name):
+                new |= await home.insert_many(of_queue[home], connection)
+        log.info("enqueued many", jobs=len(new))
+        return [job if id(job) in new else None for job in checked]
 
     async def enqueue_ticks(self, jobs: list[Job], connection: Connection) -> list[Job | None]:
         return await self.enqueue_many(jobs, connection=connection)
 
-    async def _insert_many(self, jobs: list[Job], connection: Connection) -> list[Job | None]:
-        # In the order of the keys, as within each statement: the first statement keeps its rows
-        # locked until the last has run, and another order could deadlock.
+    async def insert_many(self, jobs: list[Job], connection: Connection) -> set[int]:
+        """Insert jobs of this queue. Returns the `id()` of those that are new."""
         in_order = sorted(jobs, key=lambda job: job.key)
         new: set[int] = set()
         for start in range(0, len(in_order), ENQUEUE_ROWS):
             part = in_order[start : start + ENQUEUE_ROWS]
-            is_new = await self._insert(part, connection)
+            is_new = await self.insert(part, connection)
             new.update(id(job) for job, put in zip(part, is_new, strict=True) if put)
-        log.info("enqueued many", jobs=len(new))
-        return [job if id(job) in new else None for job in jobs]
+        return new
 
-    async def _insert(self, jobs: list[Job], connection: Connection | None = None) -> list[bool]:
+    async def insert(self, jobs: list[Job], connection: Connection | None = None) -> list[bool]:
         # In the order of the keys: two statements with the same keys in another order could
         # deadlock. A key that comes twice is inserted once, as the first job.
         by_key = {job.key: job for job in sorted(reversed(jobs), key=lambda job: job.key)}
@@ -285,7 +309,7 @@ class PostgresQueue(PostgresReads):
             )
             self.retried += 1
         else:
-            await abort_retry.retry_ended(self, job.key)
+            await abort_retry.retry_ended(self._home(job), job.key)
         job.status = Status.QUEUED
         job.error, job.completed, job.started, job.progress = error, 0, 0, 0
         job.touched = now()
@@ -313,7 +337,8 @@ class PostgresQueue(PostgresReads):
         )
         if not delay:
             with contextlib.suppress(*UNAVAILABLE):  # without it, other workers poll
-                await self.notify_workers("saq:enqueue")
+                for queue in {job.queue or self for job in jobs}:
+                    await self.named(queue.name).notify_workers("saq:enqueue")
 
     async def abort(self, job: Job, error: str, ttl: float = 5) -> None:
         """Cancel a job: at once while it waits, by its worker while it runs.
@@ -321,7 +346,7 @@ class PostgresQueue(PostgresReads):
         Raises `JobNotFoundError`, and `JobStateError` where it has ended.
         """
         job.error = error
-        job.status = await abort_retry.abort(self, job.key, error)
+        job.status = await abort_retry.abort(self._home(job), job.key, error)
 
     async def notify_workers(self, message: str) -> None:
         """Send `message` to every worker of this queue."""
@@ -358,7 +383,9 @@ class PostgresQueue(PostgresReads):
     async def write_worker_info(self, worker_id: str, info: WorkerInfo, ttl: int) -> None:
         """Store what SAQ's web page shows of a worker, for `ttl` seconds."""
         stats, metadata = json.dumps(info["stats"]), json.dumps(info["metadata"])
-        await self.fetch(sql.WRITE_WORKER, worker_id, stats, self.name, metadata, ttl)
+        served = self.served.names
+        queue = self.name if self.name in served else served[0]
+        await self.fetch(sql.WRITE_WORKER, worker_id, stats, queue, metadata, ttl)
 
     async def _update(self, job: Job, status: Status | None = None, **kwargs: Any) -> None:
         """Store a held job's progress and meta, or a waiting job's payload; never its status."""
@@ -370,6 +397,6 @@ class PostgresQueue(PostgresReads):
         is_moved = "scheduled" in kwargs
         due = int(job.scheduled) or (int(time.time()) if is_moved else None)
         if not await self.fetch(
-            sql.UPDATE_WAITING, job.key, self.name, job_blob.dump(job), due, is_moved
+            sql.UPDATE_WAITING, job.key, self._home(job).name, job_blob.dump(job), due, is_moved
         ):
             log.warning("job not updated: it neither waits nor runs here", job_key=job.key)

@@ -49,32 +49,37 @@ WITH put AS (
 ), notified AS (
     SELECT pg_notify($8, CASE WHEN kind.is_delayed THEN 'saq:delayed' ELSE 'saq:enqueue' END)
     FROM (SELECT DISTINCT is_delayed FROM put) AS kind
-    WHERE ($9 OR EXISTS (SELECT FROM queue_workers WHERE queue = $7 AND is_waiting))
+    WHERE ($9 OR EXISTS (SELECT FROM queue_workers
+                         WHERE is_waiting AND $7 = ANY (coalesce(queues, ARRAY[queue]))))
 )
 SELECT key, (SELECT count(*) FROM notified) FROM put
 """
 
-# $1 queue, $2 how many, $3 owner, $4 whether to mark this worker as waiting in any case; else only
-# where fewer jobs are due than $2. $5 tasks to skip.
-CLAIM = f"""
-WITH due AS MATERIALIZED (
-    SELECT w.key, w.group_key, w.priority, w.scheduled, w.crashes FROM saq_jobs w
-    WHERE w.status = 'queued' AND NOT w.is_delayed AND w.queue = $1 AND w.scheduled <= {NOW}
+
+def _due_jobs(queue: str, limit: str, more: str = "") -> str:
+    """The due jobs of a queue that may start now, the next one first, locked."""
+    return f"""
+    SELECT w.key, w.queue, w.group_key, w.priority, w.scheduled, w.crashes FROM saq_jobs w
+    WHERE w.status = 'queued' AND NOT w.is_delayed AND w.queue = {queue} AND w.scheduled <= {NOW}
       AND (w.group_key IS NULL OR NOT EXISTS (
           SELECT FROM saq_jobs a
-          WHERE a.status IN ('active', 'aborting') AND a.queue = $1 AND a.group_key = w.group_key))
+          WHERE a.status IN ('active', 'aborting') AND a.queue = {queue}
+            AND a.group_key = w.group_key))
       AND (w.task IS NULL OR w.task <> ALL ($5::text[]))
       AND (w.crashes < {SUSPECT_CRASHES} OR NOT EXISTS (
           SELECT FROM saq_jobs a
-          WHERE a.status IN ('active', 'aborting') AND a.queue = $1 AND a.owner = $3
-            AND a.crashes >= {SUSPECT_CRASHES}))
+          WHERE a.status IN ('active', 'aborting') AND a.queue = {queue} AND a.owner = $3
+            AND a.crashes >= {SUSPECT_CRASHES})) {more}
     ORDER BY w.priority, w.scheduled
-    LIMIT $2
-    FOR UPDATE SKIP LOCKED
-), picked AS (
+    LIMIT {limit}
+    FOR UPDATE SKIP LOCKED"""
+
+
+def _start_due_jobs(group: str) -> str:
+    return f"""picked AS (
     SELECT key FROM (
         SELECT key, group_key, crashes,
-               row_number() OVER (PARTITION BY group_key ORDER BY priority, scheduled)
+               row_number() OVER (PARTITION BY {group} ORDER BY priority, scheduled)
                    AS place_in_group,
                row_number() OVER (PARTITION BY crashes >= {SUSPECT_CRASHES}
                                   ORDER BY priority, scheduled) AS place_of_suspects
@@ -89,23 +94,49 @@ UPDATE saq_jobs j
 SET status = 'active', owner = $3, lease = j.lease + 1, attempts = j.attempts + 1,
     started_at = clock_timestamp(), progress = 0
 FROM picked WHERE j.key = picked.key
-RETURNING {JOB_COLUMNS}
+RETURNING {JOB_COLUMNS}"""
+
+
+# $1 queue, $2 how many, $3 owner, $4 whether to mark this worker as waiting in any case; else only
+# where fewer jobs are due than $2. $5 tasks to skip.
+CLAIM = f"""
+WITH due AS MATERIALIZED ({_due_jobs("$1", "$2")}
+), {_start_due_jobs("group_key")}
 """
 
-# $1 queue: makes delayed jobs that are due claimable. Returns how many, and the seconds until the
+# The same for several queues: of each queue in $1 at most as many jobs as its share in $6, then of
+# the queues in their order what is still wanted.
+_NOT_SHARED = "AND NOT EXISTS (SELECT FROM shared WHERE shared.key = w.key)"
+CLAIM_SEVERAL = f"""
+WITH shared AS MATERIALIZED (
+    SELECT due.* FROM unnest($1::text[], $6::int[]) AS q (name, share),
+    LATERAL ({_due_jobs("q.name", "q.share")}) AS due
+), others AS MATERIALIZED (
+    SELECT due.* FROM unnest($1::text[]) AS q (name),
+    LATERAL ({_due_jobs("q.name", "$2", _NOT_SHARED)}) AS due
+    LIMIT greatest($2 - (SELECT count(*) FROM shared), 0)
+), due AS (
+    SELECT * FROM shared UNION ALL SELECT * FROM others
+), {_start_due_jobs("queue, group_key")}, j.queue
+"""
+
+# $1 queues: makes delayed jobs that are due claimable. Returns how many, and the seconds until the
 # next one is due, NULL where none waits.
 PROMOTE = f"""
 WITH due AS (
-    SELECT key FROM saq_jobs
-    WHERE status = 'queued' AND is_delayed AND queue = $1 AND scheduled <= {NOW}
-    ORDER BY scheduled LIMIT {PROMOTE_ROWS} FOR UPDATE SKIP LOCKED
+    SELECT found.key FROM unnest($1::text[]) AS q (name),
+    LATERAL (SELECT key FROM saq_jobs
+             WHERE status = 'queued' AND is_delayed AND queue = q.name AND scheduled <= {NOW}
+             ORDER BY scheduled LIMIT {PROMOTE_ROWS} FOR UPDATE SKIP LOCKED) AS found
 ), moved AS (
     UPDATE saq_jobs j SET is_delayed = FALSE FROM due WHERE j.key = due.key RETURNING 1
 )
 SELECT (SELECT count(*) FROM moved) AS moved,
-       (SELECT scheduled - extract(epoch FROM clock_timestamp())::float8 FROM saq_jobs
-        WHERE status = 'queued' AND is_delayed AND queue = $1 AND scheduled > {NOW}
-        ORDER BY scheduled LIMIT 1) AS seconds
+       (SELECT min(later.scheduled) - extract(epoch FROM clock_timestamp())::float8
+        FROM unnest($1::text[]) AS q (name),
+        LATERAL (SELECT scheduled FROM saq_jobs
+                 WHERE status = 'queued' AND is_delayed AND queue = q.name AND scheduled > {NOW}
+                 ORDER BY scheduled LIMIT 1) AS later) AS seconds
 """
 
 # Writes the outcomes of held jobs: ended, retried or handed back. $1 keys, $2 leases, $3 statuses,
@@ -160,19 +191,20 @@ WHERE key = $1 AND queue = $2 AND {IS_ENDED}
 RETURNING status
 """
 
-# $1 queue, $2 owner: the rows that name this worker as their owner
+# $1 queues, $2 owner: the rows that name this worker as their owner
 OWNED = """
 SELECT key, status, lease, error FROM saq_jobs
-WHERE queue = $1 AND owner = $2 AND status IN ('active', 'aborting')
+WHERE queue = ANY ($1::text[]) AND owner = $2 AND status IN ('active', 'aborting')
 """
 
-# $1 owner, $2 queue, $3 seconds, $4 channel: rescues every job whose worker's lease has expired. A
-# crash costs no attempt; a job that kills its workers is stopped by its number of crashes. Whether
-# this worker may rescue is decided here, by the database's clock: the statement may arrive late.
+# $1 owner, $2 queues, $3 seconds: rescues every job whose worker's lease has expired, also those of
+# queues that this worker does not serve: it may be the only one left. A crash costs no attempt; a
+# job that kills its workers is stopped by its number of crashes. Whether this worker may rescue is
+# decided here, by the database's clock: the statement may arrive late.
 RESCUE = f"""
 WITH lost AS (
     SELECT j.key FROM saq_jobs j
-    WHERE j.queue = $2 AND j.status IN ('active', 'aborting') AND j.owner <> $1
+    WHERE j.queue = ANY ($2::text[]) AND j.status IN ('active', 'aborting') AND j.owner <> $1
       AND NOT EXISTS (SELECT FROM queue_workers w
                       WHERE w.id = j.owner AND w.expires_at > clock_timestamp())
       AND EXISTS (SELECT FROM queue_workers w
@@ -202,8 +234,10 @@ WITH lost AS (
         owner = NULL,
         lease = j.lease + 1
     FROM lost WHERE j.key = lost.key
-    RETURNING j.key, j.status
-), notified AS (SELECT pg_notify($4, 'saq:enqueue') WHERE EXISTS (SELECT FROM back))
+    RETURNING j.key, j.status, j.queue
+), notified AS (
+    SELECT pg_notify('saq:' || queue, 'saq:enqueue') FROM (SELECT DISTINCT queue FROM back) AS q
+)
 SELECT key, status, (SELECT count(*) FROM notified) FROM back
 """
 
@@ -214,18 +248,19 @@ WITH noted AS (
     UPDATE queue_workers SET release = $2 WHERE id = $1 AND release IS DISTINCT FROM $2
 )
 SELECT EXISTS (
-    SELECT FROM queue_workers other JOIN queue_workers own ON own.queue = other.queue
+    SELECT FROM queue_workers other
+    JOIN queue_workers own ON own.queue = other.queue AND own.pool = other.pool
     WHERE own.id = $1 AND other.release <> $2 AND other.expires_at > clock_timestamp()
       AND other.started_at > own.started_at
       AND other.started_at < clock_timestamp() - make_interval(secs => $3)) AS is_superseded
 """
 
-# $1 queue: queues jobs of a stock SAQ worker again that are a minute past their timeout: without
+# $1 queues: queues jobs of a stock SAQ worker again that are a minute past their timeout: without
 # another such worker nobody else would. A job without a timeout may still run, so it stays.
 RESCUE_FROM_STOCK = f"""
 WITH stuck AS (
     SELECT key FROM saq_jobs
-    WHERE queue = $1 AND owner IS NULL AND status IN ('active', 'aborting')
+    WHERE queue = ANY ($1::text[]) AND owner IS NULL AND status IN ('active', 'aborting')
       AND saq_job_deadline(job) < {NOW} - 60
     LIMIT {PRUNE_ROWS} FOR UPDATE SKIP LOCKED
 )
@@ -244,15 +279,16 @@ DELETE FROM saq_jobs WHERE key IN (
     LIMIT {PRUNE_ROWS} FOR UPDATE SKIP LOCKED)
 RETURNING 1
 """
-# $1 queue: closes the history of jobs that have not ended and whose row is gone, after a restore of
-# one table or a change without the triggers. A unique schedule would wait for such a job for ever.
+# $1 queues: closes the history of jobs that have not ended and whose row is gone, after a restore
+# of one table or a change without the triggers. A unique schedule would wait for such a job for
+# ever.
 CLOSE_LOST = f"""
 UPDATE background_jobs b
 SET status = 'aborted', finished_at = now(), is_bad = TRUE,
     error = 'its row was gone while it was ' || b.status
 WHERE b.id IN (
     SELECT id FROM (SELECT id, key, finished_at, created_at FROM background_jobs
-                    WHERE queue = $1 ORDER BY id DESC LIMIT {LOST_ROWS}) AS newest
+                    WHERE queue = ANY ($1::text[]) ORDER BY id DESC LIMIT {LOST_ROWS}) AS newest
     WHERE finished_at IS NULL AND created_at < now() - interval '1 minute'
       AND NOT EXISTS (SELECT FROM saq_jobs j
                       WHERE j.key = newest.key AND j.background_job_id = newest.id))
@@ -276,7 +312,10 @@ SELECT {JOB_COLUMNS} FROM saq_jobs j WHERE queue = $1 AND status = $2 AND status
 ORDER BY background_job_id DESC LIMIT $4
 """
 
-GET = f"SELECT {JOB_COLUMNS} FROM saq_jobs j WHERE queue = $1 AND key = ANY($2::text[])"
+GET = f"""
+SELECT {JOB_COLUMNS}, j.queue FROM saq_jobs j
+WHERE queue = ANY ($1::text[]) AND key = ANY ($2::text[])
+"""
 STATUS = "SELECT status FROM saq_jobs WHERE queue = $1 AND key = $2"
 ITERATE = f"""
 SELECT {JOB_COLUMNS} FROM saq_jobs j
@@ -320,7 +359,8 @@ SELECT
     (SELECT count(*) FROM (SELECT FROM saq_jobs WHERE queue = $1 AND status = 'failed'
                            AND status IN {BAD} LIMIT {COUNT_MAX}) AS bad) AS failed,
     (SELECT count(*) FROM queue_workers
-     WHERE queue = $1 AND expires_at > clock_timestamp()) AS workers,
+     WHERE $1 = ANY (coalesce(queues, ARRAY[queue])) AND expires_at > clock_timestamp()) AS workers,
+    EXISTS (SELECT FROM queue_pauses WHERE queue = $1) AS is_paused,
     coalesce((SELECT greatest(extract(epoch FROM clock_timestamp()) - min(oldest), 0) FROM (
         SELECT min(scheduled) AS oldest FROM (
             SELECT scheduled FROM saq_jobs WHERE status = 'queued' AND NOT is_delayed
@@ -331,7 +371,8 @@ SELECT
 """
 
 WORKERS = f"""
-SELECT worker_id, stats, metadata FROM saq_stats WHERE queue_key = $1 AND expire_at >= {NOW}
+SELECT worker_id, stats, metadata FROM saq_stats
+WHERE (queue_key = $1 OR metadata -> 'queues' ? $1) AND expire_at >= {NOW}
 """
 WRITE_WORKER = f"""
 INSERT INTO saq_stats (worker_id, stats, queue_key, metadata, expire_at)

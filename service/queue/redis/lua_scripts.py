@@ -1,9 +1,10 @@
 """The changes that Redis makes in one step. Each change of a running job names its holder."""
 
-# KEYS queued, active, holders, lease counter; ARGV owner. Claims the next job. Returns its id,
-# lease and blob, or nothing. In one step: a worker that died between moving a job and holding it
-# would leave a job without a holder.
+# KEYS queued, active, holders, lease counter, pause; ARGV owner. Claims the next job. Returns its
+# id, lease and blob, or nothing. In one step: a worker that died between moving a job and holding
+# it would leave a job without a holder.
 CLAIM = """
+if redis.call('EXISTS', KEYS[5]) == 1 then return nil end
 local id = redis.call('LMOVE', KEYS[1], KEYS[2], 'LEFT', 'RIGHT')
 if not id then return nil end
 local lease = redis.call('INCR', KEYS[4])

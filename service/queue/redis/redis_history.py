@@ -74,7 +74,8 @@ SELECT (SELECT count(*) FROM (SELECT FROM background_jobs WHERE is_bad AND statu
         AND queue = $1 AND finished_at > now() - make_interval(secs => $2) LIMIT $3) AS bad)
            AS failed,
        (SELECT count(*) FROM queue_workers
-        WHERE queue = $1 AND expires_at > clock_timestamp()) AS workers
+        WHERE $1 = ANY (coalesce(queues, ARRAY[queue])) AND expires_at > clock_timestamp())
+           AS workers
 """
 
 log = structlog.stdlib.get_logger("queue")

@@ -34,6 +34,7 @@ class RedisJobs:
         )
         self.holders = queue.namespace("holders")
         self._leases = queue.namespace("leases")
+        self._pause = queue.namespace("paused")  # exists while the queue is paused
         register = self._queue.redis.register_script
         self._claim, self._write_outcome, self._update_held = map(
             register, (lua_scripts.CLAIM, lua_scripts.WRITE_OUTCOME, lua_scripts.UPDATE_HELD)
@@ -56,12 +57,25 @@ class RedisJobs:
     async def claim(self) -> tuple[bytes, int, bytes | None] | None:
         """Claim the next queued job. Returns its id, lease and blob, or None."""
         claimed = await self._claim(
-            keys=[self.queued, self.active, self.holders, self._leases], args=[self._owner]
+            keys=[self.queued, self.active, self.holders, self._leases, self._pause],
+            args=[self._owner],
         )
         if claimed is None:
             return None
         job_id, lease, *blob = claimed  # where the blob is gone, Redis leaves it out
         return job_id, int(lease), blob[0] if blob else None
+
+    async def pause(self) -> None:
+        """Let nobody claim."""
+        await self._queue.redis.set(self._pause, 1)
+
+    async def resume(self) -> None:
+        """Let workers claim again."""
+        await self._queue.redis.delete(self._pause)
+
+    async def is_paused(self) -> bool:
+        """Is the queue paused?"""
+        return bool(await self._queue.redis.exists(self._pause))
 
     def holder(self, job: LeasedJob) -> str:
         """The value that names this process as the holder of the job."""

@@ -2,9 +2,10 @@
 
 import asyncio
 import contextlib
+import copy
 import time
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 import structlog
@@ -12,6 +13,7 @@ from redis.exceptions import RedisError
 from saq import Job, Status
 from saq.job import TERMINAL_STATUSES
 from saq.queue.redis import RedisQueue as SaqRedisQueue
+from saq.types import WorkerInfo
 from saq.utils import now
 
 from service import contract
@@ -60,11 +62,13 @@ class RedisQueue(BrokerQueue, RedisReads):  # type: ignore[misc] # from_url make
         pool_size: int = 4,
         password: Password | None = None,
         concurrency: int | None = None,
+        served: contract.ServedQueues | None = None,
+        worker_pool: str = "",
     ) -> None:
-        SaqRedisQueue.__init__(
-            self, Client.from_url(url, **CLIENT), name, msgspec.json.encode, msgspec.json.decode
-        )
-        self.registry = registry
+        super().__init__(
+            registry, Client.from_url(url, **CLIENT), name, msgspec.json.encode,
+            msgspec.json.decode, served=served, worker_pool=worker_pool,
+        )  # fmt: skip
         self.concurrency = concurrency
         self.owner = new_owner()
         self.channel = f"saq:{name}"
@@ -80,13 +84,20 @@ class RedisQueue(BrokerQueue, RedisReads):  # type: ignore[misc] # from_url make
             url=url,
             owner=self.owner,
             changes=self.changes,
-            stored=self.stored,
-            history=self.history,
             database=self.database,
             hand_back=self.hand_back,
             on_dead_letter=self.count_dead_letter,
             on_schedules_changed=self.scheduler.wake,
         )
+
+    def another(self, name: str) -> Self:
+        made = copy.copy(self)
+        SaqRedisQueue.__init__(made, self.redis, name, msgspec.json.encode, msgspec.json.decode)
+        made._loop, made._before_enqueues = self._loop, self._before_enqueues  # noqa: SLF001
+        made.jobs_started = made.dead_letters = 0
+        made.history = RedisHistory(made)
+        made.stored = RedisJobs(made, self.owner)
+        return made
 
     def __repr__(self) -> str:
         return f"RedisQueue(name={self.name!r})"  # SAQ's own shows the client's address
@@ -101,7 +112,7 @@ class RedisQueue(BrokerQueue, RedisReads):  # type: ignore[misc] # from_url make
         await self.consumer.stop()
         with contextlib.suppress(RuntimeError, *UNAVAILABLE):  # it was never connected
             async with asyncio.timeout(2.0):
-                await self.fetch(table_statements.GIVE_UP_LEASE, self.owner, self.name)
+                await self.fetch(table_statements.GIVE_UP_LEASE, self.owner, self.names)
         self.database.terminate()
         with contextlib.suppress(RedisError, *UNAVAILABLE):
             await super().disconnect()
@@ -117,15 +128,20 @@ class RedisQueue(BrokerQueue, RedisReads):  # type: ignore[misc] # from_url make
 
         The schedules move on in Postgres only, so a worker may have died between the two.
         """
-        keys = [job.key for job in jobs]
-        pushed = await self.history.pushed(keys)
-        blobs = await self.redis.mget([self.job_id(key) for key in keys])
-        pushed |= {key for key, blob in zip(keys, blobs, strict=True) if blob is not None}
-        await self.history.forget_unpushed([key for key in keys if key not in pushed])
-        return [None if job.key in pushed else await self._put(job) for job in jobs]
+        return [await self._home(job).put_tick(job) for job in jobs]
 
-    async def _put(self, job: Job) -> Job | None:
-        await self._prepare(job)
+    async def put_tick(self, job: Job) -> Job | None:
+        key = self.own_key(job.key)
+        if await self.history.pushed([key]) or await self.redis.exists(self.job_id(key)):
+            job.key = key
+            return None
+        await self.history.forget_unpushed([key])
+        return await self.put(job)
+
+    async def put(self, job: Job) -> Job | None:
+        if (home := self._home(job)) is not self:
+            return await home.put(job)
+        await self.prepare(job)
         if job.scheduled <= time.time():
             job.scheduled = 0  # else SAQ would treat it as delayed until its next poll
         if await self.redis.zscore(self.stored.incomplete, job.id) is not None:
@@ -140,7 +156,7 @@ class RedisQueue(BrokerQueue, RedisReads):  # type: ignore[misc] # from_url make
         if put is None:
             await self.history.forget(history)
             return None
-        log.info("enqueued", job_key=job.key, task=job.function)
+        log.info("enqueued", job_key=job.key, task=job.function, queue=self.name)
         return job
 
     def count_dead_letter(self) -> None:
@@ -154,15 +170,17 @@ class RedisQueue(BrokerQueue, RedisReads):  # type: ignore[misc] # from_url make
             job.is_dequeued = True
         return job
 
-    async def _write_outcome(self, job: Job, *, due: float | None = None) -> None:
+    async def write_outcome(self, job: Job, *, due: float | None = None) -> None:
         """Write the outcome of a held job. While Redis is away it tries again until it is back.
 
         `due` is when the job runs again, 0 for now; None where it has ended.
         """
+        if (home := self._home(job)) is not self:
+            return await home.write_outcome(job, due=due)
         held = self.own_run(job)
         if held is None:
             log.warning("not held here; its outcome is dropped", job_key=job.key)
-            return
+            return None
         holder, failures = self.stored.holder(held), 0
         if due is not None:
             await self.history.note(job, due=due)  # before the job: the next worker writes after
@@ -183,7 +201,7 @@ class RedisQueue(BrokerQueue, RedisReads):  # type: ignore[misc] # from_url make
                 await asyncio.sleep(backoff(failures))
         if isinstance(answer, bytes):
             job.status, job.error, job.completed = Status.ABORTED, answer.decode(), now()
-            return await self._write_outcome(job)
+            return await self.write_outcome(job)
         self.consumer.release(held)
         if answer != 1:
             log.warning("lease lost; the outcome of this run is dropped", job_key=job.key)
@@ -199,7 +217,7 @@ class RedisQueue(BrokerQueue, RedisReads):  # type: ignore[misc] # from_url make
         job.status, job.result, job.error, job.completed = status, result, error, now()
         if status is Status.COMPLETE:
             job.progress = 1.0
-        await self._write_outcome(job)
+        await self.write_outcome(job)
 
     async def retry(self, job: Job, error: str | None) -> None:
         """Queue a job again.
@@ -207,10 +225,12 @@ class RedisQueue(BrokerQueue, RedisReads):  # type: ignore[misc] # from_url make
         A job that runs in this process is queued again after its retry delay. Any other must have
         ended, else `JobStateError` is raised. Raises `JobNotFoundError` where there is none.
         """
+        if (home := self._home(job)) is not self:
+            return await home.retry(job, error)
         delay = retry_delay(job)
         is_held = held = self.dequeued_run(job)
         if held and held.is_dequeued and await self.defer_unknown(held, error):
-            return
+            return None
         stored = job if is_held else await self.job(job.key)
         if stored is None:
             raise JobNotFoundError(job.key)
@@ -220,9 +240,9 @@ class RedisQueue(BrokerQueue, RedisReads):  # type: ignore[misc] # from_url make
         stored.completed, stored.progress, stored.worker_id = 0, 0.0, None
         stored.started, stored.touched = 0, now()
         if is_held:
-            await self._write_outcome(stored, due=time.time() + delay if delay else 0)
+            await self.write_outcome(stored, due=time.time() + delay if delay else 0)
             self.retried += 1
-            return
+            return None
         stored.attempts = stored.scheduled = 0
         stored.meta.pop(CRASHES, None)
         if isinstance(stored, LeasedJob):
@@ -231,6 +251,7 @@ class RedisQueue(BrokerQueue, RedisReads):  # type: ignore[misc] # from_url make
         if not await self.stored.retry_ended(stored):
             raise JobStateError(job.key, "queued", "only an ended job can be retried")
         job.status, job.error, job.completed = Status.QUEUED, error, 0
+        return None
 
     async def hand_back(
         self, jobs: list[LeasedJob], error: str | None = None, *, delay: float = 0.0
@@ -239,13 +260,15 @@ class RedisQueue(BrokerQueue, RedisReads):  # type: ignore[misc] # from_url make
             job.attempts -= 1
             job.status, job.error, job.progress, job.worker_id = Status.QUEUED, error, 0.0, None
             job.started = 0
-            await self._write_outcome(job, due=time.time() + delay if delay else 0)
+            await self.write_outcome(job, due=time.time() + delay if delay else 0)
 
     async def abort(self, job: Job, error: str, ttl: float = 5) -> None:
         """Cancel a job: at once while it waits, by its worker while it runs.
 
         Raises `JobNotFoundError`, and `JobStateError` where it has ended.
         """
+        if (home := self._home(job)) is not self:
+            return await home.abort(job, error, ttl)
         stored = await self.job(job.key)
         if stored is None:
             raise JobNotFoundError(job.key)
@@ -260,22 +283,26 @@ class RedisQueue(BrokerQueue, RedisReads):  # type: ignore[misc] # from_url make
             job.status, job.error = Status.ABORTING, error
             self.consumer.asked_to_abort.set()
             await self.history.note_asked_to_abort(job)
-            return
+            return None
         self.aborted += 1
         job.status, job.error = stored.status, error
         await self.notify(stored)
         await self.history.note(stored)
+        return None
 
     async def _update(self, job: Job, status: Status | None = None, **kwargs: Any) -> None:
         """Store a held job's progress and meta, or a waiting job's payload; never its status."""
-        if run := self.updated_run(job):
+        if (home := self._home(job)) is not self:
+            await home._update(job, status, **kwargs)  # noqa: SLF001 - one of these
+        elif run := self.updated_run(job):
             await self.stored.write_held(run)
         elif await self.redis.zscore(self.stored.incomplete, job.id) is not None:
             await SaqRedisQueue._update(self, job)  # noqa: SLF001
 
     async def schedule(self, _lock: int = 1) -> list[str]:
         """Enqueue due delayed jobs and due ticks; SAQ's own worker calls this."""
-        await SaqRedisQueue.schedule(self, _lock)
+        for queue in self.all:
+            await SaqRedisQueue.schedule(queue, _lock)
         return await self.scheduler.tick()
 
     async def sweep(self, lock: int = 60, abort: float = 5.0) -> list[str]:
@@ -296,8 +323,14 @@ class RedisQueue(BrokerQueue, RedisReads):  # type: ignore[misc] # from_url make
 
     async def prune(self) -> int:
         """Repair the history and delete expired rows. Redis deletes expired jobs itself."""
-        await self.history.repair()
+        for queue in self.all:
+            await queue.history.repair()
         deleted = 0
         for statement in (table_statements.PRUNE_HISTORY, table_statements.PRUNE_WORKERS):
             deleted += len(await self.fetch(statement))
         return deleted
+
+    async def write_worker_info(self, worker_id: str, info: WorkerInfo, ttl: int) -> None:
+        """Store what SAQ's web page shows of a worker, for each queue that it serves."""
+        for name in self.served.names:
+            await SaqRedisQueue.write_worker_info(self.named(name), worker_id, info, ttl)

@@ -32,7 +32,17 @@ class RedisReads(TableQueue, SaqRedisQueue):  # type: ignore[misc] # from_url ra
         return job
 
     async def jobs(self, job_keys: Iterable[str]) -> list[Job | None]:
+        found: dict[str, Job] = {}
         keys = list(job_keys)
+        for queue in reversed(self.searched):
+            for key, job in zip(keys, await queue.own_jobs(keys), strict=True):
+                if job is not None:
+                    found[key] = job
+        return [found.get(key) for key in keys]
+
+    async def own_jobs(self, job_keys: list[str]) -> list[Job | None]:
+        """The jobs of this queue with these keys, in their order."""
+        keys = [self.own_key(key) for key in job_keys]
         if not keys:
             return []
         found = await self.redis.mget(
@@ -49,6 +59,12 @@ class RedisReads(TableQueue, SaqRedisQueue):  # type: ignore[misc] # from_url ra
                 job.status, job.error = Status.ABORTING, asked.decode()
             jobs.append(self.marked_if_swept(job) if job else None)
         return jobs
+
+    async def pause(self) -> None:
+        await self.stored.pause()
+
+    async def resume(self) -> None:
+        await self.stored.resume()
 
     async def stats(self) -> QueueStats:
         """The queue's figures now."""
@@ -67,6 +83,7 @@ class RedisReads(TableQueue, SaqRedisQueue):  # type: ignore[misc] # from_url ra
             failed=failed,
             workers=workers,
             oldest_due_seconds=oldest,
+            is_paused=await self.stored.is_paused(),
         )
 
     async def info(self, jobs: bool = False, offset: int = 0, limit: int = PAGE_ROWS) -> QueueInfo:

@@ -148,7 +148,8 @@ class TableScheduler:
     async def announce_change(self) -> None:
         """Wake the scheduler of every worker, this one included."""
         self.wake()
-        await self._queue.notify_workers(CHANGED)
+        for queue in self._queue.all:
+            await queue.notify_workers(CHANGED)
 
     async def database_now(self) -> float:
         """Epoch seconds by the database's clock; this process's own may be wrong."""

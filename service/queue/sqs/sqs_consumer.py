@@ -17,6 +17,7 @@ from service.queue.tables.table_queue import TableQueue
 
 HIDDEN_SECONDS = 30  # another worker receives a message so long after it was last hidden
 KEEP_SECONDS = 10.0
+PAUSED_SECONDS = 1.0  # until a paused queue is looked at again
 WAIT_MAX_SECONDS = 20  # SQS's limit for a long poll
 
 log = structlog.stdlib.get_logger("queue")
@@ -73,13 +74,17 @@ class SqsConsumer(PostgresConsumer):
             if not room:
                 self._has_room.clear()
                 continue
+            if self._queue.name in self.lease.paused:
+                self.is_idle.set()
+                await asyncio.sleep(PAUSED_SECONDS)
+                continue
             try:
                 messages = await self._receive(room)
                 if messages:
                     self.is_idle.clear()
                 else:
                     self.is_idle.set()
-                if self._is_paused:
+                if self._is_paused or self._queue.name in self.lease.paused:
                     await self._give_back(messages)
                 elif messages:
                     await self._hold(messages)

@@ -140,10 +140,11 @@ class SqsQueue(PostgresQueue):
         pool_size: int = 4,
         poll_seconds: float = 5.0,
         password: Password | None = None,
+        worker_pool: str = "",
     ) -> None:
         super().__init__(
             dsn, registry, name=name, pool_size=pool_size, poll_seconds=poll_seconds,
-            password=password,
+            password=password, worker_pool=worker_pool,
         )  # fmt: skip
         self.messages = messages
         self.is_fifo = messages.name.endswith(".fifo")
@@ -189,12 +190,12 @@ class SqsQueue(PostgresQueue):
         except NoSuchQueueError:
             raise ConnectionError("SQS has no such queue") from None
 
-    async def _prepare(self, job: Job) -> None:
+    async def prepare(self, job: Job) -> None:
         self.check_able(job)
-        await super()._prepare(job)
+        await super().prepare(job)
 
-    async def _insert(self, jobs: list[Job], connection: Connection | None = None) -> list[bool]:
-        is_new = await super()._insert(jobs, connection)
+    async def insert(self, jobs: list[Job], connection: Connection | None = None) -> list[bool]:
+        is_new = await super().insert(jobs, connection)
         if connection is None:
             await self._send_soon([job.key for job, put in zip(jobs, is_new, strict=True) if put])
         return is_new
@@ -331,9 +332,9 @@ class SqsQueue(PostgresQueue):
         foreign = msgspec.convert(fields, TaskMessage)
         job = build_job(self.registry, foreign.function, foreign.kwargs)
         job.key = f"sqs:{message.id}"  # the same each time that the message is received
-        await self._prepare(job)
+        await self.prepare(job)
         if await self.find_record(job.key) is None:  # else a job that has ended would run again
-            await super()._insert([job])
+            await super().insert([job])
         found = await self.fetch("SELECT lease FROM saq_jobs WHERE key = $1", job.key)
         lease = found[0]["lease"] if found else 0
         await self.fetch(SENT, [job.key], [lease])

@@ -4,9 +4,14 @@ from dataclasses import fields
 
 import asyncpg
 
+from service.contract import QUEUE_NAME
 from service.queue.job import BAD, JobRecord
 
 COLUMNS = ", ".join(found.name for found in fields(JobRecord))
+
+
+# for the planner: makes the index of the other queues' jobs fit
+OTHER_QUEUE = f"queue <> '{QUEUE_NAME}'"
 
 
 async def find_job(pool: asyncpg.Pool, queue: str, key: str) -> JobRecord | None:
@@ -22,7 +27,7 @@ async def find_job(pool: asyncpg.Pool, queue: str, key: str) -> JobRecord | None
 
 async def list_jobs(
     pool: asyncpg.Pool,
-    queue: str,
+    queue: str | None,
     *,
     status: str | None = None,
     task: str | None = None,
@@ -30,25 +35,26 @@ async def list_jobs(
     limit: int = 50,
 ) -> list[JobRecord]:
     """At most `limit` jobs, newest first, older than the job with the id `before`."""
-    asked = {"status": status, "task": task, "before": before}
+    asked = {"queue": queue, "status": status, "task": task, "before": before}
     given = {name: value for name, value in asked.items() if value is not None}
-    rows = await pool.fetch(listing(*given, is_bad=status in BAD), queue, *given.values(), limit)
+    statement = listing(*given, is_bad=status in BAD, is_other=queue not in (None, QUEUE_NAME))
+    rows = await pool.fetch(statement, *given.values(), limit)
     return [JobRecord(**row) for row in rows]
 
 
-def listing(*given: str, is_bad: bool) -> str:
-    """The statement of `list_jobs`: $1 queue, then the given filters, and the limit last.
+def listing(*given: str, is_bad: bool, is_other: bool = False) -> str:
+    """The statement of `list_jobs`: the given filters in their order, and the limit last.
 
     A filter that is not given has no condition, because one plan for all cases would use no index.
     """
-    conditions = {"status": "status =", "task": "task =", "before": "id <"}
-    wanted = [f"{conditions[name]} ${place}" for place, name in enumerate(given, start=2)]
+    conditions = {"queue": "queue =", "status": "status =", "task": "task =", "before": "id <"}
+    wanted = [f"{conditions[name]} ${place}" for place, name in enumerate(given, start=1)]
     if is_bad:
         # Makes the planner use the index of bad jobs, which are few. The index of tasks holds all
         # jobs of a task; IS NOT DISTINCT FROM keeps the planner from it.
         wanted = [each.replace("task =", "task IS NOT DISTINCT FROM") for each in wanted]
         wanted.append("is_bad")
-    return (
-        f"SELECT {COLUMNS} FROM background_jobs WHERE {' AND '.join(['queue = $1', *wanted])}"
-        f" ORDER BY id DESC LIMIT ${len(given) + 2}"
-    )
+    elif is_other:
+        wanted.append(OTHER_QUEUE)
+    where = f" WHERE {' AND '.join(wanted)}" if wanted else ""
+    return f"SELECT {COLUMNS} FROM background_jobs{where} ORDER BY id DESC LIMIT ${len(given) + 1}"

@@ -8,8 +8,9 @@ import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 from saq import Job
 
+from service.contract import QUEUE_NAME
 from service.db import Connection
-from service.queue.interface import JobQueue
+from service.queue.interface import PAUSES, JobQueue
 from service.queue.job import JobRecord
 from service.queue.tables import table_statements
 from service.queue.tables.connections import Database
@@ -46,19 +47,36 @@ class TableQueue(JobQueue):
         """Enqueue the jobs of ticks. The schedules move on when `connection` commits."""
 
     async def find_record(self, key: str) -> JobRecord | None:
-        return await find_job(self.pool, self.name, key)
+        for queue in self.searched:
+            for each in dict.fromkeys((queue.own_key(key), key)):
+                if found := await find_job(self.pool, queue.name, each):
+                    return found
+        return None
 
     async def list_records(
         self,
         *,
         status: str | None = None,
         task: str | None = None,
+        queue: str | None = None,
         before: int | None = None,
         limit: int = 50,
     ) -> list[JobRecord]:
+        # Not the names in `searched`: a job of a queue that is no longer in the code is shown too.
+        wanted = queue or (None if self.name == QUEUE_NAME else self.name)
         return await list_jobs(
-            self.pool, self.name, status=status, task=task, before=before, limit=limit
+            self.pool, wanted, status=status, task=task, before=before, limit=limit
         )
+
+    async def pause(self) -> None:
+        await self.fetch(table_statements.PAUSE, self.name, self.channel, PAUSES)
+
+    async def resume(self) -> None:
+        await self.fetch(table_statements.RESUME, self.name, self.channel, PAUSES)
+
+    async def live_workers(self) -> dict[str, int]:
+        rows = await self.fetch(table_statements.LIVE_WORKERS, self._first.name)
+        return {row["pool"]: row["workers"] for row in rows}
 
     async def claim_report(self, seconds: float) -> bool:
         return bool(await self.fetch(table_statements.CLAIM_REPORT, self.name, seconds))

@@ -7,27 +7,29 @@ HISTORY_DAYS = 90
 PRUNE_ROWS = 1000
 COUNT_MAX = 100_000  # counting further would cost the database more than the figure is worth
 
-# $1 owner, $2 queue, $3 seconds: renews this worker's lease. Touches no job, so that a lock on the
-# jobs keeps no worker from renewing. A worker whose lease had expired rescues no job for the time
-# of a lease (`steady_since`), because the others may have been cut off too.
+# $1 owner, $2 queue, $3 seconds, $4 the queues it serves, $5 its pool: renews this worker's lease,
+# and reads which queues are paused. Touches no job, so that a lock on the jobs keeps no worker from
+# renewing. A worker whose lease had expired rescues no job for the time of a lease
+# (`steady_since`), because the others may have been cut off too.
 RENEW = f"""
-INSERT INTO queue_workers AS w (id, queue, expires_at, steady_since)
+INSERT INTO queue_workers AS w (id, queue, expires_at, steady_since, queues, pool)
 VALUES ($1, $2, clock_timestamp() + make_interval(secs => $3),
-        clock_timestamp() - make_interval(secs => $3 - {NEW_WORKER_SECONDS}))
+        clock_timestamp() - make_interval(secs => $3 - {NEW_WORKER_SECONDS}), $4, $5)
 ON CONFLICT (id) DO UPDATE
 SET expires_at = excluded.expires_at,
     steady_since = CASE WHEN w.expires_at < clock_timestamp() THEN clock_timestamp()
                         ELSE w.steady_since END
 RETURNING EXISTS (SELECT FROM queue_workers d
-                  WHERE d.queue = $2 AND d.expires_at < clock_timestamp()) AS somebody_died
+                  WHERE d.queue = $2 AND d.expires_at < clock_timestamp()) AS somebody_died,
+          ARRAY (SELECT queue FROM queue_pauses) AS paused
 """
 
-# $1 owner, $2 queue: gives up the lease, and queues jobs again whose claim got no answer
+# $1 owner, $2 queues: gives up the lease, and queues jobs again whose claim got no answer
 GIVE_UP_LEASE = """
 WITH left_behind AS (
     UPDATE saq_jobs
     SET status = 'queued', owner = NULL, lease = lease + 1, attempts = greatest(attempts - 1, 0)
-    WHERE owner = $1 AND status = 'active' AND queue = $2
+    WHERE owner = $1 AND status = 'active' AND queue = ANY ($2::text[])
 )
 DELETE FROM queue_workers WHERE id = $1
 """
@@ -41,6 +43,20 @@ RETURNING 1
 """
 PRUNE_WORKERS = """
 DELETE FROM queue_workers WHERE expires_at < clock_timestamp() - interval '1 hour' RETURNING 1
+"""
+# $1 queue: returns the number of live workers of each pool
+LIVE_WORKERS = """
+SELECT pool, count(*) AS workers FROM queue_workers
+WHERE queue = $1 AND expires_at > clock_timestamp() GROUP BY pool
+"""
+# $1 queue, $2 channel, $3 message: pauses or resumes the queue, and notifies its workers
+PAUSE = """
+WITH paused AS (INSERT INTO queue_pauses (queue) VALUES ($1) ON CONFLICT (queue) DO NOTHING)
+SELECT pg_notify($2, $3)
+"""
+RESUME = """
+WITH resumed AS (DELETE FROM queue_pauses WHERE queue = $1)
+SELECT pg_notify($2, $3)
 """
 CLOCK = "SELECT extract(epoch FROM clock_timestamp())::float8 AS now"
 # $1 queue, $2 seconds: returns a row where the last report on the queue is older, so that this

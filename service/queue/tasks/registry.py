@@ -52,6 +52,11 @@ class Registry:
         except KeyError:
             raise UnknownTaskError(name) from None
 
+    def queue_of(self, name: str) -> str:
+        """The queue of the task with that name or alias; `default` where there is none."""
+        found = self._names.get(name)
+        return found.queue if found else QUEUE_NAME
+
     def queues(self) -> dict[str, list[Task]]:
         """The queues that tasks name, in the order of their names, with the tasks of each.
 

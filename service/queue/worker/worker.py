@@ -43,7 +43,7 @@ INSTEAD = {
     "max_burst_jobs": "SAQ's own Worker has it",
     "shutdown_grace_period_s": "drain_seconds is that time",
     "cancellation_hard_deadline_s": "it is five seconds",
-    "metadata": "a worker has none; SAQ's own Worker does",
+    "metadata": "it is the worker's pool and queues",
 }
 
 log = structlog.stdlib.get_logger("worker")
@@ -72,7 +72,10 @@ class Worker(SaqWorker[Any]):
     ) -> None:
         for option in saq:
             raise TypeError(f"{option}: {INSTEAD.get(option, 'a worker has no such option')}")
-        super().__init__(queue, functions(registry), id=queue.owner, concurrency=concurrency)
+        about = {"pool": queue.worker_pool, "queues": list(queue.served.names)}
+        super().__init__(
+            queue, functions(registry), id=queue.owner, concurrency=concurrency, metadata=about
+        )
         self.queue: JobQueue = queue
         # a thread for each slot, because a plain function that waits for one would lose its time;
         # the other two are for hooks
@@ -96,7 +99,10 @@ class Worker(SaqWorker[Any]):
             await self.queue.connect()
             if not await self._prepared():
                 return
-            log.info("worker started", worker_id=self.id, concurrency=self.concurrency)
+            log.info(
+                "worker started", worker_id=self.id, concurrency=self.concurrency,
+                pool=self.queue.worker_pool, queues=str(self.queue.served),
+            )  # fmt: skip
             upkeep = [
                 asyncio.create_task(self._repeat(self._cancel_aborted, 0.0), name="abort"),
                 asyncio.create_task(

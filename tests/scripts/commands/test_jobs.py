@@ -388,6 +388,14 @@ def test_tasks_and_queues_are_listed(
     assert moor("queues", "--json", *DEV) == 0
     (queue,) = json.loads(capsys.readouterr().out)
     assert queue["name"] == "default"
+    assert moor("queues", "pause", "default", *DEV) == 0
+    assert capsys.readouterr().out == "default is paused\n"
+    assert moor("queues", *DEV) == 0
+    assert re.search(r"^default .* paused$", capsys.readouterr().out, re.M)
+    assert moor("queues", "resume", "default", "--json", *DEV) == 0
+    assert json.loads(capsys.readouterr().out)["paused"] is False
+    assert moor("queues", "pause", "mail", *DEV) == 7
+    assert "no worker serves a queue 'mail'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ API_PATHS = [
     ("POST", "/api/v1/jobs/x/cancel"),
     ("GET", "/api/v1/tasks"),
     ("GET", "/api/v1/queues/default"),
+    ("POST", "/api/v1/queues/default/pause"),
     ("POST", "/notes"),
     ("GET", "/schema"),
     ("GET", "/schema/openapi.json"),

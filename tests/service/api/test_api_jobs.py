@@ -66,6 +66,23 @@ def test_a_delayed_job_is_scheduled_and_not_due(http: httpx.Client) -> None:
     assert after["queued"] == before["queued"]
 
 
+def test_a_queue_is_paused_and_resumed(http: httpx.Client) -> None:
+    for step, paused in (("pause", True), ("pause", True), ("resume", False), ("resume", False)):
+        answer = http.post(f"/api/v1/queues/default/{step}")
+        assert (answer.status_code, answer.json()["paused"]) == (200, paused)
+        assert http.get("/api/v1/queues").json()["items"][0]["paused"] is paused
+    for answer in (http.get("/api/v1/queues/mail"), http.post("/api/v1/queues/mail/pause")):
+        assert answer.status_code == 404
+        assert answer.json()["detail"].startswith("no worker serves a queue 'mail'; there is def")
+
+
+def test_jobs_are_listed_by_their_queue(http: httpx.Client) -> None:
+    job_id = enqueue(http)
+    listed = http.get("/api/v1/jobs", params={"queue": "default"}).json()["items"]
+    assert job_id in {job["job_id"] for job in listed}
+    assert http.get("/api/v1/jobs", params={"queue": "mail"}).json()["items"] == []
+
+
 def test_a_second_request_with_the_key_of_a_waiting_job_enqueues_nothing(
     http: httpx.Client,
 ) -> None:

@@ -6,15 +6,17 @@ from typing import Any
 import pytest
 from saq import Status
 
-from service.contract import Metric, MetricDimension
+from service.contract import Metric, MetricDimension, read_pools
 from service.processes.queue_metrics import Reporter
 from service.queue.postgres.postgres_queue import PostgresQueue
+from service.queue.tasks.registry import Registry
 from service.settings import Settings
 from tests.conftest import Processes, until
 from tests.ports import free_port
 from tests.prefork import Child
 from tests.service.conftest import Ledger, claim, put
 
+DEFAULT = (MetricDimension.QUEUE, "default")
 SETTINGS = Settings.model_construct(app_name="shop", stage="dev")
 
 
@@ -34,24 +36,61 @@ async def test_one_of_many_processes_reports_in_a_minute(
 
 async def test_measures_are_the_queues_figures(queue: PostgresQueue, other: PostgresQueue) -> None:
     reporter = Reporter(other, SETTINGS)
-    assert await reporter.measure() == {
-        Metric.BACKLOG: 0,
-        Metric.OLDEST_JOB_AGE_SECONDS: 0,
-        Metric.WORKERS_ALIVE: 0,
-        Metric.JOBS_PER_WORKER: 0,
-    }
+    assert await reporter.measure() == [
+        (
+            DEFAULT,
+            {
+                Metric.BACKLOG: 0,
+                Metric.OLDEST_JOB_AGE_SECONDS: 0,
+                Metric.WORKERS_ALIVE: 0,
+                Metric.JOBS_PER_WORKER: 0,
+            },
+        )
+    ]
     for _ in range(4):
         await put(queue)
     await put(queue, delay=60)
     await claim(queue)
     await queue.pool.execute("UPDATE saq_jobs SET scheduled = scheduled - 30")
-    measured = await reporter.measure()
+    ((dimension, measured),) = await reporter.measure()
+    assert dimension == DEFAULT
     assert measured.pop(Metric.OLDEST_JOB_AGE_SECONDS) == pytest.approx(30.5, abs=3)
     assert measured == {
         Metric.BACKLOG: 3,
         Metric.WORKERS_ALIVE: 1,
         Metric.JOBS_PER_WORKER: 4,
     }
+
+
+async def test_each_queue_and_each_pool_has_its_figures(application_dsn: str) -> None:
+    registry = Registry()
+    for name in ("default", "mail", "reports", "files"):
+        registry.task(name=name, queue=name)(lambda ctx: None)
+    queue = PostgresQueue(application_dsn, registry)
+    queue.pools = read_pools("worker:default,files;worker-reports:reports=3,mail=1")
+    await queue.connect()
+    try:
+        for name, count in (("default", 1), ("files", 2), ("reports", 3), ("mail", 4)):
+            for _ in range(count):
+                await queue.enqueue(name)
+        await queue.named("mail").pause()
+        figures = dict(await Reporter(queue, SETTINGS).measure())
+    finally:
+        await queue.disconnect()
+    queues = {
+        name: values[Metric.BACKLOG]
+        for (dimension, name), values in figures.items()
+        if dimension is MetricDimension.QUEUE
+    }
+    assert queues == {"default": 1, "files": 2, "reports": 3, "mail": 0}, "a paused one is empty"
+    assert figures[MetricDimension.POOL, "reports"][Metric.BACKLOG] == 3
+    assert figures[MetricDimension.POOL, "reports"][Metric.JOBS_PER_WORKER] == 3
+    assert figures[MetricDimension.POOL, "default"].keys() == {
+        Metric.BACKLOG, Metric.OLDEST_JOB_AGE_SECONDS,
+    }  # fmt: skip
+    assert figures[MetricDimension.POOL, "default"][Metric.BACKLOG] == 3
+    assert figures[DEFAULT][Metric.JOBS_PER_WORKER] == 3, "of the default pool, as ever"
+    assert Metric.WORKERS_ALIVE not in figures[MetricDimension.QUEUE, "mail"]
 
 
 async def test_counts_are_of_this_process_since_the_last_time(queue: PostgresQueue) -> None:

@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
@@ -48,11 +48,11 @@ class Backend:
         """Can two processes have it?"""
         return self.scheme != "memory"
 
-    async def connect(self, registry: Registry = registry) -> JobQueue:
-        """The queue as one more process has it; in memory there is one."""
+    async def connect(self, registry: Registry = registry, **changed: Any) -> JobQueue:
+        """The queue as one more process has it, with other settings; in memory there is one."""
         if self.queues and not self.is_shared:
             return self.queues[0]
-        queue = create_queue(self.settings, registry)
+        queue = create_queue(self.settings.model_copy(update=changed), registry)
         await queue.connect()
         self.queues.append(queue)
         return queue

@@ -87,3 +87,38 @@ ticking = Registry()
 @ticking.scheduled_task(every="1 second")
 async def tick(ctx: Context) -> None:
     pass
+
+
+several = Registry()
+"""Tasks of three queues."""
+
+
+@several.task
+async def write(ctx: Context, *, value: Any = None) -> str:
+    NOTES.append("default")
+    return ctx.job.get_queue().name
+
+
+@several.task(queue="reports", retries=3, retry_delay=0.1)
+async def build(ctx: Context, *, value: Any = None, failures: int = 0) -> str:
+    if ctx.job.attempts <= failures:
+        raise ValueError("broken")
+    NOTES.append("reports")
+    return ctx.job.get_queue().name
+
+
+@several.task(queue="mail")
+async def send(ctx: Context, *, gate: str | None = None) -> str:
+    while gate is not None and gate not in OPEN:
+        await asyncio.sleep(0.02)
+    NOTES.append("mail")
+    return ctx.job.get_queue().name
+
+
+ticking_elsewhere = Registry()
+"""One task, which ticks in a queue of its own."""
+
+
+@ticking_elsewhere.scheduled_task(every="1 second", queue="reports")
+async def tick_elsewhere(ctx: Context) -> None:
+    pass

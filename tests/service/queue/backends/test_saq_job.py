@@ -45,7 +45,7 @@ async def seconds_left(backend: Backend, job: Job) -> float | None:
     """How long the backend keeps the ended job from now on; None for ever."""
     queue: Any = backend.queues[0]
     if backend.scheme == "memory":
-        expires_at = queue._rows[job.key].expires_at
+        expires_at = queue.rows[job.key].expires_at
         return None if expires_at is None else float(expires_at) - job.queued / 1000
     if backend.scheme == "redis":
         left = await queue.redis.ttl(job.id)

@@ -138,7 +138,7 @@ async def test_listener_notices_that_its_connection_is_dead_and_hears_again(
         connection: asyncpg.Connection = await asyncpg.connect(dsn, timeout=5)
         return connection
 
-    listener = Listener(connect, "channel", on_message)
+    listener = Listener(connect, lambda: ["channel"], on_message)
     listener.start()
     speaker = await asyncpg.connect(database)
     try:
@@ -161,7 +161,7 @@ async def test_listener_that_hears_does_not_reconnect_and_its_pings_wake_nobody(
         connections.append(await asyncpg.connect(database))
         return connections[-1]
 
-    listener = Listener(connect, "channel", heard.append)
+    listener = Listener(connect, lambda: ["channel"], heard.append)
     listener.start()
     try:
         await until(lambda: listener.heard_at, what="its first ping has come back")

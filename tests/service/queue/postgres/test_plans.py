@@ -45,7 +45,8 @@ ARGUMENTS: dict[str, list[Any]] = {
         False,
     ],
     "statements.CLAIM": ["default", 10, "w", False, ["other"]],
-    "statements.PROMOTE": ["default"],
+    "statements.CLAIM_SEVERAL": [["default", "mail"], 10, "w", False, ["other"], [3, 7]],
+    "statements.PROMOTE": [["default", "mail"]],
     "statements.WRITE_OUTCOMES": [
         ["active5", "active6"],
         [1, 1],
@@ -60,21 +61,24 @@ ARGUMENTS: dict[str, list[Any]] = {
     "statements.ABORT": ["queued7", "default", "x"],
     "stock_clients.SHOW_ABORTED": ["aborted5", "default"],
     "statements.RETRY_ENDED": ["complete7", "default", b"{}"],
-    "statements.OWNED": ["default", "w"],
-    "table_statements.RENEW": ["w", "default", 12],
-    "statements.RESCUE": ["w", "default", 0, "saq:default"],
+    "statements.OWNED": [["default", "mail"], "w"],
+    "table_statements.RENEW": ["w", "default", 12, ["default", "mail"], "pool"],
+    "statements.RESCUE": ["w", ["default", "mail"], 0],
     "statements.IS_SUPERSEDED": ["w", "release", 3],
-    "table_statements.GIVE_UP_LEASE": ["v", "default"],
-    "statements.RESCUE_FROM_STOCK": ["default"],
-    "statements.CLOSE_LOST": ["default"],
+    "table_statements.GIVE_UP_LEASE": ["v", ["default", "mail"]],
+    "statements.RESCUE_FROM_STOCK": [["default", "mail"]],
+    "statements.CLOSE_LOST": [["default", "mail"]],
     "statements.CLEAR": ["default", "failed", None, 10],
     "statements.KEPT": ["default", "failed", "sleep", 10],
-    "statements.GET": ["default", ["queued7", "complete7"]],
+    "statements.GET": [["default", "mail"], ["queued7", "complete7"]],
     "statements.STATUS": ["default", "queued7"],
     "statements.ITERATE": ["default", ["complete"], "complete", 100],
     "statements.PAGE": ["default", 50, 0],
     "statements.STATS": ["default"],
     "table_statements.CLAIM_REPORT": ["default", 5],
+    "table_statements.LIVE_WORKERS": ["default"],
+    "table_statements.PAUSE": ["mail", "saq:mail", "saq:pauses"],
+    "table_statements.RESUME": ["mail", "saq:mail", "saq:pauses"],
     "statements.WORKERS": ["default"],
     "statements.WRITE_WORKER": ["w", "{}", "default", "{}", 60],
     "statements.UPDATE_HELD": ["active5", 1, 0.5, b"{}"],
@@ -115,10 +119,11 @@ ARGUMENTS: dict[str, list[Any]] = {
     "sqs_queue.START": [["queued7"], [0], "w", "default"],
     "sqs_queue.WAITING": [["queued7"], [0], "default"],
     "sqs_queue.FORGOTTEN": ["default", True],
-    "tracking.by_task": ["default", "rare", 50],
-    "tracking.by_task_before": ["default", "rare", 10**9, 50],
-    "tracking.by_task_failed": ["default", "failed", "sleep", 50],
-    "tracking.newest": ["default", 50],
+    "tracking.by_task": ["rare", 50],
+    "tracking.by_task_before": ["rare", 10**9, 50],
+    "tracking.by_task_failed": ["failed", "sleep", 50],
+    "tracking.by_queue": ["mail", 50],
+    "tracking.newest": [50],
 }
 
 
@@ -141,6 +146,7 @@ def all_statements() -> Iterator[tuple[str, str]]:
     yield "tracking.by_task", job_history.listing("task", is_bad=False)
     yield "tracking.by_task_before", job_history.listing("task", "before", is_bad=False)
     yield "tracking.by_task_failed", job_history.listing("status", "task", is_bad=True)
+    yield "tracking.by_queue", job_history.listing("queue", is_bad=False, is_other=True)
     yield "tracking.newest", job_history.listing(is_bad=False)
 
 

@@ -34,17 +34,18 @@ async def test_nobody_is_notified_while_nobody_waits(
 
 
 @pytest.mark.parametrize(
-    "statement", ["CLAIM", "PROMOTE", "WRITE_OUTCOMES", "RESCUE", "OWNED", "ABORT"]
+    "statement", ["CLAIM", "CLAIM_SEVERAL", "PROMOTE", "WRITE_OUTCOMES", "RESCUE", "OWNED", "ABORT"]
 )
 async def test_hot_statement_reads_no_table_from_end_to_end(
     queue: PostgresQueue, statement: str
 ) -> None:
     arguments: dict[str, list[Any]] = {
         "CLAIM": ["default", 10, "w", False, []],
-        "PROMOTE": ["default"],
+        "CLAIM_SEVERAL": [["default", "mail"], 10, "w", False, [], [3, 7]],
+        "PROMOTE": [["default"]],
         "WRITE_OUTCOMES": [["k"], [1], ["complete"], [None], [None], [0.0], [0], [60]],
-        "RESCUE": ["w", "default", 12.0, "saq:default"],
-        "OWNED": ["default", "w"],
+        "RESCUE": ["w", ["default"], 12.0],
+        "OWNED": [["default"], "w"],
         "ABORT": ["k", "default", "x"],
     }
     plan = "\n".join(

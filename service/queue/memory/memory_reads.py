@@ -1,0 +1,105 @@
+"""Reads of a queue in memory: its jobs, its figures, and what SAQ's web page shows."""
+
+import itertools
+import time
+from collections.abc import AsyncIterator, Iterable
+
+from saq import Job, Status
+from saq.types import CountKind, QueueInfo, WorkerInfo
+
+from service.queue.broker_consumer import BrokerConsumer
+from service.queue.broker_queue import BrokerQueue
+from service.queue.interface import PAGE_ROWS, QueueStats
+from service.queue.job import JobRecord
+from service.queue.memory.memory_rows import Row, copy_of
+
+
+class MemoryReads(BrokerQueue):
+    """The read-only part of the queue in memory."""
+
+    consumer: BrokerConsumer
+    rows: dict[str, Row]  # by key, the newest; deleted after its ttl
+    history: dict[int, Row]  # by id, of all queues
+    paused: set[str]
+    workers: dict[str, tuple[float, WorkerInfo]]
+
+    def _find(self, key: str) -> Row | None:
+        found = (each.rows.get(each.own_key(key)) for each in self.searched)
+        return next((row for row in found if row), None)
+
+    async def job(self, job_key: str) -> Job | None:
+        row = self._find(job_key)
+        return self.marked_if_swept(copy_of(row.job)) if row else None
+
+    async def jobs(self, job_keys: Iterable[str]) -> list[Job | None]:
+        return [await self.job(key) for key in job_keys]
+
+    async def iter_jobs(
+        self, statuses: Iterable[Status] = tuple(Status), batch_size: int = 100
+    ) -> AsyncIterator[Job]:
+        wanted = set(statuses)
+        for key in sorted(self.rows):
+            if (row := self.rows.get(key)) and row.job.status in wanted:
+                yield copy_of(row.job)
+
+    async def find_record(self, key: str) -> JobRecord | None:
+        if row := self._find(key):
+            return row.record()
+        keys = {each.own_key(key) for each in self.searched}
+        found = (row for row in reversed(self.history.values()) if row.job.key in keys)
+        return next((row.record() for row in found), None)
+
+    async def list_records(
+        self,
+        *,
+        status: str | None = None,
+        task: str | None = None,
+        queue: str | None = None,
+        before: int | None = None,
+        limit: int = 50,
+    ) -> list[JobRecord]:
+        wanted = {queue} if queue else {each.name for each in self.searched}
+        found = (
+            row.record()
+            for row in reversed(self.history.values())
+            if (before is None or row.id < before)
+            and status in (None, row.job.status.value)
+            and task in (None, row.job.function)
+            and row.job.get_queue().name in wanted
+        )
+        return list(itertools.islice(found, limit))
+
+    async def stats(self) -> QueueStats:
+        waiting = [row for row in self.rows.values() if row.job.status is Status.QUEUED]
+        due = [time.time() - row.due_at for row in waiting if row.due_at <= time.time()]
+        return QueueStats(
+            queued=len(due),
+            scheduled=len(waiting) - len(due),
+            active=sum(row.runs for row in self.rows.values()),
+            failed=sum(row.job.status is Status.FAILED for row in self.rows.values()),
+            workers=int(self.consumer.is_started and self.name in self.served.names),
+            oldest_due_seconds=max(due, default=0.0),
+            is_paused=self.name in self.paused,
+        )
+
+    async def count(self, kind: CountKind) -> int:
+        stats = await self.stats()
+        if kind == "queued":
+            return stats.queued
+        return stats.active + (0 if kind == "active" else stats.queued + stats.scheduled)
+
+    async def info(self, jobs: bool = False, offset: int = 0, limit: int = PAGE_ROWS) -> QueueInfo:
+        """What SAQ's web page shows: payloads as text, at most `limit` jobs."""
+        stats = await self.stats()
+        kinds = [row for row in self.rows.values() if row.job.status is not Status.COMPLETE]
+        page = kinds[offset : offset + min(limit, PAGE_ROWS)] if jobs else []
+        return {
+            "workers": {
+                key: info for key, (until, info) in self.workers.items() if until > time.time()
+            },
+            "name": self.name,
+            "queued": stats.queued,
+            "active": stats.active,
+            "scheduled": stats.scheduled,
+            "jobs": [row.job.to_dict() | {"kwargs": repr(row.job.kwargs or {})} for row in page],
+        }
