@@ -18,10 +18,12 @@ def has_own_dependencies(pyproject: str, release: str) -> bool:
     return not _declared(pyproject) <= _declared(release)
 
 
-def _declared(pyproject: str) -> set[str]:
+def _declared(pyproject: str) -> set[tuple[str, str]]:
+    """By where it stands: a project may want in the image what the release has for its tests."""
     found = tomllib.loads(pyproject)
-    listed = [*found["project"]["dependencies"], *found["dependency-groups"]["dev"]]
-    return {each for each in listed if isinstance(each, str)}
+    image = {("image", each) for each in found["project"]["dependencies"]}
+    dev = found["dependency-groups"]["dev"]
+    return image | {("dev", each) for each in dev if isinstance(each, str)}
 
 
 def take_locks(git: Git, release: str, *, before: str | None) -> None:

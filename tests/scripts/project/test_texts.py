@@ -54,7 +54,7 @@ def test_a_lock_keeps_what_the_project_has_locked_beside_it() -> None:
 
 @pytest.mark.parametrize(
     ("dependencies", "dev", "is_own"),
-    [([], [], False), (["stripe>=11"], [], True), ([], ["types-x"], True)],
+    [([], [], False), (["stripe>=11"], [], True), ([], ["types-x"], True), (["mypy"], [], True)],
 )
 def test_own_dependencies_are_those_that_the_release_has_not(
     dependencies: list[str], dev: list[str], is_own: bool

@@ -140,7 +140,7 @@ def test_the_next_release_comes_in_with_everything_green(scratch: Path, postgres
         for path in git.names("diff", "--name-only", "--diff-filter=AM", "-z", "HEAD~2", "HEAD")
         if not path.startswith(("requirements", "pyproject"))
     }
-    assert len(own) > 10
+    assert {"README.md", "stages.toml", "stacks/domain/till.py"} <= own.keys()
 
     async def upgrade() -> None:
         async with copy_of(postgres, "template0") as dsn:
