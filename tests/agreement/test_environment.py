@@ -44,7 +44,9 @@ def starts(templates: Templates, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def reads_everything(templates: Templates) -> None:
     """No container is told what neither the service nor the project reads."""
-    of_the_project = {each.name for each in templates.stage.variables}
+    stage = templates.stage
+    of_the_project = {each.name for each in stage.variables}
+    of_the_project |= {each.name for each in stage.secrets}
     for container in containers(templates):
         read = {name.upper() for name in settings_of(ProcessName(container["Name"])).model_fields}
         assert set(environment(container)) <= read | of_the_project

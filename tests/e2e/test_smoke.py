@@ -16,6 +16,8 @@ import httpx
 import pytest
 
 from scripts.twin.client.state import Twin
+from service.contract import LOCAL_STAGE
+from stacks.config.read_stage import read_stage
 from tests.conftest import ROOT
 from tests.ports import free_port
 from tests.project import copy
@@ -35,6 +37,7 @@ UP_SECONDS, JOB_SECONDS = 240, 60
 def moor(folder: Path, *arguments: str, **variables: str) -> str:
     """What `moor …` prints there; it has to end well."""
     kept = {"PATH", "HOME", "LANG"}
+    kept |= {secret.name for secret in read_stage(LOCAL_STAGE).secrets}  # made-up ones, of a test
     own = {name: value for name, value in os.environ.items() if name in kept}  # noqa: TID251
     done = subprocess.run(
         [sys.executable, "-m", "scripts.cli", *arguments],

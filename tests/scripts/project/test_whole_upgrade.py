@@ -96,14 +96,14 @@ def next_release(folder: Path) -> Path:
 
 
 def as_a_team(shop: Path) -> None:
-    """A domain with route, task, table, settings and resource; a variable; a stage; a dependency;
-    two examples less; another name."""
+    """A domain with route, task, table, settings and resource; a variable and a secret; a stage; a
+    dependency; two examples less; another name."""
     moor = str(shop / ".venv/bin/moor")
     run(shop, moor, "domain", "new", "till", "--settings", "--resource")
     for name in ("feeds", "search"):
         run(shop, moor, "domain", "remove", name, "--yes")
     stages = shop / "stages.toml"
-    change(stages, 'app_name = "shop"', 'app_name = "bakery"')
+    change(stages, 'app_name = "shop"', 'app_name = "bakery"\nsecrets = ["STRIPE_KEY"]')
     stages.write_text(stages.read_text() + STAGES)
     (shop / "README.md").write_text("# The bakery\n")
     pyproject = shop / "pyproject.toml"
