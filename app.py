@@ -21,6 +21,7 @@ from stacks.config.checks import check_stage  # noqa: E402
 from stacks.config.read_stage import read_stage  # noqa: E402
 from stacks.config.stage import Stage  # noqa: E402
 from stacks.config.values import ConfigError  # noqa: E402
+from stacks.domains import PACKAGE as DOMAINS  # noqa: E402
 
 CDK_JSON = Path(__file__).parent / "cdk.json"
 CONTEXT_VARIABLE = "CDK_CONTEXT_JSON"  # set by the CDK's command line
@@ -50,13 +51,16 @@ def chosen_stage(given: dict[str, object]) -> Stage:
 
 
 def synthesize(
-    stage: Stage, given: dict[str, object], *, folder: str | None = None
+    stage: Stage, given: dict[str, object], *, folder: str | None = None, domains: str = DOMAINS
 ) -> CloudAssembly:
-    """Write the stage's templates and assets to `folder`, or where the CDK's command line says."""
+    """Write the stage's templates and assets to `folder`, or where the CDK's command line says.
+
+    Raises `ConfigError`, as the modules of the package `domains` may.
+    """
     # The CDK's own validation is off: it takes half of the time of a synthesis, and cfn-lint checks
     # more in the tests. cdk-nag runs anyway.
     app = App(context=given, outdir=folder, builtin_cloud_formation_validation=False)
-    build_stage(app, stage)
+    build_stage(app, stage, domains=domains)
     return app.synth()
 
 
@@ -66,16 +70,23 @@ def main() -> int:
     try:
         stage = chosen_stage(given)
     except ConfigError as error:
-        print("error:", escape(str(error), keep="\n"), file=sys.stderr)
-        return 1
+        return refuse(error)
     if stage.is_protected and stage.first_deploy:
         print(
             f"note: first_deploy: stage {stage.stage} gets no deletion and termination protection "
             "now. After this deploy, deploy again without first_deploy.",
             file=sys.stderr,
         )
-    synthesize(stage, given)
+    try:
+        synthesize(stage, given)
+    except ConfigError as error:
+        return refuse(error)
     return 0
+
+
+def refuse(error: ConfigError) -> int:
+    print("error:", escape(str(error), keep="\n"), file=sys.stderr)
+    return 1
 
 
 if __name__ == "__main__":

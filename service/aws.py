@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from botocore.config import Config
@@ -52,6 +52,18 @@ S3_CONFIG = Config(
 )
 
 log = structlog.stdlib.get_logger("aws")
+
+
+@functools.cache
+def client(service: str, region: str | None) -> Any:
+    """boto3's client of an AWS service (`client("dynamodb", settings.aws_region)`), one for the
+    process, which threads may share.
+
+    Its calls block, so make them in a thread. Connecting may take 3 seconds and an answer 10.
+    """
+    import boto3  # noqa: PLC0415
+
+    return boto3.client(service, region_name=region, config=CONFIG)  # type: ignore[call-overload]
 
 
 def ses_client(region: str | None) -> "SESClient":

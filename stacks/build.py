@@ -1,4 +1,4 @@
-"""Builds the three stacks of a stage, in the order of their deployment."""
+"""Builds the three stacks of a stage, in the order of their deployment, and what domains add."""
 
 from dataclasses import dataclass
 
@@ -7,6 +7,7 @@ from cdk_nag import AwsSolutionsChecks, NIST80053R5Checks
 
 from stacks.config.stage import Stage
 from stacks.data.data_stack import DataStack
+from stacks.domains import PACKAGE, add_domains
 from stacks.network.network_stack import NetworkStack
 from stacks.service.service_stack import ServiceStack
 
@@ -18,10 +19,16 @@ class StageStacks:
     service: ServiceStack
 
 
-def build_stage(app: App, stage: Stage) -> StageStacks:
-    """Add the stage's stacks to `app`. A finding of cdk-nag stops the synth unless accepted."""
+def build_stage(app: App, stage: Stage, *, domains: str = PACKAGE) -> StageStacks:
+    """Add the stage's stacks to `app`, with the domains of that package.
+
+    A finding of cdk-nag stops the synth unless accepted. Raises `ConfigError`.
+    """
     Validations.of(app).add_plugins(AwsSolutionsChecks(app), NIST80053R5Checks(app))
     network = NetworkStack(app, stage)
     data = DataStack(app, stage, network=network.network, key=network.key)
     service = ServiceStack(app, stage, network=network.network, key=network.key, data=data)
+    added = add_domains(service, domains)
+    if stage.operator_policies:
+        service.add_operator_policies([policy for each in added for policy in each.policies])
     return StageStacks(network, data, service)

@@ -1,6 +1,7 @@
 """The base of the three stacks of a stage, and what they share."""
 
-from aws_cdk import CfnOutput, Environment, Fn, RemovalPolicy, Stack, Tags
+from aws_cdk import Aws, CfnOutput, Environment, Fn, RemovalPolicy, Stack, Tags
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from constructs import Construct
@@ -84,6 +85,18 @@ def known_key(scope: StageStack, key: kms.IKey) -> kms.IKey:
     on each other.
     """
     return kms.Key.from_key_arn(scope, "Key", key.key_arn)
+
+
+def key_statement(
+    key: kms.IKey, sid: str | None, service: str, actions: list[str]
+) -> iam.PolicyStatement:
+    """The right to use the key, only through the AWS service `service`."""
+    return iam.PolicyStatement(
+        sid=sid,
+        actions=actions,
+        resources=[key.key_arn],
+        conditions={"StringEquals": {"kms:ViaService": f"{service}.{Aws.REGION}.{Aws.URL_SUFFIX}"}},
+    )
 
 
 def log_group(

@@ -1,6 +1,6 @@
-"""The bucket that keeps the access logs of the stage's bucket and of the balancer."""
+"""The bucket that keeps the access logs of the stage's buckets and of the balancer."""
 
-from aws_cdk import Aws, Duration
+from aws_cdk import Aws, Duration, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
@@ -14,7 +14,7 @@ UNFINISHED_UPLOAD_DAYS = 7
 
 
 class LogBucket(s3.Bucket):
-    """Access logs of the bucket and of the balancer, for as long as the stage keeps its logs."""
+    """Access logs of buckets and of the balancer, for as long as the stage keeps its logs."""
 
     def __init__(self, scope: Construct, id: str, *, stage: Stage) -> None:
         super().__init__(
@@ -54,3 +54,28 @@ class LogBucket(s3.Bucket):
                 conditions={"StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID}},
             )
         )
+
+    def seen_from(self, scope: Construct, id: str, prefix: str) -> s3.IBucket:
+        """This bucket for the access logs of bucket `id` in `scope`.
+
+        The CDK names the logged bucket in the policy of this one. A bucket of a later stack cannot
+        be named there, because the stacks would depend on each other: its account and prefix are.
+        """
+        if Stack.of(scope) is Stack.of(self):
+            return self
+        # https://docs.aws.amazon.com/AmazonS3/latest/userguide/enable-server-access-logging.html
+        self.add_to_resource_policy(
+            iam.PolicyStatement(
+                principals=[iam.ServicePrincipal("logging.s3.amazonaws.com")],
+                actions=["s3:PutObject"],
+                resources=[self.arn_for_objects(f"{prefix}*")],
+                conditions={"StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID}},
+            )
+        )
+        seen = s3.Bucket.from_bucket_name(scope, f"{id}Logs", self.bucket_name)
+        acknowledge(
+            seen,
+            "The statement above lets the access logs in.",
+            "Annotation::@aws-cdk/aws-s3:accessLogsPolicyNotAdded",
+        )
+        return seen

@@ -3,27 +3,26 @@
 from aws_cdk import Stack
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
-from constructs import Construct
 
-from stacks.acknowledge import arn_as_found
-from stacks.config.stage import Stage
-from stacks.domains import Right
+from stacks.acknowledge import acknowledge, arn_as_found
+from stacks.domains import Domain
 
 
-def worker_rights(scope: Construct, stage: Stage) -> list[Right]:
-    if not stage.email_from:
-        return []
-    statement = iam.PolicyStatement(
-        sid="SendEmail",
-        actions=["ses:SendEmail"],
-        # The identity may be the address or its domain; the condition limits the sender.
-        resources=[Stack.of(scope).format_arn(service="ses", resource="identity/*")],
-        conditions={"StringEquals": {"ses:FromAddress": stage.email_from}},
+def resources(domain: Domain) -> None:
+    if not domain.stage.email_from:
+        return
+    domain.network.add_endpoint(ec2.InterfaceVpcEndpointAwsService.EMAIL)
+    domain.workers.grant(
+        iam.PolicyStatement(
+            sid="SendEmail",
+            actions=["ses:SendEmail"],
+            # The identity may be the address or its domain; the condition limits the sender.
+            resources=[Stack.of(domain).format_arn(service="ses", resource="identity/*")],
+            conditions={"StringEquals": {"ses:FromAddress": domain.stage.email_from}},
+        )
     )
-    finding = f"AwsSolutions-IAM5[Resource::{arn_as_found(scope, 'ses')}:identity/*]"
-    reason = "The identity may be the address or its domain; a condition holds the sender."
-    return [Right(statement, {finding: reason})]
-
-
-def endpoints(stage: Stage) -> dict[str, ec2.InterfaceVpcEndpointAwsService]:
-    return {"Email": ec2.InterfaceVpcEndpointAwsService.EMAIL} if stage.email_from else {}
+    acknowledge(
+        domain.workers.rights,
+        "The identity may be the address or its domain; a condition holds the sender.",
+        f"AwsSolutions-IAM5[Resource::{arn_as_found(domain, 'ses')}:identity/*]",
+    )

@@ -1,5 +1,6 @@
 """The VPC: a new one, or an existing one."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +15,6 @@ from stacks.acknowledge import acknowledge
 from stacks.config.secrets import SSM
 from stacks.config.stage import Stage
 from stacks.config.subnets import ISOLATED, PRIVATE, PUBLIC, place
-from stacks.domains import endpoints
 from stacks.stage_stack import StageStack, log_group
 
 # The type of the private subnets, which ECS tasks use unless egress is "public".
@@ -72,12 +72,31 @@ class Network(Construct):
 
     def __init__(self, scope: StageStack, id: str, *, stage: Stage, key: kms.IKey) -> None:
         super().__init__(scope, id)
+        self._stage = stage
         self.endpoints_group: ec2.SecurityGroup | None = None  # only in a new VPC
         if stage.vpc_id:
             self.vpc = self._imported(stage)
         else:
             self.vpc = self._new(scope, stage, key)
         self.task_subnets, self.database_subnets = self._selections(stage)
+
+    def add_endpoint(
+        self, service: ec2.InterfaceVpcEndpointAwsService | ec2.GatewayVpcEndpointAwsService
+    ) -> None:
+        """A way to an AWS service for ECS tasks without a way out, if they have none yet.
+
+        An interface endpoint is made with `egress = "endpoints"` alone, because it costs 8 USD a
+        month in each zone; a gateway endpoint, which is free, in every VPC that is the stage's own.
+        """
+        if not isinstance(self.vpc, ec2.Vpc):
+            return
+        if isinstance(service, ec2.InterfaceVpcEndpointAwsService):
+            if self._stage.egress == "endpoints" and service.short_name not in self._reached:
+                self._reach(self.vpc, _endpoint_id(service.short_name), service)
+        else:
+            id = f"{_endpoint_id(service.name.rpartition('.')[2])}Gateway"
+            if self.vpc.node.try_find_child(id) is None:
+                self.vpc.add_gateway_endpoint(id, service=service)
 
     def _imported(self, stage: Stage) -> ec2.IVpc:
         # From stages.toml, not looked up, so that synth needs no AWS account.
@@ -137,8 +156,9 @@ class Network(Construct):
             description="The way to AWS services; each ECS service adds its own rule",
             allow_all_outbound=False,
         )
+        self._reached: set[str] = set()
         if stage.egress == "endpoints":
-            self._add_endpoints(vpc, stage, self.endpoints_group)
+            self._add_endpoints(vpc, stage)
         self._keep_exports(scope, vpc, self.endpoints_group)
         return vpc
 
@@ -186,20 +206,25 @@ class Network(Construct):
             traffic_type=ec2.FlowLogTrafficType.ALL,
         )
 
-    def _add_endpoints(self, vpc: ec2.Vpc, stage: Stage, group: ec2.SecurityGroup) -> None:
-        services = ENDPOINTS | endpoints(stage)
+    def _add_endpoints(self, vpc: ec2.Vpc, stage: Stage) -> None:
+        services = dict(ENDPOINTS)
         if stage.sqs_queue:
             services["Sqs"] = ec2.InterfaceVpcEndpointAwsService.SQS
         if any(secret.place(stage.names).service == SSM for secret in stage.secrets):
             services["Ssm"] = ec2.InterfaceVpcEndpointAwsService.SSM
         for name, service in services.items():
-            vpc.add_interface_endpoint(
-                f"{name}Endpoint",
-                service=service,
-                subnets=ec2.SubnetSelection(subnet_group_name=PRIVATE),
-                security_groups=[group],
-                open=False,
-            )
+            self._reach(vpc, name, service)
+
+    def _reach(self, vpc: ec2.Vpc, id: str, service: ec2.InterfaceVpcEndpointAwsService) -> None:
+        assert self.endpoints_group is not None
+        self._reached.add(service.short_name)
+        vpc.add_interface_endpoint(
+            f"{id}Endpoint",
+            service=service,
+            subnets=ec2.SubnetSelection(subnet_group_name=PRIVATE),
+            security_groups=[self.endpoints_group],
+            open=False,
+        )
 
     def _selections(self, stage: Stage) -> tuple[ec2.SubnetSelection, ec2.SubnetSelection]:
         tasks = ec2.SubnetSelection(subnet_type=ec2.SubnetType.PUBLIC)
@@ -211,3 +236,8 @@ class Network(Construct):
         elif stage.egress != "public":
             tasks = ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_WITH_EGRESS)
         return tasks, database
+
+
+def _endpoint_id(service: str) -> str:
+    """`EmailSmtp` for `email-smtp`."""
+    return "".join(part.capitalize() for part in re.split(r"[.-]", service))

@@ -42,6 +42,7 @@ class EcsService(Construct):
         is_done_when_healthy: bool = False,
     ) -> None:
         super().__init__(scope, id)
+        self.process = process
         name = process.process
         self.security_group = ec2.SecurityGroup(
             self,

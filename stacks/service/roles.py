@@ -10,7 +10,6 @@ from service.contract import PAYLOADS_PREFIX, RESULTS_PREFIX, ProcessName
 from stacks.acknowledge import acknowledge, arn_as_found
 from stacks.config.stage import Stage
 from stacks.data.data_stack import DataStack, bucket_export
-from stacks.domains import Right, worker_rights
 from stacks.service.image import Image
 from stacks.service.project_secrets import acknowledge_keys, project_secret_statements
 from stacks.service.task_rights import (
@@ -30,7 +29,8 @@ class TaskRoles(Construct):
     `former` is the task role of releases in which API and workers connected as the database's
     owner. A rollback to one of them needs it; no current task definition uses it.
 
-    Each role has one managed policy with the statements given here; the CDK cannot add its own.
+    Each role has one managed policy with the statements given here, and one of each domain that
+    needs rights (`stacks/domains.py`); the CDK cannot add its own.
     """
 
     def __init__(
@@ -48,7 +48,6 @@ class TaskRoles(Construct):
     ) -> None:
         super().__init__(scope, id)
         self.policies: list[iam.ManagedPolicy] = []
-        self._domains: list[Right] = []
         self.execution = self._role(
             "Execution",
             [
@@ -62,8 +61,6 @@ class TaskRoles(Construct):
             statements += [queue_statement(self, process, stage)]
         if process is ProcessName.WORKER:
             statements += [protection_statement(self, stage)]
-            self._domains = worker_rights(self, stage)
-            statements += [right.statement for right in self._domains]
         with_shell = exec_statements(stage, key, exec_log_group)
         if stage.enable_exec:
             statements += with_shell
@@ -102,9 +99,6 @@ class TaskRoles(Construct):
                 f"AwsSolutions-IAM5[Resource::{arn_as_found(self, 'ecs')}:"
                 f"task/{stage.names.cluster}/*]",
             )
-        for right in self._domains:
-            for finding, reason in right.acknowledged.items():
-                acknowledge(policy, reason, finding)
         if with_exec:
             acknowledge(
                 policy,
@@ -114,7 +108,12 @@ class TaskRoles(Construct):
 
     @property
     def roles(self) -> list[iam.IRole]:
-        return [self.execution, self.task, self.former, *([self.debug] if self.debug else [])]
+        return [self.execution, *self.of_code]
+
+    @property
+    def of_code(self) -> list[iam.IRole]:
+        """The roles that the code of an ECS task runs with: all but the execution role."""
+        return [self.task, self.former, *([self.debug] if self.debug else [])]
 
     def _role(self, id: str, statements: list[iam.PolicyStatement]) -> iam.IRole:
         here = Stack.of(self)

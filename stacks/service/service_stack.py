@@ -1,6 +1,7 @@
 """The stack with API and worker, their image, load balancer, scaling and alarms."""
 
 from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
@@ -121,16 +122,24 @@ class ServiceStack(StageStack):
             database=data.database.cluster,
         )
         self._add_outputs(api, worker)
-        if stage.operator_policies:
-            operators = OperatorPolicies(
-                self, "Operators", stage=stage, key=self.key, data=data,
-                roles=[*api.roles.roles, *worker.roles.roles],
-                policies=[*api.roles.policies, *worker.roles.policies],
-                named_secrets=named_secrets(self, stage),
-            )  # fmt: skip
-            for level, policy in operators.policies.items():
-                arn = policy.managed_policy_arn
-                self.output(POLICIES[level], arn, f"What who may {level} a stage is given")
+
+    @property
+    def workers(self) -> list[EcsService]:
+        """The ECS service of each pool of workers."""
+        return [self.worker]
+
+    def add_operator_policies(self, of_domains: list[iam.ManagedPolicy]) -> None:
+        """What people of the stage may do. Its roles have the policies `of_domains` too."""
+        roles = [each.process.roles for each in (self.api, *self.workers)]
+        operators = OperatorPolicies(
+            self, "Operators", stage=self.stage, key=self.key, data=self.data,
+            roles=[role for each in roles for role in each.roles],
+            policies=[*(policy for each in roles for policy in each.policies), *of_domains],
+            named_secrets=named_secrets(self, self.stage),
+        )  # fmt: skip
+        for level, policy in operators.policies.items():
+            arn = policy.managed_policy_arn
+            self.output(POLICIES[level], arn, f"What who may {level} a stage is given")
 
     def _cluster(self) -> ecs.Cluster:
         return ecs.Cluster(

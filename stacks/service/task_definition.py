@@ -45,6 +45,7 @@ class TaskDefinition(Construct):
         super().__init__(scope, id)
         self.process, self.stage, self.image, self.data = process, stage, image, data
         self.log_group, self.roles = log_group, roles
+        self.variables_of_domains: dict[str, str] = {}  # the file that sets one, by its name
         self.task_definition = ecs.FargateTaskDefinition(
             self,
             "TaskDefinition",

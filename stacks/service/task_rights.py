@@ -1,6 +1,6 @@
 """The policy statements of an ECS task's roles."""
 
-from aws_cdk import Aws, Stack
+from aws_cdk import Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
@@ -11,6 +11,7 @@ from service.contract import PAYLOADS_PREFIX, RESULTS_PREFIX, ProcessName
 from stacks.config.stage import Stage
 from stacks.data.data_stack import DataStack
 from stacks.service.image import Image
+from stacks.stage_stack import key_statement
 
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-api-permissions-reference.html
 QUEUE_ACTIONS = {
@@ -63,7 +64,7 @@ def execution_statements(
             actions=["secretsmanager:GetSecretValue"],
             resources=[secret.secret_arn for secret in secrets],
         ),
-        _key_statement(key, "DecryptSecrets", "secretsmanager", ["kms:Decrypt"]),
+        key_statement(key, "DecryptSecrets", "secretsmanager", ["kms:Decrypt"]),
     ]
 
 
@@ -74,7 +75,7 @@ def password_statements(secret: secretsmanager.ISecret, key: kms.IKey) -> list[i
             actions=["secretsmanager:GetSecretValue"],
             resources=[secret.secret_arn],
         ),
-        _key_statement(key, "DecryptPassword", "secretsmanager", ["kms:Decrypt"]),
+        key_statement(key, "DecryptPassword", "secretsmanager", ["kms:Decrypt"]),
     ]
 
 
@@ -92,7 +93,7 @@ def bucket_statements(
             resources=[payloads if is_worker else results],
         ),
         iam.PolicyStatement(sid="WritePayloads", actions=["s3:PutObject"], resources=[payloads]),
-        _key_statement(key, "UseBucketKey", "s3", ["kms:Decrypt", "kms:GenerateDataKey"]),
+        key_statement(key, "UseBucketKey", "s3", ["kms:Decrypt", "kms:GenerateDataKey"]),
     ]
     if is_worker:
         statements.append(
@@ -108,18 +109,6 @@ def bucket_statements(
 def session_of(stage: Stage) -> dict[str, str]:
     """The condition for a key that encrypts sessions with ECS tasks of the stage."""
     return {"kms:EncryptionContext:aws:ssm:TargetId": f"ecs:{stage.names.cluster}_*"}
-
-
-def _key_statement(
-    key: kms.IKey, sid: str, service: str, actions: list[str]
-) -> iam.PolicyStatement:
-    """The right to use the key, only through the AWS service `service`."""
-    return iam.PolicyStatement(
-        sid=sid,
-        actions=actions,
-        resources=[key.key_arn],
-        conditions={"StringEquals": {"kms:ViaService": f"{service}.{Aws.REGION}.{Aws.URL_SUFFIX}"}},
-    )
 
 
 def protection_statement(scope: Construct, stage: Stage) -> iam.PolicyStatement:

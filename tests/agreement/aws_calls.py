@@ -223,12 +223,11 @@ def _rights(words: list[ast.expr], constants: dict[str, set[str]]) -> list[str]:
 
 def _calls(node: ast.AST, names: set[str]) -> Iterator[ast.Call]:
     for each in ast.walk(node):
-        if (
-            isinstance(each, ast.Call)
-            and isinstance(each.func, ast.Attribute)
-            and each.func.attr in names
-        ):
-            yield each
+        if isinstance(each, ast.Call):
+            called = each.func
+            name = called.attr if isinstance(called, ast.Attribute) else called
+            if (name.id if isinstance(name, ast.Name) else name) in names:
+                yield each
 
 
 def _values(node: ast.expr, constants: dict[str, set[str]]) -> set[str]:

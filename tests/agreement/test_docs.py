@@ -24,7 +24,8 @@ PAGES = [
 ]
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-FILE = re.compile(r"`((?:service|tests)/[\w/]+\.py)`")
+FILE = re.compile(r"`((?:service|stacks|tests)/[\w/]+\.py)`")
+OF_DOMAINS = "docs/extending.md"  # whole domains: `tests/extending.py` says who runs them
 # A file or folder of the project; in capital letters it is a construct of the CDK's.
 PATH = re.compile(
     r"(?<![\w/.:-])((?:service|stacks|scripts|dev|tests|docs)/[a-z0-9_./-]*[a-z0-9_/])(?!\w)"
@@ -132,6 +133,8 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     snippets.mkdir(parents=True)
     (tree / "tests/test_snippets.py").write_text(SNIPPETS)
     for block in blocks("python"):
+        if block.page == OF_DOMAINS:
+            continue
         if block.file is None:
             name = f"{block.page.replace('/', '-')}-{block.line}"
             (snippets / name).write_text(block.text)

@@ -4,10 +4,13 @@ from typing import Any
 
 import pytest
 
-from service.contract import ProcessName
+from service.contract import LOCAL_STAGE, ProcessName
+from service.domain_settings import domain_problems
 from service.settings import settings_of
+from stacks.config.read_stage import read_stage
+from stacks.config.stage import Stage
 from tests.stacks.rules.task_definitions import containers
-from tests.stacks.templates import Templates, every_stage, of
+from tests.stacks.templates import Templates, deployed, every_stage, of, projects_stages
 
 STAGES = every_stage()
 PLACEHOLDER = "x" * 20
@@ -62,3 +65,17 @@ def test_every_container_starts_with_what_it_is_told(
 @pytest.mark.parametrize("stage", STAGES)
 def test_no_container_is_told_what_nobody_reads(stage: str) -> None:
     reads_everything(of(STAGES[stage]))
+
+
+@pytest.mark.parametrize("stage", projects_stages().values(), ids=list(projects_stages()))
+def test_what_domains_read_is_told_in_every_stage_of_the_project(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in {each.name for each in read_stage(LOCAL_STAGE).variables}:
+        monkeypatch.delenv(name, raising=False)
+    for container in containers(deployed(stage)):
+        process = ProcessName(container["Name"])
+        with monkeypatch.context() as patch:
+            for name, given in environment(container).items():
+                patch.setenv(name, given)
+            assert domain_problems(process) == []

@@ -50,8 +50,9 @@ OF_THE_KIT = (  # some of each kind
     "tests/twin/client/test_inherited.py",
 )
 LOCAL_STAGE = """
-from tests.stacks.templates import synthesize
-print(synthesize("local").one("AWS::S3::Bucket", "Bucket").get("LifecycleConfiguration.Rules"))
+from tests.stacks.templates import deployed, stage_of
+local = deployed(stage_of("local"))
+print(local.one("AWS::S3::Bucket", "Bucket").get("LifecycleConfiguration.Rules"))
 """
 
 

@@ -16,6 +16,7 @@ import httpx
 from scripts.twin.client.state import Twin
 from service.contract import LOCAL_STAGE, ProcessName
 from stacks.config.naming import Names
+from tests import extending
 from tests.ports import free_port
 from tests.sample import copy_project
 
@@ -59,11 +60,17 @@ class Checkout:
         for init in (jobs / "__init__.py", jobs.parent / "__init__.py"):
             init.touch()
         (jobs / "tasks.py").write_text(TASKS)
+        extending.write(folder, "carts", "orders", "archive")
         return cls(folder)
 
     @property
     def tasks(self) -> Path:
         return self.folder / "service/domain/bakery/jobs/tasks.py"
+
+    def output(self, key: str, of_stack: str = NAMES.service_stack) -> str:
+        """An output of a stack."""
+        (stack,) = self.client("cloudformation").describe_stacks(StackName=of_stack)["Stacks"]
+        return str({each["OutputKey"]: each["OutputValue"] for each in stack["Outputs"]}[key])
 
     @property
     def environment(self) -> dict[str, str]:
@@ -120,7 +127,11 @@ class Checkout:
 
     def enqueue(self, http: httpx.Client, seconds: float = 0) -> str:
         """A job of the domain's task; its key."""
-        body = {"task": "bake", "payload": {"seconds": seconds}}
+        return self.enqueue_task(http, "bake", seconds=seconds)
+
+    def enqueue_task(self, http: httpx.Client, task: str, **payload: object) -> str:
+        """A job of any task; its key."""
+        body = {"task": task, "payload": payload}
         job_id: str = http.post("/api/v1/jobs", json=body).raise_for_status().json()["job_id"]
         return job_id
 

@@ -1,8 +1,10 @@
-"""What the README promises to somebody new, in one sitting: from `moor up` to `moor down`.
+"""What README and docs/extending.md promise to somebody new, in one sitting: from `moor up` to
+`moor down`.
 
 The tests build on one another, in this order, on one twin.
 """
 
+import asyncio
 import json
 import tempfile
 import threading
@@ -11,11 +13,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import httpx
 import psutil
 import pytest
 
-from service.contract import ProcessName
+from service.contract import LOCAL_STAGE, ProcessName
+from stacks.config.naming import Output
+from tests import extending
 from tests.e2e.checkout import NAMES, Checkout
 from tests.scripts.conftest import wait_until
 
@@ -90,6 +95,39 @@ def test_run_does_one_thing_in_an_ecs_task_of_its_own(shop: Checkout) -> None:
     assert "once" in done.stdout
 
 
+def test_a_route_writes_and_reads_the_table_of_its_domain(http: httpx.Client) -> None:
+    assert http.put("/carts/ada/tea").status_code == 204
+    assert http.get("/carts/ada").raise_for_status().json() == {"item": "tea"}
+    assert http.get("/carts/bob").raise_for_status().json() == {}
+
+
+def test_a_message_in_the_queue_of_a_domain_becomes_a_job(
+    shop: Checkout, http: httpx.Client
+) -> None:
+    url, sqs = shop.output("DomainOrdersQueueUrl"), shop.client("sqs")
+    sent = sqs.send_message(QueueUrl=url, MessageBody=json.dumps({"item": "cake"}))
+    key = f"order-{sent['MessageId']}"
+    wait_until(lambda: http.get(f"/api/v1/jobs/{key}").status_code == 200, "the job of the message")
+    assert shop.result(http, key)["result"] == {"shipped": "cake"}
+    left = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+    assert left["ApproximateNumberOfMessages"] == "0"
+    assert left["ApproximateNumberOfMessagesNotVisible"] == "0"
+
+
+def test_a_task_writes_into_the_bucket_of_its_domain_and_nowhere_else(
+    shop: Checkout, http: httpx.Client
+) -> None:
+    key = shop.enqueue_task(http, "keep_paper", name="plan", text="more tea")
+    assert shop.result(http, key)["result"] == "papers/plan"
+    (bucket,) = (
+        each["Name"]
+        for each in shop.client("s3").list_buckets()["Buckets"]
+        if "domainarchive" in each["Name"]
+    )
+    kept = shop.client("s3").get_object(Bucket=bucket, Key="papers/plan")
+    assert kept["Body"].read() == b"more tea"
+
+
 def test_three_workers_take_jobs_after_scale(shop: Checkout, http: httpx.Client) -> None:
     shop.moor("scale", "worker", "3")
     assert running(shop) == 3
@@ -128,6 +166,48 @@ class Callers(threading.Thread):
         self.join(30)
 
 
+@pytest.fixture(scope="module")
+def legacy(shop: Checkout) -> None:
+    """A database that was there before the stage, and the domain that is to reach it."""
+    secrets, ec2 = shop.client("secretsmanager"), shop.client("ec2")
+    owner = json.loads(
+        secrets.get_secret_value(SecretId=shop.output(Output.DATABASE_SECRET, NAMES.data_stack))[
+            "SecretString"
+        ]
+    )
+    login = {
+        "host": "localhost", "port": shop.twin.postgres_port, "dbname": "legacy",
+        "username": owner["username"], "password": owner["password"],
+    }  # fmt: skip
+    asyncio.run(make_customers(login))
+    secret = secrets.create_secret(Name="legacy", SecretString=json.dumps(login))
+    network = ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
+    group = ec2.create_security_group(GroupName="legacy", Description="legacy", VpcId=network)
+    extending.write(shop.folder, "legacy")
+    file = shop.folder / "stacks/domain/legacy.py"
+    text = file.read_text()
+    for shown, real in {
+        '"prod": (': f'"{LOCAL_STAGE}": (',
+        "sg-0123456789abcdef0": group["GroupId"],
+        "arn:aws:secretsmanager:eu-central-1:123456789012:secret:legacy-AbCdEf": secret["ARN"],
+    }.items():
+        assert text.count(shown) == 1
+        text = text.replace(shown, real)
+    file.write_text(text)
+
+
+async def make_customers(login: dict[str, Any]) -> None:
+    names = {"user": login["username"], "password": login["password"]}
+    where = {"host": login["host"], "port": login["port"]}
+    connection = await asyncpg.connect(**names, **where, database="postgres")
+    await connection.execute("CREATE DATABASE legacy")
+    await connection.close()
+    connection = await asyncpg.connect(**names, **where, database="legacy")
+    await connection.execute("CREATE TABLE customers AS SELECT * FROM generate_series(1, 3)")
+    await connection.close()
+
+
+@pytest.mark.usefixtures("legacy")
 def test_new_code_rolls_out_with_no_failed_request_and_no_lost_job(
     shop: Checkout, http: httpx.Client
 ) -> None:
@@ -143,6 +223,10 @@ def test_new_code_rolls_out_with_no_failed_request_and_no_lost_job(
     releases = [shop.result(http, key)["result"]["release"] for key in callers.keys]
     assert releases[0] == 1
     assert shop.result(http, shop.enqueue(http))["result"] == {"release": 2}
+
+
+def test_workers_reach_a_database_that_was_there_before(shop: Checkout, http: httpx.Client) -> None:
+    assert shop.result(http, shop.enqueue_task(http, "count_customers"))["result"] == 3
 
 
 def test_a_broken_release_goes_back_by_itself(shop: Checkout, http: httpx.Client) -> None:

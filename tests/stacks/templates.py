@@ -20,6 +20,7 @@ from stacks.config.checks import check_stage
 from stacks.config.read_stage import read_stage
 from stacks.config.stage import Stage
 from stacks.config.stages_file import stage_names
+from stacks.domains import PACKAGE as DOMAINS
 from tests.project import IS_KIT
 from tests.scratch import SHARED_TEMPLATES
 
@@ -31,6 +32,7 @@ GIVEN: dict[str, dict[str, object]] = {"prod": {"certificate_arn": CERTIFICATE}}
 FILE = Path(__file__).with_name("stages.toml")
 STAGES = stage_names(FILE)
 PACKS = ("AwsSolutions", "NIST.800.53.R5")
+NO_DOMAINS = "no package of that name"
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,8 @@ class Resource:
 
 @dataclass(frozen=True)
 class Templates:
-    """The three templates of one stage."""
+    """The three templates of one stage, as the kit makes it: without the project's domains, unless
+    it is `deployed`."""
 
     stage: Stage
     stacks: dict[str, dict[str, Any]]
@@ -121,7 +124,7 @@ def stage_of(name: str, **settings: object) -> Stage:
 
 def synthesize(stage: str, **settings: object) -> Templates:
     """A stage's templates with some settings changed, checked as `cdk deploy` would."""
-    return _synthesized(stage_of(stage, **settings))
+    return _synthesized(stage_of(stage, **settings), NO_DOMAINS)
 
 
 def of_stage(stage: str) -> Templates:
@@ -130,14 +133,25 @@ def of_stage(stage: str) -> Templates:
 
 
 def every_stage() -> dict[str, Stage]:
-    """The stages of these tests, unless a project runs them, and those of the project."""
+    """The stages of these tests, unless a project runs them, and those of the project that are
+    different."""
     own = {name: stage_of(name) for name in STAGES} if IS_KIT else {}
-    projects = {name: _deployable(read_stage(name)) for name in stage_names()}
     return own | {
         f"{name} of the project": stage
-        for name, stage in projects.items()
+        for name, stage in projects_stages().items()
         if stage != own.get(name)
     }
+
+
+def projects_stages() -> dict[str, Stage]:
+    """The stages of the project, as they can be deployed."""
+    return {name: _deployable(read_stage(name)) for name in stage_names()}
+
+
+@functools.cache
+def deployed(stage: Stage, domains: str = DOMAINS) -> Templates:
+    """A stage with what the project's domains add, or those of a package; synthesized once."""
+    return _synthesized(stage, domains)
 
 
 def _deployable(stage: Stage) -> Stage:
@@ -150,12 +164,12 @@ def _deployable(stage: Stage) -> Stage:
 @functools.cache
 def of(stage: Stage) -> Templates:
     """A stage of `every_stage`; synthesized once."""
-    return _synthesized(stage)
+    return _synthesized(stage, NO_DOMAINS)
 
 
-def _synthesized(stage: Stage) -> Templates:
+def _synthesized(stage: Stage, domains: str) -> Templates:
     check_stage(stage)
-    folder = _assembly(stage)
+    folder = _assembly(stage, domains)
     names = stage.names
     stacks = {
         kind: json.loads((folder / f"{name}.template.json").read_text())
@@ -168,15 +182,15 @@ def _synthesized(stage: Stage) -> Templates:
     return Templates(stage, stacks, folder)
 
 
-def _assembly(stage: Stage) -> Path:
+def _assembly(stage: Stage, domains: str) -> Path:
     """The CDK's folder of a stage, made by the first process of the test run that asks for it."""
     root = _root()
-    of_what = f"{__file__} {stage!r}"  # a copy of the project has templates of its own
+    of_what = f"{__file__} {stage!r} {domains}"  # a copy of the project has templates of its own
     folder = root / hashlib.sha256(of_what.encode()).hexdigest()[:16]
     with FileLock(folder.with_suffix(".lock")):
         if not folder.exists():
             new = tempfile.mkdtemp(dir=root)
-            app.synthesize(stage, app.flags(), folder=new)
+            app.synthesize(stage, app.flags(), folder=new, domains=domains)
             os.rename(new, folder)
     return folder
 

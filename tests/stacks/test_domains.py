@@ -1,47 +1,237 @@
-"""A module in the folder of the domains is found by name; one that says nothing is refused."""
+"""What a domain's file in `stacks/domain/` adds to a stage: those of docs/extending.md, and one of
+these tests."""
 
+import json
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from aws_cdk import App
+from constructs import Construct
 
-from stacks.config.read_stage import read_stage
-from stacks.domains import endpoints, lifecycle_rules
+import app
+from service.contract import ProcessName
+from service.domain_settings import domain_problems
+from stacks.build import build_stage
+from stacks.config.values import ConfigError
+from stacks.domains import WITH_DATA, Domain, add_domains
+from stacks.service.service_stack import ServiceStack
+from tests import extending
+from tests.agreement.test_environment import environment
+from tests.stacks.rules.task_definitions import containers
+from tests.stacks.scanners.test_lint import lint
+from tests.stacks.templates import NO_DOMAINS, Resource, Templates, deployed, stage_of
 
-SHOP = """
-from aws_cdk import aws_ec2 as ec2
-from aws_cdk import aws_s3 as s3
+TILL = """
+from aws_cdk import RemovalPolicies, RemovalPolicy, aws_iam as iam, aws_sqs as sqs
 
-def endpoints(stage):
-    return {"Sns": ec2.InterfaceVpcEndpointAwsService.SNS}
+from stacks.acknowledge import acknowledge
 
-def lifecycle_rules(stage):
-    return [s3.LifecycleRule(prefix=f"{stage.stage}/receipts/")]
+def resources(domain):
+    bell = sqs.Queue(domain, "Bell", enforce_ssl=True, removal_policy=RemovalPolicy.DESTROY)
+    passing = sqs.Queue(domain, "Passing", enforce_ssl=True)
+    RemovalPolicies.of(passing).destroy()
+    acknowledge(domain, "A bell that nobody heard is not rung again.", "AwsSolutions-SQS3")
+    acknowledge(bell, "It is no secret.", "CKV_AWS_27", "CKV_AWS_1", "W3005")
+    domain.both.grant(iam.PolicyStatement(actions=["sqs:SendMessage"], resources=[bell.queue_arn]))
+    domain.both.variable("TILL_BELL", bell.queue_url)
+    domain.workers.variable("TILL_COINS", "5")
 """
+ROLES = {"WorkerRolesTaskRole", "WorkerRolesTask", "WorkerRolesDebug"}
+
+
+@pytest.fixture(scope="module")
+def some_domains(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A package with the resources of docs/extending.md, and of a domain of the tests."""
+    folder = tmp_path_factory.mktemp("domains")
+    extending.write(folder, "archive", "carts", "legacy", "orders")
+    (folder / "stacks/domain").rename(folder / "domains_of_tests")
+    (folder / "service/domain").rename(folder / "code_of_tests")
+    (folder / "code_of_tests/__init__.py").touch()
+    (folder / "domains_of_tests/till.py").write_text(TILL)
+    (folder / "domains_of_tests/_shared.py").touch()
+    sys.path.insert(0, str(folder))
+    yield "domains_of_tests"
+    sys.path.remove(str(folder))
 
 
 @pytest.fixture
-def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The name of an empty package of domains, of this test alone."""
-    name = f"domains_of_{tmp_path.name}"
-    (tmp_path / name).mkdir()
-    (tmp_path / name / "__init__.py").touch()
+def added(some_domains: str) -> Templates:
+    """A protected stage with those domains, in a network without a way out."""
+    stage = stage_of("prod", egress="endpoints", subnet_layout="endpoints-2")
+    return deployed(stage, some_domains)
+
+
+def of_domains(templates: Templates) -> list[Resource]:
+    return [each for each in templates if each.id.startswith("Domain")]
+
+
+def test_constructs_are_in_the_service_stack_under_the_domains_name(added: Templates) -> None:
+    found = of_domains(added)
+    assert {each.stack for each in found} == {"service"}
+    table = added.one("AWS::DynamoDB::Table")
+    assert table.id == "DomaincartsCartsAEF758F5"  # the data goes with another id
+    assert added.outputs()["DomainCartsTable"]["Value"] == {"Ref": table.id}
+
+
+def test_a_protected_stage_keeps_what_holds_data_unless_told_otherwise(added: Templates) -> None:
+    kept = {
+        each.id[:-8]: each.body.get("DeletionPolicy")
+        for each in of_domains(added)
+        if each.type in WITH_DATA
+    }
+    assert kept.pop("DomaintillPassing") == "Delete"
+    assert len(kept) == 5
+    assert set(kept.values()) == {"RetainExceptOnCreate"}
+    others = [each for each in of_domains(added) if each.type not in WITH_DATA]
+    assert [each.id for each in others if "Retain" in str(each.body.get("DeletionPolicy"))] == []
+
+
+def test_rights_are_given_to_all_roles_that_run_the_code_before_it_starts(added: Templates) -> None:
+    worker = added.one("AWS::ECS::Service", "Worker").body["DependsOn"]
+    rights = added.one("AWS::IAM::ManagedPolicy", "Domainorders")
+    assert {role["Ref"][:-8] for role in rights.get("Roles")} == ROLES
+    assert rights.id in worker
+    (consume,) = rights.get("PolicyDocument.Statement")
+    assert "sqs:ReceiveMessage" in consume["Action"]
+    assert consume["Resource"] == {
+        "Fn::GetAtt": [added.one("AWS::SQS::Queue", "DomainordersQueue").id, "Arn"]
+    }
+    both = added.one("AWS::IAM::ManagedPolicy", "Domaintill")
+    assert {role["Ref"][:-8] for role in both.get("Roles")} == {
+        *ROLES, "ApiRolesTaskRole", "ApiRolesTask",
+    }  # fmt: skip
+    assert both.id in added.one("AWS::ECS::Service", "Api").body["DependsOn"]
+
+
+def test_variables_reach_the_containers_that_they_are_for(added: Templates) -> None:
+    told = {
+        each["Name"]: {one["Name"]: one["Value"] for one in each["Environment"]}
+        for each in containers(added)
+    }
+    bell = {"Ref": added.one("AWS::SQS::Queue", "DomaintillBell").id}
+    assert told[ProcessName.API]["TILL_BELL"] == told[ProcessName.WORKER]["TILL_BELL"] == bell
+    assert told[ProcessName.WORKER]["TILL_COINS"] == "5"
+    assert "TILL_COINS" not in told[ProcessName.API]
+    assert "CARTS_TABLE" in told[ProcessName.API]
+    assert "CARTS_TABLE" not in told[ProcessName.WORKER]
+    assert not any(name.startswith(("TILL", "CARTS")) for name in told[ProcessName.MIGRATE])
+
+
+@pytest.mark.usefixtures("some_domains")
+def test_settings_of_a_domain_are_what_its_resources_tell(
+    added: Templates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for container in containers(added):
+        process = ProcessName(container["Name"])
+        if process is not ProcessName.MIGRATE:
+            assert domain_problems(process, "code_of_tests") != []
+            with monkeypatch.context() as patch:
+                for name, value in environment(container).items():
+                    patch.setenv(name, value)
+                assert domain_problems(process, "code_of_tests") == []
+
+
+def test_a_network_without_a_way_out_gets_the_endpoints(added: Templates) -> None:
+    made = {
+        each.id[:-8]: each.get("VpcEndpointType") for each in added.all("AWS::EC2::VPCEndpoint")
+    }
+    assert made["NetworkVpcSqsEndpoint"] == "Interface"
+    assert made["NetworkVpcDynamodbGateway"] == "Gateway"
+
+
+def test_a_database_that_is_there_opens_to_the_workers_alone(added: Templates) -> None:
+    (way_in,) = (
+        each for each in added.all("AWS::EC2::SecurityGroupIngress") if each.get("FromPort") == 5432
+    )
+    assert way_in.get("GroupId") == "sg-0123456789abcdef0"
+    assert "WorkerServiceSecurityGroup" in str(way_in.get("SourceSecurityGroupId"))
+    (way_out,) = (
+        each for each in added.all("AWS::EC2::SecurityGroupEgress") if each.get("FromPort") == 5432
+    )
+    assert way_out.get("DestinationSecurityGroupId") == "sg-0123456789abcdef0"
+
+
+def test_a_second_bucket_is_like_the_first_and_logged(added: Templates) -> None:
+    first, second = (added.one("AWS::S3::Bucket", name) for name in ("Bucket", "Domainarchive"))
+    for name in ("PublicAccessBlockConfiguration", "OwnershipControls", "VersioningConfiguration"):
+        assert second.get(name) == first.get(name)
+    assert second.get("LoggingConfiguration.LogFilePrefix") == "archive/Bucket/"
+    logs = str(added.one("AWS::S3::BucketPolicy", "LogBucket").get("PolicyDocument"))
+    assert "/archive/Bucket/*" in logs
+    assert "Domain" not in logs  # or the stacks would depend on each other
+
+
+def test_a_finding_of_checkov_or_cfn_lint_is_accepted_in_the_template(added: Templates) -> None:
+    metadata = added.one("AWS::SQS::Queue", "DomaintillBell").body["Metadata"]
+    assert metadata["checkov"]["skip"] == [
+        {"id": "CKV_AWS_27", "comment": "It is no secret."},
+        {"id": "CKV_AWS_1", "comment": "It is no secret."},
+    ]
+    assert metadata["cfn-lint"]["config"]["ignore_checks"] == ["W3005"]
+
+
+def test_cfn_lint_finds_nothing_in_what_the_page_shows(added: Templates, tmp_path: Path) -> None:
+    """In the part of the template that domains add; the whole takes it a good while longer."""
+    kept = {each.id: each.body for each in of_domains(added)}
+    file = tmp_path / "domains.template.json"
+    file.write_text(json.dumps({"Resources": _without_others(kept, set(kept))}))
+    result = lint([str(file)])
+    assert result.stdout == ""
+    assert result.returncode == 0, result.stderr
+
+
+def _without_others(value: Any, kept: set[str]) -> Any:
+    """A reference to another resource is of the kind that it should be, for all that is known."""
+    if isinstance(value, list):
+        return [_without_others(each, kept) for each in value]
+    if not isinstance(value, dict):
+        return value
+    target = value.get("Ref") or (value.get("Fn::GetAtt") or [None])[0]
+    if target and target not in kept and "::" not in target:
+        return {"Fn::ImportValue": target}
+    return {name: _without_others(each, kept) for name, each in value.items()}
+
+
+def test_data_goes_with_a_stage_that_is_not_protected(some_domains: str) -> None:
+    dev = deployed(stage_of("dev"), some_domains)
+    for each in of_domains(dev):
+        if each.type in WITH_DATA and not each.id.startswith("Domaintill"):
+            assert each.body["DeletionPolicy"] == "Delete", each.id
+    assert "Domainlegacy" not in str(dev.stacks)  # the stage is not named there
+
+
+@pytest.fixture(scope="module")
+def service() -> ServiceStack:
+    stage = stage_of("dev", **{"env.SITE_NAME": "Shop", "worker.env.ROWS": "5", "secrets": "PIN"})
+    return build_stage(App(context=app.flags()), stage, domains=NO_DOMAINS).service
+
+
+def test_a_variable_has_one_place_and_a_name_that_is_free(service: ServiceStack) -> None:
+    parent = Construct(service, "Domain")
+    first, second = (Domain(service, parent, name) for name in ("orders", "carts"))
+    first.api.variable("TABLE", "orders")
+    first.workers.variable("TABLE", "orders")
+    for name, problem in {
+        "TABLE": "stacks/domain/orders.py sets it too",
+        "SITE_NAME": "stages.toml sets it too, where [local.env] alone may",
+        "PIN": "is the name of a secret in stages.toml",
+        "BUCKET": "is set by Moorage or AWS; call yours otherwise",
+        "table": "a variable is A-Z, 0-9 and _, a letter first, 128 characters at most",
+    }.items():
+        with pytest.raises(ConfigError) as refused:
+            second.both.variable(name, "carts")
+        assert refused.value.problems == [f"stacks/domain/carts.py: variable {name}: {problem}"]
+    second.api.variable("ROWS", "7")  # stages.toml tells it to workers alone
+
+
+def test_a_module_without_the_function_is_refused(
+    service: ServiceStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "wrong_domains").mkdir()
+    (tmp_path / "wrong_domains/shop.py").write_text("def resource(domain): ...")
     monkeypatch.syspath_prepend(tmp_path)
-    return name
-
-
-def test_what_modules_say_is_found(package: str, tmp_path: Path) -> None:
-    (tmp_path / package / "shop.py").write_text(SHOP)
-    stage = read_stage("dev", {})
-    assert endpoints(stage, package).keys() == {"Sns"}
-    assert [rule.prefix for rule in lifecycle_rules(stage, package)] == ["dev/receipts/"]
-
-
-def test_no_domain_is_no_error(package: str) -> None:
-    assert endpoints(read_stage("dev", {}), package) == {}
-    assert lifecycle_rules(read_stage("dev", {}), "no_such_package") == []
-
-
-def test_a_module_with_none_of_the_functions_is_refused(package: str, tmp_path: Path) -> None:
-    (tmp_path / package / "shop.py").write_text("def endpoint(stage): ...")
-    with pytest.raises(AttributeError, match=r"shop\.py has none of endpoints, lifecycle_rules"):
-        endpoints(read_stage("dev", {}), package)
+    with pytest.raises(ConfigError, match=r"domain/shop\.py: has no function resources\(domain\)"):
+        add_domains(service, "wrong_domains")

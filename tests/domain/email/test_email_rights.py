@@ -1,12 +1,10 @@
-"""The rights to send e-mail, in the templates of a stage."""
+"""The right to send e-mail, and the way to SES, in the templates of a stage."""
 
-from stacks.config.read_stage import read_stage
-from stacks.domain.email import endpoints
-from tests.stacks.templates import Templates, of_stage, synthesize
+from tests.stacks.templates import Templates, deployed, stage_of
 
 
-def rights(templates: Templates) -> list[str]:
-    """The senders that roles of the service may send as."""
+def senders(templates: Templates) -> list[str]:
+    """Whom roles of the service may send as."""
     return [
         statement["Condition"]["StringEquals"]["ses:FromAddress"]
         for policy in templates.all("AWS::IAM::ManagedPolicy")
@@ -16,11 +14,14 @@ def rights(templates: Templates) -> list[str]:
 
 
 def test_a_stage_without_a_sender_may_send_nothing() -> None:
-    assert rights(of_stage("dev")) == []
-    assert endpoints(read_stage("dev", {})) == {}
+    assert senders(deployed(stage_of("dev"))) == []
 
 
 def test_workers_may_send_as_the_stages_sender_alone() -> None:
-    sender = {"email_from": "hello@example.com"}
-    assert set(rights(synthesize("dev", **sender))) == {"hello@example.com"}
-    assert endpoints(read_stage("dev", sender)).keys() == {"Email"}
+    stage = stage_of("dev", email_from="hello@example.com", egress="endpoints")
+    templates = deployed(stage)
+    assert senders(templates) == ["hello@example.com"]
+    policy = templates.one("AWS::IAM::ManagedPolicy", "Domainemail")
+    roles = {role["Ref"][:-8] for role in policy.get("Roles")}
+    assert roles == {"WorkerRolesTaskRole", "WorkerRolesTask"}
+    assert templates.one("AWS::EC2::VPCEndpoint", "NetworkVpcEmailEndpoint")

@@ -5,7 +5,6 @@ from typing import Any
 
 from service.contract import DatabaseSecretField, UiSecretField
 from stacks.data.database import OWNER, USER
-from stacks.domains import lifecycle_rules
 from tests.stacks.templates import Resource, Templates
 
 CLUSTER, INSTANCE = "AWS::RDS::DBCluster", "AWS::RDS::DBInstance"
@@ -181,18 +180,10 @@ def mistakes_in_buckets_can_be_undone(templates: Templates) -> None:
         assert "Prefix" not in rule
 
 
-def payloads_end_and_what_domains_say(templates: Templates) -> None:
-    """S3.13: after the days that the service counts on or tells, and nothing else does."""
+def payloads_end(templates: Templates) -> None:
+    """S3.13: after the days that the service counts on, and nothing else does."""
     _, *rules = templates.one(BUCKET, "Bucket").get("LifecycleConfiguration.Rules")
-    declared = [(rule.prefix, rule.expiration) for rule in lifecycle_rules(templates.stage)]
-    assert rules == [
-        {"Prefix": "payloads/", "ExpirationInDays": 60, "Status": "Enabled"},
-        *(
-            {"Prefix": prefix, "ExpirationInDays": expiration.to_days(), "Status": "Enabled"}
-            for prefix, expiration in declared
-            if expiration
-        ),
-    ]
+    assert rules == [{"Prefix": "payloads/", "ExpirationInDays": 60, "Status": "Enabled"}]
     assert len(templates.one(BUCKET, "LogBucket").get("LifecycleConfiguration.Rules")) == 1
 
 

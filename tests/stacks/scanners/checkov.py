@@ -1,4 +1,5 @@
-"""`make checkov`: what it finds in the templates of dev and prod is what docs/security.md lists.
+"""`make checkov`: what it finds in the templates of dev and prod, with the project's domains, is
+what docs/security.md lists. A domain accepts findings beside the construct.
 
 checkov lives in .venv-checkov, an environment of its own, and is kept from asking for newer ones.
 """
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.conftest import ROOT
-from tests.stacks.templates import synthesize
+from tests.stacks.templates import deployed, stage_of
 
 CHECKOV = ROOT / ".venv-checkov/bin/checkov"
 LIST = ROOT / "docs/security.md"
@@ -79,7 +80,7 @@ def difference(found: set[Finding], known: set[Finding]) -> list[str]:
 
 def main() -> int:
     # With what is deployed on request, too.
-    folders = {stage: synthesize(stage, operator_policies=True).folder for stage in STAGES}
+    folders = {stage: deployed(stage_of(stage, operator_policies=True)).folder for stage in STAGES}
     found = {each for stage, folder in folders.items() for each in scan(stage, folder)}
     for line in (wrong := difference(found, set(listed()))):
         print(f"{LIST.relative_to(ROOT)}: {line}", file=sys.stderr)  # noqa: T201

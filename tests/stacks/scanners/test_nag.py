@@ -6,15 +6,32 @@ from typing import Any
 
 import pytest
 from aws_cdk import App
-from aws_cdk import aws_s3 as s3
 
 import app
 from stacks.build import build_stage
+from stacks.config.stage import Stage
 from tests.generated import COMMAND, written
 from tests.stacks.scanners.acknowledgements import table
-from tests.stacks.templates import PACKS, STAGES, Templates, of_stage, synthesize
+from tests.stacks.templates import (
+    NO_DOMAINS,
+    PACKS,
+    STAGES,
+    Templates,
+    deployed,
+    of_stage,
+    projects_stages,
+    synthesize,
+)
 
 MAY_FAIL = {"@aws-cdk/core:failSynthOnValidationErrors": False}
+
+
+CARELESS = """
+from aws_cdk import aws_s3
+
+def resources(domain):
+    aws_s3.Bucket(domain, "Forgotten")
+"""
 
 
 class Silent:
@@ -33,7 +50,7 @@ def findings(templates: Templates, folder: Path) -> set[tuple[str, str]]:
     cdk = App(
         context=app.flags() | MAY_FAIL, outdir=str(folder), builtin_cloud_formation_validation=False
     )
-    build_stage(cdk, templates.stage)
+    build_stage(cdk, templates.stage, domains=NO_DOMAINS)
     cdk.synth()
     report: dict[str, Any] = json.loads((folder / "validation-report.json").read_text())
     return {
@@ -63,18 +80,29 @@ def test_each_acknowledgement_answers_a_finding_and_each_finding_is_answered(
     assert [one for one in found if not any(answers(each, one) for each in answered)] == []
 
 
-def test_a_finding_without_a_reason_stops_synthesis(tmp_path: Path) -> None:
-    cdk = App(context=app.flags(), outdir=str(tmp_path), builtin_cloud_formation_validation=False)
-    stacks = build_stage(cdk, of_stage("dev").stage)
-    s3.Bucket(stacks.data, "Forgotten")
+def test_a_finding_without_a_reason_stops_synthesis(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here of a domain's bucket without encryption."""
+    (tmp_path / "careless").mkdir()
+    (tmp_path / "careless/shop.py").write_text(CARELESS)
+    monkeypatch.syspath_prepend(tmp_path)
+    cdk = App(
+        context=app.flags(), outdir=str(tmp_path / "out"), builtin_cloud_formation_validation=False
+    )
+    build_stage(cdk, of_stage("dev").stage, domains="careless")
 
     with pytest.raises(RuntimeError, match="ValidationFailed"):
         cdk.synth()
+    report = json.loads((tmp_path / "out/validation-report.json").read_text())
+    assert "NIST.800.53.R5-S3DefaultEncryptionKMS" in str(report)
+    assert "Domain/shop/Forgotten" in str(report)
 
 
-def test_each_reason_is_a_sentence(templates: Templates) -> None:
-    for rule, path, reason in templates.acknowledged():
-        assert len(reason) > 30, (rule, path)
+@pytest.mark.parametrize("stage", projects_stages().values(), ids=list(projects_stages()))
+def test_each_reason_is_a_sentence(stage: Stage) -> None:
+    for rule, path, reason in deployed(stage).acknowledged():
+        assert len(reason) > 20, (rule, path)
         assert reason.endswith("."), (rule, path)
 
 
