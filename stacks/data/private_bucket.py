@@ -63,6 +63,11 @@ class PrivateBucket(s3.Bucket):
             "the owner's decision.",
             "NIST.800.53.R5-S3BucketReplicationEnabled",
         )
+        acknowledge(
+            self,
+            "The log bucket's own policy lets the access logs in.",
+            "Annotation::@aws-cdk/aws-s3:accessLogsPolicyNotAdded",
+        )
 
     def allow(self, rights: iam.ManagedPolicy, *actions: str, under: str = "") -> None:
         """Lets whoever has this policy do `actions` ("s3:GetObject") with the objects under a
