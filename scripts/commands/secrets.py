@@ -13,6 +13,7 @@ import typer
 
 from scripts.errors import NotFoundError, OperatorError, RefusedError, UsageError
 from scripts.secrets.dotenv import read_dotenv
+from scripts.secrets.kept import State
 from scripts.secrets.store import BOTH, Store, find_store
 from scripts.secrets.writing import RECOVERY_DAYS, check_value
 from scripts.target import HOME, Target
@@ -134,7 +135,7 @@ def secrets_unset(
     rows = [row for row in store.rows() if row.name == wanted]
     if (problem := _why_not(store.stage, wanted)) and rows:
         raise UsageError(f"{wanted}: {problem}")
-    if not any(row.state in ("set", "no value") for row in rows):
+    if all(row.state in (State.MISSING, State.DELETED) for row in rows):
         raise NotFoundError(
             f"stage {stage} keeps no secret {wanted}", "`moor secrets list` shows what is kept."
         )
