@@ -45,8 +45,8 @@ db: setup ## the embedded Postgres alone, in the foreground
 api: setup ## the API alone, on the Postgres that runs here or its own
 	@$(PY) -m scripts.local api
 
-worker: setup ## a worker alone, on the Postgres that runs here or its own
-	@$(PY) -m scripts.local worker
+worker: setup ## a worker alone, of all queues (POOL=reports: of that pool), on the Postgres here or its own
+	@$(PY) -m scripts.local worker $(if $(POOL),--pool $(POOL))
 
 test: $(TEST_NEEDS) ## every test, some files at a time (ARGS="-k name" for some of them)
 	@$(PY) -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder $(TEST_ARGS) $(ARGS)

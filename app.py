@@ -22,6 +22,7 @@ from stacks.config.read_stage import read_stage  # noqa: E402
 from stacks.config.stage import Stage  # noqa: E402
 from stacks.config.values import ConfigError  # noqa: E402
 from stacks.domains import PACKAGE as DOMAINS  # noqa: E402
+from stacks.served_queues import check_served  # noqa: E402
 
 CDK_JSON = Path(__file__).parent / "cdk.json"
 CONTEXT_VARIABLE = "CDK_CONTEXT_JSON"  # set by the CDK's command line
@@ -69,6 +70,7 @@ def main() -> int:
     given = context()
     try:
         stage = chosen_stage(given)
+        check_served(stage)
     except ConfigError as error:
         return refuse(error)
     if stage.is_protected and stage.first_deploy:

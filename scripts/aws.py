@@ -16,7 +16,7 @@ from scripts.errors import (
     UnreachableError,
 )
 from scripts.target import Target, find_target
-from stacks.config.naming import Names, Output
+from stacks.config.naming import Names
 from stacks.config.operator_rights import PROJECT_SECRET
 
 CONNECT_SECONDS, READ_SECONDS = 5, 20
@@ -87,7 +87,7 @@ class Aws:
             found |= {each["OutputKey"]: each["OutputValue"] for each in only.get("Outputs", [])}
         return found
 
-    def output(self, key: Output) -> str:
+    def output(self, key: str) -> str:
         """One output of the stage's stacks. Raises `NotDeployedError` where it is missing."""
         if key not in self.outputs:
             raise self.not_deployed(f"its stacks have no output {key}")

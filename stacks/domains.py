@@ -161,7 +161,7 @@ class Domain(Construct):
 
     def check_variable(self, name: str, service: EcsService) -> None:
         """Raises `ConfigError` where the ECS service can get no variable of that name from here."""
-        process = service.process.process
+        process = service.process.of.process
         set_by = service.process.variables_of_domains.setdefault(name, self.file)
         is_told = name in of_process(self.stage.variables, process)
         if problem := name_problem(name):

@@ -6,7 +6,6 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from stacks.config.naming import Output
 from stacks.config.stage import RETENTION_DAYS, Stage
 
 RETENTION = dict(
@@ -65,8 +64,8 @@ class StageStack(Stack):
         zones = Fn.get_azs()
         return [Fn.select(index, zones) for index in range(self.stage.availability_zones)]
 
-    def output(self, key: Output, value: str, description: str) -> None:
-        """Add an output for people and operator commands."""
+    def output(self, key: str, value: str, description: str) -> None:
+        """Add an output for people and operator commands, by a key of `naming.py`."""
         CfnOutput(self._outputs, key, value=value, description=description).override_logical_id(key)
 
 

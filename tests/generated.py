@@ -19,7 +19,7 @@ PARTS = {
     "docs/private-parts.md": "tests.agreement.private_parts:table",
     "docs/queue-api.md": "tests.agreement.queue_reference:page",
     "docs/security.md": "tests.stacks.scanners.acknowledgements:table",
-    "docs/stages.md": "tests.stacks.config.keys:table",
+    "docs/stages.md": "tests.stacks.config.keys:tables",
 }
 WHOLE = {"stages.schema.json": "stacks.config.schema:as_json"}
 BEGIN, END = f"<!-- written by `{COMMAND}` -->\n", "<!-- end -->\n"

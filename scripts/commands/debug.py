@@ -13,6 +13,7 @@ from scripts.ecs.one_off import describe, heed_signals, run_task_arguments, star
 from scripts.ecs.services import Service, find_service
 from scripts.ecs.tasks import RUNNING, STOPPED
 from scripts.errors import OperatorError, OverdueError
+from scripts.processes import API, WORKER, container_of, known, pool_of
 from scripts.secrets.kept import check_start
 from scripts.session.plugin import SHELL, find_plugin, hand_over, open_session
 from scripts.session.session_task import await_agent, without_exec
@@ -27,7 +28,7 @@ from scripts.terminal.options import (
     duration_value,
 )
 from service.contract import ProcessName
-from stacks.config.naming import Output
+from stacks.config.naming import Output, pool_output
 
 STARTED_BY = "moor-debug"
 START_SECONDS = 180  # an image of some hundred megabytes is pulled first
@@ -35,7 +36,7 @@ POLL_SECONDS = 1.0
 
 
 def debug(
-    process: ProcessArgument = ProcessName.WORKER,
+    process: ProcessArgument = WORKER,
     *,
     for_: Annotated[
         timedelta,
@@ -54,6 +55,7 @@ def debug(
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise OperatorError("a shell needs a terminal", "`moor run -- COMMAND` needs none.")
     aws, clock = connect(stage), Clock()
+    known(aws, process)
     confirm(
         aws.target, f"start an ECS task with the rights of the {process}, and a shell in it", yes
     )
@@ -62,11 +64,12 @@ def debug(
     check_start(aws, service.task_definition, process)
     role = ""  # empty: the process's own role, which may open sessions where exec is enabled
     if not service.has_exec:
-        role = aws.outputs.get(Output.DEBUG_ROLE, "") if process is ProcessName.WORKER else ""
+        if process != API:
+            role = aws.outputs.get(pool_output(Output.DEBUG_ROLE, pool_of(process)), "")
         if not role:
             raise without_exec(aws.target)
     heed_signals()
-    registered = register(aws, service, process, round(for_.total_seconds()), role)
+    registered = register(aws, service, container_of(process), round(for_.total_seconds()), role)
     arn = ""
     try:
         arn = start(
@@ -82,7 +85,7 @@ def debug(
         # The running ECS task does not need it any more; deregistered now, it cannot be left over.
         deregister(aws, registered)
         registered = ""
-        container = await_agent(aws, describe(aws, arn, clock), process, clock)
+        container = await_agent(aws, describe(aws, arn, clock), container_of(process), clock)
         say(f"another shell in it: `{aws.target.command(f'exec {process} --task {id}')}`")
         return hand_over(open_session(aws, container, SHELL))
     finally:
@@ -92,10 +95,10 @@ def debug(
             stop(aws, arn, "moor debug has ended")
 
 
-def register(aws: Aws, service: Service, process: ProcessName, seconds: int, role: str) -> str:
+def register(aws: Aws, service: Service, container: ProcessName, seconds: int, role: str) -> str:
     """Register a debug copy of the ECS service's task definition, and return its ARN."""
     found = aws.call("ecs", "describe_task_definition", taskDefinition=service.task_definition)
-    wanted = debug_definition(found["taskDefinition"], process, seconds=seconds, role=role)
+    wanted = debug_definition(found["taskDefinition"], container, seconds=seconds, role=role)
     answer = aws.call("ecs", "register_task_definition", **wanted)
     arn: str = answer["taskDefinition"]["taskDefinitionArn"]
     return arn

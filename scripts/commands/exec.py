@@ -10,18 +10,20 @@ from typer.core import TyperCommand
 from scripts.aws import connect
 from scripts.clock import Clock
 from scripts.errors import OperatorError, UsageError
+from scripts.processes import WORKER, known
 from scripts.session.plugin import SHELL, find_plugin, hand_over, open_session, run_command
 from scripts.session.session_task import find_container
 from scripts.terminal.answer import say, write
 from scripts.terminal.options import (
     DEFAULT_STAGE,
+    PROCESS_METAVAR,
     SERVICES,
     StageOption,
     TaskOption,
     YesOption,
     confirm,
+    processes,
 )
-from service.contract import ProcessName
 
 BEFORE_COMMAND = "--"
 
@@ -43,7 +45,8 @@ def exec_(
     words: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[api|worker] [-- COMMAND...]", help="A shell, if no command is given."
+            metavar=f"[{PROCESS_METAVAR}] [-- COMMAND...]",
+            help="A shell, if no command is given.",
         ),
     ] = None,
     *,
@@ -53,13 +56,14 @@ def exec_(
 ) -> int:
     """A shell or a command in a running ECS task; the exit code is the command's own.
 
-    Without api or worker, the ECS task is one of the worker. The command's standard error is part
-    of its output, and its standard input is this terminal, or empty.
+    Without a process, the ECS task is one of the default worker pool. The command's standard error
+    is part of its output, and its standard input is this terminal, or empty.
     """
     process, command = split(words or [])
     aws = connect(stage)
     if not command and not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise OperatorError("a shell needs a terminal", "Give a command after `--`.")
+    known(aws, process)
     confirm(aws.target, f"run {shlex.join(command or [SHELL])} in a running ECS task", yes)
     find_plugin(is_local=aws.target.is_local)  # fail on a missing plugin before any call to AWS
     container = find_container(aws, process, task, Clock())
@@ -69,22 +73,22 @@ def exec_(
     return hand_over(open_session(aws, container, SHELL))
 
 
-def split(words: list[str]) -> tuple[ProcessName, list[str]]:
+def split(words: list[str]) -> tuple[str, list[str]]:
     """Split `worker -- python -V` into process and command. The `--` may be left out. The process
     may be left out too, and is then the worker.
 
     Raises `UsageError` where the word before the `--` is no process.
     """
     if not words or words[0] == BEFORE_COMMAND:
-        return ProcessName.WORKER, words[1:]
+        return WORKER, words[1:]
     command = list(words)
     if BEFORE_COMMAND in words:
         command.remove(BEFORE_COMMAND)
-    if words[0] in SERVICES:
-        return ProcessName(words[0]), command[1:]
+    if words[0] in SERVICES or words[0].startswith(f"{WORKER}-"):
+        return words[0], command[1:]
     if BEFORE_COMMAND in words:
         raise UsageError(
-            f"{words[0]!r} is not one of {', '.join(SERVICES)}",
+            f"{words[0]!r} is not one of {', '.join(processes())}",
             "Before `--` is the process, after it the command.",
         )
-    return ProcessName.WORKER, command
+    return WORKER, command

@@ -16,7 +16,7 @@ from scripts.preflight.live_account import AccountReader
 from scripts.secrets.kept import State, own_names
 from scripts.terminal.answer import print_json, print_table, say
 from scripts.terminal.options import JsonOption, StageOption, YesOption
-from service.contract import LOCAL_STAGE, ProcessName
+from service.contract import LOCAL_STAGE
 
 # CloudFormation puts this tag on everything it creates, and leaves it on what it keeps.
 STACK_TAG = "aws:cloudformation:stack-name"
@@ -95,7 +95,7 @@ def _named(aws: Aws) -> Iterator[Leftover]:
     names = aws.names
     # Compared as whole names: those of another stage may begin with the same letters.
     ours = {
-        *(names.log_group(process) for process in (ProcessName.API, ProcessName.WORKER)),
+        *(names.log_group(of.name) for of in aws.target.stage.processes),
         names.exec_log_group,
         names.database_log_group,
         f"aws-waf-logs-{names.prefix}",

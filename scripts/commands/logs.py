@@ -12,30 +12,34 @@ from scripts.clock import Clock
 from scripts.ecs.ecs_events import EcsEvents
 from scripts.logs.log_lines import as_object, is_metric, names_job, parse, render
 from scripts.logs.log_reading import Event, Source, follow, groups, history
+from scripts.processes import deployed, known
 from scripts.terminal.answer import print_json, print_line, say
 from scripts.terminal.duration import in_words
-from scripts.terminal.options import DEFAULT_STAGE, SERVICES, StageOption, duration_value
+from scripts.terminal.options import (
+    DEFAULT_STAGE,
+    PROCESS_METAVAR,
+    StageOption,
+    duration_value,
+    process_name,
+    processes,
+)
 from scripts.terminal.render import shows_colours
 from service.contract import ProcessName
 
-LOGGED = (*SERVICES, ProcessName.MIGRATE)
 
-
-def logged_process(value: str) -> ProcessName:
+def logged_process(value: str) -> str:
     """An argument that names a process with a log."""
-    if value not in LOGGED:
-        raise typer.BadParameter(f"{value!r} is not one of {', '.join(LOGGED)}")
-    return ProcessName(value)
+    return value if value == ProcessName.MIGRATE else process_name(value)
 
 
 def logs(
-    processes: Annotated[
-        list[ProcessName] | None,
+    named: Annotated[
+        list[str] | None,
         typer.Argument(
             parser=logged_process,
-            metavar="[api|worker|migrate]...",
-            show_choices=False,
+            metavar=f"[{PROCESS_METAVAR}|migrate]...",
             help="All, if none is named.",
+            autocompletion=lambda: [*processes(), str(ProcessName.MIGRATE)],
         ),
     ] = None,
     *,
@@ -55,25 +59,32 @@ def logs(
     stage: StageOption = DEFAULT_STAGE,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON object for each line.")] = False,
 ) -> None:
-    """The log lines of the stage's processes, also those of stopped ECS tasks."""
+    """The log lines of the stage's processes, also those of stopped ECS tasks.
+
+    Examples: `moor logs worker --follow`, `moor logs worker-reports --since 2h`.
+    """
     aws, clock = connect(stage), Clock()
-    wanted = tuple(processes or LOGGED)
+    every = deployed(aws)
+    wanted = tuple(
+        each if each == ProcessName.MIGRATE else known(aws, each)
+        for each in named or (*every, ProcessName.MIGRATE)
+    )
     sources: list[Source] = [*groups(aws, wanted, ecs_task=task, text=job)]
     start = clock.now() - since
     events: Iterable[Event]
     if is_following:
         if not job:
-            sources += [EcsEvents(aws, process) for process in SERVICES if process in wanted]
+            sources += [EcsEvents(aws, process) for process in every if process in wanted]
         events = follow(sources, start, clock, patient=not aws.target.is_local)
     else:
         events = history(sources, start)
-    is_coloured = shows_colours(os.environ)
+    is_coloured, width = shows_colours(os.environ), max(map(len, (*wanted, ProcessName.MIGRATE)))
 
     def show(event: Event) -> None:
         if as_json:
             print_json(as_object(event), indent=None)
         else:
-            print_line(render(event, is_coloured=is_coloured))
+            print_line(render(event, is_coloured=is_coloured, width=width))
 
     is_silent = True
     for event in events:

@@ -7,21 +7,28 @@ import typer
 from scripts.aws import connect
 from scripts.clock import Clock
 from scripts.ecs import rollouts
-from scripts.ecs.rollouts import FORWARDS
 from scripts.ecs.services import find_services
+from scripts.processes import forwards, known
 from scripts.secrets.kept import check_start
-from scripts.terminal.options import DEFAULT_STAGE, StageOption, YesOption, confirm, process_name
-from service.contract import ProcessName
+from scripts.terminal.options import (
+    DEFAULT_STAGE,
+    PROCESS_METAVAR,
+    StageOption,
+    YesOption,
+    confirm,
+    process_name,
+    processes,
+)
 
 
 def restart(
     process: Annotated[
-        ProcessName | None,
+        str | None,
         typer.Argument(
             parser=process_name,
-            metavar="[api|worker]",
-            show_choices=False,
-            help="Both, if none is named.",
+            metavar=f"[{PROCESS_METAVAR}]",
+            help="All, if none is named.",
+            autocompletion=processes,
         ),
     ] = None,
     yes: YesOption = False,
@@ -30,10 +37,10 @@ def restart(
     """New ECS tasks of the same revision, one after the other, without an interruption. They read
     all secrets again, as `moor secrets set` has left them."""
     aws = connect(stage)
-    processes = (process,) if process else FORWARDS
+    named = (known(aws, process),) if process else forwards(aws)
     services = find_services(aws)
-    for each in processes:
+    for each in named:
         if services[each].desired:
             check_start(aws, services[each].task_definition, each)
-    confirm(aws.target, f"restart {' and '.join(processes)}", yes)
-    rollouts.restart(aws, processes, Clock())
+    confirm(aws.target, f"restart {' and '.join(named)}", yes)
+    rollouts.restart(aws, named, Clock())

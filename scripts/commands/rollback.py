@@ -1,6 +1,6 @@
-"""`moor rollback`: bring API and worker together to an earlier release."""
+"""`moor rollback`: bring API and workers together to an earlier release."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import typer
@@ -8,13 +8,13 @@ import typer
 from scripts.aws import Aws, connect
 from scripts.clock import Clock
 from scripts.ecs.releases import TAG_CHARACTERS, Release, choose, find_releases, template_of
-from scripts.ecs.rollouts import FORWARDS, deploy
+from scripts.ecs.rollouts import deploy
 from scripts.ecs.services import Service, find_services, revision
 from scripts.ecs.waiting import rollout_missing, wait
+from scripts.processes import forwards
 from scripts.terminal.answer import say
 from scripts.terminal.options import DEFAULT_STAGE, StageOption, YesOption, confirm
 from scripts.terminal.progress import steps_reported
-from service.contract import ProcessName
 
 
 def rollback(
@@ -35,7 +35,7 @@ def run(aws: Aws, wanted: str | None, clock: Clock, *, yes: bool = False) -> Non
     releases = find_releases(aws, services, template)
     running = {process: each.task_definition for process, each in services.items()}
     goal = choose(releases, running, wanted)
-    moves = order(services, goal)
+    moves = order(services, goal, forwards(aws))
     if not moves:
         say(f"{aws.target} runs release {goal.name} already.")
         return
@@ -45,30 +45,35 @@ def run(aws: Aws, wanted: str | None, clock: Clock, *, yes: bool = False) -> Non
     again = f"`{aws.target.command(f'rollback {goal.name}')}` does the rest."
     with steps_reported(again) as progress:
         for process in moves:
-            arn = goal.of(process).arn
+            arn = goal.revisions[process].arn
             begun = deploy(aws, services[process], taskDefinition=arn)
             progress.note(f"the {process} goes to revision {revision(arn)}")
             wait(aws, {process: rollout_missing(begun)}, clock)
             progress.done[-1] = f"the {process} runs revision {revision(arn)}"
+    for process in services.keys() - goal.revisions.keys():
+        number = revision(services[process].task_definition)
+        say(f"The {process} keeps revision {number}: release {goal.name} did not have it yet.")
     for line in afterwards(aws, goal, template):
         say(line)
 
 
-def order(services: Mapping[ProcessName, Service], goal: Release) -> list[ProcessName]:
+def order(services: Mapping[str, Service], goal: Release, forwards: Sequence[str]) -> list[str]:
     """The processes that have to move, in order. New jobs must not meet an old worker, so the
-    worker goes first on the way forward and last on the way back."""
+    workers go first on the way forward and last on the way back."""
+    wanted = goal.revisions
     is_back = all(
-        goal.of(process).number <= revision(each.task_definition)
+        wanted[process].number <= revision(each.task_definition)
         for process, each in services.items()
+        if process in wanted
     )
     return [
         process
-        for process in (FORWARDS[::-1] if is_back else FORWARDS)
-        if services[process].task_definition != goal.of(process).arn
+        for process in (forwards[::-1] if is_back else forwards)
+        if process in wanted and services[process].task_definition != wanted[process].arn
     ]
 
 
-def afterwards(aws: Aws, goal: Release, template: Mapping[ProcessName, str]) -> list[str]:
+def afterwards(aws: Aws, goal: Release, template: Mapping[str, str]) -> list[str]:
     """The lines that say what the next deploy does."""
     if goal.is_template:
         return [f"{aws.target} runs release {goal.name}, as the stack's template says."]
@@ -79,5 +84,5 @@ def afterwards(aws: Aws, goal: Release, template: Mapping[ProcessName, str]) -> 
     return [
         runs,
         f"A `{aws.target.deploy_command}` that changes the ECS services or brings new code moves "
-        "both to its own revisions. One of the same code sees no difference and changes nothing.",
+        "them to its own revisions. One of the same code sees no difference and changes nothing.",
     ]

@@ -20,11 +20,19 @@ from scripts.ecs.one_off import (
 from scripts.ecs.services import find_service
 from scripts.logs.log_lines import is_metric, parse, render, render_message
 from scripts.logs.log_reading import Event
+from scripts.processes import API, WORKER, container_of, known
 from scripts.secrets.kept import check_start
 from scripts.terminal.answer import print_line, say
-from scripts.terminal.options import DEFAULT_STAGE, StageOption, YesOption, confirm
+from scripts.terminal.options import (
+    DEFAULT_STAGE,
+    PROCESS_METAVAR,
+    StageOption,
+    YesOption,
+    confirm,
+    process_name,
+    processes,
+)
 from scripts.terminal.render import shows_colours
-from service.contract import ProcessName
 
 STARTED_BY = "moor-run"
 
@@ -36,6 +44,16 @@ def run(
     as_worker: Annotated[
         bool, typer.Option("--worker", help="With a worker's settings, the default.")
     ] = False,
+    as_process: Annotated[
+        str | None,
+        typer.Option(
+            "--as",
+            parser=process_name,
+            metavar=PROCESS_METAVAR,
+            help="With the settings of that process, such as those of a worker pool.",
+            autocompletion=processes,
+        ),
+    ] = None,
     stage: StageOption = DEFAULT_STAGE,
     yes: YesOption = False,
 ) -> int:
@@ -44,14 +62,16 @@ def run(
     The migrations run first, as in every ECS task. The command's output is shown, and its exit code
     is that of `moor`. Ctrl-C stops the ECS task. `moor run -- migrate` runs a process of the image.
     """
-    if as_api and as_worker:
-        raise typer.BadParameter("--api and --worker exclude each other")
-    process = ProcessName.API if as_api else ProcessName.WORKER
+    if as_api + as_worker + bool(as_process) > 1:
+        raise typer.BadParameter("--api, --worker and --as exclude each other")
+    process = as_process or (API if as_api else WORKER)
     aws, clock = connect(stage), Clock()
+    known(aws, process)
     confirm(aws.target, f"run {shlex.join(command)} in an ECS task of its own", yes)
     service = find_service(aws, process)
     check_start(aws, service.task_definition, process)
-    override = {"name": process, "command": container_command(command)}
+    container = container_of(process)
+    override = {"name": container, "command": container_command(command)}
     arguments = run_task_arguments(
         service,
         task_definition=service.task_definition,
@@ -72,4 +92,4 @@ def run(
     with stopped_if_interrupted(aws, arn, "moor run was interrupted"):
         say(f"ECS task {arn.rpartition('/')[2]} runs {shlex.join(command)}")
         task = watch(aws, arn, process, show, clock)
-    return exit_code(task, process)
+    return exit_code(task, container)

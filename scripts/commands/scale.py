@@ -1,6 +1,6 @@
 """`moor scale`: change the number of ECS tasks."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Annotated
@@ -14,7 +14,6 @@ from scripts.ecs.autoscaling import (
     Autoscaling,
     Bounds,
     Revert,
-    configured,
     drop_revert,
     find_autoscaling,
     set_bounds,
@@ -25,6 +24,7 @@ from scripts.ecs.sleep_state import is_asleep
 from scripts.ecs.tasks import find_protected, find_tasks
 from scripts.ecs.waiting import count_missing, wait
 from scripts.errors import OperatorError, RefusedError, UsageError
+from scripts.processes import known
 from scripts.terminal.answer import say
 from scripts.terminal.options import (
     DEFAULT_STAGE,
@@ -35,8 +35,8 @@ from scripts.terminal.options import (
     duration_value,
 )
 from scripts.terminal.progress import Progress, steps_reported
-from service.contract import ProcessName
 from stacks.config.connections import CONNECTION_SHARE, connections_wanted, max_connections
+from stacks.config.processes import WORKERS, EcsProcess
 from stacks.config.read_stage import read_stage
 from stacks.config.stage import Stage
 from stacks.config.values import ConfigError
@@ -121,7 +121,10 @@ def scale(
     yes: YesOption = False,
     stage: StageOption = DEFAULT_STAGE,
 ) -> None:
-    """Change the number of ECS tasks. A count without bounds stays until the next `moor scale`."""
+    """Change the number of ECS tasks. A count without bounds stays until the next `moor scale`.
+
+    Examples: `moor scale worker 3`, `moor scale worker-reports --min 0 --max 5`.
+    """
     aws = connect(stage)
     wanted = Wanted(count, minimum, maximum, duration)
     run(aws, process, wanted, Clock(), yes=yes, is_awaited=not no_wait)
@@ -129,7 +132,7 @@ def scale(
 
 def run(
     aws: Aws,
-    process: ProcessName,
+    process: str,
     wanted: Wanted,
     clock: Clock,
     *,
@@ -137,6 +140,7 @@ def run(
     is_awaited: bool = True,
 ) -> None:
     """Scale, wait for the ECS tasks, and say what the next deploy does with the new count."""
+    known(aws, process)
     services, scalings = find_services(aws), find_autoscaling(aws, clock.now())
     service, scaling = services[process], scalings.get(process)
     if is_asleep(service, scaling):
@@ -186,7 +190,7 @@ def _switch_alarms(aws: Aws, sections: set[str], progress: Progress, *, on: bool
         progress.note(f"alarms are {'on again' if on else 'off'}: {names}")
 
 
-def _refuse_below(count: int, process: ProcessName, protected: list[str]) -> None:
+def _refuse_below(count: int, process: str, protected: list[str]) -> None:
     """Raises `RefusedError` where more ECS tasks than `count` are protected. ECS would not stop
     them, but would refuse to extend their protection."""
     if len(protected) <= count:
@@ -227,12 +231,15 @@ def _apply(
         progress.note(f"the bounds {scaling.revert.bounds} do not come back by themselves any more")
 
 
-def connections_warning(stage: Stage, process: ProcessName, goal: Plan) -> str | None:
+def connections_warning(stage: Stage, process: str, goal: Plan) -> str | None:
     """What the check of connections at synth would say of these counts; None if nothing."""
     most = goal.bounds.maximum if goal.bounds else goal.count
-    changed = replace(stage, **{f"{process}_max_count": most})  # type: ignore[arg-type]
-    wanted, offered = connections_wanted(changed), max_connections(changed)
-    if wanted <= CONNECTION_SHARE * offered or most <= configured(stage, process).maximum:
+    of = stage.process(process)
+    if of is None or most <= of.max_count:
+        return None
+    changed = stage.changed(of, max_count=most)
+    wanted, offered = connections_wanted(changed.processes), max_connections(changed)
+    if wanted <= CONNECTION_SHARE * offered:
         return None
     return (
         f"with {most} ECS tasks of the {process} a deploy may need {wanted} connections, and the "
@@ -242,7 +249,7 @@ def connections_warning(stage: Stage, process: ProcessName, goal: Plan) -> str |
 
 def afterwards(
     aws: Aws,
-    process: ProcessName,
+    process: str,
     goal: Plan,
     scaling: Autoscaling | None,
     *,
@@ -250,34 +257,38 @@ def afterwards(
 ) -> list[str]:
     """The lines that say what the next deploy does, how to keep the change, and how to undo it."""
     stage, target = aws.target.stage, aws.target
-    given = getattr(stage, f"{process}_desired_count")
+    of = stage.process(process)
+    if of is None:
+        return [f"The next `{target.deploy_command}` removes it: stages.toml has no such pool."]
+    given = of.desired_count
     count = (
-        f"sets the count back to {given} ({process}_desired_count in stages.toml)"
+        f"sets the count back to {given} ({of.key('desired_count')} in stages.toml)"
         if given is not None
         else "does not change the count"
     )
     lines = [f"The next `{target.deploy_command}` {count}."]
     if goal.bounds is None or scaling is None:
         return lines
-    config = configured(stage, process)
+    config = Bounds(of.min_count, of.max_count)
     if not is_temporary:
         lines[0] += " The bounds stay until stages.toml changes them."
     if goal.bounds == config:
         return lines
     if not is_temporary:
-        lines.append(_how_to_keep(stage, process, goal.bounds, goal.count))
+        lines.append(_how_to_keep(stage, of, goal.bounds, goal.count))
     back = f"scale {process} --min {config.minimum} --max {config.maximum}"
     lines.append(f"Back to the autoscaler, within stages.toml's bounds: `{target.command(back)}`.")
     return lines
 
 
-def _how_to_keep(stage: Stage, process: ProcessName, bounds: Bounds, count: int) -> str:
-    keys = {f"{process}_min_count": bounds.minimum, f"{process}_max_count": bounds.maximum}
-    if getattr(stage, f"{process}_desired_count") is not None:
-        keys[f"{process}_desired_count"] = count
+def _how_to_keep(stage: Stage, of: EcsProcess, bounds: Bounds, count: int) -> str:
+    keys = {"min_count": bounds.minimum, "max_count": bounds.maximum}
+    if of.desired_count is not None:
+        keys["desired_count"] = count
     try:
-        read_stage(stage.stage, keys)
+        read_stage(stage.stage, {of.key(key): value for key, value in keys.items()})
     except ConfigError as error:
         return f"stages.toml cannot keep this: {'; '.join(error.problems)}."
-    text = ", ".join(f"{key} = {value}" for key, value in keys.items())
-    return f"To keep it, write in stages.toml under [{stage.stage}]: {text}."
+    table = f"{stage.stage}.{WORKERS}.{of.pool}" if of.pool else stage.stage
+    text = ", ".join(f"{key if of.pool else of.key(key)} = {value}" for key, value in keys.items())
+    return f"To keep it, write in stages.toml under [{table}]: {text}."

@@ -26,7 +26,7 @@ from scripts.terminal.options import (
     YesOption,
     confirm,
 )
-from service.contract import LOCAL_STAGE
+from service.contract import LOCAL_STAGE, ProcessName
 from stacks.config.stage import Stage
 from stacks.config.variables import name_problem
 
@@ -245,8 +245,9 @@ def _say_what_follows(stage: Stage, names: list[str]) -> None:
                 f'it: add "{name}" to `secrets = [...]` at its top, or in [{stage.stage}]'
             )
     if listed:
-        processes = {str(secret.process or BOTH) for secret in listed}
-        only = f" {processes.pop()}" if len(processes) == 1 and BOTH not in processes else ""
+        several = (BOTH, ProcessName.WORKER) if stage.pools else (BOTH,)
+        processes = {secret.given_to or BOTH for secret in listed}
+        only = f" {processes.pop()}" if len(processes) == 1 and not processes & {*several} else ""
         say(
             "ECS tasks that run keep the value they were started with: "
             f"`{target.command(f'restart{only}')}` replaces them. A name that is new in "

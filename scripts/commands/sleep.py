@@ -13,15 +13,11 @@ from scripts.ecs.targets import await_healthy
 from scripts.ecs.tasks import find_protected, find_tasks
 from scripts.ecs.waiting import count_missing, wait
 from scripts.errors import NotFoundError, RefusedError
+from scripts.processes import API, deployed, forwards
 from scripts.terminal.answer import say
 from scripts.terminal.options import DEFAULT_STAGE, StageOption, YesOption, confirm
 from scripts.terminal.progress import Progress, steps_reported
-from service.contract import ProcessName
 from stacks.config.stage import Stage
-
-# The API stops first, so that no new job arrives, and starts last, so that a worker takes its jobs.
-TO_SLEEP = (ProcessName.API, ProcessName.WORKER)
-TO_WAKE = (ProcessName.WORKER, ProcessName.API)
 
 
 @dataclass(frozen=True)
@@ -71,7 +67,7 @@ def wake(yes: YesOption = False, stage: StageOption = DEFAULT_STAGE) -> None:
 
 
 def run_sleep(aws: Aws, clock: Clock, *, yes: bool = False) -> None:
-    """Switch the alarms off, scale both ECS services to zero and wait until nothing runs."""
+    """Switch the alarms off, scale all ECS services to zero and wait until nothing runs."""
     services, scalings = find_services(aws), find_autoscaling(aws, clock.now())
     confirm(aws.target, "stop the API and every worker", yes)
     _refuse_protected(aws, services)
@@ -79,10 +75,11 @@ def run_sleep(aws: Aws, clock: Clock, *, yes: bool = False) -> None:
     with steps_reported(f"`{aws.target.command('sleep')}` again does the rest.") as progress:
         if switched := switch(aws, find_alarms(aws), on=False):
             progress.note(f"{switched} alarms are off")
-        for process in TO_SLEEP:
+        # The API stops first, so that no new job arrives.
+        for process in (to_sleep := deployed(aws)):
             steps = steps_to_sleep(services[process], scalings.get(process))
             _apply(aws, services[process], steps, progress)
-        wait(aws, dict.fromkeys(TO_SLEEP, partial(count_missing, NOTHING)), clock)
+        wait(aws, dict.fromkeys(to_sleep, partial(count_missing, NOTHING)), clock)
     say(f"{aws.target} sleeps.")
     if not aws.target.is_local:
         say(database_pause(aws.target.stage))
@@ -95,15 +92,15 @@ def run_sleep(aws: Aws, clock: Clock, *, yes: bool = False) -> None:
 
 
 def run_wake(aws: Aws, clock: Clock, *, yes: bool = False) -> None:
-    """Scale both ECS services up again, wait until they run and the API gets requests, and switch
+    """Scale all ECS services up again, wait until they run and the API gets requests, and switch
     the alarms on. Raises `NotFoundError` where nothing runs and no count is remembered."""
     services, scalings = find_services(aws), find_autoscaling(aws, clock.now())
-    api = services[ProcessName.API]
+    api, to_wake = services[API], forwards(aws)
     if not any(recall(service) for service in services.values()):
         if any(service.desired for service in services.values()):
             if api.desired:
                 await_healthy(aws, api, clock)
-            least = {p: _least(services[p].desired, scalings.get(p)) for p in TO_WAKE}
+            least = {p: _least(services[p].desired, scalings.get(p)) for p in to_wake}
             _say_awake(aws, _switch_alarms_on(aws, least))
             return
         raise NotFoundError(
@@ -114,16 +111,17 @@ def run_wake(aws: Aws, clock: Clock, *, yes: bool = False) -> None:
     say(f"{aws.target}: waking up")
     counts, allowed = {}, {}
     with steps_reported(f"`{aws.target.command('wake')}` again does the rest.") as progress:
-        for process in TO_WAKE:
+        # The API starts last, so that a worker takes its jobs.
+        for process in to_wake:
             service, memory = services[process], recall(services[process])
             _apply(aws, service, steps_to_wake(service, scalings.get(process)), progress)
             count = counts[process] = memory.count if memory else service.desired
             allowed[process] = (memory and memory.bounds) or Bounds(count, count)
-        wait(aws, {p: partial(count_missing, allowed[p]) for p in TO_WAKE}, clock)
-        if counts[ProcessName.API]:
+        wait(aws, {p: partial(count_missing, allowed[p]) for p in to_wake}, clock)
+        if counts[API]:
             await_healthy(aws, api, clock)
         # Last, so that no alarm rings for a start that is not over.
-        switched = _switch_alarms_on(aws, {p: allowed[p].minimum for p in TO_WAKE})
+        switched = _switch_alarms_on(aws, {p: allowed[p].minimum for p in to_wake})
     _say_awake(aws, switched)
 
 
@@ -131,7 +129,7 @@ def _least(count: int, scaling: Autoscaling | None) -> int:
     return scaling.bounds.minimum if scaling else count
 
 
-def _switch_alarms_on(aws: Aws, least: dict[ProcessName, int]) -> int:
+def _switch_alarms_on(aws: Aws, least: dict[str, int]) -> int:
     """Switch on the alarms that need not ring with these minimum counts; how many were off."""
     at_rest = sections_at_rest(aws.target.stage, least)
     alarms = [alarm for alarm in find_alarms(aws) if alarm.section not in at_rest]
@@ -163,7 +161,7 @@ def _apply(aws: Aws, service: Service, steps: Steps, progress: Progress) -> None
         aws.call("ecs", "untag_resource", resourceArn=service.arn, tagKeys=[TAG])
 
 
-def _refuse_protected(aws: Aws, services: dict[ProcessName, Service]) -> None:
+def _refuse_protected(aws: Aws, services: dict[str, Service]) -> None:
     arns = [task.arn for service in services.values() for task in find_tasks(aws, service)]
     if protected := find_protected(aws, arns):
         raise RefusedError(
@@ -184,7 +182,7 @@ def database_pause(stage: Stage) -> str:
 
 def _desired_counts(stage: Stage) -> str:
     return ", ".join(
-        f"{process}_desired_count = {count}"
-        for process in TO_SLEEP
-        if (count := getattr(stage, f"{process}_desired_count"))
+        f"{of.key('desired_count')} = {of.desired_count}"
+        for of in stage.processes
+        if of.desired_count
     )

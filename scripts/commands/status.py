@@ -11,40 +11,40 @@ from scripts.aws import Aws, connect
 from scripts.clock import Clock
 from scripts.ecs.alarms import find_alarms
 from scripts.ecs.autoscaling import autoscaling_calls, read_answers
-from scripts.ecs.services import both, describe_services_call
+from scripts.ecs.services import describe_services_call, every
 from scripts.ecs.targets import find_targets
 from scripts.ecs.tasks import describe_tasks, find_tasks
 from scripts.errors import NotFoundError, OperatorError
 from scripts.jobs.queue_counts import read_queues
+from scripts.processes import API, WORKER, deployed, pool_of, task_definition_output, workers
 from scripts.status.health import (
     ACU,
+    SHOWN,
     Health,
     QueueHealth,
     judge_service,
     last_stopped,
+    metric_id,
     read_metrics,
     warn,
     warn_of_alarms,
 )
 from scripts.status.screen import draw
 from scripts.terminal.answer import print_json, print_screen, redrawn
-from scripts.terminal.options import DEFAULT_STAGE, SERVICES, JsonOption, StageOption
+from scripts.terminal.options import DEFAULT_STAGE, JsonOption, StageOption
 from service.contract import (
     METRIC_NAMESPACE,
     METRIC_SECONDS,
     QUEUE_NAME,
     Metric,
     MetricDimension,
-    ProcessName,
+    waiting_dimension,
+    worker_dimension,
 )
 from stacks.config.naming import Output
 
 WATCH_SECONDS = 2.0
 PERIODS = 10  # CloudWatch may show a value some minutes late
-TEMPLATES = {
-    ProcessName.API: Output.API_TASK_DEFINITION,
-    ProcessName.WORKER: Output.WORKER_TASK_DEFINITION,
-}
 
 
 def status(
@@ -91,7 +91,7 @@ def find_health(aws: Aws, clock: Clock) -> Health:
         )
     except NotFoundError as error:
         raise aws.not_deployed(str(error)) from None
-    services = both(aws, ecs)
+    services = every(aws, ecs)
     scalings = read_answers(aws, targets, actions, now)
     templates = {each["OutputKey"]: each["OutputValue"] for each in stack["Stacks"][0]["Outputs"]}
     arns = ended["taskArns"]
@@ -103,14 +103,15 @@ def find_health(aws: Aws, clock: Clock) -> Health:
             service,
             scalings.get(process),
             find_tasks(aws, service) if service.pending else (),
-            templates.get(TEMPLATES[process]),
+            templates.get(task_definition_output(process)),
         )
-        for process in SERVICES
+        for process in deployed(aws)
         if (service := services[process])
     ]
-    queue, acu = read_metrics(metrics)
+    queues, acu = read_metrics(metrics, workers(aws))
+    queue = queues.pop(WORKER)
     warnings = warn(aws.target, judged)
-    if queue is None and services[ProcessName.API].running:
+    if queue is None and services[API].running:
         try:
             queue = _queue_from_api(aws)
         except OperatorError as error:
@@ -125,8 +126,9 @@ def find_health(aws: Aws, clock: Clock) -> Health:
         stage=aws.target.stage.stage,
         at=now,
         services=tuple(judged),
-        targets=tuple(find_targets(aws, services[ProcessName.API])),
+        targets=tuple(find_targets(aws, services[API])),
         queue=queue,
+        pools=queues,
         acu=acu,
         alarms=tuple(alarms),
         stopped=tuple(last_stopped(describe_tasks(aws, arns))),
@@ -136,23 +138,22 @@ def find_health(aws: Aws, clock: Clock) -> Health:
 
 def metrics_wanted(aws: Aws, clock: Clock) -> dict[str, Any]:
     """The arguments of one `get_metric_data` for the stage's metrics, newest first."""
-    seconds = _period(aws)
-    names = aws.names
-    dimensions = {
-        MetricDimension.APP: names.app,
-        MetricDimension.STAGE: names.stage,
-        MetricDimension.QUEUE: QUEUE_NAME,
-    }
-    wanted: list[tuple[str, str, str, dict[Any, str]]] = [
-        (metric, METRIC_NAMESPACE, metric, dimensions)
-        for metric in (Metric.BACKLOG, Metric.OLDEST_JOB_AGE_SECONDS, Metric.WORKERS_ALIVE)
-    ]
+    seconds, names = _period(aws), aws.names
+    wanted: list[tuple[str, str, str, dict[Any, str]]] = []
+    for process in workers(aws):
+        pool, queues = pool_of(process), aws.target.stage.worker_pools[0].queues
+        for metric in SHOWN:
+            of_workers = metric is Metric.WORKERS_ALIVE
+            own = worker_dimension(pool) if of_workers else waiting_dimension(pool, queues)
+            stage = {MetricDimension.APP: names.app, MetricDimension.STAGE: names.stage}
+            dimensions = {**stage, own[0]: own[1]}
+            wanted.append((metric_id(metric, process), METRIC_NAMESPACE, metric, dimensions))
     database = {"DBClusterIdentifier": names.database}
-    wanted.append((ACU, "AWS/RDS", "ServerlessDatabaseCapacity", database))
+    wanted.append((metric_id(ACU), "AWS/RDS", "ServerlessDatabaseCapacity", database))
     return {
         "MetricDataQueries": [
             {
-                "Id": id[0].lower() + id[1:],
+                "Id": id,
                 "MetricStat": {
                     "Metric": {
                         "Namespace": namespace,

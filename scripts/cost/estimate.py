@@ -7,11 +7,12 @@ from scripts.cost.prices import Prices
 from scripts.cost.running import Fleet, fleets
 from scripts.cost.usage import FREE, usage_notes
 from scripts.templates.template import Template
-from service.contract import EnvVar, Metric
+from service.contract import QUEUE_NAME, EnvVar, Metric, read_pools
 
 # A target tracking policy makes one alarm to scale out and one to scale in.
 # https://docs.aws.amazon.com/autoscaling/application/userguide/application-auto-scaling-target-tracking.html
 TRACKING_ALARMS = 2
+OF_QUEUE = 2  # metrics of a queue: how many jobs wait, and for how long
 # How many metrics Container Insights writes on Fargate: ten about CPU, memory, network and storage
 # for the cluster, each ECS service and each task definition family; the first two also have counts.
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Container-Insights-metrics-ECS.html
@@ -167,9 +168,21 @@ def _monitoring(template: Template, prices: Prices) -> Iterator[Item]:
     yield from _counted("dashboard", dashboards, prices["dashboard"].monthly)
     metrics = len(template.all("AWS::Logs::MetricFilter"))
     if template.all("AWS::ECS::Service"):
-        metrics += len(Metric)  # of the one queue
+        metrics += _own_metrics(template)
     yield from _counted("metric of our own", metrics, prices["metric"].monthly)
     yield from _insights(template, prices)
+
+
+def _own_metrics(template: Template) -> int:
+    """All of them of each worker pool, and two of each further queue."""
+    for definition in template.all("AWS::ECS::TaskDefinition"):
+        for container in definition.properties.get("ContainerDefinitions", ()):
+            for each in container.get("Environment", ()):
+                if each["Name"] == EnvVar.WORKER_POOLS:
+                    pools = read_pools(each["Value"])
+                    queues = {name for served in pools.values() for name in served.names}
+                    return len(Metric) * len(pools) + OF_QUEUE * len(queues - {QUEUE_NAME})
+    return len(Metric)
 
 
 def _insights(template: Template, prices: Prices) -> Iterator[Item]:

@@ -17,7 +17,7 @@ from scripts.doctor.model import (
     System,
     TargetGroup,
 )
-from scripts.doctor.queue import read_queue, read_readiness
+from scripts.doctor.queue import read_queues, read_readiness
 from scripts.doctor.readers import (
     read_cluster,
     read_database,
@@ -26,14 +26,14 @@ from scripts.doctor.readers import (
     read_service,
     read_target_group,
 )
-from scripts.ecs.services import read_rollout
+from scripts.ecs.services import describe_services_call, read_rollout
 from scripts.ecs.tasks import find_stopped
 from scripts.errors import NotDeployedError, OperatorError
-from service.contract import METRIC_NAMESPACE, QUEUE_NAME, Metric, MetricDimension, ProcessName
+from scripts.processes import pool_of, workers
+from service.contract import METRIC_NAMESPACE, Metric, MetricDimension, worker_dimension
 from stacks.config.naming import Output
 
 Found = TypeVar("Found")
-PROCESSES = (ProcessName.API, ProcessName.WORKER)
 LISTEN_WINDOW = timedelta(minutes=10)
 
 
@@ -76,7 +76,7 @@ def read_live_system(aws: Aws, *, now: datetime, ca_ends: Mapping[str, datetime]
         ca_ends=ca_ends,
         caller=reader.part("caller", lambda: read_caller(aws, key)),
         readiness=reader.part("readiness", lambda: read_readiness(aws.output(Output.URL))),
-        queue=reader.part("queue", lambda: read_queue(aws)),
+        queues=reader.part("queues", lambda: read_queues(aws)),
         listen_age_seconds=reader.part("listen_age_seconds", lambda: _listen_age(aws, now)),
         stopped=reader.part("stopped", lambda: tuple(find_stopped(aws))),
         rollouts={
@@ -89,11 +89,8 @@ def read_live_system(aws: Aws, *, now: datetime, ca_ends: Mapping[str, datetime]
 
 
 def _services(aws: Aws) -> list[Answer]:
-    names = [aws.output(Output.API_SERVICE), aws.output(Output.WORKER_SERVICE)]
-    answer = aws.call(
-        "ecs", "describe_services", cluster=aws.output(Output.CLUSTER), services=names
-    )
-    return list(answer["services"])
+    _, _, given = describe_services_call(aws)
+    return list(aws.call("ecs", "describe_services", **given)["services"])
 
 
 def _service(reader: PartReader, answer: Answer) -> Service:
@@ -210,10 +207,17 @@ def _network(aws: Aws, services: tuple[Service, ...]) -> Network:
 
 
 def _listen_age(aws: Aws, now: datetime) -> float | None:
+    """The greatest of all pools."""
+    ages = [_listen_age_of(aws, pool_of(process), now) for process in workers(aws)]
+    return max((age for age in ages if age is not None), default=None)
+
+
+def _listen_age_of(aws: Aws, pool: str, now: datetime) -> float | None:
+    kind, name = worker_dimension(pool)
     values = {
         MetricDimension.APP: aws.names.app,
         MetricDimension.STAGE: aws.names.stage,
-        MetricDimension.QUEUE: QUEUE_NAME,
+        kind: name,
     }
     answer = aws.call(
         "cloudwatch", "get_metric_statistics",

@@ -142,8 +142,9 @@ class Network:
 
 @dataclass(frozen=True, kw_only=True)
 class Queue:
-    """The state of the queue now, from the API."""
+    """The state of a queue now, from the API."""
 
+    name: str
     queued: int
     active: int
     workers: int
@@ -167,7 +168,7 @@ class System:
     ca_ends: Mapping[str, datetime] | None = None  # when each root certificate of RDS expires
     caller: Mapping[str, bool] | None = None  # whether the caller has the right, by action
     readiness: str | None = None  # "" where the API is ready, else the reason
-    queue: Queue | None = None
+    queues: tuple[Queue, ...] | None = None
     listen_age_seconds: float | None = None
     stopped: tuple[Task, ...] | None = None  # in the last hour
     rollouts: Mapping[str, Rollout] | None = None  # the newest, by ECS service

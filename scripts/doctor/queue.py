@@ -1,11 +1,11 @@
-"""Reads the state of the API and of its queue from the API."""
+"""Reads the state of the API and of its queues from the API."""
 
 from typing import Any
 
 from scripts.api import Api
 from scripts.aws import Aws
 from scripts.doctor.model import Queue
-from service.contract import QUEUE_NAME, READY_PATH
+from service.contract import READY_PATH
 
 TIMEOUT_SECONDS = 10
 READY = 200
@@ -32,12 +32,15 @@ def ready_reason(answer: dict[str, Any]) -> str:
     return "; ".join(f"{part}: {why}" for part, why in answer["parts"].items() if why != "ready")
 
 
-def read_queue(aws: Aws) -> Queue:
-    """The queue from `GET /api/v1/queues/default`."""
-    found = Api(aws).get("queues", QUEUE_NAME)
-    return Queue(
-        queued=found["queued"],
-        active=found["active"],
-        workers=found["workers"],
-        oldest_due_seconds=found["oldest_due_seconds"],
+def read_queues(aws: Aws) -> tuple[Queue, ...]:
+    """The queues from `GET /api/v1/queues`."""
+    return tuple(
+        Queue(
+            name=found["name"],
+            queued=found["queued"],
+            active=found["active"],
+            workers=found["workers"],
+            oldest_due_seconds=found["oldest_due_seconds"],
+        )
+        for found in Api(aws).get("queues")["items"]
     )

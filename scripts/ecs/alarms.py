@@ -1,12 +1,13 @@
 """The alarms of a stage that notify people, and switching their CloudWatch actions on and off."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from scripts.aws import Aws
 from scripts.ecs.autoscaling import configured
-from service.contract import ProcessName
+from scripts.processes import API, container_of, pool_of
 from stacks.config.naming import Output, runbook_section
 from stacks.config.stage import Stage
 
@@ -15,11 +16,13 @@ from stacks.config.stage import Stage
 ALARMS_PER_CALL = 100
 KINDS = ("MetricAlarm", "CompositeAlarm")
 RINGS = "ALARM"
+OF_POOL = re.compile(r"worker-[a-z0-9-]+: ")
 
 
 @dataclass(frozen=True)
 class Alarm:
-    """An alarm that publishes to the stage's topic; `section` is its section in the runbook."""
+    """An alarm that publishes to the stage's topic; `section` is its section in the runbook, of a
+    worker pool's alarm `worker-reports: oldest-job-age`."""
 
     name: str
     section: str
@@ -32,13 +35,19 @@ def read_alarms(found: Iterable[dict[str, Any]], topic: str) -> list[Alarm]:
     return [
         Alarm(
             name=each["AlarmName"],
-            section=each.get("AlarmDescription", "").rpartition("#")[2],
+            section=_section(each.get("AlarmDescription", "")),
             state=each["StateValue"],
             tells=each["ActionsEnabled"],
         )
         for each in found
         if topic in each["AlarmActions"]  # the call finds every action that begins with the topic
     ]
+
+
+def _section(description: str) -> str:
+    """From a description such as `worker-reports: Jobs wait. docs/runbook.md#no-worker`."""
+    of = OF_POOL.match(description)
+    return f"{of[0] if of else ''}{description.rpartition('#')[2]}"
 
 
 def find_alarms(aws: Aws, topic: str | None = None) -> list[Alarm]:
@@ -70,17 +79,22 @@ def switch(aws: Aws, alarms: Iterable[Alarm], *, on: bool) -> int:
     return len(names)
 
 
-def sections_at_rest(stage: Stage, least: Mapping[ProcessName, int]) -> set[str]:
+def sections_at_rest(stage: Stage, least: Mapping[str, int]) -> set[str]:
     """The alarms, by section, that would ring although only `least` ECS tasks have to run.
 
     These are alarms that expect one, because stages.toml has a minimum above zero.
     """
     at_rest = {
-        process for process in least if not least[process] and configured(stage, process).minimum
+        process
+        for process in least
+        if not least[process] and (bounds := configured(stage, process)) and bounds.minimum
     }
-    found = {f"{process.capitalize()}TasksMissing" for process in at_rest}
-    if ProcessName.API in at_rest:
-        found.add("NoTarget")
+    found = set()
+    for process in at_rest:
+        section = runbook_section(f"{container_of(process).capitalize()}TasksMissing")
+        found.add(f"{process}: {section}" if pool_of(process) else section)
+    if API in at_rest:
+        found.add(runbook_section("NoTarget"))
     if at_rest and not any(least.values()):
-        found.add("NoMetrics")
-    return {runbook_section(id) for id in found}
+        found.add(runbook_section("NoMetrics"))
+    return found

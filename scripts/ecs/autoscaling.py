@@ -7,8 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from scripts.aws import Answer, Aws
-from scripts.terminal.options import SERVICES
-from service.contract import ProcessName
+from scripts.processes import deployed
 from stacks.config.stage import Stage
 
 NAMESPACE, DIMENSION = "ecs", "ecs:service:DesiredCount"
@@ -48,17 +47,18 @@ class Autoscaling:
     revert: Revert | None = None
 
 
-def configured(stage: Stage, process: ProcessName) -> Bounds:
-    """The bounds in stages.toml."""
-    return Bounds(getattr(stage, f"{process}_min_count"), getattr(stage, f"{process}_max_count"))
+def configured(stage: Stage, process: str) -> Bounds | None:
+    """The bounds in stages.toml; None where it has no such pool any more."""
+    of = stage.process(process)
+    return Bounds(of.min_count, of.max_count) if of else None
 
 
 def read_autoscaling(
     targets: Iterable[dict[str, Any]],
     actions: Iterable[dict[str, Any]],
-    resources: dict[str, ProcessName],
+    resources: dict[str, str],
     now: datetime,
-) -> dict[ProcessName, Autoscaling]:
+) -> dict[str, Autoscaling]:
     """From the items of `describe_scalable_targets` and `describe_scheduled_actions`.
 
     An action whose time has passed is ignored: AWS deletes it some time later.
@@ -86,14 +86,14 @@ def _revert(action: dict[str, Any]) -> Revert | None:
     return Revert(at, Bounds(to["MinCapacity"], to["MaxCapacity"]))
 
 
-def resource(aws: Aws, process: ProcessName) -> str:
+def resource(aws: Aws, process: str) -> str:
     """The resource id of the ECS service in Application Auto Scaling."""
     return f"service/{aws.names.cluster}/{aws.names.service(process)}"
 
 
 def autoscaling_calls(aws: Aws) -> list[tuple[str, str, dict[str, Any]]]:
     """The calls for `Aws.together`, whose answers `read_answers` reads. One page is enough."""
-    resources = [resource(aws, process) for process in SERVICES]
+    resources = [resource(aws, process) for process in deployed(aws)]
     return [
         (
             "application-autoscaling",
@@ -110,23 +110,23 @@ def autoscaling_calls(aws: Aws) -> list[tuple[str, str, dict[str, Any]]]:
 
 def read_answers(
     aws: Aws, targets: Answer, actions: Answer, now: datetime
-) -> dict[ProcessName, Autoscaling]:
+) -> dict[str, Autoscaling]:
     """From the answers to `autoscaling_calls`."""
     return read_autoscaling(
         targets["ScalableTargets"],
         actions["ScheduledActions"],
-        {resource(aws, process): process for process in SERVICES},
+        {resource(aws, process): process for process in deployed(aws)},
         now,
     )
 
 
-def find_autoscaling(aws: Aws, now: datetime) -> dict[ProcessName, Autoscaling]:
+def find_autoscaling(aws: Aws, now: datetime) -> dict[str, Autoscaling]:
     """The autoscaling of each ECS service that has an autoscaler."""
     targets, actions = aws.together(*autoscaling_calls(aws))
     return read_answers(aws, targets, actions, now)
 
 
-def set_bounds(aws: Aws, process: ProcessName, bounds: Bounds) -> None:
+def set_bounds(aws: Aws, process: str, bounds: Bounds) -> None:
     """Set the bounds; the scaling policies stay as they are."""
     aws.call(
         "application-autoscaling",
@@ -137,7 +137,7 @@ def set_bounds(aws: Aws, process: ProcessName, bounds: Bounds) -> None:
     )
 
 
-def set_revert(aws: Aws, process: ProcessName, revert: Revert) -> None:
+def set_revert(aws: Aws, process: str, revert: Revert) -> None:
     """Schedule the revert in AWS, so that this machine may be off then. Replaces an earlier one."""
     aws.call(
         "application-autoscaling",
@@ -152,7 +152,7 @@ def set_revert(aws: Aws, process: ProcessName, revert: Revert) -> None:
     )
 
 
-def drop_revert(aws: Aws, process: ProcessName) -> None:
+def drop_revert(aws: Aws, process: str) -> None:
     """Delete the scheduled revert. Fails where there is none."""
     aws.call(
         "application-autoscaling",
@@ -162,7 +162,7 @@ def drop_revert(aws: Aws, process: ProcessName) -> None:
     )
 
 
-def _target(aws: Aws, process: ProcessName) -> dict[str, str]:
+def _target(aws: Aws, process: str) -> dict[str, str]:
     return {
         "ServiceNamespace": NAMESPACE,
         "ResourceId": resource(aws, process),

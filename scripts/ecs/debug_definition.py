@@ -20,7 +20,7 @@ def debug_family(family: str) -> str:
 
 
 def debug_definition(
-    definition: Answer, process: ProcessName, *, seconds: int, role: str = ""
+    definition: Answer, container: ProcessName, *, seconds: int, role: str = ""
 ) -> dict[str, Any]:
     """The arguments of `register_task_definition`, from a described `taskDefinition`.
 
@@ -29,9 +29,9 @@ def debug_definition(
     ends. ECS exec needs a root that it can write to, and an init process to reap the children of a
     shell.
     """
-    (found,) = (each for each in definition["containerDefinitions"] if each["name"] == process)
+    (found,) = (each for each in definition["containerDefinitions"] if each["name"] == container)
     parameters = found.get("linuxParameters", {}) | {"initProcessEnabled": True}
-    container = {
+    copy = {
         **{key: value for key, value in found.items() if key not in PROCESS_ONLY},
         "command": [RUN, "sleep", str(seconds)],
         "essential": True,
@@ -42,5 +42,5 @@ def debug_definition(
         **{key: value for key, value in definition.items() if key not in READ_ONLY},
         "family": debug_family(definition["family"]),
         **({"taskRoleArn": role} if role else {}),
-        "containerDefinitions": [container],
+        "containerDefinitions": [copy],
     }

@@ -8,7 +8,6 @@ from scripts.aws import Aws
 from scripts.ecs.tasks import STOPPED, Task, describe_tasks
 from scripts.logs.log_lines import ECS
 from scripts.logs.log_reading import Event, milliseconds
-from service.contract import ProcessName
 
 
 @dataclass(frozen=True)
@@ -17,7 +16,7 @@ class EcsEvents:
     stopped in the last hour. ECS shows no more."""
 
     aws: Aws
-    process: ProcessName
+    process: str
 
     def read(self, since: int) -> Iterator[Event]:
         names = self.aws.names

@@ -76,9 +76,7 @@ def describe(aws: Aws, arn: str, clock: Clock) -> Task:
     raise NotFoundError(f"ECS finds no ECS task {arn}")
 
 
-def watch(
-    aws: Aws, arn: str, process: ProcessName, show: Callable[[Event], None], clock: Clock
-) -> Task:
+def watch(aws: Aws, arn: str, process: str, show: Callable[[Event], None], clock: Clock) -> Task:
     """Show the log lines of the ECS task until it has stopped and no more arrive; returns it."""
     is_local = aws.target.is_local
     poll = TWIN_POLL_SECONDS if is_local else POLL_SECONDS

@@ -1,19 +1,19 @@
-"""The releases of a stage: pairs of task definitions of API and worker with the same image.
+"""The releases of a stage: task definitions of API and workers with the same image.
 
 Every deploy registers new revisions, which stay (stacks/service/task_definition.py). A deploy that
-changes the settings of one process makes a revision of that process only, and so a new pair.
+changes the settings of one process makes a revision of that process only, and so a new release. A
+pool of workers is in those releases that were made since it is there.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from scripts.aws import Aws
 from scripts.ecs.services import Service, revision
 from scripts.errors import NotFoundError, RefusedError
-from service.contract import ProcessName
-from stacks.config.naming import Output
+from scripts.processes import API, WORKER, container_of, deployed, task_definition_output
 
 TAG_CHARACTERS = 12  # the tag of an image that the CDK built is a long hash
 SHOWN = 10  # the newest revisions of each process
@@ -29,7 +29,7 @@ FAILED = {"ROLLBACK_REQUESTED", "ROLLBACK_IN_PROGRESS", "ROLLBACK_SUCCESSFUL", "
 class Revision:
     """One revision of a process's task definition."""
 
-    process: ProcessName
+    process: str
     number: int
     arn: str
     image: str
@@ -48,8 +48,8 @@ class Deployment:
 
 @dataclass(frozen=True)
 class Release:
-    """A pair of revisions. `state` is that of its newest deployment, or empty where ECS remembers
-    none."""
+    """A revision of each process; `pools` are those of further worker pools. `state` is that of its
+    newest deployment, or empty where ECS remembers none."""
 
     name: str
     api: Revision
@@ -59,6 +59,7 @@ class Release:
     reason: str = ""
     is_running: bool = False
     is_template: bool = False
+    pools: Mapping[str, Revision] = field(default_factory=dict)
 
     @property
     def image_tag(self) -> str:
@@ -69,20 +70,28 @@ class Release:
     def has_failed(self) -> bool:
         return self.state in FAILED
 
-    def of(self, process: ProcessName) -> Revision:
-        return self.api if process is ProcessName.API else self.worker
+    @property
+    def revisions(self) -> dict[str, Revision]:
+        """By process, the workers of all pools after the API."""
+        return {API: self.api, WORKER: self.worker, **self.pools}
 
 
 def pair(revisions: Iterable[Revision]) -> list[Release]:
-    """The releases, newest first. The two revisions of one deploy make one release."""
-    newest: dict[ProcessName, Revision] = {}
+    """The releases, newest first. The revisions of one deploy make one release."""
+    newest: dict[str, Revision] = {}
     found: list[Release] = []
     for each in sorted(revisions, key=lambda each: (each.registered, each.number)):
         newest[each.process] = each
-        api, worker = newest.get(ProcessName.API), newest.get(ProcessName.WORKER)
-        if not api or not worker or api.image != worker.image:
-            continue
-        release = Release(_name(api.number, worker.number), api, worker, each.registered)
+        api, worker = newest.get(API), newest.get(WORKER)
+        if not api or not worker or not each.image == api.image == worker.image:
+            continue  # a deploy that has registered some of its revisions
+        pools = {
+            process: revision
+            for process, revision in newest.items()
+            if process not in (API, WORKER) and revision.image == api.image
+        }
+        numbers = (api.number, worker.number, *(pools[name].number for name in sorted(pools)))
+        release = Release(_name(*numbers), api, worker, each.registered, pools=pools)
         before = found[-1] if found else None
         if (
             before
@@ -94,14 +103,14 @@ def pair(revisions: Iterable[Revision]) -> list[Release]:
     return found[::-1]
 
 
-def _name(api: int, worker: int) -> str:
-    return str(api) if api == worker else f"{api}/{worker}"
+def _name(*numbers: int) -> str:
+    return str(numbers[0]) if len(set(numbers)) == 1 else "/".join(map(str, numbers))
 
 
 def describe(
     releases: Iterable[Release],
-    running: Mapping[ProcessName, str],
-    template: Mapping[ProcessName, str],
+    running: Mapping[str, str],
+    template: Mapping[str, str],
     deployments: Sequence[Deployment],
 ) -> list[Release]:
     """The releases with their state. The mappings hold ARNs; deployments are newest first."""
@@ -117,15 +126,19 @@ def describe(
     ]
 
 
-def _consists_of(release: Release, arns: Mapping[ProcessName, str]) -> bool:
-    return all(release.of(process).arn == arn for process, arn in arns.items())
+def _consists_of(release: Release, arns: Mapping[str, str]) -> bool:
+    """A pool that the release does not have does not count."""
+    revisions = release.revisions
+    return all(
+        revisions[process].arn == arn for process, arn in arns.items() if process in revisions
+    )
 
 
 def _deployment(release: Release, deployments: Sequence[Deployment]) -> Deployment:
-    """The newest deployment of either process; one that did not succeed wins."""
+    """The newest deployment of any of its processes; one that did not succeed wins."""
     newest = [
-        next((each for each in deployments if each.task_definition == arn), None)
-        for arn in (release.worker.arn, release.api.arn)
+        next((each for each in deployments if each.task_definition == revision.arn), None)
+        for revision in reversed(release.revisions.values())
     ]
     known = [each for each in newest if each]
     return next(
@@ -134,12 +147,10 @@ def _deployment(release: Release, deployments: Sequence[Deployment]) -> Deployme
     )
 
 
-def choose(
-    releases: Sequence[Release], running: Mapping[ProcessName, str], wanted: str | None
-) -> Release:
+def choose(releases: Sequence[Release], running: Mapping[str, str], wanted: str | None) -> Release:
     """The release of that name, or else the one before the running release.
 
-    After an interrupted rollback the two processes run different releases; then it is the release
+    After an interrupted rollback the processes run different releases; then it is the release
     that the rollback was going to. Raises `NotFoundError` for a wrong name and `RefusedError` where
     there is nothing to go back to.
     """
@@ -154,7 +165,9 @@ def choose(
         )
     numbers = {process: revision(arn) for process, arn in running.items()}
     for each in releases:
-        is_earlier = all(each.of(process).number <= n for process, n in numbers.items())
+        is_earlier = all(
+            revision.number <= numbers[process] for process, revision in each.revisions.items()
+        )
         if is_earlier and not _consists_of(each, running) and not each.has_failed:
             return each
     raise RefusedError(
@@ -164,7 +177,7 @@ def choose(
 
 
 def find_releases(
-    aws: Aws, services: Mapping[ProcessName, Service], template: Mapping[ProcessName, str]
+    aws: Aws, services: Mapping[str, Service], template: Mapping[str, str]
 ) -> list[Release]:
     """The releases of the stage, newest first."""
     lists = aws.together(*(_list_call(each) for each in services.values()))
@@ -197,10 +210,11 @@ def _list_call(service: Service) -> tuple[str, str, dict[str, Any]]:
     return "ecs", "list_task_definitions", given
 
 
-def read_revision(process: ProcessName, answer: Mapping[str, Any]) -> Revision:
+def read_revision(process: str, answer: Mapping[str, Any]) -> Revision:
     """From an answer of `describe_task_definition`."""
     given = answer["taskDefinition"]
-    image = next(each["image"] for each in given["containerDefinitions"] if each["name"] == process)
+    name = container_of(process)
+    image = next(each["image"] for each in given["containerDefinitions"] if each["name"] == name)
     return Revision(
         process, given["revision"], given["taskDefinitionArn"], image, given["registeredAt"]
     )
@@ -239,9 +253,6 @@ def read_deployments(
     ]
 
 
-def template_of(aws: Aws) -> dict[ProcessName, str]:
+def template_of(aws: Aws) -> dict[str, str]:
     """The ARNs of the task definitions in the stack's template."""
-    return {
-        ProcessName.API: aws.output(Output.API_TASK_DEFINITION),
-        ProcessName.WORKER: aws.output(Output.WORKER_TASK_DEFINITION),
-    }
+    return {process: aws.output(task_definition_output(process)) for process in deployed(aws)}

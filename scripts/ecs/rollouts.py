@@ -9,13 +9,9 @@ from scripts.ecs.waiting import rollout_missing, wait
 from scripts.errors import OperatorError
 from scripts.terminal.answer import say
 from scripts.terminal.progress import steps_reported
-from service.contract import ProcessName
-
-# The worker first: new jobs must not meet an old worker.
-FORWARDS = (ProcessName.WORKER, ProcessName.API)
 
 
-def restart(aws: Aws, processes: Sequence[ProcessName], clock: Clock) -> None:
+def restart(aws: Aws, processes: Sequence[str], clock: Clock) -> None:
     """Replace the ECS tasks of each process with the same revision, one process after the other."""
     services = find_services(aws)
     with steps_reported("ECS finishes what has begun.") as progress:

@@ -7,8 +7,7 @@ from typing import Any
 
 from scripts.aws import Answer, Aws
 from scripts.errors import NotFoundError
-from scripts.terminal.options import SERVICES
-from service.contract import ProcessName
+from scripts.processes import deployed
 
 ROLLOUT_DONE, ROLLOUT_FAILED = "COMPLETED", "FAILED"
 
@@ -41,7 +40,7 @@ class Event:
 class Service:
     """An ECS service; its first rollout is the newest."""
 
-    process: ProcessName
+    process: str  # api, worker, worker-reports
     name: str
     arn: str
     desired: int
@@ -62,7 +61,7 @@ class Service:
         return next((each for each in self.rollouts if each.is_primary), None)
 
 
-def read_services(answer: Answer, names: dict[str, ProcessName]) -> dict[ProcessName, Service]:
+def read_services(answer: Answer, names: dict[str, str]) -> dict[str, Service]:
     """From an answer of `describe_services`: the ECS services of `names` that exist."""
     return {
         names[each["serviceName"]]: _service(names[each["serviceName"]], each)
@@ -71,7 +70,7 @@ def read_services(answer: Answer, names: dict[str, ProcessName]) -> dict[Process
     }
 
 
-def _service(process: ProcessName, given: dict[str, Any]) -> Service:
+def _service(process: str, given: dict[str, Any]) -> Service:
     return Service(
         process=process,
         name=given["serviceName"],
@@ -117,13 +116,13 @@ def read_rollout(given: dict[str, Any]) -> Rollout:
     )
 
 
-def service_names(aws: Aws) -> dict[str, ProcessName]:
+def service_names(aws: Aws) -> dict[str, str]:
     """The stage's processes by the names of their ECS services."""
-    return {aws.names.service(process): process for process in SERVICES}
+    return {aws.names.service(process): process for process in deployed(aws)}
 
 
 def describe_services_call(aws: Aws) -> tuple[str, str, dict[str, Any]]:
-    """The call for `Aws.together`, whose answer `both` reads."""
+    """The call for `Aws.together`, whose answer `every` reads."""
     names = list(service_names(aws))
     return (
         "ecs",
@@ -132,17 +131,17 @@ def describe_services_call(aws: Aws) -> tuple[str, str, dict[str, Any]]:
     )
 
 
-def find_services(aws: Aws) -> dict[ProcessName, Service]:
-    """The ECS services of API and worker. Raises `NotDeployedError` where one is missing."""
+def find_services(aws: Aws) -> dict[str, Service]:
+    """The ECS services of API and workers. Raises `NotDeployedError` where one is missing."""
     service, operation, given = describe_services_call(aws)
     try:
         answer = aws.call(service, operation, **given)
     except NotFoundError:
         raise aws.not_deployed(f"there is no ECS cluster {aws.names.cluster}") from None
-    return both(aws, answer)
+    return every(aws, answer)
 
 
-def find_service(aws: Aws, process: ProcessName) -> Service:
+def find_service(aws: Aws, process: str) -> Service:
     """The ECS service of one process. Raises `NotFoundError` where it does not exist."""
     name = aws.names.service(process)
     answer = aws.call("ecs", "describe_services", cluster=aws.names.cluster, services=[name])
@@ -154,10 +153,10 @@ def find_service(aws: Aws, process: ProcessName) -> Service:
     )
 
 
-def both(aws: Aws, answer: Answer) -> dict[ProcessName, Service]:
+def every(aws: Aws, answer: Answer) -> dict[str, Service]:
     """As `find_services`, from an answer to `describe_services_call`."""
     found = read_services(answer, service_names(aws))
-    for process in SERVICES:
+    for process in deployed(aws):
         if process not in found:
             raise aws.not_deployed(f"there is no ECS service {aws.names.service(process)}")
     return found

@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping
 
 from scripts.aws import Aws
 from scripts.clock import Clock
-from scripts.ecs.rollouts import FORWARDS, deploy
+from scripts.ecs.rollouts import deploy
 from scripts.ecs.services import find_services, revision
-from scripts.ecs.steady import SERVICES, await_steady
+from scripts.ecs.steady import await_steady
 from scripts.errors import NotDeployedError
+from scripts.processes import forwards, task_definition_output
 
 
 def outputs_before(aws: Aws) -> Mapping[str, str]:
@@ -32,8 +33,8 @@ def bring_forward(
     Raises `RolledBackError` or `OverdueError`, as `await_steady` does.
     """
     services = find_services(aws)
-    for process in FORWARDS:
-        output, service = SERVICES[process], services[process]
+    for process in forwards(aws):
+        output, service = task_definition_output(process), services[process]
         wanted = aws.output(output)
         if service.task_definition == wanted or before.get(output) != wanted:
             continue

@@ -9,15 +9,10 @@ from scripts.ecs.services import ROLLOUT_DONE, ROLLOUT_FAILED, Service
 from scripts.ecs.tasks import Task, find_stopped
 from scripts.ecs.waiting import Missing, wait
 from scripts.errors import NotFoundError, OperatorError, OverdueError
-from service.contract import ProcessName
-from stacks.config.naming import Output
+from scripts.processes import deployed, task_definition_output
 
 LIMIT = timedelta(minutes=3)
 LAST_LINES = 10
-SERVICES = {
-    ProcessName.API: Output.API_TASK_DEFINITION,
-    ProcessName.WORKER: Output.WORKER_TASK_DEFINITION,
-}
 
 
 class RolledBackError(OperatorError):
@@ -51,9 +46,10 @@ def await_steady(
     aws: Aws,
     say: Callable[[str], None],
     clock: Clock,
-    processes: Iterable[ProcessName] = tuple(SERVICES),
+    processes: Iterable[str] | None = None,
 ) -> None:
-    """Wait until the ECS services are steady; says once of each ECS task that it stopped.
+    """Wait until the ECS services are steady, all unless some are named; says once of each ECS task
+    that it stopped.
 
     Raises `RolledBackError` or `OverdueError` with the last ECS task that stopped and its last
     lines.
@@ -61,9 +57,7 @@ def await_steady(
     known = {task.arn for task in find_stopped(aws)}
     stopped: list[Task] = []
 
-    def report(
-        _services: Mapping[ProcessName, Service], _missing: Mapping[ProcessName, str | None]
-    ) -> None:
+    def report(_services: Mapping[str, Service], _missing: Mapping[str, str | None]) -> None:
         for task in find_stopped(aws):
             # An ECS task that was replaced or scaled in has not failed.
             if task.arn not in known and not task.is_replaced:
@@ -71,7 +65,10 @@ def await_steady(
                 stopped.append(task)
                 say(f"An ECS task stopped: {task.why_stopped}")
 
-    wanted = {process: _missing(aws.output(SERVICES[process])) for process in processes}
+    wanted = {
+        process: _missing(aws.output(task_definition_output(process)))
+        for process in processes or deployed(aws)
+    }
     try:
         wait(aws, wanted, clock, limit=LIMIT, report=report)
     except (RolledBackError, OverdueError) as error:

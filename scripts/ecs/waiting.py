@@ -21,7 +21,6 @@ from scripts.errors import OperatorError, OverdueError
 from scripts.target import Target
 from scripts.terminal.answer import say
 from scripts.terminal.duration import in_words
-from service.contract import ProcessName
 
 LIMIT = timedelta(minutes=30)
 TWIN_POLL_SECONDS, POLL_SECONDS = 0.25, 3.0
@@ -39,7 +38,7 @@ MEANINGS = {
 # Says in words what is still missing; None when nothing is.
 Missing = Callable[[Service, Callable[[], list[Task]]], str | None]
 # Gets the ECS services, and what is missing of each process, after each poll.
-Report = Callable[[Mapping[ProcessName, Service], Mapping[ProcessName, str | None]], None]
+Report = Callable[[Mapping[str, Service], Mapping[str, str | None]], None]
 
 
 def count_missing(allowed: Bounds, service: Service, tasks: Callable[[], list[Task]]) -> str | None:
@@ -132,11 +131,9 @@ class Narrator:
 
     def __init__(self, begun: datetime) -> None:
         self._begun = begun
-        self._said: dict[ProcessName, str] = {}
+        self._said: dict[str, str] = {}
 
-    def __call__(
-        self, services: Mapping[ProcessName, Service], still: Mapping[ProcessName, str | None]
-    ) -> None:
+    def __call__(self, services: Mapping[str, Service], still: Mapping[str, str | None]) -> None:
         for process, text in still.items():
             # Only its events say that ECS has given up for a while before it tries again.
             trouble = next(
@@ -155,7 +152,7 @@ class Narrator:
 
 def wait(
     aws: Aws,
-    missing: Mapping[ProcessName, Missing],
+    missing: Mapping[str, Missing],
     clock: Clock,
     *,
     limit: timedelta = LIMIT,

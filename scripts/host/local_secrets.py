@@ -43,11 +43,13 @@ class LocalSecrets:
         """Forget the value; no error where there is none."""
         self._write({key: value for key, value in self.kept().items() if key != name})
 
-    def values(self, stage: Stage, process: ProcessName | None = None) -> dict[str, str]:
+    def values(
+        self, stage: Stage, process: ProcessName | None = None, pool: str = ""
+    ) -> dict[str, str]:
         """What the process, or any, is given. Raises `OperatorError` with the secrets that have no
         value, as they would keep an ECS task from starting."""
         named = (
-            secrets_of(stage.secrets, process)
+            secrets_of(stage.secrets, process, pool)
             if process
             else {each.name: each for each in stage.secrets}
         )

@@ -12,10 +12,10 @@ from scripts.host.local_secrets import LocalSecrets
 from scripts.host.postgres_user import make_private
 from scripts.jobs.first_job import suggestion
 from scripts.local.parts import Local, Stopped
+from scripts.local.served import served
 from scripts.target import find_stage
 from scripts.terminal.render import Screen
 from service.contract import LOCAL_STAGE, UI_PATH, EnvVar, ProcessName
-from stacks.config.variables import of_process
 
 PARTS = {
     "db": [],
@@ -29,6 +29,9 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m scripts.local", description=__doc__)
     parser.add_argument("part", choices=PARTS)
     parser.add_argument(
+        "--pool", help="of `worker`: a pool of stage local, whose queues it serves (else all)"
+    )
+    parser.add_argument(
         "--data", type=Path, default=Path(".moorage"), help="folder of the local data (.moorage)"
     )
     options = parser.parse_args(arguments)
@@ -36,7 +39,7 @@ def main(arguments: list[str]) -> int:
     screen = Screen(os.environ)
     environment = Environment(os.environ, options.data.absolute())
     try:
-        return run(options.part, environment, screen)
+        return run(options.part, environment, screen, pool=options.pool)
     except OperatorError as error:
         screen.fail(error)
         return error.exit_code
@@ -50,13 +53,13 @@ def main(arguments: list[str]) -> int:
         return 1
 
 
-def run(part: str, environment: Environment, screen: Screen) -> int:
+def run(part: str, environment: Environment, screen: Screen, *, pool: str | None = None) -> int:
     """Start `part`, say how to use it, wait for a signal and stop it; returns the exit status."""
     started = time.monotonic()
     names = PARTS[part]
     stage = find_stage(LOCAL_STAGE)
-    secrets = LocalSecrets(environment.home, environment.given)
-    told = {name: of_process(stage.variables, name) | secrets.values(stage, name) for name in names}
+    secrets, of = LocalSecrets(environment.home, environment.given), served(stage, pool)
+    told = {name: of.told(name) | secrets.values(stage, name, of.name) for name in names}
     local = Local(names, environment, screen, told=told)
     if part == "db" and local.postgres is None:
         raise OperatorError(

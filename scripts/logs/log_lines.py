@@ -68,10 +68,10 @@ def as_object(event: Event) -> dict[str, Any]:
     }
 
 
-def render(event: Event, *, is_coloured: bool) -> Shown:
-    """Process, ECS task, local time, level, event and fields."""
+def render(event: Event, *, is_coloured: bool, width: int = PREFIX_WIDTH) -> Shown:
+    """Process in `width` characters, ECS task, local time, level, event and fields."""
     colour = partial(paint, is_coloured=is_coloured)
-    prefix = f"{event.process:<{PREFIX_WIDTH}} {event.ecs_task[:ID_SHOWN]:<{ID_SHOWN}} |"
+    prefix = f"{event.process:<{width}} {event.ecs_task[:ID_SHOWN]:<{ID_SHOWN}} |"
     at = datetime.fromtimestamp(event.at / 1000).astimezone()
     time = at.strftime("%H:%M:%S.") + f"{event.at % 1000:03}"
     if at.date() != datetime.now().astimezone().date():
@@ -79,7 +79,7 @@ def render(event: Event, *, is_coloured: bool) -> Shown:
     return join(
         " ",
         (
-            colour(prefix, PROCESS_COLOURS.get(event.process, DIM)),
+            colour(prefix, PROCESS_COLOURS.get(event.process.partition("-")[0], DIM)),
             colour(time, DIM),
             render_message(event.message, is_coloured=is_coloured),
         ),

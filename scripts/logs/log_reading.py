@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from scripts.aws import Aws
 from scripts.clock import Clock
 from scripts.errors import UnreachableError
-from scripts.terminal.options import SERVICES
+from scripts.processes import deployed
 from service.contract import ProcessName
 
 # An event may become readable this much later than newer ones of its log group. The log driver
@@ -24,7 +24,7 @@ class Event:
 
     id: str
     at: int
-    process: str  # the stream's prefix: api, worker or migrate; "ecs" for what ECS did
+    process: str  # the stream's prefix: api, worker, worker-reports, migrate; or "ecs"
     ecs_task: str  # its id; empty for an event about no ECS task
     message: str
 
@@ -79,7 +79,7 @@ class LogGroup:
 
     aws: Aws
     name: str
-    processes: tuple[ProcessName, ...]
+    processes: tuple[str, ...]
     ecs_task: str = ""  # the beginning of its id
     text: str = ""  # only lines with this text, filtered by CloudWatch
 
@@ -96,11 +96,11 @@ class LogGroup:
 
 
 def groups(
-    aws: Aws, processes: tuple[ProcessName, ...], *, ecs_task: str = "", text: str = ""
+    aws: Aws, processes: tuple[str, ...], *, ecs_task: str = "", text: str = ""
 ) -> list[LogGroup]:
-    """The log groups of these processes. `migrate` writes to those of API and worker."""
+    """The log groups of these processes. `migrate` writes to those of API and workers."""
     found = []
-    for host in SERVICES:
+    for host in deployed(aws):
         here = tuple(each for each in (host, ProcessName.MIGRATE) if each in processes)
         if here:
             found.append(LogGroup(aws, aws.names.log_group(host), here, ecs_task, text))

@@ -9,7 +9,7 @@ from typing import Any
 from scripts.aws import Answer, Aws
 from scripts.errors import DeniedError, NotFoundError, OperatorError
 from scripts.twin.client.secrets import name_here
-from service.contract import EnvVar, ProcessName
+from service.contract import EnvVar
 from stacks.config.secrets import SECRETS_MANAGER, SSM, Place
 
 CURRENT = "AWSCURRENT"
@@ -62,7 +62,7 @@ def own_names(aws: Aws) -> dict[str, Kept]:
     }
 
 
-def check_start(aws: Aws, task_definition: str, process: ProcessName) -> None:
+def check_start(aws: Aws, task_definition: str, process: str) -> None:
     """Raises `OperatorError` where ECS tasks of this definition could not start, because one of
     the project's secrets has no value."""
     found = aws.call("ecs", "describe_task_definition", taskDefinition=task_definition)

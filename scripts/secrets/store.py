@@ -129,6 +129,6 @@ def _named(
     rows = []
     for secret in secrets:
         kept = state(secret)
-        processes = str(secret.process or BOTH)
+        processes = secret.given_to or BOTH
         rows.append(Row(secret.name, processes, place(secret), kept.state, kept.changed))
     return rows

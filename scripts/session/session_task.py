@@ -10,10 +10,10 @@ from scripts.clock import Clock
 from scripts.ecs.services import Service, find_service
 from scripts.ecs.tasks import RUNNING, STOPPED, Container, Task, describe_tasks, find_tasks
 from scripts.errors import NotFoundError, OperatorError, OverdueError, RefusedError
+from scripts.processes import container_of
 from scripts.session.plugin import SessionTarget, not_connected
 from scripts.target import Target
 from scripts.terminal.answer import say
-from service.contract import ProcessName
 
 AGENT_SECONDS = 60  # the agent of exec starts half a minute to a minute after the ECS task
 POLL_SECONDS = 1.0
@@ -100,7 +100,7 @@ def _pick(running: Sequence[Task]) -> Task:
     return running[wanted - 1]
 
 
-def find_container(aws: Aws, process: ProcessName, wanted: str, clock: Clock) -> SessionTarget:
+def find_container(aws: Aws, process: str, wanted: str, clock: Clock) -> SessionTarget:
     """A container for a session. Checks everything that a session needs first; the error names what
     is missing and its fix."""
     service = find_service(aws, process)
@@ -112,8 +112,9 @@ def find_container(aws: Aws, process: ProcessName, wanted: str, clock: Clock) ->
     task = choose(newest_first(tasks), wanted, aws.target)
     check_exec(aws.target, task, service)
     definition = aws.call("ecs", "describe_task_definition", taskDefinition=task.task_definition)
-    check_root(task, definition, process)
-    return await_agent(aws, task, process, clock)
+    container = container_of(process)
+    check_root(task, definition, container)
+    return await_agent(aws, task, container, clock)
 
 
 def newest_first(tasks: Iterable[Task]) -> list[Task]:

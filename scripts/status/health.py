@@ -12,19 +12,22 @@ from scripts.ecs.sleep_state import is_asleep
 from scripts.ecs.targets import TargetHealth
 from scripts.ecs.tasks import Task
 from scripts.ecs.waiting import details
+from scripts.processes import WORKER
 from scripts.target import Target
-from service.contract import Metric, ProcessName
+from service.contract import Metric
 
 EVENTS, STOPPED_TASKS = 5, 5  # shown of each ECS service, and of the stage
 ACU = "Acu"  # the id of the database's metric
+SHOWN = (Metric.BACKLOG, Metric.OLDEST_JOB_AGE_SECONDS, Metric.WORKERS_ALIVE)  # of each pool
 
 
 @dataclass(frozen=True)
 class ServiceHealth:
-    """One ECS service. `bounds` is None without an autoscaler, `template_revision` where the
-    stack's outputs do not have it; `leaving` counts ECS tasks of earlier deployments."""
+    """One ECS service. `bounds` is None without an autoscaler, `configured_bounds` for a pool that
+    stages.toml does not have, `template_revision` where the stack's outputs do not have it;
+    `leaving` counts ECS tasks of earlier deployments."""
 
-    process: ProcessName
+    process: str
     name: str
     desired: int
     running: int
@@ -36,7 +39,7 @@ class ServiceHealth:
     revision: int
     template_revision: int | None
     bounds: Bounds | None
-    configured_bounds: Bounds
+    configured_bounds: Bounds | None
     bounds_until: datetime | None
     is_asleep: bool
     events: tuple[Event, ...]
@@ -56,7 +59,7 @@ class StoppedTask:
 
 @dataclass(frozen=True)
 class QueueHealth:
-    """The default queue; `at` is the time of the measurement."""
+    """What one pool of workers has to do; `at` is the time of the measurement."""
 
     backlog: int
     oldest_job_seconds: float
@@ -72,7 +75,8 @@ class Health:
     at: datetime
     services: tuple[ServiceHealth, ...]
     targets: tuple[TargetHealth, ...]
-    queue: QueueHealth | None
+    queue: QueueHealth | None  # of the default pool
+    pools: dict[str, QueueHealth | None]  # of each further one, by its process
     acu: float | None
     alarms: tuple[Alarm, ...]
     stopped: tuple[StoppedTask, ...]
@@ -126,7 +130,9 @@ def _warnings(target: Target, service: ServiceHealth) -> Iterable[str]:
     if service.is_asleep:
         yield f"{name} sleeps; `{target.command('wake')}` wakes it"
         return
-    if service.bounds not in (None, service.configured_bounds):
+    if service.configured_bounds is None:
+        yield f"{name} is not in stages.toml any more: the next deploy removes it"
+    elif service.bounds not in (None, service.configured_bounds):
         until = f" until {service.bounds_until:%Y-%m-%d %H:%M} UTC" if service.bounds_until else ""
         yield (
             f"{name} has the bounds {service.bounds}{until}, stages.toml says "
@@ -183,20 +189,29 @@ def last_stopped(tasks: Iterable[Task]) -> list[StoppedTask]:
     ]
 
 
-def read_metrics(answer: Mapping[str, Any]) -> tuple[QueueHealth | None, float | None]:
-    """The queue and the ACU from `get_metric_data`, whose newest values come first."""
+def metric_id(metric: str, process: str = WORKER) -> str:
+    """The id of a pool's metric in a call of `get_metric_data`: `backlog_worker_reports`."""
+    pool = "" if process == WORKER else f"_{process.replace('-', '_')}"
+    return f"{metric[0].lower()}{metric[1:]}{pool}"
+
+
+def read_metrics(
+    answer: Mapping[str, Any], processes: Iterable[str]
+) -> tuple[dict[str, QueueHealth | None], float | None]:
+    """What each pool has to do, and the ACU, from `get_metric_data`, whose newest values come
+    first."""
     found = {
         each["Id"].lower(): (each["Values"][0], each["Timestamps"][0])
         for each in answer["MetricDataResults"]
         if each["Values"]
     }
-    keys = [
-        metric.lower()
-        for metric in (Metric.BACKLOG, Metric.OLDEST_JOB_AGE_SECONDS, Metric.WORKERS_ALIVE)
-    ]
     acu = found.get(ACU.lower())
+    return {process: _queue(found, process) for process in processes}, acu[0] if acu else None
+
+
+def _queue(found: Mapping[str, tuple[float, datetime]], process: str) -> QueueHealth | None:
+    keys = [metric_id(metric, process).lower() for metric in SHOWN]
     if not found.keys() >= set(keys):
-        return None, acu[0] if acu else None
+        return None
     backlog, oldest, workers = (found[key][0] for key in keys)
-    queue = QueueHealth(int(backlog), oldest, int(workers), min(found[key][1] for key in keys))
-    return queue, acu[0] if acu else None
+    return QueueHealth(int(backlog), oldest, int(workers), min(found[key][1] for key in keys))

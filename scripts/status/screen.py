@@ -6,7 +6,7 @@ from typing import Any
 
 from scripts.ecs.alarms import RINGS
 from scripts.ecs.targets import HEALTHY
-from scripts.status.health import Health, ServiceHealth
+from scripts.status.health import Health, QueueHealth, ServiceHealth
 from scripts.terminal.answer import DASH, make_line, make_table
 from scripts.terminal.duration import in_words
 
@@ -81,17 +81,25 @@ def _lines(health: Health) -> list[str]:
         for each in health.targets
         if each.state != HEALTHY and each.reason
     ]
-    queue = health.queue
-    counts = "unknown: neither CloudWatch nor the API has its numbers"
-    if queue:
-        at = f", at {queue.at:%H:%M:%S}" if queue.at else ""
-        counts = (
-            f"backlog {queue.backlog}, oldest job {queue.oldest_job_seconds:.0f} s, "
-            f"{queue.workers_alive} workers alive{at}"
-        )
     acu = [f"database   {health.acu:g} ACU"] if health.acu is not None else []
     alarms = [f"alarms     {_alarms(health)}"] if health.alarms else []
-    return [f"targets    {targets}", *unhealthy, f"queue      {counts}", *acu, *alarms]
+    counts = _counts(health.queue, "unknown: neither CloudWatch nor the API has its numbers")
+    width = max(map(len, ("queue     ", *health.pools)))
+    pools = [
+        f"{process:<{width}} {_counts(queue, 'unknown: CloudWatch has no numbers of it yet')}"
+        for process, queue in health.pools.items()
+    ]
+    return [f"targets    {targets}", *unhealthy, f"queue      {counts}", *pools, *acu, *alarms]
+
+
+def _counts(queue: QueueHealth | None, unknown: str) -> str:
+    if not queue:
+        return unknown
+    at = f", at {queue.at:%H:%M:%S}" if queue.at else ""
+    return (
+        f"backlog {queue.backlog}, oldest job {queue.oldest_job_seconds:.0f} s, "
+        f"{queue.workers_alive} workers alive{at}"
+    )
 
 
 def _alarms(health: Health) -> str:

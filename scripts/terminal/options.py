@@ -1,5 +1,6 @@
 """The options that every command has, and the question before production."""
 
+import difflib
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -8,14 +9,14 @@ from typing import Annotated
 import typer
 
 from scripts.errors import OperatorError, RefusedError
-from scripts.target import Target
+from scripts.target import Target, find_stage
 from scripts.terminal.answer import say
 from scripts.terminal.duration import parse_duration
 from service.contract import LOCAL_STAGE, ProcessName
 from stacks.config.stages_file import stage_names
 from stacks.config.values import ConfigError
 
-# The two that run as ECS services.
+# Those that every stage runs as ECS services.
 SERVICES = (ProcessName.API, ProcessName.WORKER)
 
 
@@ -73,20 +74,32 @@ def duration_value(value: str) -> timedelta:
         raise typer.BadParameter(str(error)) from None
 
 
-def process_name(value: str) -> ProcessName:
-    """An argument that names an ECS service. Raises `typer.BadParameter` for another word."""
-    if value not in SERVICES:
-        raise typer.BadParameter(f"{value!r} is not one of {', '.join(SERVICES)}")
-    return ProcessName(value)
+def processes() -> tuple[str, ...]:
+    """What may be an ECS service: API, workers, and each pool that a stage of stages.toml has."""
+    names = {each.name: None for stage in stages() for each in find_stage(stage).processes}
+    return tuple({str(name): None for name in SERVICES} | names)
 
 
+def process_name(value: str) -> str:
+    """An argument that names an ECS service; `known` then asks the stage for a pool's. Raises
+    `typer.BadParameter` for a word that is none in any stage."""
+    if value in SERVICES or value.startswith(f"{ProcessName.WORKER}-"):
+        return str(value)
+    names = processes()
+    near = difflib.get_close_matches(value, names, n=1)
+    raise typer.BadParameter(
+        f"{value!r} is not one of {', '.join(names)}"
+        + (f"; did you mean {near[0]}?" if near else "")
+    )
+
+
+PROCESS_METAVAR = "api|worker|worker-POOL"
 ProcessArgument = Annotated[
-    ProcessName,
+    str,
     typer.Argument(
         parser=process_name,
-        metavar="api|worker",
-        show_choices=False,  # typer would name those without an ECS service, too
+        metavar=PROCESS_METAVAR,
         help="Which ECS service.",
-        autocompletion=lambda: [str(name) for name in SERVICES],
+        autocompletion=processes,
     ),
 ]

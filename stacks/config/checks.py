@@ -2,6 +2,7 @@
 
 from service import contract
 from stacks.config.connections import CONNECTION_SHARE, connections_wanted, max_connections
+from stacks.config.processes import WORKERS
 from stacks.config.secrets import secrets_of
 from stacks.config.stage import MAXIMUM_PERCENT, Stage
 from stacks.config.subnets import PRIVATE, PUBLIC, TAKEN_BY_AWS, place
@@ -10,6 +11,9 @@ from stacks.config.values import ConfigError
 # Addresses of each subnet that ECS tasks cannot have: those of the load balancer in a public one,
 # and those of the endpoints of AWS services in a private one.
 BALANCER_ADDRESSES, ENDPOINT_ADDRESSES = 8, 12
+# Operator commands describe all ECS services of a stage in one call, which takes ten.
+# https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeServices.html
+SERVICES_MAX = 10
 ONE_OFF_TASKS = 4  # ECS tasks of `moor run` and `moor debug`
 # An account gets two zones there, although the region has more:
 # https://docs.aws.amazon.com/global-infrastructure/latest/regions/aws-availability-zones.html
@@ -36,6 +40,7 @@ def check_stage(stage: Stage) -> None:
     problems = [
         *_counts(stage),
         *_sizes(stage),
+        *_queues(stage),
         *_capacity(stage),
         *_connections(stage),
         *_drain(stage),
@@ -51,30 +56,47 @@ def check_stage(stage: Stage) -> None:
 
 def _counts(stage: Stage) -> list[str]:
     found = []
-    for process in (contract.ProcessName.API, contract.ProcessName.WORKER):
-        least, most = (getattr(stage, f"{process}_{end}_count") for end in ("min", "max"))
-        wanted = getattr(stage, f"{process}_desired_count")
+    if (more := len(stage.processes) - SERVICES_MAX) > 0:
+        found.append(
+            f"{WORKERS}: {len(stage.pools)} pools; {len(stage.pools) - more} are the most, because "
+            f"a stage has {SERVICES_MAX} ECS services at most"
+        )
+    for of in stage.processes:
+        least, most, wanted = of.min_count, of.max_count, of.desired_count
         if least > most:
-            found.append(f"{process}_min_count = {least}: is above {process}_max_count = {most}")
+            found.append(
+                f"{of.key('min_count')} = {least}: is above {of.key('max_count')} = {most}"
+            )
         elif wanted is not None and not least <= wanted <= most:
             found.append(
-                f"{process}_desired_count = {wanted}: is not between "
-                f"{process}_min_count = {least} and {process}_max_count = {most}"
+                f"{of.key('desired_count')} = {wanted}: is not between "
+                f"{of.key('min_count')} = {least} and {of.key('max_count')} = {most}"
             )
     return found
 
 
 def _sizes(stage: Stage) -> list[str]:
     found = []
-    for process in (contract.ProcessName.API, contract.ProcessName.WORKER):
-        cpu, memory = getattr(stage, f"{process}_cpu"), getattr(stage, f"{process}_memory_mib")
-        if memory not in MEMORY_BY_CPU[cpu]:
-            allowed = ", ".join(str(size) for size in MEMORY_BY_CPU[cpu])
+    for of in stage.processes:
+        if of.memory_mib not in MEMORY_BY_CPU[of.cpu]:
+            allowed = ", ".join(str(size) for size in MEMORY_BY_CPU[of.cpu])
             found.append(
-                f"{process}_memory_mib = {memory}: with {process}_cpu = {cpu} "
+                f"{of.key('memory_mib')} = {of.memory_mib}: with {of.key('cpu')} = {of.cpu} "
                 f"Fargate allows {allowed}"
             )
     return found
+
+
+def _queues(stage: Stage) -> list[str]:
+    """An SQS queue carries one queue of jobs."""
+    if not stage.sqs_queue:
+        return []
+    return [
+        f"{pool.key('queues')}: with sqs_queue there is one queue, {contract.QUEUE_NAME}, and not "
+        f"{', '.join(others)}; jobs of several queues need Postgres"
+        for pool in stage.worker_pools
+        if (others := [name for name in pool.queues.names if name != contract.QUEUE_NAME])
+    ]
 
 
 def _capacity(stage: Stage) -> list[str]:
@@ -87,30 +109,25 @@ def _capacity(stage: Stage) -> list[str]:
             f"database_min_acu = {stage.database_min_acu:g}: "
             f"is above database_max_acu = {stage.database_max_acu:g}"
         )
-    counts = (
-        stage.api_min_count,
-        stage.api_desired_count,
-        stage.worker_min_count,
-        stage.worker_desired_count,
-    )
+    *keys, last = (of.key(f"{end}_count") for of in stage.processes for end in ("min", "desired"))
+    counts = (n for of in stage.processes for n in (of.min_count, of.desired_count))
     if stage.database_min_acu == 0 and (stage.is_protected or any(n != 0 for n in counts)):
         found.append(
-            "database_min_acu = 0: the database can pause only if api_min_count, "
-            "api_desired_count, worker_min_count and worker_desired_count are 0 and is_protected "
-            "is false, because each running process keeps it awake; use 0.5"
+            f"database_min_acu = 0: the database can pause only if {', '.join(keys)} and {last} "
+            "are 0 and is_protected is false, because each running process keeps it awake; use 0.5"
         )
     return found
 
 
 def _connections(stage: Stage) -> list[str]:
-    wanted, offered = connections_wanted(stage), max_connections(stage)
+    wanted, offered = connections_wanted(stage.processes), max_connections(stage)
     if wanted <= CONNECTION_SHARE * offered:
         return []
     return [
         f"database_max_acu = {stage.database_max_acu:g}: allows {offered} connections, of which "
         f"{int(CONNECTION_SHARE * offered)} may be used; a deploy needs {wanted}. Raise it (and "
-        "database_min_acu above 0.5), or lower api_max_count, worker_max_count, api_pool_size, "
-        "api_queue_pool_size, worker_pool_size or worker_queue_pool_size"
+        "database_min_acu above 0.5), or lower "
+        f"{_one_of(stage, 'max_count', 'pool_size', 'queue_pool_size')}"
     ]
 
 
@@ -197,7 +214,8 @@ def _addresses(stage: Stage) -> list[str]:
     """Each ECS task needs an address, and during a deployment old and new ones run."""
     if stage.vpc_id:
         return []
-    wanted = (stage.api_max_count + stage.worker_max_count) * MAXIMUM_PERCENT // 100 + ONE_OFF_TASKS
+    most = sum(of.max_count for of in stage.processes)
+    wanted = most * MAXIMUM_PERCENT // 100 + ONE_OFF_TASKS
     group = PUBLIC if stage.egress == "public" else PRIVATE
     taken = BALANCER_ADDRESSES if group == PUBLIC else ENDPOINT_ADDRESSES
     places = place(stage.vpc_cidr, stage.layout)
@@ -210,22 +228,28 @@ def _addresses(stage: Stage) -> list[str]:
     return [
         f"vpc_cidr = {stage.vpc_cidr!r}: with egress = {stage.egress!r} and "
         f"{stage.availability_zones} availability zones it has {offered} addresses for ECS tasks; "
-        f"a deploy needs {wanted}. Take a larger network for a new stage, or lower api_max_count "
-        "or worker_max_count"
+        f"a deploy needs {wanted}. Take a larger network for a new stage, or lower "
+        f"{_one_of(stage, 'max_count')}"
     ]
 
 
 def _secrets(stage: Stage) -> list[str]:
     """The execution role names each of them."""
     found = []
-    for process in (contract.ProcessName.API, contract.ProcessName.WORKER):
-        own = secrets_of(stage.secrets, process).values()
+    for of in stage.processes:
+        own = secrets_of(stage.secrets, of.process, of.pool).values()
         # One of somebody else's is named a second time, with the key that it needs.
         places = {each.place(stage.names): 2 - each.is_own for each in own}
         needed = sum(times * (len(each.id) + ARN_CHARACTERS) for each, times in places.items())
         if needed > SECRETS_CHARACTERS:
             found.append(
-                f"secrets: the {process} has {len(places)}, more than the policy of its role can "
+                f"secrets: the {of.name} has {len(places)}, more than the policy of its role can "
                 "name; keep several as the JSON of one secret, secretsmanager:NAME#FIELD"
             )
     return found
+
+
+def _one_of(stage: Stage, *keys: str) -> str:
+    """These keys of every process: `api_max_count, worker_max_count or …`."""
+    *names, last = (of.key(key) for key in keys for of in stage.processes)
+    return f"{', '.join(names)} or {last}"

@@ -3,9 +3,11 @@
 Standard library only.
 """
 
+from collections.abc import Iterable
 from itertools import pairwise
 
 from service import contract
+from stacks.config.processes import EcsProcess
 from stacks.config.stage import MAXIMUM_PERCENT, Stage
 
 OPERATOR_CONNECTIONS = 10  # for people and their tools
@@ -29,13 +31,14 @@ def max_connections(stage: Stage) -> int:
     return min(found, CONNECTIONS_AT_SMALL_MINIMUM) if stage.database_min_acu <= 0.5 else found
 
 
-def connections_wanted(stage: Stage) -> int:
+def connections_wanted(processes: Iterable[EcsProcess]) -> int:
     """The most connections that can be open: during a deploy, at the maximum counts."""
-    api = stage.api_pool_size + stage.api_queue_pool_size + contract.OWN_CONNECTIONS
-    worker = stage.worker_pool_size + stage.worker_queue_pool_size + contract.OWN_CONNECTIONS
-    processes = stage.api_max_count * api + stage.worker_max_count * worker
+    running = sum(
+        of.max_count * (of.pool_size + of.queue_pool_size + contract.OWN_CONNECTIONS)
+        for of in processes
+    )
     return (
-        processes * MAXIMUM_PERCENT // 100
+        running * MAXIMUM_PERCENT // 100
         + contract.MIGRATE_CONNECTIONS
         + OPERATOR_CONNECTIONS
         + RESERVED_CONNECTIONS

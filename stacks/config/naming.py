@@ -34,6 +34,25 @@ class Output(StrEnum):
     READ_POLICY = "ReadPolicy"  # this and the next two only in stages with operator_policies
     OPERATE_POLICY = "OperatePolicy"
     DEBUG_POLICY = "DebugPolicy"
+    WORKER_POOLS = "WorkerPools"  # the names of all pools but the default one, if there are any
+
+
+# What each pool has beside the default one: `WorkerReportsService`.
+OF_POOL = (
+    Output.WORKER_SERVICE, Output.WORKER_LOG_GROUP, Output.WORKER_TASK_DEFINITION,
+    Output.DEBUG_ROLE,
+)  # fmt: skip
+
+
+def pool_output(output: Output, pool: str) -> str:
+    """The key of one of `OF_POOL` for a pool; the empty name is the default pool's."""
+    assert output in OF_POOL, output
+    return f"Worker{output_part(pool)}{output.removeprefix('Worker')}" if pool else output
+
+
+def output_part(pool: str) -> str:
+    """A pool's name within an output's key, which holds letters and digits only."""
+    return "".join(part.capitalize() for part in pool.split("-"))
 
 
 @dataclass(frozen=True)
@@ -95,11 +114,17 @@ class Names:
         """The name in Secrets Manager of a secret of the project."""
         return f"{self.app}/{self.stage}/{name}"
 
-    def service(self, process: ProcessName) -> str:
+    @property
+    def pools_path(self) -> str:
+        """The IAM path of the roles and policies of all worker pools but the default one."""
+        return f"/{self.prefix}-pools/"
+
+    def service(self, process: str) -> str:
+        """The ECS service of a process (`api`, `worker`, `worker-reports`)."""
         return f"{self.prefix}-{process}-service"
 
-    def log_group(self, process: ProcessName) -> str:
-        """The log group of the process. `migrate` writes to those of API and worker, with a stream
+    def log_group(self, process: str) -> str:
+        """The log group of the process. `migrate` writes to those of API and workers, with a stream
         prefix of its own."""
         return f"/ecs/{self.prefix}-{process}"
 

@@ -32,6 +32,7 @@ CLUSTER, SERVICES, TASKS = (
     f"{ECS}{each}" for each in ("cluster/{cluster}", "service/{cluster}/*", "task/{cluster}/*")
 )
 LOGS = "arn:{partition}:logs:{region}:{account}:log-group:/ecs/{prefix}-"
+POOL_LOGS = "{pool_logs}"  # the same of each worker pool but the default one
 IAM = "arn:{partition}:iam::{account}:"
 RDS = "arn:{partition}:rds:{region}:{account}:"
 SSM = "arn:{partition}:ssm:{region}:"
@@ -85,7 +86,7 @@ RIGHTS = (
     Right("SeeTasks", Level.READ, ("ecs:DescribeTasks", "ecs:GetTaskProtection"), (TASKS,)),
     Right("ListTasks", Level.READ, ("ecs:ListTasks",), ANY, IN_CLUSTER),
     Right("ReadLogs", Level.READ, ("logs:FilterLogEvents",),
-          (LOGS + "api:*", LOGS + "worker:*")),
+          (LOGS + "api:*", LOGS + "worker:*", POOL_LOGS)),
     Right("SeeSecrets", Level.READ, ("secretsmanager:DescribeSecret",),
           (OWN_SECRETS, NAMED_SECRETS), output=PROJECT_SECRET),
     Right(

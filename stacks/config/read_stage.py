@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from stacks.config.processes import WORKERS
+from stacks.config.read_pools import POOL_KEYS, declared, is_of_pool, read_pools
 from stacks.config.secrets import expanded, is_secret, read_secrets
 from stacks.config.stage import CONFIGURABLE, Stage
 from stacks.config.stages_file import ENV, SECRETS, SECTIONS, STAGES_FILE, Line, read_lines
@@ -53,7 +55,7 @@ def explain_stage(
     """The same, and by key the line that each value is from; none where it is the default.
 
     The lines of variables are there by `env.NAME` and `worker.env.NAME`, those of secrets by
-    `secrets.NAME` and `worker.secrets.NAME`.
+    `secrets.NAME` and `worker.secrets.NAME`, those of pools by `workers.reports.max_count`.
     """
     stages = read_lines(file)
     if stage not in stages:
@@ -66,19 +68,14 @@ def explain_stage(
         problems.append(
             f"first_deploy: is for one deployment, -c first_deploy=true, and not for {file.name}"
         )
-    found: dict[str, Line] = {}
-    variables: list[Line] = []
-    secrets: list[Line] = []
     given = [Line(key, value, "-c") for key, value in (overrides or {}).items()]
-    for line in [*lines, *(each for one in given for each in expanded(one))]:
-        if is_variable(line):
-            variables.append(line)
-        elif is_secret(line):
-            secrets.append(line)
-        elif line.key in KEYS:
-            found[KEYS[line.key]] = line
-        else:
-            problems.append(_unknown(line))
+    lines = declared([*lines, *(each for one in given for each in expanded(one))])
+    variables = [line for line in lines if is_variable(line)]
+    secrets = [line for line in lines if is_secret(line)]
+    pools = [line for line in lines if is_of_pool(line)]
+    of_stage = [line for line in lines if line not in (*variables, *secrets, *pools)]
+    problems += [_unknown(line) for line in of_stage if line.key not in KEYS]
+    found = {KEYS[line.key]: line for line in of_stage if line.key in KEYS}
     values: dict[str, Any] = {}
     try:
         values["variables"] = read_variables(variables)
@@ -93,9 +90,16 @@ def explain_stage(
             values[key] = check(CONFIGURABLE[key], line.value, called=line.key)
         except ValueError as error:
             problems.append(str(error))
+    worker = {key: values.get(field.name, field.default) for key, field in POOL_KEYS.items()}
+    of_pools: dict[str, Line] = {}
+    try:
+        values["pools"], of_pools = read_pools(pools, worker)
+    except ValueError as error:
+        problems += str(error).splitlines()
     if problems:
         raise ConfigError(problems)
-    return Stage(stage=stage, **values), found | {line.key: line for line in (*variables, *secrets)}
+    named = {line.key: line for line in (*variables, *secrets)}
+    return Stage(stage=stage, **values), found | of_pools | named
 
 
 def _doubles(lines: list[Line]) -> Iterator[str]:
@@ -111,5 +115,5 @@ def _unknown(line: Line) -> str:
     section, dot, _ = line.key.partition(".")
     if dot:
         return unknown(line.key, [key for key in KEYS if key.startswith(f"{section}.")])
-    tables = SECTIONS if isinstance(line.value, dict) else ()
+    tables = (*SECTIONS, WORKERS) if isinstance(line.value, dict) else ()
     return unknown(line.key, [*CONFIGURABLE, ENV, SECRETS, *tables])

@@ -10,7 +10,15 @@ import inspect
 import json
 from typing import Any
 
+from service.contract import (
+    POOL_NAME_PATTERN,
+    QUEUE_NAME_PATTERN,
+    QUEUE_WEIGHT_MAX,
+    ProcessName,
+)
 from stacks.config import stage
+from stacks.config.processes import WORKERS
+from stacks.config.read_pools import POOL_KEYS
 from stacks.config.read_stage import nested
 from stacks.config.secrets import PLACE, PLACE_ALLOWED
 from stacks.config.stage import CONFIGURABLE
@@ -20,6 +28,15 @@ from stacks.config.variables import NAME, VALUE_MAX_CHARACTERS
 
 STAGE = {"$ref": "#/$defs/stage"}
 NOT_IN_FILE = ("first_deploy",)
+NETWORK: dict[str, Any] = {"type": "string", "pattern": r"^\d+\.\d+\.\d+\.\d+/\d+$"}
+QUEUE = {"pattern": QUEUE_NAME_PATTERN}
+WEIGHT = {"type": "integer", "minimum": 1, "maximum": QUEUE_WEIGHT_MAX}
+QUEUES: dict[str, Any] = {
+    "anyOf": [
+        {"type": "array", "minItems": 1, "items": {"type": "string"} | QUEUE},
+        {"type": "object", "propertyNames": QUEUE, "additionalProperties": WEIGHT},
+    ]
+}
 
 
 def describe_keys() -> dict[str, str]:
@@ -86,6 +103,7 @@ def schema() -> dict[str, Any]:
     keys |= own
     for section in PROCESSES:
         keys[section]["properties"] |= own
+    keys[WORKERS] = _pools(flat, own)
     extends = {
         EXTENDS: {"type": "string", "description": "Another stage, all of whose keys count."}
     }
@@ -105,6 +123,17 @@ def schema() -> dict[str, Any]:
     }
 
 
+def _pools(flat: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    keys = {key: flat[f"{ProcessName.WORKER}_{key}"] for key in POOL_KEYS}
+    pool = {"type": "object", "properties": keys | own, "additionalProperties": False}
+    return {
+        "type": "object",
+        "description": "Pools of workers that serve queues of their own; false: not in this stage.",
+        "propertyNames": {"pattern": POOL_NAME_PATTERN},
+        "additionalProperties": {"anyOf": [pool, {"const": False}]},
+    }
+
+
 def as_json() -> str:
     return json.dumps(schema(), indent=2) + "\n"
 
@@ -119,8 +148,8 @@ def _kind(field: dataclasses.Field[Any]) -> dict[str, Any]:
         case "number":
             kind = "number" if "float" in str(field.type) else "integer"
             return {"type": kind, "minimum": rule["least"], "maximum": rule["most"]}
-        case "network":
-            return {"type": "string", "pattern": r"^\d+\.\d+\.\d+\.\d+/\d+$"}
+        case "network" | "queues" as kind:
+            return {"network": NETWORK, "queues": QUEUES}[kind]
         case "names":
             return {"type": "array", "items": _text(rule["pattern"])}
         case _:

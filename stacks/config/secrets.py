@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from service.contract import ProcessName
+from service.contract import ProcessName, pool_process
 from stacks.config.naming import Names
 from stacks.config.stages_file import SECRETS, Line, secret_lines, split_line
 from stacks.config.variables import Variable, name_problem
@@ -56,11 +56,17 @@ class Place:
 
 @dataclass(frozen=True, order=True)
 class Secret:
-    """One secret variable; of API and workers where no process is named."""
+    """One secret variable; of API and workers unless a process, or a worker pool, is named."""
 
     name: str
     source: str = ""  # empty: Moor keeps it
     process: ProcessName | None = None
+    pool: str = ""
+
+    @property
+    def given_to(self) -> str:
+        """`api`, `worker` for the workers of all pools, `worker-reports`; empty: all of them."""
+        return pool_process(self.pool) if self.pool else str(self.process or "")
 
     @property
     def is_own(self) -> bool:
@@ -93,24 +99,29 @@ def read_secrets(lines: Iterable[Line], variables: Iterable[Variable]) -> tuple[
 
     Raises `ValueError` with every problem, a line each, without a value.
     """
-    found: dict[tuple[str, ProcessName | None], Secret] = {}
+    found: dict[tuple[str, ProcessName | None, str], Secret] = {}
     plain = {variable.name for variable in variables}
     problems = []
     for line in lines:
-        process, name = split_line(line, SECRETS) or (None, "")
+        process, pool, name = split_line(line, SECRETS) or (None, "", "")
         if problem := _problem(name, line.value, plain):
             problems.append(f"{line.key}: {problem}")
         else:
-            found[name, process] = Secret(name, str(line.value), process)
+            found[name, process, pool] = Secret(name, str(line.value), process, pool)
     if problems:
         raise ValueError("\n".join(problems))
     return tuple(found.values())
 
 
-def secrets_of(secrets: Iterable[Secret], process: ProcessName) -> dict[str, Secret]:
-    """What one process is given, by name; its own secrets before those of both."""
-    both = {each.name: each for each in secrets if each.process is None}
-    return both | {each.name: each for each in secrets if each.process is process}
+def secrets_of(
+    secrets: Iterable[Secret], process: ProcessName, pool: str = ""
+) -> dict[str, Secret]:
+    """What one process is given, by name; the pool's own secrets before the process's, and those
+    before the ones of both."""
+    found: dict[str, Secret] = {}
+    for owner in dict.fromkeys([(None, ""), (process, ""), (process, pool)]):
+        found |= {each.name: each for each in secrets if (each.process, each.pool) == owner}
+    return found
 
 
 def _problem(name: str, value: object, plain: set[str]) -> str | None:

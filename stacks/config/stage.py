@@ -3,7 +3,8 @@
 Standard library only.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self
 
 from service.contract import (
     APP_NAME_MAX_CHARACTERS,
@@ -11,8 +12,11 @@ from service.contract import (
     DEFAULT_APP_NAME,
     DRAIN_MAX_SECONDS,
     DRAIN_SECONDS,
+    ProcessName,
+    ServedQueues,
 )
 from stacks.config.naming import Names
+from stacks.config.processes import EcsProcess, WorkerPool
 from stacks.config.secrets import Secret
 from stacks.config.subnets import LAYOUTS, MOST_ZONES, NARROWEST, WIDEST
 from stacks.config.values import (
@@ -24,6 +28,7 @@ from stacks.config.values import (
     names,
     network,
     number,
+    queues,
     text,
 )
 from stacks.config.variables import Variable
@@ -194,6 +199,8 @@ class Stage:
     api_queue_pool_size: int = number(2, 100, 4)
     """And for the queue."""
 
+    worker_queues: ServedQueues = queues()  # noqa: RUF009 - it is frozen
+    """The queues that the workers serve: a list, strictly in this order, or a table of weights."""
     worker_cpu: int = choice(CPU, 256)
     """CPU units of a worker; 1024 are one vCPU."""
     worker_memory_mib: int = number(512, 122880, 512)
@@ -219,6 +226,36 @@ class Stage:
 
     variables: tuple[Variable, ...] = ()
     secrets: tuple[Secret, ...] = ()
+    pools: tuple[WorkerPool, ...] = ()  # beside the default one, whose keys are those of workers
+
+    @property
+    def api(self) -> EcsProcess:
+        return EcsProcess(process=ProcessName.API, **self._keys_of(ProcessName.API, EcsProcess))
+
+    @property
+    def worker_pools(self) -> tuple[WorkerPool, ...]:
+        """All pools, the default one first."""
+        return (WorkerPool(**self._keys_of(ProcessName.WORKER, WorkerPool)), *self.pools)
+
+    @property
+    def processes(self) -> tuple[EcsProcess, ...]:
+        """What runs as an ECS service: the API, and the workers of each pool."""
+        return (self.api, *self.worker_pools)
+
+    def process(self, name: str) -> EcsProcess | None:
+        """The process of that name (`api`, `worker`, `worker-reports`), if the stage has it."""
+        return next((each for each in self.processes if each.name == name), None)
+
+    def changed(self, of: EcsProcess, **values: int) -> Self:
+        """The stage with other values for some keys of one process."""
+        if of.pool:
+            pools = (replace(p, **values) if p.pool == of.pool else p for p in self.pools)  # type: ignore[arg-type]
+            return replace(self, pools=tuple(pools))
+        return replace(self, **{of.key(key): value for key, value in values.items()})  # type: ignore[arg-type]
+
+    def _keys_of(self, process: ProcessName, kind: type[EcsProcess]) -> dict[str, Any]:
+        own = (f"{process}_{field.name}" for field in fields(kind))
+        return {key.partition("_")[2]: getattr(self, key) for key in own if hasattr(self, key)}
 
     @property
     def names(self) -> Names:

@@ -4,6 +4,8 @@ app_name = "shop"    # for all stages, as a table [worker] at the top would be
 [prod]
 [prod.worker]        # keys by what they size
 max_count = 10
+[prod.workers.reports]  # a pool of workers of its own
+queues = ["reports"]
 [staging]
 extends = "prod"     # all that [prod] says, and more
 """
@@ -16,14 +18,15 @@ from pathlib import Path
 from typing import Any
 
 from service.contract import LOCAL_STAGE, ProcessName
+from stacks.config.processes import WORKERS
 from stacks.config.values import ConfigError
 
 STAGES_FILE = Path(__file__).parents[2] / "stages.toml"
 # RDS takes no name with two hyphens side by side or one at its end.
 STAGE_PATTERN = r"(?=.{1,16}$)[a-z][a-z0-9]*(-[a-z0-9]+)*"
 STAGE_ALLOWED = "a stage's name is a-z, 0-9 and single hyphens, a letter first, 16 at most"
-# Tables within a stage. At the top they, and `env` and `secrets`, are for all stages: no stage is
-# called so.
+# Tables within a stage. At the top they, `workers`, `env` and `secrets`, are for all stages: no
+# stage is called so.
 SECTIONS = ("api", "worker", "database", "network")
 EXTENDS = "extends"
 ENV = "env"  # variables: of a stage, or within one of PROCESSES of that process
@@ -35,7 +38,8 @@ PROCESSES = ("api", "worker")
 class Line:
     """One key as it stands in the file: `max_count` of `[prod.worker]` is `worker.max_count`.
 
-    A variable is `env.NAME`, or `worker.env.NAME`; a secret `secrets.NAME`.
+    A variable is `env.NAME`, or `worker.env.NAME`; a secret `secrets.NAME`. A worker pool is
+    `workers.reports` with an empty table, and its keys are `workers.reports.max_count`.
     """
 
     key: str
@@ -55,7 +59,7 @@ def read_lines(file: Path = STAGES_FILE) -> dict[str, list[Line]]:
     """
     found = _parse(file)
     is_stage = {
-        key: isinstance(value, dict) and key not in (*SECTIONS, ENV, SECRETS)
+        key: isinstance(value, dict) and key not in (*SECTIONS, WORKERS, ENV, SECRETS)
         for key, value in found.items()
     }
     tables = {key: value for key, value in found.items() if is_stage[key]}
@@ -105,14 +109,18 @@ def _chain(name: str, tables: dict[str, Any]) -> list[str]:
     return chain
 
 
-def split_line(line: Line, table: str) -> tuple[ProcessName | None, str] | None:
-    """The process and the name of a line of `table`, which is `env` or `secrets`; None for a line
-    of something else. The process is None where the line is for API and workers."""
-    first, _, rest = line.key.partition(".")
-    if first == table:
-        return None, rest
-    second, _, name = rest.partition(".")
-    return (ProcessName(first), name) if first in PROCESSES and second == table else None
+def split_line(line: Line, table: str) -> tuple[ProcessName | None, str, str] | None:
+    """The process, the worker pool and the name of a line of `table`, which is `env` or `secrets`;
+    None for a line of something else. The process is None where the line is for API and workers,
+    the pool is empty where it is for all."""
+    match line.key.split("."):
+        case [first, *name] if first == table:
+            return None, "", ".".join(name)
+        case [process, second, *name] if process in PROCESSES and second == table:
+            return ProcessName(process), "", ".".join(name)
+        case [workers, pool, third, *name] if workers == WORKERS and third == table:
+            return ProcessName.WORKER, pool, ".".join(name)
+    return None
 
 
 def secret_lines(key: str, value: object, table: str) -> list[Line]:
@@ -135,16 +143,28 @@ def _lines(table: str, keys: dict[str, Any]) -> Iterator[Line]:
             yield from secret_lines(key, value, table)
         elif key in (*SECTIONS, ENV) and isinstance(value, dict):
             yield from _nested(key, value, table)
+        elif key == WORKERS and isinstance(value, dict):
+            for pool, own in value.items():
+                yield from _pool(f"{WORKERS}.{pool}", own, table)
         elif not (table and key == EXTENDS):
             yield Line(key, value, table)
 
 
+def _pool(pool: str, keys: object, table: str) -> Iterator[Line]:
+    if isinstance(keys, dict):
+        yield Line(pool, {}, table)
+        yield from _nested(pool, keys, table)
+    else:
+        yield Line(pool, keys, table)
+
+
 def _nested(section: str, keys: dict[str, Any], table: str) -> Iterator[Line]:
+    has_own = section in PROCESSES or section.startswith(f"{WORKERS}.")
     for key, value in keys.items():
         name = f"{section}.{key}"
-        if key == ENV and section in PROCESSES and isinstance(value, dict):
+        if key == ENV and has_own and isinstance(value, dict):
             yield from (Line(f"{name}.{each}", inner, table) for each, inner in value.items())
-        elif key == SECRETS and section in PROCESSES:
+        elif key == SECRETS and has_own:
             yield from secret_lines(name, value, table)
         else:
             yield Line(name, value, table)

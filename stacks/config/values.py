@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from service.contract import QUEUE_WEIGHT_MAX, ServedQueues
+
 # RFC 1918 and 6598: AWS recommends them for a VPC, and no host on the internet has one.
 # https://docs.aws.amazon.com/vpc/latest/userguide/vpc-cidr-blocks.html
 PRIVATE_NETWORKS = tuple(
@@ -65,6 +67,11 @@ def choice(options: tuple[Any, ...], default: Any) -> Any:
     return _field(default, kind="choice", options=options)
 
 
+def queues() -> Any:
+    """The queues that workers serve; on the command line as `WORKER_QUEUES` spells them."""
+    return _field(ServedQueues(), kind="queues", example="default,mail")
+
+
 def flag(default: bool) -> Any:
     """True or false."""
     return _field(default, kind="flag")
@@ -91,6 +98,12 @@ def allowed(field: dataclasses.Field[Any]) -> str:
                 f"/{rule['widest']} to /{rule['narrowest']}, by its first address, "
                 f"such as {rule['example']}"
             )
+        case "queues":
+            return (
+                'a list of queues, strictly in this order (["reports", "mail"]), or a table of '
+                f"weights from 1 to {QUEUE_WEIGHT_MAX} ({{ reports = 3, mail = 1 }}); a queue's "
+                "name is a-z, 0-9 and hyphens, a letter first, 31 at most"
+            )
         case kind:
             of_each = "a list, each " if kind == "names" else ""
             return (
@@ -111,8 +124,8 @@ def check(field: dataclasses.Field[Any], value: object, *, called: str) -> Any:
 def _read(field: dataclasses.Field[Any], value: object) -> Any:
     rule = field.metadata
     match rule["kind"]:
-        case "flag":
-            return _flag(value)
+        case "flag" | "queues" as kind:
+            return {"flag": _flag, "queues": _queues}[kind](value)
         case "choice":
             return {str(option): option for option in rule["options"]}[_plain(value)]
         case "number":
@@ -152,6 +165,22 @@ def _number(field: dataclasses.Field[Any], value: object) -> float:
     if given != int(given):
         raise ValueError(value)
     return int(given)
+
+
+def _queues(value: object) -> ServedQueues:
+    if isinstance(value, str):
+        return ServedQueues.read(value)
+    if isinstance(value, dict):
+        if not all(type(weight) is int for weight in value.values()):
+            raise TypeError(value)
+        found = ServedQueues.read(",".join(f"{name}={weight}" for name, weight in value.items()))
+    elif isinstance(value, list):
+        found = ServedQueues.read(",".join(value))
+    else:
+        raise TypeError(value)
+    if list(found.names) != list(value):  # an item with a comma or weight in it
+        raise ValueError(value)
+    return found
 
 
 def _match(rule: Mapping[str, Any], given: str) -> str:

@@ -2,8 +2,10 @@
 
 [env]               # all stages, API and workers
 SITE_NAME = "Shop"
-[prod.worker.env]   # one stage, one process
+[prod.worker.env]   # one stage, one process: the workers of all pools
 BATCH_ROWS = 500
+[prod.workers.reports.env]  # one pool
+BATCH_ROWS = 50
 """
 
 import re
@@ -22,11 +24,12 @@ RESERVED = ("AWS_", "ECS_")
 
 @dataclass(frozen=True, order=True)
 class Variable:
-    """One variable; of API and workers where no process is named."""
+    """One variable; of API and workers unless a process, or a worker pool, is named."""
 
     name: str
     value: str
     process: ProcessName | None = None
+    pool: str = ""
 
 
 def is_variable(line: Line) -> bool:
@@ -39,23 +42,28 @@ def read_variables(lines: Iterable[Line]) -> tuple[Variable, ...]:
 
     Raises `ValueError` with every problem, a line each.
     """
-    found: dict[tuple[str, ProcessName | None], Variable] = {}
+    found: dict[tuple[str, ProcessName | None, str], Variable] = {}
     problems = []
     for line in lines:
-        process, name = split_line(line, ENV) or (None, "")
+        process, pool, name = split_line(line, ENV) or (None, "", "")
         if problem := _problem(name, line.value):
             problems.append(f"{line.key}: {problem}")
         else:
-            found[name, process] = Variable(name, _text(line.value), process)
+            found[name, process, pool] = Variable(name, _text(line.value), process, pool)
     if problems:
         raise ValueError("\n".join(problems))
     return tuple(found.values())
 
 
-def of_process(variables: Iterable[Variable], process: ProcessName) -> dict[str, str]:
-    """What one process is told; its own variables before those of both."""
-    both = {each.name: each.value for each in variables if each.process is None}
-    return both | {each.name: each.value for each in variables if each.process is process}
+def of_process(
+    variables: Iterable[Variable], process: ProcessName, pool: str = ""
+) -> dict[str, str]:
+    """What one process is told; the pool's own variables before the process's, and those before
+    the ones of both."""
+    found: dict[str, str] = {}
+    for owner in dict.fromkeys([(None, ""), (process, ""), (process, pool)]):
+        found |= {each.name: each.value for each in variables if (each.process, each.pool) == owner}
+    return found
 
 
 def name_problem(name: str, *, free: Collection[str] = FREE) -> str | None:

@@ -8,7 +8,16 @@ from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from stacks.acknowledge import acknowledge
-from stacks.config.operator_rights import ANY, NAMED_SECRETS, RIGHTS, Level, Right
+from stacks.config.operator_rights import (
+    ANY,
+    IAM,
+    LOGS,
+    NAMED_SECRETS,
+    POOL_LOGS,
+    RIGHTS,
+    Level,
+    Right,
+)
 from stacks.config.stage import Stage
 from stacks.data.data_stack import DataStack
 
@@ -46,11 +55,16 @@ class OperatorPolicies(Construct):
             "user_secret": data.database.user_secret.secret_arn,
             "secrets": names.secret(""),
         }
+        path = stage.names.pools_path
         self._lists = {
             "{roles}": [role.role_arn for role in roles],
             "{policies}": [policy.managed_policy_arn for policy in policies],
             NAMED_SECRETS: list(named_secrets),
+            POOL_LOGS: [f"{LOGS}{pool.name}:*" for pool in stage.pools],
         }
+        if stage.pools:
+            self._lists["{roles}"].append(f"{IAM}role{path}*")
+            self._lists["{policies}"].append(f"{IAM}policy{path}*")
         self.policies = {level: self._policy(level, stage) for level in Level}
 
     def _policy(self, level: Level, stage: Stage) -> iam.ManagedPolicy:
@@ -61,7 +75,8 @@ class OperatorPolicies(Construct):
             description=f"{level}: for people who operate {stage.names.prefix}",
             statements=[self._statement(right) for right in rights],
         )
-        for resource in dict.fromkeys(each for right in rights for each in right.on):
+        named = (each for right in rights for on in right.on for each in self._lists.get(on, [on]))
+        for resource in dict.fromkeys(named):
             if "*" in resource:
                 acknowledge(
                     policy,
@@ -84,7 +99,7 @@ class OperatorPolicies(Construct):
         )
 
     def _resources(self, resource: str) -> list[str]:
-        return self._lists[resource] if resource in self._lists else [self._filled(resource)]
+        return [self._filled(each) for each in self._lists.get(resource, [resource])]
 
     def _filled(self, text: str) -> str:
         # Not `format`, because IAM's own variables have braces too.

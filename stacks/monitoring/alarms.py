@@ -8,8 +8,9 @@ from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 from stacks.config.naming import runbook_section
+from stacks.config.processes import EcsProcess
 from stacks.config.stage import Stage
-from stacks.monitoring.metrics import shortfall, silence
+from stacks.monitoring.metrics import AVERAGE, aws_metric, shortfall, silence
 
 # How many minutes out of how many. CloudWatch gets most metrics two or three minutes late, and
 # until then a metric looks like that of a process that has ended.
@@ -29,10 +30,16 @@ class Missing(Enum):
 
 
 class Alarms(Construct):
-    """The alarms of one part of a stage; each publishes to the topic when it begins and ends."""
+    """The alarms of one part of a stage; each publishes to the topic when it begins and ends.
 
-    def __init__(self, scope: Construct, id: str, *, stage: Stage, topic: sns.ITopic) -> None:
+    `of` is whom their descriptions name, where the stage has several such parts.
+    """
+
+    def __init__(
+        self, scope: Construct, id: str, *, stage: Stage, topic: sns.ITopic, of: str = ""
+    ) -> None:
         super().__init__(scope, id)
+        self._of = f"{of}: " if of else ""
         self.stage = stage
         self.action = actions.SnsAction(topic)
         self.alarms: list[cloudwatch.Alarm] = []
@@ -52,7 +59,8 @@ class Alarms(Construct):
         alarm = cloudwatch.Alarm(
             self,
             id,
-            alarm_description=f"{description} {self.stage.runbook_url}#{runbook_section(id)}",
+            alarm_description=f"{self._of}{description} "
+            f"{self.stage.runbook_url}#{runbook_section(id)}",
             metric=metric,
             threshold=above,
             comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
@@ -98,4 +106,24 @@ class Alarms(Construct):
             minutes=minutes,
             of=of,
             missing=Missing.CHANGES_NOTHING if must_run else Missing.IS_FINE,
+        )
+
+    def watch_count(self, process: EcsProcess) -> None:
+        """Add an alarm for missing ECS tasks of a process."""
+        names = self.stage.names
+
+        def count(name: str) -> cloudwatch.Metric:
+            return aws_metric(
+                "ECS/ContainerInsights",
+                name,
+                AVERAGE,
+                {"ClusterName": names.cluster, "ServiceName": names.service(process.name)},
+            )
+
+        self.add_shortfall(
+            f"{process.process.capitalize()}TasksMissing",
+            f"Fewer ECS tasks of {names.service(process.name)} run than are wanted.",
+            wanted=count("DesiredTaskCount"),
+            running=count("RunningTaskCount"),
+            must_run=process.min_count > 0,
         )

@@ -8,9 +8,10 @@ from aws_cdk import aws_rds as rds
 from constructs import Construct
 
 from service.contract import Metric
+from stacks.config.processes import WorkerPool
 from stacks.config.stage import Stage
 from stacks.monitoring.alarms import Alarms
-from stacks.monitoring.metrics import MAXIMUM, aws_metric, queue_metric
+from stacks.monitoring.metrics import MAXIMUM, aws_metric, pool_metric
 
 WIDTH = 8  # of 24
 
@@ -34,8 +35,10 @@ class Dashboard(cloudwatch.Dashboard):
         def graph(title: str, *metrics: cloudwatch.IMetric) -> cloudwatch.GraphWidget:
             return cloudwatch.GraphWidget(title=title, left=list(metrics), width=WIDTH)
 
-        def queue(*names: Metric) -> list[cloudwatch.IMetric]:
-            return [queue_metric(stage, name) for name in names]
+        default, *pools = stage.worker_pools
+
+        def queue(*names: Metric, of: WorkerPool = default) -> list[cloudwatch.IMetric]:
+            return [pool_metric(stage, of, name) for name in names]
 
         def writer(name: str) -> cloudwatch.IMetric:
             cluster = database.cluster_identifier
@@ -65,6 +68,17 @@ class Dashboard(cloudwatch.Dashboard):
             ),
             graph("LISTEN silent, seconds", *queue(Metric.LISTEN_AGE_SECONDS)),
         )
+        for each in pools:
+            waiting = queue(Metric.BACKLOG, Metric.JOBS_PER_WORKER, Metric.WORKERS_ALIVE, of=each)
+            ended = queue(Metric.JOBS_FINISHED, Metric.JOBS_FAILED, Metric.DEAD_LETTERS, of=each)
+            self.add_widgets(
+                graph(f"{each.name}: jobs waiting, workers", *waiting),
+                graph(
+                    f"{each.name}: oldest job, seconds",
+                    *queue(Metric.OLDEST_JOB_AGE_SECONDS, of=each),
+                ),
+                graph(f"{each.name}: jobs a minute", *ended),
+            )
         self.add_widgets(
             graph("Requests", requests.request_count()),
             graph(

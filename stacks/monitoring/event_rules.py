@@ -8,7 +8,6 @@ from aws_cdk import aws_events as events
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
-from service.contract import ProcessName
 from stacks.config.naming import runbook_section
 from stacks.config.stage import Stage
 from stacks.monitoring.alarm_topic import ToTopic
@@ -23,9 +22,9 @@ def add_event_rules(
         here.format_arn(
             service="ecs",
             resource="service",
-            resource_name=f"{stage.names.cluster}/{stage.names.service(process)}",
+            resource_name=f"{stage.names.cluster}/{stage.names.service(process.name)}",
         )
-        for process in (ProcessName.API, ProcessName.WORKER)
+        for process in stage.processes
     ]
     _add_rule(
         scope,

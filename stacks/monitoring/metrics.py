@@ -3,7 +3,15 @@
 from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
 
-from service.contract import METRIC_NAMESPACE, METRIC_SECONDS, QUEUE_NAME, Metric, MetricDimension
+from service.contract import (
+    METRIC_NAMESPACE,
+    METRIC_SECONDS,
+    Metric,
+    MetricDimension,
+    waiting_dimension,
+    worker_dimension,
+)
+from stacks.config.processes import WorkerPool
 from stacks.config.stage import Stage
 
 # Statistics over the values of one period. One process writes one value a minute.
@@ -15,17 +23,23 @@ SUMMED = {
     Metric.JOBS_RETRIED,
     Metric.DEAD_LETTERS,
 }
+WAITING = {Metric.BACKLOG, Metric.OLDEST_JOB_AGE_SECONDS}
 
 
-def queue_metric(stage: Stage, metric: Metric) -> cloudwatch.Metric:
-    """A metric of this stage's queue, which the service writes every minute."""
+def pool_metric(stage: Stage, pool: WorkerPool, metric: Metric) -> cloudwatch.Metric:
+    """A metric of a pool and the queues that it serves, which the service writes every minute."""
+    dimension, value = (
+        waiting_dimension(pool.pool, pool.queues)
+        if metric in WAITING
+        else worker_dimension(pool.pool)
+    )
     return cloudwatch.Metric(
         namespace=METRIC_NAMESPACE,
         metric_name=metric,
         dimensions_map={
             MetricDimension.APP: stage.app_name,
             MetricDimension.STAGE: stage.stage,
-            MetricDimension.QUEUE: QUEUE_NAME,
+            dimension: value,
         },
         statistic=SUM if metric in SUMMED else MAXIMUM,
         period=Duration.seconds(METRIC_SECONDS),

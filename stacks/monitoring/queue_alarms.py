@@ -1,4 +1,4 @@
-"""Alarms on the metrics of the queue."""
+"""Alarms on the metrics of a worker pool and its queues."""
 
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_logs as logs
@@ -6,9 +6,10 @@ from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 from service.contract import METRIC_NAMESPACE, WRONG_CREDENTIALS_EVENT, Metric
+from stacks.config.processes import WorkerPool
 from stacks.config.stage import Stage
 from stacks.monitoring.alarms import Alarms, Missing
-from stacks.monitoring.metrics import SUM, aws_metric, math, queue_metric
+from stacks.monitoring.metrics import SUM, aws_metric, math, pool_metric
 
 # The alarm rings when a job has waited this many times longer than the autoscaler's target.
 PATIENCE = 5
@@ -19,21 +20,23 @@ WRONG_CREDENTIALS = "WrongCredentials"
 
 
 class QueueAlarms(Alarms):
-    """Alarms for late jobs, missing workers, failures, and missing metrics."""
+    """Alarms for late jobs, missing workers and failures of one pool.
+
+    Those of the stage as a whole are added by `watch_reports` and `count_wrong_credentials`.
+    """
 
     def __init__(
-        self, scope: Construct, id: str, *, stage: Stage, topic: sns.ITopic, api_log: logs.ILogGroup
+        self, scope: Construct, id: str, *, stage: Stage, pool: WorkerPool, topic: sns.ITopic
     ) -> None:
-        super().__init__(scope, id, stage=stage, topic=topic)
-
-        def queue(metric: Metric) -> cloudwatch.Metric:
-            return queue_metric(stage, metric)
+        super().__init__(scope, id, stage=stage, topic=topic, of=pool.name if pool.pool else "")
+        self.pool = pool
+        queue = self._metric
 
         self.add(
             "OldestJobAge",
             "The oldest waiting job is far beyond its time.",
             queue(Metric.OLDEST_JOB_AGE_SECONDS),
-            above=PATIENCE * stage.worker_age_target_seconds,
+            above=PATIENCE * pool.age_target_seconds,
             minutes=5,
             missing=Missing.IS_FINE,  # NoMetrics rings then
         )
@@ -46,15 +49,9 @@ class QueueAlarms(Alarms):
                 "Jobs that nobody works on",
             ),
             above=0,
-            minutes=WITHOUT_WORKER if stage.worker_min_count else FROM_ZERO,
+            minutes=WITHOUT_WORKER if pool.min_count else FROM_ZERO,
             missing=Missing.IS_FINE,  # NoMetrics rings then
         )
-        if stage.api_min_count or stage.worker_min_count:  # otherwise nothing has to run
-            self.add_heartbeat(
-                "NoMetrics",
-                "Nobody reports on the queue: neither API nor worker runs, or both are stuck.",
-                queue(Metric.WORKERS_ALIVE),
-            )
         self.add(
             "DeadLetters",
             "A job was set aside: it killed its workers or cannot be read.",
@@ -97,11 +94,24 @@ class QueueAlarms(Alarms):
             minutes=3,
             missing=Missing.IS_FINE,  # there may be no worker
         )
-        self._count_wrong_credentials(stage, api_log)
 
-    def _count_wrong_credentials(self, stage: Stage, api_log: logs.ILogGroup) -> None:
+    def _metric(self, metric: Metric) -> cloudwatch.Metric:
+        return pool_metric(self.stage, self.pool, metric)
+
+    def watch_reports(self) -> None:
+        """Add an alarm for a stage whose processes report no metric any more: one of them reports
+        for all pools."""
+        if any(process.min_count for process in self.stage.processes):  # else nothing has to run
+            self.add_heartbeat(
+                "NoMetrics",
+                "Nobody reports on the queue: neither API nor worker runs, or both are stuck.",
+                self._metric(Metric.WORKERS_ALIVE),
+            )
+
+    def count_wrong_credentials(self, api_log: logs.ILogGroup) -> None:
+        """Add an alarm for many requests that the API refuses."""
         # The stage is in the name: a filter takes dimensions from the log line, which has none.
-        name = f"{WRONG_CREDENTIALS}-{stage.names.prefix}"
+        name = f"{WRONG_CREDENTIALS}-{self.stage.names.prefix}"
         logs.MetricFilter(
             self,
             WRONG_CREDENTIALS + "Filter",

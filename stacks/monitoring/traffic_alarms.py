@@ -7,11 +7,10 @@ from aws_cdk import aws_elasticloadbalancingv2 as elb
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
-from service.contract import ProcessName
 from stacks.config.stage import Stage
 from stacks.monitoring.alarms import Alarms, Missing
 from stacks.monitoring.event_rules import add_event_rules
-from stacks.monitoring.metrics import AVERAGE, SUM, aws_metric, math
+from stacks.monitoring.metrics import SUM, aws_metric, math
 
 SLOW_SECONDS = 1.0
 
@@ -33,8 +32,8 @@ class TrafficAlarms(Alarms):
     ) -> None:
         super().__init__(scope, id, stage=stage, topic=topic)
         self._watch_balancer(balancer.metrics, target_group.metrics)
-        for process in (ProcessName.API, ProcessName.WORKER):
-            self._watch_count(process)
+        for process in (stage.api, stage.worker_pools[0]):  # other pools watch their own
+            self.watch_count(process)
         if firewall_name:
             self.add(
                 "FirewallBlocks",
@@ -120,23 +119,4 @@ class TrafficAlarms(Alarms):
             above=0,
             minutes=5,
             missing=Missing.IS_FINE,
-        )
-
-    def _watch_count(self, process: ProcessName) -> None:
-        names = self.stage.names
-
-        def count(name: str) -> cloudwatch.Metric:
-            return aws_metric(
-                "ECS/ContainerInsights",
-                name,
-                AVERAGE,
-                {"ClusterName": names.cluster, "ServiceName": names.service(process)},
-            )
-
-        self.add_shortfall(
-            f"{process.capitalize()}TasksMissing",
-            f"Fewer ECS tasks of {names.service(process)} run than are wanted.",
-            wanted=count("DesiredTaskCount"),
-            running=count("RunningTaskCount"),
-            must_run=getattr(self.stage, f"{process}_min_count") > 0,
         )

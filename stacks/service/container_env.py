@@ -15,7 +15,9 @@ from service.contract import (
     EnvVar,
     ProcessName,
     UiSecretField,
+    render_pools,
 )
+from stacks.config.processes import EcsProcess, WorkerPool
 from stacks.config.stage import Stage
 from stacks.config.variables import of_process
 from stacks.data.data_stack import DataStack
@@ -24,9 +26,14 @@ from stacks.service.project_secrets import project_secrets
 
 
 def environment(
-    process: ProcessName, *, stage: Stage, database: Database, bucket_name: str
+    container: ProcessName,
+    of: EcsProcess,
+    *,
+    stage: Stage,
+    database: Database,
+    bucket_name: str,
 ) -> dict[str, str]:
-    """The plain variables of one container, also the project's own; no credential."""
+    """The plain variables of one container of a process, also the project's own; no credential."""
     found: dict[str, str] = {
         EnvVar.APP_NAME: stage.app_name,
         EnvVar.STAGE: stage.stage,
@@ -34,16 +41,13 @@ def environment(
         EnvVar.DATABASE_URL: database.url(USER),
         EnvVar.DATABASE_SECRET_ARN: database.user_secret.secret_arn,
     }
-    if process is ProcessName.MIGRATE:
+    if container is ProcessName.MIGRATE:
         return found | {EnvVar.DATABASE_OWNER_URL: database.url(OWNER)}
-    sizes = {
-        ProcessName.API: (stage.api_pool_size, stage.api_queue_pool_size),
-        ProcessName.WORKER: (stage.worker_pool_size, stage.worker_queue_pool_size),
-    }
-    pool, queue_pool = sizes[process]
-    found |= of_process(stage.variables, process) | {
-        EnvVar.DATABASE_POOL_SIZE: str(pool),
-        EnvVar.QUEUE_POOL_SIZE: str(queue_pool),
+    found |= of_process(stage.variables, of.process, of.pool) | {
+        EnvVar.DATABASE_POOL_SIZE: str(of.pool_size),
+        EnvVar.QUEUE_POOL_SIZE: str(of.queue_pool_size),
+        # Of all pools, for the API too: whoever writes the metrics does so for each of them.
+        EnvVar.WORKER_POOLS: render_pools({each.pool: each.queues for each in stage.worker_pools}),
         EnvVar.DRAIN_SECONDS: str(stage.drain_seconds),
         EnvVar.BUCKET: bucket_name,
         # The ports of the workers: the API refuses a job that no worker could run.
@@ -53,34 +57,39 @@ def environment(
     }
     if stage.sqs_queue:
         found[EnvVar.QUEUE_DSN] = f"sqs://{stage.sqs_queue}"
-    if process is ProcessName.API:
+    if isinstance(of, WorkerPool):
+        found |= {
+            EnvVar.WORKER_QUEUES: str(of.queues),
+            EnvVar.WORKER_CONCURRENCY: str(of.concurrency),
+            EnvVar.WORKER_HEARTBEAT_FILE: HEARTBEAT_FILE,
+        }
+        if of.pool:
+            found[EnvVar.WORKER_POOL] = of.pool
+        if stage.email_from:
+            found[EnvVar.EMAIL_FROM] = stage.email_from
+    else:
         found |= {
             # On every address: security groups allow only the load balancer to connect.
             EnvVar.API_HOST: "0.0.0.0",  # noqa: S104
             EnvVar.API_PORT: str(API_PORT),
         }
-    else:
-        found |= {
-            EnvVar.WORKER_CONCURRENCY: str(stage.worker_concurrency),
-            EnvVar.WORKER_HEARTBEAT_FILE: HEARTBEAT_FILE,
-        }
-        if stage.email_from:
-            found[EnvVar.EMAIL_FROM] = stage.email_from
     return found
 
 
-def secrets(scope: Construct, process: ProcessName, data: DataStack) -> dict[str, ecs.Secret]:
+def secrets(
+    scope: Construct, container: ProcessName, of: EcsProcess, data: DataStack
+) -> dict[str, ecs.Secret]:
     """The variables that ECS reads from Secrets Manager or SSM when it starts the container, also
     the project's own."""
-    if process is ProcessName.MIGRATE:
+    if container is ProcessName.MIGRATE:
         # As a variable, because the task role, which the other containers share, must not read it.
         # A long-lived process would keep an old password, but this one ends after a second.
         password = ecs.Secret.from_secrets_manager(
             data.database.owner_secret, DatabaseSecretField.PASSWORD
         )
         return {EnvVar.DATABASE_OWNER_PASSWORD: password}
-    given, own = data.secrets, project_secrets(scope, process, data.stage)
-    if process is not ProcessName.API:
+    given, own = data.secrets, project_secrets(scope, of, data.stage)
+    if of.process is not ProcessName.API:
         return own
     return own | {
         EnvVar.API_KEY: ecs.Secret.from_secrets_manager(given.api_key),

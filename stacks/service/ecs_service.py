@@ -8,6 +8,7 @@ from constructs import Construct
 
 from service import contract
 from service.contract import ProcessName
+from stacks.config.processes import WorkerPool
 from stacks.config.stage import MAXIMUM_PERCENT, Stage
 from stacks.data import database
 from stacks.data.data_stack import DataStack
@@ -36,30 +37,27 @@ class EcsService(Construct):
         cluster: ecs.ICluster,
         network: Network,
         data: DataStack,
-        desired_count: int | None,
-        min_count: int,
-        spot_percent: int = 0,
-        is_done_when_healthy: bool = False,
     ) -> None:
         super().__init__(scope, id)
         self.process = process
-        name = process.process
+        of = process.of
+        spot_percent = of.spot_percent if isinstance(of, WorkerPool) else 0
         self.security_group = ec2.SecurityGroup(
             self,
             "SecurityGroup",
             vpc=network.vpc,
-            description=f"ECS tasks of {stage.names.service(name)}",
+            description=f"ECS tasks of {stage.names.service(of.name)}",
             allow_all_outbound=False,
         )
-        is_api = name is ProcessName.API
+        is_api = of.process is ProcessName.API
         grace = Duration.seconds(GRACE_SECONDS) if is_api else None
         self.service = ecs.FargateService(
             self,
             "Service",
-            service_name=stage.names.service(name),
+            service_name=stage.names.service(of.name),
             cluster=cluster,
             task_definition=process.task_definition,
-            desired_count=desired_count,
+            desired_count=of.desired_count,
             min_healthy_percent=100,
             max_healthy_percent=MAXIMUM_PERCENT,
             circuit_breaker=ecs.DeploymentCircuitBreaker(enable=True, rollback=True),
@@ -73,15 +71,15 @@ class EcsService(Construct):
             propagate_tags=ecs.PropagatedTagSource.SERVICE,
             enable_ecs_managed_tags=True,
             health_check_grace_period=grace,
-            capacity_provider_strategies=_capacity(stage, spot_percent, min_count),
+            capacity_provider_strategies=_capacity(stage, spot_percent, of.min_count),
         )
-        if is_done_when_healthy:
+        if not is_api:
             # The deploy does not wait for old workers that drain; they do so in the background.
             self.service.node.default_child.add_property_override(  # type: ignore[union-attr]
                 "DeploymentConfiguration.EarlySuccessCriteria",
                 {"Enable": True, "HealthyPercent": 100, "SourceServiceRevisionCleanup": "DEFERRED"},
             )
-        self._allow_outgoing(name, network, data)
+        self._allow_outgoing(of.process, network, data)
         # The first ECS task needs its rights and its security group rules when it starts.
         self.service.node.add_dependency(process.roles, self.security_group)
 

@@ -7,8 +7,8 @@ from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
-from service.contract import ProcessName
 from stacks.acknowledge import acknowledge, arn_as_found
+from stacks.config.processes import EcsProcess
 from stacks.config.secrets import SECRETS_MANAGER, SSM, Place, secrets_of
 from stacks.config.stage import Stage
 
@@ -21,17 +21,17 @@ KINDS = {
 }
 
 
-def project_secrets(scope: Construct, process: ProcessName, stage: Stage) -> dict[str, ecs.Secret]:
+def project_secrets(scope: Construct, of: EcsProcess, stage: Stage) -> dict[str, ecs.Secret]:
     """By variable, what ECS reads when it starts the container. No stack makes it: it would have no
     value, and would go with its stack."""
     return {
         name: _known(scope, name, secret.place(stage.names))
-        for name, secret in secrets_of(stage.secrets, process).items()
+        for name, secret in secrets_of(stage.secrets, of.process, of.pool).items()
     }
 
 
 def project_secret_statements(
-    scope: Construct, process: ProcessName, stage: Stage
+    scope: Construct, of: EcsProcess, stage: Stage
 ) -> list[iam.PolicyStatement]:
     """The right to read exactly these.
 
@@ -42,7 +42,7 @@ def project_secret_statements(
     for service, (kind, action, context) in KINDS.items():
         found = {
             _arn(scope, place): secret.is_own
-            for secret in secrets_of(stage.secrets, process).values()
+            for secret in secrets_of(stage.secrets, of.process, of.pool).values()
             if (place := secret.place(stage.names)).service == service
         }
         if found:
@@ -73,10 +73,10 @@ def named_secrets(scope: Construct, stage: Stage) -> list[str]:
 
 
 def acknowledge_keys(
-    scope: Construct, policy: iam.ManagedPolicy, process: ProcessName, stage: Stage
+    scope: Construct, policy: iam.ManagedPolicy, of: EcsProcess, stage: Stage
 ) -> None:
     """Accept the star of `project_secret_statements` on its policy."""
-    for secret in secrets_of(stage.secrets, process).values():
+    for secret in secrets_of(stage.secrets, of.process, of.pool).values():
         place = secret.place(stage.names)
         keys = _keys_beside(place.id) if place.is_arn else f"{arn_as_found(scope, 'kms')}:key/*"
         if not secret.is_own:

@@ -8,6 +8,7 @@ from constructs import Construct
 
 from service.contract import PAYLOADS_PREFIX, RESULTS_PREFIX, ProcessName
 from stacks.acknowledge import acknowledge, arn_as_found
+from stacks.config.processes import EcsProcess
 from stacks.config.stage import Stage
 from stacks.data.data_stack import DataStack, bucket_export
 from stacks.service.image import Image
@@ -23,11 +24,16 @@ from stacks.service.task_rights import (
 
 
 class TaskRoles(Construct):
-    """The roles of API or worker. ECS starts the ECS task with `execution` (image, log, secrets);
-    the code in it runs with `task`. `debug` is `task` with the right to a shell, if `task` has not.
+    """The roles of the API or of one worker pool. ECS starts the ECS task with `execution` (image,
+    log, secrets); the code in it runs with `task`. `debug` is `task` with the right to a shell, if
+    `task` has not.
+
+    Each pool has roles of its own: it writes to its own log alone, and a pool that comes or goes
+    changes no other.
 
     `former` is the task role of releases in which API and workers connected as the database's
-    owner. A rollback to one of them needs it; no current task definition uses it.
+    owner. A rollback to one of them needs it; no current task definition uses it. Those releases
+    had no other pool than the default one.
 
     Each role has one managed policy with the statements given here, and one of each domain that
     needs rights (`stacks/domains.py`); the CDK cannot add its own.
@@ -39,7 +45,7 @@ class TaskRoles(Construct):
         id: str,
         *,
         stage: Stage,
-        process: ProcessName,
+        of: EcsProcess,
         image: Image,
         data: DataStack,
         key: kms.IKey,
@@ -47,15 +53,19 @@ class TaskRoles(Construct):
         exec_log_group: logs.ILogGroup,
     ) -> None:
         super().__init__(scope, id)
+        process = of.process
+        # What operators may do with the roles of pools is one statement, however many there are:
+        # a managed policy has 6144 characters at most.
+        self._path = stage.names.pools_path if of.pool else None
         self.policies: list[iam.ManagedPolicy] = []
         self.execution = self._role(
             "Execution",
             [
                 *execution_statements(process, image, data, key, log_group),
-                *project_secret_statements(self, process, stage),
+                *project_secret_statements(self, of, stage),
             ],
         )
-        acknowledge_keys(self, self.policies[0], process, stage)
+        acknowledge_keys(self, self.policies[0], of, stage)
         statements = bucket_statements(process, data, key)
         if stage.sqs_queue:
             statements += [queue_statement(self, process, stage)]
@@ -65,11 +75,13 @@ class TaskRoles(Construct):
         if stage.enable_exec:
             statements += with_shell
         as_user = [*password_statements(data.database.user_secret, key), *statements]
-        as_owner = [*password_statements(data.database.owner_secret, key), *statements]
         self.task = self._role("TaskRole", as_user)
         self._acknowledge(self.policies[-1], process, stage, with_exec=stage.enable_exec)
-        self.former = self._role("Task", as_owner)
-        self._acknowledge(self.policies[-1], process, stage, with_exec=stage.enable_exec)
+        self.former: iam.IRole | None = None
+        if not of.pool:
+            as_owner = [*password_statements(data.database.owner_secret, key), *statements]
+            self.former = self._role("Task", as_owner)
+            self._acknowledge(self.policies[-1], process, stage, with_exec=stage.enable_exec)
         # ECS tasks of the stage have no shell. `moor debug` starts a copy that has one, with this
         # role, which nothing else uses.
         self.debug: iam.IRole | None = None
@@ -113,13 +125,14 @@ class TaskRoles(Construct):
     @property
     def of_code(self) -> list[iam.IRole]:
         """The roles that the code of an ECS task runs with: all but the execution role."""
-        return [self.task, self.former, *([self.debug] if self.debug else [])]
+        return [self.task, *filter(None, (self.former, self.debug))]
 
     def _role(self, id: str, statements: list[iam.PolicyStatement]) -> iam.IRole:
         here = Stack.of(self)
         role = iam.Role(
             self,
             id,
+            path=self._path,
             # Only for ECS in this account and region, so that no other account can use the role.
             assumed_by=iam.ServicePrincipal("ecs-tasks.amazonaws.com").with_conditions(
                 {
@@ -129,6 +142,8 @@ class TaskRoles(Construct):
             ),
         )
         self.policies.append(
-            iam.ManagedPolicy(self, f"{id}Policy", roles=[role], statements=statements)
+            iam.ManagedPolicy(
+                self, f"{id}Policy", roles=[role], statements=statements, path=self._path
+            )
         )
         return role.without_policy_updates()

@@ -1,4 +1,4 @@
-"""The autoscalers: the API's follows requests and CPU, the worker's follows the queue."""
+"""The autoscalers: the API's follows requests and CPU, those of workers follow their queues."""
 
 from aws_cdk import Duration, Stack
 from aws_cdk import aws_applicationautoscaling as autoscaling
@@ -8,9 +8,10 @@ from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from service.contract import Metric, ProcessName
+from service.contract import Metric
+from stacks.config.processes import WorkerPool
 from stacks.config.stage import Stage
-from stacks.monitoring.metrics import math, queue_metric
+from stacks.monitoring.metrics import math, pool_metric
 from stacks.service.load_balancer import LoadBalancer
 
 COOLDOWN = Duration.minutes(1)
@@ -49,7 +50,7 @@ class ApiScaling(Construct):
 
 
 class WorkerScaling(Construct):
-    """Scales between the stage's bounds by waiting and running jobs per worker, and by their age.
+    """Scales a pool between its bounds by waiting and running jobs per worker, and by their age.
 
     Not by CPU: a worker whose jobs wait for other services uses no CPU, and must not be stopped.
     From zero, one waiting job starts the first worker within two minutes. The last worker stops
@@ -57,9 +58,16 @@ class WorkerScaling(Construct):
     """
 
     def __init__(
-        self, scope: Construct, id: str, *, stage: Stage, worker: ecs.FargateService
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        stage: Stage,
+        pool: WorkerPool,
+        worker: ecs.FargateService,
     ) -> None:
         super().__init__(scope, id)
+        self._stage, self._pool = stage, pool
         # The service-linked role of Application Auto Scaling; the CDK would make another.
         role = iam.Role.from_role_arn(
             self,
@@ -75,27 +83,30 @@ class WorkerScaling(Construct):
             self,
             "Count",
             service_namespace=autoscaling.ServiceNamespace.ECS,
-            resource_id=f"service/{stage.names.cluster}/{stage.names.service(ProcessName.WORKER)}",
+            resource_id=f"service/{stage.names.cluster}/{stage.names.service(pool.name)}",
             scalable_dimension="ecs:service:DesiredCount",
             role=role,
-            min_capacity=stage.worker_min_count,
-            max_capacity=stage.worker_max_count,
+            min_capacity=pool.min_count,
+            max_capacity=pool.max_count,
         )
         self.target.node.add_dependency(worker)
         self.target.scale_to_track_metric(
             "Jobs",
-            custom_metric=queue_metric(stage, Metric.JOBS_PER_WORKER),
-            target_value=stage.worker_jobs_target,
+            custom_metric=self._metric(Metric.JOBS_PER_WORKER),
+            target_value=pool.jobs_target,
             scale_in_cooldown=SCALE_IN_COOLDOWN,
             scale_out_cooldown=COOLDOWN,
         )
-        self._add_when_old(stage)
-        if stage.worker_min_count == 0:
-            self._wake(stage)
+        self._add_when_old()
+        if pool.min_count == 0:
+            self._wake()
 
-    def _add_when_old(self, stage: Stage) -> None:
+    def _metric(self, metric: Metric) -> cloudwatch.Metric:
+        return pool_metric(self._stage, self._pool, metric)
+
+    def _add_when_old(self) -> None:
         """Add one worker while the oldest job is too old, three while it is more than twice so."""
-        limit = stage.worker_age_target_seconds
+        limit = self._pool.age_target_seconds
         action = autoscaling.StepScalingAction(
             self,
             "AddWorkers",
@@ -110,7 +121,7 @@ class WorkerScaling(Construct):
             self,
             "OldJobs",
             alarm_description="Scaling, not trouble: the oldest job calls for more workers",
-            metric=queue_metric(stage, Metric.OLDEST_JOB_AGE_SECONDS),
+            metric=self._metric(Metric.OLDEST_JOB_AGE_SECONDS),
             threshold=limit,
             comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
             evaluation_periods=1,
@@ -118,7 +129,7 @@ class WorkerScaling(Construct):
         )
         alarm.add_alarm_action(actions.ApplicationScalingAction(action))
 
-    def _wake(self, stage: Stage) -> None:
+    def _wake(self) -> None:
         """Start the first worker by an alarm: target tracking cannot divide by zero workers."""
         action = autoscaling.StepScalingAction(
             self,
@@ -137,8 +148,8 @@ class WorkerScaling(Construct):
             metric=math(
                 "IF(alive < 1, backlog, 0)",
                 {
-                    "alive": queue_metric(stage, Metric.WORKERS_ALIVE),
-                    "backlog": queue_metric(stage, Metric.BACKLOG),
+                    "alive": self._metric(Metric.WORKERS_ALIVE),
+                    "backlog": self._metric(Metric.BACKLOG),
                 },
                 "Jobs that nobody works on",
             ),

@@ -1,4 +1,4 @@
-"""The stack with API and worker, their image, load balancer, scaling and alarms."""
+"""The stack with API and workers, their image, load balancer, scaling and alarms."""
 
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_iam as iam
@@ -6,7 +6,7 @@ from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from service.contract import ProcessName
-from stacks.config.naming import Output
+from stacks.config.naming import Output, pool_output
 from stacks.config.operator_rights import POLICIES
 from stacks.config.stage import Stage
 from stacks.data.data_stack import DataStack
@@ -18,19 +18,17 @@ from stacks.monitoring.database_alarms import DatabaseAlarms
 from stacks.monitoring.queue_alarms import QueueAlarms
 from stacks.monitoring.traffic_alarms import TrafficAlarms
 from stacks.network.vpc import Network
-from stacks.service.ecs_service import EcsService
 from stacks.service.image import build_image
 from stacks.service.load_balancer import LoadBalancer
+from stacks.service.process import Process, Surroundings, add_process
 from stacks.service.project_secrets import named_secrets
-from stacks.service.roles import TaskRoles
 from stacks.service.scaling import ApiScaling, WorkerScaling
-from stacks.service.task_definition import TaskDefinition
 from stacks.service.web_firewall import WebFirewall
 from stacks.stage_stack import StageStack, known_key, log_group
 
 
 class ServiceStack(StageStack):
-    """The ECS cluster of a stage with `api` and `worker`."""
+    """The ECS cluster of a stage with its API and its worker pools."""
 
     def __init__(
         self, scope: Construct, stage: Stage, *, network: Network, key: kms.IKey, data: DataStack
@@ -47,34 +45,26 @@ class ServiceStack(StageStack):
             self, "ExecLog", stage=stage, key=self.key, name=stage.names.exec_log_group
         )
         self.cluster = self._cluster()
-        api = self._process(ProcessName.API, stage.api_cpu, stage.api_memory_mib)
-        worker = self._process(ProcessName.WORKER, stage.worker_cpu, stage.worker_memory_mib)
-        self.api = EcsService(
-            self,
-            "ApiService",
-            process=api,
+        shared = Surroundings(
             stage=stage,
-            cluster=self.cluster,
             network=network,
             data=data,
-            desired_count=stage.api_desired_count,
-            min_count=stage.api_min_count,
-        )
-        self.worker = EcsService(
-            self,
-            "WorkerService",
-            process=worker,
-            stage=stage,
+            key=self.key,
+            image=self.image,
             cluster=self.cluster,
-            network=network,
-            data=data,
-            desired_count=stage.worker_desired_count,
-            min_count=stage.worker_min_count,
-            spot_percent=stage.worker_spot_percent,
-            is_done_when_healthy=True,
+            exec_log=self.exec_log,
         )
-        # The worker first: new jobs must not meet an old worker.
-        self.api.service.node.add_dependency(self.worker.service)
+        default, *others = stage.worker_pools
+        api = add_process(self, stage.api, shared)
+        pools = Construct(self, "Pools")
+        workers = [
+            add_process(self, default, shared),
+            *(add_process(Construct(pools, each.pool), each, shared) for each in others),
+        ]
+        self.api, self.workers = api.ecs, [each.ecs for each in workers]
+        for each in workers:
+            # The workers first: new jobs must not meet an old worker.
+            self.api.service.node.add_dependency(each.ecs.service)
         self.load_balancer = LoadBalancer(
             self, "Door", stage=stage, network=network, logs=data.log_bucket, api=self.api
         )
@@ -90,11 +80,21 @@ class ServiceStack(StageStack):
             api=self.api.service,
             load_balancer=self.load_balancer,
         )
-        WorkerScaling(self, "WorkerScaling", stage=stage, worker=self.worker.service)
+        for each, pool in zip(workers, stage.worker_pools, strict=True):
+            WorkerScaling(
+                each.scope, "WorkerScaling", stage=stage, pool=pool, worker=each.ecs.service
+            )
         self.topic = AlarmTopic(
             self, "AlarmTopic", stage=stage, key=AlarmKey(self, "AlarmKey", stage=stage)
         )
-        queue = QueueAlarms(self, "Queue", stage=stage, topic=self.topic, api_log=api.log_group)
+        queues = [
+            QueueAlarms(each.scope, "Queue", stage=stage, pool=pool, topic=self.topic)
+            for each, pool in zip(workers, stage.worker_pools, strict=True)
+        ]
+        queues[0].watch_reports()
+        queues[0].count_wrong_credentials(api.definition.log_group)
+        for own in queues[1:]:
+            own.watch_count(own.pool)
         traffic = TrafficAlarms(
             self,
             "Traffic",
@@ -111,26 +111,23 @@ class ServiceStack(StageStack):
         # Only in protected stages: it makes each deploy minutes longer.
         if stage.is_protected:
             self.api.roll_back_on(traffic.rollback_alarms)
-            self.worker.roll_back_on(queue.rollback_alarms)
+            for each, own in zip(workers, queues, strict=True):
+                each.ecs.roll_back_on(own.rollback_alarms)
         Dashboard(
             self,
             "Dashboard",
             stage=stage,
-            alarms=[queue, traffic, database],
+            alarms=[*queues, traffic, database],
             balancer=self.load_balancer.balancer,
             target_group=self.load_balancer.target_group,
             database=data.database.cluster,
         )
-        self._add_outputs(api, worker)
-
-    @property
-    def workers(self) -> list[EcsService]:
-        """The ECS service of each pool of workers."""
-        return [self.worker]
+        self._add_outputs(api, workers)
 
     def add_operator_policies(self, of_domains: list[iam.ManagedPolicy]) -> None:
-        """What people of the stage may do. Its roles have the policies `of_domains` too."""
-        roles = [each.process.roles for each in (self.api, *self.workers)]
+        """What people of the stage may do. Its roles have the policies `of_domains` too; the roles
+        of pools are named by their path."""
+        roles = [each.process.roles for each in (self.api, self.workers[0])]
         operators = OperatorPolicies(
             self, "Operators", stage=self.stage, key=self.key, data=self.data,
             roles=[role for each in roles for role in each.roles],
@@ -159,54 +156,15 @@ class ServiceStack(StageStack):
             ),
         )
 
-    def _process(self, process: ProcessName, cpu: int, memory_mib: int) -> TaskDefinition:
-        name = process.capitalize()
-        log = log_group(
-            self,
-            f"{name}Log",
-            stage=self.stage,
-            key=self.key,
-            name=self.stage.names.log_group(process),
-        )
-        roles = TaskRoles(
-            self,
-            f"{name}Roles",
-            stage=self.stage,
-            process=process,
-            image=self.image,
-            data=self.data,
-            key=self.key,
-            log_group=log,
-            exec_log_group=self.exec_log,
-        )
-        return TaskDefinition(
-            self,
-            name,
-            process=process,
-            stage=self.stage,
-            image=self.image,
-            roles=roles,
-            data=self.data,
-            log_group=log,
-            cpu=cpu,
-            memory_mib=memory_mib,
-        )
-
-    def _add_outputs(self, api: TaskDefinition, worker: TaskDefinition) -> None:
+    def _add_outputs(self, api: Process, workers: list[Process]) -> None:
         names = self.stage.names
         found = {
             Output.URL: (self.load_balancer.url, "Where the API answers"),
             Output.TRANSPORT: (self.load_balancer.transport, "How it does"),
             Output.CLUSTER: (self.cluster.cluster_name, "ECS cluster"),
             Output.API_SERVICE: (self.api.service.service_name, "ECS service of the API"),
-            Output.WORKER_SERVICE: (self.worker.service.service_name, "ECS service of the workers"),
-            Output.API_TASK_DEFINITION: (api.task_definition.task_definition_arn, "As deployed"),
-            Output.WORKER_TASK_DEFINITION: (
-                worker.task_definition.task_definition_arn,
-                "As deployed",
-            ),
-            Output.API_LOG_GROUP: (api.log_group.log_group_name, "Log of the API"),
-            Output.WORKER_LOG_GROUP: (worker.log_group.log_group_name, "Log of the workers"),
+            Output.API_TASK_DEFINITION: (api.arn, "As deployed"),
+            Output.API_LOG_GROUP: (api.definition.log_group.log_group_name, "Log of the API"),
             Output.ALARM_TOPIC: (self.topic.topic_arn, "Where alarms go"),
             Output.DASHBOARD: (names.dashboard, "CloudWatch dashboard"),
             Output.SCALE_COMMAND: (
@@ -223,7 +181,21 @@ class ServiceStack(StageStack):
                 names.exec_command(ProcessName.WORKER),
                 "A shell in a worker",
             )
-        if worker.roles.debug:
-            found[Output.DEBUG_ROLE] = (worker.roles.debug.role_arn, "What `moor debug` runs with")
+        if pools := [each.of.pool for each in workers if each.of.pool]:
+            found[Output.WORKER_POOLS] = (",".join(pools), "The worker pools beside the default")
         for key, (value, description) in found.items():
             self.output(key, value, description)
+        for each in workers:
+            self._add_pool_outputs(each)
+
+    def _add_pool_outputs(self, workers: Process) -> None:
+        log, roles = workers.definition.log_group, workers.definition.roles
+        found = {
+            Output.WORKER_SERVICE: (workers.ecs.service.service_name, "ECS service of the workers"),
+            Output.WORKER_TASK_DEFINITION: (workers.arn, "As deployed"),
+            Output.WORKER_LOG_GROUP: (log.log_group_name, "Log of the workers"),
+        }
+        if roles.debug:
+            found[Output.DEBUG_ROLE] = (roles.debug.role_arn, "What `moor debug` runs with")
+        for key, (value, description) in found.items():
+            self.output(pool_output(key, workers.of.pool), value, description)

@@ -8,6 +8,7 @@ from constructs import Construct
 from service import contract
 from service.contract import ProcessName
 from stacks.acknowledge import acknowledge
+from stacks.config.processes import EcsProcess
 from stacks.config.stage import Stage
 from stacks.data.data_stack import DataStack
 from stacks.service.container_env import environment, secrets
@@ -20,7 +21,7 @@ START_SECONDS = 60
 
 
 class TaskDefinition(Construct):
-    """The task definition of `api` or `worker`, which starts after `migrate` has succeeded.
+    """The task definition of the API or of a worker pool; its process starts after `migrate`.
 
     If a migration fails, the process does not start, and the deployment's circuit breaker rolls
     back. Containers run as a user without rights, with a read-only root. Only a stage with exec has
@@ -33,25 +34,24 @@ class TaskDefinition(Construct):
         scope: Construct,
         id: str,
         *,
-        process: ProcessName,
+        of: EcsProcess,
         stage: Stage,
         image: Image,
         roles: TaskRoles,
         data: DataStack,
         log_group: logs.ILogGroup,
-        cpu: int,
-        memory_mib: int,
     ) -> None:
         super().__init__(scope, id)
-        self.process, self.stage, self.image, self.data = process, stage, image, data
+        self.of, self.stage, self.image, self.data = of, stage, image, data
+        process = of.process
         self.log_group, self.roles = log_group, roles
         self.variables_of_domains: dict[str, str] = {}  # the file that sets one, by its name
         self.task_definition = ecs.FargateTaskDefinition(
             self,
             "TaskDefinition",
-            family=f"{stage.names.prefix}-{process}",
-            cpu=cpu,
-            memory_limit_mib=memory_mib,
+            family=f"{stage.names.prefix}-{of.name}",
+            cpu=of.cpu,
+            memory_limit_mib=of.memory_mib,
             runtime_platform=image.platform,
             execution_role=roles.execution,
             task_role=roles.task,
@@ -105,12 +105,17 @@ class TaskDefinition(Construct):
             command=[process],
             essential=essential,
             environment=environment(
-                process, stage=stage, database=data.database, bucket_name=data.bucket.bucket_name
+                process,
+                self.of,
+                stage=stage,
+                database=data.database,
+                bucket_name=data.bucket.bucket_name,
             ),
-            secrets=secrets(self, process, data),
+            secrets=secrets(self, process, self.of, data),
             logging=ecs.LogDriver.aws_logs(
                 log_group=self.log_group,
-                stream_prefix=process,
+                # Of a pool its own name: `moor logs` tells by it whose line it is.
+                stream_prefix=process if process is ProcessName.MIGRATE else self.of.name,
                 mode=ecs.AwsLogDriverMode.BLOCKING,  # non-blocking mode may lose lines
             ),
             health_check=health_check,

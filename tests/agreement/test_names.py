@@ -4,8 +4,8 @@ import shlex
 
 import pytest
 
-from service.contract import ProcessName
-from stacks.config.naming import Names, Output
+from service.contract import ProcessName, pool_process
+from stacks.config.naming import OF_POOL, Names, Output, pool_output
 from stacks.config.operator_rights import POLICIES
 from tests.stacks.templates import STAGES, of_stage, synthesize
 
@@ -30,9 +30,9 @@ def test_physical_names_are_those_of_naming(stage: str) -> None:
     wanted = {
         names.cluster, names.database, names.dashboard, names.exec_log_group,
         names.database_log_group, None,  # the flow log's group has none
-        *(names.service(process) for process in (ProcessName.API, ProcessName.WORKER)),
-        *(names.log_group(process) for process in (ProcessName.API, ProcessName.WORKER)),
-        *(f"{names.prefix}-{process}" for process in (ProcessName.API, ProcessName.WORKER)),
+        *(names.service(of.name) for of in templates.stage.processes),
+        *(names.log_group(of.name) for of in templates.stage.processes),
+        *(f"{names.prefix}-{of.name}" for of in templates.stage.processes),
     }  # fmt: skip
     if templates.stage.web_firewall:
         wanted |= {f"aws-waf-logs-{names.prefix}", names.prefix}
@@ -55,8 +55,15 @@ def test_everything_else_is_named_by_cloudformation(stage: str) -> None:
 def test_outputs_are_those_that_commands_look_up(stage: str) -> None:
     templates = of_stage(stage)
     absent = {Output.DEBUG_ROLE if templates.stage.enable_exec else Output.EXEC_COMMAND}
-    absent |= set(POLICIES.values())  # on request: test_operators.py
-    assert set(templates.outputs()) == set(Output) - absent
+    if not templates.stage.operator_policies:
+        absent |= set(POLICIES.values())
+    pools = [pool.pool for pool in templates.stage.pools]
+    if not pools:
+        absent.add(Output.WORKER_POOLS)
+    wanted = {pool_output(output, pool) for output in OF_POOL for pool in pools} | set(Output)
+    found = templates.outputs()
+    assert set(found) == wanted - absent
+    assert found.get(Output.WORKER_POOLS, {"Value": ""})["Value"] == ",".join(pools)
 
 
 def test_another_app_name_names_everything_anew() -> None:
@@ -67,6 +74,8 @@ def test_another_app_name_names_everything_anew() -> None:
 
 def test_names_are_as_documented() -> None:
     names = Names("moorage", "prod")
+    assert names.service(pool_process("reports")) == "moorage-prod-worker-reports-service"
+    assert names.log_group(pool_process("reports")) == "/ecs/moorage-prod-worker-reports"
     assert names.cluster == "moorage-prod-cluster"
     assert names.service(ProcessName.WORKER) == "moorage-prod-worker-service"
     assert names.log_group(ProcessName.API) == "/ecs/moorage-prod-api"

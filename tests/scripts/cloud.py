@@ -1,5 +1,6 @@
 """AWS in this process, by moto, with what the operator's commands look at."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -29,6 +30,11 @@ def client(service: str) -> Any:
 
 
 def make_log_groups() -> None:
+    """Those of API and worker, and the stacks, whose outputs say that there is no other pool."""
+    stack = json.dumps({"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}})
+    known = {each["StackName"] for each in client("cloudformation").describe_stacks()["Stacks"]}
+    for name in {NAMES.data_stack, NAMES.service_stack} - known:
+        client("cloudformation").create_stack(StackName=name, TemplateBody=stack)
     for process in (ProcessName.API, ProcessName.WORKER):
         client("logs").create_log_group(logGroupName=NAMES.log_group(process))
 

@@ -17,6 +17,7 @@ from moto.moto_api import state_manager
 from scripts.aws import Aws
 from scripts.clock import Clock
 from scripts.ecs.autoscaling import DIMENSION, NAMESPACE, Bounds
+from scripts.processes import container_of, task_definition_output
 from scripts.target import Target
 from scripts.terminal.options import SERVICES
 from scripts.twin.ecs import moto_ecs
@@ -67,16 +68,16 @@ class World:
     def backend(self) -> Any:
         return ecs_backends[ACCOUNT][REGION]
 
-    def service(self, process: ProcessName) -> Any:
+    def service(self, process: str) -> Any:
         names = self.stage.names
         return self.backend.services[f"{names.cluster}:{names.service(process)}"]
 
-    def tasks(self, process: ProcessName, *, status: str = RUNNING) -> list[Any]:
+    def tasks(self, process: str, *, status: str = RUNNING) -> list[Any]:
         group = f"service:{self.stage.names.service(process)}"
         everything = self.backend.tasks.get(self.stage.names.cluster, {}).values()
         return [one for one in everything if one.group == group and one.last_status == status]
 
-    def bounds(self, process: ProcessName) -> Bounds | None:
+    def bounds(self, process: str) -> Bounds | None:
         names = self.stage.names
         found = boto3.client("application-autoscaling").describe_scalable_targets(
             ServiceNamespace=NAMESPACE,
@@ -97,10 +98,10 @@ class World:
             self.tick()
 
     def tick(self) -> None:
-        for process in SERVICES:
-            self._go_on(self.service(process), process)
+        for process in (*SERVICES, *(pool.name for pool in self.stage.pools)):
+            self._go_on(self.service(process))
 
-    def _go_on(self, service: Any, process: ProcessName) -> None:
+    def _go_on(self, service: Any) -> None:
         group = f"service:{service.name}"
         everything = self.backend.tasks.setdefault(self.stage.names.cluster, {})
         mine = [each for each in everything.values() if each.group == group]
@@ -155,13 +156,13 @@ def end(task: Any, code: int) -> None:
         container.exit_code, container.last_status = code, STOPPED
 
 
-def register(stage: Stage, process: ProcessName, image: str) -> str:
+def register(stage: Stage, process: str, image: str) -> str:
     """One more revision, as a deploy makes it; its ARN."""
     definition = boto3.client("ecs").register_task_definition(
         family=f"{stage.names.prefix}-{process}",
         containerDefinitions=[
             {"name": name, "image": f"repo.example/moorage:{image}", "memory": 128}
-            for name in (process, "migrate")
+            for name in (container_of(process), "migrate")
         ],
     )["taskDefinition"]
     return definition["taskDefinitionArn"]
@@ -192,15 +193,25 @@ def deployed(
     counts: Sequence[int] = (2, 3),  # api, worker
     bounds: Sequence[Bounds | None] = (Bounds(1, 4), Bounds(1, 4)),
     is_twin: bool = False,
+    **keys: object,
 ) -> Iterator[World]:
-    """A stage with its services at rest, as a first deploy leaves it."""
+    """A stage with its services at rest, as a first deploy leaves it; `keys` as with `-c`.
+
+    A worker pool has as many workers, and the bounds, of the default one.
+    """
     with ecs_of_the_twin(), mock_aws():
-        settings = read_stage(stage)
+        settings = read_stage(stage, keys)
+        pools = [pool.name for pool in settings.pools]
+        processes = (*SERVICES, *pools)
+        counts = (*counts, *(counts[-1] for _ in pools))
+        bounds = (*bounds, *(bounds[-1] for _ in pools))
         names = settings.names
         client = boto3.client("ecs")
         client.create_cluster(clusterName=names.cluster)
         outputs = {"Url": "http://127.0.0.1:9"}
-        for process, count, bound in zip(SERVICES, counts, bounds, strict=True):
+        if pools:
+            outputs[Output.WORKER_POOLS] = ",".join(pool.pool for pool in settings.pools)
+        for process, count, bound in zip(processes, counts, bounds, strict=True):
             arn = register(settings, process, "one")
             client.create_service(
                 cluster=names.cluster,
@@ -208,7 +219,7 @@ def deployed(
                 taskDefinition=arn,
                 desiredCount=count,
             )
-            outputs[f"{process.capitalize()}TaskDefinition"] = arn
+            outputs[task_definition_output(process)] = arn
             if bound:
                 boto3.client("application-autoscaling").register_scalable_target(
                     ServiceNamespace=NAMESPACE,
@@ -221,6 +232,8 @@ def deployed(
         put_stack(names.service_stack, outputs)
         for id in ALARMS:
             put_alarm(id, TOPIC)
+        for process in pools:
+            put_alarm("WorkerTasksMissing", TOPIC, of=process)
         put_alarm("Scaling", f"arn:aws:autoscaling:{REGION}:{ACCOUNT}:scalingPolicy:1")
         put_alarm("OfAnotherApp", f"{TOPIC}-of-another-app")
         target = Target(settings, region=REGION)
@@ -229,11 +242,11 @@ def deployed(
         yield world
 
 
-def put_alarm(id: str, action: str) -> None:
-    """As a deploy writes it: with its actions on."""
+def put_alarm(id: str, action: str, of: str = "") -> None:
+    """As a deploy writes it: with its actions on; `of` is a worker pool's process."""
     client("cloudwatch").put_metric_alarm(
-        AlarmName=id,
-        AlarmDescription=f"Trouble. docs/runbook.md#{runbook_section(id)}",
+        AlarmName=f"{id}{of}",
+        AlarmDescription=f"{f'{of}: ' if of else ''}Trouble. docs/runbook.md#{runbook_section(id)}",
         AlarmActions=[action],
         Namespace="Test",
         MetricName=id,
@@ -266,13 +279,15 @@ def put_stack(name: str, outputs: dict[str, str]) -> None:
 
 
 def release(world: World, image: str) -> None:
-    """What `cdk deploy` does with new code: both services to new revisions."""
-    arns = {process: register(world.stage, process, image) for process in SERVICES}
-    put_stack(
-        world.stage.names.service_stack,
-        {f"{process.capitalize()}TaskDefinition": arn for process, arn in arns.items()},
-    )
-    for process in (ProcessName.WORKER, ProcessName.API):
+    """What `cdk deploy` does with new code: all services to new revisions."""
+    pools = world.stage.pools
+    processes = (*(pool.name for pool in pools), ProcessName.WORKER, ProcessName.API)
+    arns = {process: register(world.stage, process, image) for process in processes}
+    outputs = {task_definition_output(process): arn for process, arn in arns.items()}
+    if pools:
+        outputs[Output.WORKER_POOLS] = ",".join(pool.pool for pool in pools)
+    put_stack(world.stage.names.service_stack, outputs)
+    for process in processes:
         boto3.client("ecs").update_service(
             cluster=world.stage.names.cluster,
             service=world.stage.names.service(process),

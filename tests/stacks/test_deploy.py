@@ -189,7 +189,7 @@ def test_three_stacks_are_deployed(cloud: Cloud, outputs: dict[str, str]) -> Non
     for name in (NAMES.network_stack, NAMES.data_stack, NAMES.service_stack):
         assert found[name]["StackStatus"] == "CREATE_COMPLETE"
     of_others = {
-        Output.EXEC_COMMAND, Output.DEBUG_ROLE,
+        Output.EXEC_COMMAND, Output.DEBUG_ROLE, Output.WORKER_POOLS,
         Output.READ_POLICY, Output.OPERATE_POLICY, Output.DEBUG_POLICY,
     }  # fmt: skip
     assert set(Output) - of_others <= set(outputs)

@@ -24,6 +24,8 @@ def test_star_stands_only_where_a_call_knows_no_resource(stage: str) -> None:
         "ssmmessages:OpenDataChannel",
     }  # fmt: skip
     for name, statements in identity(of_stage(stage))["policies"].items():
+        if name.startswith("service/Operators"):
+            continue  # of people: tests/agreement/test_operators.py
         for statement in map(json.loads, statements):
             if "Effect" not in statement or name.startswith(KEYS):  # there it means the key itself
                 continue

@@ -5,10 +5,19 @@ from dataclasses import replace
 from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 
-from scripts.doctor.model import Database, NotCheckedError, System, containers, known, services
+from scripts.doctor.model import (
+    Database,
+    NotCheckedError,
+    Service,
+    System,
+    containers,
+    known,
+    services,
+)
 from scripts.doctor.rule import AURORA, Rule, Severity, rule
 from service.contract import EnvVar, ProcessName
 from stacks.config.connections import CONNECTION_SHARE, connections_wanted, max_connections
+from stacks.config.processes import EcsProcess
 from stacks.config.stage import Stage
 
 CA_NOTICE = timedelta(days=180)
@@ -117,11 +126,8 @@ def database_connections(system: System) -> Iterator[str]:
     stage = replace(
         system.stage, database_min_acu=database.least_acu, database_max_acu=database.most_acu
     )
-    for process in (ProcessName.API, ProcessName.WORKER):
-        for service in services(system, process):
-            most = service.most or service.desired or 1
-            stage = _as_deployed(stage, process, most, service.definition.main.environment)
-    wanted, offered = connections_wanted(stage), max_connections(stage)
+    processes = [_as_deployed(stage, service) for service in services(system)]
+    wanted, offered = connections_wanted(processes), max_connections(stage)
     if wanted > CONNECTION_SHARE * offered:
         yield (
             f"a deploy at the maximum counts needs {wanted} connections; the database allows "
@@ -140,13 +146,17 @@ def database_plaintext(system: System) -> Iterator[str]:
         yield f"the database accepts connections without TLS (rds.force_ssl = {value or 'unset'})"
 
 
-def _as_deployed(stage: Stage, process: str, most: int, environment: Mapping[str, str]) -> Stage:
-    pools = {
-        f"{process}_pool_size": environment.get(EnvVar.DATABASE_POOL_SIZE),
-        f"{process}_queue_pool_size": environment.get(EnvVar.QUEUE_POOL_SIZE),
+def _as_deployed(stage: Stage, service: Service) -> EcsProcess:
+    """Counts and sizes as the ECS service has them; what it does not say is as in stages.toml."""
+    environment = service.definition.main.environment
+    default = stage.api if service.process == ProcessName.API else stage.worker_pools[0]
+    sizes = {
+        "pool_size": environment.get(EnvVar.DATABASE_POOL_SIZE),
+        "queue_pool_size": environment.get(EnvVar.QUEUE_POOL_SIZE),
     }
-    given = {key: int(value) for key, value in pools.items() if value and value.isdecimal()}
-    return replace(stage, **{f"{process}_max_count": most}, **given)  # type: ignore[arg-type]
+    given = {key: int(value) for key, value in sizes.items() if value and value.isdecimal()}
+    most = service.most or service.desired or 1
+    return replace(default, max_count=most, **given)  # type: ignore[arg-type]
 
 
 def _url(environment: Mapping[str, str]) -> tuple[str, str]:

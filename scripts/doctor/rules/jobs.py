@@ -1,11 +1,12 @@
 """Why jobs do not run. Only a deployed stage shows it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from scripts.doctor.model import System, known, services
+from scripts.doctor.model import Service, System, known, services
 from scripts.doctor.rule import ECS, Rule, Severity, rule
 from scripts.ecs.services import ROLLOUT_FAILED
-from service.contract import ProcessName
+from service.contract import EnvVar, ProcessName, ServedQueues
+from stacks.config.stage import Stage
 
 KILLED = 137  # 128 + SIGKILL
 LISTEN_MAX_SECONDS = 60
@@ -36,15 +37,15 @@ def tasks_missing(system: System) -> Iterator[str]:
 
 @rule(
     "no-worker", Severity.ERROR,
-    "`moor scale worker 1` starts one, or `moor wake` if the stage sleeps; `moor logs worker` "
-    "shows why a worker ended.",
+    "`moor scale worker 1` starts one (of the pool reports: `worker-reports`), or `moor wake` if "
+    "the stage sleeps; `moor logs worker` shows why a worker ended.",
     f"{RUNBOOK}#no-worker",
 )  # fmt: skip
 def no_worker(system: System) -> Iterator[str]:
-    queue = known(system, "queue", system.queue)
-    wanted = [service for service in services(system, ProcessName.WORKER) if service.is_wanted]
-    if queue.workers == 0 and (queue.queued or wanted):
-        yield f"no worker is alive, and {queue.queued} jobs wait"
+    for queue in known(system, "queues", system.queues):
+        wanted = [service for service in _serving(system, queue.name) if service.is_wanted]
+        if queue.workers == 0 and (queue.queued or wanted):
+            yield f"no worker of queue {queue.name} is alive, and {queue.queued} jobs wait"
 
 
 @rule(
@@ -54,15 +55,37 @@ def no_worker(system: System) -> Iterator[str]:
     f"{RUNBOOK}#oldest-job-age",
 )  # fmt: skip
 def backlog_grows_old(system: System) -> Iterator[str]:
-    queue = known(system, "queue", system.queue)
-    limit = system.stage.worker_age_target_seconds
-    if queue.workers and queue.oldest_due_seconds > limit:
-        most = [service.most for service in services(system, ProcessName.WORKER) if service.most]
-        bound = f"; the maximum is {most[0]} workers" if most else ""
+    for queue in known(system, "queues", system.queues):
+        limit = _age_target(system.stage, queue.name)
+        if not queue.workers or queue.oldest_due_seconds <= limit:
+            continue
+        most = sum(service.most or 0 for service in _serving(system, queue.name))
+        bound = f"; the maximum is {most} workers" if most else ""
         yield (
-            f"the oldest job has waited for {queue.oldest_due_seconds:.0f} s (target: {limit} s); "
-            f"{queue.queued} jobs wait, {queue.workers} workers run {queue.active}{bound}"
+            f"the oldest job of queue {queue.name} has waited for "
+            f"{queue.oldest_due_seconds:.0f} s (target: {limit} s); {queue.queued} jobs wait, "
+            f"{queue.workers} workers run {queue.active}{bound}"
         )
+
+
+def _serving(system: System, queue: str) -> list[Service]:
+    """The ECS services whose workers serve the queue."""
+    return [
+        service
+        for service in services(system, ProcessName.WORKER)
+        if queue in _served(service.definition.main.environment).names
+    ]
+
+
+def _served(environment: Mapping[str, str]) -> ServedQueues:
+    text = environment.get(EnvVar.WORKER_QUEUES)
+    return ServedQueues.read(text) if text else ServedQueues()
+
+
+def _age_target(stage: Stage, queue: str) -> int:
+    """The shortest of the pools that serve the queue."""
+    targets = [p.age_target_seconds for p in stage.worker_pools if queue in p.queues.names]
+    return min(targets, default=stage.worker_age_target_seconds)
 
 
 @rule(

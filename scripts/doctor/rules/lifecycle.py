@@ -142,7 +142,10 @@ def count_reset_by_deploy(system: System) -> Iterator[str]:
     if system.is_live:
         raise NotCheckedError("a running ECS service always has a count; use --template")
     for service in services(system):
-        is_asked_for = getattr(system.stage, f"{service.process}_desired_count", None) is not None
+        names = system.stage.names
+        of = {names.service(each.name): each for each in system.stage.processes}
+        given = of.get(service.name) or system.stage.process(service.process)
+        is_asked_for = given is not None and given.desired_count is not None
         if service.desired is not None and service.most is not None and not is_asked_for:
             yield (
                 f"{service.name}: each deploy sets its count to {service.desired}, against the "

@@ -135,12 +135,25 @@ def values(**given: float) -> dict[str, Any]:
 
 def test_the_newest_figures_are_the_queues_state() -> None:
     found = values(backlog=12, oldestJobAgeSeconds=3.5, workersAlive=2, acu=0.5)
-    assert read_metrics(found) == (QueueHealth(12, 3.5, 2, AT), 0.5)
+    assert read_metrics(found, ["worker"]) == ({"worker": QueueHealth(12, 3.5, 2, AT)}, 0.5)
+
+
+def test_the_figures_of_each_pool_are_its_own() -> None:
+    found = values(
+        backlog=12, oldestJobAgeSeconds=3.5, workersAlive=2, backlog_worker_big_mail=1,
+        oldestJobAgeSeconds_worker_big_mail=0.5, workersAlive_worker_big_mail=0,
+    )  # fmt: skip
+    queues, _ = read_metrics(found, ["worker", "worker-big-mail", "worker-new"])
+    assert queues == {
+        "worker": QueueHealth(12, 3.5, 2, AT),
+        "worker-big-mail": QueueHealth(1, 0.5, 0, AT),
+        "worker-new": None,
+    }
 
 
 @pytest.mark.parametrize("given", [{}, {"backlog": 1.0}, {"workersAlive": 0.0}])
 def test_without_all_figures_the_queue_is_unknown(given: dict[str, float]) -> None:
-    assert read_metrics(values(**given)) == (None, None)
+    assert read_metrics(values(**given), ["worker"]) == ({"worker": None}, None)
 
 
 def test_targets_are_read_with_their_reasons() -> None:
@@ -293,6 +306,7 @@ HEALTH = Health(
         TargetHealth("10.0.0.2:8000", "unhealthy", "Timed out"),
     ),
     queue=QueueHealth(12, 34.4, 2, AT),
+    pools={"worker-reports": QueueHealth(4, 61.2, 1, AT), "worker-mail": None},
     acu=0.5,
     alarms=(
         Alarm("a", "api-errors", "ALARM", tells=True),
@@ -319,6 +333,8 @@ def test_one_screen_says_it_all(capsys: pytest.CaptureFixture[str]) -> None:
         "targets 1 healthy, 1 unhealthy",
         "10.0.0.2:8000 unhealthy: Timed out",
         "queue backlog 12, oldest job 34 s, 2 workers alive, at 05:00:00",
+        "worker-reports backlog 4, oldest job 61 s, 1 workers alive, at 05:00:00",
+        "worker-mail unknown: CloudWatch has no numbers of it yet",
         "database 0.5 ACU",
         "alarms 1 of 2 ring: api-errors, 1 are off",
         "",

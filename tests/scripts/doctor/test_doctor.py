@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from scripts.aws import connect
-from scripts.doctor.queue import read_queue, read_readiness
+from scripts.doctor.queue import read_queues, read_readiness
 from scripts.doctor.roots import read_roots
 from scripts.doctor.rules import RULES
+from service.contract import QUEUE_NAME
 from tests.conftest import ROOT
 from tests.scripts.deployed import Moor, one_command
 from tests.scripts.prefixes import DEV_PREFIX
@@ -55,7 +56,8 @@ def test_a_wrong_stage_or_folder_is_said(moor: Moor, tmp_path: Path) -> None:
 
 def test_the_api_tells_of_its_queue_and_of_itself(deployed: Api) -> None:
     with one_command():
-        found = read_queue(connect("dev"))
+        (found,) = read_queues(connect("dev"))
+    assert found.name == QUEUE_NAME
     assert found.workers == 0
     assert found.oldest_due_seconds >= 0
     with one_command():

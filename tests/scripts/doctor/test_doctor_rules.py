@@ -111,7 +111,7 @@ HEALTHY = System(
     ca_ends={"root": NOW + timedelta(days=3650)},
     caller={"ssm:StartSession": False, "kms:GenerateDataKey": True},
     readiness="",
-    queue=Queue(queued=3, active=1, workers=2, oldest_due_seconds=1),
+    queues=(Queue(name="default", queued=3, active=1, workers=2, oldest_due_seconds=1),),
     listen_age_seconds=3,
     stopped=(stopped("Scaling", worker=0, migrate=0),),
     rollouts={"api-service": ROLLOUT},
@@ -156,6 +156,12 @@ def of_part(part: str, **given: Any) -> Change:
     return lambda system: replace(system, **{part: replace(getattr(system, part), **given)})
 
 
+def of_queue(**given: Any) -> Change:
+    return lambda system: replace(
+        system, queues=tuple(replace(each, **given) for each in system.queues or ())
+    )
+
+
 def whole(**given: Any) -> Change:
     return lambda system: replace(system, **given)
 
@@ -173,9 +179,9 @@ NO_DRAIN = {k: v for k, v in _container("api").environment.items() if k != "DRAI
 SICK: list[tuple[str, Change, str]] = [
     ("api-not-ready", whole(readiness="database: away"), "not ready: database: away"),
     ("tasks-missing", of_service("worker", running=1), "worker-service: 1 of 2 ECS tasks"),
-    ("no-worker", of_part("queue", workers=0), "3 jobs wait"),
-    ("no-worker", both(of_part("queue", workers=0, queued=0)), "0 jobs wait"),
-    ("backlog-grows-old", of_part("queue", oldest_due_seconds=61), "the maximum is 4 workers"),
+    ("no-worker", of_queue(workers=0), "3 jobs wait"),
+    ("no-worker", both(of_queue(workers=0, queued=0)), "0 jobs wait"),
+    ("backlog-grows-old", of_queue(oldest_due_seconds=61), "the maximum is 4 workers"),
     ("worker-deaf", whole(listen_age_seconds=61.0), "for 61 s"),
     ("deployment-failed", whole(rollouts={"api": replace(ROLLOUT, state="FAILED",
      reason="tasks failed to start")}), "api: its newest deployment failed: tasks failed to start"),
@@ -325,7 +331,7 @@ def test_a_count_that_the_configuration_asks_for_is_no_finding() -> None:
 
 PARTS = (
     "services", "target_group", "retention_days", "cluster", "database", "network", "ca_ends",
-    "caller", "readiness", "queue", "listen_age_seconds", "stopped", "rollouts",
+    "caller", "readiness", "queues", "listen_age_seconds", "stopped", "rollouts",
 )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from scripts.aws import Aws
 from scripts.commands.deployments import marks
+from scripts.commands.rollback import order
 from scripts.commands.rollback import run as rollback
 from scripts.ecs.releases import (
     Deployment,
@@ -21,12 +22,13 @@ from scripts.ecs.releases import (
     read_deployments,
     template_of,
 )
-from scripts.ecs.rollouts import FORWARDS, restart
-from scripts.ecs.services import find_services
+from scripts.ecs.rollouts import restart
+from scripts.ecs.services import Service, find_services
 from scripts.errors import NotFoundError, OperatorError, RefusedError
+from scripts.processes import forwards
 from service.contract import ProcessName
 from tests.scripts.prefixes import DEV_PREFIX
-from tests.scripts.values import AT
+from tests.scripts.values import AT, SERVICE
 from tests.scripts.world import REGION, World, before, deployed, release
 
 API, WORKER = ProcessName.API, ProcessName.WORKER
@@ -39,7 +41,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         yield found
 
 
-def revision(process: ProcessName, number: int, image: str, minutes: float) -> Revision:
+def revision(process: str, number: int, image: str, minutes: float) -> Revision:
     arn = f"arn:aws:ecs:us-east-1:123456789012:task-definition/{DEV_PREFIX}-{process}:{number}"
     return Revision(process, number, arn, f"repo/moorage:{image}", AT + timedelta(minutes=minutes))
 
@@ -76,7 +78,33 @@ def test_quick_deploys_of_other_code_are_not_one_release() -> None:
     assert named(pair([*ALL, *quick])) == ["4", "3", "2", "1"]
 
 
-def running(api: Revision, worker: Revision) -> dict[ProcessName, str]:
+POOL = "worker-reports"
+
+
+def test_a_pool_is_in_the_releases_that_were_made_since_it_is_there() -> None:
+    pool = [revision(POOL, 1, "b", 10.02), revision(POOL, 2, "c", 20.02)]
+    third, second, first = pair([*ALL, *pool])
+    assert named([third, second, first]) == ["3/3/2", "2/2/1", "1"]
+    assert third.pools == {POOL: pool[1]}
+    assert set(first.revisions) == {API, WORKER}
+    assert named(pair([*ALL, *pool, revision(POOL, 3, "c", 30)]))[0] == "3"
+
+
+def test_a_rollback_moves_the_pools_that_the_release_has() -> None:
+    pool = [revision(POOL, 1, "b", 10.02), revision(POOL, 2, "c", 20.02)]
+    _, second, first = pair([*ALL, *pool])
+    now = {API: API_3, WORKER: WORKER_3, POOL: pool[1]}
+    services: dict[str, Service] = {
+        process: replace(SERVICE, process=process, task_definition=each.arn)
+        for process, each in now.items()
+    }
+    assert order(services, second, (WORKER, POOL, API)) == [API, POOL, WORKER]
+    assert order(services, first, (WORKER, POOL, API)) == [API, WORKER]
+    arns = {process: each.arn for process, each in now.items()}
+    assert choose(pair([*ALL, *pool]), arns, None) == second
+
+
+def running(api: Revision, worker: Revision) -> dict[str, str]:
     return {API: api.arn, WORKER: worker.arn}
 
 
@@ -230,7 +258,7 @@ def test_restart_replaces_every_ecs_task_the_worker_first(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
     old = {task.id for process in (API, WORKER) for task in world.tasks(process)}
-    restart(world.aws, FORWARDS, world.clock)
+    restart(world.aws, forwards(world.aws), world.clock)
     world.settle()
     new = {task.id for process in (API, WORKER) for task in world.tasks(process)}
     assert len(new) == 5
@@ -249,7 +277,7 @@ def test_restart_of_one_leaves_the_other(world: World) -> None:
 def test_nothing_is_restarted_where_nothing_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
     with deployed(counts=(1, 0)) as world:
-        restart(world.aws, FORWARDS, world.clock)
+        restart(world.aws, forwards(world.aws), world.clock)
         assert len(world.service(WORKER).history) == 1
         assert len(world.service(API).history) == 2
 

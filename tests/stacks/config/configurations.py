@@ -44,7 +44,9 @@ GROUPS: dict[str, list[Settings]] = {
     "account": [{}, {"account": ACCOUNT}],
     "region": [{}, {"region": REGION}],
     "image": [{}, {"image": f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/team/shop:v1.2"}],
-    "sqs_queue": [{}, {"sqs_queue": "jobs"}, {"sqs_queue": "jobs.fifo"}],
+    "carrier": [
+        {"worker_queues": "default=3,mail=1"}, {"sqs_queue": "jobs"}, {"sqs_queue": "jobs.fifo"},
+    ],
     "database_tls": [{}],  # off in stage local alone
 }  # fmt: skip
 

@@ -48,6 +48,7 @@ FREE: dict[str, list[Settings]] = {
          "api_pool_size": 2, "api_queue_pool_size": 2,
          "worker_cpu": 512, "worker_memory_mib": 1024, "worker_min_count": 0,
          "worker_max_count": 3, "worker_desired_count": 1, "worker_concurrency": 1,
+         "worker_queues": "default,mail",
          "worker_jobs_target": 1, "worker_age_target_seconds": 10, "worker_pool_size": 2,
          "worker_queue_pool_size": 2},
     ],

@@ -79,7 +79,7 @@ def test_a_configuration_is_refused_by_key_or_its_budgets_hold(
     stage = chosen(door, given)
     assume(stage is not None)
     assert stage
-    assert connections_wanted(stage) <= CONNECTION_SHARE * max_connections(stage)
+    assert connections_wanted(stage.processes) <= CONNECTION_SHARE * max_connections(stage)
     assert stage.database_min_acu <= stage.database_max_acu
     assert stage.worker_min_count <= stage.worker_max_count
 

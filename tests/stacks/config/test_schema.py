@@ -12,7 +12,7 @@ from stacks.config.stage import CONFIGURABLE
 from stacks.config.stages_file import STAGES_FILE
 from tests.conftest import ROOT
 from tests.generated import COMMAND, written
-from tests.stacks.config.keys import table
+from tests.stacks.config.keys import tables
 from tests.stacks.config.test_keys import RIGHT, WRONG
 from tests.stacks.templates import FILE
 
@@ -37,7 +37,7 @@ def test_schema_is_that_of_today() -> None:
 
 
 def test_the_page_lists_every_key() -> None:
-    assert written("docs/stages.md") == table(), COMMAND
+    assert written("docs/stages.md") == tables(), COMMAND
 
 
 @pytest.mark.parametrize("file", [STAGES_FILE, FILE])
@@ -72,6 +72,11 @@ def test_a_right_value_is_valid_and_a_wrong_one_is_not(key: str) -> None:
         {"dev": {"secrets": {"A": "ssm:/a#b"}}},
         {"dev": {"worker": {"secrets": {"a": ""}}}},
         {"dev": {"network": {"secrets": ["A"]}}},
+        {"workers": {"reports": {"max_cont": 3}}},
+        {"workers": {"reports": {"queues": []}}},
+        {"workers": {"reports": {"queues": {"mail": 0}}}},
+        {"dev": {"workers": {"Reports": {"queues": ["mail"]}}}},
+        {"dev": {"workers": {"reports": True}}},
     ],
 )
 def test_an_unknown_key_is_invalid(file: dict[str, Any]) -> None:
@@ -94,6 +99,12 @@ def test_secrets_are_valid_wherever_they_may_stand(secrets: object) -> None:
         {"dev": {"secrets": secrets, "api": {"secrets": secrets}}},
     ):
         assert refused(file) == []
+
+
+def test_pools_are_valid() -> None:
+    pool = {"queues": {"reports": 3, "mail": 1}, "max_count": 2, "env": {"ROWS": 5}}
+    file = {"workers": {"reports": pool}, "dev": {"workers": {"reports": False}}}
+    assert refused(file | {"prod": {"worker": {"queues": ["default", "mail"]}}}) == []
 
 
 def test_every_key_says_what_it_is() -> None:

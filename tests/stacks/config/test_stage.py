@@ -131,7 +131,7 @@ def test_all_problems_are_told_at_once() -> None:
 
 def test_an_unknown_stage_is_refused_with_those_there_are() -> None:
     assert problems("staging") == [
-        "stage = 'staging': stages.toml has no table [staging]; it has dev, prod, local"
+        "stage = 'staging': stages.toml has no table [staging]; it has dev, prod, local, pools"
     ]
 
 
@@ -160,7 +160,7 @@ def test_the_file_gives_values_for_all_stages_and_for_one(tmp_path: Path) -> Non
     [
         ("[dv]\n", r"stage = 'dev': stages.toml has no table \[dev\]; it has dv, local"),
         ("[dev\n", "stages.toml: "),
-        ("[dev]\nworkers = 3\n", "workers: no such key"),
+        ("[dev]\nworkers = 3\n", "workers = 3: allowed is a table for each pool"),
         ("[dev]\nfirst_deploy = true\n", "first_deploy: is for one deployment, -c first_deploy=tr"),
     ],
 )
@@ -186,7 +186,7 @@ def test_connections_wanted_count_every_pool_twice_in_a_deploy() -> None:
         worker_pool_size=5, worker_queue_pool_size=3,
     )  # fmt: skip
     # (16 of the API + 2 x 10 of the workers) x 2, one migration, ten people, ten of PostgreSQL
-    assert connections_wanted(stage) == 36 * 2 + 1 + 10 + 10
+    assert connections_wanted(stage.processes) == 36 * 2 + 1 + 10 + 10
 
 
 def test_every_key_stands_in_the_file_that_says_what_it_does() -> None:

@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from service.contract import METRIC_NAMESPACE, QUEUE_NAME, Metric, MetricDimension, ProcessName
+from service.contract import METRIC_NAMESPACE, QUEUE_NAME, Metric, MetricDimension
 from stacks.config.connections import CONNECTION_SHARE, max_connections
 from stacks.config.stage import Stage
 from tests.conftest import ROOT
@@ -11,7 +11,7 @@ from tests.stacks.rules.data import is_the_key
 from tests.stacks.templates import Resource, Templates
 
 ALARM, TOPIC, LOGS = "AWS::CloudWatch::Alarm", "AWS::SNS::Topic", "AWS::Logs::LogGroup"
-SCALING_ALARMS = ("WorkerScaling",)
+SCALING_ALARMS = "WorkerScaling"
 
 BALANCER, TARGETS = "LoadBalancer", "LoadBalancer,TargetGroup"
 OURS = "App,Queue,Stage"
@@ -134,7 +134,7 @@ def name(resource: Resource) -> str:
 
 
 def alarms(templates: Templates) -> list[Resource]:
-    return [each for each in templates.all(ALARM) if not each.id.startswith(SCALING_ALARMS)]
+    return [each for each in templates.all(ALARM) if SCALING_ALARMS not in each.id]
 
 
 def wanted_alarms(stage: Stage) -> set[str]:
@@ -180,7 +180,8 @@ def by_configuration(stage: Stage) -> dict[str, dict[str, Any]]:
 
 def every_alarm_is_there_and_as_sharp_as_written(templates: Templates) -> None:
     """Thresholds, times and the meaning of silence."""
-    found = {name(each): each for each in alarms(templates)}
+    # Those of further pools are as the default pool's: test_pools_are_alike.py.
+    found = {name(each): each for each in alarms(templates) if not each.id.startswith("Pools")}
     assert set(found) == wanted_alarms(templates.stage)
     configured = by_configuration(templates.stage)
     names = ("watched", "threshold", "minutes", "of", "missing")
@@ -222,13 +223,17 @@ def every_alarm_has_its_section_in_the_runbook(templates: Templates) -> None:
 
 def queue_metrics_are_those_of_the_contract(templates: Templates) -> None:
     """The service writes them under these names and dimensions, or the alarm is deaf."""
-    dimensions = [
-        {"Name": MetricDimension.APP, "Value": templates.stage.app_name},
-        {"Name": MetricDimension.QUEUE, "Value": QUEUE_NAME},
-        {"Name": MetricDimension.STAGE, "Value": templates.stage.stage},
-    ]
+    stage = templates.stage
+    owners = {f"Pools{pool.pool}": pool for pool in stage.pools}
     seen = set()
     for alarm in templates.all(ALARM):
+        pool = next((own for scope, own in owners.items() if alarm.id.startswith(scope)), None)
+        name, value = ("Pool", pool.pool) if pool else ("Queue", QUEUE_NAME)
+        dimensions = [
+            {"Name": MetricDimension.APP, "Value": stage.app_name},
+            {"Name": name, "Value": value},
+            {"Name": MetricDimension.STAGE, "Value": stage.stage},
+        ]
         parts = [alarm.properties] + [
             each["MetricStat"]["Metric"]
             for each in alarm.get("Metrics") or []
@@ -290,10 +295,8 @@ def trouble_without_a_metric_is_told_too(templates: Templates) -> None:
     assert impaired["detail-type"] == ["ECS Service Action"]
     names = templates.stage.names
     for event in (failed, impaired):
-        for service, arn in zip(
-            (ProcessName.API, ProcessName.WORKER), event["resources"], strict=True
-        ):
-            assert f":service/{names.cluster}/{names.service(service)}" in str(arn)
+        for process, arn in zip(templates.stage.processes, event["resources"], strict=True):
+            assert f":service/{names.cluster}/{names.service(process.name)}" in str(arn)
     assert rules["TrafficOutOfMemory"].get("EventPattern")["detail-type"] == [
         "ECS Task State Change"
     ]

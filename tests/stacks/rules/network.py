@@ -3,6 +3,7 @@
 from typing import Any
 
 from service import contract
+from stacks.config.processes import WorkerPool
 from stacks.service.load_balancer import DEREGISTRATION_SECONDS, IDLE_SECONDS
 from tests.stacks.templates import Templates
 
@@ -115,6 +116,10 @@ def name(group: Any) -> str:
     return found
 
 
+def _scope(pool: WorkerPool) -> str:
+    return f"Pools{pool.pool}" if pool.pool else ""
+
+
 def port(rule: dict[str, Any]) -> int:
     assert rule["IpProtocol"] == "tcp"
     assert rule["FromPort"] == rule["ToPort"]
@@ -123,11 +128,12 @@ def port(rule: dict[str, Any]) -> int:
 
 def what_leaves_for_the_world_is_what_the_service_fetches(templates: Templates) -> None:
     """CKV_AWS_382: HTTPS from ECS tasks alone, and of workers what their jobs may fetch."""
-    wanted = {"ApiService": {443}, "WorkerService": set(contract.WORKER_INTERNET_PORTS)}
+    workers = [f"{_scope(pool)}WorkerService" for pool in templates.stage.worker_pools]
+    wanted = {"ApiService": {443}} | {key: set(contract.WORKER_INTERNET_PORTS) for key in workers}
     found: dict[str, list[int]] = {prefix: [] for prefix in wanted}
     for group in templates.all(GROUP):
         for rule in group.get("SecurityGroupEgress") or []:
-            if group.id.startswith(("ApiService", "WorkerService")):
+            if group.id.startswith(("ApiService", *workers)):
                 assert rule["CidrIp"] == ANYBODY
                 found[group.id.partition("Security")[0]].append(port(rule))
             else:

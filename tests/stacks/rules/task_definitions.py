@@ -3,7 +3,14 @@
 from typing import Any
 
 from service import contract
-from service.contract import DatabaseSecretField, EnvVar, ProcessName, UiSecretField
+from service.contract import (
+    DatabaseSecretField,
+    EnvVar,
+    ProcessName,
+    UiSecretField,
+    render_pools,
+)
+from stacks.config.processes import EcsProcess
 from stacks.config.variables import of_process
 from stacks.data.database import OWNER, USER
 from tests.stacks.templates import Resource, Templates
@@ -24,6 +31,14 @@ def containers(templates: Templates) -> list[dict[str, Any]]:
 def main_container(definition: Resource) -> dict[str, Any]:
     (found,) = (each for each in definition.get("ContainerDefinitions") if each["Essential"])
     assert isinstance(found, dict)
+    return found
+
+
+def process_of(templates: Templates, definition: Resource) -> EcsProcess:
+    """Whose task definition it is, by its family."""
+    name = definition.get("Family").removeprefix(f"{templates.stage.names.prefix}-")
+    found = templates.stage.process(name)
+    assert found, name
     return found
 
 
@@ -57,11 +72,13 @@ def exec_is_on_where_configured_and_then_with_an_init_process(templates: Templat
         for each in templates.all("AWS::IAM::ManagedPolicy")
     }
     is_on = templates.stage.enable_exec
-    assert {name for name, has in held.items() if has and "Debug" not in name} == (
+    assert {name for name, has in held.items() if has and "RolesDebug" not in name} == (
         {name for name in held if "Task" in name} if is_on else set()
     )
     # Where the ECS tasks have no shell, a role that none of them has lends it to a copy of one.
-    assert [has for name, has in held.items() if "Debug" in name] == ([] if is_on else [True])
+    pools = [] if is_on else templates.stage.worker_pools
+    lent = [has for name, has in held.items() if "RolesDebug" in name]
+    assert lent == [True] * len(pools)
 
 
 def debug_role_is_held_by_no_ecs_task(templates: Templates) -> None:
@@ -95,7 +112,7 @@ def roles_of_ecs_tasks_are_apart(templates: Templates) -> None:
         for definition in templates.all(TASK)
         for kind in ("ExecutionRoleArn", "TaskRoleArn")
     ]
-    assert len(set(roles)) == 4
+    assert len(set(roles)) == 2 * len(templates.stage.processes)
     assert "None" not in roles
 
 
@@ -170,13 +187,15 @@ def a_release_before_has_its_role(templates: Templates) -> None:
 def no_log_line_is_dropped(templates: Templates) -> None:
     """ECS.9: awslogs in blocking mode, into the host's group, by process."""
     for definition in templates.all(TASK):
-        host = main_container(definition)["Name"].capitalize()
+        of = process_of(templates, definition)
+        host = (f"Pools{of.pool}" if of.pool else "") + of.process.capitalize()
         for container in definition.get("ContainerDefinitions"):
             log = container["LogConfiguration"]
             assert log["LogDriver"] == "awslogs"
             assert log["Options"]["mode"] == "blocking"
             assert log["Options"]["awslogs-region"] == {"Ref": "AWS::Region"}
-            assert log["Options"]["awslogs-stream-prefix"] == container["Name"]
+            process = container["Name"] if container["Name"] == ProcessName.MIGRATE else of.name
+            assert log["Options"]["awslogs-stream-prefix"] == process
             assert log["Options"]["awslogs-group"]["Ref"].startswith(f"{host}Log")
 
 
@@ -224,12 +243,11 @@ def one_image_runs_everywhere(templates: Templates) -> None:
 def sizes_are_as_configured(templates: Templates) -> None:
     """256 CPU units and 512 MiB for a worker unless configured."""
     stage = templates.stage
-    api, worker = templates.one(TASK, "Api"), templates.one(TASK, "Worker")
-    assert (api.get("Cpu"), api.get("Memory")) == (str(stage.api_cpu), str(stage.api_memory_mib))
-    assert (worker.get("Cpu"), worker.get("Memory")) == (
-        str(stage.worker_cpu),
-        str(stage.worker_memory_mib),
-    )
+    found = {
+        process_of(templates, each).name: (each.get("Cpu"), each.get("Memory"))
+        for each in templates.all(TASK)
+    }
+    assert found == {of.name: (str(of.cpu), str(of.memory_mib)) for of in stage.processes}
 
 
 def old_revisions_stay(templates: Templates) -> None:
@@ -249,31 +267,41 @@ def every_container_is_told_what_it_needs(templates: Templates) -> None:
     }
     ports = "" if stage.egress == "endpoints" else "80,443"
     drain = {EnvVar.DRAIN_SECONDS: str(stage.drain_seconds), EnvVar.INTERNET_PORTS: ports}
-    api = {
+    wanted = {
+        of.name: common
+        | drain
+        | {
+            EnvVar.DATABASE_POOL_SIZE: str(of.pool_size),
+            EnvVar.QUEUE_POOL_SIZE: str(of.queue_pool_size),
+            EnvVar.WORKER_POOLS: render_pools({p.pool: p.queues for p in stage.worker_pools}),
+        }
+        for of in stage.processes
+    }
+    wanted[ProcessName.API] |= {
         EnvVar.API_HOST: "0.0.0.0",
         EnvVar.API_PORT: str(contract.API_PORT),
-        EnvVar.DATABASE_POOL_SIZE: str(stage.api_pool_size),
-        EnvVar.QUEUE_POOL_SIZE: str(stage.api_queue_pool_size),
     }
-    worker = {
-        EnvVar.WORKER_CONCURRENCY: str(stage.worker_concurrency),
-        EnvVar.WORKER_HEARTBEAT_FILE: contract.HEARTBEAT_FILE,
-        EnvVar.DATABASE_POOL_SIZE: str(stage.worker_pool_size),
-        EnvVar.QUEUE_POOL_SIZE: str(stage.worker_queue_pool_size),
-    }
-    if stage.email_from:
-        worker[EnvVar.EMAIL_FROM] = stage.email_from
-    wanted = {"migrate": common, "api": common | drain | api, "worker": common | drain | worker}
-    for container in containers(templates):
+    for pool in stage.worker_pools:
+        wanted[pool.name] |= {
+            EnvVar.WORKER_CONCURRENCY: str(pool.concurrency),
+            EnvVar.WORKER_HEARTBEAT_FILE: contract.HEARTBEAT_FILE,
+            EnvVar.WORKER_QUEUES: str(pool.queues),
+            **({EnvVar.WORKER_POOL: pool.pool} if pool.pool else {}),
+            **({EnvVar.EMAIL_FROM: stage.email_from} if stage.email_from else {}),
+        }
+    pairs = [(each, c) for each in templates.all(TASK) for c in each.get("ContainerDefinitions")]
+    for definition, container in pairs:
+        of = process_of(templates, definition)
         values = {each["Name"]: each["Value"] for each in container["Environment"]}
         assert {EnvVar.DATABASE_URL, EnvVar.DATABASE_SECRET_ARN} <= set(values)
         values = {name: value for name, value in values.items() if "DATABASE_" not in name[:9]
                   or name == EnvVar.DATABASE_POOL_SIZE}  # fmt: skip
         if container["Name"] != ProcessName.MIGRATE:
             assert "Bucket" in str(values.pop(EnvVar.BUCKET))
-            for name, value in of_process(stage.variables, container["Name"]).items():
+            for name, value in of_process(stage.variables, of.process, of.pool).items():
                 assert values.pop(name) == value
-        assert values == wanted[container["Name"]]
+        is_migrate = container["Name"] == ProcessName.MIGRATE
+        assert values == (common if is_migrate else wanted[of.name])
 
 
 def secrets_are_read_where_they_are_kept(templates: Templates) -> None:
