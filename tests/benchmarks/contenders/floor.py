@@ -18,7 +18,7 @@ from tests.benchmarks.contender import OnJob
 from tests.benchmarks.contenders.moorage import MoorageUntracked
 
 BLOB = (
-    b'{"function":"noop","kwargs":{"sent":0},"queue":"bench","key":"%s","timeout":60,"retries":3,'
+    b'{"function":"noop","kwargs":{"sent":0},"queue":"default","key":"%s","timeout":60,"retries":3,'
     b'"ttl":86400,"retry_delay":1.0,"retry_backoff":300.0,"queued":1760000000000}'
 )
 ENDING = (
@@ -42,7 +42,7 @@ class Producer:
         await self._connection.fetch(
             sql.ENQUEUE,
             keys, [BLOB % key.encode() for key in keys], [0] * count, [None] * count,
-            [0] * count, ["noop"] * count, "bench", "saq:bench", False,
+            [0] * count, ["noop"] * count, "default", "saq:default", False,
         )  # fmt: skip
 
 
@@ -75,7 +75,7 @@ class Floor(MoorageUntracked):
 
 async def _work(connection: asyncpg.Connection, count: int, on_job: OnJob) -> None:
     while True:
-        claimed = await connection.fetch(sql.CLAIM, "bench", count, "floor", False, [])
+        claimed = await connection.fetch(sql.CLAIM, "default", count, "floor", False, [])
         for _ in claimed:
             on_job(0)
         if not claimed:

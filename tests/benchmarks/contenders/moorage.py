@@ -80,7 +80,7 @@ class Moorage(PostgresContender):
 
     @asynccontextmanager
     async def _queue(self, dsn: str, on_job: OnJob) -> AsyncIterator[PostgresQueue]:
-        queue = PostgresQueue(dsn, _registry(on_job), name="bench")
+        queue = PostgresQueue(dsn, _registry(on_job))
         await queue.connect()
         try:
             yield queue
