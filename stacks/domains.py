@@ -62,11 +62,11 @@ class Processes:
         """The managed policy with what the domain grants; findings on a right are acknowledged on
         it."""
         if self.policy is None:
-            self.policy = iam.ManagedPolicy(
-                self._domain,
-                f"{self._id}Rights",
-                roles=[role for each in self._services for role in each.process.roles.of_code],
+            # The pools share their roles.
+            roles = dict.fromkeys(
+                role for each in self._services for role in each.process.roles.of_code
             )
+            self.policy = iam.ManagedPolicy(self._domain, f"{self._id}Rights", roles=list(roles))
             for each in self._services:  # the first ECS task needs its rights when it starts
                 each.service.node.add_dependency(self.policy)
         return self.policy
@@ -161,9 +161,9 @@ class Domain(Construct):
 
     def check_variable(self, name: str, service: EcsService) -> None:
         """Raises `ConfigError` where the ECS service can get no variable of that name from here."""
-        process = service.process.of.process
+        process, pool = service.process.of.process, service.process.of.pool
         set_by = service.process.variables_of_domains.setdefault(name, self.file)
-        is_told = name in of_process(self.stage.variables, process)
+        is_told = name in of_process(self.stage.variables, process, pool)
         if problem := name_problem(name):
             pass
         elif set_by != self.file:

@@ -39,6 +39,7 @@ def resources(domain):
     domain.both.variable("TILL_BELL", bell.queue_url)
     domain.workers.variable("TILL_COINS", "5")
 """
+POOL = {"workers.mail.queues": "mail", "database_max_acu": 4}
 ROLES = {"WorkerRolesTaskRole", "WorkerRolesTask", "WorkerRolesDebug"}
 
 
@@ -196,11 +197,26 @@ def _without_others(value: Any, kept: set[str]) -> Any:
 
 
 def test_data_goes_with_a_stage_that_is_not_protected(some_domains: str) -> None:
-    dev = deployed(stage_of("dev"), some_domains)
+    dev = deployed(stage_of("dev", **POOL), some_domains)
     for each in of_domains(dev):
         if each.type in WITH_DATA and not each.id.startswith("Domaintill"):
             assert each.body["DeletionPolicy"] == "Delete", each.id
     assert "Domainlegacy" not in str(dev.stacks)  # the stage is not named there
+
+
+def test_a_pool_of_workers_gets_what_all_workers_get(some_domains: str) -> None:
+    dev = deployed(stage_of("dev", **POOL), some_domains)
+    rights = dev.one("AWS::IAM::ManagedPolicy", "Domainorders")
+    roles = [role["Ref"] for role in rights.get("Roles")]
+    assert len(roles) == len(set(roles))
+    services = [each for each in dev.all("AWS::ECS::Service") if "Worker" in each.id]
+    assert len(services) == 2
+    assert all(rights.id in each.body["DependsOn"] for each in services)
+    told = [str(each["Environment"]) for each in containers(dev) if each["Name"] != "api"]
+    assert sum("ORDERS_QUEUE_URL" in each for each in told) == 2
+    for each in dev.all("AWS::ECS::TaskDefinition"):
+        if "Worker" in each.id:
+            assert each.get("TaskRoleArn")["Fn::GetAtt"][0] in roles
 
 
 @pytest.fixture(scope="module")
