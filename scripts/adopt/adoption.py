@@ -14,10 +14,11 @@ from scripts.adopt.rules import (
     Rule,
     judge,
 )
-from scripts.adopt.stages import Stage, app_name, is_of_process, stage_name, write_stages
+from scripts.adopt.stages import Stage, app_name, is_of_process, pool_name, stage_name, write_stages
 from scripts.adopt.values import API, WORKER, Keys, Place, Untranslatable, filled
 from scripts.adopt.workspace import ENVIRONMENTS, Field, Manifest, Workspace
 
+POOLS = "workers"  # within this table, one for each worker pool but the default one
 WEB, APP_RUNNER = "Load Balanced Web Service", "Request-Driven Web Service"
 BACKEND, WORKERS = "Backend Service", "Worker Service"
 JOB, SITE = "Scheduled Job", "Static Site"
@@ -93,7 +94,7 @@ class Assigned:
 
 
 def _assign(services: list[Manifest]) -> dict[str, Assigned]:
-    """One service with a door becomes the API, one without the workers."""
+    """One service with a door becomes the API, one without the workers; others are pools."""
     web = [each for each in services if each.type in (WEB, APP_RUNNER)]
     silent = [
         each
@@ -114,13 +115,12 @@ def _assign(services: list[Manifest]) -> dict[str, Assigned]:
             found[each.file] = Assigned(why=f"{each.type or 'no type'!r} is none of {[*RULES]}")
     for process, them in ((API, web), (WORKER, silent)):
         first = sorted(them, key=lambda each: (each.name not in ("api", "web", WORKER), each.name))
+        pools: list[str] = []
         for each in first[:1]:
             found[each.file] = Assigned(process)
-        for each in first[1:]:
-            if process == WORKER:
-                found[each.file] = Assigned(
-                    why=f"the workers are {first[0].name}: its code becomes tasks of theirs"
-                )
+        for each in first[1:] if process == WORKER else ():
+            pools.append(pool_name(each.name, pools))
+            found[each.file] = Assigned(f"{POOLS}.{pools[-1]}")
     return found
 
 
@@ -145,6 +145,7 @@ def _service(
     # A job runs in the workers, and what it is told reaches them all.
     process = WORKER if manifest.type == JOB else assigned.process
     for name, stage in stages.items():
+        stage.begin(process)
         for field in manifest.of(name):
             place = Place(process, field.path, app, name)
             kind, here, keys = _judged(rules, field, place)

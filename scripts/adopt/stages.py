@@ -10,6 +10,7 @@ from typing import Any
 
 from service.contract import APP_NAME_MAX_CHARACTERS, APP_NAME_PATTERN, LOCAL_STAGE
 from stacks.config.checks import MEMORY_BY_CPU, check_stage
+from stacks.config.read_pools import RESERVED
 from stacks.config.read_stage import KEYS, read_stage
 from stacks.config.stage import CONFIGURABLE, CPU
 from stacks.config.stages_file import ENV, PROCESSES, SECRETS, SECTIONS, STAGE_PATTERN
@@ -17,6 +18,7 @@ from stacks.config.values import ConfigError, check
 
 # What is lost with a stage of this name would be missed.
 PROTECTED = re.compile(r"(.*-)?(prod|production|live|prd)(-.*)?")
+POOL = re.compile(r"workers\.[^.]+\.")
 LARGEST = {"cpu": CPU[-1], "memory_mib": MEMORY_BY_CPU[CPU[-1]][-1]}
 ACUS = ((0.5, 2), *((1, most) for most in (4, 8, 16, 32, 64, 128, 256)))  # the first: as it is
 # What all services of a stage share: of two values the one that leaves none without.
@@ -42,6 +44,11 @@ class Stage:
     keys: dict[str, Any] = field(default_factory=dict)
     owners: dict[str, str] = field(default_factory=dict)  # the file that a key is from
 
+    def begin(self, process: str) -> None:
+        """A pool serves the queue of its name."""
+        if process.startswith("workers."):
+            self.keys[f"{process}.queues"] = [process.partition(".")[2]]
+
     def add(self, keys: dict[str, Any], owner: str) -> str:
         """Take the keys of one more field; why not, where another service has said otherwise."""
         for key, value in keys.items():
@@ -61,16 +68,17 @@ class Stage:
             if size in LARGEST:
                 if value > LARGEST[size]:
                     return f"{key} = {value}: the largest that Fargate has is {LARGEST[size]}"
-            elif key in KEYS:
+            elif (of := POOL.sub("worker.", key)) in KEYS:
                 try:
-                    check(CONFIGURABLE[KEYS[key]], value, called=key)
+                    check(CONFIGURABLE[KEYS[of]], value, called=key)
                 except ValueError as error:
                     return str(error)
         return ""
 
     def complete(self) -> None:
         """What a manifest does not say and a stage needs, and sizes that Fargate has."""
-        for process in PROCESSES:
+        pools = dict.fromkeys(found[0][:-1] for key in self.keys if (found := POOL.match(key)))
+        for process in (*PROCESSES, *pools):
             self._size(process)
             self._counts(process)
         egress = self.keys.setdefault("network.egress", "public")
@@ -121,6 +129,16 @@ def stage_name(found: str, taken: Container[str] = ()) -> str:
         name = f"{name}-stage"
     if not re.fullmatch(STAGE_PATTERN, name):
         name = f"stage-{name}"[:16].strip("-")
+    numbered = (f"{name[:13].strip('-')}-{number}" for number in range(2, 100))
+    return name if name not in taken else next(each for each in numbered if each not in taken)
+
+
+def pool_name(found: str, taken: Container[str] = ()) -> str:
+    """A service's name as a worker pool may have one; some are those of processes."""
+    name = re.sub(r"[^a-z0-9]+", "-", found.lower()).strip("-")
+    if not re.match("[a-z]", name) or re.fullmatch(RESERVED, name):
+        name = f"pool-{name}"
+    name = name[:16].strip("-")
     numbered = (f"{name[:13].strip('-')}-{number}" for number in range(2, 100))
     return name if name not in taken else next(each for each in numbered if each not in taken)
 
@@ -177,7 +195,7 @@ def _taken_out(stages: list[Stage]) -> dict[str, Any]:
     shared = {
         key: value
         for key, value in stages[0].keys.items()
-        if re.fullmatch(r"(\w+\.)?(env\..*|cpu|memory_mib)", key)
+        if re.fullmatch(rf"(\w+\.|{POOL.pattern})?(env\..*|cpu|memory_mib|queues)", key)
         and all(stage.keys.get(key) == value for stage in stages)
         and not isinstance(value, type(None))
     }

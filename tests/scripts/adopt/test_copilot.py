@@ -86,6 +86,13 @@ timeout: 1h
 cpu: 1024
 variables: {REPORT_DAYS: 7, LOG_LEVEL: debug}
 """,
+    "worker-2/manifest.yml": """
+name: worker-2
+type: Backend Service
+memory: 4096
+count: 2
+variables: {BATCH: 5}
+""",
     "old/manifest.yml": "name: old\ntype: Request-Driven Web Service\ncpu: 1 vCPU\nhttp:\n",
     "site/manifest.yml": "name: site\ntype: Static Site\nfiles: [{source: dist}]\n",
     "inner/manifest.yml": "name: inner\ntype: Backend Service\nimage: {port: 80}\nnonsense: 1\n",
@@ -170,6 +177,13 @@ def test_the_database_has_the_connections_that_the_counts_need(shop: Path, tmp_p
     stage = read_stage("test", file=written)
     check_stage(stage)
     assert stage.database_max_acu > 2
+
+
+def test_a_second_worker_becomes_a_pool(stages: dict[str, Stage]) -> None:
+    (pool,) = stages["live"].pools
+    assert (pool.name, pool.queues.names) == ("worker-pool-worker-2", ("pool-worker-2",))
+    assert (pool.cpu, pool.memory_mib, pool.min_count, pool.max_count) == (512, 4096, 2, 2)
+    assert [each.name for each in stages["local"].pools] == [pool.name]
 
 
 def test_variables_reach_the_processes_that_had_them(stages: dict[str, Stage]) -> None:
