@@ -35,7 +35,7 @@ COMMANDS = {
         "new_password:new_password",
         "Change the database password of API and worker.",
     ),
-    "queues": ("queues:app", "Show backlog and workers of each queue; pause and resume one."),
+    "queues": ("queues:app", "Show the backlog of each queue; pause and resume one."),
     "jobs": ("jobs:app", "Enqueue, list, show, cancel, retry and clear jobs."),
     "schedules": ("schedules:app", "List, create, disable and run recurring jobs."),
     "keys": ("keys:app", "Change the API key without a refused request."),
