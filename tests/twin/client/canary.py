@@ -52,7 +52,7 @@ def arguments_with(values: list[str]) -> list[list[str]]:
     for process in psutil.process_iter():
         try:
             words = process.cmdline()
-        except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
+        except psutil.Error:  # it has ended since it was listed
             continue
         if holds("\0".join(words).encode("utf-8", "surrogateescape"), values):
             found.append(words)

@@ -56,7 +56,7 @@ class Stage:
             found[:] = [
                 each
                 for each in psutil.Process(self.twin.pid).children(recursive=True)
-                if each.is_running() and each.cmdline()[-2:] == ["service", process]
+                if _words(each)[-2:] == ["service", process]
             ]
             return len(found) == 1
 
@@ -90,6 +90,14 @@ class Stage:
         )
         with urllib.request.urlopen(request, timeout=30) as answer:
             return json.load(answer)
+
+
+def _words(process: psutil.Process) -> list[str]:
+    """Its arguments; none where it has ended since it was listed."""
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
 
 
 NOWHERE = "http://127.0.0.1:9"

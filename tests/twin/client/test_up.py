@@ -290,7 +290,7 @@ def test_no_command_shows_a_secret_or_passes_it_on(up: Stage) -> None:
     with watched([*CANARIES, other := f"canary{token_hex(12)}"]) as arguments:
         for words in ("list", "diff", "list --json"):
             up.moor("secrets", *words.split())
-        for words in ("config", "status", "doctor", "logs", "cost --stage dev"):
+        for words in ("config", "status", "doctor", "logs"):
             up.moor(*words.split())
         (up.project / ".env").write_text(f"CANARY_PARAMETER={other}\nOTHER={other}\n")
         assert up.moor("secrets", "import", ".env").returncode == 0
