@@ -34,6 +34,8 @@ extends = "prod"
 allow_http = true
 [staging.worker]
 max_count = 3
+[staging.workers.slow]
+queues = ["slow"]
 """
 COMMAND_SECONDS = 1800
 
@@ -77,10 +79,11 @@ def next_release(folder: Path) -> Path:
     assert len(changed) > 60
     for name in ("Makefile", ".gitignore", ".dockerignore"):
         (kit / name).write_text((kit / name).read_text() + f"# {MARK}\n")
-    for owner in ("queue", "domain/email", "domain/search"):
+    for owner in ("queue", ".", "domain/search"):
         migrations = kit / "service" / owner / "migrations"
+        migrations.mkdir(exist_ok=True)
         number = len(list(migrations.glob("*.sql"))) + 1
-        table = f"next_of_{Path(owner).name}"
+        table = f"next_of_{Path(owner).name or 'service'}"
         (migrations / f"{number:04}_create_{table}.sql").write_text(
             f"CREATE TABLE {table} (id INT);\n"
         )
@@ -96,8 +99,8 @@ def next_release(folder: Path) -> Path:
 
 
 def as_a_team(shop: Path) -> None:
-    """A domain with route, task, table, settings and resource; a variable and a secret; a stage; a
-    dependency; two examples less; another name."""
+    """A domain with route, task, table, settings and resource; a variable and a secret; a stage
+    with a worker pool; a dependency; two examples less; another name."""
     moor = str(shop / ".venv/bin/moor")
     run(shop, moor, "domain", "new", "till", "--settings", "--resource")
     for name in ("feeds", "search"):
@@ -154,7 +157,7 @@ def test_the_next_release_comes_in_with_everything_green(scratch: Path, postgres
 
             assert "know of it" in shown
             applied = {name.rpartition("_")[2] for name in await migrated(dsn, shop)}
-            assert applied == {"queue", "email"}  # not of search, which is deleted
+            assert applied == {"queue", "service"}  # not of search, which is deleted
             assert await connection.fetchval("SELECT text FROM till_items") == "bread"
             await connection.close()
 
