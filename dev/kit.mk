@@ -26,7 +26,7 @@ docs: setup cdk ## what the pages show of the code, written anew
 image-check: setup ## build the image and run it hardened, on a Debian 12 without a Docker daemon
 	@sh dev/image_check.sh
 
-upgrade-test: setup cdk ## a project of this release takes the next one, with all of its checks: ten minutes
+upgrade-test: setup cdk ## a project of this release takes the next one, with all of its checks: five minutes
 	@$(PY) -m pytest -m upgrade tests/scripts/project $(ARGS)
 
 lock-tools:
