@@ -42,8 +42,10 @@ for variable in own.variables:
 for secret in own.secrets:  # a made-up value, also where the developer's terminal has the real one
     os.environ[secret.name] = f"made-up-{secret.name.lower()}"  # noqa: TID251
 
-# A shell's background job ignores Ctrl-C, and so would every process that a test starts.
+# A shell's background job ignores what a terminal's keys send, and so would every process that a
+# test starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 # A session of boto3 looks for AWS's models of its services on the disk and reads them anew, a third
 # of the time of many a test.

@@ -29,7 +29,7 @@ FREE: dict[str, list[Settings]] = {
     "firewall": [{}, {"web_firewall": True}, {"web_firewall": True, "web_firewall_requests": 100}],
     "words": [
         {"allow_http": True},
-        {"alarm_email": "ops@example.com", "email_from": "hello@example.com", "sqs_queue": "jobs",
+        {"alarm_email": "ops@example.com", "email_from": "hello@example.com",
          "log_retention_days": 365, "runbook_url": "https://example.com/runbook"},
     ],
     "database": [
@@ -42,7 +42,7 @@ FREE: dict[str, list[Settings]] = {
         {"image": "ghcr.io/example/shop:1.0", "cpu_architecture": "x86_64", "drain_seconds": 30},
     ],
     "sizes": [
-        {},
+        {"sqs_queue": "jobs"},
         {"api_cpu": 1024, "api_memory_mib": 2048, "api_min_count": 2, "api_max_count": 3,
          "api_desired_count": 2, "api_requests_target": 1, "api_cpu_target_percent": 50,
          "api_pool_size": 2, "api_queue_pool_size": 2,

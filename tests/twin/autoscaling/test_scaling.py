@@ -339,7 +339,7 @@ def test_lines_of_metrics_become_points_when_they_are_logged(stage: Stage, tmp_p
     )  # fmt: skip
     assert [each["Values"] for each in answer["MetricDataResults"]] == [[3], [1.5]]
     (shown,) = client("cloudwatch").list_metrics(MetricName=Metric.BACKLOG)["Metrics"]
-    assert {each["Name"] for each in shown["Dimensions"]} == set(MetricDimension)
+    assert {each["Name"] for each in shown["Dimensions"]} == DIMENSIONS.keys()
 
 
 def test_old_points_are_let_go(stage: Stage) -> None:
