@@ -35,12 +35,15 @@ from tests.scratch import SHARED_TEMPLATES, scratch_folder
 for name in EnvVar:  # a developer's own settings must not reach a test
     os.environ.pop(name, None)  # noqa: TID251
 
-own = read_stage(LOCAL_STAGE)  # the project's own, as everywhere
-for variable in own.variables:
-    if variable.name not in set(EnvVar):
-        os.environ.setdefault(variable.name, variable.value)  # noqa: TID251
-for secret in own.secrets:  # a made-up value, also where the developer's terminal has the real one
-    os.environ[secret.name] = f"made-up-{secret.name.lower()}"  # noqa: TID251
+own = read_stage(LOCAL_STAGE)  # the project's own variables, as everywhere
+OWN = {
+    each.name: os.environ.get(each.name, each.value)  # noqa: TID251
+    for each in own.variables
+    if each.name not in set(EnvVar)
+}
+# A made-up value, also where the developer's terminal has the real one.
+OWN |= {each.name: f"made-up-{each.name.lower()}" for each in own.secrets}
+os.environ.update(OWN)  # noqa: TID251
 
 # A shell's background job ignores what a terminal's keys send, and so would every process that a
 # test starts.
@@ -160,7 +163,7 @@ class Processes:
     def start(self, process: str, **environment: str) -> Child:
         """A process of the service; its output goes to `log(it)`."""
         heartbeat = self.folder / f"heartbeat-{len(self.started)}"
-        given = {
+        given = OWN | {
             "PATH": os.environ["PATH"],  # noqa: TID251
             "STAGE": "local",
             "DATABASE_URL": self.dsn,

@@ -77,19 +77,20 @@ def _lines(health: Health) -> list[str]:
     states = Counter(each.state for each in health.targets)
     targets = ", ".join(f"{number} {state}" for state, number in states.items()) or "none"
     unhealthy = [
-        f"           {each.address} {each.state}: {each.reason}"
+        ("", f"{each.address} {each.state}: {each.reason}")
         for each in health.targets
         if each.state != HEALTHY and each.reason
     ]
-    acu = [f"database   {health.acu:g} ACU"] if health.acu is not None else []
-    alarms = [f"alarms     {_alarms(health)}"] if health.alarms else []
     counts = _counts(health.queue, "unknown: neither CloudWatch nor the API has its numbers")
-    width = max(map(len, ("queue     ", *health.pools)))
     pools = [
-        f"{process:<{width}} {_counts(queue, 'unknown: CloudWatch has no numbers of it yet')}"
+        (process, _counts(queue, "unknown: CloudWatch has no numbers of it yet"))
         for process, queue in health.pools.items()
     ]
-    return [f"targets    {targets}", *unhealthy, f"queue      {counts}", *pools, *acu, *alarms]
+    acu = [("database", f"{health.acu:g} ACU")] if health.acu is not None else []
+    alarms = [("alarms", _alarms(health))] if health.alarms else []
+    rows = [("targets", targets), *unhealthy, ("queue", counts), *pools, *acu, *alarms]
+    width = max(10, *(len(label) for label, _ in rows))
+    return [f"{label:<{width}} {text}" for label, text in rows]
 
 
 def _counts(queue: QueueHealth | None, unknown: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.conftest import Processes, until
+from tests.conftest import OWN, Processes, until
 from tests.ports import free_port
 from tests.service.conftest import Ledger
 
@@ -182,3 +182,12 @@ async def test_wrong_environment_stops_the_start_with_every_problem(processes: P
     for name in ("API_KEY: missing", "WORKER_CONCURRENCY: ", "LOG_LEVEL: "):
         assert name in log
     assert "Traceback" not in log
+
+
+async def test_a_process_is_given_the_project_s_own_variables(
+    processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(OWN, "LOG_LEVEL", "loud")
+    child = processes.start("worker")
+    await until(lambda: child.poll() is not None, what="the worker has given up")
+    assert "LOG_LEVEL: " in processes.log(child)
