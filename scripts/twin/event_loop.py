@@ -50,11 +50,15 @@ async def close(runner: web.BaseRunner) -> None:
     """End an HTTP server and all its connections, even those whose client does not read."""
     server = runner.server
     assert server is not None
+    for site in list(runner.sites):
+        await site.stop()
+    await asyncio.sleep(0)  # a connection that was accepted just before has its transport now
     transports = [each.transport for each in server.connections]
     await runner.cleanup()
     for transport in transports:
         if transport is not None:
             transport.abort()
+    await asyncio.sleep(0)  # they close their sockets
 
 
 async def _cancel_all() -> None:
