@@ -6,6 +6,7 @@ Each is a process of its own, with the environment, output, signals and exit cod
 
 import array
 import atexit
+import contextlib
 import functools
 import gc
 import json
@@ -59,7 +60,7 @@ class Child:
 
 @dataclass
 class Prefork:
-    """One process of a project that forks others; it ends with the process that made it."""
+    """One process of a project that forks others. All of them end with the process that made it."""
 
     project: Path
     _codes: dict[int, int] = field(default_factory=dict)
@@ -120,14 +121,17 @@ def serve(client: socket.socket) -> list[str] | None:
     os.set_blocking(woken, False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(woken)
+    running: set[int] = set()
     while True:
         readable = select.select([client.fileno(), ends], [], [])[0]
         if ends in readable:
             os.read(ends, MESSAGE_BYTES)
-            _report_ended(client)
+            running -= _report_ended(client)
         if client.fileno() in readable:
             request, files, _, _ = socket.recv_fds(client, MESSAGE_BYTES, 1)
             if not request:
+                for pid in running:
+                    os.kill(pid, signal.SIGKILL)
                 return None
             pid = os.fork()
             if pid == 0:
@@ -136,20 +140,25 @@ def serve(client: socket.socket) -> list[str] | None:
                 for unused in (ends, woken, client.detach()):
                     os.close(unused)
                 return _become(json.loads(request), files[0])
+            running.add(pid)
             os.close(files[0])
             client.send(json.dumps({"started": pid}).encode())
 
 
-def _report_ended(client: socket.socket) -> None:
+def _report_ended(client: socket.socket) -> set[int]:
+    """Tell the client of every process that has ended; returns their ids."""
+    found: set[int] = set()
     while True:
         try:
             pid, status = os.waitpid(-1, os.WNOHANG)
         except ChildProcessError:
-            return
+            return found
         if pid == 0:
-            return
+            return found
+        found.add(pid)
         code = os.waitstatus_to_exitcode(status)
-        client.send(json.dumps({"ended": pid, "code": code}).encode())
+        with contextlib.suppress(BrokenPipeError):  # who asked is gone, which `serve` reads next
+            client.send(json.dumps({"ended": pid, "code": code}).encode())
 
 
 def _become(request: Any, output: int) -> list[str]:

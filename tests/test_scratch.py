@@ -13,9 +13,10 @@ from tests.scripts.conftest import are_gone
 
 SLEEPER = """
 import time
+from tests.service.api.api_process import start_api
 
 def test_that_does_not_end(postgres, processes):
-    print("started", processes.start("worker").pid, postgres, flush=True)
+    print("started", start_api(processes).process.pid, postgres, flush=True)
     time.sleep(600)
 """
 
@@ -39,9 +40,9 @@ async def test_server_and_processes_end_with_a_pytest_that_is_killed(
             _, pid, address = next(line for line in inner.stdout if "started" in line).split()
         folder = Path(address.partition("?host=")[2])
         server = psutil.Process(int((folder / "postmaster.pid").read_text().split()[0]))
-        worker = psutil.Process(int(pid))
+        api = psutil.Process(int(pid))
     finally:
         inner.send_signal(number)
         inner.wait(10)
     await until(lambda: not folder.parent.exists(), seconds=40, what="its folder is gone")
-    await until(lambda: are_gone([server, worker]), what="server and worker are gone")
+    await until(lambda: are_gone([server, api]), what="server and API are gone")
