@@ -13,6 +13,7 @@ from pathlib import Path
 
 V4, V6 = "127.0.0.1", "::1"
 NAMES = {"localhost", V4, f"[{V6}]"}
+LOOKS = 3  # the kernel lists its sockets in parts: one may be left out while others come and go
 OTHER_ORIGINS = {"cross-site", "same-site"}  # another port of localhost is the same site
 
 
@@ -37,18 +38,23 @@ def is_of_a_page(headers: Mapping[str, str], method: str) -> bool:
     return "Origin" in headers or method == "OPTIONS" or (site in OTHER_ORIGINS and not is_link)
 
 
-def is_of_another_user(peer_port: int) -> bool:
-    """Does the connection from `peer_port` of 127.0.0.1 belong to another user than this or root?
+def is_of_another_user(peer_port: int, port: int) -> bool:
+    """Is the connection from `peer_port` of 127.0.0.1 to `port` a user's who is not this or root?
 
-    False where the system does not say. Linux does: docs.kernel.org/networking/proc_net_tcp.html
+    False where the system does not say; Linux does: docs.kernel.org/networking/proc_net_tcp.html.
+    Another connection may have the same end here and lead elsewhere, or have ended and still be
+    listed as root's: only the one with both ends counts.
     """
-    try:
-        lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
-    except OSError:
-        return False
-    end = f"0100007F:{peer_port:04X}"
-    owners = [int(each[7]) for each in map(str.split, lines) if each[1] == end]
-    return not {0, os.geteuid()} & set(owners) if owners else False
+    ends = [f"0100007F:{peer_port:04X}", f"0100007F:{port:04X}"]
+    for _ in range(LOOKS):
+        try:
+            lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+        except OSError:
+            return False
+        owners = [int(each[7]) for each in map(str.split, lines) if each[1:3] == ends]
+        if owners:
+            return not {0, os.geteuid()} & {*owners}
+    return True
 
 
 def addresses(port: int) -> list[str]:

@@ -64,7 +64,7 @@ class Metadata:
         is_ours = names_this_machine(request.headers.get("Host"), self._port)
         peer = request.transport.get_extra_info("peername") if request.transport else None
         # Other users could read a session's secret: `ps` shows the plugin's arguments.
-        is_strange = not is_ours or peer is None or is_of_another_user(peer[1])
+        is_strange = not is_ours or peer is None or is_of_another_user(peer[1], self._port)
         if is_strange or is_of_a_page(request.headers, request.method):
             return web.Response(status=403, text="The local twin answers its own ECS tasks only.\n")
         answer: web.StreamResponse = await handler(request)
