@@ -61,7 +61,7 @@ def debug(
     )
     find_plugin(is_local=aws.target.is_local)
     service = find_service(aws, process)
-    check_start(aws, service.task_definition, process)
+    check_start(aws, {process: service.task_definition})
     role = ""  # empty: the process's own role, which may open sessions where exec is enabled
     if not service.has_exec:
         if process != API:

@@ -14,10 +14,13 @@ from scripts.api import Api
 from scripts.aws import Aws, connect
 from scripts.clock import Clock
 from scripts.ecs.rollouts import restart
+from scripts.ecs.services import find_service
 from scripts.errors import DeniedError, OperatorError, RefusedError
+from scripts.processes import API
+from scripts.secrets.kept import check_start
 from scripts.terminal.answer import print_json, print_table, say
 from scripts.terminal.options import DEFAULT_STAGE, JsonOption, StageOption, YesOption, confirm
-from service.contract import API_KEYS_MAX, ProcessName
+from service.contract import API_KEYS_MAX
 from stacks.config.naming import Output
 
 CHARACTERS = string.ascii_letters + string.digits
@@ -65,6 +68,7 @@ def keys_finish(yes: YesOption = False, stage: StageOption = DEFAULT_STAGE) -> N
 
 def rotate(aws: Aws, clock: Clock, *, yes: bool = False) -> None:
     """Add a second key, unless an interrupted run has left one, and restart the API."""
+    _check_restart(aws)
     confirm(aws.target, "add an API key and restart the api", yes)
     keys = read_keys(aws)
     if len(keys) < API_KEYS_MAX:
@@ -73,7 +77,7 @@ def rotate(aws: Aws, clock: Clock, *, yes: bool = False) -> None:
         say(f"{aws.target}: the secret has a second key")
     else:
         say(f"{aws.target}: the secret has a second key already")
-    restart(aws, [ProcessName.API], clock)
+    restart(aws, [API], clock)
     say("Both keys are valid. Give the new one, the last word of the secret, to every caller:")
     say(f"  {aws.output(Output.API_KEY_SECRET)}")
     say("Then `moor keys finish` drops the old one.")
@@ -81,6 +85,7 @@ def rotate(aws: Aws, clock: Clock, *, yes: bool = False) -> None:
 
 def finish(aws: Aws, clock: Clock, *, yes: bool = False) -> None:
     """Remove the old key. Raises `RefusedError` while some ECS task does not know the new one."""
+    _check_restart(aws)
     confirm(aws.target, "drop the old API key and restart the api", yes)
     keys = read_keys(aws)
     if len(keys) == 1:
@@ -94,8 +99,13 @@ def finish(aws: Aws, clock: Clock, *, yes: bool = False) -> None:
         )
     write_keys(aws, keys[-1:])
     say(f"{aws.target}: the secret has the new key alone")
-    restart(aws, [ProcessName.API], clock)
+    restart(aws, [API], clock)
     say("The old key is no longer valid.")
+
+
+def _check_restart(aws: Aws) -> None:
+    """Raises `OperatorError` where the API could not start again with the key that is written."""
+    check_start(aws, {API: find_service(aws, API).task_definition})
 
 
 def read_keys(aws: Aws) -> list[str]:

@@ -15,10 +15,11 @@ from scripts.ecs.one_off import (
     stopped_if_interrupted,
     watch,
 )
-from scripts.ecs.services import find_service
+from scripts.ecs.services import Service, find_service
 from scripts.errors import OperatorError, RefusedError
 from scripts.logs.log_lines import render
 from scripts.logs.log_reading import Event
+from scripts.secrets.kept import check_start
 from scripts.session.database_access import Database, find_database
 from scripts.terminal.answer import say
 from scripts.terminal.options import DEFAULT_STAGE, StageOption, YesOption, confirm
@@ -49,9 +50,11 @@ def run(aws: Aws, clock: Clock, *, yes: bool = False) -> None:
             "changes by itself",
             f"`{aws.target.deploy_command}` gives them a user of their own.",
         )
+    worker = find_service(aws, ProcessName.WORKER)
+    check_start(aws, {ProcessName.WORKER: worker.task_definition})
     confirm(aws.target, "change the password of its database user", yes)
     version = pending_version(aws, database)
-    code = run_migrate(aws, clock)
+    code = run_migrate(aws, worker, clock)
     if code:
         raise OperatorError(
             f"the migrations ended with {code}; the secret keeps both passwords, and API and "
@@ -104,10 +107,9 @@ def versions(aws: Aws, database: Database) -> dict[str, list[str]]:
     return found
 
 
-def run_migrate(aws: Aws, clock: Clock) -> int:
+def run_migrate(aws: Aws, service: Service, clock: Clock) -> int:
     """Run the migrations as a worker's ECS task and return their exit code. They run there as the
     owner and then as the worker's user, which proves that the new password works."""
-    service = find_service(aws, ProcessName.WORKER)
     override = {
         "name": ProcessName.WORKER,
         "command": container_command([ProcessName.MIGRATE]),

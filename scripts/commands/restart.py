@@ -39,8 +39,8 @@ def restart(
     aws = connect(stage)
     named = (known(aws, process),) if process else forwards(aws)
     services = find_services(aws)
-    for each in named:
-        if services[each].desired:
-            check_start(aws, services[each].task_definition, each)
+    check_start(
+        aws, {each: services[each].task_definition for each in named if services[each].desired}
+    )
     confirm(aws.target, f"restart {' and '.join(named)}", yes)
     rollouts.restart(aws, named, Clock())

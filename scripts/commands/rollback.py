@@ -12,6 +12,7 @@ from scripts.ecs.rollouts import deploy
 from scripts.ecs.services import Service, find_services, revision
 from scripts.ecs.waiting import rollout_missing, wait
 from scripts.processes import forwards
+from scripts.secrets.kept import check_start
 from scripts.terminal.answer import say
 from scripts.terminal.options import DEFAULT_STAGE, StageOption, YesOption, confirm
 from scripts.terminal.progress import steps_reported
@@ -39,6 +40,7 @@ def run(aws: Aws, wanted: str | None, clock: Clock, *, yes: bool = False) -> Non
     if not moves:
         say(f"{aws.target} runs release {goal.name} already.")
         return
+    check_start(aws, {process: goal.revisions[process].arn for process in moves})
     image = goal.image_tag[:TAG_CHARACTERS]
     confirm(aws.target, f"run release {goal.name} (image {image})", yes)
     say(f"{aws.target}: to release {goal.name}, image {image}, of {goal.registered:%Y-%m-%d %H:%M}")

@@ -69,7 +69,7 @@ def run(
     known(aws, process)
     confirm(aws.target, f"run {shlex.join(command)} in an ECS task of its own", yes)
     service = find_service(aws, process)
-    check_start(aws, service.task_definition, process)
+    check_start(aws, {process: service.task_definition})
     container = container_of(process)
     override = {"name": container, "command": container_command(command)}
     arguments = run_task_arguments(

@@ -25,6 +25,7 @@ from scripts.ecs.tasks import find_protected, find_tasks
 from scripts.ecs.waiting import count_missing, wait
 from scripts.errors import OperatorError, RefusedError, UsageError
 from scripts.processes import known
+from scripts.secrets.kept import check_start
 from scripts.terminal.answer import say
 from scripts.terminal.options import (
     DEFAULT_STAGE,
@@ -149,6 +150,8 @@ def run(
     if goal.count < max(service.desired, service.running):
         arns = [task.arn for task in find_tasks(aws, service)]
         _refuse_below(goal.count, process, [arn for arn, _ in find_protected(aws, arns)])
+    if goal.count > service.desired:
+        check_start(aws, {process: service.task_definition})
     now = f"{service.desired}, bounds {scaling.bounds}" if scaling else f"{service.desired}"
     then = f"{goal.count}, bounds {goal.bounds}" if goal.bounds else f"{goal.count}"
     confirm(aws.target, f"scale the {process} from {now} to {then}", yes)

@@ -14,6 +14,7 @@ from scripts.ecs.tasks import find_protected, find_tasks
 from scripts.ecs.waiting import count_missing, wait
 from scripts.errors import NotFoundError, RefusedError
 from scripts.processes import API, deployed, forwards
+from scripts.secrets.kept import check_start
 from scripts.terminal.answer import say
 from scripts.terminal.options import DEFAULT_STAGE, StageOption, YesOption, confirm
 from scripts.terminal.progress import Progress, steps_reported
@@ -107,6 +108,8 @@ def run_wake(aws: Aws, clock: Clock, *, yes: bool = False) -> None:
             f"{aws.target} was not put to sleep by `moor sleep`, so its counts are not known",
             f"`{aws.target.command('scale api 1')}` starts the API.",
         )
+    steps = {p: steps_to_wake(services[p], scalings.get(p)) for p in to_wake}
+    check_start(aws, {p: services[p].task_definition for p in to_wake if steps[p].count})
     confirm(aws.target, "start the API and the workers", yes)
     say(f"{aws.target}: waking up")
     counts, allowed = {}, {}
@@ -114,7 +117,7 @@ def run_wake(aws: Aws, clock: Clock, *, yes: bool = False) -> None:
         # The API starts last, so that a worker takes its jobs.
         for process in to_wake:
             service, memory = services[process], recall(services[process])
-            _apply(aws, service, steps_to_wake(service, scalings.get(process)), progress)
+            _apply(aws, service, steps[process], progress)
             count = counts[process] = memory.count if memory else service.desired
             allowed[process] = (memory and memory.bounds) or Bounds(count, count)
         wait(aws, {p: partial(count_missing, allowed[p]) for p in to_wake}, clock)

@@ -62,14 +62,20 @@ def own_names(aws: Aws) -> dict[str, Kept]:
     }
 
 
-def check_start(aws: Aws, task_definition: str, process: str) -> None:
-    """Raises `OperatorError` where ECS tasks of this definition could not start, because one of
-    the project's secrets has no value."""
-    found = aws.call("ecs", "describe_task_definition", taskDefinition=task_definition)
-    if missing := without_value(aws, _named(found["taskDefinition"])):
-        first = f"secrets set {missing[0]}"
+def check_start(aws: Aws, task_definitions: Mapping[str, str]) -> None:
+    """Raises `OperatorError` where ECS tasks of one of these could not start, because one of the
+    project's secrets has no value. They are the ARNs of the processes' task definitions."""
+    missing: dict[str, list[str]] = {}  # the processes that need it, by variable
+    for process, arn in task_definitions.items():
+        found = aws.call("ecs", "describe_task_definition", taskDefinition=arn)
+        for name in without_value(aws, _named(found["taskDefinition"])):
+            missing.setdefault(name, []).append(process)
+    if missing:
+        first = f"secrets set {next(iter(missing))}"
+        without = dict.fromkeys(process for needed in missing.values() for process in needed)
         raise OperatorError(
-            f"{aws.target} has no value for {', '.join(missing)}: no {process} would start",
+            f"{aws.target} has no value for {', '.join(missing)}: "
+            f"no {' and no '.join(without)} would start",
             f"`{aws.target.command(first)}` asks for one; "
             f"`{aws.target.command('secrets list')}` shows where each is kept.",
         )

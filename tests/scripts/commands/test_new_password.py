@@ -8,7 +8,7 @@ import pytest
 from scripts.aws import Aws
 from scripts.clock import Clock
 from scripts.commands.new_password import make_current, pending_version, run, versions
-from scripts.errors import RefusedError
+from scripts.errors import OperatorError, RefusedError
 from scripts.session.database_access import read_database
 from service.contract import ProcessName
 from tests.scripts.cloud import aws, client
@@ -87,4 +87,20 @@ def test_a_stage_whose_processes_are_the_owner_is_told_how_to_get_a_user(aws: Aw
     with pytest.raises(RefusedError, match="as the database's owner") as refused:
         run(aws, Clock())
     assert "cdk deploy" in refused.value.hint
+    assert list(versions(aws, USER).values()) == [[CURRENT]]
+
+
+def test_no_password_is_made_where_the_migrations_could_not_start(aws: Aws) -> None:
+    make_stage()
+    given: dict[str, Any] = definition(ProcessName.WORKER)
+    missing = f"arn:aws:secretsmanager:us-east-1:123456789012:secret:{aws.names.secret('SMTP')}"
+    given["containerDefinitions"][0]["secrets"] = [{"name": "SMTP", "valueFrom": missing}]
+    made = client("ecs").register_task_definition(**given)["taskDefinition"]
+    client("ecs").update_service(
+        cluster=aws.names.cluster,
+        service=aws.names.service(ProcessName.WORKER),
+        taskDefinition=made["taskDefinitionArn"],
+    )
+    with pytest.raises(OperatorError, match="no value for SMTP: no worker would start"):
+        run(aws, Clock())
     assert list(versions(aws, USER).values()) == [[CURRENT]]

@@ -18,16 +18,21 @@ import pytest
 
 from scripts.aws import Aws
 from scripts.cli import main
+from scripts.commands import keys, rollback, scale
+from scripts.commands.scale import Wanted
+from scripts.commands.sleep import run_sleep, run_wake
+from scripts.ecs.autoscaling import Bounds
 from scripts.errors import OperatorError
 from scripts.host.local_secrets import LocalSecrets
 from scripts.secrets.kept import State, check_start
 from scripts.secrets.store import AwsStore, Row
 from scripts.target import Target
+from scripts.terminal.options import SERVICES
 from service.contract import LOCAL_STAGE, ProcessName
 from stacks.config.read_stage import read_stage
 from stacks.config.secrets import Secret
 from tests.conftest import ROOT
-from tests.scripts.world import ACCOUNT, REGION, World, deployed, refuse
+from tests.scripts.world import ACCOUNT, REGION, World, deployed, refuse, release
 
 CANARY = "canary5f3c1e"
 ARN = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:"
@@ -118,13 +123,13 @@ def test_what_the_caller_may_not_see_is_no_difference(world: World, store: AwsSt
     assert all(row.is_right for row in store.rows())
 
 
-def register(world: World, secrets: dict[str, str]) -> str:
-    """A revision of the worker that is given these; its ARN."""
+def register(world: World, secrets: dict[str, str], process: str = WORKER) -> str:
+    """A revision of the process that is given these; its ARN."""
     definition = boto3.client("ecs").register_task_definition(
-        family=f"{world.stage.names.prefix}-worker",
+        family=f"{world.stage.names.prefix}-{process}",
         containerDefinitions=[
             {
-                "name": "worker", "image": "x", "memory": 128,
+                "name": process, "image": "x", "memory": 128,
                 "secrets": [{"name": k, "valueFrom": v} for k, v in secrets.items()],
             }
         ],
@@ -140,17 +145,38 @@ def test_a_start_without_a_value_is_refused_by_name(world: World, store: AwsStor
         "API_KEY": f"{ARN}of-moorage-itself",
     })  # fmt: skip
     with pytest.raises(OperatorError, match="no value for STRIPE_KEY, MAPS_KEY, SMTP: no worker"):
-        check_start(world.aws, arn, WORKER)
+        check_start(world.aws, {WORKER: arn})
     store.put("STRIPE_KEY", CANARY)
     boto3.client("secretsmanager").create_secret(Name="shared/maps", SecretString='{"key": "x"}')
-    with pytest.raises(OperatorError, match="no value for SMTP:"):
-        check_start(world.aws, arn, WORKER)
+    with pytest.raises(OperatorError, match="SMTP: no worker and no worker-reports would start"):
+        check_start(world.aws, {WORKER: arn, "worker-reports": arn})
     boto3.client("ssm").put_parameter(Name="/shared/smtp", Value="x", Type="String")
-    check_start(world.aws, arn, WORKER)
+    check_start(world.aws, {WORKER: arn})
+
+
+def needing_a_secret(world: World, process: str = WORKER) -> None:
+    """The process's revision of the next deployment, for whose secret there is no value."""
+    arn = register(world, {"STRIPE_KEY": ARN + world.stage.names.secret("STRIPE_KEY")}, process)
+    names = world.stage.names
+    boto3.client("ecs").update_service(
+        cluster=names.cluster, service=names.service(process), taskDefinition=arn
+    )
+
+
+NONE_STARTS = "no value for STRIPE_KEY: no worker would start"
 
 
 @pytest.mark.parametrize(
-    "words", [["restart"], ["restart", "worker"], ["run", "--", "true"], ["debug"]]
+    "words",
+    [
+        ["restart"],
+        ["restart", "worker"],
+        ["run", "--", "true"],
+        ["debug"],
+        ["scale", "worker", "9", "--no-wait"],
+        ["scale", "worker", "--min", "4", "--no-wait"],
+    ],
+    ids=" ".join,
 )
 def test_commands_that_start_ecs_tasks_refuse_it(
     words: list[str], world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
@@ -162,18 +188,57 @@ def test_commands_that_start_ecs_tasks_refuse_it(
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     for stream in (sys.stdin, sys.stdout):  # `debug` wants a terminal before anything else
         monkeypatch.setattr(stream, "isatty", lambda: True)
-    arn = register(world, {"STRIPE_KEY": ARN + world.stage.names.secret("STRIPE_KEY")})
-    names = world.stage.names
-    boto3.client("ecs").update_service(
-        cluster=names.cluster, service=names.service(WORKER), taskDefinition=arn
-    )
+    needing_a_secret(world)
     before = len(world.tasks(WORKER))
     assert main([words[0], "--stage", "dev", *words[1:]]) == 1
     said = capsys.readouterr().err
-    assert "stage dev has no value for STRIPE_KEY: no worker would start" in said
+    assert f"stage dev has {NONE_STARTS}" in said
     assert "`moor secrets set STRIPE_KEY --stage dev`" in said
     world.settle()
     assert len(world.tasks(WORKER)) == before
+    assert world.bounds(WORKER) == Bounds(1, 4)
+
+
+@pytest.mark.parametrize("count", [0, 2, 3])
+def test_fewer_ecs_tasks_need_no_value(world: World, count: int) -> None:
+    needing_a_secret(world)
+    world.settle()
+    scale.run(world.aws, WORKER, Wanted(count=count), world.clock)
+    assert len(world.tasks(WORKER)) == count
+
+
+def test_a_stage_sleeps_on_until_each_secret_has_a_value(world: World, store: AwsStore) -> None:
+    run_sleep(world.aws, world.clock)
+    needing_a_secret(world)
+    with pytest.raises(OperatorError, match=NONE_STARTS):
+        run_wake(world.aws, world.clock)
+    assert [world.service(each).desired_count for each in SERVICES] == [0, 0]
+    assert world.bounds(WORKER) == Bounds(0, 0)
+    store.put("STRIPE_KEY", CANARY)
+    run_wake(world.aws, world.clock)
+    assert [len(world.tasks(each)) for each in SERVICES] == [2, 3]
+
+
+def test_a_release_whose_secret_is_gone_does_not_come_back(world: World, store: AwsStore) -> None:
+    needing_a_secret(world)
+    needing_a_secret(world, ProcessName.API)
+    world.settle()
+    release(world, "three")
+    with pytest.raises(OperatorError, match="no value for STRIPE_KEY: no api and no worker would"):
+        rollback.run(world.aws, "2", world.clock)
+    world.settle()
+    assert [world.service(p).task_definition[-2:] for p in SERVICES] == [":3", ":3"]
+    store.put("STRIPE_KEY", CANARY)
+    rollback.run(world.aws, "2", world.clock)
+    assert [world.service(p).task_definition[-2:] for p in SERVICES] == [":2", ":2"]
+
+
+def test_keys_and_passwords_stay_where_nothing_could_start_with_new_ones(world: World) -> None:
+    """No secret of theirs is there: either would end with another error if it went on."""
+    needing_a_secret(world, ProcessName.API)
+    for change in (keys.rotate, keys.finish):
+        with pytest.raises(OperatorError, match="no value for STRIPE_KEY: no api would start"):
+            change(world.aws, world.clock)
 
 
 # From here on of stage local, whose values are in a file.
