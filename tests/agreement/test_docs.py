@@ -24,6 +24,8 @@ PAGES = [
 ]
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LANGUAGES = {"", "console", "mermaid", "python", "sql", "toml"}  # one name for each
+PYTHON = re.compile(r"^(?:>>> )?(?:import \w|from [\w.]+ import )", re.MULTILINE)
 FILE = re.compile(r"`((?:service|stacks|tests)/[\w/]+\.py)`")
 OF_DOMAINS = "docs/extending.md"  # whole domains: `tests/extending.py` says who runs them
 # A file or folder of the project; in capital letters it is a construct of the CDK's.
@@ -78,6 +80,15 @@ def blocks(language: str) -> list[Block]:
             if block[1] == language:
                 line = whole.count("\n", 0, block.start()) + 1
                 found.append(Block(name, line, block[1], block[2], files[-1] if files else None))
+    return found
+
+
+def unread(page: str) -> list[str]:
+    """Fences of a page that begin no block as `blocks` reads it, and Python under another name."""
+    found = re.findall(r"^.*(?:```|~~~).*$", re.sub(BLOCK, "", page), re.MULTILINE)
+    for block in BLOCK.finditer(page):
+        if block[1] not in LANGUAGES or (block[1] != "python" and PYTHON.search(block[2])):
+            found.append(block[0])
     return found
 
 
@@ -147,6 +158,26 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 (folder / "__init__.py").touch()
         file.write_text(block.text)
     return tree
+
+
+@pytest.mark.parametrize("page", NAMES)
+def test_every_block_is_read(page: str) -> None:
+    assert unread((ROOT / page).read_text()) == []
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        "- a step\n\n  ```python\n  import os\n  ```\n",
+        "```py\nimport os\n```\n",
+        "```python title\nimport os\n```\n",
+        "~~~python\nimport os\n~~~\n",
+        "```\nfrom service.queue import task\n```\n",
+        "```console\n>>> import os\n```\n",
+    ],
+)
+def test_a_block_that_no_test_would_run_is_found_out(block: str) -> None:
+    assert unread(f"```python\nimport os\n```\n\n{block}") != []
 
 
 def test_every_python_block_runs(tree: Path) -> None:
