@@ -109,7 +109,7 @@ def create(  # noqa: PLR0917 - Typer calls it by name
 ) -> None:
     """A new schedule.
 
-    Example: `moor schedules create hello example_task message=hi --every "30 minutes"`.
+    Example: `moor schedules create report send_report days=1 --every "1 day"`.
     """
     read_payload(payload or [])  # fail on a wrong argument before any question and call
     aws = connect(stage)

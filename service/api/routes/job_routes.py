@@ -43,9 +43,9 @@ NEW_JOB = Body(
         Example(
             summary="A job that is due in ten seconds, once",
             value={
-                "task": "example_task",
-                "payload": {"message": "hello"},
-                "key": "hello-1",
+                "task": "send_welcome_email",
+                "payload": {"user_id": 7},
+                "key": "welcome-7",
                 "delay": 10,
             },
         )

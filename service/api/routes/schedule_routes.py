@@ -57,11 +57,11 @@ NEW_SCHEDULE = Body(
         Example(
             summary="Every working day at seven in Berlin",
             value={
-                "name": "morning-hello",
-                "task": "example_task",
+                "name": "morning-report",
+                "task": "send_report",
                 "cron": "0 7 * * 1-5",
                 "tz": "Europe/Berlin",
-                "payload": {"message": "good morning"},
+                "payload": {"days": 1},
             },
         )
     ]

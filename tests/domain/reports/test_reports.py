@@ -18,7 +18,7 @@ from saq import Status
 from service.aws import Bucket
 from service.domain.reports.table import Cell, csv_bytes
 from service.domain.reports.upload import upload
-from service.queue import Registry
+from service.queue import Context, PostgresQueue, Registry
 from tests.conftest import Processes, until
 from tests.domain.domain_worker import Domains, working
 from tests.ports import free_port
@@ -245,10 +245,22 @@ def test_a_wrong_request_is_refused_with_the_name_of_its_field(
     assert [error["field"] for error in answer.json()["errors"]] == [field]
 
 
-def test_what_is_no_report_is_not_found(api_with_bucket: Api) -> None:
+async def test_what_is_no_report_is_not_found(api_with_bucket: Api, application_dsn: str) -> None:
+    tasks = Registry()
+
+    @tasks.task()
+    async def bake(ctx: Context) -> None: ...
+
+    queue = PostgresQueue(application_dsn, tasks)
+    await queue.connect()
+    try:
+        job = await queue.enqueue("bake")
+    finally:
+        await queue.disconnect()
+    assert job is not None
     with api_with_bucket.client() as http:
-        other = http.post("/queue/example", json={"message": "hello"}).json()["job_id"]
-        for job_id in (other, "unknown"):
+        assert http.get(f"/api/v1/jobs/{job.key}").json()["task"] == "bake"
+        for job_id in (job.key, "unknown"):
             assert http.get(f"/api/v1/reports/{job_id}").status_code == 404
 
 
