@@ -27,10 +27,11 @@ from service.contract import LOCAL_STAGE, EnvVar
 from service.migrate import migrate
 from service.testing.databases import copy_of, execute, migrated, server, with_database, with_user
 from stacks.config.read_stage import read_stage
+from tests.cluster import new_cluster
 from tests.ledger import LEDGER
 from tests.prefork import Child, prefork
 from tests.sample import link_project
-from tests.scratch import SHARED_TEMPLATES, scratch_folder
+from tests.scratch import SHARED, scratch_folder
 
 for name in EnvVar:  # a developer's own settings must not reach a test
     os.environ.pop(name, None)  # noqa: TID251
@@ -65,11 +66,11 @@ APPLICATION = "application"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """The processes of a run share what the CDK makes: a folder of the one that starts them."""
-    if SHARED_TEMPLATES not in os.environ:  # noqa: TID251
-        folder = tempfile.TemporaryDirectory(prefix="moorage-templates-")
+    """The processes of a run share what the CDK and `initdb` make: a folder of the first one."""
+    if SHARED not in os.environ:  # noqa: TID251
+        folder = tempfile.TemporaryDirectory(prefix="moorage-shared-")
         config.add_cleanup(folder.cleanup)
-        os.environ[SHARED_TEMPLATES] = folder.name  # noqa: TID251
+        os.environ[SHARED] = folder.name  # noqa: TID251
 
 
 # Where files take half a minute and more: most of it they wait, those of the stacks compute.
@@ -108,6 +109,7 @@ def scratch() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def postgres(scratch: Path) -> Iterator[str]:
     """The address of a Postgres server of this test run alone."""
+    new_cluster(scratch / "pg")
     with server(scratch / "pg") as address:
         yield address
 
@@ -172,7 +174,9 @@ class Processes:
             "WORKER_POLL_SECONDS": "1",
         }
         with self._log_path(len(self.started)).open("wb") as output:
-            child = prefork(self.project).start([process], given | environment, output.fileno())
+            child = prefork(self.project, "tests.service.process").start(
+                [process], given | environment, output.fileno()
+            )
         self.started.append(child)
         return child
 
@@ -225,6 +229,7 @@ class OwnServer:
 async def own_server(scratch: Path, project: Path) -> AsyncIterator[OwnServer]:
     """A server of this test alone."""
     folder = scratch / f"own-{time.monotonic_ns()}"
+    new_cluster(folder)
     server = get_server(folder, cleanup_mode=None)
     try:
         await migrate(server.get_uri(), project / "service")

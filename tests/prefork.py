@@ -1,7 +1,7 @@
-"""Processes of the service that are forked from one that has imported everything.
+"""Processes of a module that are forked from one that has imported everything.
 
 Each is a process of its own, with the environment, output, signals and exit code of
-`python -m service …`; only the second is saved in which it would import what the last one did.
+`python -m MODULE …`; only the seconds are saved in which it would import what the last one did.
 """
 
 import array
@@ -9,6 +9,7 @@ import atexit
 import contextlib
 import functools
 import gc
+import importlib
 import json
 import os
 import select
@@ -60,9 +61,13 @@ class Child:
 
 @dataclass
 class Prefork:
-    """One process of a project that forks others. All of them end with the process that made it."""
+    """One process of a project that forks others. All of them end with the process that made it.
+
+    `module` has the `main` that each runs, and imports what it needs.
+    """
 
     project: Path
+    module: str
     _codes: dict[int, int] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)  # `wait` may be in a thread
 
@@ -70,7 +75,7 @@ class Prefork:
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.prefork", str(theirs.fileno())],
+                [sys.executable, "-m", "tests.prefork", str(theirs.fileno()), self.module],
                 cwd=self.project,
                 env={"PATH": os.environ["PATH"]},  # noqa: TID251
                 stdin=subprocess.DEVNULL,
@@ -78,7 +83,7 @@ class Prefork:
             )
 
     def start(self, arguments: list[str], environment: dict[str, str], output: int) -> Child:
-        """`python -m service` with these arguments; its output goes to that file."""
+        """`main` with these arguments; its output goes to that file."""
         request = json.dumps([arguments, environment]).encode()
         with self._lock:
             self._socket.sendmsg(
@@ -108,9 +113,9 @@ class Prefork:
 
 
 @functools.cache
-def prefork(project: Path) -> Prefork:
-    """The one of a project in this test run."""
-    found = Prefork(project)
+def prefork(project: Path, module: str) -> Prefork:
+    """The one of a project and a module in this test run."""
+    found = Prefork(project, module)
     atexit.register(found.close)
     return found
 
@@ -173,11 +178,7 @@ def _become(request: Any, output: int) -> list[str]:
 
 
 if __name__ == "__main__":
-    import service.api.server.http_server
-    import service.processes.worker_process  # noqa: F401 - for those that are forked
-    import tests.service.tasks  # noqa: F401 - registers
-    from service.__main__ import main
-
+    main = importlib.import_module(sys.argv[2]).main
     gc.freeze()  # no process writes to the memory that all of them share
     with socket.socket(fileno=int(sys.argv[1])) as client:
         mine = serve(client)

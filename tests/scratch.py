@@ -4,7 +4,9 @@ A small process watches over it: it reads a pipe that only pytest holds, and the
 its holder, on SIGHUP and SIGKILL too.
 """
 
+import atexit
 import contextlib
+import functools
 import os
 import shutil
 import signal
@@ -16,8 +18,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-SHARED_TEMPLATES = "MOORAGE_TEST_TEMPLATES"  # the variable that names the folder of a test run
+SHARED = "MOORAGE_TEST_SHARED"  # the variable that names the folder of a test run
 STOP_SECONDS = 20  # what a `make worker` may need; Postgres needs less
+
+
+@functools.cache
+def shared_folder() -> Path:
+    """Of all processes of a test run, or of this one."""
+    if shared := os.environ.get(SHARED):  # noqa: TID251
+        return Path(shared)
+    own = tempfile.TemporaryDirectory(prefix="moorage-shared-")
+    atexit.register(own.cleanup)
+    return Path(own.name)
 
 
 @contextlib.contextmanager

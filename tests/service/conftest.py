@@ -19,6 +19,7 @@ from service.queue.job import LeasedJob
 from service.queue.postgres.postgres_queue import PostgresQueue
 from service.queue.tasks.registry import Registry
 from service.testing.databases import execute
+from tests.cluster import new_home
 from tests.conftest import Processes, until
 from tests.sample import sample_registry
 from tests.service.aurora import OWNER_PASSWORD, Aurora
@@ -180,6 +181,7 @@ async def worker(processes: Processes, ledger: Ledger) -> Any:
 @pytest.fixture(scope="session")
 def aurora_server(scratch: Path) -> Iterator[Postgres]:
     """Started once for all who need one."""
+    new_home(scratch / "aurora")
     server = Postgres(scratch / "aurora")
     server.start()
     asyncio.run(execute(server.url, "ALTER SYSTEM SET fsync = off"))

@@ -1,6 +1,5 @@
 """Synthesized templates, to be asked and to be mutated."""
 
-import atexit
 import copy
 import dataclasses
 import functools
@@ -22,7 +21,7 @@ from stacks.config.stage import Stage
 from stacks.config.stages_file import stage_names
 from stacks.domains import PACKAGE as DOMAINS
 from tests.project import IS_KIT
-from tests.scratch import SHARED_TEMPLATES
+from tests.scratch import shared_folder
 
 CERTIFICATE = (
     "arn:aws:acm:eu-central-1:123456789012:certificate/00000000-0000-0000-0000-000000000000"
@@ -184,7 +183,7 @@ def _synthesized(stage: Stage, domains: str) -> Templates:
 
 def _assembly(stage: Stage, domains: str) -> Path:
     """The CDK's folder of a stage, made by the first process of the test run that asks for it."""
-    root = _root()
+    root = shared_folder()
     of_what = f"{__file__} {stage!r} {domains}"  # a copy of the project has templates of its own
     folder = root / hashlib.sha256(of_what.encode()).hexdigest()[:16]
     with FileLock(folder.with_suffix(".lock")):
@@ -193,13 +192,3 @@ def _assembly(stage: Stage, domains: str) -> Path:
             app.synthesize(stage, app.flags(), folder=new, domains=domains)
             os.rename(new, folder)
     return folder
-
-
-@functools.cache
-def _root() -> Path:
-    """Of all processes of a test run, or of this one."""
-    if shared := os.environ.get(SHARED_TEMPLATES):  # noqa: TID251
-        return Path(shared)
-    own = tempfile.TemporaryDirectory(prefix="moorage-templates-")
-    atexit.register(own.cleanup)
-    return Path(own.name)

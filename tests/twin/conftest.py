@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ import psutil
 import pytest
 
 from scripts.twin.client.state import Twin
+from tests.prefork import prefork
 from tests.scripts.conftest import GONE_SECONDS, ROOT, are_gone, wait_until
 
 GROUP = "/ecs/test"
@@ -50,16 +50,14 @@ class Ecs:
 
     def __init__(self, home: Path) -> None:
         self.home = home
+        self._served: list[str] = []
         self.add_image("good", IMAGE.read_text())
         self.add_image("bad", "raise SystemExit(1)")
         with (home / "log").open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.twin.ecs_stand", str(home)],
-                cwd=ROOT,
-                env={"PATH": os.environ["PATH"]},  # noqa: TID251
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
+            self.process = prefork(ROOT, "tests.twin.ecs_stand").start(
+                [str(home)],
+                {"PATH": os.environ["PATH"]},  # noqa: TID251
+                log.fileno(),
             )
         try:
             self._prepare()
@@ -125,7 +123,15 @@ class Ecs:
             cluster="test", serviceName=name, taskDefinition=definition, desiredCount=desired,
             launchType="FARGATE", networkConfiguration=self.network, **given,
         )  # fmt: skip
+        self._served.append(name)
         return name
+
+    def stop_services(self) -> None:
+        """Whatever a test has left running: the health checks of a container go on and on."""
+        for name in self._served:
+            if self.service(name)["status"] == "ACTIVE":
+                self.client.update_service(cluster="test", service=name, desiredCount=0)
+        self._served.clear()
 
     def run(self, definition: str, **given: Any) -> str:
         """The ARN of a one-off ECS task."""
@@ -238,7 +244,7 @@ def usual(**given: Any) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def ecs(scratch: Path) -> Iterator[Ecs]:
+def shared_ecs(scratch: Path) -> Iterator[Ecs]:
     """One for all tests: each makes its own ECS services."""
     with tempfile.TemporaryDirectory(dir=scratch, ignore_cleanup_errors=True) as folder:
         running = Ecs(Path(folder))
@@ -248,6 +254,12 @@ def ecs(scratch: Path) -> Iterator[Ecs]:
             running.stop()
         assert are_gone(running.processes())
         assert "Traceback" not in (log := (running.home / "log").read_text()), log
+
+
+@pytest.fixture
+def ecs(shared_ecs: Ecs) -> Iterator[Ecs]:
+    yield shared_ecs
+    shared_ecs.stop_services()
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""`python -m tests.twin.ecs_stand HOME`: moto and the twin's parts, without Postgres.
+"""Moto and the twin's parts, without Postgres: a process for `tests.prefork`.
 
 It writes down where it is as the twin does, and stops at SIGTERM.
 """
@@ -24,8 +24,9 @@ from scripts.twin.iam.access_keys import AccessKey
 from tests.ports import free_port
 
 
-def main(home: Path) -> None:
+def main(arguments: list[str]) -> int:
     """Run until SIGTERM."""
+    home = Path(arguments[0])
     images = folder(home) / "images"
     images.mkdir(parents=True, exist_ok=True)
     guard = Guard(home, seconds=2, lock=None)
@@ -53,7 +54,4 @@ def main(home: Path) -> None:
     for part in reversed(parts):
         part.stop()
     guard.dismiss()
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    return 0

@@ -16,6 +16,7 @@ import pytest
 
 from scripts.errors import OperatorError
 from scripts.host.postgres import Postgres, PostgresError
+from tests.cluster import new_home
 from tests.scripts.conftest import are_gone, execute, wait_until
 
 
@@ -23,8 +24,8 @@ def pid_file(home: Path) -> Path:
     return home / "postgres" / "postmaster.pid"
 
 
-def test_the_last_user_stops_it(home: Path) -> None:
-    one, other = Postgres(home), Postgres(home)
+def test_the_last_user_stops_it(used_home: Path) -> None:
+    one, other = Postgres(used_home), Postgres(used_home)
     one.start()
     other.start()
 
@@ -46,49 +47,49 @@ def test_a_path_too_long_for_a_socket_works(home: Path) -> None:
     assert not folder.exists()
 
 
-def test_a_number_that_is_another_process_by_now_does_not_stop_the_start(home: Path) -> None:
-    server = Postgres(home)
+def test_a_number_that_is_another_process_by_now_does_not_stop_the_start(used_home: Path) -> None:
+    server = Postgres(used_home)
     server.start()
-    lines = pid_file(home).read_text().splitlines()
+    lines = pid_file(used_home).read_text().splitlines()
     server.stop()
     # As after a power cut, when the number that Postgres had went to a process of the same user.
     with subprocess.Popen(["sleep", "60"], user=server.data.stat().st_uid) as other:
-        pid_file(home).write_text("\n".join([str(other.pid), *lines[1:]]) + "\n")
+        pid_file(used_home).write_text("\n".join([str(other.pid), *lines[1:]]) + "\n")
         lock = server.socket_folder / f".s.PGSQL.{server.port}.lock"
         lock.write_text("\n".join([str(other.pid), *lines[1:5]]) + "\n")
-        for file in (pid_file(home), lock):
+        for file in (pid_file(used_home), lock):
             os.chown(file, server.data.stat().st_uid, server.data.stat().st_gid)
         try:
             server.start()
         finally:
             other.kill()
 
-    assert execute(home, "SELECT 42") == 42
+    assert execute(used_home, "SELECT 42") == 42
 
 
-def test_a_pid_file_written_by_half_does_not_stop_the_start(home: Path) -> None:
-    server = Postgres(home)
+def test_a_pid_file_written_by_half_does_not_stop_the_start(used_home: Path) -> None:
+    server = Postgres(used_home)
     server.start()
     server.stop()
-    pid_file(home).write_text("")
+    pid_file(used_home).write_text("")
 
     server.start()
 
-    assert execute(home, "SELECT 42") == 42
+    assert execute(used_home, "SELECT 42") == 42
 
 
-def test_a_server_that_was_killed_starts_again_with_its_data(home: Path) -> None:
-    server = Postgres(home)
+def test_a_server_that_was_killed_starts_again_with_its_data(used_home: Path) -> None:
+    server = Postgres(used_home)
     server.start()
-    execute(home, "CREATE TABLE kept AS SELECT 42 AS number")
-    postmaster = psutil.Process(int(pid_file(home).read_text().split()[0]))
+    execute(used_home, "CREATE TABLE kept AS SELECT 42 AS number")
+    postmaster = psutil.Process(int(pid_file(used_home).read_text().split()[0]))
     everything = [postmaster, *postmaster.children()]
     postmaster.send_signal(signal.SIGKILL)
     wait_until(lambda: are_gone(everything), "gone")
 
     server.start()
 
-    assert execute(home, "SELECT number FROM kept") == 42
+    assert execute(used_home, "SELECT number FROM kept") == 42
 
 
 def test_a_first_start_that_was_killed_half_way_leaves_nothing_in_the_way(home: Path) -> None:
@@ -103,11 +104,11 @@ def test_a_first_start_that_was_killed_half_way_leaves_nothing_in_the_way(home: 
     assert not half.exists()
 
 
-def test_data_of_another_version_is_refused_with_what_to_do(home: Path) -> None:
-    server = Postgres(home)
+def test_data_of_another_version_is_refused_with_what_to_do(used_home: Path) -> None:
+    server = Postgres(used_home)
     server.start()
     server.stop()
-    (home / "postgres" / "PG_VERSION").write_text("16\n")
+    (used_home / "postgres" / "PG_VERSION").write_text("16\n")
 
     with pytest.raises(PostgresError, match="made by Postgres 16") as refused:
         server.start()
@@ -115,11 +116,11 @@ def test_data_of_another_version_is_refused_with_what_to_do(home: Path) -> None:
     assert "make clean" in refused.value.hint
 
 
-def test_a_server_that_cannot_start_says_why(home: Path) -> None:
-    server = Postgres(home)
+def test_a_server_that_cannot_start_says_why(used_home: Path) -> None:
+    server = Postgres(used_home)
     server.start()
     server.stop()
-    with (home / "postgres" / "postgresql.conf").open("a") as file:
+    with (used_home / "postgres" / "postgresql.conf").open("a") as file:
         file.write("shared_buffers = -1kB\n")
 
     with pytest.raises(PostgresError, match="shared_buffers") as refused:
@@ -128,11 +129,11 @@ def test_a_server_that_cannot_start_says_why(home: Path) -> None:
     assert "make clean" not in refused.value.hint  # the data has nothing to do with it
 
 
-def test_data_that_is_broken_is_called_so(home: Path) -> None:
-    server = Postgres(home)
+def test_data_that_is_broken_is_called_so(used_home: Path) -> None:
+    server = Postgres(used_home)
     server.start()
     server.stop()
-    (home / "postgres" / "global" / "pg_control").write_bytes(b"x" * 8192)
+    (used_home / "postgres" / "global" / "pg_control").write_bytes(b"x" * 8192)
 
     with pytest.raises(PostgresError) as refused:
         server.start()
@@ -170,17 +171,17 @@ def test_settings_of_another_server_do_not_reach_this_one(
     second.stop()
 
 
-def test_a_port_file_that_is_wrong_does_not_hide_a_server_that_runs(home: Path) -> None:
-    server = Postgres(home)
+def test_a_port_file_that_is_wrong_does_not_hide_a_server_that_runs(used_home: Path) -> None:
+    server = Postgres(used_home)
     server.start()
     port = server.port
-    (home / "postgres.port").write_text("1\n")
+    (used_home / "postgres.port").write_text("1\n")
 
-    other = Postgres(home)
+    other = Postgres(used_home)
     other.start()
 
     assert other.port == port
-    assert execute(home, "SELECT 42") == 42
+    assert execute(used_home, "SELECT 42") == 42
     other.stop()
 
 
@@ -203,26 +204,26 @@ def connect(home: Path, user: str, password: str, database: str) -> Any:
     return asyncio.run(ask())
 
 
-def test_nobody_comes_in_by_the_port_without_the_password(home: Path) -> None:
+def test_nobody_comes_in_by_the_port_without_the_password(used_home: Path) -> None:
     password = 'it\'s a \\ "hard" one'
-    server = Postgres(home)
+    server = Postgres(used_home)
     server.start()
     server.ensure_database("moorage", password, "moorage")
 
-    assert connect(home, "moorage", password, "moorage") == "moorage"
+    assert connect(used_home, "moorage", password, "moorage") == "moorage"
     for user, wrong in (("moorage", ""), ("moorage", "other"), ("postgres", "")):
         with pytest.raises(asyncpg.InvalidPasswordError):
-            connect(home, user, wrong, "postgres")
+            connect(used_home, user, wrong, "postgres")
 
 
-def test_the_port_listens_on_this_machine_alone(home: Path) -> None:
-    Postgres(home).start()
+def test_the_port_listens_on_this_machine_alone(used_home: Path) -> None:
+    Postgres(used_home).start()
 
-    assert execute(home, "SHOW listen_addresses") == "127.0.0.1"
+    assert execute(used_home, "SHOW listen_addresses") == "127.0.0.1"
 
 
-def test_a_new_password_takes_the_place_of_the_old_and_the_data_stays(home: Path) -> None:
-    server = Postgres(home)
+def test_a_new_password_takes_the_place_of_the_old_and_the_data_stays(used_home: Path) -> None:
+    server = Postgres(used_home)
     server.start()
     server.ensure_database("moorage", "first", "moorage")
     port = server.port
@@ -231,13 +232,13 @@ def test_a_new_password_takes_the_place_of_the_old_and_the_data_stays(home: Path
     server.ensure_database("moorage", "second", "moorage")
 
     assert server.port == port
-    assert connect(home, "moorage", "second", "moorage") == "moorage"
+    assert connect(used_home, "moorage", "second", "moorage") == "moorage"
     with pytest.raises(asyncpg.InvalidPasswordError):
-        connect(home, "moorage", "first", "moorage")
+        connect(used_home, "moorage", "first", "moorage")
 
 
-def test_a_port_that_is_taken_is_another_one(home: Path) -> None:
-    server = Postgres(home)
+def test_a_port_that_is_taken_is_another_one(used_home: Path) -> None:
+    server = Postgres(used_home)
     server.start()
     server.stop()
     taken = server.port
@@ -245,7 +246,7 @@ def test_a_port_that_is_taken_is_another_one(home: Path) -> None:
         server.start()
 
     assert server.port != taken
-    assert execute(home, "SELECT 42") == 42
+    assert execute(used_home, "SELECT 42") == 42
 
 
 def test_a_socket_folder_of_somebody_else_is_not_used(home: Path) -> None:
@@ -274,6 +275,7 @@ def test_nobody_but_its_owner_can_open_the_data(home: Path) -> None:
 @pytest.mark.parametrize("name", ["data", "x" * 100], ids=["beside the data", "in /tmp"])
 def test_other_programs_of_its_user_do_not_come_in_by_the_socket(home: Path, name: str) -> None:
     """Postgres is "nobody" where the operator is root, and so are others' programs."""
+    new_home(home / name)
     server = Postgres(home / name)
     server.start()
     socket_file = server.socket_folder / f".s.PGSQL.{server.port}"

@@ -17,36 +17,38 @@ def test_clean_is_about_this_checkout() -> None:
     assert HOME == ROOT / ".moorage"
 
 
-def test_clean_removes_the_data_and_says_so(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    server = Postgres(home)
+def test_clean_removes_the_data_and_says_so(
+    used_home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server = Postgres(used_home)
     server.start()
     server.stop()
 
-    clean(home, SCREEN)
+    clean(used_home, SCREEN)
 
-    assert not home.exists()
-    assert f"Removed {home}" in capsys.readouterr().out
+    assert not used_home.exists()
+    assert f"Removed {used_home}" in capsys.readouterr().out
 
 
-def test_clean_stops_a_server_that_nobody_uses(home: Path) -> None:
-    left_behind = Postgres(home)
+def test_clean_stops_a_server_that_nobody_uses(used_home: Path) -> None:
+    left_behind = Postgres(used_home)
     left_behind.start()
     left_behind._users.release()  # as the kernel does when a user is killed
 
-    clean(home, SCREEN)
+    clean(used_home, SCREEN)
 
     assert not left_behind.is_running
-    assert not home.exists()
+    assert not used_home.exists()
 
 
-def test_clean_removes_nothing_that_is_in_use(home: Path) -> None:
-    server = Postgres(home)
+def test_clean_removes_nothing_that_is_in_use(used_home: Path) -> None:
+    server = Postgres(used_home)
     server.start()
 
     with pytest.raises(OperatorError, match="in use"):
-        clean(home, SCREEN)
+        clean(used_home, SCREEN)
 
-    assert execute(home, "SELECT 42") == 42
+    assert execute(used_home, "SELECT 42") == 42
 
 
 def test_clean_of_nothing_is_no_error(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -71,6 +71,7 @@ def test_the_terminals_ctrl_c_reaches_no_other_process(running: tuple[Up, Up]) -
         assert run.pid not in groups
 
 
+@pytest.mark.usefixtures("used_home")
 @pytest.mark.parametrize(
     ("number", "part"),
     [(signal.SIGINT, "api"), (signal.SIGTERM, "db"), (signal.SIGHUP, "db")],
@@ -87,6 +88,7 @@ def test_no_process_is_left_after(number: signal.Signals, part: str, up: StartUp
     assert are_gone(started)
 
 
+@pytest.mark.usefixtures("used_home")
 def test_ctrl_c_is_heeded_while_the_parts_start(up: StartUp) -> None:
     run = up("api")
     wait_until(lambda: "Postgres is running" in run.output, "Postgres is running")
@@ -101,6 +103,7 @@ def test_ctrl_c_is_heeded_while_the_parts_start(up: StartUp) -> None:
 
 def test_data_is_still_there_after_a_second_start(up: StartUp, home: Path) -> None:
     first = up("db").await_up()
+    assert "Creating an empty database" in first.output
     execute(home, "CREATE TABLE yesterday AS SELECT 42 AS number")
     first.signal_group(signal.SIGINT)
     first.await_end()
@@ -108,9 +111,10 @@ def test_data_is_still_there_after_a_second_start(up: StartUp, home: Path) -> No
     second = up("db").await_up()
 
     assert execute(home, "SELECT number FROM yesterday") == 42
-    assert "Making an empty database" not in second.output
+    assert "Creating an empty database" not in second.output
 
 
+@pytest.mark.usefixtures("used_home")
 def test_a_busy_process_is_waited_for(up: StartUp) -> None:
     run = up("worker").await_up()
     worker = run.process("worker")
@@ -125,6 +129,7 @@ def test_a_busy_process_is_waited_for(up: StartUp) -> None:
     assert "killed" not in run.output
 
 
+@pytest.mark.usefixtures("used_home")
 def test_a_process_that_does_not_stop_is_killed_and_named(up: StartUp) -> None:
     run = up("worker", DRAIN_SECONDS="0").await_up()
     worker = run.process("worker")
@@ -137,6 +142,7 @@ def test_a_process_that_does_not_stop_is_killed_and_named(up: StartUp) -> None:
     assert are_gone([worker])
 
 
+@pytest.mark.usefixtures("used_home")
 def test_a_second_ctrl_c_does_not_wait(up: StartUp) -> None:
     run = up("worker", DRAIN_SECONDS="100").await_up()
     started = run.started()
@@ -150,6 +156,7 @@ def test_a_second_ctrl_c_does_not_wait(up: StartUp) -> None:
     wait_until(lambda: are_gone(started), "all gone")
 
 
+@pytest.mark.usefixtures("used_home")
 def test_a_process_that_dies_is_named_and_ends_the_rest(up: StartUp) -> None:
     run = up("worker").await_up()
     started = run.started()
@@ -161,6 +168,7 @@ def test_a_process_that_dies_is_named_and_ends_the_rest(up: StartUp) -> None:
     assert are_gone(started)
 
 
+@pytest.mark.usefixtures("used_home")
 def test_a_postgres_that_dies_is_reported(up: StartUp) -> None:
     run = up("db").await_up()
 
@@ -170,8 +178,9 @@ def test_a_postgres_that_dies_is_reported(up: StartUp) -> None:
     assert "Postgres has ended" in run.output
 
 
+@pytest.mark.usefixtures("used_home")
 def test_a_killed_command_takes_what_it_started_with_it(up: StartUp) -> None:
-    run = up("api").await_up()
+    run = up("worker").await_up()
     started = run.started()
 
     run.kill()
@@ -179,14 +188,14 @@ def test_a_killed_command_takes_what_it_started_with_it(up: StartUp) -> None:
     wait_until(lambda: are_gone(started), "all gone")
 
 
-def test_a_part_starts_again_at_once_after_it_was_killed(up: StartUp, home: Path) -> None:
+def test_a_part_starts_again_at_once_after_it_was_killed(up: StartUp, used_home: Path) -> None:
     first = up("db").await_up()
-    execute(home, "CREATE TABLE yesterday AS SELECT 42 AS number")
+    execute(used_home, "CREATE TABLE yesterday AS SELECT 42 AS number")
     first.kill()
 
     up("db").await_up()
 
-    assert execute(home, "SELECT number FROM yesterday") == 42
+    assert execute(used_home, "SELECT number FROM yesterday") == 42
 
 
 def test_a_port_that_is_taken_is_named_before_anything_is_started(up: StartUp, home: Path) -> None:
@@ -201,19 +210,19 @@ def test_a_port_that_is_taken_is_named_before_anything_is_started(up: StartUp, h
     assert not (home / "postgres").exists()
 
 
-def test_postgres_stays_for_as_long_as_one_uses_it(up: StartUp, home: Path) -> None:
+def test_postgres_stays_for_as_long_as_one_uses_it(up: StartUp, used_home: Path) -> None:
     first = up("db").await_up()
     second = up("db").await_up()
 
     first.signal_group(signal.SIGINT)
     assert first.await_end() == 0
     assert "Postgres runs on for another" in first.output
-    assert execute(home, "SELECT 42") == 42
+    assert execute(used_home, "SELECT 42") == 42
     assert not second.has_ended
 
     second.signal_group(signal.SIGINT)
     assert second.await_end() == 0
-    assert not (home / "postgres" / "postmaster.pid").exists()
+    assert not (used_home / "postgres" / "postmaster.pid").exists()
 
 
 def test_database_url_is_used_instead_of_the_embedded_server(
@@ -244,40 +253,28 @@ def test_the_database_that_is_used_is_named_without_its_password(url: str, words
     assert Environment({"DATABASE_URL": url}, Path()).database == words
 
 
-def test_a_part_says_which_database_it_uses(up: StartUp) -> None:
+@pytest.mark.usefixtures("used_home")
+def test_an_api_says_who_takes_jobs_and_with_which_key(up: StartUp, running: tuple[Up, Up]) -> None:
+    key = "a-key-of-more-than-sixteen-letters"
+    alone, _ = running
+    both = up("api", API_KEY=key, WORKER_MODE="in-process").await_up()
+
+    for api, is_asked, has_worker in ((alone, False, False), (both, True, True)):
+        wait_until(lambda api=api: "<job_id>" in api.output, "the last line to try")  # type: ignore[misc]
+        commands = [line for line in api.output.splitlines() if "curl" in line]
+        assert len(commands) == 2
+        assert [('-H "X-API-Key: $API_KEY"' in command) for command in commands] == [is_asked] * 2
+        assert ("No worker runs yet" in api.output) == ("`make worker`" in api.output)
+        assert ("No worker runs yet" in api.output) != has_worker
+        assert key not in api.output
+
+
+def test_a_database_out_of_reach_is_named_and_is_the_step_that_failed(up: StartUp) -> None:
     port = free_port()
     run = up("worker", DATABASE_URL=f"postgresql://me:s3cret@127.0.0.1:{port}/none")
 
-    run.await_end()
-    assert f"Using database none on 127.0.0.1:{port}, as DATABASE_URL says" in run.output
-
-
-def test_the_commands_to_try_carry_the_key_where_one_is_asked_for(up: StartUp) -> None:
-    key = "a-key-of-more-than-sixteen-letters"
-    run = up("api", API_KEY=key).await_up()
-
-    wait_until(lambda: "<job_id>" in run.output, "the last line to try")
-    commands = [line for line in run.output.splitlines() if "curl" in line]
-    assert len(commands) == 2
-    assert all('-H "X-API-Key: $API_KEY"' in command for command in commands)
-    assert key not in run.output
-
-
-def test_an_api_without_a_worker_says_so(up: StartUp, running: tuple[Up, Up]) -> None:
-    api, _ = running
-    wait_until(lambda: "<job_id>" in api.output, "the last line to try")
-    assert "No worker runs yet" in api.output
-    assert "`make worker`" in api.output
-
-    both = up("api", WORKER_MODE="in-process").await_up()
-    wait_until(lambda: "<job_id>" in both.output, "the last line to try")
-    assert "No worker runs yet" not in both.output
-
-
-def test_a_database_out_of_reach_is_the_step_that_failed(up: StartUp) -> None:
-    run = up("worker", DATABASE_URL=f"postgresql://me:s3cret@127.0.0.1:{free_port()}/none")
-
     assert run.await_end() == 1
+    assert f"Using database none on 127.0.0.1:{port}, as DATABASE_URL says" in run.output
     assert "the database could not be migrated" in run.output
     assert "s3cret" not in run.output
 
