@@ -51,6 +51,9 @@ os.environ.update(OWN)  # noqa: TID251
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
+# Moto makes a thousand machine images anew for each test; nothing here has one.
+os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"  # noqa: TID251
+
 # A session of boto3 looks for AWS's models of its services on the disk and reads them anew, a third
 # of the time of many a test.
 sessions.create_loader = functools.cache(sessions.create_loader)

@@ -6,9 +6,7 @@ import warnings
 
 import pytest
 
-warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR is not set")  # the embedded Postgres' own
-
-from tests.faults.report import RESULTS, publish  # noqa: E402
+from tests.faults.results import RESULTS
 
 OPTIONS = ("tests/faults", "-m", "faults", "-q", "--tb=short", "--show-capture=no")
 
@@ -20,6 +18,11 @@ def main(arguments: list[str]) -> int:
     command = [sys.executable, "-m", "pytest", *OPTIONS, *arguments]
     status = subprocess.run(command, check=False).returncode
     if not arguments and status in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+        warnings.filterwarnings(
+            "ignore", "XDG_RUNTIME_DIR is not set"
+        )  # the embedded Postgres' own
+        from tests.faults.report import publish  # only now: it imports every row
+
         publish()
     return status
 

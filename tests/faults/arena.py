@@ -89,6 +89,7 @@ class Arena(Measures):
         concurrency: int = 10,
         drain_seconds: int = 20,
         command: tuple[str, ...] = (),
+        is_forked: bool = False,
     ) -> WorkerProcess:
         """A process, a worker unless told otherwise; it reaches Postgres through the proxy."""
         defaults = {
@@ -97,7 +98,11 @@ class Arena(Measures):
             "DRAIN_SECONDS": str(drain_seconds),
             LEDGER_VARIABLE: str(self.ledger.path),
         }
-        return self.fleet.spawn(command or self.engine.command, defaults | dict(environment or {}))
+        return self.fleet.spawn(
+            command or self.engine.command,
+            defaults | dict(environment or {}),
+            is_forked=is_forked,
+        )
 
     async def start_workers(
         self,
@@ -107,11 +112,14 @@ class Arena(Measures):
         concurrency: int = 10,
         drain_seconds: int = 20,
     ) -> list[WorkerProcess]:
-        """Worker processes that have started."""
+        """Worker processes that have started; in short their imports are spared."""
         started = [
-            self.spawn(environment, concurrency=concurrency, drain_seconds=drain_seconds)
+            self.spawn(
+                environment, concurrency=concurrency, drain_seconds=drain_seconds,
+                is_forked=self.is_short,
+            )
             for _ in range(count)
-        ]
+        ]  # fmt: skip
         pids = {worker.pid for worker in started}
         await self.wait(
             lambda: pids <= {line["pid"] for line in self.ledger.events("worker start")},

@@ -16,7 +16,7 @@ import pytest
 from service.migrate import migrate
 from tests.faults.arena import Arena, Place
 from tests.faults.engines import Engine, Ours
-from tests.faults.report import RESULTS
+from tests.faults.results import RESULTS
 from tests.faults.row import Row
 from tests.faults.server import TcpServer, tcp_server
 from tests.scratch import scratch_folder

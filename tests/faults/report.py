@@ -6,11 +6,11 @@ import platform
 from typing import Any
 
 from tests.conftest import ROOT
+from tests.faults.results import RESULTS
 from tests.faults.row import INVARIANTS, Row
 from tests.faults.table import ROWS
 from tests.faults.table.others import ELSEWHERE
 
-RESULTS = ROOT / ".moorage" / "faults.jsonl"
 PAGE = ROOT / "docs" / "reliability.md"
 BEGIN, END = "<!-- written by `make faults` -->", "<!-- up to here -->"
 

@@ -10,12 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.prefork import Child, prefork
+
 
 @dataclass(eq=False)
 class WorkerProcess:
     """A worker of either engine, or an API."""
 
-    process: "subprocess.Popen[bytes]"
+    process: "subprocess.Popen[bytes] | Child"
     log_path: Path
 
     @property
@@ -25,6 +27,13 @@ class WorkerProcess:
     @property
     def is_alive(self) -> bool:
         return self.process.poll() is None
+
+    @property
+    def exit_status(self) -> int:
+        """Of one that has ended; negative for a signal."""
+        status = self.process.poll()
+        assert status is not None
+        return status
 
     @property
     def log(self) -> str:
@@ -53,23 +62,29 @@ class Fleet:
     folder: Path
     started: list[WorkerProcess] = field(default_factory=list)
 
-    def spawn(self, command: tuple[str, ...], environment: Mapping[str, str]) -> WorkerProcess:
-        """A Python process; what it says goes to a file."""
+    def spawn(
+        self, command: tuple[str, ...], environment: Mapping[str, str], *, is_forked: bool = False
+    ) -> WorkerProcess:
+        """A Python process, or a fork of one that has imported the command's module; what it says
+        goes to a file."""
         number = len(self.started)
         log_path = self.folder / f"process-{number}.log"
+        given = {
+            "PATH": os.environ["PATH"],  # noqa: TID251
+            "STAGE": "local",
+            "WORKER_HEARTBEAT_FILE": str(self.folder / f"heartbeat-{number}"),
+            **environment,
+        }
+        process: subprocess.Popen[bytes] | Child
         with log_path.open("wb") as output:
-            process = subprocess.Popen(
-                [sys.executable, *command],
-                cwd=self.project,
-                env={
-                    "PATH": os.environ["PATH"],  # noqa: TID251
-                    "STAGE": "local",
-                    "WORKER_HEARTBEAT_FILE": str(self.folder / f"heartbeat-{number}"),
-                    **environment,
-                },
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
+            if is_forked:
+                _, module, *arguments = command
+                process = prefork(self.project, module).start(arguments, given, output.fileno())
+            else:
+                process = subprocess.Popen(
+                    [sys.executable, *command],
+                    cwd=self.project, env=given, stdout=output, stderr=subprocess.STDOUT,
+                )  # fmt: skip
         self.started.append(WorkerProcess(process, log_path))
         return self.started[-1]
 

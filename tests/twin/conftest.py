@@ -127,7 +127,7 @@ class Ecs:
         return name
 
     def stop_services(self) -> None:
-        """Whatever a test has left running: the health checks of a container go on and on."""
+        """What tests have left running."""
         for name in self._served:
             if self.service(name)["status"] == "ACTIVE":
                 self.client.update_service(cluster="test", service=name, desiredCount=0)
@@ -244,7 +244,7 @@ def usual(**given: Any) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def shared_ecs(scratch: Path) -> Iterator[Ecs]:
+def ecs(scratch: Path) -> Iterator[Ecs]:
     """One for all tests: each makes its own ECS services."""
     with tempfile.TemporaryDirectory(dir=scratch, ignore_cleanup_errors=True) as folder:
         running = Ecs(Path(folder))
@@ -254,12 +254,6 @@ def shared_ecs(scratch: Path) -> Iterator[Ecs]:
             running.stop()
         assert are_gone(running.processes())
         assert "Traceback" not in (log := (running.home / "log").read_text()), log
-
-
-@pytest.fixture
-def ecs(shared_ecs: Ecs) -> Iterator[Ecs]:
-    yield shared_ecs
-    shared_ecs.stop_services()
 
 
 @pytest.fixture

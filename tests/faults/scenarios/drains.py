@@ -19,7 +19,7 @@ async def idle(arena: Arena) -> None:
         await arena.at_rest(10)
         await asyncio.sleep(arena.random.uniform(0.0, 1.0))
         arena.hold("exit_s", await _terminate(arena, worker))
-        arena.hold("exit_status", abs(worker.process.returncode))
+        arena.hold("exit_status", abs(worker.exit_status))
 
 
 async def busy(arena: Arena) -> None:
@@ -59,7 +59,7 @@ async def job_that_will_not_end(arena: Arena) -> None:
     asked = time.monotonic()
     worker.send(signal.SIGTERM)
     await arena.time("exit_s", lambda: not worker.is_alive, since=asked)
-    arena.hold("exit_status", abs(worker.process.returncode))
+    arena.hold("exit_status", abs(worker.exit_status))
     arena.hurry()
     await arena.start_workers()
     await arena.at_rest(30)

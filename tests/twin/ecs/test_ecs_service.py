@@ -4,9 +4,11 @@ import os
 import signal
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any
+
+import pytest
 
 from tests.scripts.conftest import are_gone, wait_until
 from tests.twin.conftest import Ecs
@@ -16,6 +18,13 @@ CHECK = {
     "interval": 1, "timeout": 5, "retries": 2, "startPeriod": 60,
 }  # fmt: skip
 BREAKER = {"deploymentCircuitBreaker": {"enable": True, "rollback": True}}
+
+
+@pytest.fixture(autouse=True)
+def services_end(ecs: Ecs) -> Iterator[None]:
+    """With their test: the health checks of their containers would go on."""
+    yield
+    ecs.stop_services()
 
 
 def ids(tasks: list[dict[str, Any]]) -> set[str]:
