@@ -33,6 +33,8 @@ from tests.prefork import Child, prefork
 from tests.sample import link_project
 from tests.scratch import SHARED, scratch_folder
 
+gc.disable()  # until all tests are imported: they are a million objects, and they stay
+
 for name in EnvVar:  # a developer's own settings must not reach a test
     os.environ.pop(name, None)  # noqa: TID251
 
@@ -98,8 +100,9 @@ def _turn(file: str) -> tuple[bool, bool, int]:
 
 
 def pytest_collection_finish() -> None:
-    """Spare the collector what was imported: it is a million objects, and they stay."""
+    """Spare the collector what was imported."""
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

@@ -95,8 +95,10 @@ def bring_up(
                 done("Bootstrapped")
         with step(screen, "synthesize stage local"):
             _report(screen, synthesis)
+    except BaseException:
+        cdk.end()
+        raise
     finally:
-        synthesis.cancel()
         pool.shutdown()
     outputs = outputs_before(aws)
     with step(screen, "deploy") as done:

@@ -4,6 +4,7 @@
 `twin.lock`, which `moor up` has taken for it, so that `moor down` always sees it.
 """
 
+import gc
 import logging
 import os
 import signal
@@ -11,11 +12,14 @@ import sys
 from pathlib import Path
 from queue import SimpleQueue
 
-from scripts.twin.daemon import Daemon
-
 
 def main(home: Path, port: int, lock: int | None = None) -> None:
     """Run until a signal."""
+    gc.disable()  # moto is a million objects that stay: looking through them is half of a start
+    from scripts.twin.daemon import Daemon
+
+    gc.freeze()
+    gc.enable()
     os.umask(0o077)  # only this user may read the keys, the logs and the code of images
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     logging.getLogger("botocore").setLevel(logging.WARNING)

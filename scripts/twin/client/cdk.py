@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -31,6 +32,9 @@ class Cdk:
     def __init__(self, home: Path, given: Mapping[str, str]) -> None:
         self.home = home
         self._given = given
+        self._lock = threading.Lock()  # a synthesis runs in a thread of its own
+        self._running: list[subprocess.Popen[bytes]] = []
+        self._is_ended = False
 
     def bootstrap(self, twin: Twin) -> None:
         """Deploy the bootstrap stack. Raises `OperatorError`."""
@@ -70,6 +74,14 @@ class Cdk:
             env=environment(twin, self._given, self.home),
         )
 
+    def end(self) -> None:
+        """End the commands that still run, in whatever thread; no other is started."""
+        with self._lock:
+            self._is_ended = True
+            for process in self._running:
+                if process.poll() is None:
+                    os.killpg(process.pid, signal.SIGTERM)
+
     @property
     def assembly(self) -> Path:
         return folder(self.home) / "cdk.out"
@@ -81,15 +93,19 @@ class Cdk:
         with log.open("wb") as output:
             # A process group of its own, so that we can end it with everything it has started. It
             # dies with its parent, so that a killed `moor up` leaves no deployment running.
-            process = subprocess.Popen(
-                [*DIE_WITH_PARENT, CDK, command, *arguments, "--no-notices", "--no-color"],
-                cwd=cwd,
-                env=env,
-                stdin=subprocess.PIPE,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+            with self._lock:
+                if self._is_ended:
+                    raise OperatorError(f"cdk {command} was interrupted")
+                process = subprocess.Popen(
+                    [*DIE_WITH_PARENT, CDK, command, *arguments, "--no-notices", "--no-color"],
+                    cwd=cwd,
+                    env=env,
+                    stdin=subprocess.PIPE,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+                self._running.append(process)
             with process:
                 try:
                     code = process.wait()

@@ -19,7 +19,7 @@ from service.contract import STOP_TIMEOUT_SECONDS
 
 START_SECONDS = 90  # Postgres alone may take 60 after a crash
 STOP_SECONDS = STOP_TIMEOUT_SECONDS + 30
-UP_SECONDS = 60  # `moor up` finishes a synthesis before it ends
+UP_SECONDS = 60  # `moor up` ends the CDK first
 POLL_SECONDS = 0.05
 LAST_LINES = 15
 

@@ -73,7 +73,8 @@ def environment(twin: Twin | None, given: Mapping[str, str], home: Path) -> dict
     """The CDK's variables: those of `given` that it inherits, and those of the twin, if given."""
     kept = inherited(given, folder(home))
     path = f"{_programs(home)}:{kept['PATH']}"
-    return {**kept, **(twin.environment if twin else {}), "PATH": path}
+    own = {"PATH": path, "CDK_DISABLE_CLI_TELEMETRY": "true"}
+    return {**kept, **(twin.environment if twin else {}), **own}
 
 
 def _programs(home: Path) -> str:

@@ -45,6 +45,10 @@ def test_what_programs_need_comes_along(tmp_path: Path) -> None:
     assert inherited(given, Path("/spare")) == given
 
 
+def test_the_cdk_reports_nothing_to_aws_even_without_a_twin(tmp_path: Path) -> None:
+    assert environment(None, {}, tmp_path)["CDK_DISABLE_CLI_TELEMETRY"] == "true"
+
+
 @pytest.mark.parametrize("home", [None, "", "/nowhere", "/dev/null"])
 def test_a_home_that_is_none_is_replaced(home: str | None, tmp_path: Path) -> None:
     given = {} if home is None else {"HOME": home, "TMPDIR": home}

@@ -86,9 +86,9 @@ def test_down_ends_a_twin_that_has_not_signed_its_lock_yet(home: Path) -> None:
     assert said == ["Stopping: the ECS tasks finish their jobs"]
 
 
-def test_down_ends_an_up_that_works_and_what_that_has_started(home: Path) -> None:
+def test_down_ends_an_up_that_synthesizes_and_what_that_has_started(home: Path) -> None:
     up = moor("up", home)
-    wait_until(lambda: Twin.load(home) is not None and started(up, "cdk"), "the CDK runs")
+    wait_until(lambda: started(up, "scripts.twin") and started(up, "cdk synth"), "it synthesizes")
     processes = started(up, "")
 
     said, _ = moor("down", home).communicate(timeout=COMMAND_SECONDS)
@@ -97,12 +97,13 @@ def test_down_ends_an_up_that_works_and_what_that_has_started(home: Path) -> Non
     up.communicate(timeout=COMMAND_SECONDS)
     assert up.returncode == INTERRUPTED
     assert are_gone(processes)
+    assert not (home / "twin" / "cdk.out" / "manifest.json").exists()  # nobody waited for it
 
 
 def test_a_closed_terminal_ends_up_and_the_cdk(home: Path) -> None:
     up = moor("up", home)
     wait_until(lambda: Twin.load(home) is not None and started(up, "cdk bootstrap"), "the CDK runs")
-    processes = started(up, "node")
+    processes = started(up, "node")  # bootstrap, and a synthesis
 
     up.send_signal(signal.SIGHUP)
     up.communicate(timeout=COMMAND_SECONDS)
@@ -117,33 +118,23 @@ def test_up_goes_on_with_a_twin_that_an_interrupted_up_has_left_starting(home: P
     wait_until(lambda: started(first, "scripts.twin"), "the daemon is started")
     (daemon,) = started(first, "scripts.twin")
     wait_until(lambda: started(first, "cdk synth"), "the synthesis is started")
-    first.kill()  # by Ctrl-C it would wait for the synthesis
-    first.communicate()
+    first.send_signal(signal.SIGINT)  # Ctrl-C
+    first.communicate(timeout=COMMAND_SECONDS)
 
     second = moor("up", home)
     wait_until(lambda: started(second, "cdk bootstrap") or second.poll() is not None, "it goes on")
     twin = Twin.load(home)
+    processes = started(second, "")
     moor("down", home).communicate(timeout=COMMAND_SECONDS)
     second.communicate(timeout=COMMAND_SECONDS)
 
     assert twin is not None
     assert twin.pid == daemon.pid
+    assert (first.returncode, second.returncode) == (INTERRUPTED, INTERRUPTED)
+    assert are_gone([daemon, *processes])
 
 
-def test_a_twin_that_stops_is_not_taken_for_one_that_runs(home: Path) -> None:
-    home.mkdir()
-    command = [sys.executable, "-m", "scripts.twin", str(home), str(free_port())]
-    log = home / "log"
-    with log.open("w") as output, subprocess.Popen(command, cwd=ROOT, stderr=output) as daemon:
-        wait_until(lambda: Twin.load(home) or daemon.poll() is not None, "the twin is up")
-        daemon.terminate()
-        wait_until(lambda: "stopping" in log.read_text(), "it stops")
-        twin = Twin.load(home)
-
-    assert twin is None
-
-
-def test_a_twin_of_another_release_makes_way_for_this_one(home: Path) -> None:
+def test_a_twin_of_another_release_and_one_that_stops_are_not_gone_on_with(home: Path) -> None:
     home.mkdir()
     launched(home)
     other = Twin.load(home)
@@ -161,6 +152,9 @@ def test_a_twin_of_another_release_makes_way_for_this_one(home: Path) -> None:
     assert twin is not None
     assert launched(home) == ""
     assert Twin.load(home) == twin
+    os.kill(twin.pid, signal.SIGTERM)
+    wait_until(lambda: "stopping" in twin.log.read_text(), "it stops")
+    assert Twin.load(home) is None
 
 
 def launched(home: Path) -> str:
