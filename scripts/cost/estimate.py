@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from scripts.cost.prices import Prices
-from scripts.cost.running import Fleet, fleets
-from scripts.cost.usage import FREE, usage_notes
+from scripts.cost.running import Fleet, capacity, fleets, zones
+from scripts.cost.unpriced import unpriced
+from scripts.cost.usage import usage_notes
 from scripts.templates.template import Template
 from service.contract import QUEUE_NAME, EnvVar, Metric, read_pools
 
@@ -37,7 +38,7 @@ class Estimate:
     checked: str
     items: tuple[Item, ...]
     by_use: tuple[str, ...]
-    unknown: tuple[str, ...]  # resource types without a price here
+    unknown: tuple[str, ...]  # types of resources without a price here, or which of a type
     unchecked: tuple[str, ...]  # prices without a source
 
     @property
@@ -52,19 +53,12 @@ class Estimate:
 def estimate(template: Template, prices: Prices) -> Estimate:
     """What the template's resources cost at these prices."""
     items = [item for part in PARTS for item in part(template, prices)]
-    found = {resource.type for resource in template.resources}
     return Estimate(
         region=prices.region,
         checked=prices.checked,
         items=tuple(sorted(items, key=lambda item: (-item.at_rest, -item.at_most))),
         by_use=tuple(usage_notes(template, prices)),
-        unknown=tuple(
-            sorted(
-                type
-                for type in found
-                if type not in PRICED and type not in FREE and not type.startswith("Custom::")
-            )
-        ),
+        unknown=tuple(sorted(set(unpriced(template)))),
         unchecked=tuple(key for key, price in prices.by_key.items() if not price.read_at),
     )
 
@@ -92,17 +86,16 @@ def _running(fleet: Fleet, count: int, prices: Prices) -> float:
 def _database(template: Template, prices: Prices) -> Iterator[Item]:
     acu = prices["aurora_acu"].monthly
     for cluster in template.all("AWS::RDS::DBCluster"):
-        scaling = cluster.properties.get("ServerlessV2ScalingConfiguration")
+        bounds = capacity(cluster)
         instances = [
             instance
             for instance in template.all("AWS::RDS::DBInstance")
             if instance.properties.get("DBClusterIdentifier") == cluster.name
             and instance.properties.get("DBInstanceClass") == "db.serverless"
         ]
-        if scaling is None:
+        if bounds is None or not instances:
             continue
-        least, most = scaling["MinCapacity"], scaling["MaxCapacity"]
-        count = len(instances)
+        (least, most), count = bounds, len(instances)
         yield Item(
             f"Aurora, {count} × {least:g} to {most:g} ACU", count * least * acu, count * most * acu
         )
@@ -110,23 +103,26 @@ def _database(template: Template, prices: Prices) -> Iterator[Item]:
 
 def _network(template: Template, prices: Prices) -> Iterator[Item]:
     for balancer in template.all("AWS::ElasticLoadBalancingV2::LoadBalancer"):
+        if balancer.properties.get("Type") == "gateway":
+            continue
         monthly = prices["load_balancer"].monthly
-        zones = len(balancer.properties.get("Subnets", ()))
+        count = zones(balancer)
         if balancer.properties.get("Scheme") == "internet-facing":
-            monthly += zones * prices["public_ipv4"].monthly
-        yield Item(f"load balancer with its address in {zones} zones", monthly, monthly)
-    zones = sum(
-        len(endpoint.properties.get("SubnetIds", ()))
+            monthly += count * prices["public_ipv4"].monthly
+        yield Item(f"load balancer with its address in {count} zones", monthly, monthly)
+    in_zones = sum(
+        zones(endpoint)
         for endpoint in template.all("AWS::EC2::VPCEndpoint")
         if endpoint.properties.get("VpcEndpointType") == "Interface"
     )
-    yield from _counted("interface endpoint in a zone", zones, prices["interface_endpoint"].monthly)
+    endpoint = prices["interface_endpoint"].monthly
+    yield from _counted("interface endpoint in a zone", in_zones, endpoint)
     gateways = len(template.all("AWS::EC2::NatGateway"))
     yield from _counted("NAT gateway", gateways, prices["nat_gateway"].monthly)
     addresses = len(template.all("AWS::EC2::EIP"))
     yield from _counted("elastic address", addresses, prices["public_ipv4"].monthly)
     for firewall in template.all("AWS::WAFv2::WebACL"):
-        rules = len(firewall.properties.get("Rules", ()))
+        rules = len(firewall.each("Rules"))
         monthly = prices["firewall_acl"].monthly + rules * prices["firewall_rule"].monthly
         yield Item(f"web firewall with {rules} rules", monthly, monthly)
 
@@ -146,7 +142,7 @@ def _project_secrets(template: Template) -> Iterator[str]:
     """Those that `moor secrets` makes, which are in no template; what is kept elsewhere is paid for
     there."""
     for definition in template.all("AWS::ECS::TaskDefinition"):
-        for container in definition.properties.get("ContainerDefinitions", ()):
+        for container in definition.each("ContainerDefinitions"):
             told = {each["Name"]: each["Value"] for each in container.get("Environment", ())}
             start = f":secret:{told.get(EnvVar.APP_NAME)}/{told.get(EnvVar.STAGE)}/"
             for each in container.get("Secrets", ()):
@@ -157,7 +153,7 @@ def _project_secrets(template: Template) -> Iterator[str]:
 def _monitoring(template: Template, prices: Prices) -> Iterator[Item]:
     alarms = sum(
         # AWS charges an alarm on an expression for each metric in it
-        sum("MetricStat" in metric for metric in alarm.properties.get("Metrics", ())) or 1
+        sum("MetricStat" in metric for metric in alarm.each("Metrics")) or 1
         for alarm in template.all("AWS::CloudWatch::Alarm")
     ) + TRACKING_ALARMS * sum(
         policy.properties.get("PolicyType") == "TargetTrackingScaling"
@@ -176,7 +172,7 @@ def _monitoring(template: Template, prices: Prices) -> Iterator[Item]:
 def _own_metrics(template: Template) -> int:
     """All of them of each worker pool, and two of each further queue."""
     for definition in template.all("AWS::ECS::TaskDefinition"):
-        for container in definition.properties.get("ContainerDefinitions", ()):
+        for container in definition.each("ContainerDefinitions"):
             for each in container.get("Environment", ()):
                 if each["Name"] == EnvVar.WORKER_POOLS:
                     pools = read_pools(each["Value"])
@@ -190,7 +186,7 @@ def _insights(template: Template, prices: Prices) -> Iterator[Item]:
     clusters = sum(
         setting.get("Name") == "containerInsights" and setting.get("Value") != "disabled"
         for cluster in template.all("AWS::ECS::Cluster")
-        for setting in cluster.properties.get("ClusterSettings", ())
+        for setting in cluster.each("ClusterSettings")
     )
     if not clusters:
         return
@@ -212,10 +208,3 @@ def _counted(what: str, count: int, monthly: float) -> Iterator[Item]:
 
 
 PARTS = (_fargate, _database, _network, _keys, _monitoring)
-PRICED = frozenset({
-    "AWS::ECS::Service", "AWS::RDS::DBCluster", "AWS::RDS::DBInstance",
-    "AWS::ElasticLoadBalancingV2::LoadBalancer", "AWS::EC2::VPCEndpoint", "AWS::EC2::NatGateway",
-    "AWS::EC2::EIP", "AWS::WAFv2::WebACL", "AWS::KMS::Key", "AWS::SecretsManager::Secret",
-    "AWS::CloudWatch::Alarm", "AWS::CloudWatch::Dashboard", "AWS::Logs::MetricFilter",
-    "AWS::ApplicationAutoScaling::ScalingPolicy",
-})  # fmt: skip

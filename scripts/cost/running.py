@@ -1,10 +1,12 @@
-"""How many ECS tasks of which size a template keeps running."""
+"""How much of what a template keeps running: ECS tasks of which size, capacity of databases."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from scripts.templates.template import Resource, Template
+
+SPOT = "FARGATE_SPOT"
+FARGATE = {"FARGATE", SPOT}
 
 
 @dataclass(frozen=True)
@@ -37,41 +39,72 @@ class Fleet:
 def fleets(template: Template) -> Iterator[Fleet]:
     """One for each ECS service on Fargate."""
     for service in template.all("AWS::ECS::Service"):
-        definition = template.get(str(service.properties.get("TaskDefinition")))
-        if definition is None:
-            continue
-        base, spot_share = _spot(service.properties)
-        least, most = _bounds(template, service)
-        network = service.properties.get("NetworkConfiguration", {}).get("AwsvpcConfiguration", {})
-        platform = definition.properties.get("RuntimePlatform", {})
-        yield Fleet(
-            name=str(service.properties.get("ServiceName", service.name)),
-            vcpu=int(definition.properties["Cpu"]) / 1024,
-            gb=int(definition.properties["Memory"]) / 1024,
-            architecture=str(platform.get("CpuArchitecture", "X86_64")).lower(),
-            least=least,
-            most=most,
-            has_public_address=network.get("AssignPublicIp") == "ENABLED",
-            on_demand_base=base,
-            spot_share=spot_share,
-        )
+        if found := fleet(template, service):
+            yield found
 
 
-def _bounds(template: Template, service: Resource) -> tuple[int, int]:
-    """The autoscaler's bounds, else the desired count (1 where the template has none)."""
+def fleet(template: Template, service: Resource) -> Fleet | None:
+    """Of one ECS service; None where it is not on Fargate, or its size is in no template."""
+    definition = template.get(str(service.properties.get("TaskDefinition")))
+    bounds = _bounds(template, service)
+    if definition is None or bounds is None or service.properties.get("LaunchType") == "EC2":
+        return None
+    cpu, memory = definition.number("Cpu"), definition.number("Memory")
+    strategy = _weights(service)
+    if not cpu or not memory or not strategy.keys() <= FARGATE:
+        return None
+    network = service.within("NetworkConfiguration").get("AwsvpcConfiguration", {})
+    platform = definition.within("RuntimePlatform")
+    is_arm = platform.get("CpuArchitecture") == "ARM64"
+    return Fleet(
+        name=str(service.properties.get("ServiceName", service.name)),
+        vcpu=cpu / 1024,
+        gb=memory / 1024,
+        architecture="arm64" if is_arm else "x86_64",
+        least=bounds[0],
+        most=bounds[1],
+        has_public_address=network.get("AssignPublicIp") == "ENABLED",
+        on_demand_base=_base(service),
+        spot_share=strategy.get(SPOT, 0) / (sum(strategy.values()) or 1),
+    )
+
+
+def capacity(cluster: Resource) -> tuple[float, float] | None:
+    """The least and most ACUs of each serverless instance; None where no template says."""
+    scaling = cluster.within("ServerlessV2ScalingConfiguration")
+    try:
+        return float(scaling["MinCapacity"]), float(scaling["MaxCapacity"])
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def zones(resource: Resource) -> int:
+    """In how many a load balancer or an endpoint is; 0 where no template says."""
+    subnets = (resource.each(key) for key in ("Subnets", "SubnetMappings", "SubnetIds"))
+    return max(len(each) for each in subnets)
+
+
+def _bounds(template: Template, service: Resource) -> tuple[int, int] | None:
+    """The autoscaler's bounds, else the desired count (1 where the template has none); None where
+    only a deploy knows them."""
     ends = (f"/{service.name}.Name", f"/{service.properties.get('ServiceName')}")
     for target in template.all("AWS::ApplicationAutoScaling::ScalableTarget"):
-        if str(target.properties["ResourceId"]).endswith(ends):
-            return int(target.properties["MinCapacity"]), int(target.properties["MaxCapacity"])
-    count = int(service.properties.get("DesiredCount", 1))
-    return count, count
+        if str(target.properties.get("ResourceId")).endswith(ends):
+            least, most = target.number("MinCapacity"), target.number("MaxCapacity")
+            return None if least is None or most is None else (int(least), int(most))
+    count = service.number("DesiredCount") if "DesiredCount" in service.properties else 1
+    return None if count is None else (int(count), int(count))
 
 
-def _spot(properties: Mapping[str, Any]) -> tuple[int, float]:
-    strategy = properties.get("CapacityProviderStrategy", [])
-    weights = {each["CapacityProvider"]: each.get("Weight", 0) for each in strategy}
-    base = sum(
-        each.get("Base", 0) for each in strategy if each["CapacityProvider"] != "FARGATE_SPOT"
+def _weights(service: Resource) -> dict[str, int]:
+    """By capacity provider; empty where the launch type says it."""
+    strategy = service.each("CapacityProviderStrategy")
+    return {str(each["CapacityProvider"]): int(each.get("Weight", 0)) for each in strategy}
+
+
+def _base(service: Resource) -> int:
+    return sum(
+        int(each.get("Base", 0))
+        for each in service.each("CapacityProviderStrategy")
+        if each["CapacityProvider"] != SPOT
     )
-    total = sum(weights.values())
-    return base, weights.get("FARGATE_SPOT", 0) / total if total else 0.0

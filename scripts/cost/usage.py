@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from scripts.cost.prices import Prices
-from scripts.templates.template import Template
+from scripts.cost.running import capacity
+from scripts.templates.template import Resource, Template
 
 
 def usage_notes(template: Template, prices: Prices) -> Iterator[str]:
@@ -31,6 +32,19 @@ def usage_notes(template: Template, prices: Prices) -> Iterator[str]:
         yield f"web firewall: {_each(prices, 'firewall_requests')}"
     if buckets := template.all("AWS::S3::Bucket"):
         yield f"{len(buckets)} buckets: what they store and how often they are asked"
+    if tables := template.all("AWS::DynamoDB::Table"):
+        yield (
+            f"{_count(tables, 'table')} of DynamoDB: {_each(prices, 'table_writes')}, "
+            f"{_each(prices, 'table_reads')}, {_each(prices, 'table_storage')} of storage; backups "
+            "and indexes"
+        )
+    if queues := template.all("AWS::SQS::Queue"):
+        yield f"{_count(queues, 'queue')} of SQS: {_each(prices, 'queue_requests')}, empty ones too"
+    if functions := [each for each in template.all(FUNCTION) if is_of_a_domain(each)]:
+        yield (
+            f"{_count(functions, 'function')} of Lambda: {_each(prices, 'function_calls')}, "
+            f"{_each(prices, 'function_gb_second')}"
+        )
     yield "traffic to the internet and between zones"
     yield "calls of KMS, Secrets Manager, SNS and CloudWatch; images in ECR"
 
@@ -48,11 +62,7 @@ def _above_the_minimum(template: Template, prices: Prices) -> Iterator[str]:
         )
         if any(each.properties.get(key) for each in found)
     ]
-    smallest = [
-        scaling["MinCapacity"]
-        for cluster in clusters
-        if (scaling := cluster.properties.get("ServerlessV2ScalingConfiguration"))
-    ]
+    smallest = [bounds[0] for cluster in clusters if (bounds := capacity(cluster))]
     if watchers and smallest:
         step = prices["aurora_acu"].monthly / 2
         yield (
@@ -66,7 +76,19 @@ def _each(prices: Prices, key: str) -> str:
     return f"{price.usd:g} USD per {price.unit}"
 
 
-# Resources that cost nothing by themselves. The stacks' Lambda functions run only in a deploy.
+def is_of_a_domain(resource: Resource) -> bool:
+    """Whether a file in `stacks/domain/` has made it."""
+    return resource.name.partition("/")[2].startswith("Domain")
+
+
+def _count(resources: list[Resource], what: str) -> str:
+    return f"{len(resources)} {what}{'' if len(resources) == 1 else 's'}"
+
+
+# `usage_notes` has them. The functions of the stacks themselves run only in a deploy.
+FUNCTION = "AWS::Lambda::Function"
+BY_USE = frozenset({"AWS::DynamoDB::Table", "AWS::SQS::Queue", FUNCTION, "AWS::S3::Bucket"})
+# Resources that cost nothing by themselves.
 FREE = frozenset({
     "AWS::ApplicationAutoScaling::ScalableTarget", "AWS::CDK::Metadata",
     "AWS::CertificateManager::Certificate", "AWS::EC2::FlowLog", "AWS::EC2::InternetGateway",
@@ -77,9 +99,10 @@ FREE = frozenset({
     "AWS::ECS::TaskDefinition", "AWS::ElasticLoadBalancingV2::Listener",
     "AWS::ElasticLoadBalancingV2::ListenerRule", "AWS::ElasticLoadBalancingV2::TargetGroup",
     "AWS::Events::Rule", "AWS::IAM::ManagedPolicy", "AWS::IAM::Policy", "AWS::IAM::Role",
-    "AWS::Lambda::Function", "AWS::Logs::LogGroup", "AWS::Logs::ResourcePolicy",
+    "AWS::KMS::Alias", "AWS::Lambda::EventSourceMapping", "AWS::Lambda::Permission",
+    "AWS::Logs::LogGroup", "AWS::Logs::ResourcePolicy",
     "AWS::RDS::DBClusterParameterGroup", "AWS::RDS::DBSubnetGroup", "AWS::RDS::EventSubscription",
-    "AWS::Route53::RecordSet", "AWS::S3::Bucket", "AWS::S3::BucketPolicy", "AWS::SNS::Subscription",
-    "AWS::SNS::Topic", "AWS::SNS::TopicPolicy", "AWS::WAFv2::LoggingConfiguration",
-    "AWS::WAFv2::WebACLAssociation",
+    "AWS::Route53::RecordSet", "AWS::S3::BucketPolicy", "AWS::SNS::Subscription",
+    "AWS::SNS::Topic", "AWS::SNS::TopicPolicy", "AWS::SQS::QueuePolicy",
+    "AWS::WAFv2::LoggingConfiguration", "AWS::WAFv2::WebACLAssociation",
 })  # fmt: skip

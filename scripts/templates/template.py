@@ -21,6 +21,23 @@ class Resource:
     type: str
     properties: Mapping[str, Any]
 
+    def number(self, key: str) -> float | None:
+        """The property as a number; None where there is none, or only a deploy knows it."""
+        try:
+            return float(self.properties[key])
+        except (KeyError, TypeError, ValueError):
+            return None
+
+    def each(self, key: str) -> list[Any]:
+        """What is in the property's list; nothing where only a deploy knows it."""
+        found = self.properties.get(key)
+        return found if isinstance(found, list) else []
+
+    def within(self, key: str) -> Mapping[str, Any]:
+        """The properties in that one; none where only a deploy knows them."""
+        found = self.properties.get(key)
+        return found if isinstance(found, Mapping) else {}
+
 
 class Template:
     """Every resource of a stage's stacks, with its references resolved across them.

@@ -12,6 +12,9 @@ from aws_cdk import App
 from constructs import Construct
 
 import app
+from scripts.cost.estimate import estimate
+from scripts.cost.prices import read_prices
+from scripts.templates.template import read_template
 from service.contract import ProcessName
 from service.domain_settings import domain_problems
 from stacks.build import build_stage
@@ -141,6 +144,13 @@ def test_a_network_without_a_way_out_gets_the_endpoints(added: Templates) -> Non
     }
     assert made["NetworkVpcSqsEndpoint"] == "Interface"
     assert made["NetworkVpcDynamodbGateway"] == "Gateway"
+
+
+def test_each_is_in_the_cost_of_the_stage(added: Templates) -> None:
+    found = estimate(read_template(added.folder), read_prices())
+    assert found.unknown == ()
+    for line in ("1 table of DynamoDB: 0.625 USD", "4 queues of SQS: 0.4 USD", "3 buckets: what"):
+        assert [note for note in found.by_use if note.startswith(line)], line
 
 
 def test_a_database_that_is_there_opens_to_the_workers_alone(added: Templates) -> None:

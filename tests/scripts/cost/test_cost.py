@@ -146,6 +146,61 @@ def test_a_type_without_a_price_is_named() -> None:
     assert found.at_rest == 0
 
 
+@pytest.mark.parametrize(
+    ("type", "properties", "named"),
+    [
+        ("AWS::RDS::DBInstance", {"DBInstanceClass": "db.t4g.medium"}, "that is not serverless"),
+        ("AWS::RDS::DBInstance", {"DBInstanceClass": {"Ref": "Class"}}, "that is not serverless"),
+        ("AWS::RDS::DBInstance", {"DBInstanceClass": "db.serverless"}, "whose capacity is in no"),
+        ("AWS::RDS::DBCluster", {"DBClusterInstanceClass": "db.m6gd.large"}, "not serverless"),
+        ("AWS::ECS::Service", {"TaskDefinition": {"Ref": "NoneHere"}}, "that is not on Fargate"),
+        ("AWS::ECS::Service", {}, "that is not on Fargate"),
+        ("AWS::EC2::VPCEndpoint", {"VpcEndpointType": "GatewayLoadBalancer"}, "of another type"),
+        ("AWS::EC2::VPCEndpoint", {"VpcEndpointType": "Interface", "SubnetIds": {
+            "Fn::Split": [",", {"Ref": "Subnets"}]}}, "whose subnets are in no template"),
+        ("AWS::ElasticLoadBalancingV2::LoadBalancer", {"Type": "gateway", "Subnets": ["a"]},
+         "of type gateway"),
+        ("AWS::ElasticLoadBalancingV2::LoadBalancer", {"Subnets": {"Ref": "List"}}, "subnets"),
+        ("AWS::WAFv2::WebACL", {"Rules": {"Fn::If": ["A", [], []]}}, "whose rules are in no"),
+        ("AWS::DynamoDB::Table", {"ProvisionedThroughput": {}}, "with provisioned capacity"),
+    ],
+)  # fmt: skip
+def test_what_has_no_price_of_a_type_that_has_one_is_named(
+    type: str, properties: dict[str, Any], named: str
+) -> None:
+    found = of(A={"Type": type, "Properties": properties})
+    assert len(found.unknown) == 1
+    assert found.unknown[0].startswith(type)
+    assert named in found.unknown[0]
+    assert found.at_rest < 100
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"DesiredCount": {"Ref": "Count"}},
+        {"LaunchType": "EC2"},
+        {"CapacityProviderStrategy": [{"CapacityProvider": {"Ref": "Machines"}, "Weight": 1}]},
+        {"definition": {"Cpu": {"Ref": "Cpu"}}},
+        {"definition": {"Cpu": None}},
+    ],
+)
+def test_an_ecs_service_of_unknown_size_is_named_and_stops_nothing(changed: dict[str, Any]) -> None:
+    found = of(**worker(**changed), Key={"Type": "AWS::KMS::Key"})
+    said = [item.what for item in found.items]
+    assert "1 × encryption key" in said
+    assert not any("vCPU" in what for what in said)
+    assert found.unknown[0].startswith("AWS::ECS::Service that is not on Fargate")
+
+
+def test_functions_and_custom_resources_of_a_domain_are_not_those_of_the_stage_itself() -> None:
+    function, custom = {"Type": "AWS::Lambda::Function"}, {"Type": "Custom::Cluster"}
+    assert of(Mine=function, AndMine=custom).unknown == ()
+    found = of(DomaincartsTotals=function, DomaincartsSearch=custom)
+    assert "1 function of Lambda: 0.2 USD per million calls" in "\n".join(found.by_use)
+    assert found.unknown == ("Custom::Cluster",)
+
+
 @pytest.mark.parametrize("stage", ["dev", "prod", "local"])
 def test_everything_in_our_stages_has_a_price_or_none(stage: str) -> None:
     found = estimate(read_template(of_stage(stage).folder), PRICES)
