@@ -4,7 +4,6 @@ PY := .venv/bin/python
 # The CDK's command line, on the Node of the virtual environment.
 NODE_PATHS := PATH="$(CURDIR)/.venv/bin:$$PATH"
 CDK := $(NODE_PATHS) CDK_DISABLE_CLI_TELEMETRY=true node_modules/.bin/cdk
-STAGE ?= dev
 # One after the other, whatever MAKEFLAGS says: `cdk` needs what `setup` makes.
 .NOTPARALLEL:
 # Of the caller's environment, what changes how Python, Node and the shell start. PYTHON is for setup.
@@ -60,10 +59,10 @@ synth: setup cdk ## the templates of every stage, into cdk.out; no network, no c
 	done
 
 diff: setup cdk ## what a deploy would change: make diff STAGE=prod (needs credentials)
-	@[ $(STAGE) != local ] || [ -f .moorage/twin/env ] || \
+	@[ "$(STAGE)" != local ] || [ -f .moorage/twin/env ] || \
 		{ echo "error: the local twin does not run; \`make up\` starts it" >&2; exit 1; }
-	@[ $(STAGE) != local ] || . .moorage/twin/env; \
-	$(CDK) diff --all --no-notices --method=template -c stage=$(STAGE) $(ARGS)
+	@[ "$(STAGE)" != local ] || . .moorage/twin/env; \
+	$(CDK) diff --all --no-notices --method=template $(if $(STAGE),-c stage=$(STAGE)) $(ARGS)
 
 audit: setup cdk ## known vulnerabilities of what is locked; 69 where no database is within reach
 	@$(UV) venv --quiet --allow-existing --python $(PY) .venv-audit

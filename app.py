@@ -20,6 +20,7 @@ from stacks.build import build_stage  # noqa: E402
 from stacks.config.checks import check_stage  # noqa: E402
 from stacks.config.read_stage import read_stage  # noqa: E402
 from stacks.config.stage import Stage  # noqa: E402
+from stacks.config.stages_file import chosen_name  # noqa: E402
 from stacks.config.values import ConfigError  # noqa: E402
 from stacks.domains import PACKAGE as DOMAINS  # noqa: E402
 from stacks.served_queues import check_served  # noqa: E402
@@ -46,7 +47,7 @@ def chosen_stage(given: dict[str, object]) -> Stage:
     """The stage that the context asks for, checked. Raises `ConfigError`."""
     # The CDK's own keys are feature flags (@aws-cdk/…) and cached look-ups (kind:account=…).
     ours = {key: value for key, value in given.items() if not set(key) & set("@:/")}
-    stage = read_stage(str(ours.pop("stage", "dev")), ours)
+    stage = read_stage(chosen_name(ours.pop("stage", None)), ours)
     check_stage(stage)
     return stage
 

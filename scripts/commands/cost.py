@@ -12,7 +12,7 @@ from scripts.target import find_stage
 from scripts.templates.synthesis import synthesized
 from scripts.templates.template import read_template
 from scripts.terminal.answer import print_json, print_table, say
-from scripts.terminal.options import DEFAULT_STAGE, JsonOption, StageOption
+from scripts.terminal.options import DEFAULT_STAGE, JsonOption, StageOption, stages
 from service.contract import LOCAL_STAGE
 
 TemplateOption = Annotated[
@@ -34,9 +34,10 @@ def cost(
     if template is None and stage == LOCAL_STAGE:
         if as_json:
             print_json({"items": [], "at_rest": 0, "at_most": 0})
+        other = next((name for name in stages() if name != LOCAL_STAGE), "NAME")
         say(
-            "Stage local runs on this machine and costs nothing; `moor cost --stage dev` shows "
-            "what a stage on AWS costs."
+            f"Stage local runs on this machine and costs nothing; `moor cost --stage {other}` "
+            "shows what a stage on AWS costs."
         )
         return None
     # A stage without a certificate cannot be deployed unless HTTP is allowed; it costs the same.

@@ -43,10 +43,12 @@ def deployments(stages: Sequence[str]) -> list[Deployment]:
         raise UsageError(
             f"--stages: {', '.join(map(repr, wrong))}: of stages.toml these can be deployed: "
             f"{', '.join(known) or 'none'}",
-            "Name them in the order of their deployment: --stages dev,prod",
+            f"Name them in the order of their deployment: --stages {','.join(known) or 'STAGE'}",
         )
     if len(set(stages)) < len(stages):
-        raise UsageError("--stages: a stage comes twice", "Name each once: --stages dev,prod")
+        raise UsageError(
+            "--stages: a stage comes twice", f"Name each once: --stages {','.join(known)}"
+        )
     if not (wanted := [*stages] or known):
         raise UsageError(
             "stages.toml has no stage that could be deployed", "docs/stages.md says how to add one."

@@ -27,6 +27,7 @@ STAGE_PATTERN = r"(?=.{1,16}$)[a-z][a-z0-9]*(-[a-z0-9]+)*"
 STAGE_ALLOWED = "a stage's name is a-z, 0-9 and single hyphens, a letter first, 16 at most"
 # Tables within a stage. At the top they, `workers`, `env` and `secrets`, are for all stages: no
 # stage is called so.
+FIRST = "dev"  # as in the first release, for who names no stage
 SECTIONS = ("api", "worker", "database", "network")
 EXTENDS = "extends"
 ENV = "env"  # variables: of a stage, or within one of PROCESSES of that process
@@ -50,6 +51,19 @@ class Line:
 def stage_names(file: Path = STAGES_FILE) -> tuple[str, ...]:
     """The stages there are: the tables of the file, and `local`. Raises `ConfigError`."""
     return tuple(read_lines(file))
+
+
+def chosen_name(given: object | None, file: Path = STAGES_FILE) -> str:
+    """The stage that `-c stage=` names, or where it names none, `dev`, if there is one.
+
+    Raises `ConfigError` with the stages there are.
+    """
+    if given is None and FIRST not in (names := stage_names(file)):
+        raise ConfigError(
+            [f"stage: none is named, and {file.name} has no table [{FIRST}]: -c stage={names[0]}, "
+             f"of {', '.join(names)}"]
+        )  # fmt: skip
+    return FIRST if given is None else str(given)
 
 
 def read_lines(file: Path = STAGES_FILE) -> dict[str, list[Line]]:

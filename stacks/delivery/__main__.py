@@ -18,6 +18,7 @@ from cdk_nag import AwsSolutionsChecks, NIST80053R5Checks  # noqa: E402
 
 from stacks.config.pipeline import QUALIFIER_KEY, read_pipeline  # noqa: E402
 from stacks.config.read_stage import read_stage  # noqa: E402
+from stacks.config.stages_file import chosen_name  # noqa: E402
 from stacks.config.values import ConfigError  # noqa: E402
 from stacks.delivery.pipeline_stack import PipelineStack  # noqa: E402
 
@@ -30,7 +31,7 @@ def build_pipeline(app: App, given: Mapping[str, object]) -> PipelineStack:
         for key, value in given.items()
         if not set(key) & set("@:/") or key == QUALIFIER_KEY
     }
-    stage = read_stage(str(ours.pop("stage", "dev")))
+    stage = read_stage(chosen_name(ours.pop("stage", None)))
     Validations.of(app).add_plugins(AwsSolutionsChecks(app), NIST80053R5Checks(app))
     return PipelineStack(app, stage, read_pipeline(stage.stage, ours))
 

@@ -1,12 +1,18 @@
 """Physical names, outputs and commands are those that operators type and commands look up."""
 
+import ast
+import re
 import shlex
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from scripts import cli
 from service.contract import ProcessName, pool_process
 from stacks.config.naming import OF_POOL, Names, Output, pool_output
 from stacks.config.operator_rights import POLICIES
+from tests.conftest import ROOT
 from tests.stacks.templates import STAGES, of_stage, synthesize
 
 PHYSICAL = {
@@ -38,6 +44,43 @@ def test_physical_names_are_those_of_naming(stage: str) -> None:
         wanted |= {f"aws-waf-logs-{names.prefix}", names.prefix}
     found = {each.get(PHYSICAL[each.type]) for each in templates if each.type in PHYSICAL}
     assert found == wanted
+
+
+A_STAGE = re.compile(
+    r"(dev|staging|prod|production)|.*(--stage|stage=) ?(dev|staging|prod|production)\b.*",
+    re.DOTALL,
+)
+KNOWN = {
+    ("stacks/config/stages_file.py", "dev"),  # where none is named, if there is one
+    ("scripts/cli.py", cli.HELP),  # an example
+    ("scripts/adopt/adoption.py", "prod"),  # of a workspace of Copilot without environments
+    ("scripts/project/locks.py", "dev"),  # a group of dependencies
+}
+
+
+def test_no_code_knows_a_stage_by_its_name() -> None:
+    """A project calls them as it likes: only docstrings, which `--help` shows, have examples."""
+    found = set()
+    for file in (path for of in ("scripts", "service", "stacks") for path in files(of)):
+        text = file.read_text("utf-8")
+        if re.search(r"\b(dev|staging|prod|production)\b", text):
+            found |= {(str(file.relative_to(ROOT)), each) for each in constants(text)}
+    assert {each for each in found if A_STAGE.fullmatch(each[1])} == KNOWN
+
+
+def files(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+def constants(text: str) -> Iterator[str]:
+    """Every string of a module that is no docstring."""
+    nodes = list(ast.walk(ast.parse(text)))
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    docstrings = {id(each.body[0].value) for each in nodes if isinstance(each, kinds)
+                  and each.body and isinstance(each.body[0], ast.Expr)}  # fmt: skip
+    for each in nodes:
+        if isinstance(each, ast.Constant) and id(each) not in docstrings:
+            yield str(each.value)
 
 
 @pytest.mark.parametrize("stage", STAGES)

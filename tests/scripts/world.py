@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -193,14 +193,17 @@ def deployed(
     counts: Sequence[int] = (2, 3),  # api, worker
     bounds: Sequence[Bounds | None] = (Bounds(1, 4), Bounds(1, 4)),
     is_twin: bool = False,
+    called: str = "",
     **keys: object,
 ) -> Iterator[World]:
-    """A stage with its services at rest, as a first deploy leaves it; `keys` as with `-c`.
+    """A stage with its services at rest, as a first deploy leaves it; `keys` as with `-c`. It is
+    `called` as a project might call it.
 
     A worker pool has as many workers, and the bounds, of the default one.
     """
     with ecs_of_the_twin(), mock_aws():
         settings = read_stage(stage, keys)
+        settings = replace(settings, stage=called or stage)
         pools = [pool.name for pool in settings.pools]
         processes = (*SERVICES, *pools)
         counts = (*counts, *(counts[-1] for _ in pools))

@@ -50,8 +50,8 @@ def no_worker(system: System) -> Iterator[str]:
 
 @rule(
     "backlog-grows-old", Severity.WARNING,
-    "`moor scale worker --max N` allows more workers; `moor jobs list --status active` shows what "
-    "they run.",
+    "`moor scale worker --max N` allows more workers (of the pool reports: `worker-reports`); "
+    "`moor jobs list --status active` shows what they run.",
     f"{RUNBOOK}#oldest-job-age",
 )  # fmt: skip
 def backlog_grows_old(system: System) -> Iterator[str]:
@@ -90,7 +90,8 @@ def _age_target(stage: Stage, queue: str) -> int:
 
 @rule(
     "worker-deaf", Severity.WARNING,
-    "Workers poll meanwhile; `moor restart worker` gives them new connections.",
+    "Workers poll meanwhile; `moor restart worker` (of the pool reports: `worker-reports`) gives "
+    "them new connections.",
     f"{RUNBOOK}#listen-age",
 )  # fmt: skip
 def worker_deaf(system: System) -> Iterator[str]:
@@ -112,8 +113,8 @@ def deployment_failed(system: System) -> Iterator[str]:
 
 @rule(
     "task-killed", Severity.WARNING,
-    "If it ran out of memory: raise worker_memory_mib or lower worker_concurrency. If it took too "
-    "long to drain: shorter jobs.",
+    "If it ran out of memory: raise its memory_mib or lower its concurrency in stages.toml. If it "
+    "took too long to drain: shorter jobs.",
     f"{ECS}/stopped-task-error-codes.html",
 )  # fmt: skip
 def task_killed(system: System) -> Iterator[str]:

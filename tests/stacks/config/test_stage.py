@@ -8,7 +8,7 @@ from stacks.config.checks import check_stage
 from stacks.config.connections import connections_wanted, max_connections
 from stacks.config.read_stage import read_stage
 from stacks.config.stage import CONFIGURABLE, Stage
-from stacks.config.stages_file import STAGES_FILE
+from stacks.config.stages_file import STAGES_FILE, chosen_name
 from stacks.config.values import ConfigError
 from tests.stacks.config.configurations import VPC
 from tests.stacks.templates import STAGES, stage_of
@@ -169,6 +169,16 @@ def test_a_wrong_file_is_refused(text: str, said: str, tmp_path: Path) -> None:
     file.write_text(text)
     with pytest.raises(ConfigError, match=said):
         read_stage("dev", file=file)
+
+
+def test_dev_is_the_stage_where_none_is_named_if_there_is_one(tmp_path: Path) -> None:
+    file = tmp_path / "stages.toml"
+    file.write_text("[qa-eu-2]\n[dev]\n")
+    assert [chosen_name(None, file), chosen_name("qa-eu-2", file)] == ["dev", "qa-eu-2"]
+    file.write_text("[qa-eu-2]\n")
+    said = r"stage: none is named, .*has no table \[dev\]: -c stage=qa-eu-2, of qa-eu-2, local"
+    with pytest.raises(ConfigError, match=said):
+        chosen_name(None, file)
 
 
 @pytest.mark.parametrize(
