@@ -20,6 +20,7 @@ from stacks.config.read_stage import read_stage
 from stacks.config.stage import Stage
 from stacks.config.stages_file import stage_names
 from stacks.domains import PACKAGE as DOMAINS
+from stacks.domains import PARENT
 from tests.project import IS_KIT
 from tests.scratch import shared_folder
 
@@ -110,6 +111,29 @@ class Templates:
             for rule, reason in entry["data"].items()
             if rule.partition("::")[2].startswith(PACKS)  # CDK acknowledges some of its own
         ]
+
+    def of_domains(self) -> list[Resource]:
+        """What the project's domains have added."""
+        return [each for each in self if each.id.startswith(PARENT)]
+
+    def without_domains(self) -> "Templates":
+        """The stage's own resources, as the domains have left them."""
+        stacks = {
+            kind: template
+            | {"Resources": {
+                id: body for id, body in template["Resources"].items() if not id.startswith(PARENT)
+            }}
+            for kind, template in self.stacks.items()
+        }  # fmt: skip
+        return Templates(self.stage, stacks, self.folder)
+
+    def construct(self, resource: Resource) -> str:
+        """Where the code has made it: `Domain/carts/Carts`."""
+        for file in self.folder.glob("*.metadata.json"):
+            for path, entries in json.loads(file.read_text()).items():
+                if any(each.get("data") == resource.id for each in entries):
+                    return "/".join(path.strip("/").split("/")[1:]).removesuffix("/Resource")
+        return resource.id
 
     def copy(self) -> "Templates":
         return Templates(self.stage, copy.deepcopy(self.stacks), self.folder)

@@ -23,7 +23,9 @@ from stacks.domains import WITH_DATA, Domain, add_domains
 from stacks.service.service_stack import ServiceStack
 from tests import extending
 from tests.agreement.test_environment import environment
+from tests.stacks.rules.domains import broken
 from tests.stacks.rules.task_definitions import containers
+from tests.stacks.rules.test_domains import weakened
 from tests.stacks.scanners.test_lint import lint
 from tests.stacks.templates import NO_DOMAINS, Resource, Templates, deployed, stage_of
 
@@ -144,6 +146,51 @@ def test_a_network_without_a_way_out_gets_the_endpoints(added: Templates) -> Non
     }
     assert made["NetworkVpcSqsEndpoint"] == "Interface"
     assert made["NetworkVpcDynamodbGateway"] == "Gateway"
+
+
+def test_what_is_documented_keeps_every_rule(added: Templates) -> None:
+    assert broken(added) == []
+    assert weakened(added) == []
+
+
+@pytest.mark.parametrize(
+    ("type", "properties", "said"),
+    [
+        ("AWS::SecretsManager::Secret", {"SecretString": "s3cret"}, "whose value stands in the"),
+        ("AWS::IAM::AccessKey", {"UserName": "bot"}, "a key that does not end: grant"),
+        ("AWS::Lambda::Function", {"Environment": {"Variables": {"TOKEN": {
+            "Fn::Join": ["", ["{{resolve:secretsmanager:", {"Ref": "S"}, ":SecretString:::}}"]]
+        }}}}, "TOKEN of DomainshopThing is the value of a secret, in plain"),
+        ("AWS::ECS::TaskDefinition", {"ContainerDefinitions": [{"Name": "worker", "Environment": [
+            {"Name": "TOKEN", "Value": "{{resolve:ssm-secure:/token:1}}"}
+        ]}]}, "TOKEN of container worker is the value of a secret, in plain"),
+    ],
+)  # fmt: skip
+def test_what_a_domain_adds_unsafely_is_named_with_what_to_do(
+    type: str, properties: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    task = {"Type": "AWS::ECS::TaskDefinition", "Properties": {"ContainerDefinitions": []}}
+    wrong = {"Type": type, "Properties": properties}
+    templates = Templates(
+        stage_of("dev"), {"service": {"Resources": {"Task": task, "DomainshopThing": wrong}}},
+        tmp_path,
+    )  # fmt: skip
+    (line,) = broken(templates)
+    assert said in line
+    assert "DomainshopThing" in line or type == "AWS::ECS::TaskDefinition"
+
+
+def test_a_domain_that_opens_what_is_the_stages_own_is_said_with_the_rule(added: Templates) -> None:
+    opened = added.copy()
+    bucket = opened.one("AWS::S3::Bucket", "Bucket")
+    bucket.properties["PublicAccessBlockConfiguration"]["BlockPublicPolicy"] = False
+    (line,) = weakened(opened)
+    assert line.startswith("buckets_are_private no longer holds of the stage itself (S3.1")
+    assert "a file in stacks/domain changes what is not its own" in line
+
+
+def test_a_construct_is_named_as_the_code_names_it(added: Templates) -> None:
+    assert added.construct(added.one("AWS::DynamoDB::Table")) == "Domain/carts/Carts"
 
 
 def test_each_is_in_the_cost_of_the_stage(added: Templates) -> None:
