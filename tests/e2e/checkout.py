@@ -137,13 +137,14 @@ class Checkout:
 
     def result(self, http: httpx.Client, key: str, seconds: float = 60) -> dict[str, Any]:
         """The job, once it is complete."""
-        deadline = time.monotonic() + seconds
+        began = time.monotonic()
         while True:
             job: dict[str, Any] = http.get(f"/api/v1/jobs/{key}").raise_for_status().json()
             if job["status"] == "complete":
                 return job
-            assert time.monotonic() < deadline, job
-            time.sleep(0.1)
+            waited = time.monotonic() - began
+            assert waited < seconds, job
+            time.sleep(min(0.1 + waited / 20, 1))
 
     def service(self, process: str) -> dict[str, Any]:
         """The ECS service as plain AWS tools see it."""

@@ -14,8 +14,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-import boto3
-
 from scripts.errors import OperatorError
 from scripts.twin.client.state import Twin
 
@@ -87,6 +85,8 @@ def tag_of(name: str) -> str:
 
 def push(twin: Twin, name: str) -> None:
     """Register the image in ECR, so that the next deploy does not build it again."""
+    import boto3  # here, because it takes most of the time of every other command
+
     config = {"mediaType": "application/vnd.docker.container.image.v1+json", "size": 2}
     manifest = {
         "schemaVersion": 2,
