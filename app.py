@@ -8,22 +8,16 @@ import os
 import sys
 from pathlib import Path
 
+from service.escape import escape
+from stacks.config.checks import check_stage
+from stacks.config.read_stage import read_stage
+from stacks.config.stage import Stage
+from stacks.config.stages_file import chosen_name
+from stacks.config.values import ConfigError
 from stacks.node import use_own_node
+from stacks.served_queues import check_served
 
-use_own_node()
-
-from aws_cdk import App  # noqa: E402 - Node is chosen first
-from aws_cdk.cx_api import CloudAssembly  # noqa: E402
-
-from service.escape import escape  # noqa: E402
-from stacks.build import build_stage  # noqa: E402
-from stacks.config.checks import check_stage  # noqa: E402
-from stacks.config.read_stage import read_stage  # noqa: E402
-from stacks.config.stage import Stage  # noqa: E402
-from stacks.config.stages_file import chosen_name  # noqa: E402
-from stacks.config.values import ConfigError  # noqa: E402
-from stacks.domains import PACKAGE as DOMAINS  # noqa: E402
-from stacks.served_queues import check_served  # noqa: E402
+use_own_node()  # the CDK is imported only later: it takes seconds, a wrong value is told at once
 
 CDK_JSON = Path(__file__).parent / "cdk.json"
 CONTEXT_VARIABLE = "CDK_CONTEXT_JSON"  # set by the CDK's command line
@@ -52,20 +46,6 @@ def chosen_stage(given: dict[str, object]) -> Stage:
     return stage
 
 
-def synthesize(
-    stage: Stage, given: dict[str, object], *, folder: str | None = None, domains: str = DOMAINS
-) -> CloudAssembly:
-    """Write the stage's templates and assets to `folder`, or where the CDK's command line says.
-
-    Raises `ConfigError`, as the modules of the package `domains` may.
-    """
-    # The CDK's own validation is off: it takes half of the time of a synthesis, and cfn-lint checks
-    # more in the tests. cdk-nag runs anyway.
-    app = App(context=given, outdir=folder, builtin_cloud_formation_validation=False)
-    build_stage(app, stage, domains=domains)
-    return app.synth()
-
-
 def main() -> int:
     """Synthesize; returns 1 and prints the reasons if the configuration cannot be deployed."""
     given = context()
@@ -80,6 +60,8 @@ def main() -> int:
             "now. After this deploy, deploy again without first_deploy.",
             file=sys.stderr,
         )
+    from stacks.build import synthesize  # noqa: PLC0415 - see above
+
     try:
         synthesize(stage, given)
     except ConfigError as error:

@@ -15,6 +15,7 @@ from typing import Any
 import app
 from scripts.host.file_lock import FileLock
 from service.contract import LOCAL_STAGE
+from stacks.build import synthesize as synthesize_stage
 from stacks.config.checks import check_stage
 from stacks.config.read_stage import read_stage
 from stacks.config.stage import Stage
@@ -213,6 +214,6 @@ def _assembly(stage: Stage, domains: str) -> Path:
     with FileLock(folder.with_suffix(".lock")):
         if not folder.exists():
             new = tempfile.mkdtemp(dir=root)
-            app.synthesize(stage, app.flags(), folder=new, domains=domains)
+            synthesize_stage(stage, app.flags(), folder=new, domains=domains)
             os.rename(new, folder)
     return folder
