@@ -14,6 +14,7 @@ import psutil
 from scripts.aws import Aws
 from scripts.target import find_target
 from scripts.twin.client.state import Twin
+from service.contract import EnvVar
 from stacks.config.naming import Output
 from tests.scripts.conftest import wait_until
 
@@ -49,14 +50,16 @@ class Stage:
         return done
 
     def container(self, process: str) -> psutil.Process:
-        """The process that is the container of that name; waits until there is one alone."""
+        """The container of `api`, of `worker` or of a pool's `worker-reports`; waits until there is
+        one alone."""
+        name, _, pool = process.partition("-")
         found: list[psutil.Process] = []
 
         def is_one() -> bool:
             found[:] = [
                 each
                 for each in psutil.Process(self.twin.pid).children(recursive=True)
-                if _words(each)[-2:] == ["service", process]
+                if _words(each)[-2:] == ["service", name] and _pool(each) == pool
             ]
             return len(found) == 1
 
@@ -98,6 +101,13 @@ def _words(process: psutil.Process) -> list[str]:
         return process.cmdline()
     except psutil.Error:
         return []
+
+
+def _pool(worker: psutil.Process) -> str:
+    try:
+        return worker.environ().get(EnvVar.WORKER_POOL, "")
+    except psutil.Error:
+        return ""
 
 
 NOWHERE = "http://127.0.0.1:9"

@@ -33,16 +33,34 @@ from tests.twin.client.canary import answers, arguments_with, files_with, holds,
 from tests.twin.client.local_stage import HOSTILE, Stage
 
 # Two that stand nowhere but where a test has put them; the file of the values is in `home`.
-BOTH, WORKERS = (f"canary{token_hex(12)}" for _ in range(2))
-CANARIES = [BOTH, WORKERS]
-SECRETS = """
+CANARIES = BOTH, WORKERS, POOL = [f"canary{token_hex(12)}" for _ in range(3)]
+STAGE = """
 [local.secrets]
 CANARY_KEY = ""
 [local.worker.secrets]
 CANARY_FIELD = "secretsmanager:shared/canary#key"
 CANARY_PARAMETER = "ssm:/shared/canary"
+
+[local.workers.reports] # its worker starts in the test that needs it
+queues = ["reports"]
+min_count = 0
+desired_count = 0
+[local.workers.reports.secrets]
+CANARY_POOL = ""
 """
-VALUES = {"CANARY_KEY": BOTH, "CANARY_FIELD": WORKERS, "CANARY_PARAMETER": WORKERS}
+VALUES = {
+    "CANARY_KEY": BOTH, "CANARY_FIELD": WORKERS, "CANARY_PARAMETER": WORKERS, "CANARY_POOL": POOL,
+}  # fmt: skip
+TASK = """
+import os
+from service.queue import Context, task
+
+
+@task(queue="reports")
+async def scan_pages(ctx: Context) -> int:
+    ctx.log.info("pages scanned")
+    return os.getpid()
+"""
 SETTINGS = """
 from pydantic import SecretStr
 from service.contract import ProcessName
@@ -67,8 +85,12 @@ def stage(scratch: Path) -> Iterator[Stage]:
         project = copy_project(Path(folder) / "project")
         made = Stage(project, project / ".moorage", free_port())
         with (project / "stages.toml").open("a") as stages:
-            stages.write(SECRETS)
+            stages.write(STAGE)
         (project / "service/domain/notes/settings.py").write_text(SETTINGS)
+        (project / "service/domain/pages/jobs").mkdir(parents=True)
+        for package in ("pages", "pages/jobs"):
+            (project / f"service/domain/{package}/__init__.py").touch()
+        (project / "service/domain/pages/jobs/tasks.py").write_text(TASK)
         yield made
         end(made.home, print)
 
@@ -78,7 +100,7 @@ def first(stage: Stage) -> "subprocess.CompletedProcess[str]":
     """`moor up` where nothing was, in a terminal that has been set up for all kinds of things."""
     with watched(CANARIES) as arguments:
         refused = stage.moor("up")
-        assert "no value for CANARY_KEY, CANARY_FIELD, CANARY_PARAMETER" in refused.stderr
+        assert f"no value for {', '.join(VALUES)}" in refused.stderr
         assert Twin.load(stage.home) is None
         for name, value in VALUES.items():
             stage.moor("secrets", "set", name, "--stdin", typed=value)
@@ -86,6 +108,18 @@ def first(stage: Stage) -> "subprocess.CompletedProcess[str]":
     done = stage.moor("up", **HOSTILE)
     assert done.returncode == 0, done.stdout + done.stderr
     return done
+
+
+@pytest.fixture(scope="module")
+def reports(stage: Stage, first: "subprocess.CompletedProcess[str]") -> psutil.Process:
+    """The worker of the pool, of which there was none, and is none before its secret is there."""
+    assert stage.moor("secrets", "unset", "CANARY_POOL", "--yes").returncode == 0
+    refused = stage.moor("scale", "worker-reports", "1")
+    assert "no value for CANARY_POOL: no worker-reports would start" in refused.stderr
+    stage.moor("secrets", "set", "CANARY_POOL", "--stdin", typed=POOL)
+    done = stage.moor("scale", "worker-reports", "1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return stage.container("worker-reports")
 
 
 @pytest.fixture
@@ -120,6 +154,25 @@ def test_a_job_runs_from_its_request_to_its_end(up: Stage) -> None:
     job_key = up.ask("/notes", {"message": "hello"})["job_id"]
 
     wait_until(lambda: up.ask(f"/api/v1/jobs/{job_key}")["status"] == "complete", "complete")
+
+
+def test_a_job_of_a_pools_queue_runs_on_its_worker(up: Stage, reports: psutil.Process) -> None:
+    job_key = up.ask("/api/v1/jobs", {"task": "scan_pages", "payload": {}})["job_id"]
+    job: dict[str, Any] = {}
+
+    def is_complete() -> bool:
+        job.update(up.ask(f"/api/v1/jobs/{job_key}"))
+        return bool(job["status"] == "complete")
+
+    wait_until(is_complete, "complete")
+    assert (job["queue"], job["result"]) == ("reports", reports.pid)
+    said = up.moor("logs", "worker-reports").stdout
+    assert "pages scanned" in said
+    assert job_key in said
+    services = json.loads(up.moor("status", "--json").stdout)["services"]
+    assert {each["process"]: each["running"] for each in services} == {
+        "api": 1, "worker": 1, "worker-reports": 1,
+    }  # fmt: skip
 
 
 def test_the_database_of_the_template_is_the_embedded_postgres(up: Stage) -> None:
@@ -274,9 +327,15 @@ def test_every_file_of_the_twin_is_its_user_s_alone(up: Stage) -> None:
     assert up.home.stat().st_mode & 0o067 == 0  # to pass through, for the group of Postgres alone
 
 
-def test_a_secret_is_in_the_containers_that_are_given_it_and_nowhere_else(up: Stage) -> None:
+def test_a_secret_is_in_the_containers_that_are_given_it_and_nowhere_else(
+    up: Stage, reports: psutil.Process
+) -> None:
     """Its file here is where it comes from; Postgres, the guard and the daemon have none."""
-    containers = {up.container("api"): {BOTH}, up.container("worker"): {BOTH, WORKERS}}
+    containers = {
+        up.container("api"): {BOTH},
+        up.container("worker"): {BOTH, WORKERS},
+        reports: {BOTH, WORKERS, POOL},
+    }
     assert {each: told(each, CANARIES) for each in containers} == containers
     strangers = [each for each in psutil.process_iter() if each not in containers]
     assert [each for each in strangers if told(each, CANARIES)] == []
