@@ -18,7 +18,7 @@ from service.db import CONNECT_TIMEOUT_SECONDS, UNAVAILABLE, Connection, NotRead
 from service.queue import job_blob
 from service.queue.interface import new_owner
 from service.queue.job import LeasedJob, retry_delay, unread_job
-from service.queue.postgres import abort_retry, retention
+from service.queue.postgres import abort_retry, inserts, retention
 from service.queue.postgres import statements as sql
 from service.queue.postgres.inspection import PostgresReads
 from service.queue.postgres.lease import LEASE_SECONDS, Lease
@@ -27,11 +27,10 @@ from service.queue.postgres.postgres_consumer import PostgresConsumer
 from service.queue.schedules.scheduler import TableScheduler
 from service.queue.schedules.store import ScheduleTable
 from service.queue.tables.batch import Batch
-from service.queue.tables.connections import Database, if_any, storable
+from service.queue.tables.connections import Database, storable
 from service.queue.tasks.enqueue import check_job, requested_job
 from service.queue.tasks.registry import Registry
 
-ENQUEUE_ROWS = 1000
 DEAF_SECONDS = 60.0  # LISTEN receives its own ping every ten seconds
 
 log = structlog.stdlib.get_logger("queue")
@@ -185,47 +184,19 @@ class PostgresQueue(PostgresReads):
         async with contextlib.AsyncExitStack() as stack:
             if connection is None:
                 connection = await stack.enter_async_context(self.transaction())
-            # In an order of the queues and of the keys, as within each statement: the first
-            # statement keeps its rows locked until the last has run, another could deadlock.
+            # In the order of the queues too: each statement keeps its rows locked until the last
+            # has run.
             new: set[int] = set()
             for home in sorted(of_queue, key=lambda each: each.name):
-                new |= await home.insert_many(of_queue[home], connection)
+                new |= await inserts.insert_many(home, of_queue[home], connection)
         log.info("enqueued many", jobs=len(new))
         return [job if id(job) in new else None for job in checked]
 
     async def enqueue_ticks(self, jobs: list[Job], connection: Connection) -> list[Job | None]:
         return await self.enqueue_many(jobs, connection=connection)
 
-    async def insert_many(self, jobs: list[Job], connection: Connection) -> set[int]:
-        """Insert jobs of this queue. Returns the `id()` of those that are new."""
-        in_order = sorted(jobs, key=lambda job: job.key)
-        new: set[int] = set()
-        for start in range(0, len(in_order), ENQUEUE_ROWS):
-            part = in_order[start : start + ENQUEUE_ROWS]
-            is_new = await self.insert(part, connection)
-            new.update(id(job) for job, put in zip(part, is_new, strict=True) if put)
-        return new
-
     async def insert(self, jobs: list[Job], connection: Connection | None = None) -> list[bool]:
-        # In the order of the keys: two statements with the same keys in another order could
-        # deadlock. A key that comes twice is inserted once, as the first job.
-        by_key = {job.key: job for job in sorted(reversed(jobs), key=lambda job: job.key)}
-        batch = list(by_key.values())
-        found = await self.fetch(
-            sql.ENQUEUE,
-            list(by_key),
-            [job_blob.dump(job) for job in batch],
-            if_any([job.priority for job in batch]),
-            if_any([job.group_key for job in batch]),
-            if_any([int(job.scheduled) for job in batch]),
-            [job.function for job in batch],
-            self.name,
-            self.channel,
-            connection is not None,  # notify: a worker may start to wait before the commit
-            connection=connection,
-        )
-        new = {row["key"] for row in found}
-        return [job.key in new and by_key[job.key] is job for job in jobs]
+        return await inserts.insert(self, jobs, connection)
 
     async def dequeue(self, timeout: float = 0.0, poll_interval: float = 0.0) -> Job | None:  # noqa: ASYNC109
         """The next due job, held by this process; None after `timeout` seconds (0: no limit)."""
