@@ -20,17 +20,17 @@ def deployed(aws: Aws) -> tuple[str, ...]:
 
 
 def workers(aws: Aws) -> tuple[str, ...]:
-    """Those of every pool, the default one first."""
+    """The workers of each pool, the default one first."""
     return deployed(aws)[1:]
 
 
 def forwards(aws: Aws) -> tuple[str, ...]:
-    """In the order in which they get a new release: new jobs must not meet an old worker."""
+    """All, in the order in which they get a new release: new jobs must not meet an old worker."""
     return *workers(aws), API
 
 
-def known(aws: Aws, process: str) -> str:
-    """`process`, which the stage has. Raises `UsageError` with those there are."""
+def find_process(aws: Aws, process: str) -> str:
+    """The process of that name. Raises `UsageError` with those that the stage has."""
     if process in (names := deployed(aws)):
         return process
     near = difflib.get_close_matches(process, names, n=1, cutoff=0.4)

@@ -12,8 +12,8 @@ CFN_LINT = re.compile(r"[EWI]\d{4}")
 def acknowledge(construct: IConstruct, reason: str, *ids: str) -> None:
     """Accept the findings `ids` on `construct` and everything inside it, for `reason`.
 
-    They are of cdk-nag (`AwsSolutions-S1`), checkov (`CKV_AWS_18`) or cfn-lint (`W3005`). Those of
-    the last two are accepted on what is inside now.
+    They are of cdk-nag (`AwsSolutions-S1`), checkov (`CKV_AWS_18`) or cfn-lint (`W3005`). A finding
+    of the last two is not accepted on what is put inside later.
     """
     for finding in ids:
         if finding.startswith("CKV"):

@@ -161,7 +161,7 @@ class Domain(Construct):
 
     def check_variable(self, name: str, service: EcsService) -> None:
         """Raises `ConfigError` where the ECS service can get no variable of that name from here."""
-        process, pool = service.process.of.process, service.process.of.pool
+        process, pool = service.process.ecs_process.process, service.process.ecs_process.pool
         set_by = service.process.variables_of_domains.setdefault(name, self.file)
         is_told = name in of_process(self.stage.variables, process, pool)
         if problem := name_problem(name):

@@ -16,12 +16,13 @@ from stacks.config.stage import CONFIGURABLE, CPU
 from stacks.config.stages_file import ENV, PROCESSES, SECRETS, SECTIONS, STAGE_PATTERN
 from stacks.config.values import ConfigError, check
 
-# What is lost with a stage of this name would be missed.
+# Names of stages whose data must not be lost.
 PROTECTED = re.compile(r"(.*-)?(prod|production|live|prd)(-.*)?")
 POOL = re.compile(r"workers\.[^.]+\.")
 LARGEST = {"cpu": CPU[-1], "memory_mib": MEMORY_BY_CPU[CPU[-1]][-1]}
 ACUS = ((0.5, 2), *((1, most) for most in (4, 8, 16, 32, 64, 128, 256)))  # the first: as it is
-# What all services of a stage share: of two values the one that leaves none without.
+# A stage has one value of these keys for all its services. Where two services ask for different
+# values, the larger by this measure serves both.
 WEIGHED: dict[str, Callable[[Any], Any]] = {
     "enable_exec": bool, "log_retention_days": int, "network.egress": lambda value: value == "nat",
 }  # fmt: skip
@@ -37,7 +38,7 @@ worker_desired_count = 1
 
 @dataclass
 class Stage:
-    """One stage: its name, that of Copilot's environment, and its keys as a table nests them."""
+    """One stage: its name, the name of Copilot's environment, and its keys, such as `api.cpu`."""
 
     name: str
     environment: str
@@ -50,7 +51,7 @@ class Stage:
             self.keys[f"{process}.queues"] = [process.partition(".")[2]]
 
     def add(self, keys: dict[str, Any], owner: str) -> str:
-        """Take the keys of one more field; why not, where another service has said otherwise."""
+        """Take the keys of one more field. Returns why not where another service disagrees."""
         for key, value in keys.items():
             before, said = self.keys.get(key), self.owners.get(key, owner)
             taken = value
@@ -76,7 +77,7 @@ class Stage:
         return ""
 
     def complete(self) -> None:
-        """What a manifest does not say and a stage needs, and sizes that Fargate has."""
+        """Add what a stage needs and no manifest says, and round sizes up to those of Fargate."""
         pools = dict.fromkeys(found[0][:-1] for key in self.keys if (found := POOL.match(key)))
         for process in (*PROCESSES, *pools):
             self._size(process)
@@ -116,14 +117,16 @@ def is_of_process(key: str) -> bool:
 
 
 def app_name(found: str) -> str:
-    """The application's name as one may be here."""
+    """The application's name, changed so that stages.toml allows it."""
     name = re.sub(r"[^a-z0-9]+", "-", found.lower()).strip("-")[:APP_NAME_MAX_CHARACTERS].strip("-")
     return name if re.fullmatch(APP_NAME_PATTERN, name) else "app"
 
 
 def stage_name(found: str, taken: Container[str] = ()) -> str:
-    """An environment's name as a stage may have one: neither a table's, nor the twin's, nor one
-    that is `taken`."""
+    """An environment's name, changed so that a stage may have it.
+
+    It is neither that of a table of stages.toml, nor `local`, nor one that is `taken`.
+    """
     name = re.sub(r"[^a-z0-9]+", "-", found.lower()).strip("-")[:16].strip("-")
     if name in (*SECTIONS, ENV, LOCAL_STAGE, "workers", "secrets", "extends"):
         name = f"{name}-stage"
@@ -134,7 +137,7 @@ def stage_name(found: str, taken: Container[str] = ()) -> str:
 
 
 def pool_name(found: str, taken: Container[str] = ()) -> str:
-    """A service's name as a worker pool may have one; some are those of processes."""
+    """A service's name, changed so that a worker pool may have it; `api`, for one, is taken."""
     name = re.sub(r"[^a-z0-9]+", "-", found.lower()).strip("-")
     if not re.match("[a-z]", name) or re.fullmatch(RESERVED, name):
         name = f"pool-{name}"
@@ -170,7 +173,7 @@ def write_stages(app: str, stages: list[Stage]) -> tuple[str, list[str]]:
 
 
 def _enlarge(stage: Stage, file: Path) -> None:
-    """A database that has the connections which the counts ask for."""
+    """Make the database as large as its connections must be for the counts of ECS tasks."""
     for least, most in ACUS:
         capacity = {"database_min_acu": least, "database_max_acu": most}
         try:
@@ -184,7 +187,10 @@ def _enlarge(stage: Stage, file: Path) -> None:
 
 
 def _taken_out(stages: list[Stage]) -> dict[str, Any]:
-    """Sizes and variables that all stages share, which then stand once and count locally too."""
+    """Take out the sizes and variables that all stages share: they are written once, at the top.
+
+    So they count for stage local too.
+    """
     for stage in stages:
         for key, value in list(stage.keys.items()):
             process, _, name = key.partition(".")
@@ -228,5 +234,5 @@ def _tables(prefix: str, keys: dict[str, Any]) -> str:
 
 
 def _value(value: Any) -> str:
-    """A value as TOML writes it; JSON's texts and numbers are its own but for DEL."""
+    """A value as TOML writes it: as JSON does, but for the character DEL."""
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

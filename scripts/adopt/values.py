@@ -43,7 +43,7 @@ class Place:
 
     @property
     def name(self) -> str:
-        """Of a variable or a secret."""
+        """The name of the variable or secret."""
         return self.path[1]
 
 

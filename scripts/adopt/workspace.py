@@ -51,7 +51,7 @@ class Manifest:
         )
 
     def of(self, environment: str) -> list[Field]:
-        """What counts in an environment: its own values in place of those of all.
+        """The fields that count in an environment: its own values replace those for all.
 
         A field keeps the path that it has without `environments.<name>`.
         """

@@ -13,7 +13,7 @@ from scripts.ecs.one_off import describe, heed_signals, run_task_arguments, star
 from scripts.ecs.services import Service, find_service
 from scripts.ecs.tasks import RUNNING, STOPPED
 from scripts.errors import OperatorError, OverdueError
-from scripts.processes import API, WORKER, container_of, known, pool_of
+from scripts.processes import API, WORKER, container_of, find_process, pool_of
 from scripts.secrets.kept import check_start
 from scripts.session.plugin import SHELL, find_plugin, hand_over, open_session
 from scripts.session.session_task import await_agent, without_exec
@@ -55,7 +55,7 @@ def debug(
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise OperatorError("a shell needs a terminal", "`moor run -- COMMAND` needs none.")
     aws, clock = connect(stage), Clock()
-    known(aws, process)
+    find_process(aws, process)
     confirm(
         aws.target, f"start an ECS task with the rights of the {process}, and a shell in it", yes
     )

@@ -31,7 +31,7 @@ def deployments(as_json: JsonOption = False, stage: StageOption = DEFAULT_STAGE)
 
 
 def marks(release: Release) -> str:
-    """Whether it runs, whether the template has it, and why it failed."""
+    """Whether the release runs, whether the template has it, and why it failed."""
     found = [
         "runs" if release.is_running else "",
         "in the stack's template" if release.is_template else "",

@@ -10,7 +10,7 @@ from typer.core import TyperCommand
 from scripts.aws import connect
 from scripts.clock import Clock
 from scripts.errors import OperatorError, UsageError
-from scripts.processes import WORKER, known
+from scripts.processes import WORKER, find_process
 from scripts.session.plugin import SHELL, find_plugin, hand_over, open_session, run_command
 from scripts.session.session_task import find_container
 from scripts.terminal.answer import say, write
@@ -63,7 +63,7 @@ def exec_(
     aws = connect(stage)
     if not command and not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise OperatorError("a shell needs a terminal", "Give a command after `--`.")
-    known(aws, process)
+    find_process(aws, process)
     confirm(aws.target, f"run {shlex.join(command or [SHELL])} in a running ECS task", yes)
     find_plugin(is_local=aws.target.is_local)  # fail on a missing plugin before any call to AWS
     container = find_container(aws, process, task, Clock())

@@ -12,7 +12,7 @@ from scripts.clock import Clock
 from scripts.ecs.ecs_events import EcsEvents
 from scripts.logs.log_lines import as_object, is_metric, names_job, parse, render
 from scripts.logs.log_reading import Event, Source, follow, groups, history
-from scripts.processes import deployed, known
+from scripts.processes import deployed, find_process
 from scripts.terminal.answer import print_json, print_line, say
 from scripts.terminal.duration import in_words
 from scripts.terminal.options import (
@@ -66,7 +66,7 @@ def logs(
     aws, clock = connect(stage), Clock()
     every = deployed(aws)
     wanted = tuple(
-        each if each == ProcessName.MIGRATE else known(aws, each)
+        each if each == ProcessName.MIGRATE else find_process(aws, each)
         for each in named or (*every, ProcessName.MIGRATE)
     )
     sources: list[Source] = [*groups(aws, wanted, ecs_task=task, text=job)]

@@ -8,7 +8,7 @@ from scripts.aws import connect
 from scripts.clock import Clock
 from scripts.ecs import rollouts
 from scripts.ecs.services import find_services
-from scripts.processes import forwards, known
+from scripts.processes import find_process, forwards
 from scripts.secrets.kept import check_start
 from scripts.terminal.options import (
     DEFAULT_STAGE,
@@ -37,7 +37,7 @@ def restart(
     """New ECS tasks of the same revision, one after the other, without an interruption. They read
     all secrets again, as `moor secrets set` has left them."""
     aws = connect(stage)
-    named = (known(aws, process),) if process else forwards(aws)
+    named = (find_process(aws, process),) if process else forwards(aws)
     services = find_services(aws)
     check_start(
         aws, {each: services[each].task_definition for each in named if services[each].desired}

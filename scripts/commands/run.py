@@ -20,7 +20,7 @@ from scripts.ecs.one_off import (
 from scripts.ecs.services import find_service
 from scripts.logs.log_lines import is_metric, parse, render, render_message
 from scripts.logs.log_reading import Event
-from scripts.processes import API, WORKER, container_of, known
+from scripts.processes import API, WORKER, container_of, find_process
 from scripts.secrets.kept import check_start
 from scripts.terminal.answer import print_line, say
 from scripts.terminal.options import (
@@ -66,7 +66,7 @@ def run(
         raise typer.BadParameter("--api, --worker and --as exclude each other")
     process = as_process or (API if as_api else WORKER)
     aws, clock = connect(stage), Clock()
-    known(aws, process)
+    find_process(aws, process)
     confirm(aws.target, f"run {shlex.join(command)} in an ECS task of its own", yes)
     service = find_service(aws, process)
     check_start(aws, {process: service.task_definition})

@@ -24,7 +24,7 @@ from scripts.ecs.sleep_state import is_asleep
 from scripts.ecs.tasks import find_protected, find_tasks
 from scripts.ecs.waiting import count_missing, wait
 from scripts.errors import OperatorError, RefusedError, UsageError
-from scripts.processes import known
+from scripts.processes import find_process
 from scripts.secrets.kept import check_start
 from scripts.terminal.answer import say
 from scripts.terminal.options import (
@@ -141,7 +141,7 @@ def run(
     is_awaited: bool = True,
 ) -> None:
     """Scale, wait for the ECS tasks, and say what the next deploy does with the new count."""
-    known(aws, process)
+    find_process(aws, process)
     services, scalings = find_services(aws), find_autoscaling(aws, clock.now())
     service, scaling = services[process], scalings.get(process)
     if is_asleep(service, scaling):
@@ -183,8 +183,10 @@ def run(
 
 
 def _switch_alarms(aws: Aws, sections: set[str], progress: Progress, *, on: bool) -> None:
-    """Switch the alarms of these sections of the runbook: an alarm must not ring because nobody
-    needs the ECS tasks that it misses."""
+    """Switch the alarms of these sections of the runbook.
+
+    They are off while the stage is to have no ECS tasks, because they ring where there is none.
+    """
     if not sections:
         return
     alarms = [alarm for alarm in find_alarms(aws) if alarm.section in sections]
@@ -235,12 +237,12 @@ def _apply(
 
 
 def connections_warning(stage: Stage, process: str, goal: Plan) -> str | None:
-    """What the check of connections at synth would say of these counts; None if nothing."""
+    """What the check of connections at synth would say about these counts, or None."""
     most = goal.bounds.maximum if goal.bounds else goal.count
-    of = stage.process(process)
-    if of is None or most <= of.max_count:
+    ecs_process = stage.process(process)
+    if ecs_process is None or most <= ecs_process.max_count:
         return None
-    changed = stage.changed(of, max_count=most)
+    changed = stage.changed(ecs_process, max_count=most)
     wanted, offered = connections_wanted(changed.processes), max_connections(changed)
     if wanted <= CONNECTION_SHARE * offered:
         return None
@@ -260,38 +262,41 @@ def afterwards(
 ) -> list[str]:
     """The lines that say what the next deploy does, how to keep the change, and how to undo it."""
     stage, target = aws.target.stage, aws.target
-    of = stage.process(process)
-    if of is None:
+    ecs_process = stage.process(process)
+    if ecs_process is None:
         return [f"The next `{target.deploy_command}` removes it: stages.toml has no such pool."]
-    given = of.desired_count
+    given = ecs_process.desired_count
     count = (
-        f"sets the count back to {given} ({of.key('desired_count')} in stages.toml)"
+        f"sets the count back to {given} ({ecs_process.key('desired_count')} in stages.toml)"
         if given is not None
         else "does not change the count"
     )
     lines = [f"The next `{target.deploy_command}` {count}."]
     if goal.bounds is None or scaling is None:
         return lines
-    config = Bounds(of.min_count, of.max_count)
+    config = Bounds(ecs_process.min_count, ecs_process.max_count)
     if not is_temporary:
         lines[0] += " The bounds stay until stages.toml changes them."
     if goal.bounds == config:
         return lines
     if not is_temporary:
-        lines.append(_how_to_keep(stage, of, goal.bounds, goal.count))
+        lines.append(_how_to_keep(stage, ecs_process, goal.bounds, goal.count))
     back = f"scale {process} --min {config.minimum} --max {config.maximum}"
     lines.append(f"Back to the autoscaler, within stages.toml's bounds: `{target.command(back)}`.")
     return lines
 
 
-def _how_to_keep(stage: Stage, of: EcsProcess, bounds: Bounds, count: int) -> str:
+def _how_to_keep(stage: Stage, ecs_process: EcsProcess, bounds: Bounds, count: int) -> str:
     keys = {"min_count": bounds.minimum, "max_count": bounds.maximum}
-    if of.desired_count is not None:
+    if ecs_process.desired_count is not None:
         keys["desired_count"] = count
     try:
-        read_stage(stage.stage, {of.key(key): value for key, value in keys.items()})
+        read_stage(stage.stage, {ecs_process.key(key): value for key, value in keys.items()})
     except ConfigError as error:
         return f"stages.toml cannot keep this: {'; '.join(error.problems)}."
-    table = f"{stage.stage}.{WORKERS}.{of.pool}" if of.pool else stage.stage
-    text = ", ".join(f"{key if of.pool else of.key(key)} = {value}" for key, value in keys.items())
+    table = f"{stage.stage}.{WORKERS}.{ecs_process.pool}" if ecs_process.pool else stage.stage
+    text = ", ".join(
+        f"{key if ecs_process.pool else ecs_process.key(key)} = {value}"
+        for key, value in keys.items()
+    )
     return f"To keep it, write in stages.toml under [{table}]: {text}."

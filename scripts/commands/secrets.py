@@ -76,7 +76,7 @@ def secrets_list(
 def secrets_diff(
     as_json: JsonOption = False, stage: StageOption = DEFAULT_STAGE, home: HomeOption = HOME
 ) -> int:
-    """What stages.toml lists and has no value, and what is kept and not listed.
+    """Which secrets of stages.toml have no value, and which are kept and not listed there.
 
     Example: `moor secrets diff --stage prod` before a deploy. The exit code is 1 where they differ.
     """
@@ -203,8 +203,8 @@ def _only(words: list[str]) -> str:
     """The name. Raises `UsageError` for more than that, without what may be a value."""
     if len(words) != 1 or "=" in words[0]:
         raise UsageError(
-            "one name is wanted, and no value: who sees the processes of this machine would see "
-            "it, and the shell keeps it in its history",
+            "give one name, and no value: everybody who sees the processes of this machine would "
+            "see it, and the shell keeps it in its history",
             "`moor secrets set NAME` asks for the value; `--stdin` reads it from a pipe or file.",
         )
     return words[0]

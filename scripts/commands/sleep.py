@@ -185,7 +185,7 @@ def database_pause(stage: Stage) -> str:
 
 def _desired_counts(stage: Stage) -> str:
     return ", ".join(
-        f"{of.key('desired_count')} = {of.desired_count}"
-        for of in stage.processes
-        if of.desired_count
+        f"{each.key('desired_count')} = {each.desired_count}"
+        for each in stage.processes
+        if each.desired_count
     )

@@ -139,8 +139,8 @@ def _keys(template: Template, prices: Prices) -> Iterator[Item]:
 
 
 def _project_secrets(template: Template) -> Iterator[str]:
-    """Those that `moor secrets` makes, which are in no template; what is kept elsewhere is paid for
-    there."""
+    """The secrets that `moor secrets` makes, which are in no template. Others are paid
+    for where they are kept."""
     for definition in template.all("AWS::ECS::TaskDefinition"):
         for container in definition.each("ContainerDefinitions"):
             told = {each["Name"]: each["Value"] for each in container.get("Environment", ())}

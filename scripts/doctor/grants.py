@@ -26,7 +26,7 @@ def _documents(aws: Aws, role: str) -> Iterator[Mapping[str, Any]]:
 
 
 def read_caller(aws: Aws, key: str) -> dict[str, bool]:
-    """By action: may the caller open a session in an ECS task without ECS exec, and use `key`?
+    """Whether the caller may do what opens a session in an ECS task: an answer for each action.
 
     `key` encrypts the sessions of ECS exec; it is empty where they have none. IAM's simulation
     answers, which needs a right of its own.

@@ -22,7 +22,7 @@ Given = Mapping[str, Any]
 
 
 def lowered(value: Any) -> Any:
-    """The same with keys that begin in lower case, as ECS has them; log options keep theirs."""
+    """The value with keys that begin in lower case, as ECS has them; log options keep theirs."""
     if isinstance(value, list):
         return [lowered(each) for each in value]
     if not isinstance(value, Mapping):

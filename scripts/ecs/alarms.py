@@ -31,7 +31,7 @@ class Alarm:
 
 
 def read_alarms(found: Iterable[dict[str, Any]], topic: str) -> list[Alarm]:
-    """Those of `describe_alarms` whose action is this topic."""
+    """The alarms of `describe_alarms` whose action is this topic."""
     return [
         Alarm(
             name=each["AlarmName"],

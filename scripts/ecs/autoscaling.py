@@ -49,8 +49,8 @@ class Autoscaling:
 
 def configured(stage: Stage, process: str) -> Bounds | None:
     """The bounds in stages.toml; None where it has no such pool any more."""
-    of = stage.process(process)
-    return Bounds(of.min_count, of.max_count) if of else None
+    ecs_process = stage.process(process)
+    return Bounds(ecs_process.min_count, ecs_process.max_count) if ecs_process else None
 
 
 def read_autoscaling(

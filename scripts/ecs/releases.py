@@ -72,7 +72,7 @@ class Release:
 
     @property
     def revisions(self) -> dict[str, Revision]:
-        """By process, the workers of all pools after the API."""
+        """The revision of each process: the API first, then the workers of each pool."""
         return {API: self.api, WORKER: self.worker, **self.pools}
 
 

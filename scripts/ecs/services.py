@@ -154,7 +154,7 @@ def find_service(aws: Aws, process: str) -> Service:
 
 
 def every(aws: Aws, answer: Answer) -> dict[str, Service]:
-    """As `find_services`, from an answer to `describe_services_call`."""
+    """The ECS services as `find_services` has them, from an answer to `describe_services_call`."""
     found = read_services(answer, service_names(aws))
     for process in deployed(aws):
         if process not in found:

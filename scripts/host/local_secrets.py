@@ -46,8 +46,11 @@ class LocalSecrets:
     def values(
         self, stage: Stage, process: ProcessName | None = None, pool: str = ""
     ) -> dict[str, str]:
-        """What the process, or any, is given. Raises `OperatorError` with the secrets that have no
-        value, as they would keep an ECS task from starting."""
+        """The secrets that the process is given; without one, those of the stage.
+
+        Raises `OperatorError` with the secrets that have no value, because on AWS no ECS task
+        starts without them.
+        """
         named = (
             secrets_of(stage.secrets, process, pool)
             if process

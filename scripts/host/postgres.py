@@ -293,6 +293,6 @@ def _free_port(wanted: int) -> int:
 
 
 def _quoted(value: str) -> str:
-    """As psql's \\set reads it."""
+    """The value in quotes, as psql's \\set reads it."""
     escaped = value.replace("\\", "\\\\").replace("'", "''")
     return f"'{escaped}'"

@@ -21,7 +21,7 @@ class Served:
 
     @property
     def name(self) -> str:
-        """Of the pool; empty where none was told."""
+        """The pool's name; empty where no pool was asked for."""
         return self.pool.pool if self.pool else ""
 
     def told(self, process: ProcessName) -> dict[str, str]:

@@ -93,9 +93,9 @@ def zones_missing(account: Account) -> Iterator[str]:
 def vcpu(stage: Stage, end: str) -> float:
     """The Fargate vCPU during a deploy, at the `min` or the `max` counts of ECS tasks."""
     units = 0
-    for of in stage.processes:
-        count = of.min_count if end == "min" else of.max_count
-        units += of.cpu * max(count, of.desired_count or 0)
+    for each in stage.processes:
+        count = each.min_count if end == "min" else each.max_count
+        units += each.cpu * max(count, each.desired_count or 0)
     return units * MAXIMUM_PERCENT / 100 / 1024
 
 

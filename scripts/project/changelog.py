@@ -9,7 +9,7 @@ UPGRADING = re.compile(r"^### Upgrading\s*\n(.*?)(?=^### |\Z)", re.MULTILINE | r
 
 @dataclass(frozen=True)
 class Section:
-    """Of one release: what who upgrades has to know or do, and all else."""
+    """The entries of one release: what everybody who upgrades has to know or do, and the others."""
 
     release: str
     upgrading: str
@@ -24,7 +24,7 @@ def order(release: str) -> tuple[int, ...]:
 
 
 def sections(text: str, *, after: str, last: str) -> list[Section]:
-    """Those after one release and up to another, in the order in which they are taken."""
+    """The sections after one release and up to another, in the order in which they are taken."""
     parts = HEADING.split(text)[1:]
     found = []
     for release, body in zip(parts[::2], parts[1::2], strict=True):

@@ -45,12 +45,12 @@ class Parts:
         return file.as_posix() in self.moved or (line is not None and self.kinds[line] == "project")
 
     def place(self, file: Path) -> Path:
-        """Where it is in a project."""
+        """Where the file is in a project."""
         return Path(self.moved.get(file.as_posix(), file))
 
 
 def files(folder: Path) -> Iterator[Path]:
-    """Those of a clone or an archive, from there; nothing that was made in it."""
+    """The files of a clone or an archive, as paths in it, without those that were made there."""
     yield from _files(folder, folder, _made(folder))
 
 

@@ -44,7 +44,7 @@ class Domain:
 
     @property
     def places(self) -> list[Path]:
-        """Those that are there."""
+        """Those places that exist."""
         return [each for each in (self.code, self.stack, self.tests) if each.exists()]
 
     def shown(self, path: Path) -> str:
@@ -112,7 +112,7 @@ def _wrong_name(domain: Domain) -> Iterator[str]:
 
 
 def _format(files: list[Path]) -> None:
-    """As `make fmt` does: how lines break depends on the name."""
+    """Format as `make fmt` does, because where lines break depends on the name."""
     for command in (("format",), ("check", "--select=I", "--fix")):
         done = subprocess.run(
             [sys.executable, "-m", "ruff", *command, "--quiet", "--no-cache", *map(str, files)],

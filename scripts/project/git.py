@@ -27,7 +27,7 @@ class Git:
     settings: dict[str, str] = field(default_factory=dict)  # variables of every call
 
     def run(self, *arguments: str, given: str | None = None, **variables: str) -> str:
-        """What it prints, without the last line's end. Raises `OperatorError` where git fails."""
+        """What git prints, without the last line's end. Raises `OperatorError` where git fails."""
         done = self.attempt(*arguments, given=given, **variables)
         if done.returncode != 0:
             said = (done.stderr or done.stdout).strip()

@@ -19,7 +19,10 @@ def has_own_dependencies(pyproject: str, release: str) -> bool:
 
 
 def _declared(pyproject: str) -> set[tuple[str, str]]:
-    """By where it stands: a project may want in the image what the release has for its tests."""
+    """Each dependency with where it is declared, in the image or in the group dev.
+
+    A project may want in the image what the release has for its tests alone.
+    """
     found = tomllib.loads(pyproject)
     image = {("image", each) for each in found["project"]["dependencies"]}
     dev = found["dependency-groups"]["dev"]

@@ -6,14 +6,14 @@ from scripts.errors import OperatorError
 from scripts.project.git import Git
 from scripts.project.locks import LOCKS
 
-# A file that a release has moved to another folder takes none of the project's with it.
+# Where a release has moved a whole folder, the files that the project added to it stay.
 SETTINGS = ("-c", "merge.renames=true", "-c", "merge.directoryRenames=false")
 OLD, OURS, THEIRS = "1", "2", "3"  # what git calls the sides of a file in conflict
 
 
 @dataclass(frozen=True)
 class Merged:
-    """How it went; the merge is in the files and in the index, and not committed."""
+    """How the merge went. It is in the files and in the index, and not committed."""
 
     conflicts: list[str]
     deleted: list[str]  # the project had deleted them, and the release has changed them
@@ -22,7 +22,8 @@ class Merged:
 def merge(git: Git, release: str) -> Merged:
     """Merge, and solve what has one answer: what the project has deleted stays deleted.
 
-    The locks are left as they are then, for `take_locks`: no line of them is merged.
+    Conflicts in the locks stay: `take_locks` writes these files anew, because no line of a lock can
+    be merged.
     """
     done = git.attempt(*SETTINGS, "merge", "--no-commit", "--no-ff", "--quiet", release)
     sides = _unmerged(git)

@@ -161,7 +161,7 @@ def _by_domain(files: Files) -> dict[str, Files]:
 
 
 def _listed(text: str) -> Files:
-    """Of `git ls-files -s -z`: mode, id and stage, then the path."""
+    """The lines of `git ls-files -s -z`: mode, id and stage, then the path."""
     found = {}
     for line in filter(None, text.split("\0")):
         about, path = line.split("\t", 1)

@@ -70,7 +70,7 @@ class Timing:
 
     @property
     def every(self) -> str | None:
-        """As people write it: `30 minutes`."""
+        """The interval as people write it: `30 minutes`."""
         if self.every_seconds is None:
             return None
         unit = next(u for u in reversed(SECONDS) if self.every_seconds % SECONDS[u] == 0)

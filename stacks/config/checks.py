@@ -61,28 +61,28 @@ def _counts(stage: Stage) -> list[str]:
             f"{WORKERS}: {len(stage.pools)} pools; {len(stage.pools) - more} are the most, because "
             f"a stage has {SERVICES_MAX} ECS services at most"
         )
-    for of in stage.processes:
-        least, most, wanted = of.min_count, of.max_count, of.desired_count
+    for each in stage.processes:
+        least, most, wanted = each.min_count, each.max_count, each.desired_count
         if least > most:
             found.append(
-                f"{of.key('min_count')} = {least}: is above {of.key('max_count')} = {most}"
+                f"{each.key('min_count')} = {least}: is above {each.key('max_count')} = {most}"
             )
         elif wanted is not None and not least <= wanted <= most:
             found.append(
-                f"{of.key('desired_count')} = {wanted}: is not between "
-                f"{of.key('min_count')} = {least} and {of.key('max_count')} = {most}"
+                f"{each.key('desired_count')} = {wanted}: is not between "
+                f"{each.key('min_count')} = {least} and {each.key('max_count')} = {most}"
             )
     return found
 
 
 def _sizes(stage: Stage) -> list[str]:
     found = []
-    for of in stage.processes:
-        if of.memory_mib not in MEMORY_BY_CPU[of.cpu]:
-            allowed = ", ".join(str(size) for size in MEMORY_BY_CPU[of.cpu])
+    for each in stage.processes:
+        if each.memory_mib not in MEMORY_BY_CPU[each.cpu]:
+            allowed = ", ".join(str(size) for size in MEMORY_BY_CPU[each.cpu])
             found.append(
-                f"{of.key('memory_mib')} = {of.memory_mib}: with {of.key('cpu')} = {of.cpu} "
-                f"Fargate allows {allowed}"
+                f"{each.key('memory_mib')} = {each.memory_mib}: with "
+                f"{each.key('cpu')} = {each.cpu} Fargate allows {allowed}"
             )
     return found
 
@@ -109,8 +109,10 @@ def _capacity(stage: Stage) -> list[str]:
             f"database_min_acu = {stage.database_min_acu:g}: "
             f"is above database_max_acu = {stage.database_max_acu:g}"
         )
-    *keys, last = (of.key(f"{end}_count") for of in stage.processes for end in ("min", "desired"))
-    counts = (n for of in stage.processes for n in (of.min_count, of.desired_count))
+    *keys, last = (
+        each.key(f"{end}_count") for each in stage.processes for end in ("min", "desired")
+    )
+    counts = (n for each in stage.processes for n in (each.min_count, each.desired_count))
     if stage.database_min_acu == 0 and (stage.is_protected or any(n != 0 for n in counts)):
         found.append(
             f"database_min_acu = 0: the database can pause only if {', '.join(keys)} and {last} "
@@ -214,7 +216,7 @@ def _addresses(stage: Stage) -> list[str]:
     """Each ECS task needs an address, and during a deployment old and new ones run."""
     if stage.vpc_id:
         return []
-    most = sum(of.max_count for of in stage.processes)
+    most = sum(each.max_count for each in stage.processes)
     wanted = most * MAXIMUM_PERCENT // 100 + ONE_OFF_TASKS
     group = PUBLIC if stage.egress == "public" else PRIVATE
     taken = BALANCER_ADDRESSES if group == PUBLIC else ENDPOINT_ADDRESSES
@@ -236,14 +238,14 @@ def _addresses(stage: Stage) -> list[str]:
 def _secrets(stage: Stage) -> list[str]:
     """The execution role names each of them."""
     found = []
-    for of in stage.processes:
-        own = secrets_of(stage.secrets, of.process, of.pool).values()
+    for each in stage.processes:
+        own = secrets_of(stage.secrets, each.process, each.pool).values()
         # One of somebody else's is named a second time, with the key that it needs.
-        places = {each.place(stage.names): 2 - each.is_own for each in own}
-        needed = sum(times * (len(each.id) + ARN_CHARACTERS) for each, times in places.items())
+        places = {secret.place(stage.names): 2 - secret.is_own for secret in own}
+        needed = sum(times * (len(place.id) + ARN_CHARACTERS) for place, times in places.items())
         if needed > SECRETS_CHARACTERS:
             found.append(
-                f"secrets: the {of.name} has {len(places)}, more than the policy of its role can "
+                f"secrets: the {each.name} has {len(places)}, more than the policy of its role can "
                 "name; keep several as the JSON of one secret, secretsmanager:NAME#FIELD"
             )
     return found
@@ -251,5 +253,5 @@ def _secrets(stage: Stage) -> list[str]:
 
 def _one_of(stage: Stage, *keys: str) -> str:
     """These keys of every process: `api_max_count, worker_max_count or …`."""
-    *names, last = (of.key(key) for key in keys for of in stage.processes)
+    *names, last = (each.key(key) for key in keys for each in stage.processes)
     return f"{', '.join(names)} or {last}"

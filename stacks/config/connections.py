@@ -34,8 +34,8 @@ def max_connections(stage: Stage) -> int:
 def connections_wanted(processes: Iterable[EcsProcess]) -> int:
     """The most connections that can be open: during a deploy, at the maximum counts."""
     running = sum(
-        of.max_count * (of.pool_size + of.queue_pool_size + contract.OWN_CONNECTIONS)
-        for of in processes
+        each.max_count * (each.pool_size + each.queue_pool_size + contract.OWN_CONNECTIONS)
+        for each in processes
     )
     return (
         running * MAXIMUM_PERCENT // 100

@@ -24,7 +24,7 @@ class EcsProcess:
 
     @property
     def name(self) -> str:
-        """As people type it: `api`, `worker`, `worker-reports`."""
+        """The name that people type: `api`, `worker`, `worker-reports`."""
         return pool_process(self.pool) if self.process is ProcessName.WORKER else self.process.value
 
     def key(self, key: str) -> str:

@@ -22,7 +22,7 @@ OF_NETWORK = (
 
 
 def nested(key: str) -> str:
-    """Where a key stands in a table by what it sizes: `worker_cpu` is `worker.cpu`."""
+    """The key as it stands in a table of its own: `worker.cpu` for `worker_cpu`."""
     if key in OF_NETWORK:
         return f"network.{key}"
     section, _, rest = key.partition("_")
@@ -52,10 +52,11 @@ def explain_stage(
     *,
     file: Path = STAGES_FILE,
 ) -> tuple[Stage, dict[str, Line]]:
-    """The same, and by key the line that each value is from; none where it is the default.
+    """The stage as `read_stage` has it, and for each key the line that its value is from.
 
-    The lines of variables are there by `env.NAME` and `worker.env.NAME`, those of secrets by
-    `secrets.NAME` and `worker.secrets.NAME`, those of pools by `workers.reports.max_count`.
+    A key without a line has its default. The lines of variables are there by `env.NAME` and
+    `worker.env.NAME`, those of secrets by `secrets.NAME` and `worker.secrets.NAME`, those of pools
+    by `workers.reports.max_count`.
     """
     stages = read_lines(file)
     if stage not in stages:

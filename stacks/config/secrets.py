@@ -116,8 +116,10 @@ def read_secrets(lines: Iterable[Line], variables: Iterable[Variable]) -> tuple[
 def secrets_of(
     secrets: Iterable[Secret], process: ProcessName, pool: str = ""
 ) -> dict[str, Secret]:
-    """What one process is given, by name; the pool's own secrets before the process's, and those
-    before the ones of both."""
+    """The secrets that one process is given, by name.
+
+    Of one name the pool's own counts most, then the process's, then that of API and workers.
+    """
     found: dict[str, Secret] = {}
     for owner in dict.fromkeys([(None, ""), (process, ""), (process, pool)]):
         found |= {each.name: each for each in secrets if (each.process, each.pool) == owner}

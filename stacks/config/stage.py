@@ -246,12 +246,12 @@ class Stage:
         """The process of that name (`api`, `worker`, `worker-reports`), if the stage has it."""
         return next((each for each in self.processes if each.name == name), None)
 
-    def changed(self, of: EcsProcess, **values: int) -> Self:
+    def changed(self, ecs_process: EcsProcess, **values: int) -> Self:
         """The stage with other values for some keys of one process."""
-        if of.pool:
-            pools = (replace(p, **values) if p.pool == of.pool else p for p in self.pools)  # type: ignore[arg-type]
+        if ecs_process.pool:
+            pools = (replace(p, **values) if p.pool == ecs_process.pool else p for p in self.pools)  # type: ignore[arg-type]
             return replace(self, pools=tuple(pools))
-        return replace(self, **{of.key(key): value for key, value in values.items()})  # type: ignore[arg-type]
+        return replace(self, **{ecs_process.key(key): value for key, value in values.items()})  # type: ignore[arg-type]
 
     def _keys_of(self, process: ProcessName, kind: type[EcsProcess]) -> dict[str, Any]:
         own = (f"{process}_{field.name}" for field in fields(kind))
@@ -272,7 +272,7 @@ class Stage:
 
     @property
     def layout(self) -> str:
-        """Of a new VPC's subnets."""
+        """The layout of a new VPC's subnets."""
         return self.subnet_layout or f"{self.egress}-{self.availability_zones}"
 
 

@@ -58,8 +58,10 @@ def read_variables(lines: Iterable[Line]) -> tuple[Variable, ...]:
 def of_process(
     variables: Iterable[Variable], process: ProcessName, pool: str = ""
 ) -> dict[str, str]:
-    """What one process is told; the pool's own variables before the process's, and those before
-    the ones of both."""
+    """The variables that one process is told, by name.
+
+    Of one name the pool's own counts most, then the process's, then that of API and workers.
+    """
     found: dict[str, str] = {}
     for owner in dict.fromkeys([(None, ""), (process, ""), (process, pool)]):
         found |= {each.name: each.value for each in variables if (each.process, each.pool) == owner}

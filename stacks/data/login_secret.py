@@ -13,7 +13,7 @@ CHARACTERS = 40
 
 
 class LoginSecret(secretsmanager.Secret):
-    """JSON; `fields` are the names in it of the user and of the password. 0.40 USD a month."""
+    """The secret is JSON, in which `fields` names the user and the password. 0.40 USD a month."""
 
     def __init__(
         self,

@@ -27,7 +27,7 @@ from stacks.service.project_secrets import project_secrets
 
 def environment(
     container: ProcessName,
-    of: EcsProcess,
+    ecs_process: EcsProcess,
     *,
     stage: Stage,
     database: Database,
@@ -43,9 +43,9 @@ def environment(
     }
     if container is ProcessName.MIGRATE:
         return found | {EnvVar.DATABASE_OWNER_URL: database.url(OWNER)}
-    found |= of_process(stage.variables, of.process, of.pool) | {
-        EnvVar.DATABASE_POOL_SIZE: str(of.pool_size),
-        EnvVar.QUEUE_POOL_SIZE: str(of.queue_pool_size),
+    found |= of_process(stage.variables, ecs_process.process, ecs_process.pool) | {
+        EnvVar.DATABASE_POOL_SIZE: str(ecs_process.pool_size),
+        EnvVar.QUEUE_POOL_SIZE: str(ecs_process.queue_pool_size),
         # Of all pools, for the API too: whoever writes the metrics does so for each of them.
         EnvVar.WORKER_POOLS: render_pools({each.pool: each.queues for each in stage.worker_pools}),
         EnvVar.DRAIN_SECONDS: str(stage.drain_seconds),
@@ -57,14 +57,14 @@ def environment(
     }
     if stage.sqs_queue:
         found[EnvVar.QUEUE_DSN] = f"sqs://{stage.sqs_queue}"
-    if isinstance(of, WorkerPool):
+    if isinstance(ecs_process, WorkerPool):
         found |= {
-            EnvVar.WORKER_QUEUES: str(of.queues),
-            EnvVar.WORKER_CONCURRENCY: str(of.concurrency),
+            EnvVar.WORKER_QUEUES: str(ecs_process.queues),
+            EnvVar.WORKER_CONCURRENCY: str(ecs_process.concurrency),
             EnvVar.WORKER_HEARTBEAT_FILE: HEARTBEAT_FILE,
         }
-        if of.pool:
-            found[EnvVar.WORKER_POOL] = of.pool
+        if ecs_process.pool:
+            found[EnvVar.WORKER_POOL] = ecs_process.pool
         if stage.email_from:
             found[EnvVar.EMAIL_FROM] = stage.email_from
     else:
@@ -77,7 +77,7 @@ def environment(
 
 
 def secrets(
-    scope: Construct, container: ProcessName, of: EcsProcess, data: DataStack
+    scope: Construct, container: ProcessName, ecs_process: EcsProcess, data: DataStack
 ) -> dict[str, ecs.Secret]:
     """The variables that ECS reads from Secrets Manager or SSM when it starts the container, also
     the project's own."""
@@ -88,8 +88,8 @@ def secrets(
             data.database.owner_secret, DatabaseSecretField.PASSWORD
         )
         return {EnvVar.DATABASE_OWNER_PASSWORD: password}
-    given, own = data.secrets, project_secrets(scope, of, data.stage)
-    if of.process is not ProcessName.API:
+    given, own = data.secrets, project_secrets(scope, ecs_process, data.stage)
+    if ecs_process.process is not ProcessName.API:
         return own
     return own | {
         EnvVar.API_KEY: ecs.Secret.from_secrets_manager(given.api_key),

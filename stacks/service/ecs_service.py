@@ -40,24 +40,24 @@ class EcsService(Construct):
     ) -> None:
         super().__init__(scope, id)
         self.process = process
-        of = process.of
-        spot_percent = of.spot_percent if isinstance(of, WorkerPool) else 0
+        ecs_process = process.ecs_process
+        spot_percent = ecs_process.spot_percent if isinstance(ecs_process, WorkerPool) else 0
         self.security_group = ec2.SecurityGroup(
             self,
             "SecurityGroup",
             vpc=network.vpc,
-            description=f"ECS tasks of {stage.names.service(of.name)}",
+            description=f"ECS tasks of {stage.names.service(ecs_process.name)}",
             allow_all_outbound=False,
         )
-        is_api = of.process is ProcessName.API
+        is_api = ecs_process.process is ProcessName.API
         grace = Duration.seconds(GRACE_SECONDS) if is_api else None
         self.service = ecs.FargateService(
             self,
             "Service",
-            service_name=stage.names.service(of.name),
+            service_name=stage.names.service(ecs_process.name),
             cluster=cluster,
             task_definition=process.task_definition,
-            desired_count=of.desired_count,
+            desired_count=ecs_process.desired_count,
             min_healthy_percent=100,
             max_healthy_percent=MAXIMUM_PERCENT,
             circuit_breaker=ecs.DeploymentCircuitBreaker(enable=True, rollback=True),
@@ -71,7 +71,7 @@ class EcsService(Construct):
             propagate_tags=ecs.PropagatedTagSource.SERVICE,
             enable_ecs_managed_tags=True,
             health_check_grace_period=grace,
-            capacity_provider_strategies=_capacity(stage, spot_percent, of.min_count),
+            capacity_provider_strategies=_capacity(stage, spot_percent, ecs_process.min_count),
         )
         if not is_api:
             # The deploy does not wait for old workers that drain; they do so in the background.
@@ -79,7 +79,7 @@ class EcsService(Construct):
                 "DeploymentConfiguration.EarlySuccessCriteria",
                 {"Enable": True, "HealthyPercent": 100, "SourceServiceRevisionCleanup": "DEFERRED"},
             )
-        self._allow_outgoing(of.process, network, data)
+        self._allow_outgoing(ecs_process.process, network, data)
         # The first ECS task needs its rights and its security group rules when it starts.
         self.service.node.add_dependency(process.roles, self.security_group)
 

@@ -35,33 +35,33 @@ class Surroundings:
 class Process:
     """The constructs of one process; `scope` is where what belongs to it is added."""
 
-    of: EcsProcess
+    ecs_process: EcsProcess
     scope: Construct
     definition: TaskDefinition
     ecs: EcsService
 
     @property
     def arn(self) -> str:
-        """Of the task definition."""
+        """The ARN of the task definition."""
         return self.definition.task_definition.task_definition_arn
 
 
-def add_process(scope: Construct, of: EcsProcess, shared: Surroundings) -> Process:
+def add_process(scope: Construct, ecs_process: EcsProcess, shared: Surroundings) -> Process:
     """Add a process. Those of API and default pool stand in the stack itself, where the first
     release put them; each other pool has a scope of its own."""
-    name = of.process.capitalize()
+    name = ecs_process.process.capitalize()
     log = log_group(
         scope,
         f"{name}Log",
         stage=shared.stage,
         key=shared.key,
-        name=shared.stage.names.log_group(of.name),
+        name=shared.stage.names.log_group(ecs_process.name),
     )
     roles = TaskRoles(
         scope,
         f"{name}Roles",
         stage=shared.stage,
-        of=of,
+        ecs_process=ecs_process,
         image=shared.image,
         data=shared.data,
         key=shared.key,
@@ -71,7 +71,7 @@ def add_process(scope: Construct, of: EcsProcess, shared: Surroundings) -> Proce
     definition = TaskDefinition(
         scope,
         name,
-        of=of,
+        ecs_process=ecs_process,
         stage=shared.stage,
         image=shared.image,
         roles=roles,
@@ -87,4 +87,4 @@ def add_process(scope: Construct, of: EcsProcess, shared: Surroundings) -> Proce
         network=shared.network,
         data=shared.data,
     )
-    return Process(of, scope, definition, service)
+    return Process(ecs_process, scope, definition, service)

@@ -12,7 +12,8 @@ from stacks.config.processes import EcsProcess
 from stacks.config.secrets import SECRETS_MANAGER, SSM, Place, secrets_of
 from stacks.config.stage import Stage
 
-# By service: the name of the statements, the call, and what the context of its encryption names.
+# Of each service: a name for its statements, the call that reads a value, and the key of the
+# encryption context that holds the value's ARN.
 # https://docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html
 # https://docs.aws.amazon.com/kms/latest/developerguide/services-parameter-store.html
 KINDS = {
@@ -21,28 +22,33 @@ KINDS = {
 }
 
 
-def project_secrets(scope: Construct, of: EcsProcess, stage: Stage) -> dict[str, ecs.Secret]:
-    """By variable, what ECS reads when it starts the container. No stack makes it: it would have no
-    value, and would go with its stack."""
+def project_secrets(
+    scope: Construct, ecs_process: EcsProcess, stage: Stage
+) -> dict[str, ecs.Secret]:
+    """The secrets that ECS reads when it starts the container, by the name of their variable.
+
+    No stack makes them: they would have no value, and would be deleted with the stack.
+    """
     return {
         name: _known(scope, name, secret.place(stage.names))
-        for name, secret in secrets_of(stage.secrets, of.process, of.pool).items()
+        for name, secret in secrets_of(stage.secrets, ecs_process.process, ecs_process.pool).items()
     }
 
 
 def project_secret_statements(
-    scope: Construct, of: EcsProcess, stage: Stage
+    scope: Construct, ecs_process: EcsProcess, stage: Stage
 ) -> list[iam.PolicyStatement]:
-    """The right to read exactly these.
+    """The right to read exactly these secrets.
 
-    Moor's are encrypted with AWS's key of Secrets Manager, whose policy lets in whoever may read
-    the secret. Others may have any key: it may be used for that very secret alone.
+    Those that `moor secrets` makes need no right to a key: they are encrypted with AWS's own key of
+    Secrets Manager, which serves whoever may read the secret. Any other secret may have a key of
+    its own, which may then be used to read that secret and nothing else.
     """
     statements = []
     for service, (kind, action, context) in KINDS.items():
         found = {
             _arn(scope, place): secret.is_own
-            for secret in secrets_of(stage.secrets, of.process, of.pool).values()
+            for secret in secrets_of(stage.secrets, ecs_process.process, ecs_process.pool).values()
             if (place := secret.place(stage.names)).service == service
         }
         if found:
@@ -67,16 +73,16 @@ def project_secret_statements(
 
 
 def named_secrets(scope: Construct, stage: Stage) -> list[str]:
-    """The ARNs of the secrets that stages.toml names beside Moor's own."""
+    """The ARNs of the secrets in Secrets Manager that stages.toml names and `moor` did not make."""
     places = {each.place(stage.names) for each in stage.secrets if not each.is_own}
     return sorted(_arn(scope, place) for place in places if place.service == SECRETS_MANAGER)
 
 
 def acknowledge_keys(
-    scope: Construct, policy: iam.ManagedPolicy, of: EcsProcess, stage: Stage
+    scope: Construct, policy: iam.ManagedPolicy, ecs_process: EcsProcess, stage: Stage
 ) -> None:
-    """Accept the star of `project_secret_statements` on its policy."""
-    for secret in secrets_of(stage.secrets, of.process, of.pool).values():
+    """Accept that the policy names all keys (`key/*`), as `project_secret_statements` does."""
+    for secret in secrets_of(stage.secrets, ecs_process.process, ecs_process.pool).values():
         place = secret.place(stage.names)
         keys = _keys_beside(place.id) if place.is_arn else f"{arn_as_found(scope, 'kms')}:key/*"
         if not secret.is_own:
@@ -105,7 +111,7 @@ def _known(scope: Construct, name: str, place: Place) -> ecs.Secret:
 
 
 def _arn(scope: Construct, place: Place) -> str:
-    """As a policy names it: a question mark for each character that Secrets Manager has added."""
+    """The ARN for a policy, with `?` for each character that Secrets Manager has added."""
     if place.is_arn:
         return place.id
     here = Stack.of(scope)

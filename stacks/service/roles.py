@@ -45,7 +45,7 @@ class TaskRoles(Construct):
         id: str,
         *,
         stage: Stage,
-        of: EcsProcess,
+        ecs_process: EcsProcess,
         image: Image,
         data: DataStack,
         key: kms.IKey,
@@ -53,19 +53,19 @@ class TaskRoles(Construct):
         exec_log_group: logs.ILogGroup,
     ) -> None:
         super().__init__(scope, id)
-        process = of.process
+        process = ecs_process.process
         # What operators may do with the roles of pools is one statement, however many there are:
         # a managed policy has 6144 characters at most.
-        self._path = stage.names.pools_path if of.pool else None
+        self._path = stage.names.pools_path if ecs_process.pool else None
         self.policies: list[iam.ManagedPolicy] = []
         self.execution = self._role(
             "Execution",
             [
                 *execution_statements(process, image, data, key, log_group),
-                *project_secret_statements(self, of, stage),
+                *project_secret_statements(self, ecs_process, stage),
             ],
         )
-        acknowledge_keys(self, self.policies[0], of, stage)
+        acknowledge_keys(self, self.policies[0], ecs_process, stage)
         statements = bucket_statements(process, data, key)
         if stage.sqs_queue:
             statements += [queue_statement(self, process, stage)]
@@ -78,7 +78,7 @@ class TaskRoles(Construct):
         self.task = self._role("TaskRole", as_user)
         self._acknowledge(self.policies[-1], process, stage, with_exec=stage.enable_exec)
         self.former: iam.IRole | None = None
-        if not of.pool:
+        if not ecs_process.pool:
             as_owner = [*password_statements(data.database.owner_secret, key), *statements]
             self.former = self._role("Task", as_owner)
             self._acknowledge(self.policies[-1], process, stage, with_exec=stage.enable_exec)

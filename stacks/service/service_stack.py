@@ -125,8 +125,11 @@ class ServiceStack(StageStack):
         self._add_outputs(api, workers)
 
     def add_operator_policies(self, of_domains: list[iam.ManagedPolicy]) -> None:
-        """What people of the stage may do. Its roles have the policies `of_domains` too; the roles
-        of pools are named by their path."""
+        """Policies for the people who operate the stage.
+
+        They may pass its roles on, which have the policies `of_domains` too. Those of pools are
+        named by their path.
+        """
         roles = [each.process.roles for each in (self.api, self.workers[0])]
         operators = OperatorPolicies(
             self, "Operators", stage=self.stage, key=self.key, data=self.data,
@@ -181,7 +184,7 @@ class ServiceStack(StageStack):
                 names.exec_command(ProcessName.WORKER),
                 "A shell in a worker",
             )
-        if pools := [each.of.pool for each in workers if each.of.pool]:
+        if pools := [each.ecs_process.pool for each in workers if each.ecs_process.pool]:
             found[Output.WORKER_POOLS] = (",".join(pools), "The worker pools beside the default")
         for key, (value, description) in found.items():
             self.output(key, value, description)
@@ -198,4 +201,4 @@ class ServiceStack(StageStack):
         if roles.debug:
             found[Output.DEBUG_ROLE] = (roles.debug.role_arn, "What `moor debug` runs with")
         for key, (value, description) in found.items():
-            self.output(pool_output(key, workers.of.pool), value, description)
+            self.output(pool_output(key, workers.ecs_process.pool), value, description)

@@ -34,7 +34,7 @@ class TaskDefinition(Construct):
         scope: Construct,
         id: str,
         *,
-        of: EcsProcess,
+        ecs_process: EcsProcess,
         stage: Stage,
         image: Image,
         roles: TaskRoles,
@@ -42,16 +42,16 @@ class TaskDefinition(Construct):
         log_group: logs.ILogGroup,
     ) -> None:
         super().__init__(scope, id)
-        self.of, self.stage, self.image, self.data = of, stage, image, data
-        process = of.process
+        self.ecs_process, self.stage, self.image, self.data = ecs_process, stage, image, data
+        process = ecs_process.process
         self.log_group, self.roles = log_group, roles
         self.variables_of_domains: dict[str, str] = {}  # the file that sets one, by its name
         self.task_definition = ecs.FargateTaskDefinition(
             self,
             "TaskDefinition",
-            family=f"{stage.names.prefix}-{of.name}",
-            cpu=of.cpu,
-            memory_limit_mib=of.memory_mib,
+            family=f"{stage.names.prefix}-{ecs_process.name}",
+            cpu=ecs_process.cpu,
+            memory_limit_mib=ecs_process.memory_mib,
             runtime_platform=image.platform,
             execution_role=roles.execution,
             task_role=roles.task,
@@ -106,16 +106,16 @@ class TaskDefinition(Construct):
             essential=essential,
             environment=environment(
                 process,
-                self.of,
+                self.ecs_process,
                 stage=stage,
                 database=data.database,
                 bucket_name=data.bucket.bucket_name,
             ),
-            secrets=secrets(self, process, self.of, data),
+            secrets=secrets(self, process, self.ecs_process, data),
             logging=ecs.LogDriver.aws_logs(
                 log_group=self.log_group,
                 # Of a pool its own name: `moor logs` tells by it whose line it is.
-                stream_prefix=process if process is ProcessName.MIGRATE else self.of.name,
+                stream_prefix=process if process is ProcessName.MIGRATE else self.ecs_process.name,
                 mode=ecs.AwsLogDriverMode.BLOCKING,  # non-blocking mode may lose lines
             ),
             health_check=health_check,

@@ -297,7 +297,7 @@ def test_a_value_as_an_argument_is_refused_and_not_repeated(
         assert moor(verb, *words[: len(words) if verb == "set" else 2], "--home", home) == 2
     said = "".join(capsys.readouterr())
     assert CANARY not in said
-    assert "one name is wanted, and no value" in said
+    assert "give one name, and no value" in said
 
 
 @pytest.mark.parametrize("name", ["stripe", "API_KEY", "AWS_PROFILE", "A-B"])

@@ -17,7 +17,7 @@ from scripts.ecs.services import find_services
 from scripts.errors import UsageError
 from scripts.logs.log_reading import groups
 from scripts.processes import deployed as processes
-from scripts.processes import known
+from scripts.processes import find_process
 from scripts.status.screen import draw
 from scripts.terminal.answer import print_screen
 from service.contract import ProcessName
@@ -68,7 +68,7 @@ def test_a_wrong_name_is_refused_with_the_nearest(typed: str, hint: str, world: 
     with pytest.raises(
         UsageError, match=f"has no {typed}; it has api, worker, {OTHER}, {POOL}"
     ) as refused:
-        known(world.aws, typed)
+        find_process(world.aws, typed)
     assert refused.value.hint == hint
 
 
