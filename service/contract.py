@@ -141,7 +141,7 @@ UI_PATH = "/saq"
 QUEUE_NAME = "default"  # of a task that names none
 QUEUE_NAME_PATTERN = r"^[a-z][a-z0-9-]{0,30}$"
 QUEUE_WEIGHT_MAX = 100
-# Of a worker pool. The default pool's name is empty, and no other is called "default".
+# A worker pool's name. That of the default pool is empty, and no other is called "default".
 POOL_NAME_PATTERN = r"^[a-z][a-z0-9-]{0,15}$"
 
 WRONG_CREDENTIALS_EVENT = "wrong credentials"  # in the API's log, for each refused request

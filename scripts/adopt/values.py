@@ -20,7 +20,7 @@ MACROS = {
     "@weekly": "0 0 * * 0", "@daily": "0 0 * * *", "@midnight": "0 0 * * *", "@hourly": "0 * * * *",
 }  # fmt: skip
 SHELL = re.compile(r"\$\{(\w+)\}")
-# Of Copilot itself, the only ones that are known before a deployment.
+# Variables that Copilot sets itself, and the only two that are known before a deployment.
 APP_VARIABLE, STAGE_VARIABLE = "COPILOT_APPLICATION_NAME", "COPILOT_ENVIRONMENT_NAME"
 
 

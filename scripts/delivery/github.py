@@ -12,8 +12,8 @@ from scripts.delivery.plan import (
 )
 
 FILE = ".github/workflows/delivery.yml"
-# By the commit, because a tag can be moved to other code. Each is the commit of the tag behind it
-# in the action's repository; Dependabot updates both.
+# An action is named by its commit, because a tag can be moved to other code. The comment has the
+# tag of that commit; Dependabot updates both.
 CHECKOUT = "actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1"
 CREDENTIALS = (
     "aws-actions/configure-aws-credentials@e6de054238d6b7531b4efff3b6587d9aade6a06c # v6.2.3"

@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from scripts.doctor.model import Role
 
 READ_SECRET, READ_PARAMETER = "secretsmanager:GetSecretValue", "ssm:GetParameters"
-# Of a template, they have words with colons in them: `AWS::Region`.
+# In a template an ARN has words with colons in them: `AWS::Region`.
 SECRET_ARN = re.compile(r"arn:.+?:secret:[^:]+")
 PARAMETER_ARN = re.compile(r"arn:.+?:ssm:.+:parameter/")
 # What Secrets Manager adds to a name in a secret's ARN.

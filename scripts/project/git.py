@@ -9,7 +9,7 @@ from pathlib import Path
 
 from scripts.errors import OperatorError
 
-# Of the caller's environment, what names another repository: a hook of git has these.
+# Variables that name another repository; a caller that is a hook of git has them.
 # https://git-scm.com/docs/git-rev-parse, --local-env-vars
 OF_ANOTHER = {
     "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_CONFIG", "GIT_CONFIG_PARAMETERS", "GIT_CONFIG_COUNT",

@@ -16,7 +16,7 @@ from service.contract import LOCAL_STAGE, ProcessName
 from stacks.config.stages_file import stage_names
 from stacks.config.values import ConfigError
 
-# Those that every stage runs as ECS services.
+# The processes that every stage runs as ECS services.
 SERVICES = (ProcessName.API, ProcessName.WORKER)
 
 

@@ -19,8 +19,9 @@ ONE_OFF_TASKS = 4  # ECS tasks of `moor run` and `moor debug`
 # https://docs.aws.amazon.com/global-infrastructure/latest/regions/aws-availability-zones.html
 REGIONS_OF_TWO_ZONES = ("us-west-1",)
 
-# Of an IAM policy's 6144, what the ARNs of a process's own secrets may take; one has about so many
-# more than its name: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+# An IAM policy has 6144 characters at most. The ARNs of a process's own secrets may take so many of
+# them; an ARN has about 80 more than the secret's name.
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 SECRETS_CHARACTERS, ARN_CHARACTERS = 4000, 80
 
 # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/fargate-tasks-services.html

@@ -37,7 +37,7 @@ class Output(StrEnum):
     WORKER_POOLS = "WorkerPools"  # the names of all pools but the default one, if there are any
 
 
-# What each pool has beside the default one: `WorkerReportsService`.
+# The outputs that each further pool has too, under its own name: `WorkerReportsService`.
 OF_POOL = (
     Output.WORKER_SERVICE, Output.WORKER_LOG_GROUP, Output.WORKER_TASK_DEFINITION,
     Output.DEBUG_ROLE,

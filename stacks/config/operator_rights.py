@@ -36,7 +36,7 @@ POOL_LOGS = "{pool_logs}"  # the same of each worker pool but the default one
 IAM = "arn:{partition}:iam::{account}:"
 RDS = "arn:{partition}:rds:{region}:{account}:"
 SSM = "arn:{partition}:ssm:{region}:"
-# What `moor secrets` keeps, and what stages.toml names beside it.
+# The secrets that `moor secrets` makes, and the others that stages.toml names.
 OWN_SECRETS = "arn:{partition}:secretsmanager:{region}:{account}:secret:{secrets}*"
 NAMED_SECRETS = "{named_secrets}"
 PROJECT_SECRET = "a secret of the project"  # noqa: S105 - in place of an output
@@ -189,7 +189,8 @@ RIGHTS = (
     Right("TagAtStart", Level.DEBUG, ("ecs:TagResource",), (TASKS,),
           {"StringEquals": {"ecs:CreateAction": "RunTask"}}, beside=("ecs:RunTask",)),
     # AWS knows no resources for these calls (https://github.com/aws/containers-roadmap/issues/929).
-    # What is registered can only run with roles that may be passed, where ECS tasks may be run.
+    # A task definition that is registered so can run only with roles that may be passed on, and
+    # where the same people may run ECS tasks.
     Right("CopyTaskDefinition", Level.DEBUG,
           ("ecs:RegisterTaskDefinition", "ecs:DeregisterTaskDefinition")),
     Right(

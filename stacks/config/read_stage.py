@@ -29,7 +29,7 @@ def nested(key: str) -> str:
     return f"{section}.{rest}" if section in SECTIONS else key
 
 
-# As the file may write them; with `-c`, too.
+# Both ways to write a key, in the file and with `-c`: `worker.cpu` and `worker_cpu`.
 KEYS = {nested(key): key for key in CONFIGURABLE} | {key: key for key in CONFIGURABLE}
 
 

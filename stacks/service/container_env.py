@@ -46,7 +46,7 @@ def environment(
     found |= of_process(stage.variables, ecs_process.process, ecs_process.pool) | {
         EnvVar.DATABASE_POOL_SIZE: str(ecs_process.pool_size),
         EnvVar.QUEUE_POOL_SIZE: str(ecs_process.queue_pool_size),
-        # Of all pools, for the API too: whoever writes the metrics does so for each of them.
+        # All pools, for the API too: the process that writes the metrics does so for each pool.
         EnvVar.WORKER_POOLS: render_pools({each.pool: each.queues for each in stage.worker_pools}),
         EnvVar.DRAIN_SECONDS: str(stage.drain_seconds),
         EnvVar.BUCKET: bucket_name,

@@ -54,8 +54,8 @@ class TaskRoles(Construct):
     ) -> None:
         super().__init__(scope, id)
         process = ecs_process.process
-        # What operators may do with the roles of pools is one statement, however many there are:
-        # a managed policy has 6144 characters at most.
+        # One path for the roles of all pools, so that one statement gives operators their right to
+        # them: a managed policy has 6144 characters at most.
         self._path = stage.names.pools_path if ecs_process.pool else None
         self.policies: list[iam.ManagedPolicy] = []
         self.execution = self._role(

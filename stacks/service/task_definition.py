@@ -114,7 +114,7 @@ class TaskDefinition(Construct):
             secrets=secrets(self, process, self.ecs_process, data),
             logging=ecs.LogDriver.aws_logs(
                 log_group=self.log_group,
-                # Of a pool its own name: `moor logs` tells by it whose line it is.
+                # A pool's own name, by which `moor logs` tells whose line it is.
                 stream_prefix=process if process is ProcessName.MIGRATE else self.ecs_process.name,
                 mode=ecs.AwsLogDriverMode.BLOCKING,  # non-blocking mode may lose lines
             ),

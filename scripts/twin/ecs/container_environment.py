@@ -29,7 +29,7 @@ def environment_of(
     given = [*container.definition.get("environment", []), *container.added_environment]
     own = folder_of(task_id, twin)
     return {
-        # Those of the image.
+        # Variables that the image sets.
         "PATH": f"{twin.python.parent}:{SYSTEM_PATH}",
         "PYTHONUNBUFFERED": "1",
         "HOME": str(own),

@@ -15,8 +15,8 @@ from service.api.server.load import Load
 from service.contract import LIVE_PATH
 from service.problem import MEDIA_TYPE, PHRASES, Problem
 
-# Of the head, or of chunk sizes and trailers between two pieces of a body. The load balancer allows
-# a head of this size too.
+# The most bytes of a head, and of chunk sizes and trailers between two pieces of a body. The load
+# balancer allows a head of this size too.
 HEAD_MAX_BYTES = 64 * 1024
 HEADERS_MAX = 100  # each takes some hundred bytes of memory, whatever its size
 WAITING_MAX = 100  # pipelined requests of one connection that wait for their answers

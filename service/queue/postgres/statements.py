@@ -104,8 +104,8 @@ WITH due AS MATERIALIZED ({_due_jobs("$1", "$2")}
 ), {_start_due_jobs("group_key")}
 """
 
-# The same for several queues: of each queue in $1 at most as many jobs as its share in $6, then of
-# the queues in their order what is still wanted.
+# The same for several queues. It first takes from each queue in $1 at most as many jobs as its
+# share in $6; what is still wanted then comes from the queues in their order.
 _NOT_SHARED = "AND NOT EXISTS (SELECT FROM shared WHERE shared.key = w.key)"
 CLAIM_SEVERAL = f"""
 WITH shared AS MATERIALIZED (

@@ -53,7 +53,7 @@ UNSENT = f"""
 {_UNSENT} AND NOT is_delayed UNION ALL {_UNSENT} AND is_delayed
 ORDER BY scheduled, background_job_id LIMIT {SEND_ROWS}
 """
-# The same, of the keys $3 only.
+# The same for the keys $3 alone.
 UNSENT_OF = f"""
 {_UNSENT} AND key = ANY ($3::text[]) ORDER BY scheduled, background_job_id LIMIT {SEND_ROWS}
 """
