@@ -194,7 +194,7 @@ def test_the_kit_s_own_tests_pass_in_a_project_with_no_example(checkout: Path) -
         delete(checkout, name)
     stages = checkout / "stages.toml"
     renamed = re.sub(r'(?m)^app_name = ".*"$', 'app_name = "shop"', stages.read_text())
-    stages.write_text(f"{renamed}\n[staging]\nallow_http = true\n")
+    stages.write_text(f"{renamed}\n[stage-of-a-team]\nallow_http = true\n")
     jobs = checkout / "service/domain/till/jobs"
     jobs.mkdir(parents=True)
     for package in (jobs, jobs.parent):

@@ -18,7 +18,6 @@ STATEFUL = {
     "AWS::SecretsManager::Secret", "AWS::ElasticLoadBalancingV2::LoadBalancer",
     "AWS::ECS::Cluster", "AWS::ECS::Service", "AWS::SNS::Topic",
 }  # fmt: skip
-PREFIX = "{app}-{stage}"
 DOCUMENTS = ("PolicyDocument", "AssumeRolePolicyDocument", "KeyPolicy")
 
 
@@ -27,8 +26,10 @@ def identity(templates: Templates) -> dict[str, Any]:
 
     The same whatever the app is called.
     """
+    names = templates.stage.names
     found = json.dumps(_identity(templates))
-    named: dict[str, Any] = json.loads(found.replace(templates.stage.names.prefix, PREFIX))
+    found = found.replace(names.prefix, "{app}-{stage}").replace(names.secret(""), "{app}/{stage}/")
+    named: dict[str, Any] = json.loads(found)
     return named
 
 

@@ -16,6 +16,10 @@ def test_logical_ids_and_policies_are_those_that_were_looked_at(stage: str) -> N
     assert identity(of_stage(stage)) == json.loads(FILE.read_text())[stage], HINT
 
 
+def test_what_was_looked_at_names_no_app() -> None:
+    assert of_stage("dev").stage.names.app not in FILE.read_text()
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_star_stands_only_where_a_call_knows_no_resource(stage: str) -> None:
     free = {
