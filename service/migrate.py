@@ -1,9 +1,17 @@
 """`python -m service migrate`: applies the SQL files that the database does not have yet.
 
-It runs before every API and worker, so any number may run at once: one applies what is missing, the
-others wait for it and find nothing to do.
+It runs before every API and worker, so any number may run at once: one applies what is missing,
+the others wait for it and find nothing to do.
+
+A new database gets all or none. One in use gets each file by itself, because the release before
+works on meanwhile: no lock is held until the last file is done, and none is waited for longer than
+a moment, because every other statement would queue behind.
 """
 
+import asyncio
+import random
+import re
+import time
 from pathlib import Path
 
 import asyncpg
@@ -14,7 +22,9 @@ from service.db import CONNECT_TIMEOUT_SECONDS, UNAVAILABLE, Password, connect
 from service.migration_files import SERVICE, Migration, MigrationError, read_migrations
 
 LOCK_KEY = 0x6D6F6F72  # "moor"; any constant would do
-LOCK_WAIT_SECONDS = 60  # the longest wait while another process applies migrations
+OTHERS_WAIT_SECONDS = 150  # the longest wait for another process that migrates; ECS gives it 180
+LOCK_WAIT_SECONDS = 60  # the longest wait for a lock, all tries together
+LOCK_TRY_SECONDS = 0.3  # for each table: others queue behind a migration that waits for it
 STATEMENT_TIMEOUT_SECONDS = 300
 
 TABLE = """
@@ -49,6 +59,11 @@ OWNER_WANTED = (
 )
 MAY_READ = "SELECT has_table_privilege(to_regclass('moorage_migrations'), 'SELECT')"
 
+CONCURRENT_INDEX = r"CREATE (?:UNIQUE )?INDEX CONCURRENTLY IF NOT EXISTS (\w+)"
+IS_HALF_AN_INDEX = """
+    SELECT EXISTS (SELECT FROM pg_index WHERE indexrelid = to_regclass($1) AND NOT indisvalid)
+"""
+
 log = structlog.stdlib.get_logger("migrate")
 
 
@@ -59,14 +74,15 @@ async def migrate(
     password: Password | None = None,
     user: DatabaseUser | None = None,
 ) -> list[str]:
-    """Apply all missing migrations, or none. Returns their names, such as "queue/0001_…".
+    """Apply all missing migrations. Returns their names, such as "queue/0001_…".
 
     `dsn` and `password` are the owner's. With `user`, the user of API and worker, it also creates
     that user, grants its rights, and sets the password of its secret.
 
     A database that is newer than the files stays as it is, because an older image runs beside a
     newer one during a rollout, and after a rollback. Raises `MigrationError` where an applied file
-    has changed, a table of another program is in the way, or `user` cannot connect.
+    has changed, a table of another program is in the way, or `user` cannot connect. What it has
+    applied until then stays, except in a database that had no migration before.
     """
     migrations = read_migrations(root)
     # Every new ECS task checks this, so it takes no lock. It connects as `user`, so that a start
@@ -86,31 +102,10 @@ async def migrate(
     try:
         if user is None and not _missing(migrations, await _applied(connection)):
             return []
-        async with connection.transaction():
-            # Both end with the transaction: a killed migration leaves no lock and no half a table.
-            await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK_KEY)
-            if user:
-                await give_rights(connection, user)
-            await _apply(connection, "the table moorage_migrations", TABLE)
-            before = await _applied_by_the_first_release(connection)
-            applied = []
-            for migration in _missing(migrations, await _applied(connection)):
-                if migration.checksum not in before:
-                    log.debug("applying", migration=str(migration))
-                    await _apply(connection, f"{migration}.sql", migration.sql)
-                    applied.append(str(migration))
-                await connection.execute(
-                    "INSERT INTO moorage_migrations (owner, version, name, checksum)"
-                    " VALUES ($1, $2, $3, $4)",
-                    migration.owner,
-                    migration.version,
-                    migration.name,
-                    migration.checksum,
-                )
-            if user:
-                tables = f"moorage_migrations, {FIRST_TABLE}" if before else "moorage_migrations"
-                quoted = await user.quoted_name(connection)
-                await connection.execute(f"REVOKE INSERT, UPDATE, DELETE ON {tables} FROM {quoted}")
+        await _lock_out_others(connection)
+        applied = await _apply_missing(connection, migrations, user)
+        if user:
+            async with connection.transaction():
                 await set_password(connection, user)
     except asyncpg.InsufficientPrivilegeError as error:
         name = user.name if user else "none"
@@ -123,6 +118,92 @@ async def migrate(
             "tables: look at pg_hba.conf, at its search_path, and whether it is a member of rds_iam"
         )
     return applied
+
+
+async def _lock_out_others(connection: asyncpg.Connection) -> None:
+    """Take the lock of those who migrate. It ends with the connection: a kill leaves none.
+
+    Others ask for it again and again: one that waited inside a statement would hold a snapshot,
+    for which the building of an index waits.
+    """
+    until = time.monotonic() + OTHERS_WAIT_SECONDS
+    while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK_KEY):
+        if time.monotonic() > until:
+            raise MigrationError(f"another process has been migrating for {OTHERS_WAIT_SECONDS} s")
+        await asyncio.sleep(random.uniform(0.1, 0.3))  # noqa: S311 - jitter
+
+
+async def _apply_missing(
+    connection: asyncpg.Connection, migrations: list[Migration], user: DatabaseUser | None
+) -> list[str]:
+    async with connection.transaction():
+        if user:
+            await give_rights(connection, user)
+        await _apply(connection, "the table moorage_migrations", TABLE)
+        before = await _applied_by_the_first_release(connection)
+        there = await _applied(connection)
+        missing = []
+        for migration in _missing(migrations, there):
+            if migration.checksum in before:
+                await _note(connection, migration)
+            else:
+                missing.append(migration)
+        if user:
+            tables = f"moorage_migrations, {FIRST_TABLE}" if before else "moorage_migrations"
+            quoted = await user.quoted_name(connection)
+            await connection.execute(f"REVOKE INSERT, UPDATE, DELETE ON {tables} FROM {quoted}")
+        is_new = not there and not before
+        if is_new:
+            for migration in missing:
+                await _apply(connection, f"{migration}.sql", migration.in_a_transaction)
+                await _note(connection, migration)
+    if not is_new:
+        for migration in missing:
+            await _apply_in_use(connection, migration)
+    return [str(migration) for migration in missing]
+
+
+async def _apply_in_use(connection: asyncpg.Connection, migration: Migration) -> None:
+    """Apply one file where others work, and try again while they hold a lock."""
+    until = time.monotonic() + LOCK_WAIT_SECONDS
+    while True:
+        try:
+            if migration.is_stepwise:
+                for statement in migration.statements:
+                    await _drop_half_an_index(connection, statement)
+                    await _apply(connection, f"{migration}.sql", statement)
+                await _note(connection, migration)
+            else:
+                async with connection.transaction():
+                    await connection.execute(f"SET LOCAL lock_timeout = '{LOCK_TRY_SECONDS}s'")
+                    await _apply(connection, f"{migration}.sql", migration.sql)
+                    await _note(connection, migration)
+            return
+        except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError) as error:
+            if time.monotonic() > until:
+                raise MigrationError(
+                    f"{migration}.sql: {error}: a transaction has held a table for "
+                    f"{LOCK_WAIT_SECONDS} s; end it (pg_stat_activity) and start again"
+                ) from error
+            await asyncio.sleep(random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+
+
+async def _drop_half_an_index(connection: asyncpg.Connection, statement: str) -> None:
+    """Drop what a killed build of the statement's index has left: IF NOT EXISTS would keep it."""
+    if not (made := re.match(CONCURRENT_INDEX, statement)):
+        return
+    if await connection.fetchval(IS_HALF_AN_INDEX, made[1]):
+        await connection.execute(f"DROP INDEX CONCURRENTLY {made[1]}")
+
+
+async def _note(connection: asyncpg.Connection, migration: Migration) -> None:
+    await connection.execute(
+        "INSERT INTO moorage_migrations (owner, version, name, checksum) VALUES ($1, $2, $3, $4)",
+        migration.owner,
+        migration.version,
+        migration.name,
+        migration.checksum,
+    )
 
 
 async def _is_ready(user: DatabaseUser, migrations: list[Migration]) -> bool:
@@ -175,6 +256,7 @@ async def _columns(connection: asyncpg.Connection, table: str) -> dict[str, str]
 
 
 async def _apply(connection: asyncpg.Connection, name: str, sql: str) -> None:
+    log.debug("applying", migration=name)
     try:
         await connection.execute(sql)
     except UNAVAILABLE:

@@ -25,6 +25,26 @@ class Migration:
     def checksum(self) -> str:
         return hashlib.sha256(self.sql.encode()).hexdigest()
 
+    @property
+    def is_stepwise(self) -> bool:
+        """Is it for no transaction: does it build an index beside writers, or commit by itself?"""
+        return bool(re.search(r"\b(CONCURRENTLY|COMMIT)\b", self._without_comments))
+
+    @property
+    def statements(self) -> list[str]:
+        """Its statements one by one."""
+        found = re.findall(r"(?:\$\$.*?\$\$|[^;])+", self._without_comments, re.DOTALL)
+        return [statement for each in found if (statement := each.strip())]
+
+    @property
+    def in_a_transaction(self) -> str:
+        """The same for a new database, where nobody waits for the end of the transaction."""
+        return re.sub(r" CONCURRENTLY\b|\bCOMMIT;", "", self.sql) if self.is_stepwise else self.sql
+
+    @property
+    def _without_comments(self) -> str:
+        return re.sub(r"--[^\n]*", "", self.sql)
+
     def __str__(self) -> str:
         return f"{self.owner}/{self.name}"
 

@@ -118,7 +118,7 @@ def goals(results: Results) -> Iterator[Goal]:
 def goals_table(results: Results) -> str:
     rows = [
         [goal.what, goal.wanted]
-        + [goal.verdict(goal.figure(results, ours)) for ours in ("untracked", "moorage")]
+        + [goal.verdict(goal.figure(results, ours)) for ours in contenders.OURS]
         for goal in goals(results)
     ]
-    return table(["Goal", "Wanted", "No tracking", "Tracking on"], rows)
+    return table(["Goal", "Wanted", "Reached"], rows)

@@ -11,7 +11,7 @@ from tests.benchmarks.results import Results
 from tests.benchmarks.tables import TITLES
 
 COLOURS = {
-    "moorage": "#0b6e4f", "logged": "#3d8f72", "untracked": "#6bb392", "pgqueuer": "#d1495b",
+    "moorage": "#0b6e4f", "logged": "#3d8f72", "pgqueuer": "#d1495b",
     "procrastinate": "#edae49", "saq": "#30638e", "valkey": "#8d6a9f", "floor": "#9a9a9a",
 }  # fmt: skip
 STYLE = {

@@ -58,8 +58,8 @@ database work too. Ratios carry over to other machines better than rates do.
 {facts}"""
 
 
-_GOALS = """The queue alone is what the peers offer, so the goals speak of it; with tracking on,
-every job's history is written in the same commits. Ratios are medians of the rounds' ratios."""
+_GOALS = """Every job has its history, which the peers do not keep: it is the job's row and costs no
+second one. Ratios are medians of the rounds' ratios."""
 
 
 def _sections(results: Results) -> list[tuple[str, str, list[str]]]:
@@ -185,16 +185,10 @@ def _contenders() -> str:
 _MISSED = """## Where a goal is missed
 
 - *Against Valkey* an enqueue is committed to disk here and held in memory there.
-- *Tracking* writes one row more with three index entries for each job and changes it twice, in the
-  same commits. Triggers that go row by row through the primary key are the cheapest way found;
-  table against table was slower, and a row's history written only at its end would call a running
-  job queued.
 - *WAL*: a job changes its status twice, and the indexes that make a claim quick hold only jobs of
   one status. So no change is a HOT update, and each version of the row adds its key to the primary
-  key's index again. Tried, with tracking, for a whole job: a fill factor of 35 (2,650 B), 50
-  (2,700 B) and 100 (3,080 B), and an end of the job a third as long (2,570 B). Every peer writes
-  more than this engine does without tracking. What would help is a table with short numeric keys;
-  SAQ's clients read this one.
+  key's index again. What would help is a table of what waits with short numeric keys; SAQ's
+  clients read this one.
 - *Pick-up by eight idle workers*: a notification wakes them all, and eight claims share two
   processors with the server.
 - *A million rows* make the indexes of the key one level deeper, and the drain is bound by the

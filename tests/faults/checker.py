@@ -74,10 +74,11 @@ async def count_connections(database: asyncpg.Pool) -> int:
 
 
 async def count_history_differs(database: asyncpg.Pool) -> int:
-    """Jobs whose row and whose history say different things, or that have no history."""
+    """Jobs that the history has twice, or whose end it does not tell as their status does."""
     count: int = await database.fetchval(
-        "SELECT count(*) FROM saq_jobs j LEFT JOIN background_jobs b ON b.id = j.background_job_id"
-        " WHERE (b.status, b.attempts, b.crashes) IS DISTINCT FROM"
-        " (j.status, j.attempts, j.crashes)"
+        "SELECT count(*) - count(DISTINCT id) + count(*) FILTER ("
+        "   WHERE (finished_at IS NOT NULL) <> (status IN ('complete', 'failed', 'aborted'))"
+        "   OR is_bad <> (status IN ('failed', 'aborted')) OR created_at IS NULL)"
+        " FROM background_jobs"
     )
     return count

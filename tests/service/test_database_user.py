@@ -34,10 +34,11 @@ OWNERS_ONLY = [
     "ALTER TABLE saq_jobs DISABLE TRIGGER ALL",
     "ALTER TABLE saq_jobs OWNER TO CURRENT_USER",
     "DROP TABLE saq_jobs",
-    "DROP TABLE background_jobs CASCADE",
+    "DROP TABLE job_archive CASCADE",
+    "DROP VIEW background_jobs",
     "DROP SCHEMA public CASCADE",
     "TRUNCATE saq_jobs",
-    "TRUNCATE background_jobs",
+    "TRUNCATE job_archive",
     "COMMENT ON TABLE saq_jobs IS 'mine'",
     "DELETE FROM moorage_migrations",
     "UPDATE moorage_migrations SET checksum = ''",
@@ -228,7 +229,7 @@ async def test_a_job_that_lets_sql_in_drops_nothing(
     bench.add(queue, Settings(stage="local", database_url=SecretStr(application_dsn)))
     for statement in (
         "DROP TABLE saq_jobs",
-        "TRUNCATE background_jobs",
+        "TRUNCATE job_archive",
         "ALTER TABLE notes ADD x INT",
     ):
         await queue.enqueue("let_sql_in", name=f"'; {statement}; --")

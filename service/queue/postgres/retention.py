@@ -16,8 +16,6 @@ async def prune(queue: TableQueue) -> int:
     """Delete ended jobs and history that have expired. Returns how many."""
     for row in await queue.fetch(sql.RESCUE_FROM_STOCK, queue.names):
         log.warning("took a job from a dead SAQ worker", job_key=row["key"])
-    for row in await queue.fetch(sql.CLOSE_LOST, queue.names):
-        log.error("a job's row is gone", job_key=row["key"])
     deleted = 0
     for statement in (
         sql.PRUNE_JOBS,

@@ -17,7 +17,6 @@ IS_ENDED = "status NOT IN ('new', 'queued', 'active', 'aborting')"
 # A worker runs one job with so many crashes at a time: if it dies again, this job was the cause,
 # and jobs that only ran beside it do not fail with it.
 SUSPECT_CRASHES = CRASHES_MAX - 1
-LOST_ROWS = 10_000  # the newest rows of the history are searched for lost jobs
 PROMOTE_ROWS = 1000
 
 JOB_COLUMNS = (
@@ -31,19 +30,20 @@ JOB_COLUMNS = (
 ENQUEUE = f"""
 WITH put AS (
     INSERT INTO saq_jobs AS j
-        (key, job, queue, status, priority, group_key, scheduled, is_delayed, task)
+        (key, job, queue, status, priority, group_key, scheduled, is_delayed, task, created_at)
     SELECT n.key, n.job, $7, 'queued', coalesce(n.priority, 0), n.group_key,
            CASE WHEN coalesce(n.scheduled, 0) = 0 THEN {NOW} ELSE n.scheduled END,
-           coalesce(n.scheduled > {NOW}, FALSE), n.task
+           coalesce(n.scheduled > {NOW}, FALSE), n.task, now()
     FROM unnest($1::text[], $2::bytea[], $3::smallint[], $4::text[], $5::bigint[], $6::text[])
          AS n (key, job, priority, group_key, scheduled, task)
     ON CONFLICT (key) DO UPDATE
     SET job = excluded.job, status = 'queued', priority = excluded.priority,
         group_key = excluded.group_key, scheduled = excluded.scheduled,
         is_delayed = excluded.is_delayed, task = excluded.task,
-        background_job_id = excluded.background_job_id,
+        background_job_id = excluded.background_job_id, created_at = excluded.created_at,
         lease = j.lease + 1, owner = NULL, attempts = 0, crashes = 0, started_at = NULL,
-        progress = 0, error = NULL, expire_at = NULL
+        progress = 0, error = NULL, expire_at = NULL, worker_id = NULL, finished_at = NULL,
+        is_bad = FALSE
     WHERE j.status IN {ENDED} AND j.queue = excluded.queue
     RETURNING j.key, j.is_delayed
 ), notified AS (
@@ -159,6 +159,9 @@ SET status = CASE WHEN d.status = 'queued' AND j.status = 'aborting' THEN 'abort
     progress = CASE d.status WHEN 'complete' THEN 1 ELSE j.progress END,
     attempts = j.attempts - coalesce(d.refund, 0),
     owner = NULL,
+    worker_id = j.owner,
+    finished_at = CASE WHEN d.status <> 'queued' OR j.status = 'aborting' THEN now() END,
+    is_bad = d.status IN {BAD} OR d.status = 'queued' AND j.status = 'aborting',
     expire_at = CASE WHEN d.ttl = 0 OR d.status = 'queued' AND j.status = 'active' THEN NULL
                      WHEN d.status = 'complete' OR d.ttl < 0 THEN {NOW} + greatest(d.ttl, 0)
                      ELSE {NOW} + greatest(d.ttl, {KEEP_FAILED_SECONDS}) END
@@ -175,7 +178,9 @@ ABORT = f"""
 UPDATE saq_jobs
 SET status = CASE status WHEN 'active' THEN 'aborting' ELSE 'aborted' END,
     error = $3,
-    expire_at = CASE status WHEN 'active' THEN NULL ELSE {NOW} + {KEEP_FAILED_SECONDS} END
+    expire_at = CASE status WHEN 'active' THEN NULL ELSE {NOW} + {KEEP_FAILED_SECONDS} END,
+    finished_at = CASE status WHEN 'active' THEN NULL ELSE now() END,
+    is_bad = status <> 'active'
 WHERE key = $1 AND queue = $2 AND status NOT IN ('aborting', 'complete', 'failed', 'aborted')
 RETURNING status
 """
@@ -185,8 +190,8 @@ RETURNING status
 RETRY_ENDED = f"""
 UPDATE saq_jobs
 SET job = $3, status = 'queued', attempts = 0, crashes = 0, error = NULL, owner = NULL,
-    lease = lease + 1, started_at = NULL, progress = 0, expire_at = NULL, scheduled = {NOW},
-    is_delayed = FALSE
+    lease = lease + 1, progress = 0, expire_at = NULL, scheduled = {NOW}, is_delayed = FALSE,
+    finished_at = NULL, is_bad = FALSE
 WHERE key = $1 AND queue = $2 AND {IS_ENDED}
 RETURNING status
 """
@@ -232,6 +237,10 @@ WITH lost AS (
         crashes = j.crashes + 1,
         attempts = greatest(j.attempts - 1, 0),
         owner = NULL,
+        worker_id = j.owner,
+        finished_at = CASE WHEN j.status = 'aborting' OR j.crashes + 1 >= {CRASHES_MAX}
+                           THEN now() END,
+        is_bad = j.status = 'aborting' OR j.crashes + 1 >= {CRASHES_MAX},
         lease = j.lease + 1
     FROM lost WHERE j.key = lost.key
     RETURNING j.key, j.status, j.queue
@@ -267,7 +276,8 @@ WITH stuck AS (
 UPDATE saq_jobs j
 SET status = CASE j.status WHEN 'aborting' THEN 'aborted' ELSE 'queued' END,
     error = coalesce(j.error, 'its worker died while running it'), lease = j.lease + 1,
-    expire_at = CASE j.status WHEN 'aborting' THEN {NOW} + {KEEP_FAILED_SECONDS} END
+    expire_at = CASE j.status WHEN 'aborting' THEN {NOW} + {KEEP_FAILED_SECONDS} END,
+    finished_at = CASE j.status WHEN 'aborting' THEN now() END, is_bad = j.status = 'aborting'
 FROM stuck WHERE j.key = stuck.key
 RETURNING j.key, j.status
 """
@@ -278,21 +288,6 @@ DELETE FROM saq_jobs WHERE key IN (
     SELECT key FROM saq_jobs WHERE status IN {ENDED} AND expire_at <= {NOW}
     LIMIT {PRUNE_ROWS} FOR UPDATE SKIP LOCKED)
 RETURNING 1
-"""
-# $1 queues: closes the history of jobs that have not ended and whose row is gone, after a restore
-# of one table or a change without the triggers. A unique schedule would wait for such a job for
-# ever.
-CLOSE_LOST = f"""
-UPDATE background_jobs b
-SET status = 'aborted', finished_at = now(), is_bad = TRUE,
-    error = 'its row was gone while it was ' || b.status
-WHERE b.id IN (
-    SELECT id FROM (SELECT id, key, finished_at, created_at FROM background_jobs
-                    WHERE queue = ANY ($1::text[]) ORDER BY id DESC LIMIT {LOST_ROWS}) AS newest
-    WHERE finished_at IS NULL AND created_at < now() - interval '1 minute'
-      AND NOT EXISTS (SELECT FROM saq_jobs j
-                      WHERE j.key = newest.key AND j.background_job_id = newest.id))
-RETURNING b.key
 """
 PRUNE_STATS = f"DELETE FROM saq_stats WHERE expire_at < {NOW} RETURNING 1"
 

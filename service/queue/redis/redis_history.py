@@ -1,4 +1,8 @@
-"""The history of jobs on Redis. No trigger writes it, so each change of a job writes it here."""
+"""The history of jobs on Redis, whose rows are in no table: each change of a job writes it here.
+
+Into `job_archive` itself, and not through the view `background_jobs`, which locks no row that it
+changes.
+"""
 
 import contextlib
 import copy
@@ -22,15 +26,15 @@ LOST = "the broker has lost it"
 HistoryKey = tuple[str, int]  # a job's key, and the id of its history row or 0
 
 INSERT = """
-INSERT INTO background_jobs (key, queue, task, status, scheduled_at)
+INSERT INTO job_archive (key, queue, task, status, scheduled_at)
 VALUES ($1, $2, $3, 'queued', CASE $4::bigint WHEN 0 THEN now() ELSE to_timestamp($4) END)
 RETURNING id
 """
-DELETE = "DELETE FROM background_jobs WHERE id = $1 AND queue = $2 RETURNING id"
+DELETE = "DELETE FROM job_archive WHERE id = $1 AND queue = $2 RETURNING id"
 # $1 queue, then the states of jobs. Each goes to the history row with its id, or with id 0 to the
 # newest row of its key. `started` in milliseconds, `due` in seconds (0: unchanged).
 CHANGE = """
-UPDATE background_jobs b
+UPDATE job_archive b
 SET status = d.status, attempts = d.attempts, crashes = d.crashes, error = d.error,
     worker_id = coalesce(d.worker_id, b.worker_id),
     scheduled_at = CASE d.due WHEN 0 THEN b.scheduled_at ELSE to_timestamp(d.due) END,
@@ -42,35 +46,35 @@ SET status = d.status, attempts = d.attempts, crashes = d.crashes, error = d.err
 FROM unnest($2::text[], $3::text[], $4::int[], $5::int[], $6::text[], $7::text[], $8::float8[],
             $9::bigint[], $10::bigint[])
      AS d (key, status, attempts, crashes, error, worker_id, due, started, id)
-WHERE b.id = (SELECT id FROM background_jobs x WHERE x.key = d.key AND x.queue = $1
+WHERE b.id = (SELECT id FROM job_archive x WHERE x.key = d.key AND x.queue = $1
                 AND (x.id = d.id OR d.id = 0) ORDER BY id DESC LIMIT 1)
 RETURNING d.key, d.id
 """
 ASKED = """
-UPDATE background_jobs b SET status = 'aborting', error = $3
-WHERE b.id = (SELECT id FROM background_jobs x WHERE x.key = $2 AND x.queue = $1
+UPDATE job_archive b SET status = 'aborting', error = $3
+WHERE b.id = (SELECT id FROM job_archive x WHERE x.key = $2 AND x.queue = $1
               ORDER BY id DESC LIMIT 1)
   AND b.status = 'active'
 RETURNING id
 """
 # $1 queue, $2 keys, $3 the error of a lost job: returns the keys that have been in the broker
 PUSHED = """
-SELECT key FROM background_jobs
+SELECT key FROM job_archive
 WHERE queue = $1 AND key = ANY ($2::text[])
   AND (started_at IS NOT NULL OR finished_at IS NOT NULL AND error IS DISTINCT FROM $3)
 """
 DELETE_UNPUSHED = """
-DELETE FROM background_jobs
+DELETE FROM job_archive
 WHERE queue = $1 AND key = ANY ($2::text[]) AND started_at IS NULL AND finished_at IS NULL
 """
 UNFINISHED = f"""
-SELECT key FROM (SELECT key, finished_at, created_at FROM background_jobs WHERE queue = $1
+SELECT key FROM (SELECT key, finished_at, created_at FROM job_archive WHERE queue = $1
                  ORDER BY id DESC LIMIT {UNFINISHED_ROWS}) AS newest
 WHERE finished_at IS NULL AND created_at < now() - interval '{LOST_SECONDS} seconds'
 """
 # $1 queue, $2 seconds that failed jobs are kept, $3 the most that are counted
 COUNTS = """
-SELECT (SELECT count(*) FROM (SELECT FROM background_jobs WHERE is_bad AND status = 'failed'
+SELECT (SELECT count(*) FROM (SELECT FROM job_archive WHERE is_bad AND status = 'failed'
         AND queue = $1 AND finished_at > now() - make_interval(secs => $2) LIMIT $3) AS bad)
            AS failed,
        (SELECT count(*) FROM queue_workers

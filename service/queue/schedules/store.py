@@ -13,10 +13,12 @@ COLUMNS = """
     b.scheduled_at AS last_run_at, b.status AS last_status,
     coalesce(r.last_error, b.error) AS last_error
 """
-# the newest job of that key
+# the newest job of that key; MATERIALIZED for the same reason as in job_history.FIND
 LAST_JOB = """
-    LEFT JOIN LATERAL (SELECT scheduled_at, status, error FROM background_jobs
-                       WHERE key = r.last_key ORDER BY id DESC LIMIT 1) b ON TRUE
+    LEFT JOIN LATERAL (
+        WITH found AS MATERIALIZED (SELECT * FROM background_jobs WHERE key = r.last_key)
+        SELECT scheduled_at, status, error FROM found ORDER BY id DESC LIMIT 1
+    ) b ON TRUE
 """
 LIST = f"""
 SELECT {COLUMNS} FROM recurring_jobs r {LAST_JOB}

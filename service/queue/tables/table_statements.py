@@ -28,15 +28,17 @@ RETURNING EXISTS (SELECT FROM queue_workers d
 GIVE_UP_LEASE = """
 WITH left_behind AS (
     UPDATE saq_jobs
-    SET status = 'queued', owner = NULL, lease = lease + 1, attempts = greatest(attempts - 1, 0)
+    SET status = 'queued', owner = NULL, worker_id = owner, lease = lease + 1,
+        attempts = greatest(attempts - 1, 0)
     WHERE owner = $1 AND status = 'active' AND queue = ANY ($2::text[])
 )
 DELETE FROM queue_workers WHERE id = $1
 """
 
+# The history of a job that still has its row in saq_jobs stays with it.
 PRUNE_HISTORY = f"""
-DELETE FROM background_jobs WHERE id IN (
-    SELECT id FROM (SELECT id, finished_at FROM background_jobs
+DELETE FROM job_archive WHERE id IN (
+    SELECT id FROM (SELECT id, finished_at FROM job_archive
                     ORDER BY id LIMIT {PRUNE_ROWS}) AS oldest
     WHERE finished_at < now() - interval '{HISTORY_DAYS} days')
 RETURNING 1

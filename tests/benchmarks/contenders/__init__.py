@@ -7,7 +7,6 @@ from tests.benchmarks.contender import Contender
 _PLACES = {
     "moorage": "moorage:Moorage",
     "logged": "moorage:MoorageLogged",
-    "untracked": "moorage:MoorageUntracked",
     "pgqueuer": "pgqueuer:PgQueuerAsyncpg",
     "procrastinate": "procrastinate:Procrastinate",
     "saq": "stock_saq:StockSaq",
@@ -15,7 +14,7 @@ _PLACES = {
     "floor": "floor:Floor",
 }
 NAMES = tuple(_PLACES)
-OURS = ("moorage", "untracked")
+OURS = ("moorage",)
 PEERS = ("pgqueuer", "procrastinate", "saq", "valkey")
 
 

@@ -15,7 +15,7 @@ from service.db import QUEUE_SESSION
 from service.queue.postgres import statements as sql
 from service.queue.tasks.enqueue import new_key
 from tests.benchmarks.contender import OnJob
-from tests.benchmarks.contenders.moorage import MoorageUntracked
+from tests.benchmarks.contenders.moorage import Moorage
 
 BLOB = (
     b'{"function":"noop","kwargs":{"sent":0},"queue":"default","key":"%s","timeout":60,"retries":3,'
@@ -46,11 +46,11 @@ class Producer:
         )  # fmt: skip
 
 
-class Floor(MoorageUntracked):
+class Floor(Moorage):
     name = "floor"
     title = "Floor"
     packages: ClassVar[tuple[str, ...]] = ("asyncpg",)
-    settings = "the engine's statements on one asyncpg connection, no tracking, no job code"
+    settings = "the engine's statements on one asyncpg connection, no job code"
     promise = "Durable, but not a queue: nothing is run"
 
     @asynccontextmanager

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, ClassVar
 
-import asyncpg
 from saq import Job
 
 from service import logs
@@ -38,9 +37,7 @@ class Moorage(PostgresContender):
     name = "moorage"
     title = "Moorage"
     packages: ClassVar[tuple[str, ...]] = ("saq", "asyncpg")
-    settings = (
-        "`PostgresQueue` and `Worker` as `python -m service` makes them: a pool of 4, tracking on"
-    )
+    settings = "`PostgresQueue` and `Worker` as `python -m service` makes them: a pool of 4"
     promise = (
         "Durable: the slot is free after the commit that holds the outcome, and the history"
         " (`background_jobs`) with it. A dead worker's jobs run again, a late finish is refused"
@@ -101,22 +98,6 @@ class MoorageLogged(Moorage):
         # standard output is for what is measured
         with contextlib.redirect_stdout(tempfile.TemporaryFile("w")):
             logs.configure(settings, "bench")
-
-
-class MoorageUntracked(Moorage):
-    """Without the history: what the queue alone costs, as the peers' do."""
-
-    name = "untracked"
-    title = "Moorage, no tracking"
-    settings = "as above, with the tracking triggers of `saq_jobs` disabled"
-    promise = "As above, without the history"
-
-    async def set_up(self, dsn: str) -> None:
-        await super().set_up(dsn)
-        connection = await asyncpg.connect(dsn)
-        for trigger in ("track_new_jobs", "track_changed_jobs", "track_deleted_jobs"):
-            await connection.execute(f"ALTER TABLE saq_jobs DISABLE TRIGGER {trigger}")
-        await connection.close()
 
 
 def _registry(on_job: OnJob) -> Registry:

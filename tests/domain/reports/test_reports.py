@@ -86,7 +86,7 @@ def table(content: bytes) -> list[dict[str, str]]:
 
 async def make_history(db: asyncpg.Connection, count: int, *, days_ago: int, error: str) -> None:
     await db.execute(
-        "INSERT INTO background_jobs (key, queue, task, status, attempts, error, created_at,"
+        "INSERT INTO job_archive (key, queue, task, status, attempts, error, created_at,"
         " scheduled_at, finished_at) SELECT 'made-' || $2::int || '-' || n, 'default', 'made',"
         " 'failed', 1, $3, now() - make_interval(days => $2::int), now(), now()"
         " FROM generate_series(1, $1) n",

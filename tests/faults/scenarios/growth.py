@@ -11,14 +11,15 @@ async def million_completed(arena: Arena) -> None:
     """A million ended jobs lie in the table, autovacuum is off, and 5,000 more go through."""
     await arena.database.execute(
         "ALTER TABLE saq_jobs SET (autovacuum_enabled = off);"
-        "ALTER TABLE background_jobs SET (autovacuum_enabled = off)"
+        "ALTER TABLE job_archive SET (autovacuum_enabled = off)"
     )
     count = arena.size(full=1_000_000, short=10_000)
     async with arena.database.acquire() as connection, connection.transaction():
         await connection.execute("SET LOCAL session_replication_role = replica")  # no triggers
         await connection.execute(
-            "INSERT INTO saq_jobs (key, job, queue, status, scheduled, expire_at)"
-            " SELECT 'done-' || n, '{}', 'default', 'complete', 0, 32503680000"
+            "INSERT INTO saq_jobs (key, job, queue, status, scheduled, expire_at, created_at,"
+            " finished_at)"
+            " SELECT 'done-' || n, '{}', 'default', 'complete', 0, 32503680000, now(), now()"
             " FROM generate_series(1, $1::int) AS n",
             count,
         )

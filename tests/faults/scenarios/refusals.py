@@ -96,5 +96,5 @@ async def disk_full(arena: Arena) -> None:
 
 
 async def _move_tables(arena: Arena, tablespace: str) -> None:
-    for table in ("saq_jobs", "background_jobs"):
+    for table in ("saq_jobs", "job_archive"):
         await arena.database.execute(f"ALTER TABLE {table} SET TABLESPACE {tablespace}")

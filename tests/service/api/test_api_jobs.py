@@ -228,9 +228,7 @@ def test_failed_jobs_of_a_task_that_is_no_more_can_be_retried_and_cleared(
     api: Api, http: httpx.Client, method: str, changed: str
 ) -> None:
     key = enqueue(http)
-    for table in ("saq_jobs", "background_jobs"):
-        api.sql(f"UPDATE {table} SET task = 'was_removed', status = 'failed' WHERE key = $1", key)
-    api.sql("UPDATE background_jobs SET is_bad = true WHERE key = $1", key)
+    api.sql("UPDATE saq_jobs SET task = 'was_removed', status = 'failed' WHERE key = $1", key)
     for count in (1, 0):
         answer = change_failed(http, method, "was_removed")
         assert answer.is_success, answer.text

@@ -228,7 +228,7 @@ def test_a_connection_that_is_kept_keeps_no_body(guarded_api: Api) -> None:
 def test_answers_that_nobody_reads_do_not_fill_the_memory(processes: Processes) -> None:
     api = start_api(processes)
     api.sql(
-        "INSERT INTO background_jobs (key, queue, task, status, error, scheduled_at)"
+        "INSERT INTO job_archive (key, queue, task, status, error, scheduled_at)"
         " SELECT n::text, 'default', 'x', 'failed', repeat('x', 16000), now()"
         " FROM generate_series(1, 200) n"
     )

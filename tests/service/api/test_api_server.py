@@ -53,7 +53,7 @@ async def test_a_request_in_flight_is_answered_after_sigterm(processes: Processe
     try:
         transaction = blocker.transaction()
         await transaction.start()
-        await blocker.execute("LOCK TABLE background_jobs")
+        await blocker.execute("LOCK TABLE saq_jobs")
         async with httpx.AsyncClient(base_url=api.url, timeout=20) as client:
             request = asyncio.create_task(client.get("/api/v1/jobs"))
 

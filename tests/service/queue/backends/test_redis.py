@@ -84,7 +84,7 @@ async def test_a_job_that_redis_has_forgotten_is_said_to_be_lost(
     record = await queue.find_record(job.key)
     assert record
     assert record.status == "queued"  # for a minute it may be on its way to Redis
-    await queue.pool.execute("UPDATE background_jobs SET created_at = now() - interval '2 minutes'")
+    await queue.pool.execute("UPDATE job_archive SET created_at = now() - interval '2 minutes'")
     await queue.prune()
     record = await queue.find_record(job.key)
     assert record
@@ -104,7 +104,7 @@ async def test_a_tick_whose_worker_died_before_moving_on_makes_one_job(
     due = await queue.pool.fetchval(f"UPDATE recurring_jobs SET next_run_at = ({tick}) RETURNING "
                                     "extract(epoch FROM next_run_at)::bigint")  # fmt: skip
     job = Job("tick", key=f"cron:tick:{due}", queue=queue)
-    await queue.pool.execute("DELETE FROM background_jobs WHERE key = $1", job.key)
+    await queue.pool.execute("DELETE FROM job_archive WHERE key = $1", job.key)
     if died == "before Redis had it":
         await queue.history.begin(job)
     else:

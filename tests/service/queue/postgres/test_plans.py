@@ -12,6 +12,7 @@ import asyncpg
 import pytest
 
 from service.db import QUEUE_SESSION
+from service.queue.job import BAD
 from service.queue.postgres import outcomes, statements, stock_clients
 from service.queue.redis import redis_history
 from service.queue.schedules import scheduler, store
@@ -20,12 +21,12 @@ from service.queue.tables import job_history, table_statements
 
 ROWS = 20_000  # of each kind of job; a page of the table holds about ten
 PAGES = 250
+ENDED = ("complete", "failed", "aborted")
 # Statements that have to read more, each up to a limit of its own.
 MORE_PAGES = {
     "statements.STATS": 5 * ROWS,  # counts up to a hundred thousand of each kind
-    "statements.PROMOTE": 25_000,  # moves a thousand rows, and the history of each
+    "statements.PROMOTE": 25_000,  # moves a thousand rows
     "statements.ITERATE": 6_000,  # skips what has another status, by key
-    "statements.CLOSE_LOST": 8_000,  # the newest ten thousand, and each open one's row
     "table_statements.PRUNE_HISTORY": 1_500,  # the oldest thousand
     "redis_history.UNFINISHED": 2_000,  # the newest ten thousand
     "sqs_queue.UNSENT": 3 * ROWS,  # each waiting job, until a hundred have no message
@@ -67,7 +68,6 @@ ARGUMENTS: dict[str, list[Any]] = {
     "statements.IS_SUPERSEDED": ["w", "release", 3],
     "table_statements.GIVE_UP_LEASE": ["v", ["default", "mail"]],
     "statements.RESCUE_FROM_STOCK": [["default", "mail"]],
-    "statements.CLOSE_LOST": [["default", "mail"]],
     "statements.CLEAR": ["default", "failed", None, 10],
     "statements.KEPT": ["default", "failed", "sleep", 10],
     "statements.GET": [["default", "mail"], ["queued7", "complete7"]],
@@ -119,11 +119,15 @@ ARGUMENTS: dict[str, list[Any]] = {
     "sqs_queue.START": [["queued7"], [0], "w", "default"],
     "sqs_queue.WAITING": [["queued7"], [0], "default"],
     "sqs_queue.FORGOTTEN": ["default", True],
-    "tracking.by_task": ["rare", 50],
-    "tracking.by_task_before": ["rare", 10**9, 50],
-    "tracking.by_task_failed": ["failed", "sleep", 50],
-    "tracking.by_queue": ["mail", 50],
-    "tracking.newest": [50],
+    "job_history.newest": [50],
+    "job_history.before": [10**9, 50],
+    "job_history.task": ["rare", 50],
+    "job_history.task_before": ["rare", 10**9, 50],
+    "job_history.failed": ["failed", 50],
+    "job_history.failed_task": ["failed", "sleep", 50],
+    "job_history.active": ["active", 50],
+    "job_history.queue": ["mail", 50],
+    "job_history.FIND": ["gonecomplete7", "default"],
 }
 
 
@@ -138,20 +142,31 @@ def all_statements() -> Iterator[tuple[str, str]]:
         scheduler,
         redis_history,
         sqs_queue,
+        job_history,
     ):
         for name, value in vars(module).items():
             is_whole = name.isupper() and not name.startswith("_")
             if is_whole and re.match(r"\s*\(?(WITH|SELECT|INSERT|UPDATE|DELETE)\s", str(value)):
                 yield f"{module.__name__.rpartition('.')[2]}.{name}", value
-    yield "tracking.by_task", job_history.listing("task", is_bad=False)
-    yield "tracking.by_task_before", job_history.listing("task", "before", is_bad=False)
-    yield "tracking.by_task_failed", job_history.listing("status", "task", is_bad=True)
-    yield "tracking.by_queue", job_history.listing("queue", is_bad=False, is_other=True)
-    yield "tracking.newest", job_history.listing(is_bad=False)
+    listing = job_history.listing
+    yield "job_history.newest", listing()
+    yield "job_history.before", listing("before")
+    yield "job_history.task", listing("task")
+    yield "job_history.task_before", listing("task", "before")
+    yield "job_history.failed", listing("status", status="failed")
+    yield "job_history.failed_task", listing("status", "task", status="failed")
+    yield "job_history.active", listing("status", status="active")
+    yield "job_history.queue", listing("queue", is_other=True)
 
 
 async def add(db: asyncpg.Connection, status: str, *, task: str = "sleep", more: str = "") -> None:
-    """Twenty thousand jobs, due at once in no order of their keys."""
+    """Twenty thousand jobs, due at once in no order of their keys; as many that had such an end."""
+    if status in ENDED:
+        await db.execute(
+            "INSERT INTO job_archive (key, queue, task, status, scheduled_at, finished_at, is_bad)"
+            f" SELECT 'gone{status}' || n, 'default', '{task}', '{status}', now(), now(),"
+            f" {status in BAD} FROM generate_series(1, {ROWS}) AS n"
+        )
     await db.execute(
         "INSERT INTO saq_jobs (key, job, queue, status, task, expire_at, is_delayed, priority,"
         " scheduled)"
@@ -202,7 +217,8 @@ async def analyzed_with_a_backlog(db: asyncpg.Connection) -> None:
 async def analyzed_with_one_task(db: asyncpg.Connection) -> None:
     await add(db, "complete", task="rare")
     await db.execute("VACUUM ANALYZE")
-    await db.execute("UPDATE background_jobs SET task = 'sleep' WHERE id > 10")
+    for table, which in (("saq_jobs", "background_job_id"), ("job_archive", "id")):
+        await db.execute(f"UPDATE {table} SET task = 'sleep' WHERE {which} % 1000 > 1")
     await db.execute("VACUUM")
     await add(db, "queued")
 
@@ -257,7 +273,7 @@ def test_arguments_are_those_of_statements() -> None:
 async def test_no_statement_reads_more_where_the_statistics_mislead(
     db: asyncpg.Connection, database: str, fill: Any
 ) -> None:
-    for table in ("saq_jobs", "background_jobs", "queue_workers"):
+    for table in ("saq_jobs", "job_archive", "queue_workers"):
         await db.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = off)")
     await fill(db)
     await db.execute(
@@ -269,14 +285,17 @@ async def test_no_statement_reads_more_where_the_statistics_mislead(
         "INSERT INTO queue_workers (id, queue, expires_at) SELECT 'w', 'default', now() + '1 hour'"
     )
     engine = await asyncpg.connect(database, server_settings=QUEUE_SESSION, statement_cache_size=0)
-    too_many = {}
+    too_many, fired = {}, set()
     try:
         for name, statement in all_statements():
             shown = await plan(engine, statement, ARGUMENTS.get(name, []))
             read = re.search(r"Buffers: shared(?: hit=(\d+))?(?: read=(\d+))?", shown)
             pages = sum(int(count or 0) for count in read.groups()) if read else 0
+            fired |= set(re.findall(r"Trigger (\w+)", shown))
             if pages > MORE_PAGES.get(name, PAGES):
                 too_many[name] = f"{pages} pages\n{shown}"
     finally:
         await engine.close()
     assert not too_many, "\n\n".join(f"{name}: {what}" for name, what in too_many.items())
+    # once for a statement; every other trigger fires for each row, and is for statements of others
+    assert fired == {"archive_deleted_jobs"}

@@ -112,15 +112,15 @@ async def test_history_is_kept_ninety_days_and_that_of_a_job_that_waits_for_ever
         await queue.finish(await claim(queue), Status.COMPLETE)
     for key, days in (("old", 91), ("recent", 89)):
         await queue.pool.execute(
-            "UPDATE background_jobs SET created_at = now() - make_interval(days => $2),"
-            " finished_at = now() - make_interval(days => $2) WHERE key = $1",
+            "UPDATE saq_jobs SET created_at = now() - make_interval(days => $2),"
+            " finished_at = now() - make_interval(days => $2), expire_at = 1 WHERE key = $1",
             key,
             days,
         )
     await queue.pool.execute(
-        "UPDATE background_jobs SET created_at = now() - interval '1 year' WHERE key = 'waiting'"
+        "UPDATE saq_jobs SET created_at = now() - interval '1 year' WHERE key = 'waiting'"
     )
-    assert await queue.prune() == 1
+    assert await queue.prune() == 3  # two rows, then the history of one
     found = await queue.pool.fetch("SELECT key FROM background_jobs ORDER BY id")
     assert [row["key"] for row in found] == [job.key for job in jobs[1:]]
 
