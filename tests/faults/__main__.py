@@ -8,7 +8,8 @@ import pytest
 
 from tests.faults.results import RESULTS
 
-OPTIONS = ("tests/faults", "-m", "faults", "-q", "--tb=short", "--show-capture=no")
+PLACES = ("tests/faults", "tests/service/queue/postgres/test_protocol.py")
+OPTIONS = (*PLACES, "-m", "faults", "-q", "--tb=short", "--show-capture=no")
 
 
 def main(arguments: list[str]) -> int:
