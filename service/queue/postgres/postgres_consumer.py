@@ -1,6 +1,7 @@
 """The worker's side of the queue: claims due jobs and hands them to free slots."""
 
 import asyncio
+import contextlib
 import random
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable
@@ -65,6 +66,7 @@ class PostgresConsumer:
         self._is_waiting = False  # `queue_workers` says so: an enqueue notifies this worker
         self._is_paused = False
         self._ready_timer: asyncio.TimerHandle | None = None
+        self._passing: asyncio.Task[None] | None = None
         self._claiming = asyncio.Lock()
         self._has_room = asyncio.Event()
         self._woken = asyncio.Event()
@@ -82,7 +84,9 @@ class PostgresConsumer:
         )
 
     def _channels(self) -> list[str]:
-        return [self._queue.named(name).channel for name in self._queue.served.names]
+        queue = self._queue
+        own = f"moorage:{queue.owner}"  # an enqueue wakes as many workers as there are jobs
+        return [own, *(queue.named(name).channel for name in queue.served.names)]
 
     def holds(self, job: LeasedJob) -> bool:
         """Does this process hold this run of the job? Another read of the same key is not held."""
@@ -204,6 +208,8 @@ class PostgresConsumer:
             self.wake()
         if payload == "saq:enqueue":
             self._woken.set()
+            if self._is_paused or not self._slots:
+                self._pass_on()
         if payload in (CHANGED, ""):
             self._on_schedules_changed()
         if payload in ("saq:abort", ""):
@@ -283,6 +289,8 @@ class PostgresConsumer:
                 # After two full claims in a row, CLAIM has cleared `is_waiting` in the table.
                 self._is_waiting = self._is_waiting and not self._is_backlog
                 self._is_backlog = found == room
+                if self._is_waiting and self._is_backlog:
+                    self._pass_on()
                 self._deliver(claimed)
                 if not self._is_backlog:
                     await self._wait_for_due_job(await self._promote())
@@ -296,6 +304,17 @@ class PostgresConsumer:
                 self._promote_at = 0.0
                 _log_failure("cannot claim jobs", error, failures)
                 await asyncio.sleep(backoff(failures))
+
+    def _pass_on(self) -> None:
+        """Wake another worker, because this one takes no more jobs now."""
+
+        async def pass_on() -> None:
+            with contextlib.suppress(*UNAVAILABLE):  # else the others poll
+                await self._queue.fetch(sql.PASS_ON, self._queue.owner, self._queue.names)
+
+        if self._passing is None or self._passing.done():
+            self._is_waiting = False
+            self._passing = asyncio.create_task(pass_on(), name="pass on")
 
     async def _claim(self, room: int) -> tuple[list[LeasedJob], int]:
         """The claimed jobs, and the number of claimed rows, malformed ones included."""

@@ -1,12 +1,13 @@
 """Notifications of new jobs: a worker never misses one, and none is sent in vain."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 import pytest
-from saq import Status
+from saq import Job, Status
 
 from service.queue.postgres.listener import Listener
 from service.queue.postgres.postgres_queue import PostgresQueue
@@ -169,3 +170,69 @@ async def test_listener_that_hears_does_not_reconnect_and_its_pings_wake_nobody(
     finally:
         await listener.stop()
     assert connections[0].is_closed()
+
+
+async def _add_workers(db: asyncpg.Connection, count: int, *, queues: list[str] | None) -> None:
+    """Rows of workers that wait for a job."""
+    await db.executemany(
+        "INSERT INTO queue_workers (id, queue, expires_at, is_waiting, queues)"
+        " VALUES ($1, 'default', now() + interval '1 hour', TRUE, $2)",
+        [(f"w{number}", queues) for number in range(count)],
+    )
+
+
+async def _heard(database: str, channels: list[str], action: Callable[[], Any]) -> list[str]:
+    """The channels on which the action has notified."""
+    heard: list[str] = []
+    connection = await asyncpg.connect(database)
+    try:
+        for channel in (*channels, "end"):
+            await connection.add_listener(channel, lambda *message: heard.append(message[2]))
+        await action()
+        await connection.execute('NOTIFY "end"')
+        await until(lambda: "end" in heard, what="the last notification")
+    finally:
+        await connection.close()
+    return heard[:-1]
+
+
+@pytest.mark.parametrize(("jobs", "woken"), [(1, 2), (3, 4), (20, 6)])
+async def test_an_enqueue_wakes_one_worker_more_than_there_are_jobs(
+    queue: PostgresQueue, db: asyncpg.Connection, database: str, jobs: int, woken: int
+) -> None:
+    await _add_workers(db, 6, queues=["default", "mail"])
+    channels = [f"moorage:w{number}" for number in range(6)]
+
+    async def enqueue() -> None:
+        await queue.enqueue_many([Job("sleep", kwargs={"seconds": 0}) for _ in range(jobs)])
+
+    heard = await _heard(database, [*channels, queue.channel], enqueue)
+    assert len(heard) == len(set(heard)) == woken
+    assert {*heard} <= {*channels}
+
+
+async def test_workers_of_the_first_release_hear_on_the_channel_of_their_queue(
+    queue: PostgresQueue, db: asyncpg.Connection, database: str
+) -> None:
+    await _add_workers(db, 3, queues=None)
+    heard = await _heard(database, [queue.channel, "moorage:w0"], lambda: put(queue))
+    assert {*heard} == {queue.channel}
+
+
+async def test_a_worker_without_a_free_slot_passes_a_notification_on(
+    queue: PostgresQueue, other: PostgresQueue, idle: PostgresQueue, db: asyncpg.Connection
+) -> None:
+    held = await put(queue)
+    assert await claim(other) == held
+    waiting = await _wait_for_a_job(idle)
+    await db.execute(
+        "INSERT INTO saq_jobs (key, job, queue, status) VALUES ('next', $1, 'default', 'queued')",
+        b'{"function":"sleep","key":"next","queue":"default"}',
+    )
+    await db.execute("UPDATE queue_workers SET is_waiting = TRUE WHERE id = $1", other.owner)
+    await db.execute("SELECT pg_notify($1, 'saq:enqueue')", f"moorage:{other.owner}")
+    job = await asyncio.wait_for(waiting, NOTIFIED_SECONDS)
+    assert isinstance(job, Job)
+    assert job.key == "next"
+    flag = "SELECT is_waiting FROM queue_workers WHERE id = $1"
+    assert await db.fetchval(flag, other.owner) is False

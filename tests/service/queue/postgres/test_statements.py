@@ -18,7 +18,8 @@ async def test_nobody_is_notified_while_nobody_waits(
     heard: list[str] = []
     connection = await asyncpg.connect(database)
     try:
-        await connection.add_listener(queue.channel, lambda *message: heard.append(message[-1]))
+        for channel in (queue.channel, f"moorage:{other.owner}"):
+            await connection.add_listener(channel, lambda *message: heard.append(message[-1]))
         await put(queue)
         await asyncio.sleep(0.2)
         assert heard == []
