@@ -6,7 +6,7 @@ import os
 import secrets
 import socket
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -73,6 +73,10 @@ class Consumer(Protocol):
 
     def seconds_since_heard(self) -> float | None:
         """Seconds since LISTEN last received its own ping; None for a backend without LISTEN."""
+
+
+# Called in the event loop, with whether the job was still held, or with the error of the statement.
+OnWritten = Callable[[bool | Exception], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,6 +183,14 @@ class JobQueue(NamedQueues):
         self, jobs: list[LeasedJob], error: str | None = None, *, delay: float = 0.0
     ) -> None:
         """Queue held jobs again, due in `delay` seconds. The interrupted run costs no attempt."""
+
+    def complete_soon(self, job: LeasedJob, result: Any, then: OnWritten) -> bool:
+        """End a job that runs here and is complete, while the caller goes on.
+
+        `then` is called once it is written. False where the backend has no such way: await
+        `finish`. Raises what `finish` raises where the result has no JSON form.
+        """
+        return False
 
     @abstractmethod
     async def prune(self) -> int:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from saq import Job
 
@@ -34,6 +35,13 @@ class LeasedJob(Job):
     is_final = False  # NoRetryError was raised: no more attempts
     unrunnable: str | None = None  # why this release cannot run it
     on_beat: Callable[[], None] | None = None  # called at each heartbeat of the job
+
+    @classmethod
+    def stored(cls, **fields: Any) -> "LeasedJob":
+        """A job with all of SAQ's fields, as they are stored: a quarter of the time of `Job(…)`."""
+        job = cls.__new__(cls)
+        job.__dict__ = fields
+        return job
 
     @property
     def retryable(self) -> bool:

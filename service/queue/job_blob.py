@@ -16,6 +16,7 @@ from saq.utils import now
 
 from service.queue.job import LeasedJob, MalformedJobError
 
+STATUSES = {status.value: status for status in Status}
 ENDING_MAX_BYTES = 1024 * 1024  # a result, or an error's text
 
 
@@ -49,6 +50,13 @@ class WrittenRun(msgspec.Struct, omit_defaults=True):
     progress: float = 0.0
     worker_id: str | None = None
     error: str | None = None
+
+
+class WrittenEnding(WrittenRun, omit_defaults=True):
+    """What the end of a run adds to it."""
+
+    completed: int = 0
+    result: Any = None
 
 
 def dump(job: Job) -> bytes:
@@ -115,21 +123,19 @@ def dump_ending(job: Job, status: Status, result: Any, error: str | None) -> byt
 
     Raises `TypeError` or `ValueError` where the result has no JSON form or is over 1 MiB.
     """
-    ending: dict[str, Any] = {
-        "status": status.value,
-        "attempts": job.attempts,
-        "started": job.started,
-        "touched": max(job.touched, job.started),
-        "completed": now(),
-        "worker_id": job.worker_id,
-    }
-    if result is not None:
-        ending["result"] = result
-    if error is not None:
-        ending["error"] = error
-    if status is Status.COMPLETE:
-        ending["progress"] = 1.0
-    encoded = msgspec.json.encode(ending)
+    encoded = msgspec.json.encode(
+        WrittenEnding(
+            status=status.value,
+            attempts=job.attempts,
+            started=job.started,
+            touched=max(job.touched, job.started),
+            completed=now(),
+            worker_id=job.worker_id,
+            result=result,
+            error=error,
+            progress=1.0 if status is Status.COMPLETE else 0.0,
+        )
+    )
     if len(encoded) > ENDING_MAX_BYTES:
         raise ValueError(
             f"it has {len(encoded)} bytes, the limit is {ENDING_MAX_BYTES}; "
@@ -171,8 +177,8 @@ def load(row: asyncpg.Record, queue: Queue) -> LeasedJob:
     """The job of a row. Raises `MalformedJobError` where the blob is not one."""
     try:
         stored = _decoder.decode(row["job"])
-        status = Status(row["status"])
-    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
+        status = STATUSES[row["status"]]
+    except (msgspec.MsgspecError, RecursionError, ValueError, KeyError) as error:
         raise MalformedJobError(f"{type(error).__name__}: {error}"[:500]) from None
     if stored.queue not in (None, queue.name):
         raise MalformedJobError("its blob names another queue")
@@ -182,16 +188,16 @@ def load(row: asyncpg.Record, queue: Queue) -> LeasedJob:
     started = int(started_at.timestamp() * 1000) if started_at else stored.started
     attempts = row["attempts"] or (0 if started_at else stored.attempts)
     progress = row["progress"] or (0.0 if started_at else stored.progress)
-    job = LeasedJob(
+    return LeasedJob.stored(
         function=stored.function,
         kwargs=stored.kwargs,
         queue=queue,
         key=row["key"],
         # SAQ says int, takes any number, and None for no limit
-        timeout=stored.timeout,  # type: ignore[arg-type]
-        heartbeat=stored.heartbeat,  # type: ignore[arg-type]
-        retries=stored.retries,  # type: ignore[arg-type]
-        ttl=stored.ttl,  # type: ignore[arg-type]
+        timeout=stored.timeout,
+        heartbeat=stored.heartbeat,
+        retries=stored.retries,
+        ttl=stored.ttl,
         retry_delay=stored.retry_delay,
         retry_backoff=stored.retry_backoff,
         scheduled=row["scheduled"],
@@ -209,7 +215,6 @@ def load(row: asyncpg.Record, queue: Queue) -> LeasedJob:
         group_key=stored.group_key,
         meta=stored.meta,
         worker_id=row["owner"] or stored.worker_id,
+        lease=row["lease"],
+        crashes=row["crashes"],
     )
-    job.lease = row["lease"]
-    job.crashes = row["crashes"]
-    return job

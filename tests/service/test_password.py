@@ -129,7 +129,7 @@ async def test_both_passwords_rotate_under_load_without_one_refused_connection(
         nonlocal done, slowest
         while not is_over.is_set():
             started = time.monotonic()
-            await queue.pool.expire_connections()
+            await queue.database.expire()
             assert await queue.enqueue("sleep", seconds=0)
             done, slowest = done + 1, max(slowest, time.monotonic() - started)
 

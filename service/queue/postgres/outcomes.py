@@ -9,6 +9,7 @@ import structlog
 from saq import Status
 
 from service.db import UNAVAILABLE, backoff
+from service.queue.interface import OnWritten
 from service.queue.job import LeasedJob
 from service.queue.postgres import statements as sql
 from service.queue.tables.batch import Batch
@@ -37,12 +38,40 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     refund: int = 0  # attempts that do not count
 
 
+class _Written:
+    """Calls back once an outcome is written: unlike a future, nothing waits for it."""
+
+    __slots__ = ("_outcome", "_then", "_writer")
+
+    def __init__(self, writer: "OutcomeWriter", outcome: Outcome, then: OnWritten) -> None:
+        self._writer, self._outcome, self._then = writer, outcome, then
+
+    def done(self) -> bool:
+        return False
+
+    def cancel(self) -> None:
+        """The process ends: the lease expires, and the job runs again."""
+
+    def set_result(self, was_held: bool) -> None:
+        try:
+            self._then(was_held)
+        except Exception:  # the other outcomes of the statement have to go on
+            log.exception("a run could not be ended", job_key=self._outcome.job.key)
+
+    def set_exception(self, error: Exception) -> None:
+        if isinstance(error, UNAVAILABLE):
+            self._writer.write_later(self._outcome, error, self._then)
+        else:
+            self._then(error)
+
+
 class OutcomeWriter:
     """Writes how the runs of this process end: completed, failed, retried or handed back."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._batch = Batch(self._write, lanes=LANES)
+        self._late: set[asyncio.Task[None]] = set()
 
     async def warm_up(self) -> None:
         """Open connections and plan the statement before the first job needs them."""
@@ -55,18 +84,41 @@ class OutcomeWriter:
         While the database is away it tries again until the caller is cancelled, so that the work
         need not be done again.
         """
-        failures = 0
+        try:
+            return await self._batch(outcome)
+        except UNAVAILABLE as error:
+            return await self._write_again(outcome, error)
+
+    def write_soon(self, outcome: Outcome, then: OnWritten) -> None:
+        """The same for a caller that goes on: `then` is called in the event loop."""
+        self._batch.send(outcome, _Written(self, outcome, then))
+
+    def write_later(self, outcome: Outcome, error: Exception, then: OnWritten) -> None:
+        """Try again until the outcome is written, after the error of an outage."""
+
+        async def write() -> None:
+            try:
+                answer: bool | Exception = await self._write_again(outcome, error)
+            except Exception as fault:
+                answer = fault
+            then(answer)
+
+        task = asyncio.create_task(write(), name=outcome.job.key)
+        self._late.add(task)
+        task.add_done_callback(self._late.discard)
+
+    async def _write_again(self, outcome: Outcome, error: BaseException) -> bool:
+        failures = 1
+        log.warning(
+            "outcome not written yet; trying until it is",
+            job_key=outcome.job.key, error=type(error).__name__,
+        )  # fmt: skip
         while True:
+            await asyncio.sleep(backoff(failures))
             try:
                 return await self._batch(outcome)
-            except UNAVAILABLE as error:
+            except UNAVAILABLE:
                 failures += 1
-                if failures == 1:
-                    log.warning(
-                        "outcome not written yet; trying until it is",
-                        job_key=outcome.job.key, error=type(error).__name__,
-                    )  # fmt: skip
-                await asyncio.sleep(backoff(failures))
 
     async def _write(self, outcomes: list[Outcome]) -> list[bool]:
         found = await self._database.fetch(

@@ -16,7 +16,7 @@ from saq.utils import now
 from service import contract
 from service.db import CONNECT_TIMEOUT_SECONDS, UNAVAILABLE, Connection, NotReadyError, Password
 from service.queue import job_blob
-from service.queue.interface import new_owner
+from service.queue.interface import OnWritten, new_owner
 from service.queue.job import LeasedJob, retry_delay, unread_job
 from service.queue.postgres import abort_retry, inserts, retention
 from service.queue.postgres import statements as sql
@@ -217,8 +217,12 @@ class PostgresQueue(PostgresReads):
 
     async def _write_outcome(self, outcome: Outcome) -> bool:
         """Write the outcome of a held job. False, and a log line, where it is no longer held."""
-        job = outcome.job
         was_held = await self._outcomes.write(outcome)
+        self._note(outcome, was_held)
+        return was_held
+
+    def _note(self, outcome: Outcome, was_held: bool) -> None:
+        job = outcome.job
         self.consumer.release(job)
         if job.group_key or job.crashes or outcome.status is Status.QUEUED:
             self.consumer.wake()  # the next job of its group may be due, or its own retry
@@ -233,7 +237,18 @@ class PostgresQueue(PostgresReads):
             self.failed += 1
         elif outcome.status is Status.ABORTED:
             self.aborted += 1
-        return was_held
+
+    def complete_soon(self, job: LeasedJob, result: Any, then: OnWritten) -> bool:
+        ending = job_blob.dump_ending(job, Status.COMPLETE, result, None)
+        outcome = Outcome(job=job, status=Status.COMPLETE, ending=ending)
+
+        def on_written(answer: bool | Exception) -> None:
+            if not isinstance(answer, Exception):
+                self._note(outcome, answer)
+            then(answer)
+
+        self._outcomes.write_soon(outcome, on_written)
+        return True
 
     async def finish(
         self,

@@ -22,6 +22,7 @@ from service.aws import Message, Messages, NoSuchQueueError, Sending
 from service.db import UNAVAILABLE, Connection, Password
 from service.queue import job_blob
 from service.queue.errors import QueueError, UnknownTaskError
+from service.queue.interface import OnWritten
 from service.queue.job import LeasedJob, MalformedJobError
 from service.queue.postgres import statements as sql
 from service.queue.postgres.outcomes import Outcome
@@ -219,6 +220,9 @@ class SqsQueue(PostgresQueue):
         if "scheduled" in kwargs:
             await self.fetch(UNSEND, job.key, self.name)
             await self._send_soon([job.key])
+
+    def complete_soon(self, job: LeasedJob, result: Any, then: OnWritten) -> bool:
+        return False  # `finish` also deletes the message
 
     async def _write_outcome(self, outcome: Outcome) -> bool:
         job = outcome.job

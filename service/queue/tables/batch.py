@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import asyncpg
 
@@ -13,6 +13,18 @@ LANE_ITEMS = 4  # with fewer items waiting, no second statement starts beside on
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+
+class Reply(Protocol):
+    """Where the result of an item goes: a future, or what calls back without one."""
+
+    def done(self) -> bool: ...
+
+    def set_result(self, result: Any, /) -> None: ...
+
+    def set_exception(self, error: Exception, /) -> None: ...
+
+    def cancel(self) -> object: ...
 
 
 class Batch(Generic[T, R]):
@@ -32,17 +44,21 @@ class Batch(Generic[T, R]):
     ) -> None:
         self._statement = statement
         self._max_items = max_items
-        self._waiting: list[tuple[T, asyncio.Future[R]]] = []
+        self._waiting: list[tuple[T, Reply]] = []
         self._lanes = lanes
         self._senders: set[asyncio.Task[None]] = set()
 
     async def __call__(self, item: T) -> R:
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
-        self._waiting.append((item, future))
+        self.send(item, future)
+        return await future
+
+    def send(self, item: T, reply: Reply) -> None:
+        """The same without waiting: `reply` gets the result of the item, or the error."""
+        self._waiting.append((item, reply))
         busy = len(self._senders)
         if not busy or (busy < self._lanes and len(self._waiting) >= LANE_ITEMS):
             self._senders.add(asyncio.create_task(self._send()))
-        return await future
 
     async def _send(self) -> None:
         try:
@@ -55,12 +71,12 @@ class Batch(Generic[T, R]):
             assert sender is not None
             self._senders.discard(sender)
 
-    async def _send_one(self, batch: list[tuple[T, "asyncio.Future[R]"]]) -> Exception | None:
+    async def _send_one(self, batch: list[tuple[T, Reply]]) -> Exception | None:
         try:
             results = await self._statement([item for item, _ in batch])
         except asyncio.CancelledError:
-            for _, future in batch:
-                future.cancel()
+            for _, reply in batch:
+                reply.cancel()
             raise
         except Exception as error:
             if len(batch) > 1 and _is_fault_of_an_item(error):
@@ -68,12 +84,12 @@ class Batch(Generic[T, R]):
             else:
                 _fail(batch, error)
             return error
-        for (_, future), result in zip(batch, results, strict=True):
-            if not future.done():  # its caller was cancelled meanwhile
-                future.set_result(result)
+        for (_, reply), result in zip(batch, results, strict=True):
+            if not reply.done():  # its caller was cancelled meanwhile
+                reply.set_result(result)
         return None
 
-    async def _send_singly(self, batch: list[tuple[T, "asyncio.Future[R]"]]) -> None:
+    async def _send_singly(self, batch: list[tuple[T, Reply]]) -> None:
         """Send each item by itself, because one of them has failed the statement for all."""
         locked = 0
         for place, pair in enumerate(batch, start=1):
@@ -85,10 +101,10 @@ class Batch(Generic[T, R]):
                 break
 
 
-def _fail(batch: list[tuple[Any, "asyncio.Future[Any]"]], error: Exception) -> None:
-    for _, future in batch:
-        if not future.done():
-            future.set_exception(error)
+def _fail(batch: list[tuple[Any, Reply]], error: Exception) -> None:
+    for _, reply in batch:
+        if not reply.done():
+            reply.set_exception(error)
 
 
 def _is_fault_of_an_item(error: Exception) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections import deque
 from collections.abc import AsyncIterator
 from typing import Any, TypeVar
 
@@ -22,6 +23,7 @@ from service.db import (
 # Jobs of a dead worker must be queued again within twenty seconds.
 STATEMENT_TIMEOUT_SECONDS = 5.0
 ACQUIRE_TIMEOUT_SECONDS = 10.0
+KEPT_SECONDS = 0.5  # that an idle connection stays out of the pool
 
 T = TypeVar("T")
 
@@ -36,6 +38,11 @@ class Database:
         self._password = password
         self._pool: asyncpg.Pool | None = None
         self._opening = asyncio.Lock()
+        # Taken out of the pool and idle, each since an event-loop time, the latest last: taking one
+        # out and putting it back costs twice as much as the statement does.
+        self._kept: deque[tuple[PoolConnectionProxy, float]] = deque()
+        self._returning: asyncio.Task[None] | None = None
+        self._is_closing = False
 
     @property
     def pool(self) -> asyncpg.Pool:
@@ -65,14 +72,17 @@ class Database:
     async def close(self) -> None:
         """Wait until all connections are back in the pool, then close them."""
         if self._pool is not None:
+            self._is_closing = True
+            await self._return_kept(0)
             await self._pool.close()
-            self._pool = None
+            self._pool, self._is_closing = None, False
 
     def terminate(self) -> None:
         """Close every connection at once, those in use too."""
         if self._pool is not None:
             self._pool.terminate()
             self._pool = None
+        self._kept.clear()
 
     async def own_connection(self, purpose: str) -> asyncpg.Connection:
         """A connection outside the pool, for one purpose: "listen" or "lease"."""
@@ -96,23 +106,68 @@ class Database:
         if connection is not None:
             found = await connection.fetch(statement, *arguments)
             return found
-        async with self.pool.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS) as pooled:
-            try:
-                found = await pooled.fetch(statement, *arguments)
-            except UNAVAILABLE as error:
-                # The connection is not used again: its socket may be dead, and a demoted writer
-                # keeps its connections and refuses every write on them.
-                pooled.terminate()
-                if isinstance(error, asyncpg.ReadOnlySQLTransactionError | TimeoutError):
-                    await self.pool.expire_connections()  # the others are most likely dead too
-                raise
+        pooled = await self._take()
+        try:
+            found = await pooled.fetch(statement, *arguments)
+        except UNAVAILABLE as error:
+            # The connection is not used again: its socket may be dead, and a demoted writer
+            # keeps its connections and refuses every write on them.
+            pooled.terminate()
+            await self.pool.release(pooled)
+            if isinstance(error, asyncpg.ReadOnlySQLTransactionError | TimeoutError):
+                await self.expire()  # the others are most likely dead too
+            raise
+        except BaseException:
+            await self.pool.release(pooled)
+            raise
+        await self._keep(pooled)
         return found
+
+    async def expire(self) -> None:
+        """Use no connection again that is open now; those in use go on until they are returned."""
+        await self.pool.expire_connections()
+        await self._return_kept(0)
+
+    async def _take(self) -> PoolConnectionProxy:
+        while self._kept:
+            pooled, _ = self._kept.pop()
+            if not pooled.is_closed():
+                return pooled
+            await self.pool.release(pooled)
+        taken: PoolConnectionProxy = await self.pool.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS)
+        return taken
+
+    async def _keep(self, pooled: PoolConnectionProxy) -> None:
+        """Keep a connection for the next statement, if that comes soon."""
+        # one is for whoever asks the pool itself
+        if self._is_closing or len(self._kept) >= self._pool_size - 1:
+            await self.pool.release(pooled)
+            return
+        self._kept.append((pooled, asyncio.get_running_loop().time()))
+        if self._returning is None or self._returning.done():
+            self._returning = asyncio.create_task(self._return_idle(), name="return connections")
+
+    async def _return_idle(self) -> None:
+        while self._kept:
+            await asyncio.sleep(KEPT_SECONDS)
+            await self._return_kept(KEPT_SECONDS)
+
+    async def _return_kept(self, seconds: float) -> None:
+        """Return to the pool what no statement has used for so long."""
+        before = asyncio.get_running_loop().time() - seconds
+        while self._kept and self._kept[0][1] <= before:
+            pooled, _ = self._kept.popleft()
+            await self.pool.release(pooled)
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[PoolConnectionProxy]:
         """A transaction on a connection of the pool; commits at the end of the block."""
-        async with self.pool.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS) as own, own.transaction():
-            yield own
+        own = await self._take()
+        try:
+            async with own.transaction():
+                yield own
+        finally:
+            await self.pool.release(own)
 
 
 async def _no_reset(_: asyncpg.Connection) -> None:

@@ -1,9 +1,10 @@
 """One run of a job in a slot, from the call of its task to the outcome in the database."""
 
 import asyncio
+import contextvars
 import time
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Executor
 from functools import partial
 from typing import Any, Literal
@@ -20,6 +21,7 @@ from service.queue.tasks.task import TaskFunction
 from service.queue.worker.context import Context
 from service.queue.worker.invoke import SILENT, Call, prepare, run_in_thread
 from service.queue.worker.progress import Progress
+from service.queue.worker.time_limits import TimeLimits
 
 ERROR_MAX_CHARACTERS = 16_000
 
@@ -39,6 +41,9 @@ class Run:
         context: Context,
         pool: Executor,
         run_hook: Callable[[TaskFunction, Context], Awaitable[None]],
+        limits: TimeLimits,
+        on_end: Callable[["Run"], None],
+        variables: contextvars.Context,
     ) -> None:
         self.job = job
         self.is_calling = False  # the task's code runs, not ours around it
@@ -51,6 +56,10 @@ class Run:
         self._run_hook = run_hook
         self._registry = registry
         self._progress: Progress | None = None
+        self._on_end = on_end
+        # not those of whoever starts it: that may be the end of another run
+        self._variables = variables.copy()
+        self.limits = limits
         self.started_at = time.monotonic()
 
     @property
@@ -60,11 +69,16 @@ class Run:
             self._progress = Progress(self.job, self.loop)
         return self._progress
 
-    def start(self, on_end: Callable[["Run"], None]) -> None:
-        """Start an asyncio task for the run, so that each job has its own context variables."""
+    def start(self) -> None:
+        """Start an asyncio task for the run, with context variables of its own.
+
+        `on_end` is called once the outcome is written, also where the task has ended before.
+        """
         self.loop = asyncio.get_running_loop()
-        self.task = self.loop.create_task(self._run(), name=self.job.key)
-        self.task.add_done_callback(lambda _: on_end(self))
+        self.task = self._create_task(self._run())
+
+    def _create_task(self, run: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        return self.loop.create_task(run, name=self.job.key, context=self._variables)
 
     def interrupt(self, why: Interruption) -> None:
         """Cancel the task's code, or keep it from starting. Writing the outcome goes on."""
@@ -74,7 +88,16 @@ class Run:
                 self.task.cancel()
 
     async def _run(self) -> None:
-        job, queue = self.job, self._queue
+        is_over = True
+        try:
+            is_over = await self._call_and_record()
+        finally:
+            if is_over:
+                self._on_end(self)
+
+    async def _call_and_record(self) -> bool:
+        """Call the task and write the outcome. False where that is still being written."""
+        job = self.job
         known = {"job_key": job.key, "task": job.function, "attempt": job.attempts}
         if request_id := job.meta.get(REQUEST_ID):
             known[REQUEST_ID] = request_id
@@ -89,18 +112,49 @@ class Run:
                     self._progress.stop()
             if failure is not None:
                 context["exception"] = failure
+            elif self._is_complete_soon(result):
+                return False
             await self._record(result, failure)
         except (UnknownTaskError, InvalidPayloadError) as error:
             await self._defer_or_fail(error)
         except Exception as error:  # an error of ours, not the task's: the job must not stay active
-            log.error("the outcome could not be recorded", exc_info=error)
-            reason = f"its outcome could not be recorded: {type(error).__name__}"
-            await queue.finish(job, Status.FAILED, error=reason)
+            await self._record_unrecorded(error)
         for hook in self._registry.after:
             try:
                 await self._run_hook(hook, context)
             except Exception as error:
                 log.error("after_process hook failed", hook=hook.__name__, exc_info=error)
+        return True
+
+    def _is_complete_soon(self, result: Any) -> bool:
+        """Has a complete run gone to the queue, so that nothing waits until it is written?"""
+        if self._registry.after or self.interruption in ("timed out", "silent"):
+            return False
+        try:
+            return self._queue.complete_soon(self.job, result, self._end)
+        except (TypeError, ValueError, RecursionError):  # `_record` says it
+            return False
+
+    def _end(self, answer: bool | Exception) -> None:
+        if isinstance(answer, Exception):
+            self.task = self._create_task(self._end_unrecorded(answer))
+            return
+        self._variables.run(self._log_complete)
+        self._on_end(self)
+
+    def _log_complete(self) -> None:
+        log.info("job complete", milliseconds=self._milliseconds)
+
+    async def _end_unrecorded(self, error: Exception) -> None:
+        try:
+            await self._record_unrecorded(error)
+        finally:
+            self._on_end(self)
+
+    async def _record_unrecorded(self, error: Exception) -> None:
+        log.error("the outcome could not be recorded", exc_info=error)
+        reason = f"its outcome could not be recorded: {type(error).__name__}"
+        await self._queue.finish(self.job, Status.FAILED, error=reason)
 
     async def _call(self, context: Context) -> tuple[Any, BaseException | None]:
         """The task's result, or the error that it raised."""
@@ -165,7 +219,7 @@ class Run:
                 log.error("job failed", reason=unstorable, milliseconds=milliseconds)
                 await queue.finish(job, Status.FAILED, error=unstorable)
             else:
-                log.info("job complete", milliseconds=milliseconds)
+                self._log_complete()
 
     async def _record_failure(self, error: BaseException) -> None:
         job, queue = self.job, self._queue
@@ -203,10 +257,11 @@ class Run:
 class Interruptible:
     """A block in which the run may be cancelled, and is after the job's timeout or heartbeat."""
 
-    __slots__ = ("_heartbeat_timer", "_run", "_timer")
+    __slots__ = ("_heartbeat_timer", "_run", "_timer", "ends_at")
 
     def __init__(self, run: Run) -> None:
         self._run = run
+        self.ends_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._heartbeat_timer: asyncio.TimerHandle | None = None
 
@@ -214,7 +269,8 @@ class Interruptible:
         run = self._run
         run.is_calling = True
         if run.job.timeout:
-            self._timer = run.loop.call_later(run.job.timeout, run.interrupt, "timed out")
+            self.ends_at = run.loop.time() + run.job.timeout
+            run.limits.watch(self, run.job.timeout, run.loop)
         if run.job.heartbeat:
             run.job.on_beat = self._restart_heartbeat
             self._restart_heartbeat()
@@ -222,6 +278,7 @@ class Interruptible:
     def __exit__(self, *_: object) -> None:
         run = self._run
         run.is_calling = False
+        self.ends_at = 0.0
         if run.job.on_beat:
             run.job.on_beat = None
         for timer in (self._timer, self._heartbeat_timer):
@@ -229,6 +286,10 @@ class Interruptible:
                 timer.cancel()
         while run.task.cancelling():
             run.task.uncancel()
+
+    def set_timer(self) -> None:
+        if self.ends_at:
+            self._timer = self._run.loop.call_at(self.ends_at, self._run.interrupt, "timed out")
 
     def _restart_heartbeat(self) -> None:
         run = self._run

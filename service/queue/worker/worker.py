@@ -1,6 +1,8 @@
 """The worker: runs jobs in slots, and drains when it is stopped."""
 
 import asyncio
+import contextlib
+import contextvars
 import inspect
 import random
 from collections.abc import Awaitable, Callable, Iterable
@@ -19,6 +21,7 @@ from service.queue.worker.context import Context
 from service.queue.worker.invoke import functions, run_in_thread
 from service.queue.worker.progress import Heartbeats
 from service.queue.worker.run import Run
+from service.queue.worker.time_limits import TimeLimits
 
 ABORT_POLL_SECONDS = (1.0, 10.0)  # with jobs running, and without; an abort also notifies
 CANCEL_SECONDS = 5.0  # for a cancelled job to end
@@ -85,6 +88,10 @@ class Worker(SaqWorker[Any]):
         self._on_startup = [*startup, *registry.startup]
         self._on_shutdown = [*registry.shutdown, *shutdown]
         self._runs: set[Run] = set()  # not by key: a retry may start before its last run is removed
+        self.is_prepared = asyncio.Event()  # the start-up hooks have run
+        self._no_run = asyncio.Event()
+        self._limits = TimeLimits()
+        self._variables = contextvars.copy_context()
         self._is_hook_stuck = False
         self.context = Context(worker=self, queue=queue, heartbeat_manager=Heartbeats())
 
@@ -99,6 +106,7 @@ class Worker(SaqWorker[Any]):
             await self.queue.connect()
             if not await self._prepared():
                 return
+            self.is_prepared.set()
             log.info(
                 "worker started", worker_id=self.id, concurrency=self.concurrency,
                 pool=self.queue.worker_pool, queues=str(self.queue.served),
@@ -207,14 +215,19 @@ class Worker(SaqWorker[Any]):
                 context=self.context,
                 pool=self.pool,
                 run_hook=self.run_hook,
+                limits=self._limits,
+                on_end=self._end_run,
+                variables=self._variables,
             )
             self._runs.add(run)
             self.queue.jobs_started += 1
-            run.start(self._end_run)
+            run.start()
         return True
 
     def _end_run(self, run: Run) -> None:
         self._runs.discard(run)
+        if not self._runs:
+            self._no_run.set()
         if not self.event.is_set():
             self.queue.consumer.wait(self._start_run)
 
@@ -242,8 +255,11 @@ class Worker(SaqWorker[Any]):
                 log.error("could not hand back these jobs; the lease expires")
 
     async def _wait_for_runs(self, seconds: float) -> None:
+        self._no_run.clear()
         if self._runs:
-            await asyncio.wait([run.task for run in self._runs], timeout=seconds)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._no_run.wait()
 
     async def _cancel_aborted(self) -> None:
         """Cancel the running jobs that an operator aborted."""

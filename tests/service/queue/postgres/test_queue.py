@@ -281,7 +281,7 @@ async def test_password_is_asked_for_at_every_connect(database: str, registry: R
     try:
         await put(queue)
         assert asked == 1
-        await queue.pool.expire_connections()
+        await queue.database.expire()
         await put(queue)
         assert asked == 2
     finally:
