@@ -76,7 +76,7 @@ async def _work(settings: Settings, registry: Registry) -> None:
     queue = create_queue(settings, registry)
     await queue.connect()
     worker = create_worker(settings, registry, queue)
-    watches = [_beat(settings.worker_heartbeat_file, queue), Reporter(queue, settings).run()]
+    watches = [_beat(settings.worker_heartbeat_file, worker), Reporter(queue, settings).run()]
     if settings.ecs_agent_uri:
         watches.append(
             TaskProtection(
@@ -107,10 +107,15 @@ def end_if_stuck(worker: Worker, status: int = 0) -> None:
         os._exit(status)
 
 
-async def _beat(path: str, queue: JobQueue) -> None:
-    """Touch the heartbeat file while the event loop and the queue's loops run."""
+async def _beat(path: str, worker: Worker) -> None:
+    """Touch the heartbeat file while the event loop and the queue's loops run.
+
+    The first time after the start-up hooks: ECS must not take a worker for healthy, and a
+    deployment for done, that one of them is about to end.
+    """
+    await worker.is_prepared.wait()
     while True:
-        if queue.consumer.is_live():
+        if worker.queue.consumer.is_live():
             try:
                 healthcheck.beat(path)
             except OSError as error:
