@@ -15,7 +15,7 @@ from stacks.config.stages_file import stage_names
 CHECKS = ("make check", "make synth", "make test")
 SET_UP = "make setup cdk"
 ACTIVATE = "source .venv/bin/activate"
-# The tests take about 11 minutes on two cores. The credentials of a deployment end after an hour.
+# The tests take about 9 minutes on two cores. The credentials of a deployment end after an hour.
 CHECK_MINUTES, DEPLOY_MINUTES = 45, 60
 
 
