@@ -52,17 +52,17 @@ class _Written:
     def cancel(self) -> None:
         """The process ends: the lease expires, and the job runs again."""
 
-    def set_result(self, was_held: bool) -> None:
+    def set_result(self, answer: bool | Exception) -> None:
         try:
-            self._then(was_held)
+            self._then(answer)
         except Exception:  # the other outcomes of the statement have to go on
             log.exception("a run could not be ended", job_key=self._outcome.job.key)
 
     def set_exception(self, error: Exception) -> None:
         if isinstance(error, UNAVAILABLE):
-            self._writer.write_later(self._outcome, error, self._then)
+            self._writer.write_later(self._outcome, error, self.set_result)
         else:
-            self._then(error)
+            self.set_result(error)
 
 
 class OutcomeWriter:

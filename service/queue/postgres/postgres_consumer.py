@@ -206,10 +206,11 @@ class PostgresConsumer:
     def _on_message(self, payload: str) -> None:
         if payload in ("saq:delayed", ""):
             self.wake()
-        if payload == "saq:enqueue":
+        if payload in ("saq:enqueue", sql.WAKE):
             self._woken.set()
-            if self._is_paused or not self._slots:
-                self._pass_on()
+        # Only what this worker alone was told: what all are told, nobody has to pass on.
+        if payload == sql.WAKE and (self._is_paused or not self._slots):
+            self._pass_on()
         if payload in (CHANGED, ""):
             self._on_schedules_changed()
         if payload in ("saq:abort", ""):

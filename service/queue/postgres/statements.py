@@ -25,7 +25,9 @@ JOB_COLUMNS = (
 )
 
 # The channel of one worker. One of the first release hears only that of its queue.
-_CHANNEL = "CASE WHEN w.queues IS NULL THEN 'saq:' || w.queue ELSE 'moorage:' || w.id END"
+WAKE = "moorage:wake"
+_WAKE = f"""CASE WHEN w.queues IS NULL THEN pg_notify('saq:' || w.queue, 'saq:enqueue')
+                 ELSE pg_notify('moorage:' || w.id, '{WAKE}') END"""
 
 
 def _waiting(queue: str) -> str:
@@ -62,7 +64,7 @@ WITH put AS (
     {_waiting("$7")}
 ), notified AS (
     -- a job that is due wakes one worker, and all jobs one more: one may be dead or just got busy
-    SELECT pg_notify({_CHANNEL}, 'saq:enqueue')
+    SELECT {_WAKE}
     FROM (SELECT * FROM waiting
           LIMIT (SELECT count(*) FROM put WHERE NOT is_delayed) + 1) AS w
     WHERE EXISTS (SELECT FROM put WHERE NOT is_delayed)
@@ -80,9 +82,8 @@ PASS_ON = f"""
 WITH own AS (
     UPDATE queue_workers SET is_waiting = FALSE WHERE id = $1 AND is_waiting
 )
-SELECT pg_notify(channel, 'saq:enqueue') FROM unnest($2::text[]) AS q (name),
-LATERAL (SELECT {_CHANNEL} AS channel FROM ({_waiting("q.name")}) AS w
-         WHERE w.id <> $1 LIMIT 1) AS w
+SELECT {_WAKE} FROM unnest($2::text[]) AS q (name),
+LATERAL (SELECT * FROM ({_waiting("q.name")}) AS found WHERE found.id <> $1 LIMIT 1) AS w
 """
 
 
@@ -310,31 +311,6 @@ SET status = CASE j.status WHEN 'aborting' THEN 'aborted' ELSE 'queued' END,
     finished_at = CASE j.status WHEN 'aborting' THEN now() END, is_bad = j.status = 'aborting'
 FROM stuck WHERE j.key = stuck.key
 RETURNING j.key, j.status
-"""
-
-# Deletes expired jobs, some rows at a time so that no statement takes long.
-PRUNE_JOBS = f"""
-DELETE FROM saq_jobs WHERE key IN (
-    SELECT key FROM saq_jobs WHERE status IN {ENDED} AND expire_at <= {NOW}
-    LIMIT {PRUNE_ROWS} FOR UPDATE SKIP LOCKED)
-RETURNING 1
-"""
-PRUNE_STATS = f"DELETE FROM saq_stats WHERE expire_at < {NOW} RETURNING 1"
-
-# $1 queue, $2 failed or aborted, $3 a task or NULL, $4 how many: deletes such jobs before they
-# expire, the newest first.
-CLEAR = f"""
-DELETE FROM saq_jobs WHERE key IN (
-    SELECT key FROM saq_jobs WHERE queue = $1 AND status = $2 AND status IN {BAD}
-      AND ($3::text IS NULL OR task = $3)
-    ORDER BY background_job_id DESC LIMIT $4 FOR UPDATE SKIP LOCKED)
-RETURNING 1
-"""
-
-KEPT = f"""
-SELECT {JOB_COLUMNS} FROM saq_jobs j WHERE queue = $1 AND status = $2 AND status IN {BAD}
-  AND ($3::text IS NULL OR task = $3)
-ORDER BY background_job_id DESC LIMIT $4
 """
 
 GET = f"""

@@ -106,6 +106,7 @@ class Database:
         if connection is not None:
             found = await connection.fetch(statement, *arguments)
             return found
+        pool = self.pool  # `terminate` may forget it meanwhile
         pooled = await self._take()
         try:
             found = await pooled.fetch(statement, *arguments)
@@ -113,14 +114,20 @@ class Database:
             # The connection is not used again: its socket may be dead, and a demoted writer
             # keeps its connections and refuses every write on them.
             pooled.terminate()
-            await self.pool.release(pooled)
-            if isinstance(error, asyncpg.ReadOnlySQLTransactionError | TimeoutError):
+            await pool.release(pooled)
+            if self._pool is pool and isinstance(
+                error, asyncpg.ReadOnlySQLTransactionError | TimeoutError
+            ):
                 await self.expire()  # the others are most likely dead too
             raise
         except BaseException:
-            await self.pool.release(pooled)
+            await pool.release(pooled)
             raise
-        await self._keep(pooled)
+        # one is for whoever asks the pool itself
+        if self._pool is not pool or self._is_closing or len(self._kept) >= self._pool_size - 1:
+            await pool.release(pooled)
+        else:
+            self._keep(pooled)
         return found
 
     async def expire(self) -> None:
@@ -137,12 +144,8 @@ class Database:
         taken: PoolConnectionProxy = await self.pool.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS)
         return taken
 
-    async def _keep(self, pooled: PoolConnectionProxy) -> None:
+    def _keep(self, pooled: PoolConnectionProxy) -> None:
         """Keep a connection for the next statement, if that comes soon."""
-        # one is for whoever asks the pool itself
-        if self._is_closing or len(self._kept) >= self._pool_size - 1:
-            await self.pool.release(pooled)
-            return
         self._kept.append((pooled, asyncio.get_running_loop().time()))
         if self._returning is None or self._returning.done():
             self._returning = asyncio.create_task(self._return_idle(), name="return connections")
@@ -162,12 +165,13 @@ class Database:
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[PoolConnectionProxy]:
         """A transaction on a connection of the pool; commits at the end of the block."""
+        pool = self.pool
         own = await self._take()
         try:
             async with own.transaction():
                 yield own
         finally:
-            await self.pool.release(own)
+            await pool.release(own)
 
 
 async def _no_reset(_: asyncpg.Connection) -> None:

@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 from saq import Job, Status
 
+from service.queue.postgres import statements as sql
 from service.queue.postgres.listener import Listener
 from service.queue.postgres.postgres_queue import PostgresQueue
 from service.queue.tasks.registry import Registry
@@ -225,14 +226,17 @@ async def test_a_worker_without_a_free_slot_passes_a_notification_on(
     held = await put(queue)
     assert await claim(other) == held
     waiting = await _wait_for_a_job(idle)
+    await db.execute("UPDATE queue_workers SET is_waiting = TRUE WHERE id = $1", other.owner)
+    await other.notify_workers("saq:enqueue")  # what all hear, nobody passes on
+    await asyncio.sleep(0.5)
+    flag = "SELECT is_waiting FROM queue_workers WHERE id = $1"
+    assert await db.fetchval(flag, other.owner) is True
     await db.execute(
         "INSERT INTO saq_jobs (key, job, queue, status) VALUES ('next', $1, 'default', 'queued')",
         b'{"function":"sleep","key":"next","queue":"default"}',
     )
-    await db.execute("UPDATE queue_workers SET is_waiting = TRUE WHERE id = $1", other.owner)
-    await db.execute("SELECT pg_notify($1, 'saq:enqueue')", f"moorage:{other.owner}")
+    await db.execute("SELECT pg_notify($1, $2)", f"moorage:{other.owner}", sql.WAKE)
     job = await asyncio.wait_for(waiting, NOTIFIED_SECONDS)
     assert isinstance(job, Job)
     assert job.key == "next"
-    flag = "SELECT is_waiting FROM queue_workers WHERE id = $1"
     assert await db.fetchval(flag, other.owner) is False

@@ -13,7 +13,7 @@ import pytest
 
 from service.db import QUEUE_SESSION
 from service.queue.job import BAD
-from service.queue.postgres import outcomes, statements, stock_clients
+from service.queue.postgres import outcomes, retention, statements, stock_clients
 from service.queue.redis import redis_history
 from service.queue.schedules import scheduler, store
 from service.queue.sqs import sqs_queue
@@ -69,8 +69,8 @@ ARGUMENTS: dict[str, list[Any]] = {
     "statements.IS_SUPERSEDED": ["w", "release", 3],
     "table_statements.GIVE_UP_LEASE": ["v", ["default", "mail"]],
     "statements.RESCUE_FROM_STOCK": [["default", "mail"]],
-    "statements.CLEAR": ["default", "failed", None, 10],
-    "statements.KEPT": ["default", "failed", "sleep", 10],
+    "retention.CLEAR": ["default", "failed", None, 10],
+    "retention.KEPT": ["default", "failed", "sleep", 10],
     "statements.GET": [["default", "mail"], ["queued7", "complete7"]],
     "statements.STATUS": ["default", "queued7"],
     "statements.ITERATE": ["default", ["complete"], "complete", 100],
@@ -138,6 +138,7 @@ def all_statements() -> Iterator[tuple[str, str]]:
         statements,
         table_statements,
         outcomes,
+        retention,
         stock_clients,
         store,
         scheduler,

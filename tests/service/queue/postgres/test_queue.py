@@ -1,10 +1,12 @@
 """The queue on a real Postgres: enqueue, claim, and who may change a job."""
 
 import asyncio
+import dataclasses
 
 import pytest
 from saq import Job, Status
 
+from service.db import UNAVAILABLE
 from service.queue.errors import InvalidPayloadError, JobNotFoundError, JobStateError
 from service.queue.postgres.postgres_queue import PostgresQueue
 from service.queue.tables.job_history import list_jobs
@@ -339,3 +341,19 @@ async def test_ended_job_with_a_ttl_of_zero_is_kept_for_ever(queue: PostgresQueu
     await queue.finish(await claim(queue), Status.COMPLETE)
     await queue.prune()
     assert await queue.job("kept") is not None
+
+
+async def test_a_job_that_was_read_has_every_field_of_saq(queue: PostgresQueue) -> None:
+    """It is made without SAQ's constructor, which would fill in what is left out."""
+    job = await queue.job((await put(queue)).key)
+    assert {field.name for field in dataclasses.fields(Job)} <= vars(job).keys()
+
+
+async def test_a_statement_under_way_says_that_the_database_is_away_when_the_queue_gives_up(
+    queue: PostgresQueue,
+) -> None:
+    sleeping = asyncio.create_task(queue.fetch("SELECT pg_sleep(3)"))
+    await asyncio.sleep(0.3)
+    queue.database.terminate()
+    with pytest.raises(UNAVAILABLE):
+        await sleeping

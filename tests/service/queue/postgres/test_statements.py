@@ -29,7 +29,7 @@ async def test_nobody_is_notified_while_nobody_waits(
         await asyncio.sleep(0.5)
         await put(queue)
         await asyncio.wait_for(waiting, 2)
-        assert "saq:enqueue" in heard
+        assert statements.WAKE in heard
     finally:
         await connection.close()
 
