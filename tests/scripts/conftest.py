@@ -149,6 +149,15 @@ def are_gone(processes: list[psutil.Process]) -> bool:
     ]
 
 
+def end_server(home: Path) -> None:
+    """End the Postgres of `home`, whoever uses it: this process does so itself until its end."""
+    if Postgres(home).is_running:
+        pid, _ = (home / "postgres" / "postmaster.pid").read_text().split(maxsplit=1)
+        postmaster = psutil.Process(int(pid))
+        postmaster.send_signal(signal.SIGQUIT)
+        wait_until(lambda: are_gone([postmaster]), "gone")
+
+
 @pytest.fixture
 def home(scratch: Path) -> Iterator[Path]:
     """A folder for the local data that does not exist yet; nothing runs on it afterwards."""
@@ -156,7 +165,7 @@ def home(scratch: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
         home = Path(folder) / "data"
         yield home
-        Postgres(home).stop()
+        end_server(home)
 
 
 @pytest.fixture(scope="session")
