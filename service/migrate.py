@@ -38,8 +38,9 @@ COLUMNS = {"owner": "text", "version": "integer", "name": "text", "checksum": "t
 # release still use it, beside newer ones during a rollout, or after a rollback.
 FIRST_TABLE = "schema_migrations"
 FIRST_COLUMNS = {"version": "integer", "name": "text", "checksum": "text"}
+UNCHANGED = "nothing was changed"
 ELSEWHERE = (
-    "nothing was changed. Give Moorage a database of its own, or a schema of its own: "
+    "Give Moorage a database of its own, or a schema of its own: "
     "CREATE SCHEMA moorage, and end DATABASE_URL with ?options=-c%20search_path%3Dmoorage"
 )
 # Another program's table, or one with our name and other columns.
@@ -54,8 +55,8 @@ TAKEN = (
 )
 
 OWNER_WANTED = (
-    "nothing was changed; migrations want the owner of the tables: the user of DATABASE_OWNER_URL, "
-    "or of DATABASE_URL where there is one user"
+    "migrations want the owner of the tables: the user of DATABASE_OWNER_URL, or of DATABASE_URL "
+    "where there is one user"
 )
 MAY_READ = "SELECT has_table_privilege(to_regclass('moorage_migrations'), 'SELECT')"
 
@@ -158,25 +159,30 @@ async def _apply_missing(
                 await _apply(connection, f"{migration}.sql", migration.in_a_transaction)
                 await _note(connection, migration)
     if not is_new:
-        for migration in missing:
-            await _apply_in_use(connection, migration)
+        for number, migration in enumerate(missing):
+            await _apply_in_use(connection, migration, missing[:number])
     return [str(migration) for migration in missing]
 
 
-async def _apply_in_use(connection: asyncpg.Connection, migration: Migration) -> None:
+async def _apply_in_use(
+    connection: asyncpg.Connection, migration: Migration, before: list[Migration]
+) -> None:
     """Apply one file where others work, and try again while they hold a lock."""
+    stays = f"applied before it, and stays: {', '.join(map(str, before)) or 'no file'}"
+    if migration.is_stepwise:
+        stays += ", and this file's statements before this one"
     until = time.monotonic() + LOCK_WAIT_SECONDS
     while True:
         try:
             if migration.is_stepwise:
                 for statement in migration.statements:
                     await _drop_half_an_index(connection, statement)
-                    await _apply(connection, f"{migration}.sql", statement)
+                    await _apply(connection, f"{migration}.sql", statement, stays)
                 await _note(connection, migration)
             else:
                 async with connection.transaction():
                     await connection.execute(f"SET LOCAL lock_timeout = '{LOCK_TRY_SECONDS}s'")
-                    await _apply(connection, f"{migration}.sql", migration.sql)
+                    await _apply(connection, f"{migration}.sql", migration.sql, stays)
                     await _note(connection, migration)
             return
         except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError) as error:
@@ -226,14 +232,14 @@ async def _applied(connection: asyncpg.Connection) -> dict[tuple[str, int], asyn
     if not COLUMNS.items() <= columns.items():
         raise MigrationError(
             "the table moorage_migrations is another program's: it has the columns "
-            f"{', '.join(sorted(columns))}; {ELSEWHERE}"
+            f"{', '.join(sorted(columns))}; {UNCHANGED}. {ELSEWHERE}"
         )
     try:
         rows = await connection.fetch(
             "SELECT owner, version, name, checksum FROM moorage_migrations"
         )
     except asyncpg.InsufficientPrivilegeError as error:
-        raise MigrationError(f"{error}; {ELSEWHERE}") from None
+        raise MigrationError(f"{error}; {UNCHANGED}. {ELSEWHERE}") from None
     return {(row["owner"], row["version"]): row for row in rows}
 
 
@@ -255,7 +261,9 @@ async def _columns(connection: asyncpg.Connection, table: str) -> dict[str, str]
     return {row["name"]: row["type"] for row in rows}
 
 
-async def _apply(connection: asyncpg.Connection, name: str, sql: str) -> None:
+async def _apply(
+    connection: asyncpg.Connection, name: str, sql: str, stays: str = UNCHANGED
+) -> None:
     log.debug("applying", migration=name)
     try:
         await connection.execute(sql)
@@ -263,12 +271,12 @@ async def _apply(connection: asyncpg.Connection, name: str, sql: str) -> None:
         raise
     except TAKEN as error:
         raise MigrationError(
-            f"{name}: {error}: it is another program's, or was made by hand; {ELSEWHERE}"
+            f"{name}: {error}: it is another program's, or was made by hand; {stays}. {ELSEWHERE}"
         ) from None
     except asyncpg.InsufficientPrivilegeError as error:
-        raise MigrationError(f"{name}: {error}; {OWNER_WANTED}") from error
+        raise MigrationError(f"{name}: {error}; {stays}; {OWNER_WANTED}") from error
     except asyncpg.PostgresError as error:
-        raise MigrationError(f"{name}: {error}; nothing was changed") from error
+        raise MigrationError(f"{name}: {error}; {stays}") from error
 
 
 def _missing(

@@ -9,7 +9,8 @@ SERVICE = Path(__file__).parent
 
 
 class MigrationError(Exception):
-    """The files and the database disagree; nothing was changed."""
+    """The files and the database disagree. Nothing of a new database was changed; one in use keeps
+    the files that were applied before."""
 
 
 @dataclass(frozen=True)

@@ -86,6 +86,41 @@ async def test_failing_migration_leaves_nothing_behind(
     assert await migrate(empty_database, root) == NAMES
 
 
+@pytest.mark.parametrize(
+    ("statements", "said", "tables"),
+    [
+        (
+            "CREATE TABLE half (); SELECT 1/0;",
+            r"division by zero; applied before it, and stays: service/0001_create_things$",
+            ["things"],
+        ),
+        (
+            "CREATE TABLE half (); COMMIT; SELECT 1/0;",
+            r"stays: service/0001_create_things, and this file's statements before this one$",
+            ["half", "things"],
+        ),
+        (
+            "CREATE TABLE background_jobs ();",
+            r"stays: service/0001_create_things\. Give Moorage a database of its own",
+            ["things"],
+        ),
+    ],
+    ids=["in a transaction", "statement by statement", "a table that is there"],
+)
+async def test_what_stays_of_a_failed_migration_in_use_is_said(
+    database: str, folder: Path, statements: str, said: str, tables: list[str]
+) -> None:
+    (folder / "migrations").mkdir()
+    (folder / "migrations/0001_create_things.sql").write_text("CREATE TABLE things ();")
+    (folder / "migrations/0002_break_things.sql").write_text(statements)
+    with pytest.raises(MigrationError, match=said):
+        await migrate(database, folder)
+    there = await _fetch(
+        database, "SELECT tablename FROM pg_tables WHERE tablename IN ('half', 'things') ORDER BY 1"
+    )
+    assert [row["tablename"] for row in there] == tables
+
+
 FOREIGN = {
     "a table of our name": "CREATE TABLE moorage_migrations (version BIGINT PRIMARY KEY)",
     "a view of our name": "CREATE VIEW moorage_migrations AS SELECT 'x'::text AS owner",
