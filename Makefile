@@ -48,7 +48,7 @@ worker: setup ## a worker alone, of all queues (POOL=reports: of that pool), on 
 	@$(PY) -m scripts.local worker $(if $(POOL),--pool $(POOL))
 
 test: $(TEST_NEEDS) ## every test, some files at a time (ARGS="-k name" for some of them)
-	@$(PY) -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder $(TEST_ARGS) $(ARGS)
+	@$(PY) -m pytest -n $(TEST_PROCESSES) --no-loadscope-reorder $(TEST_ARGS) $(ARGS)
 
 synth: setup cdk ## the templates of every stage, into cdk.out; no network, no credentials
 	@stages=$$($(PY) -m dev.stages) || exit 1; \

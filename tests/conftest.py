@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
-from zlib import crc32
 
 import httpx._transports.default as transports
 import pytest
@@ -29,6 +28,7 @@ from service.testing.databases import copy_of, execute, migrated, server, with_d
 from stacks.config.read_stage import read_stage
 from tests.cluster import new_cluster
 from tests.ledger import LEDGER
+from tests.order import Scheduling, turn
 from tests.prefork import Child, prefork
 from tests.sample import link_project
 from tests.scratch import SHARED, scratch_folder
@@ -78,25 +78,16 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ[SHARED] = folder.name  # noqa: TID251
 
 
-# Where files take half a minute and more: most of it they wait, those of the stacks compute.
-LONG = (
-    "tests/faults/", "tests/scripts/commands/", "tests/scripts/host/", "tests/scripts/local/",
-    "tests/service/processes/", "tests/service/queue/backends/", "tests/service/queue/worker/",
-    "tests/stacks/", "tests/twin/",
-)  # fmt: skip
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
+    """Instead of those of `--dist`."""
+    return Scheduling(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Long files begin first, so that no process works on one alone at the end.
-
-    What waits and what computes are neighbours in the alphabet; any other order mixes them.
-    """
+    """In the order in which they are handed out."""
     if "PYTEST_XDIST_WORKER" in os.environ:  # noqa: TID251
-        items.sort(key=lambda item: _turn(item.nodeid.partition("::")[0]))
-
-
-def _turn(file: str) -> tuple[bool, bool, int]:
-    return not file.startswith("tests/e2e/"), not file.startswith(LONG), crc32(file.encode())
+        items.sort(key=turn)
 
 
 def pytest_collection_finish() -> None:

@@ -14,11 +14,9 @@ import pytest
 
 from service import contract
 from service.contract import ProcessName
-from stacks.domains import PARENT
-from stacks.service.task_rights import QUEUE_ACTIONS
 from tests.agreement.aws_calls import BACKENDS, Source, source_of_today
 from tests.stacks.identity import identity
-from tests.stacks.templates import Resource, Templates, deployed, stage_of, synthesize
+from tests.stacks.templates import PARENT, Resource, Templates, deployed, stage_of, synthesize
 
 ROLES = (ProcessName.API, ProcessName.WORKER)
 OPTIONS: dict[str, object] = {"email_from": "hello@example.com", "sqs_queue": "jobs"}
@@ -243,6 +241,8 @@ def test_healthcheck_calls_nothing_and_migrate_asks_for_the_password(source: Sou
 def test_only_the_queue_on_sqs_calls_sqs(
     source: Source, process: ProcessName, backend: str
 ) -> None:
+    from stacks.service.task_rights import QUEUE_ACTIONS
+
     found = source.process(process, backend)
     wanted = set(QUEUE_ACTIONS[process]) if backend == "sqs" else set()
     assert {right for right in found.rights if right.startswith("sqs:")} == wanted

@@ -15,13 +15,10 @@ from typing import Any
 import app
 from scripts.host.file_lock import FileLock
 from service.contract import LOCAL_STAGE
-from stacks.build import synthesize as synthesize_stage
 from stacks.config.checks import check_stage
 from stacks.config.read_stage import read_stage
 from stacks.config.stage import Stage
 from stacks.config.stages_file import stage_names
-from stacks.domains import PACKAGE as DOMAINS
-from stacks.domains import PARENT
 from tests.project import IS_KIT
 from tests.scratch import shared_folder
 
@@ -33,7 +30,9 @@ GIVEN: dict[str, dict[str, object]] = {"prod": {"certificate_arn": CERTIFICATE}}
 FILE = Path(__file__).with_name("stages.toml")
 STAGES = stage_names(FILE)
 PACKS = ("AwsSolutions", "NIST.800.53.R5")
+DOMAINS = "stacks.domain"
 NO_DOMAINS = "no package of that name"
+PARENT = "Domain"  # the logical ids of what domains add begin with it
 
 
 @dataclass(frozen=True)
@@ -213,6 +212,8 @@ def _assembly(stage: Stage, domains: str) -> Path:
     folder = root / hashlib.sha256(of_what.encode()).hexdigest()[:16]
     with FileLock(folder.with_suffix(".lock")):
         if not folder.exists():
+            from stacks.build import synthesize as synthesize_stage
+
             new = tempfile.mkdtemp(dir=root)
             synthesize_stage(stage, app.flags(), folder=new, domains=domains)
             os.rename(new, folder)

@@ -5,11 +5,9 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from aws_cdk import App
-from constructs import Construct
 
 import app
 from scripts.cost.estimate import estimate
@@ -17,10 +15,7 @@ from scripts.cost.prices import read_prices
 from scripts.templates.template import read_template
 from service.contract import ProcessName
 from service.domain_settings import domain_problems
-from stacks.build import build_stage
 from stacks.config.values import ConfigError
-from stacks.domains import WITH_DATA, Domain, add_domains
-from stacks.service.service_stack import ServiceStack
 from tests import extending
 from tests.agreement.test_environment import environment
 from tests.stacks.rules.domains import broken
@@ -44,6 +39,9 @@ def resources(domain):
     domain.both.variable("TILL_BELL", bell.queue_url)
     domain.workers.variable("TILL_COINS", "5")
 """
+if TYPE_CHECKING:
+    from stacks.service.service_stack import ServiceStack
+
 POOL = {"workers.mail.queues": "mail", "database_max_acu": 4}
 ROLES = {"WorkerRolesTaskRole", "WorkerRolesTask", "WorkerRolesDebug"}
 
@@ -83,6 +81,8 @@ def test_constructs_are_in_the_service_stack_under_the_domains_name(added: Templ
 
 
 def test_a_protected_stage_keeps_what_holds_data_unless_told_otherwise(added: Templates) -> None:
+    from stacks.domains import WITH_DATA
+
     kept = {
         each.id[:-8]: each.body.get("DeletionPolicy")
         for each in of_domains(added)
@@ -254,6 +254,8 @@ def _without_others(value: Any, kept: set[str]) -> Any:
 
 
 def test_data_goes_with_a_stage_that_is_not_protected(some_domains: str) -> None:
+    from stacks.domains import WITH_DATA
+
     dev = deployed(stage_of("dev", **POOL), some_domains)
     for each in of_domains(dev):
         if each.type in WITH_DATA and not each.id.startswith("Domaintill"):
@@ -277,12 +279,20 @@ def test_a_pool_of_workers_gets_what_all_workers_get(some_domains: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def service() -> ServiceStack:
+def service() -> "ServiceStack":
+    from aws_cdk import App
+
+    from stacks.build import build_stage
+
     stage = stage_of("dev", **{"env.SITE_NAME": "Shop", "worker.env.ROWS": "5", "secrets": "PIN"})
     return build_stage(App(context=app.flags()), stage, domains=NO_DOMAINS).service
 
 
-def test_a_variable_has_one_place_and_a_name_that_is_free(service: ServiceStack) -> None:
+def test_a_variable_has_one_place_and_a_name_that_is_free(service: "ServiceStack") -> None:
+    from constructs import Construct
+
+    from stacks.domains import Domain
+
     parent = Construct(service, "Domain")
     first, second = (Domain(service, parent, name) for name in ("orders", "carts"))
     first.api.variable("TABLE", "orders")
@@ -301,8 +311,10 @@ def test_a_variable_has_one_place_and_a_name_that_is_free(service: ServiceStack)
 
 
 def test_a_module_without_the_function_is_refused(
-    service: ServiceStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    service: "ServiceStack", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from stacks.domains import add_domains
+
     (tmp_path / "wrong_domains").mkdir()
     (tmp_path / "wrong_domains/shop.py").write_text("def resource(domain): ...")
     monkeypatch.syspath_prepend(tmp_path)

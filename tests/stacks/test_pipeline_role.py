@@ -5,13 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aws_cdk import App
 
 import app
 from stacks.config.pipeline import QUALIFIER_KEY, ROLE_OUTPUT, read_pipeline
 from stacks.config.read_stage import read_stage
 from stacks.config.values import ConfigError
-from stacks.delivery.__main__ import build_pipeline
 
 STAGE = "prod"
 NAMES = read_stage(STAGE).names
@@ -19,6 +17,10 @@ NAMES = read_stage(STAGE).names
 
 def template(folder: Path, **given: object) -> dict[str, Any]:
     """As `cdk synth` makes it, cdk-nag's findings and all."""
+    from aws_cdk import App
+
+    from stacks.delivery.__main__ import build_pipeline
+
     cdk = App(
         context=app.flags() | {"stage": STAGE} | given,
         outdir=str(folder), builtin_cloud_formation_validation=False,

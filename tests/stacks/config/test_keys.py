@@ -5,7 +5,6 @@ import pytest
 from stacks.config.read_stage import read_stage
 from stacks.config.stage import CONFIGURABLE, RETENTION_DAYS
 from stacks.config.values import ConfigError
-from stacks.stage_stack import RETENTION
 from tests.stacks.config.configurations import Settings, groups, rows
 from tests.stacks.templates import synthesize
 
@@ -29,6 +28,8 @@ def test_values_that_meet_synthesize(row: Settings) -> None:
 
 
 def test_each_retention_is_one_that_the_cdk_has() -> None:
+    from stacks.stage_stack import RETENTION
+
     assert set(RETENTION) == set(RETENTION_DAYS)
     assert {day.name for day in RETENTION.values()} > {"ONE_DAY", "NINE_YEARS", "TEN_YEARS"}
 

@@ -4,8 +4,9 @@ import json
 from typing import Any
 
 from service.contract import DatabaseSecretField, UiSecretField
-from stacks.data.database import OWNER, USER
 from tests.stacks.templates import Resource, Templates
+
+OWNER, USER = "moorage", "moorage_app"  # of the database
 
 CLUSTER, INSTANCE = "AWS::RDS::DBCluster", "AWS::RDS::DBInstance"
 BUCKET, SECRET, KEY = "AWS::S3::Bucket", "AWS::SecretsManager::Secret", "AWS::KMS::Key"
@@ -78,7 +79,7 @@ def data_outlives_a_protected_stage(templates: Templates) -> None:
 def rds_keeps_the_password(templates: Templates) -> None:
     """SecretsManager.1: the owner's, which RDS makes and rotates; nobody writes it down."""
     cluster = templates.one(CLUSTER)
-    assert cluster.get("MasterUsername") == OWNER != USER
+    assert cluster.get("MasterUsername") == OWNER
     assert cluster.get("ManageMasterUserPassword") is True
     assert cluster.get("MasterUserPassword") is None
 

@@ -4,7 +4,6 @@ from typing import Any
 
 from service import contract
 from stacks.config.processes import WorkerPool
-from stacks.service.load_balancer import DEREGISTRATION_SECONDS, IDLE_SECONDS
 from tests.stacks.templates import Templates
 
 GROUP = "AWS::EC2::SecurityGroup"
@@ -224,11 +223,11 @@ def timeouts_fit_together(templates: Templates) -> None:
     the time an ECS task has to stop."""
     found = attributes(templates, BALANCER, "LoadBalancerAttributes")
     idle = int(found["idle_timeout.timeout_seconds"])
-    assert idle == IDLE_SECONDS < contract.KEEP_ALIVE_SECONDS
+    assert idle == 60 < contract.KEEP_ALIVE_SECONDS
     targets = attributes(templates, TARGETS, "TargetGroupAttributes")
     assert targets["stickiness.enabled"] == "false"  # any ECS task may answer
     delay = int(targets["deregistration_delay.timeout_seconds"])
-    assert delay == DEREGISTRATION_SECONDS <= templates.stage.drain_seconds
+    assert delay == 30 <= templates.stage.drain_seconds
 
 
 def balancer_asks_what_touches_nothing(templates: Templates) -> None:

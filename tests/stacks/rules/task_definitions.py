@@ -12,7 +12,7 @@ from service.contract import (
 )
 from stacks.config.processes import EcsProcess
 from stacks.config.variables import of_process
-from stacks.data.database import OWNER, USER
+from tests.stacks.rules.data import OWNER, USER
 from tests.stacks.templates import Resource, Templates
 
 OWNER_SECRET, USER_SECRET = "MasterUserSecret", "DatabaseUser"

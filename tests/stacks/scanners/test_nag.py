@@ -5,10 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aws_cdk import App
 
 import app
-from stacks.build import build_stage
 from stacks.config.stage import Stage
 from tests.generated import COMMAND, written
 from tests.stacks.scanners.acknowledgements import table
@@ -47,6 +45,10 @@ class Silent:
 
 def findings(templates: Templates, folder: Path) -> set[tuple[str, str]]:
     """Rule and construct path of all that cdk-nag has to say when nothing is acknowledged."""
+    from aws_cdk import App
+
+    from stacks.build import build_stage
+
     cdk = App(
         context=app.flags() | MAY_FAIL, outdir=str(folder), builtin_cloud_formation_validation=False
     )
@@ -84,6 +86,10 @@ def test_a_finding_without_a_reason_stops_synthesis(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Here of a domain's bucket without encryption."""
+    from aws_cdk import App
+
+    from stacks.build import build_stage
+
     (tmp_path / "careless").mkdir()
     (tmp_path / "careless/shop.py").write_text(CARELESS)
     monkeypatch.syspath_prepend(tmp_path)
