@@ -12,10 +12,13 @@ import sys
 from pathlib import Path
 from queue import SimpleQueue
 
+from scripts.twin.cloud import aws_models
+
 
 def main(home: Path, port: int, lock: int | None = None) -> None:
     """Run until a signal."""
     gc.disable()  # moto is a million objects that stay: looking through them is half of a start
+    aws_models.read_once()
     from scripts.twin.daemon import Daemon
 
     gc.freeze()

@@ -10,6 +10,10 @@ import sys
 
 gc.disable()  # moto is a million objects that stay: looking through them is half of a start
 
+from scripts.twin.cloud import aws_models  # noqa: E402
+
+aws_models.read_once()
+
 from scripts.twin.cloud.server import Cloud  # noqa: E402
 from scripts.twin.iam.access_keys import AccessKey  # noqa: E402
 

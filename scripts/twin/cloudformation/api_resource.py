@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, ClassVar
 
 import boto3
@@ -108,12 +109,17 @@ def made_by(kind_recipe: Recipe) -> type[Made]:
     return OfKind
 
 
+@cache  # one takes longer to make than all its calls
+def client(service: str) -> Any:
+    """boto3's client of a service of this twin."""
+    return boto3.client(service)  # type: ignore[call-overload]
+
+
 def call(service: str, operation: str, given: Properties, *, camel: bool = False) -> dict[str, Any]:
     """One call, with only those properties that the operation knows."""
-    client = boto3.client(service)  # type: ignore[call-overload]
-    name = client.meta.method_to_api_mapping[operation]
-    shape = client.meta.service_model.operation_model(name).input_shape
-    answer: dict[str, Any] = getattr(client, operation)(**fit(given, shape, camel))
+    meta = client(service).meta
+    shape = meta.service_model.operation_model(meta.method_to_api_mapping[operation]).input_shape
+    answer: dict[str, Any] = getattr(client(service), operation)(**fit(given, shape, camel))
     return answer
 
 

@@ -5,11 +5,17 @@ import secrets
 import string
 from typing import Protocol
 
-import boto3
 from moto.cloudformation import parsing
 from moto.rds.models import DBCluster, MasterUserSecret
 
-from scripts.twin.cloudformation.api_resource import Answer, Properties, Recipe, call, made_by
+from scripts.twin.cloudformation.api_resource import (
+    Answer,
+    Properties,
+    Recipe,
+    call,
+    client,
+    made_by,
+)
 
 
 class Server(Protocol):
@@ -42,7 +48,7 @@ def register(server: Server | None) -> None:
         made = call("rds", "create_db_cluster", wanted)["DBCluster"]
         secret_arn = made["MasterUserSecret"]["SecretArn"]
         if server is not None:
-            master = boto3.client("secretsmanager").get_secret_value(SecretId=secret_arn)
+            master = client("secretsmanager").get_secret_value(SecretId=secret_arn)
             password = json.loads(master["SecretString"])["password"]
             server.ensure_database(given["MasterUsername"], password, given["DatabaseName"])
         return Answer(
@@ -60,9 +66,9 @@ def register(server: Server | None) -> None:
 
 
 def _remove(ref: str, _given: Properties) -> None:
-    client = boto3.client("rds")
-    client.modify_db_cluster(DBClusterIdentifier=ref, DeletionProtection=False)
-    client.delete_db_cluster(DBClusterIdentifier=ref, SkipFinalSnapshot=True)
+    rds = client("rds")
+    rds.modify_db_cluster(DBClusterIdentifier=ref, DeletionProtection=False)
+    rds.delete_db_cluster(DBClusterIdentifier=ref, SkipFinalSnapshot=True)
 
 
 def _master(secret: MasterUserSecret) -> str:

@@ -1,10 +1,10 @@
 """Corrections of moto where it differs from AWS in what these stacks need."""
 
+import json
 import logging
 from collections.abc import Callable
 from typing import Any
 
-import boto3
 from moto.cloudformation import parsing
 from moto.cloudformation.models import CloudFormationBackend, Stack
 from moto.ec2.models.elastic_network_interfaces import NetworkInterface
@@ -14,11 +14,14 @@ from moto.iam.models import ManagedPolicy
 from moto.s3.models import FakeBucket
 from moto.secretsmanager.models import SecretsManagerBackend
 
+from scripts.twin.cloudformation.api_resource import client
+
 log = logging.getLogger("twin.cloud")
 
 
 def apply() -> None:
     """Patch moto in this process."""
+    _templates_of_json_are_read_as_json()
     _custom_resources_are_looked_up()
     _names_of_the_balancer_are_known()
     _target_groups_have_their_attributes()
@@ -39,6 +42,19 @@ def set_balancer_address(address: str) -> None:
     FakeLoadBalancer.dns_name = property(  # type: ignore[assignment]
         lambda _: address, lambda _, name: None
     )
+
+
+def _templates_of_json_are_read_as_json() -> None:
+    """moto reads every template as YAML, in Python: that takes a hundred times as long."""
+    read = Stack.parse_template
+
+    def parse(template: str) -> Any:
+        try:
+            return json.loads(template)
+        except ValueError:
+            return read(template)
+
+    Stack.parse_template = staticmethod(parse)  # type: ignore[method-assign]
 
 
 def _custom_resources_are_looked_up() -> None:
@@ -162,7 +178,7 @@ def _policies_leave_their_roles() -> None:
     """CloudFormation detaches a policy before it deletes it, so that the role can be deleted."""
 
     def delete(self: Any, _account_id: str, _region_name: str) -> None:
-        iam = boto3.client("iam")
+        iam = client("iam")
         for role in iam.list_entities_for_policy(PolicyArn=self.arn)["PolicyRoles"]:
             iam.detach_role_policy(RoleName=role["RoleName"], PolicyArn=self.arn)
         iam.delete_policy(PolicyArn=self.arn)

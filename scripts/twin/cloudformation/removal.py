@@ -6,9 +6,10 @@ command line does, would create its resources again.
 
 from typing import Any
 
-import boto3
 from moto.cloudformation import parsing
 from moto.cloudformation.models import CloudFormationBackend
+
+from scripts.twin.cloudformation.api_resource import client
 
 # Resource types that moto cannot delete: the service, its call, and the argument for the id. A part
 # of another resource (a route, a rule of a security group) is deleted with that resource.
@@ -58,14 +59,14 @@ def _delete_resources(self: Any) -> None:
 def _delete_resource(self: Any, name: str, body: Any) -> None:
     resource = self._parsed_resources[name]
     if body["Type"] == "AWS::EC2::VPCGatewayAttachment":
-        boto3.client("ec2").detach_internet_gateway(
+        client("ec2").detach_internet_gateway(
             InternetGatewayId=resource.gateway_id, VpcId=resource.vpc_id
         )
     elif body["Type"] in CALLS:
         service, call, argument = CALLS[body["Type"]]
         id = resource.physical_resource_id
         given = {argument: [id] if argument.endswith("Ids") else id}
-        getattr(boto3.client(service), call)(**given)  # type: ignore[call-overload]
+        getattr(client(service), call)(**given)
     else:
         self._delete_resource(resource, body)
 

@@ -6,7 +6,14 @@ from typing import Any
 import boto3
 from moto.cloudformation import parsing
 
-from scripts.twin.cloudformation.api_resource import Answer, Properties, Recipe, call, made_by
+from scripts.twin.cloudformation.api_resource import (
+    Answer,
+    Properties,
+    Recipe,
+    call,
+    client,
+    made_by,
+)
 
 
 def _cluster(name: str, given: Properties) -> Answer:
@@ -34,7 +41,7 @@ def _change_service(before: Answer, given: Properties) -> Answer:
 
 
 def _remove_service(ref: str, given: Properties) -> None:
-    boto3.client("ecs").delete_service(cluster=given["Cluster"], service=ref, force=True)
+    client("ecs").delete_service(cluster=given["Cluster"], service=ref, force=True)
 
 
 def _database_instance(name: str, given: Properties) -> Answer:
@@ -44,7 +51,7 @@ def _database_instance(name: str, given: Properties) -> Answer:
 
 
 def _remove_database_instance(ref: str, _given: Properties) -> None:
-    boto3.client("rds").delete_db_instance(DBInstanceIdentifier=ref, SkipFinalSnapshot=True)
+    client("rds").delete_db_instance(DBInstanceIdentifier=ref, SkipFinalSnapshot=True)
 
 
 def _parameter_group(name: str, given: Properties) -> Answer:
@@ -58,7 +65,7 @@ def _parameter_group(name: str, given: Properties) -> Answer:
 
 
 def _remove_parameter_group(ref: str, _given: Properties) -> None:
-    boto3.client("rds").delete_db_cluster_parameter_group(DBClusterParameterGroupName=ref)
+    client("rds").delete_db_cluster_parameter_group(DBClusterParameterGroupName=ref)
 
 
 def _event_subscription(name: str, given: Properties) -> Answer:
@@ -67,35 +74,34 @@ def _event_subscription(name: str, given: Properties) -> Answer:
 
 
 def _remove_event_subscription(ref: str, _given: Properties) -> None:
-    boto3.client("rds").delete_event_subscription(SubscriptionName=ref)
+    client("rds").delete_event_subscription(SubscriptionName=ref)
 
 
 def _secret(name: str, given: Properties) -> Answer:
-    client = boto3.client("secretsmanager")
     rules = dict(given["GenerateSecretString"])
     template, field = rules.pop("SecretStringTemplate", None), rules.pop("GenerateStringKey", None)
     text = call("secretsmanager", "get_random_password", rules)["RandomPassword"]
     if template:
         text = json.dumps({**json.loads(template), field: text})
-    made = client.create_secret(
+    made = client("secretsmanager").create_secret(
         Name=name, SecretString=text, KmsKeyId=given["KmsKeyId"], Description=given["Description"]
     )
     return Answer(made["ARN"])
 
 
 def _remove_secret(ref: str, _given: Properties) -> None:
-    boto3.client("secretsmanager").delete_secret(SecretId=ref, ForceDeleteWithoutRecovery=True)
+    client("secretsmanager").delete_secret(SecretId=ref, ForceDeleteWithoutRecovery=True)
 
 
 def _bucket_policy(name: str, given: Properties) -> Answer:
     policy = json.dumps(given["PolicyDocument"])
-    boto3.client("s3").put_bucket_policy(Bucket=given["Bucket"], Policy=policy)
+    client("s3").put_bucket_policy(Bucket=given["Bucket"], Policy=policy)
     return Answer(given["Bucket"])
 
 
 def _topic_policy(name: str, given: Properties) -> Answer:
     for topic in given["Topics"]:
-        boto3.client("sns").set_topic_attributes(
+        client("sns").set_topic_attributes(
             TopicArn=topic,
             AttributeName="Policy",
             AttributeValue=json.dumps(given["PolicyDocument"]),
@@ -105,7 +111,7 @@ def _topic_policy(name: str, given: Properties) -> Answer:
 
 def _alarm(name: str, given: Properties) -> Answer:
     call("cloudwatch", "put_metric_alarm", {**given, "AlarmName": name})
-    (made,) = boto3.client("cloudwatch").describe_alarms(AlarmNames=[name])["MetricAlarms"]
+    (made,) = client("cloudwatch").describe_alarms(AlarmNames=[name])["MetricAlarms"]
     return Answer(name, {"Arn": made["AlarmArn"]})
 
 
@@ -114,7 +120,7 @@ def _change_alarm(before: Answer, given: Properties) -> Answer:
 
 
 def _remove_alarm(ref: str, _given: Properties) -> None:
-    boto3.client("cloudwatch").delete_alarms(AlarmNames=[ref])
+    client("cloudwatch").delete_alarms(AlarmNames=[ref])
 
 
 def _scalable_target(name: str, given: Properties) -> Answer:
@@ -129,7 +135,7 @@ def _change_scalable_target(before: Answer, given: Properties) -> Answer:
 
 def _remove_scalable_target(ref: str, _given: Properties) -> None:
     resource, dimension, namespace = ref.split("|")
-    boto3.client("application-autoscaling").deregister_scalable_target(
+    client("application-autoscaling").deregister_scalable_target(
         ServiceNamespace=namespace,
         ResourceId=resource,
         ScalableDimension=dimension,
@@ -149,7 +155,7 @@ def _scaling_policy(name: str, given: Properties) -> Answer:
 
 def _remove_scaling_policy(_ref: str, given: Properties) -> None:
     resource, dimension, namespace = given["ScalingTargetId"].split("|")
-    boto3.client("application-autoscaling").delete_scaling_policy(
+    client("application-autoscaling").delete_scaling_policy(
         PolicyName=given["PolicyName"],
         ServiceNamespace=namespace,
         ResourceId=resource,
@@ -165,9 +171,7 @@ def _egress_rule(name: str, given: Properties) -> Answer:
         "ToPort": int(given["ToPort"]),
         "UserIdGroupPairs": [pair],
     }
-    boto3.client("ec2").authorize_security_group_egress(
-        GroupId=given["GroupId"], IpPermissions=[rule]
-    )
+    client("ec2").authorize_security_group_egress(GroupId=given["GroupId"], IpPermissions=[rule])
     return Answer(name)
 
 
@@ -183,20 +187,20 @@ def _metric_filter(name: str, given: Properties) -> Answer:
 
 
 def _key(name: str, given: Properties) -> Answer:
-    client = boto3.client("kms")
-    made = client.create_key(
+    kms = client("kms")
+    made = kms.create_key(
         Policy=json.dumps(given["KeyPolicy"]),
         Description=given.get("Description", ""),
         # moto's own keeps CloudFormation's names for the keys of tags, and fails on them later.
         Tags=[{"TagKey": tag["Key"], "TagValue": tag["Value"]} for tag in given.get("Tags", [])],
     )["KeyMetadata"]
     if given.get("EnableKeyRotation"):
-        client.enable_key_rotation(KeyId=made["KeyId"])
+        kms.enable_key_rotation(KeyId=made["KeyId"])
     return Answer(made["KeyId"], {"Arn": made["Arn"]})
 
 
 def _remove_key(ref: str, _given: Properties) -> None:
-    boto3.client("kms").schedule_key_deletion(KeyId=ref)
+    client("kms").schedule_key_deletion(KeyId=ref)
 
 
 def _empty_bucket(_ref: str, given: Properties) -> None:
@@ -204,7 +208,7 @@ def _empty_bucket(_ref: str, given: Properties) -> None:
 
 
 def _identity_provider(name: str, given: Properties) -> Answer:
-    made = boto3.client("iam").create_open_id_connect_provider(
+    made = client("iam").create_open_id_connect_provider(
         Url=given["Url"], ClientIDList=given.get("ClientIdList", [])
     )
     arn = made["OpenIDConnectProviderArn"]
@@ -212,7 +216,7 @@ def _identity_provider(name: str, given: Properties) -> Answer:
 
 
 def _remove_identity_provider(ref: str, _given: Properties) -> None:
-    boto3.client("iam").delete_open_id_connect_provider(OpenIDConnectProviderArn=ref)
+    client("iam").delete_open_id_connect_provider(OpenIDConnectProviderArn=ref)
 
 
 def _only_named(name: str, _given: Properties) -> Answer:
@@ -221,7 +225,7 @@ def _only_named(name: str, _given: Properties) -> Answer:
 
 RECIPES = [
     Recipe("AWS::ECS::Cluster", _cluster, None,
-           lambda ref, _: boto3.client("ecs").delete_cluster(cluster=ref) and None),
+           lambda ref, _: client("ecs").delete_cluster(cluster=ref) and None),
     Recipe("AWS::ECS::TaskDefinition", _task_definition,
            lambda _, given: _task_definition("", given)),
     Recipe("AWS::ECS::Service", _service, _change_service, _remove_service),
