@@ -4,6 +4,7 @@ Tests that are the kit's know no other: a team deletes the worked examples, and 
 """
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 from service.queue import Registry, discover
@@ -17,14 +18,17 @@ LINKED = ("pyproject.toml", "scripts", "stacks", "stages.toml", "tests")
 MADE = (".venv", "node_modules")  # by `make setup`
 
 
-def link_project(folder: Path) -> Path:
-    """Its files are this project's, so a process that starts there finds them compiled."""
+def link_project(folder: Path, own: Iterable[Path] = tuple(DOMAINS.iterdir())) -> Path:
+    """Its files are this project's, so a process that starts there finds them compiled.
+
+    `own` are the folders of its domains.
+    """
     domains = folder / "service/domain"
     domains.mkdir(parents=True)
     for each in (ROOT / "service").iterdir():
         if each.name != domains.name:
             (folder / "service" / each.name).symlink_to(each)
-    for each in DOMAINS.iterdir():
+    for each in own:
         (domains / each.name).symlink_to(each)
     for name in LINKED:
         (folder / name).symlink_to(ROOT / name)

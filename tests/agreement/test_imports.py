@@ -96,14 +96,26 @@ def broken(output: str) -> set[str]:
     return {name for name in CONTRACTS if f"{name} BROKEN" in output}
 
 
-@pytest.fixture
-def copy(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    tree = tmp_path_factory.mktemp("tree")
     for package in LINTER["root_packages"]:
         shutil.copytree(
-            ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__")
+            ROOT / package, tree / package, ignore=shutil.ignore_patterns("__pycache__")
         )
-    shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    return tmp_path
+    shutil.copy(ROOT / "pyproject.toml", tree)
+    return tree
+
+
+def lint_with(tree: Path, module: str, line: str) -> "subprocess.CompletedProcess[str]":
+    """With that line at the end of a module, which is as before afterwards, or gone."""
+    file = tree / module
+    before = file.read_text() if file.exists() else None
+    file.write_text(f"{before or ''}\n{line}\n")
+    try:
+        return lint(tree)
+    finally:
+        file.unlink() if before is None else file.write_text(before)
 
 
 def test_no_import_goes_the_wrong_way() -> None:
@@ -113,22 +125,15 @@ def test_no_import_goes_the_wrong_way() -> None:
 
 
 @pytest.mark.parametrize("contract", CONTRACTS)
-def test_each_contract_fails_on_a_violation(contract: str, copy: Path) -> None:
-    module, line = VIOLATIONS[contract]
-    with (copy / module).open("a") as file:
-        file.write(f"\n{line}\n")
-
-    result = lint(copy)
+def test_each_contract_fails_on_a_violation(contract: str, tree: Path) -> None:
+    result = lint_with(tree, *VIOLATIONS[contract])
 
     assert result.returncode != 0
     assert broken(result.stdout) == {contract} | ALSO.get(contract, set()), result.stdout
 
 
-def test_a_roundabout_import_is_found_too(copy: Path) -> None:
-    with (copy / "stacks/config/naming.py").open("a") as file:
-        file.write("\nimport service.settings\n")
-
-    result = lint(copy)
+def test_a_roundabout_import_is_found_too(tree: Path) -> None:
+    result = lint_with(tree, "stacks/config/naming.py", "import service.settings")
 
     assert "Operator commands see of the service only its contract" in broken(result.stdout)
 
@@ -155,10 +160,8 @@ def test_the_standard_library_is_enough_for(modules: list[str]) -> None:
 
 
 @pytest.mark.parametrize("package", FLOORS)
-def test_a_new_module_must_choose_its_floor(package: str, copy: Path) -> None:
-    (copy / package.replace(".", "/") / "attic.py").write_text("")
-
-    result = lint(copy)
+def test_a_new_module_must_choose_its_floor(package: str, tree: Path) -> None:
+    result = lint_with(tree, f"{package.replace('.', '/')}/attic.py", "")
 
     assert result.returncode != 0
     assert f"{package}.attic" in result.stdout
