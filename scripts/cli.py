@@ -1,5 +1,6 @@
 """The `moor` command: operate a stage, on AWS or on this machine, with the same words."""
 
+import gc
 import os
 import resource
 import sys
@@ -53,6 +54,8 @@ def moor(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; `scripts.errors` lists the codes."""
+    # Seldom: a command is short, what it imports stays, and a look for garbage looks at all of it.
+    gc.set_threshold(10_000)
     sys.excepthook = print_traceback
     # What `moor secrets` is told is in its memory, and must not be dumped to a disk.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -14,7 +14,7 @@ from scripts.aws import Aws
 from scripts.clock import Clock
 from scripts.ecs.stack_release import bring_forward, outputs_before
 from scripts.ecs.steady import await_steady
-from scripts.errors import NotFoundError, OperatorError, OverdueError
+from scripts.errors import OperatorError, OverdueError
 from scripts.host.address import Address
 from scripts.host.environment import Environment
 from scripts.host.local_secrets import LocalSecrets
@@ -23,6 +23,7 @@ from scripts.jobs.first_job import suggestion
 from scripts.target import HOME, find_stage, find_target
 from scripts.terminal.options import HomeOption
 from scripts.terminal.render import Screen
+from scripts.twin.client.bootstrap import bootstrap, is_bootstrapped
 from scripts.twin.client.cdk import Cdk
 from scripts.twin.client.launch import launch
 from scripts.twin.client.secrets import fill
@@ -33,7 +34,6 @@ from stacks.config.naming import Output
 
 READY_SECONDS = 60
 POLL_SECONDS = 0.1
-TOOLKIT = "CDKToolkit"
 
 
 def up(home: HomeOption = HOME) -> None:
@@ -89,9 +89,9 @@ def bring_up(
             screen.say(f"Port {wanted} is taken, so the load balancer is at {twin.url}")
         aws = Aws(find_target(LOCAL_STAGE, home=home))
         fill(aws.call, stage, values)
-        if not _is_bootstrapped(aws):
+        if not is_bootstrapped(aws.call):
             with step(screen, "bootstrap") as done:
-                cdk.bootstrap(twin)
+                bootstrap(aws.call)
                 done("Bootstrapped")
         with step(screen, "synthesize stage local"):
             _report(screen, synthesis)
@@ -175,14 +175,6 @@ def _report(screen: Screen, synthesis: "Future[tuple[bool, float]]") -> None:
         screen.step("Synthesized stage local, meanwhile", seconds)
     else:
         screen.step("Nothing to synthesize: the code has not changed", seconds)
-
-
-def _is_bootstrapped(aws: Aws) -> bool:
-    try:
-        aws.call("cloudformation", "describe_stacks", StackName=TOOLKIT)
-    except NotFoundError:
-        return False
-    return True
 
 
 def _await_ready(address: Address, twin: Twin) -> None:

@@ -1,4 +1,4 @@
-"""Runs the real CDK command line against the twin: bootstrap, synthesize, deploy."""
+"""Runs the real CDK command line against the twin: synthesize, deploy."""
 
 import hashlib
 import os
@@ -35,16 +35,6 @@ class Cdk:
         self._lock = threading.Lock()  # a synthesis runs in a thread of its own
         self._running: list[subprocess.Popen[bytes]] = []
         self._is_ended = False
-
-    def bootstrap(self, twin: Twin) -> None:
-        """Deploy the bootstrap stack. Raises `OperatorError`."""
-        # Run in another folder than the project's, where the CDK would synthesize first.
-        self._run(
-            "bootstrap",
-            [f"aws://{twin.account}/{twin.region}"],
-            cwd=folder(self.home),
-            env=environment(twin, self._given, self.home),
-        )
 
     def synthesize(self) -> bool:
         """Write the templates and the image's code; False where nothing has changed since the last

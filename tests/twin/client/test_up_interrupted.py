@@ -102,8 +102,8 @@ def test_down_ends_an_up_that_synthesizes_and_what_that_has_started(home: Path) 
 
 def test_a_closed_terminal_ends_up_and_the_cdk(home: Path) -> None:
     up = moor("up", home)
-    wait_until(lambda: Twin.load(home) is not None and started(up, "cdk bootstrap"), "the CDK runs")
-    processes = started(up, "node")  # bootstrap, and a synthesis
+    wait_until(lambda: Twin.load(home) is not None and started(up, "cdk synth"), "the CDK runs")
+    processes = started(up, "node")
 
     up.send_signal(signal.SIGHUP)
     up.communicate(timeout=COMMAND_SECONDS)
@@ -122,7 +122,7 @@ def test_up_goes_on_with_a_twin_that_an_interrupted_up_has_left_starting(home: P
     first.communicate(timeout=COMMAND_SECONDS)
 
     second = moor("up", home)
-    wait_until(lambda: started(second, "cdk bootstrap") or second.poll() is not None, "it goes on")
+    wait_until(lambda: Twin.load(home) is not None and started(second, "cdk synth"), "it goes on")
     twin = Twin.load(home)
     processes = started(second, "")
     moor("down", home).communicate(timeout=COMMAND_SECONDS)
