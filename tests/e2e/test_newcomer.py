@@ -183,7 +183,7 @@ class Callers(threading.Thread):
                 self.keys.append(self._shop.enqueue(self._http, seconds=0.2))
             except (httpx.HTTPError, KeyError) as error:
                 self.failures.append(repr(error))
-            time.sleep(0.1)
+            time.sleep(0.25)
 
     def end(self) -> None:
         self._stop_asked.set()

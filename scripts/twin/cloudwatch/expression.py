@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math
 import ast
 import operator
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 
 Value = float | None  # None: no data point in that minute
 Values = Sequence[Value]  # one for each minute, the oldest first
@@ -53,11 +54,16 @@ def evaluate(expression: str, values: Mapping[str, Values]) -> list[Value]:
     """
     length = max((len(each) for each in values.values()), default=0)
     try:
-        tree = ast.parse(expression, mode="eval").body
-        found = _Math({id: list(each) for id, each in values.items()}, length).of(tree)
+        math = _Math({id: list(each) for id, each in values.items()}, length)
+        found = math.of(_parsed(expression))
     except (SyntaxError, KeyError, TypeError, _UnknownPartError) as error:
         raise UnknownExpressionError(expression) from error
     return found if isinstance(found, list) else [found] * length
+
+
+@lru_cache(maxsize=1000)  # every minute the same ones
+def _parsed(expression: str) -> ast.expr:
+    return ast.parse(expression, mode="eval").body
 
 
 class _Math:

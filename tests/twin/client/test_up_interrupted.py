@@ -100,20 +100,9 @@ def test_down_ends_an_up_that_synthesizes_and_what_that_has_started(home: Path) 
     assert not (home / "twin" / "cdk.out" / "manifest.json").exists()  # nobody waited for it
 
 
-def test_a_closed_terminal_ends_up_and_the_cdk(home: Path) -> None:
-    up = moor("up", home)
-    wait_until(lambda: Twin.load(home) is not None and started(up, "cdk synth"), "the CDK runs")
-    processes = started(up, "node")
-
-    up.send_signal(signal.SIGHUP)
-    up.communicate(timeout=COMMAND_SECONDS)
-
-    assert up.returncode == INTERRUPTED
-    assert are_gone(processes)
-    assert Twin.load(home) is not None
-
-
-def test_up_goes_on_with_a_twin_that_an_interrupted_up_has_left_starting(home: Path) -> None:
+def test_up_goes_on_with_a_twin_left_starting_and_a_closed_terminal_ends_up_and_the_cdk(
+    home: Path,
+) -> None:
     first = moor("up", home)
     wait_until(lambda: started(first, "scripts.twin"), "the daemon is started")
     (daemon,) = started(first, "scripts.twin")
@@ -124,14 +113,15 @@ def test_up_goes_on_with_a_twin_that_an_interrupted_up_has_left_starting(home: P
     second = moor("up", home)
     wait_until(lambda: Twin.load(home) is not None and started(second, "cdk synth"), "it goes on")
     twin = Twin.load(home)
-    processes = started(second, "")
-    moor("down", home).communicate(timeout=COMMAND_SECONDS)
+    processes = started(second, "node")
+    second.send_signal(signal.SIGHUP)  # the terminal is closed
     second.communicate(timeout=COMMAND_SECONDS)
 
     assert twin is not None
     assert twin.pid == daemon.pid
     assert (first.returncode, second.returncode) == (INTERRUPTED, INTERRUPTED)
-    assert are_gone([daemon, *processes])
+    assert are_gone(processes)
+    assert Twin.load(home) == twin
 
 
 def test_a_twin_of_another_release_and_one_that_stops_are_not_gone_on_with(home: Path) -> None:
