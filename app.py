@@ -54,12 +54,8 @@ def main() -> int:
         check_served(stage)
     except ConfigError as error:
         return refuse(error)
-    if stage.is_protected and stage.first_deploy:
-        print(
-            f"note: first_deploy: stage {stage.stage} gets no deletion and termination protection "
-            "now. After this deploy, deploy again without first_deploy.",
-            file=sys.stderr,
-        )
+    if note := note_of(stage):
+        print("note:", note, file=sys.stderr)
     from stacks.build import synthesize  # noqa: PLC0415 - see above
 
     try:
@@ -67,6 +63,15 @@ def main() -> int:
     except ConfigError as error:
         return refuse(error)
     return 0
+
+
+def note_of(stage: Stage) -> str | None:
+    if not (stage.is_protected and stage.first_deploy):
+        return None
+    return (
+        f"first_deploy: stage {stage.stage} gets no deletion and termination protection now. "
+        "After this deploy, deploy again without first_deploy."
+    )
 
 
 def refuse(error: ConfigError) -> int:

@@ -14,7 +14,7 @@ SYNTHESIZE = {
     "every key": re.compile(r"tests/stacks/config/"),
     "every stage": re.compile(
         r"tests/stacks/(rules|scanners)/"
-        r"|tests/stacks/test_(domains|identity|pipeline_role|pools_are_alike)\.py"
+        r"|tests/stacks/test_(app|domains|identity|pipeline_role|pools_are_alike)\.py"
         r"|tests/agreement/test_(container_values|environment|names|operators)\.py"
         r"|tests/.*_rights\.py"
     ),

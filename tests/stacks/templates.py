@@ -31,6 +31,8 @@ FILE = Path(__file__).with_name("stages.toml")
 STAGES = stage_names(FILE)
 PACKS = ("AwsSolutions", "NIST.800.53.R5")
 DOMAINS = "stacks.domain"
+# The folder of the image is not copied with every stage.
+CONTEXT = app.flags() | {"aws:cdk:disable-asset-staging": True}
 NO_DOMAINS = "no package of that name"
 PARENT = "Domain"  # the logical ids of what domains add begin with it
 
@@ -215,6 +217,6 @@ def _assembly(stage: Stage, domains: str) -> Path:
             from stacks.build import synthesize as synthesize_stage
 
             new = tempfile.mkdtemp(dir=root)
-            synthesize_stage(stage, app.flags(), folder=new, domains=domains)
+            synthesize_stage(stage, CONTEXT, folder=new, domains=domains)
             os.rename(new, folder)
     return folder

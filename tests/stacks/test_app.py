@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 
 import app
-from stacks.config.read_stage import read_stage
 from stacks.config.values import ConfigError
 from tests.conftest import ROOT
-from tests.stacks.templates import CERTIFICATE, STAGES, of_stage
+from tests.stacks.templates import CERTIFICATE, NO_DOMAINS, stage_of
 
 NOWHERE = "http://127.0.0.1:9"  # nobody listens there: whoever asks the network fails
 
@@ -42,12 +41,25 @@ def run(folder: Path, **context: object) -> "subprocess.CompletedProcess[str]":
 
 
 def test_a_stage_synthesizes_without_network_and_credentials(tmp_path: Path) -> None:
-    result = run(tmp_path, stage="prod", certificate_arn=CERTIFICATE)
+    given = {"stage": "prod", "certificate_arn": CERTIFICATE, "first_deploy": True}
+    result = run(tmp_path, **given)
 
-    assert (result.returncode, result.stderr) == (0, "")
-    names = read_stage("prod").names
+    assert result.returncode == 0
+    stage = app.chosen_stage(given)
+    assert result.stderr == f"note: {app.note_of(stage)}\n"
+    names = stage.names
     for stack in (names.network_stack, names.data_stack, names.service_stack):
         assert (tmp_path / f"{stack}.template.json").exists()
+
+
+def test_a_first_deploy_says_that_the_locks_are_still_to_come() -> None:
+    given: dict[str, object] = {"stage": "prod", "certificate_arn": CERTIFICATE}
+    assert app.note_of(app.chosen_stage(given)) is None
+    note = app.note_of(app.chosen_stage(given | {"first_deploy": True}))
+    assert note
+    assert note.startswith("first_deploy: stage prod gets no deletion and termination protection")
+    assert "deploy again without" in note
+    assert app.note_of(app.chosen_stage({"stage": "dev", "first_deploy": True})) is None
 
 
 def test_a_command_line_value_reaches_the_template() -> None:
@@ -76,14 +88,6 @@ def test_a_key_is_no_command_to_the_terminal(tmp_path: Path) -> None:
     assert len(result.stderr.splitlines()) == 3
 
 
-def test_a_first_deploy_says_that_the_locks_are_still_to_come(tmp_path: Path) -> None:
-    result = run(tmp_path, stage="prod", certificate_arn=CERTIFICATE, first_deploy=True)
-
-    assert result.returncode == 0
-    assert result.stderr.startswith("note: first_deploy: stage prod gets no deletion and term")
-    assert "deploy again without" in result.stderr
-
-
 def test_remembered_look_ups_and_flags_are_not_taken_for_settings() -> None:
     given = {"availability-zones:account=1:region=eu-central-1": ["a"], "@aws-cdk/core:x": True}
     assert app.chosen_stage(given).stage == "dev"
@@ -91,11 +95,15 @@ def test_remembered_look_ups_and_flags_are_not_taken_for_settings() -> None:
         app.chosen_stage({"worker-count": 3})
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_an_edit_outside_the_image_builds_no_new_one(stage: str, tmp_path: Path) -> None:
-    assets = [path for path in of_stage(stage).folder.glob("asset.*") if path.is_dir()]
+@pytest.mark.parametrize("name", ["dev", "local"])
+def test_an_edit_outside_the_image_builds_no_new_one(name: str, tmp_path: Path) -> None:
+    from stacks.build import synthesize
+
+    stage = stage_of(name)
+    synthesize(stage, app.flags(), folder=str(tmp_path), domains=NO_DOMAINS)
+    assets = [path for path in tmp_path.glob("asset.*") if path.is_dir()]
     with_service = [path for path in assets if (path / "service").exists()]
-    assert len(with_service) == (0 if of_stage(stage).stage.image else 1)
+    assert len(with_service) == (0 if stage.image else 1)
     for path in with_service:
         held = {each.name for each in path.iterdir()}
         assert held == {"service", "requirements.lock", ".dockerignore"}
