@@ -80,8 +80,15 @@ class Templates:
 
     def all(self, type: str, prefix: str = "") -> list[Resource]:
         """The resources of a type, of which there is at least one."""
-        found = [each for each in self if each.type == type and each.id.startswith(prefix)]
+        found = [each for each in self._by_type.get(type, []) if each.id.startswith(prefix)]
         assert found, f"no {type} {prefix}"
+        return found
+
+    @functools.cached_property
+    def _by_type(self) -> dict[str, list[Resource]]:
+        found: dict[str, list[Resource]] = {}
+        for each in self:
+            found.setdefault(each.type, []).append(each)
         return found
 
     def one(self, type: str, prefix: str = "") -> Resource:

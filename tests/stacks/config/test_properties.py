@@ -71,7 +71,7 @@ def chosen(door: dict[str, object], given: dict[str, object]) -> Stage | None:
     return None
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.sampled_from(DOORS), STAGES)
 def test_a_configuration_is_refused_by_key_or_its_budgets_hold(
     door: dict[str, object], given: dict[str, object]
@@ -85,7 +85,7 @@ def test_a_configuration_is_refused_by_key_or_its_budgets_hold(
 
 
 @settings(
-    max_examples=15,
+    max_examples=6,  # of other configurations in each run
     deadline=None,
     suppress_health_check=[HealthCheck.filter_too_much],
     phases=[Phase.explicit, Phase.generate],  # shrinking synthesizes for many minutes
@@ -107,7 +107,7 @@ ANYTHING = st.one_of(
 )  # fmt: skip
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(st.sampled_from(sorted(CONFIGURABLE)) | st.text(max_size=20), ANYTHING)
 def test_no_value_at_all_ends_in_a_traceback(key: str, value: object) -> None:
     try:
