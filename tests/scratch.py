@@ -33,9 +33,9 @@ def shared_folder() -> Path:
 
 
 @contextlib.contextmanager
-def scratch_folder(prefix: str) -> Iterator[Path]:
+def scratch_folder(prefix: str, parent: Path | None = None) -> Iterator[Path]:
     """A folder that is removed afterwards; what runs on it then is ended."""
-    folder = Path(tempfile.mkdtemp(prefix=prefix)).resolve()
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent)).resolve()
     watch = subprocess.Popen(
         [sys.executable, "-m", "tests.scratch", str(folder)],
         cwd=ROOT,

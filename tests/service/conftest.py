@@ -179,10 +179,10 @@ async def worker(processes: Processes, ledger: Ledger) -> Any:
 
 
 @pytest.fixture(scope="session")
-def aurora_server(scratch: Path) -> Iterator[Postgres]:
+def aurora_server(clusters: Path) -> Iterator[Postgres]:
     """Started once for all who need one."""
-    new_home(scratch / "aurora")
-    server = Postgres(scratch / "aurora")
+    new_home(clusters / "aurora")
+    server = Postgres(clusters / "aurora")
     server.start()
     asyncio.run(execute(server.url, "ALTER SYSTEM SET fsync = off"))
     asyncio.run(execute(server.url, "SELECT pg_reload_conf()"))
