@@ -101,7 +101,7 @@ async def migrate(
         },
     )
     try:
-        if user is None and not _missing(migrations, await _applied(connection)):
+        if user is None and await _is_applied(connection, migrations):
             return []
         await _lock_out_others(connection)
         applied = await _apply_missing(connection, migrations, user)
@@ -137,6 +137,7 @@ async def _lock_out_others(connection: asyncpg.Connection) -> None:
 async def _apply_missing(
     connection: asyncpg.Connection, migrations: list[Migration], user: DatabaseUser | None
 ) -> list[str]:
+    applied: list[str] = []
     async with connection.transaction():
         if user:
             await give_rights(connection, user)
@@ -156,19 +157,23 @@ async def _apply_missing(
         is_new = not there and not before
         if is_new:
             for migration in missing:
-                await _apply(connection, f"{migration}.sql", migration.in_a_transaction)
-                await _note(connection, migration)
+                if await _is_time(connection, migration):
+                    await _apply(connection, f"{migration}.sql", migration.in_a_transaction)
+                    await _note(connection, migration)
+                    applied.append(str(migration))
     if not is_new:
-        for number, migration in enumerate(missing):
-            await _apply_in_use(connection, migration, missing[:number])
-    return [str(migration) for migration in missing]
+        for migration in missing:
+            if await _is_time(connection, migration):
+                await _apply_in_use(connection, migration, applied)
+                applied.append(str(migration))
+    return applied
 
 
 async def _apply_in_use(
-    connection: asyncpg.Connection, migration: Migration, before: list[Migration]
+    connection: asyncpg.Connection, migration: Migration, before: list[str]
 ) -> None:
     """Apply one file where others work, and try again while they hold a lock."""
-    stays = f"applied before it, and stays: {', '.join(map(str, before)) or 'no file'}"
+    stays = f"applied before it, and stays: {', '.join(before) or 'no file'}"
     if migration.is_stepwise:
         stays += ", and this file's statements before this one"
     until = time.monotonic() + LOCK_WAIT_SECONDS
@@ -220,9 +225,22 @@ async def _is_ready(user: DatabaseUser, migrations: list[Migration]) -> bool:
     try:
         if not await connection.fetchval(MAY_READ):
             return False
-        return not _missing(migrations, await _applied(connection))
+        return await _is_applied(connection, migrations)
     finally:
         await connection.close(timeout=CONNECT_TIMEOUT_SECONDS)
+
+
+async def _is_applied(connection: asyncpg.Connection, migrations: list[Migration]) -> bool:
+    """Is there nothing to apply now?"""
+    missing = _missing(migrations, await _applied(connection))
+    # A condition may name what those before it make.
+    return all(each.when for each in missing) and not any(
+        [await _is_time(connection, each) for each in missing]
+    )
+
+
+async def _is_time(connection: asyncpg.Connection, migration: Migration) -> bool:
+    return migration.when is None or bool(await connection.fetchval(f"SELECT {migration.when}"))
 
 
 async def _applied(connection: asyncpg.Connection) -> dict[tuple[str, int], asyncpg.Record]:

@@ -32,6 +32,15 @@ class Migration:
         return bool(re.search(r"\b(CONCURRENTLY|COMMIT)\b", self._without_comments))
 
     @property
+    def when(self) -> str | None:
+        """The SQL condition of its line `-- when: …`; until it is true, a start leaves it out.
+
+        No other file may need such a file.
+        """
+        found = re.search(r"^-- when: (.+)$", self.sql, re.MULTILINE)
+        return found and found[1]
+
+    @property
     def statements(self) -> list[str]:
         """Its statements one by one."""
         found = re.findall(r"(?:\$\$.*?\$\$|[^;])+", self._without_comments, re.DOTALL)

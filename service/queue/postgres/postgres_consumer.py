@@ -29,6 +29,7 @@ PREFETCH_SECONDS = 1.0  # a job claimed ahead that no slot has taken for so long
 # After this worker is first marked as waiting, it claims once more: an enqueue that was under way
 # did not notify it.
 CLAIM_AGAIN_SECONDS = 0.05
+ENDED_MAX = 1000  # claims whose rows the next claim deletes
 PROMOTE_SECONDS = 0.5  # between promotions of delayed jobs while there is a backlog
 STUCK_SECONDS = 90.0  # longer than a poll and any timeout of a statement
 
@@ -62,6 +63,8 @@ class PostgresConsumer:
         self._slots: deque[Slot] = deque()
         self._ready: deque[LeasedJob] = deque()  # claimed ahead, no slot has taken them yet
         self.held: dict[str, LeasedJob] = {}
+        self._unended: dict[int, int] = {}  # by claim: how many of its jobs are held
+        self._ended: list[int] = []  # claims of which none is; the next one deletes their rows
         self._is_backlog = False  # the last claim found as many jobs as it asked for
         self._is_waiting = False  # `queue_workers` says so: an enqueue notifies this worker
         self._is_paused = False
@@ -94,8 +97,14 @@ class PostgresConsumer:
 
     def release(self, job: LeasedJob) -> None:
         """Forget a job whose outcome has been written."""
-        if self.holds(job):
-            del self.held[job.key]
+        if not self.holds(job):
+            return
+        del self.held[job.key]
+        left = self._unended.get(job.claim, 0) - 1
+        if left > 0:
+            self._unended[job.claim] = left
+        elif self._unended.pop(job.claim, None):
+            self._ended.append(job.claim)
 
     @property
     def is_started(self) -> bool:
@@ -322,7 +331,8 @@ class PostgresConsumer:
         queue, now = self._queue, asyncio.get_running_loop().time()
         skipped = [task for task, until in self._skipped_tasks.items() if until > now]
         names = self._order.names
-        claim = (room, queue.owner, not self._is_backlog, skipped)
+        ended = self._ended[:ENDED_MAX]
+        claim = (room, queue.owner, not self._is_backlog, skipped, ended)
         if len(names) == 1:
             found = await queue.fetch(sql.CLAIM, names[0], *claim)
         else:
@@ -331,6 +341,7 @@ class PostgresConsumer:
             self._order.note(
                 dict(zip(names, shares, strict=True)), Counter(row["queue"] for row in found)
             )
+        del self._ended[: len(ended)]
         claimed = []
         for row in sorted(found, key=lambda row: (row["priority"], row["scheduled"])):
             home = queue.named(names[0] if len(names) == 1 else row["queue"])
@@ -342,6 +353,8 @@ class PostgresConsumer:
                 job.claimed_at = now
                 self.held[job.key] = job
                 claimed.append(job)
+        if claimed:
+            self._unended[claimed[0].claim] = len(claimed)
         return (claimed if len(names) == 1 else self._order.sorted(claimed)), len(found)
 
     async def _promote(self) -> float | None:

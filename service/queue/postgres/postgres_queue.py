@@ -73,6 +73,7 @@ class PostgresQueue(PostgresReads):
         self.database = Database(dsn, name=name, pool_size=pool_size, password=password)
         self.enqueue_batch = Batch(self.insert)
         self._outcomes = OutcomeWriter(self.database)
+        self._pruner = retention.Pruner(self)
         self.scheduler = TableScheduler(self)
         self.schedule_store = ScheduleTable(self.database, name)
         self.jobs_started = self.dead_letters = 0
@@ -354,7 +355,7 @@ class PostgresQueue(PostgresReads):
         return swept
 
     async def prune(self) -> int:
-        return await retention.prune(self)
+        return await self._pruner.prune()
 
     async def retained(self, status: Status, task: str | None) -> AsyncIterator[list[Job]]:
         yield await retention.retained(self, status, task)

@@ -6,14 +6,37 @@ from saq import Job, Status
 from service.queue.interface import BULK_JOBS
 from service.queue.postgres import inspection
 from service.queue.postgres import statements as sql
-from service.queue.postgres.statements import BAD, ENDED, JOB_COLUMNS, NOW
+from service.queue.postgres.statements import ENDED, JOB_COLUMNS, NOW
 from service.queue.tables.table_queue import TableQueue
 from service.queue.tables.table_statements import PRUNE_HISTORY, PRUNE_ROWS, PRUNE_WORKERS
 
-# Deletes expired jobs, some rows at a time so that no statement takes long.
+# $1 a job's number: deletes those of the next thousand jobs that have expired. Returns how many
+# there were, how many are deleted, and the number of the last. No index holds when jobs expire: it
+# would get an entry for each job that ends.
 PRUNE_JOBS = f"""
-DELETE FROM saq_jobs WHERE key IN (
-    SELECT key FROM saq_jobs WHERE status IN {ENDED} AND expire_at <= {NOW}
+WITH part AS MATERIALIZED (
+    SELECT key, background_job_id AS number, status, expire_at FROM saq_jobs
+    WHERE background_job_id > $1 ORDER BY background_job_id LIMIT {PRUNE_ROWS}
+), expired AS MATERIALIZED (
+    SELECT j.key FROM part JOIN saq_jobs j ON j.key = part.key
+    WHERE part.status IN {ENDED} AND part.expire_at <= {NOW}
+      AND j.status IN {ENDED} AND j.expire_at <= {NOW}
+    FOR UPDATE OF j SKIP LOCKED
+), deleted AS (
+    DELETE FROM saq_jobs j USING expired WHERE j.key = expired.key RETURNING 1
+)
+SELECT (SELECT count(*) FROM part) AS read, (SELECT count(*) FROM deleted) AS deleted,
+       (SELECT max(number) FROM part) AS last
+"""
+PARTS_MAX = 20  # without an expired job, before the rest waits for the next minute
+
+# Claims whose jobs have all ended: of a worker that died, or that did not get an answer.
+PRUNE_CLAIMS = f"""
+DELETE FROM queue_claims WHERE (owner, id) IN (
+    SELECT c.owner, c.id FROM queue_claims c
+    WHERE NOT EXISTS (SELECT FROM saq_jobs j
+                      WHERE j.background_job_id = ANY (c.jobs) AND j.claim = c.id
+                        AND j.status IN ('active', 'aborting'))
     LIMIT {PRUNE_ROWS} FOR UPDATE SKIP LOCKED)
 RETURNING 1
 """
@@ -22,16 +45,16 @@ PRUNE_STATS = f"DELETE FROM saq_stats WHERE expire_at < {NOW} RETURNING 1"
 
 # $1 queue, $2 failed or aborted, $3 a task or NULL, $4 how many: deletes such jobs before they
 # expire, the newest first.
-CLEAR = f"""
+CLEAR = """
 DELETE FROM saq_jobs WHERE key IN (
-    SELECT key FROM saq_jobs WHERE queue = $1 AND status = $2 AND status IN {BAD}
+    SELECT key FROM saq_jobs WHERE queue = $1 AND status = $2 AND is_bad
       AND ($3::text IS NULL OR task = $3)
     ORDER BY background_job_id DESC LIMIT $4 FOR UPDATE SKIP LOCKED)
 RETURNING 1
 """
 
 KEPT = f"""
-SELECT {JOB_COLUMNS} FROM saq_jobs j WHERE queue = $1 AND status = $2 AND status IN {BAD}
+SELECT {JOB_COLUMNS} FROM saq_jobs j WHERE queue = $1 AND status = $2 AND is_bad
   AND ($3::text IS NULL OR task = $3)
 ORDER BY background_job_id DESC LIMIT $4
 """
@@ -39,22 +62,53 @@ ORDER BY background_job_id DESC LIMIT $4
 log = structlog.stdlib.get_logger("queue")
 
 
-async def prune(queue: TableQueue) -> int:
-    """Delete ended jobs and history that have expired. Returns how many."""
-    for row in await queue.fetch(sql.RESCUE_FROM_STOCK, queue.names):
-        log.warning("took a job from a dead SAQ worker", job_key=row["key"])
-    deleted = 0
-    for statement in (
-        PRUNE_JOBS,
-        PRUNE_HISTORY,
-        PRUNE_WORKERS,
-        PRUNE_STATS,
-    ):
-        while gone := len(await queue.fetch(statement)):
-            deleted += gone
-            if gone < PRUNE_ROWS:
-                break
-    return deleted
+class Pruner:
+    """Deletes what has expired.
+
+    Jobs expire about in the order of their numbers. So each time it begins where it last found
+    expired ones, and it also looks through the next twenty thousand of all.
+    """
+
+    def __init__(self, queue: TableQueue) -> None:
+        self._queue = queue
+        self._oldest = 0  # below the number of the first job that had expired the last time
+        self._round = 0  # the number of the last job that the round over all has come to
+
+    async def prune(self) -> int:
+        """Delete ended jobs, history and records of workers that have expired. Returns how many."""
+        queue = self._queue
+        for row in await queue.fetch(sql.RESCUE_FROM_STOCK, queue.names):
+            log.warning("took a job from a dead SAQ worker", job_key=row["key"])
+        deleted, oldest, _ = await self._delete_jobs(self._oldest)
+        more, found, self._round = await self._delete_jobs(self._round)
+        self._oldest = min((each for each in (oldest, found) if each is not None), default=0)
+        deleted += more
+        await queue.fetch(PRUNE_CLAIMS)
+        for statement in (PRUNE_HISTORY, PRUNE_WORKERS, PRUNE_STATS):
+            while gone := len(await queue.fetch(statement)):
+                deleted += gone
+                if gone < PRUNE_ROWS:
+                    break
+        return deleted
+
+    async def _delete_jobs(self, after: int) -> tuple[int, int | None, int]:
+        """Delete expired jobs with higher numbers than `after`, until many parts had none.
+
+        Returns how many, the number before the first of them, and where to go on: 0 at the end.
+        """
+        deleted, first, in_vain = 0, None, 0
+        while in_vain < PARTS_MAX:
+            (part,) = await self._queue.fetch(PRUNE_JOBS, after)
+            if part["deleted"]:
+                deleted += part["deleted"]
+                first = after if first is None else first
+                in_vain = 0
+            else:
+                in_vain += 1
+            if part["read"] < PRUNE_ROWS:
+                return deleted, first, 0
+            after = part["last"]
+        return deleted, first, after
 
 
 async def retained(queue: TableQueue, status: Status, task: str | None) -> list[Job]:

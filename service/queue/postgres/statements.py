@@ -21,8 +21,13 @@ PROMOTE_ROWS = 1000
 
 JOB_COLUMNS = (
     "j.key, j.job, j.status, j.lease, j.attempts, j.crashes, j.progress, j.error, j.started_at,"
-    " j.scheduled, j.priority, j.owner"
+    " j.scheduled, j.priority, j.owner, j.claim"
 )
+
+# The jobs that run: those of the claims, and of these the ones that their claim has started last.
+# `+ 0`, so that the planner does not look up the claim of each job instead.
+HELD = """queue_claims c JOIN saq_jobs j ON j.background_job_id = ANY (c.jobs)
+    WHERE j.claim = c.id + 0 AND j.status IN ('active', 'aborting')"""
 
 # The channel of one worker. One of the first release hears only that of its queue.
 WAKE = "moorage:wake"
@@ -90,26 +95,24 @@ LATERAL (SELECT * FROM ({_waiting("q.name")}) AS found WHERE found.id <> $1 LIMI
 def _due_jobs(queue: str, limit: str, more: str = "") -> str:
     """The due jobs of a queue that may start now, the next one first, locked."""
     return f"""
-    SELECT w.key, w.queue, w.group_key, w.priority, w.scheduled, w.crashes FROM saq_jobs w
-    WHERE w.status = 'queued' AND NOT w.is_delayed AND w.queue = {queue} AND w.scheduled <= {NOW}
-      AND (w.group_key IS NULL OR NOT EXISTS (
-          SELECT FROM saq_jobs a
-          WHERE a.status IN ('active', 'aborting') AND a.queue = {queue}
-            AND a.group_key = w.group_key))
-      AND (w.task IS NULL OR w.task <> ALL ($5::text[]))
-      AND (w.crashes < {SUSPECT_CRASHES} OR NOT EXISTS (
-          SELECT FROM saq_jobs a
-          WHERE a.status IN ('active', 'aborting') AND a.queue = {queue} AND a.owner = $3
-            AND a.crashes >= {SUSPECT_CRASHES})) {more}
-    ORDER BY w.priority, w.scheduled
+    SELECT r.ctid AS place, r.id, r.queue, r.group_key, r.priority, r.scheduled, j.crashes
+    FROM queue_ready r JOIN saq_jobs j ON j.background_job_id = r.id
+    WHERE r.queue = {queue} AND r.scheduled <= {NOW} AND j.status = 'queued'
+      AND (r.group_key IS NULL OR NOT EXISTS (
+          SELECT FROM queue_groups g WHERE g.queue = {queue} AND g.group_key = r.group_key))
+      AND (j.task IS NULL OR j.task <> ALL ($5::text[]))
+      AND (j.crashes < {SUSPECT_CRASHES} OR NOT EXISTS (
+          SELECT FROM {HELD} AND c.owner = $3 AND j.queue = {queue}
+            AND j.crashes >= {SUSPECT_CRASHES})) {more}
+    ORDER BY r.priority, r.scheduled
     LIMIT {limit}
-    FOR UPDATE SKIP LOCKED"""
+    FOR UPDATE OF r, j SKIP LOCKED"""
 
 
-def _start_due_jobs(group: str) -> str:
+def _start_due_jobs(group: str, ended: str) -> str:
     return f"""picked AS (
-    SELECT key FROM (
-        SELECT key, group_key, crashes,
+    SELECT id, place FROM (
+        SELECT id, place, group_key, crashes,
                row_number() OVER (PARTITION BY {group} ORDER BY priority, scheduled)
                    AS place_in_group,
                row_number() OVER (PARTITION BY crashes >= {SUSPECT_CRASHES}
@@ -117,30 +120,41 @@ def _start_due_jobs(group: str) -> str:
         FROM due) AS ranked
     WHERE (group_key IS NULL OR place_in_group = 1)
       AND (crashes < {SUSPECT_CRASHES} OR place_of_suspects = 1)
+), claim AS MATERIALIZED (
+    SELECT nextval('queue_claims_id_seq') AS number
+), started AS (
+    UPDATE saq_jobs j
+    SET status = 'active', owner = $3, lease = j.lease + 1, attempts = j.attempts + 1,
+        started_at = clock_timestamp(), progress = 0, claim = claim.number
+    FROM picked, claim WHERE j.background_job_id = picked.id
+    RETURNING {JOB_COLUMNS}, j.queue, j.background_job_id, picked.place
+), unplaced AS (
+    DELETE FROM queue_ready r USING started WHERE r.ctid = started.place
+), claimed AS (
+    INSERT INTO queue_claims (id, owner, jobs)
+    SELECT claim, $3, array_agg(background_job_id) FROM started GROUP BY claim
+), ended AS (
+    DELETE FROM queue_claims WHERE owner = $3 AND id = ANY ({ended}::bigint[])
 ), waits AS (
     UPDATE queue_workers SET is_waiting = $4 OR (SELECT count(*) FROM due) < $2
     WHERE id = $3 AND is_waiting <> ($4 OR (SELECT count(*) FROM due) < $2)
 )
-UPDATE saq_jobs j
-SET status = 'active', owner = $3, lease = j.lease + 1, attempts = j.attempts + 1,
-    started_at = clock_timestamp(), progress = 0
-FROM picked WHERE j.key = picked.key
-RETURNING {JOB_COLUMNS}"""
+SELECT * FROM started"""
 
 
 # $1 queue, $2 how many, $3 owner, $4 whether to mark this worker as waiting in any case; else only
-# where fewer jobs are due than $2. $5 tasks to skip.
+# where fewer jobs are due than $2. $5 tasks to skip, $6 claims of which every job has ended.
 CLAIM = f"""
 WITH due AS MATERIALIZED ({_due_jobs("$1", "$2")}
-), {_start_due_jobs("group_key")}
+), {_start_due_jobs("group_key", "$6")}
 """
 
 # The same for several queues. It first takes from each queue in $1 at most as many jobs as its
-# share in $6; what is still wanted then comes from the queues in their order.
-_NOT_SHARED = "AND NOT EXISTS (SELECT FROM shared WHERE shared.key = w.key)"
+# share in $7; what is still wanted then comes from the queues in their order.
+_NOT_SHARED = "AND NOT EXISTS (SELECT FROM shared WHERE shared.id = r.id)"
 CLAIM_SEVERAL = f"""
 WITH shared AS MATERIALIZED (
-    SELECT due.* FROM unnest($1::text[], $6::int[]) AS q (name, share),
+    SELECT due.* FROM unnest($1::text[], $7::int[]) AS q (name, share),
     LATERAL ({_due_jobs("q.name", "q.share")}) AS due
 ), others AS MATERIALIZED (
     SELECT due.* FROM unnest($1::text[]) AS q (name),
@@ -148,25 +162,26 @@ WITH shared AS MATERIALIZED (
     LIMIT greatest($2 - (SELECT count(*) FROM shared), 0)
 ), due AS (
     SELECT * FROM shared UNION ALL SELECT * FROM others
-), {_start_due_jobs("queue, group_key")}, j.queue
+), {_start_due_jobs("queue, group_key", "$6")}
 """
 
 # $1 queues: makes delayed jobs that are due claimable. Returns how many, and the seconds until the
 # next one is due, NULL where none waits.
 PROMOTE = f"""
 WITH due AS (
-    SELECT found.key FROM unnest($1::text[]) AS q (name),
-    LATERAL (SELECT key FROM saq_jobs
-             WHERE status = 'queued' AND is_delayed AND queue = q.name AND scheduled <= {NOW}
-             ORDER BY scheduled LIMIT {PROMOTE_ROWS} FOR UPDATE SKIP LOCKED) AS found
+    SELECT found.id FROM unnest($1::text[]) AS q (name),
+    LATERAL (SELECT d.id FROM queue_delayed d JOIN saq_jobs j ON j.background_job_id = d.id
+             WHERE d.queue = q.name AND d.scheduled <= {NOW}
+               AND j.status = 'queued' AND j.is_delayed AND j.scheduled = d.scheduled
+             ORDER BY d.scheduled LIMIT {PROMOTE_ROWS} FOR UPDATE OF j SKIP LOCKED) AS found
 ), moved AS (
-    UPDATE saq_jobs j SET is_delayed = FALSE FROM due WHERE j.key = due.key RETURNING 1
+    UPDATE saq_jobs j SET is_delayed = FALSE FROM due WHERE j.background_job_id = due.id RETURNING 1
 )
 SELECT (SELECT count(*) FROM moved) AS moved,
        (SELECT min(later.scheduled) - extract(epoch FROM clock_timestamp())::float8
         FROM unnest($1::text[]) AS q (name),
-        LATERAL (SELECT scheduled FROM saq_jobs
-                 WHERE status = 'queued' AND is_delayed AND queue = q.name AND scheduled > {NOW}
+        LATERAL (SELECT scheduled FROM queue_delayed
+                 WHERE queue = q.name AND scheduled > {NOW}
                  ORDER BY scheduled LIMIT 1) AS later) AS seconds
 """
 
@@ -228,9 +243,9 @@ RETURNING status
 """
 
 # $1 queues, $2 owner: the rows that name this worker as their owner
-OWNED = """
-SELECT key, status, lease, error FROM saq_jobs
-WHERE queue = ANY ($1::text[]) AND owner = $2 AND status IN ('active', 'aborting')
+OWNED = f"""
+SELECT j.key, j.status, j.lease, j.error FROM {HELD}
+  AND c.owner = $2 AND j.owner = $2 AND j.queue = ANY ($1::text[])
 """
 
 # $1 owner, $2 queues, $3 seconds: rescues every job whose worker's lease has expired, also those of
@@ -239,16 +254,16 @@ WHERE queue = ANY ($1::text[]) AND owner = $2 AND status IN ('active', 'aborting
 # decided here, by the database's clock: the statement may arrive late.
 RESCUE = f"""
 WITH lost AS (
-    SELECT j.key FROM saq_jobs j
-    WHERE j.queue = ANY ($2::text[]) AND j.status IN ('active', 'aborting') AND j.owner <> $1
+    SELECT j.key FROM {HELD}
+      AND c.owner <> $1 AND j.owner = c.owner AND j.queue = ANY ($2::text[])
       AND NOT EXISTS (SELECT FROM queue_workers w
-                      WHERE w.id = j.owner AND w.expires_at > clock_timestamp())
+                      WHERE w.id = c.owner AND w.expires_at > clock_timestamp())
       AND EXISTS (SELECT FROM queue_workers w
                   WHERE w.id = $1 AND w.expires_at > clock_timestamp()
                     AND w.steady_since < clock_timestamp() - make_interval(secs => $3))
       -- after a restart of the database every worker gets time to renew again
       AND pg_postmaster_start_time() < clock_timestamp() - make_interval(secs => $3)
-    FOR UPDATE SKIP LOCKED
+    FOR UPDATE OF j SKIP LOCKED
 ), back AS (
     UPDATE saq_jobs j
     SET status = CASE WHEN j.status = 'aborting' THEN 'aborted'
@@ -299,10 +314,10 @@ SELECT EXISTS (
 # another such worker nobody else would. A job without a timeout may still run, so it stays.
 RESCUE_FROM_STOCK = f"""
 WITH stuck AS (
-    SELECT key FROM saq_jobs
-    WHERE queue = ANY ($1::text[]) AND owner IS NULL AND status IN ('active', 'aborting')
-      AND saq_job_deadline(job) < {NOW} - 60
-    LIMIT {PRUNE_ROWS} FOR UPDATE SKIP LOCKED
+    SELECT j.key FROM {HELD}
+      AND c.owner = '' AND j.owner IS NULL AND j.queue = ANY ($1::text[])
+      AND saq_job_deadline(j.job) < {NOW} - 60
+    LIMIT {PRUNE_ROWS} FOR UPDATE OF j SKIP LOCKED
 )
 UPDATE saq_jobs j
 SET status = CASE j.status WHEN 'aborting' THEN 'aborted' ELSE 'queued' END,
@@ -326,49 +341,47 @@ WHERE queue = $1 AND status = ANY($2::text[]) AND key > $3 ORDER BY key LIMIT $4
 # SAQ's job page: the jobs that run, that are next, and that failed last. $1 queue, $2 rows of each
 # kind, $3 offset.
 PAGE = f"""
-(WITH held AS MATERIALIZED (
-    SELECT {JOB_COLUMNS} FROM saq_jobs j WHERE queue = $1 AND status IN ('active', 'aborting'))
+(WITH held AS MATERIALIZED (SELECT {JOB_COLUMNS} FROM {HELD} AND j.queue = $1)
  SELECT * FROM held ORDER BY key LIMIT $2 OFFSET $3)
 UNION ALL
 (WITH next AS MATERIALIZED (
-    (SELECT {JOB_COLUMNS}, 1 AS turn FROM saq_jobs j
-     WHERE queue = $1 AND status = 'queued' AND NOT is_delayed
-     ORDER BY priority, scheduled LIMIT $2 + $3)
+    (SELECT r.id, r.priority, r.scheduled, 1 AS turn FROM queue_ready r
+     WHERE r.queue = $1 ORDER BY r.priority, r.scheduled LIMIT $2 + $3)
     UNION ALL
-    (SELECT {JOB_COLUMNS}, 2 AS turn FROM saq_jobs j
-     WHERE queue = $1 AND status = 'queued' AND is_delayed
-     ORDER BY scheduled LIMIT $2 + $3))
- SELECT {JOB_COLUMNS} FROM next j
- ORDER BY turn, CASE turn WHEN 1 THEN priority END, scheduled LIMIT $2 OFFSET $3)
+    (SELECT d.id, NULL, d.scheduled, 2 AS turn FROM queue_delayed d
+     WHERE d.queue = $1 ORDER BY d.scheduled LIMIT $2 + $3)
+ ), page AS MATERIALIZED (
+    SELECT * FROM next ORDER BY turn, priority, scheduled LIMIT $2 OFFSET $3
+ )
+ SELECT {JOB_COLUMNS} FROM page JOIN saq_jobs j ON j.background_job_id = page.id
+ ORDER BY page.turn, page.priority, page.scheduled)
 UNION ALL
-(SELECT {JOB_COLUMNS} FROM saq_jobs j WHERE queue = $1 AND status IN {BAD}
+(SELECT {JOB_COLUMNS} FROM saq_jobs j WHERE queue = $1 AND is_bad
  ORDER BY background_job_id DESC LIMIT $2 OFFSET $3)
 """
 
 STATS = f"""
 SELECT
-    (SELECT count(*) FROM (SELECT FROM saq_jobs WHERE status = 'queued' AND queue = $1
-                           AND NOT is_delayed AND scheduled <= {NOW} LIMIT {COUNT_MAX}) AS due)
-    + (SELECT count(*) FROM (SELECT FROM saq_jobs WHERE status = 'queued' AND queue = $1
-                             AND is_delayed AND scheduled <= {NOW} LIMIT {COUNT_MAX}) AS late)
+    (SELECT count(*) FROM (SELECT FROM queue_ready WHERE queue = $1 AND scheduled <= {NOW}
+                           LIMIT {COUNT_MAX}) AS due)
+    + (SELECT count(*) FROM (SELECT FROM queue_delayed WHERE queue = $1 AND scheduled <= {NOW}
+                             LIMIT {COUNT_MAX}) AS late)
         AS queued,
-    (SELECT count(*) FROM (SELECT FROM saq_jobs WHERE status = 'queued' AND queue = $1
-                           AND is_delayed AND scheduled > {NOW} LIMIT {COUNT_MAX}) AS later)
+    (SELECT count(*) FROM (SELECT FROM queue_delayed WHERE queue = $1 AND scheduled > {NOW}
+                           LIMIT {COUNT_MAX}) AS later)
         AS scheduled,
-    (SELECT count(*) FROM saq_jobs
-     WHERE queue = $1 AND status IN ('active', 'aborting')) AS active,
-    (SELECT count(*) FROM (SELECT FROM saq_jobs WHERE queue = $1 AND status = 'failed'
-                           AND status IN {BAD} LIMIT {COUNT_MAX}) AS bad) AS failed,
+    (SELECT count(*) FROM {HELD} AND j.queue = $1) AS active,
+    (SELECT count(*) FROM (SELECT FROM saq_jobs WHERE queue = $1 AND is_bad AND status = 'failed'
+                           LIMIT {COUNT_MAX}) AS bad) AS failed,
     (SELECT count(*) FROM queue_workers
      WHERE $1 = ANY (coalesce(queues, ARRAY[queue])) AND expires_at > clock_timestamp()) AS workers,
     EXISTS (SELECT FROM queue_pauses WHERE queue = $1) AS is_paused,
     coalesce((SELECT greatest(extract(epoch FROM clock_timestamp()) - min(oldest), 0) FROM (
         SELECT min(scheduled) AS oldest FROM (
-            SELECT scheduled FROM saq_jobs WHERE status = 'queued' AND NOT is_delayed
-            AND queue = $1 LIMIT {COUNT_MAX}) AS waiting
+            SELECT scheduled FROM queue_ready WHERE queue = $1 LIMIT {COUNT_MAX}) AS waiting
         UNION ALL
-        SELECT min(scheduled) FROM saq_jobs WHERE status = 'queued' AND is_delayed
-        AND queue = $1) AS both_kinds), 0)::float8 AS oldest_due_seconds
+        SELECT min(scheduled) FROM queue_delayed WHERE queue = $1) AS both_kinds), 0)::float8
+        AS oldest_due_seconds
 """
 
 WORKERS = f"""

@@ -41,22 +41,32 @@ FORGOTTEN_ROWS = 1000
 BUSY_SECONDS = 2  # until a job whose group is busy is received again
 FIFO_ID = re.compile(r"[A-Za-z0-9!\"#$%&'()*+,./:;<=>?@\[\\\]^_`{|}~-]{1,128}")
 
-_UNSENT = f"""
-SELECT key, lease, group_key, greatest(scheduled - {sql.NOW}, 0)::int AS delay,
-       scheduled, background_job_id
-FROM saq_jobs
-WHERE queue = $1 AND status = 'queued' AND sent IS DISTINCT FROM lease
-  AND scheduled <= {sql.NOW} + $2
+
+def _unsent(jobs: str) -> str:
+    """Those of `jobs`, which names rows of saq_jobs as `j`."""
+    return f"""
+SELECT j.key, j.lease, j.group_key, greatest(j.scheduled - {sql.NOW}, 0)::int AS delay,
+       j.scheduled, j.background_job_id
+FROM {jobs} AND j.queue = $1 AND j.status = 'queued' AND j.sent IS DISTINCT FROM j.lease
 """
-# $1 queue, $2 how many seconds before it is due a message may be sent. Two halves, because each has
-# an index of its own.
+
+
+# $1 queue, $2 how many seconds before it is due a message may be sent
 UNSENT = f"""
-{_UNSENT} AND NOT is_delayed UNION ALL {_UNSENT} AND is_delayed
+{_unsent("queue_ready r JOIN saq_jobs j ON j.background_job_id = r.id WHERE r.queue = $1")}
+UNION ALL
+{
+    _unsent(
+        "queue_delayed d JOIN saq_jobs j ON j.background_job_id = d.id"
+        f" WHERE d.queue = $1 AND d.scheduled <= {sql.NOW} + $2"
+    )
+}
 ORDER BY scheduled, background_job_id LIMIT {SEND_ROWS}
 """
 # The same for the keys $3 alone.
 UNSENT_OF = f"""
-{_UNSENT} AND key = ANY ($3::text[]) ORDER BY scheduled, background_job_id LIMIT {SEND_ROWS}
+{_unsent(f"saq_jobs j WHERE j.key = ANY ($3::text[]) AND j.scheduled <= {sql.NOW} + $2")}
+ORDER BY scheduled, background_job_id LIMIT {SEND_ROWS}
 """
 SENT = """
 UPDATE saq_jobs j SET sent = d.lease, sent_at = clock_timestamp()
@@ -88,13 +98,12 @@ WHERE j.queue = $3 AND j.status = 'queued'
 FORGOTTEN = f"""
 UPDATE saq_jobs SET sent = NULL WHERE key IN (
     SELECT key FROM (
-        (SELECT key, sent, lease, scheduled, sent_at FROM saq_jobs
-         WHERE queue = $1 AND status = 'queued' AND NOT is_delayed
+        (SELECT id FROM queue_ready WHERE queue = $1
          ORDER BY priority, scheduled LIMIT {FORGOTTEN_ROWS})
         UNION ALL
-        (SELECT key, sent, lease, scheduled, sent_at FROM saq_jobs
-         WHERE queue = $1 AND status = 'queued' AND is_delayed
+        (SELECT id FROM queue_delayed WHERE queue = $1
          ORDER BY scheduled LIMIT {FORGOTTEN_ROWS})) AS oldest
+    JOIN saq_jobs j ON j.background_job_id = oldest.id
     WHERE sent = lease AND scheduled < {sql.NOW} - 60
       AND ($2 OR sent_at < clock_timestamp() - interval '{FORGOTTEN_SECONDS} seconds'))
   AND status = 'queued' AND sent = lease

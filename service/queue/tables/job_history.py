@@ -20,6 +20,10 @@ WITH found AS MATERIALIZED (SELECT * FROM background_jobs WHERE key = $1 AND que
 SELECT {COLUMNS} FROM found ORDER BY id DESC LIMIT 1
 """
 
+# What may run: of Redis it is in the archive.
+HELD = """
+    SELECT unnest(jobs) FROM queue_claims UNION SELECT id FROM job_archive WHERE finished_at IS NULL
+"""
 # for the planner: makes the index of the other queues' jobs fit
 OTHER_QUEUE = f"queue <> '{QUEUE_NAME}'"
 
@@ -66,10 +70,10 @@ def listing(*given: str, status: str | None = None, is_other: bool = False) -> s
     where = f" WHERE {' AND '.join(wanted)}" if wanted else ""
     order = f" ORDER BY id DESC LIMIT ${len(given) + 1}"
     if status in RUNNING:
-        # Few, wherever they are among the others: read whole, by the index of what is held.
-        found = f"SELECT * FROM background_jobs WHERE status IN {RUNNING}"
+        # Few, wherever they are among the others: read whole, by the claims that hold them.
+        found = f"SELECT * FROM background_jobs WHERE status IN {RUNNING} AND finished_at IS NULL"
         return (
-            f"WITH running AS MATERIALIZED ({found} AND finished_at IS NULL)"
+            f"WITH running AS MATERIALIZED ({found} AND id = ANY (ARRAY ({HELD})))"
             f" SELECT {COLUMNS} FROM running{where}{order}"
         )
     return f"SELECT {COLUMNS} FROM background_jobs{where}{order}"

@@ -27,10 +27,12 @@ RETURNING EXISTS (SELECT FROM queue_workers d
 # $1 owner, $2 queues: gives up the lease, and queues jobs again whose claim got no answer
 GIVE_UP_LEASE = """
 WITH left_behind AS (
-    UPDATE saq_jobs
-    SET status = 'queued', owner = NULL, worker_id = owner, lease = lease + 1,
-        attempts = greatest(attempts - 1, 0)
-    WHERE owner = $1 AND status = 'active' AND queue = ANY ($2::text[])
+    UPDATE saq_jobs j
+    SET status = 'queued', owner = NULL, worker_id = j.owner, lease = j.lease + 1,
+        attempts = greatest(j.attempts - 1, 0)
+    FROM queue_claims c
+    WHERE c.owner = $1 AND j.background_job_id = ANY (c.jobs) AND j.claim = c.id
+      AND j.owner = $1 AND j.status = 'active' AND j.queue = ANY ($2::text[])
 )
 DELETE FROM queue_workers WHERE id = $1
 """

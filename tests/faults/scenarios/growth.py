@@ -50,6 +50,7 @@ async def _pages_of_a_claim(arena: Arena) -> int:
                 "me",
                 False,
                 [],
+                [],
             )
         finally:
             await transaction.rollback()

@@ -19,6 +19,7 @@ import asyncpg
 from service.db import QUEUE_SESSION
 from service.queue.postgres import statements as sql
 from service.queue.tables import table_statements
+from tests.service.queue.postgres.places import misplaced
 
 QUEUE = "default"
 OPEN_MAX = 4  # transactions at once
@@ -37,6 +38,7 @@ class Worker:
     held: dict[str, int] = field(default_factory=dict)  # the lease of each job that it runs
     # The same from before its lease expired. It goes on with them and cannot know that others may.
     doubtful: dict[str, int] = field(default_factory=dict)
+    claims: dict[int, dict[str, int]] = field(default_factory=dict)  # what each has started
     ended: set[str] = field(default_factory=set)  # it runs them no more, and has sent an outcome
     is_cut_off: bool = False  # its lease has expired, so it claims nothing
 
@@ -117,8 +119,14 @@ class Protocol:
             await self._claim(worker, self._random.randint(1, 4))
 
     async def _claim(self, worker: Worker, room: int) -> None:
+        known = (worker.doubtful | worker.held).items()
+        over = [number for number, jobs in worker.claims.items() if not jobs.items() & known]
+
         def note(rows: Rows) -> None:
+            for number in over:
+                worker.claims.pop(number, None)
             for row in rows:
+                worker.claims.setdefault(row["claim"], {})[row["key"]] = row["lease"]
                 key = row["key"]
                 others = [
                     each.id for each in self._workers if key in each.held and key not in each.ended
@@ -127,7 +135,7 @@ class Protocol:
                 worker.held[key] = row["lease"]
                 worker.ended.discard(key)
 
-        await self._send(worker, note, "CLAIM", QUEUE, room, worker.id, False, [])
+        await self._send(worker, note, "CLAIM", QUEUE, room, worker.id, False, [], over)
 
     async def write_outcomes(self) -> None:
         """Of some jobs of a worker, which holds each until the answer has come."""
@@ -262,6 +270,7 @@ class Protocol:
                 break
         gone = self._accepted - {row["key"] for row in rows}
         assert not live | gone, f"{sorted(live | gone)} never came to an end"
+        assert not (left := await misplaced(self._own)), f"{left} never came to an end"
 
     def _next_number(self) -> int:
         self._names += 1

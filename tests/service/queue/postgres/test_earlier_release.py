@@ -21,11 +21,13 @@ from service.queue.postgres.postgres_queue import PostgresQueue
 from service.queue.tables.job_history import list_jobs
 from tests.conftest import Processes, until
 from tests.service.conftest import claim
+from tests.service.queue.postgres.places import misplaced
 from tests.service.test_migrate import copy_of_the_files
 
 TEXT = Path(__file__).with_name("earlier_statements.sql").read_text()
 STATEMENTS = dict(re.findall(r"^-- (\w+\.\w+)\n(.*?)(?=^-- \w+\.|\Z)", TEXT, re.M | re.S))
 FIRST_OF_THIS_RELEASE = 14
+DROPS_INDEXES = "0021_drop_status_indexes"
 ENDED = ("complete", "failed", "aborted")
 
 
@@ -239,11 +241,13 @@ async def test_a_database_in_use_comes_over_while_earlier_images_work(
             await asyncio.sleep(0.2)
             applied = await asyncio.gather(*(migrate(empty_database, root) for _ in range(3)))
             assert len(max(applied, key=len)) >= 3
+            assert not [name for each in applied for name in each if DROPS_INDEXES in name]
             await asyncio.sleep(0.2)
             done.set()
             keys = [key for each in working for key in await each]
             rows = await db.fetch("SELECT key, status FROM background_jobs")
             assert sorted(row["key"] for row in rows) == sorted([*states, *keys])
+            assert await misplaced(db) == []
             for key in ("delayed", "active", "complete", "failed", "deleted", "taken"):
                 assert await history(db, key) == before[key]
 
@@ -265,11 +269,44 @@ async def test_a_database_in_use_comes_over_while_earlier_images_work(
                 assert row["worker_id"] in ("earlier", "second")
                 assert row["finished_at"] is not None
             # … and leave nothing twice.
+            assert await misplaced(db) == []
             await db.execute("DELETE FROM saq_jobs")
+            assert await misplaced(db) == []
             ids = [row["id"] for row in await db.fetch("SELECT id FROM background_jobs")]
             assert len(ids) == len(set(ids)) == len(states) + len(keys) + 1
         finally:
             await db.close()
+
+
+async def test_their_indexes_go_once_none_of_them_has_worked_for_a_day(
+    empty_database: str, files_before: Path, root: Path
+) -> None:
+    await migrate(empty_database, files_before)
+    db = await asyncpg.connect(empty_database)
+    try:
+        async with earlier(empty_database) as old:
+            await old.enqueue("theirs", "also theirs")
+            await db.execute(
+                "INSERT INTO queue_workers (id, queue, expires_at)"
+                " VALUES ('earlier', 'default', now() + interval '12 s')"
+            )
+            assert await migrate(empty_database, root)
+            indexes = "SELECT count(*) FROM pg_indexes WHERE indexname = 'saq_jobs_waiting_idx'"
+            for condition in (
+                "UPDATE moorage_migrations SET applied_at = now() - interval '2 days'",
+                "DELETE FROM queue_workers",
+            ):
+                assert await migrate(empty_database, root) == []
+                assert await db.fetchval(indexes) == 1
+                await db.execute(condition)
+            assert await migrate(empty_database, root) == [f"queue/{DROPS_INDEXES}"]
+            assert await db.fetchval(indexes) == 0
+            # a rollback after that is right all the same
+            assert await old.end(await old.claim(1), "complete") == 1
+            await old.enqueue("later", delay=3600)
+            assert await misplaced(db) == []
+    finally:
+        await db.close()
 
 
 async def test_a_migration_that_is_killed_goes_on_where_it_was(

@@ -24,10 +24,18 @@ async def test_no_job_is_lost_or_runs_twice_at_once(database: str) -> None:
     ("name", "part", "bug"),
     [
         ("WRITE_OUTCOMES", "j.lease = d.lease AND j.owner IS NOT NULL AND ", ""),
-        ("RESCUE", "w.id = j.owner AND w.expires_at > clock_timestamp()", "FALSE"),
-        ("CLAIM", "FOR UPDATE SKIP LOCKED", ""),
+        ("RESCUE", "w.id = c.owner AND w.expires_at > clock_timestamp()", "FALSE"),
+        ("CLAIM", "FOR UPDATE OF r, j SKIP LOCKED", ""),
+        ("CLAIM", "array_agg(background_job_id)", "(array_agg(background_job_id))[1:1]"),
+        ("CLAIM", "owner = $3 AND id = ANY ($6::bigint[])", "owner = $3 AND $6::bigint[] <> '{}'"),
     ],
-    ids=["a late outcome counts", "a live worker counts as dead", "two claims find one job"],
+    ids=[
+        "a late outcome counts",
+        "a live worker counts as dead",
+        "two claims find one job",
+        "a claim forgets jobs",
+        "a claim ends before its jobs",
+    ],
 )
 async def test_a_bug_in_a_statement_is_found(database: str, name: str, part: str, bug: str) -> None:
     good = getattr(sql, name)

@@ -41,8 +41,8 @@ async def test_hot_statement_reads_no_table_from_end_to_end(
     queue: PostgresQueue, statement: str
 ) -> None:
     arguments: dict[str, list[Any]] = {
-        "CLAIM": ["default", 10, "w", False, []],
-        "CLAIM_SEVERAL": [["default", "mail"], 10, "w", False, [], [3, 7]],
+        "CLAIM": ["default", 10, "w", False, [], []],
+        "CLAIM_SEVERAL": [["default", "mail"], 10, "w", False, [], [], [3, 7]],
         "PROMOTE": [["default"]],
         "WRITE_OUTCOMES": [["k"], [1], ["complete"], [None], [None], [0.0], [0], [60]],
         "RESCUE": ["w", ["default"], 12.0],
@@ -74,7 +74,13 @@ async def test_claim_reads_none_of_the_jobs_that_are_not_due(queue: PostgresQueu
     (row,) = await queue.fetch("SELECT count(*) FROM saq_jobs")
     assert row["count"] == 3 * rows
     plan = await queue.pool.fetch(
-        "EXPLAIN (ANALYZE, BUFFERS, FORMAT TEXT) " + statements.CLAIM, "default", 10, "w", False, []
+        "EXPLAIN (ANALYZE, BUFFERS, FORMAT TEXT) " + statements.CLAIM,
+        "default",
+        10,
+        "w",
+        False,
+        [],
+        [],
     )
     text = "\n".join(line[0] for line in plan)
     removed = [int(found) for found in re.findall(r"Rows Removed by Filter: (\d+)", text)]
