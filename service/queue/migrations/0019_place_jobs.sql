@@ -4,9 +4,11 @@
 -- stock client, somebody in psql. Rows from before are placed by 0020.
 LOCK TABLE saq_jobs IN ACCESS EXCLUSIVE MODE;
 
--- The number in queue_claims of the claim that started the job last. A claim of other software has none:
--- the trigger below counts it below zero, as its job.
+-- The number in queue_claims of the claim that started the job last. Who starts a job without one gets
+-- one below zero, after the job's own. NULL once the job has ended in this release.
 ALTER TABLE saq_jobs ADD COLUMN claim BIGINT;
+-- Room on each page for the two versions of a job that its life adds, which are longer than the first.
+ALTER TABLE saq_jobs SET (fillfactor = 40);
 
 -- Jobs that wait and are not delayed, in the order in which they are claimed.
 CREATE TABLE queue_ready (
@@ -97,9 +99,44 @@ CREATE TRIGGER place_new_jobs AFTER INSERT ON saq_jobs
     REFERENCING NEW TABLE AS placed
     FOR EACH STATEMENT EXECUTE FUNCTION place_new_jobs();
 
--- A claim of this release has a number of its own, and has taken its jobs out of queue_ready itself.
-CREATE FUNCTION place_changed_job() RETURNS TRIGGER LANGUAGE plpgsql AS $$
+-- A statement of this release that starts jobs gives each the number of its claim, one that ends them
+-- takes it away: they have done by themselves what the triggers do for all others. Triggers with short
+-- conditions, because Postgres reads each condition anew in each statement.
+DROP TRIGGER archive_replaced_job ON saq_jobs;
+DROP FUNCTION archive_replaced_job;
+
+CREATE FUNCTION follow_changed_job() RETURNS TRIGGER LANGUAGE plpgsql AS $$
+DECLARE
+    ran BOOLEAN := old.status IN ('active', 'aborting');
+    runs BOOLEAN := new.status IN ('active', 'aborting');
 BEGIN
+    IF (ran, old.queue, old.group_key, old.background_job_id)
+        IS DISTINCT FROM (runs, new.queue, new.group_key, new.background_job_id) THEN
+        DELETE FROM queue_groups
+        WHERE (queue, group_key, id) = (old.queue, old.group_key, old.background_job_id);
+        IF runs AND new.group_key IS NOT NULL THEN
+            -- one job of a group at a time, whoever claims: the second one breaks the primary key
+            INSERT INTO queue_groups (queue, group_key, id)
+            VALUES (new.queue, new.group_key, new.background_job_id);
+        END IF;
+    END IF;
+    IF old.claim IS DISTINCT FROM new.claim AND new.claim > 0 THEN
+        RETURN NULL;
+    END IF;
+    IF old.background_job_id <> new.background_job_id AND old.created_at IS NOT NULL THEN
+        -- Only a trigger sees the row as it was under its lock: what the statement that takes the
+        -- key has read before may have ended since.
+        INSERT INTO job_archive SELECT * FROM saq_job_record(old) ON CONFLICT (id) DO NOTHING;
+    END IF;
+    IF old.claim < 0 AND ran AND (NOT runs OR old.owner IS DISTINCT FROM new.owner) THEN
+        DELETE FROM queue_claims WHERE (owner, id) = (coalesce(old.owner, ''), old.claim);
+    END IF;
+    IF (old.status, old.is_delayed, old.scheduled, old.priority, old.queue, old.group_key,
+        old.background_job_id, old.owner)
+        IS NOT DISTINCT FROM (new.status, new.is_delayed, new.scheduled, new.priority, new.queue,
+                              new.group_key, new.background_job_id, new.owner) THEN
+        RETURN NULL;
+    END IF;
     IF old.status = 'queued' AND old.is_delayed THEN
         DELETE FROM queue_delayed
         WHERE (queue, scheduled, id) = (old.queue, old.scheduled, old.background_job_id);
@@ -116,7 +153,7 @@ BEGIN
         INSERT INTO queue_ready (id, scheduled, priority, queue, group_key)
         VALUES (new.background_job_id, new.scheduled, new.priority, new.queue, new.group_key)
         ON CONFLICT DO NOTHING;
-    ELSIF new.status IN ('active', 'aborting') THEN
+    ELSIF runs THEN
         INSERT INTO queue_claims (id, owner, jobs)
         VALUES (new.claim, coalesce(new.owner, ''), ARRAY[new.background_job_id])
         ON CONFLICT DO NOTHING;
@@ -125,46 +162,9 @@ BEGIN
 END
 $$;
 
-CREATE TRIGGER place_changed_job AFTER UPDATE ON saq_jobs FOR EACH ROW
-    WHEN ((new.status <> 'active' OR new.claim < 0)
-          AND (old.status = 'queued' OR new.status IN ('queued', 'active', 'aborting'))
-          AND (old.status, old.is_delayed, old.scheduled, old.priority, old.queue, old.group_key,
-               old.background_job_id, old.owner)
-              IS DISTINCT FROM (new.status, new.is_delayed, new.scheduled, new.priority, new.queue,
-                                new.group_key, new.background_job_id, new.owner))
-    EXECUTE FUNCTION place_changed_job();
-
-CREATE FUNCTION end_own_claim() RETURNS TRIGGER LANGUAGE plpgsql AS $$
-BEGIN
-    DELETE FROM queue_claims WHERE (owner, id) = (coalesce(old.owner, ''), old.claim);
-    RETURN NULL;
-END
-$$;
-
-CREATE TRIGGER end_own_claim AFTER UPDATE ON saq_jobs FOR EACH ROW
-    WHEN (old.claim < 0 AND old.status IN ('active', 'aborting')
-          AND (new.status NOT IN ('active', 'aborting') OR old.owner IS DISTINCT FROM new.owner))
-    EXECUTE FUNCTION end_own_claim();
-
--- One job of a group at a time, whoever claims: the second one breaks the primary key.
-CREATE FUNCTION note_busy_group() RETURNS TRIGGER LANGUAGE plpgsql AS $$
-BEGIN
-    DELETE FROM queue_groups
-    WHERE (queue, group_key, id) = (old.queue, old.group_key, old.background_job_id);
-    IF new.status IN ('active', 'aborting') AND new.group_key IS NOT NULL THEN
-        INSERT INTO queue_groups (queue, group_key, id)
-        VALUES (new.queue, new.group_key, new.background_job_id);
-    END IF;
-    RETURN NULL;
-END
-$$;
-
-CREATE TRIGGER note_busy_group AFTER UPDATE ON saq_jobs FOR EACH ROW
-    WHEN ((old.group_key IS NOT NULL OR new.group_key IS NOT NULL)
-          AND (old.status IN ('active', 'aborting'), old.queue, old.group_key, old.background_job_id)
-              IS DISTINCT FROM (new.status IN ('active', 'aborting'), new.queue, new.group_key,
-                                new.background_job_id))
-    EXECUTE FUNCTION note_busy_group();
+CREATE TRIGGER follow_changed_job AFTER UPDATE ON saq_jobs FOR EACH ROW
+    WHEN (old.claim IS NOT DISTINCT FROM new.claim OR new.claim < 0 OR new.group_key IS NOT NULL)
+    EXECUTE FUNCTION follow_changed_job();
 
 CREATE OR REPLACE FUNCTION archive_deleted_jobs() RETURNS TRIGGER LANGUAGE plpgsql AS $$
 BEGIN
@@ -187,9 +187,37 @@ BEGIN
 END
 $$;
 
--- Who inserts a running job, or starts one without a number of a claim.
-CREATE OR REPLACE FUNCTION note_foreign_job() RETURNS TRIGGER LANGUAGE plpgsql AS $$
+-- What the triggers of 0004, 0012 and 0016 did before a row is written, in one for each kind.
+DROP TRIGGER mend_new_stock_job ON saq_jobs;
+DROP TRIGGER note_foreign_job ON saq_jobs;
+DROP TRIGGER guard_from_stock_workers ON saq_jobs;
+DROP TRIGGER mend_stock_job ON saq_jobs;
+DROP TRIGGER note_foreign_change ON saq_jobs;
+DROP FUNCTION note_foreign_job, guard_from_stock_workers, mend_stock_job, note_foreign_change;
+
+-- A stock client does not say that a job is due later, its `dump` may end in a newline, behind which no
+-- ending could be read, and it has the name of the task only inside the blob.
+CREATE FUNCTION mended_stock_job(j saq_jobs) RETURNS saq_jobs LANGUAGE plpgsql AS $$
+DECLARE
+    was_delayed BOOLEAN := j.is_delayed;
 BEGIN
+    j.job := saq_job_with(j.job, '}');
+    j.task := coalesce(j.task, saq_job_field(j.job, 'function'), '?');
+    IF j.status = 'queued' THEN
+        j.is_delayed := j.scheduled > floor(extract(epoch FROM statement_timestamp()));
+        IF j.is_delayed <> was_delayed THEN
+            PERFORM pg_notify('saq:' || j.queue, 'saq:delayed');
+        END IF;
+    END IF;
+    RETURN j;
+END
+$$;
+
+CREATE FUNCTION check_foreign_job() RETURNS TRIGGER LANGUAGE plpgsql AS $$
+BEGIN
+    IF new.task IS NULL THEN
+        new := mended_stock_job(new);
+    END IF;
     new.created_at := now();
     IF new.status IN ('complete', 'failed', 'aborted') THEN
         new.finished_at := now();
@@ -201,16 +229,78 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION number_foreign_claim() RETURNS TRIGGER LANGUAGE plpgsql AS $$
+CREATE TRIGGER check_foreign_job BEFORE INSERT ON saq_jobs FOR EACH ROW
+    WHEN (new.created_at IS NULL)
+    EXECUTE FUNCTION check_foreign_job();
+
+CREATE FUNCTION check_changed_job() RETURNS TRIGGER LANGUAGE plpgsql AS $$
 BEGIN
-    new.claim := -new.background_job_id;
+    -- A stock SAQ worker sweeps whatever its blob calls stuck, and rewrites rows by key alone. What a
+    -- worker of ours holds, and what has ended, it cannot change.
+    IF new.job IS DISTINCT FROM old.job AND old.lease = new.lease AND old.status <> new.status THEN
+        IF old.status IN ('complete', 'failed', 'aborted') THEN
+            -- An abort of what has ended; or the last step of a sweep, which began while the job
+            -- ran. (A job that a sweep itself has aborted while it waited does come back by that
+            -- step.)
+            IF new.status NOT IN ('new', 'queued')
+               OR (saq_job_field(new.job, 'error') = 'swept'
+                   AND saq_job_field(old.job, 'error') IS DISTINCT FROM 'swept') THEN
+                RETURN NULL;
+            END IF;
+            -- A key that is enqueued or retried again: a new job, with all its attempts.
+            new.background_job_id := nextval('background_jobs_id_seq');
+            new.lease := old.lease + 1;
+            new.attempts := 0;
+            new.crashes := 0;
+            new.progress := 0;
+            new.error := NULL;
+            new.started_at := NULL;
+            new.is_delayed := FALSE;
+            new.task := saq_job_field(new.job, 'function');
+        ELSIF old.owner IS NOT NULL AND new.owner IS NOT NULL THEN
+            IF new.status <> 'aborting' OR saq_job_field(new.job, 'error') = 'swept' THEN
+                RETURN NULL; -- a sweep, or a late finish of a job that was taken over
+            END IF;
+            new.error := saq_job_field(new.job, 'error'); -- somebody asks for it, on SAQ's page
+            new.job := old.job;
+            PERFORM pg_notify('saq:' || old.queue, 'saq:abort');
+        END IF;
+    END IF;
+    IF new.job IS DISTINCT FROM old.job AND (old.status = new.status OR old.owner IS NULL)
+       AND (substring(new.job FROM octet_length(new.job)) <> '\x7d'
+            OR new.status = 'queued' AND new.is_delayed
+               <> (new.scheduled > floor(extract(epoch FROM statement_timestamp())))) THEN
+        new := mended_stock_job(new);
+    END IF;
+    -- What statements do not know that were written before the columns of 0014.
+    IF old.background_job_id <> new.background_job_id THEN
+        IF old.created_at IS NOT DISTINCT FROM new.created_at THEN -- an ended key: a new job
+            new.created_at := now();
+            new.worker_id := NULL;
+            new.task := coalesce(new.task, '?');
+        END IF;
+    ELSIF old.owner IS NOT NULL AND new.owner IS NULL THEN
+        new.worker_id := old.owner;
+    END IF;
+    IF old.status IN ('new', 'queued') AND new.status = 'active' AND old.lease = new.lease THEN
+        new.started_at := now(); -- a stock worker took it
+        new.worker_id := NULL;
+    END IF;
+    IF new.status IN ('complete', 'failed', 'aborted') THEN
+        new.finished_at := coalesce(new.finished_at, now());
+        new.is_bad := new.status <> 'complete';
+    ELSE
+        new.finished_at := NULL;
+        new.is_bad := FALSE;
+    END IF;
+    IF new.status IN ('active', 'aborting')
+       AND (old.status NOT IN ('active', 'aborting') OR old.owner IS DISTINCT FROM new.owner) THEN
+        new.claim := -new.background_job_id;
+    END IF;
     RETURN new;
 END
 $$;
 
--- After note_foreign_change, by name.
-CREATE TRIGGER number_foreign_claim BEFORE UPDATE ON saq_jobs FOR EACH ROW
-    WHEN (new.status IN ('active', 'aborting')
-          AND (old.status NOT IN ('active', 'aborting') OR old.owner IS DISTINCT FROM new.owner)
-          AND old.claim IS NOT DISTINCT FROM new.claim)
-    EXECUTE FUNCTION number_foreign_claim();
+CREATE TRIGGER check_changed_job BEFORE UPDATE ON saq_jobs FOR EACH ROW
+    WHEN (old.claim IS NOT DISTINCT FROM new.claim)
+    EXECUTE FUNCTION check_changed_job();

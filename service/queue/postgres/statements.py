@@ -205,6 +205,7 @@ SET status = CASE WHEN d.status = 'queued' AND j.status = 'aborting' THEN 'abort
     progress = CASE d.status WHEN 'complete' THEN 1 ELSE j.progress END,
     attempts = j.attempts - coalesce(d.refund, 0),
     owner = NULL,
+    claim = CASE WHEN d.status = 'queued' OR j.claim < 0 THEN j.claim END,
     worker_id = j.owner,
     finished_at = CASE WHEN d.status <> 'queued' OR j.status = 'aborting' THEN now() END,
     is_bad = d.status IN {BAD} OR d.status = 'queued' AND j.status = 'aborting',
