@@ -27,7 +27,7 @@ class LeasedJob(Job):
     """A job that this process holds, as long as its row has the same `lease`."""
 
     lease: int = 0
-    claim: int | None = None  # the number of the claim that has started it
+    claim: int = 0  # the number of the claim that has started it
     crashes: int = 0
     claimed_at: float = 0.0  # event-loop time
     is_published = False  # its blob says that it runs

@@ -216,6 +216,6 @@ def load(row: asyncpg.Record, queue: Queue) -> LeasedJob:
         meta=stored.meta,
         worker_id=row["owner"] or stored.worker_id,
         lease=row["lease"],
-        claim=row["claim"],
+        claim=row["claim"] or 0,
         crashes=row["crashes"],
     )

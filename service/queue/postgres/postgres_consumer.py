@@ -29,7 +29,8 @@ PREFETCH_SECONDS = 1.0  # a job claimed ahead that no slot has taken for so long
 # After this worker is first marked as waiting, it claims once more: an enqueue that was under way
 # did not notify it.
 CLAIM_AGAIN_SECONDS = 0.05
-ENDED_MAX = 1000  # claims whose rows the next claim deletes
+ENDED_MAX = 100  # claims of which every job has ended, before the next one deletes their rows
+LOOK_SECONDS = 0.2  # in a backlog a more urgent job waits for so long at most
 PROMOTE_SECONDS = 0.5  # between promotions of delayed jobs while there is a backlog
 STUCK_SECONDS = 90.0  # longer than a poll and any timeout of a statement
 
@@ -63,10 +64,16 @@ class PostgresConsumer:
         self._slots: deque[Slot] = deque()
         self._ready: deque[LeasedJob] = deque()  # claimed ahead, no slot has taken them yet
         self.held: dict[str, LeasedJob] = {}
+        self._suspects = 0  # of the held jobs
+        # Where a claim in a backlog goes on, and when one last began at the first job.
+        self._place: tuple[int, int, int] | None = None
+        self._looked_at = 0.0
+        self._has_gone_on = False  # the last claim began there
+        self._is_shown_waiting = False  # `queue_workers` says so
         self._unended: dict[int, int] = {}  # by claim: how many of its jobs are held
         self._ended: list[int] = []  # claims of which none is; the next one deletes their rows
         self._is_backlog = False  # the last claim found as many jobs as it asked for
-        self._is_waiting = False  # `queue_workers` says so: an enqueue notifies this worker
+        self._is_waiting = False  # an enqueue notifies this worker
         self._is_paused = False
         self._ready_timer: asyncio.TimerHandle | None = None
         self._passing: asyncio.Task[None] | None = None
@@ -100,10 +107,10 @@ class PostgresConsumer:
         if not self.holds(job):
             return
         del self.held[job.key]
-        left = self._unended.get(job.claim, 0) - 1
-        if left > 0:
-            self._unended[job.claim] = left
-        elif self._unended.pop(job.claim, None):
+        self._suspects -= job.crashes >= sql.SUSPECT_CRASHES
+        left = self._unended[job.claim] = self._unended.get(job.claim, 0) - 1
+        if left == 0:
+            del self._unended[job.claim]
             self._ended.append(job.claim)
 
     @property
@@ -302,6 +309,8 @@ class PostgresConsumer:
                 if self._is_waiting and self._is_backlog:
                     self._pass_on()
                 self._deliver(claimed)
+                if not self._is_backlog and self._has_gone_on:
+                    continue  # it has not looked at all jobs
                 if not self._is_backlog:
                     await self._wait_for_due_job(await self._promote())
                 elif loop.time() - self._promoted_at > PROMOTE_SECONDS:
@@ -331,19 +340,27 @@ class PostgresConsumer:
         queue, now = self._queue, asyncio.get_running_loop().time()
         skipped = [task for task, until in self._skipped_tasks.items() if until > now]
         names = self._order.names
-        ended = self._ended[:ENDED_MAX]
-        claim = (room, queue.owner, not self._is_backlog, skipped, ended)
-        if len(names) == 1:
-            found = await queue.fetch(sql.CLAIM, names[0], *claim)
+        claim = (room, queue.owner, skipped, self._suspects > 0)
+        if self._place is not None and self._may_go_on(now):
+            self._has_gone_on = True
+            found = await queue.fetch(sql.CLAIM_MORE, names[0], *claim, *self._place)
         else:
-            shares = self._order.shares(names, room)
-            found = await queue.fetch(sql.CLAIM_SEVERAL, names, *claim, shares)
-            self._order.note(
-                dict(zip(names, shares, strict=True)), Counter(row["queue"] for row in found)
-            )
-        del self._ended[: len(ended)]
+            self._has_gone_on, self._looked_at = False, now
+            ended, marks = self._ended[:ENDED_MAX], not self._is_backlog
+            if len(names) == 1:
+                found = await queue.fetch(sql.CLAIM, names[0], *claim, ended, marks)
+            else:
+                shares = self._order.shares(names, room)
+                found = await queue.fetch(sql.CLAIM_SEVERAL, names, *claim, ended, marks, shares)
+                self._order.note(
+                    dict(zip(names, shares, strict=True)), Counter(row["queue"] for row in found)
+                )
+            self._is_shown_waiting = marks or len(found) < room
+            del self._ended[: len(ended)]
+        found.sort(key=_place)
+        self._place = _place(found[-1]) if found and len(names) == 1 else None
         claimed = []
-        for row in sorted(found, key=lambda row: (row["priority"], row["scheduled"])):
+        for row in found:
             home = queue.named(names[0] if len(names) == 1 else row["queue"])
             try:
                 job = job_blob.load(row, home)
@@ -352,10 +369,20 @@ class PostgresConsumer:
             else:
                 job.claimed_at = now
                 self.held[job.key] = job
+                self._suspects += job.crashes >= sql.SUSPECT_CRASHES
                 claimed.append(job)
         if claimed:
-            self._unended[claimed[0].claim] = len(claimed)
+            self._unended[found[0]["claim"]] = len(claimed)
         return (claimed if len(names) == 1 else self._order.sorted(claimed)), len(found)
+
+    def _may_go_on(self, now: float) -> bool:
+        """May the next claim begin where the last one ended?"""
+        return (
+            self._is_backlog
+            and not self._is_shown_waiting
+            and now - self._looked_at < LOOK_SECONDS
+            and len(self._ended) < ENDED_MAX
+        )
 
     async def _promote(self) -> float | None:
         """Make due delayed jobs claimable. Returns the seconds until the next one is due."""
@@ -389,6 +416,11 @@ class PostgresConsumer:
             pass
         finally:
             self.is_idle.clear()
+
+
+def _place(row: asyncpg.Record) -> tuple[int, int, int]:
+    """Where a job stands in its queue."""
+    return row["priority"], row["scheduled"], row["background_job_id"]
 
 
 def _log_failure(what: str, error: Exception, failures: int) -> None:

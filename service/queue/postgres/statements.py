@@ -100,61 +100,68 @@ def _due_jobs(queue: str, limit: str, more: str = "") -> str:
     WHERE r.queue = {queue} AND r.scheduled <= {NOW} AND j.status = 'queued'
       AND (r.group_key IS NULL OR NOT EXISTS (
           SELECT FROM queue_groups g WHERE g.queue = {queue} AND g.group_key = r.group_key))
-      AND (j.task IS NULL OR j.task <> ALL ($5::text[]))
-      AND (j.crashes < {SUSPECT_CRASHES} OR NOT EXISTS (
-          SELECT FROM {HELD} AND c.owner = $3 AND j.queue = {queue}
-            AND j.crashes >= {SUSPECT_CRASHES})) {more}
-    ORDER BY r.priority, r.scheduled
+      AND (j.task IS NULL OR j.task <> ALL ($4::text[]))
+      AND (j.crashes < {SUSPECT_CRASHES} OR NOT $5) {more}
+    ORDER BY r.priority, r.scheduled, r.id
     LIMIT {limit}
     FOR UPDATE OF r, j SKIP LOCKED"""
 
 
-def _start_due_jobs(group: str, ended: str) -> str:
-    return f"""picked AS (
-    SELECT id, place FROM (
-        SELECT id, place, group_key, crashes,
-               row_number() OVER (PARTITION BY {group} ORDER BY priority, scheduled)
-                   AS place_in_group,
-               row_number() OVER (PARTITION BY crashes >= {SUSPECT_CRASHES}
-                                  ORDER BY priority, scheduled) AS place_of_suspects
-        FROM due) AS ranked
-    WHERE (group_key IS NULL OR place_in_group = 1)
-      AND (crashes < {SUSPECT_CRASHES} OR place_of_suspects = 1)
-), claim AS MATERIALIZED (
+# Of the due jobs one of each group, and one suspect.
+_START = f"""
+claim AS MATERIALIZED (
     SELECT nextval('queue_claims_id_seq') AS number
 ), started AS (
     UPDATE saq_jobs j
     SET status = 'active', owner = $3, lease = j.lease + 1, attempts = j.attempts + 1,
         started_at = clock_timestamp(), progress = 0, claim = claim.number
-    FROM picked, claim WHERE j.background_job_id = picked.id
-    RETURNING {JOB_COLUMNS}, j.queue, j.background_job_id, picked.place
+    FROM due, claim
+    WHERE j.background_job_id = due.id
+      AND (due.group_key IS NULL OR NOT EXISTS (
+          SELECT FROM due e WHERE e.queue = due.queue AND e.group_key = due.group_key
+            AND (e.priority, e.scheduled, e.id) < (due.priority, due.scheduled, due.id)))
+      AND (due.crashes < {SUSPECT_CRASHES} OR NOT EXISTS (
+          SELECT FROM due e WHERE e.crashes >= {SUSPECT_CRASHES}
+            AND (e.priority, e.scheduled, e.id) < (due.priority, due.scheduled, due.id)))
+    RETURNING {JOB_COLUMNS}, j.queue, j.background_job_id, due.place
 ), unplaced AS (
     DELETE FROM queue_ready r USING started WHERE r.ctid = started.place
 ), claimed AS (
     INSERT INTO queue_claims (id, owner, jobs)
     SELECT claim, $3, array_agg(background_job_id) FROM started GROUP BY claim
-), ended AS (
-    DELETE FROM queue_claims WHERE owner = $3 AND id = ANY ({ended}::bigint[])
+)"""
+_TIDY = """, ended AS (
+    DELETE FROM queue_claims WHERE owner = $3 AND id = ANY ($6::bigint[])
 ), waits AS (
-    UPDATE queue_workers SET is_waiting = $4 OR (SELECT count(*) FROM due) < $2
-    WHERE id = $3 AND is_waiting <> ($4 OR (SELECT count(*) FROM due) < $2)
-)
-SELECT * FROM started"""
+    UPDATE queue_workers SET is_waiting = $7 OR (SELECT count(*) FROM due) < $2
+    WHERE id = $3 AND is_waiting <> ($7 OR (SELECT count(*) FROM due) < $2)
+)"""
 
-
-# $1 queue, $2 how many, $3 owner, $4 whether to mark this worker as waiting in any case; else only
-# where fewer jobs are due than $2. $5 tasks to skip, $6 claims of which every job has ended.
+# $1 queue, $2 how many, $3 owner, $4 tasks to skip, $5 whether the worker runs a suspect already,
+# $6 claims of which every job has ended, $7 whether to mark this worker as waiting in any case;
+# else only where fewer jobs are due than $2.
 CLAIM = f"""
 WITH due AS MATERIALIZED ({_due_jobs("$1", "$2")}
-), {_start_due_jobs("group_key", "$6")}
+), {_START}{_TIDY}
+SELECT * FROM started
 """
 
-# The same for several queues. It first takes from each queue in $1 at most as many jobs as its
-# share in $7; what is still wanted then comes from the queues in their order.
+# The same while there is a backlog: from the place on where the claim before ended, with its
+# priority in $6, due time in $7 and number in $8. Rows that have been claimed stand before that
+# place until a vacuum, and reading them again costs more than the claim.
+_BEHIND = "AND (r.priority, r.scheduled, r.id) > ($6::smallint, $7::bigint, $8::bigint)"
+CLAIM_MORE = f"""
+WITH due AS MATERIALIZED ({_due_jobs("$1", "$2", _BEHIND)}
+), {_START}
+SELECT * FROM started
+"""
+
+# CLAIM for several queues. It first takes from each queue in $1 at most as many jobs as its share
+# in $8; what is still wanted then comes from the queues in their order.
 _NOT_SHARED = "AND NOT EXISTS (SELECT FROM shared WHERE shared.id = r.id)"
 CLAIM_SEVERAL = f"""
 WITH shared AS MATERIALIZED (
-    SELECT due.* FROM unnest($1::text[], $7::int[]) AS q (name, share),
+    SELECT due.* FROM unnest($1::text[], $8::int[]) AS q (name, share),
     LATERAL ({_due_jobs("q.name", "q.share")}) AS due
 ), others AS MATERIALIZED (
     SELECT due.* FROM unnest($1::text[]) AS q (name),
@@ -162,7 +169,8 @@ WITH shared AS MATERIALIZED (
     LIMIT greatest($2 - (SELECT count(*) FROM shared), 0)
 ), due AS (
     SELECT * FROM shared UNION ALL SELECT * FROM others
-), {_start_due_jobs("queue, group_key", "$6")}
+), {_START}{_TIDY}
+SELECT * FROM started
 """
 
 # $1 queues: makes delayed jobs that are due claimable. Returns how many, and the seconds until the

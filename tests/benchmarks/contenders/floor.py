@@ -75,7 +75,7 @@ class Floor(Moorage):
 
 async def _work(connection: asyncpg.Connection, count: int, on_job: OnJob) -> None:
     while True:
-        claimed = await connection.fetch(sql.CLAIM, "default", count, "floor", False, [], [])
+        claimed = await connection.fetch(sql.CLAIM, "default", count, "floor", [], False, [], False)
         for _ in claimed:
             on_job(0)
         if not claimed:

@@ -48,9 +48,10 @@ async def _pages_of_a_claim(arena: Arena) -> int:
                 "default",
                 10,
                 "me",
+                [],
                 False,
                 [],
-                [],
+                False,
             )
         finally:
             await transaction.rollback()

@@ -135,7 +135,7 @@ class Protocol:
                 worker.held[key] = row["lease"]
                 worker.ended.discard(key)
 
-        await self._send(worker, note, "CLAIM", QUEUE, room, worker.id, False, [], over)
+        await self._send(worker, note, "CLAIM", QUEUE, room, worker.id, [], False, over, False)
 
     async def write_outcomes(self) -> None:
         """Of some jobs of a worker, which holds each until the answer has come."""

@@ -2,6 +2,7 @@
 
 import asyncpg
 import pytest
+from saq import Status
 
 from service.queue.postgres.postgres_queue import PostgresQueue
 from tests.service.conftest import claim, put
@@ -31,7 +32,7 @@ async def bring_about(queue: PostgresQueue, state: str) -> None:
     if state in ("runs", "has ended"):
         job = await claim(queue)
         if state == "has ended":
-            await queue.finish(job, "complete")
+            await queue.finish(job, Status.COMPLETE)
     elif state == "runs elsewhere":
         await queue.pool.execute("UPDATE saq_jobs SET status = 'active', lease = lease + 1")
 
@@ -70,9 +71,10 @@ async def test_jobs_that_are_inserted_in_any_state_are_placed(db: asyncpg.Connec
 
 
 async def test_a_claim_s_row_goes_once_its_jobs_have_ended(queue: PostgresQueue) -> None:
-    for _ in range(3):
+    for _ in range(10):
         await put(queue)
-        await queue.finish(await claim(queue), "complete")
+        await queue.finish(await claim(queue), Status.COMPLETE)
+    assert await queue.dequeue(timeout=0.3) is None
     assert await queue.pool.fetchval("SELECT count(*) FROM queue_claims") <= 1
     await queue.prune()
     assert await queue.pool.fetchval("SELECT count(*) FROM queue_claims") == 0

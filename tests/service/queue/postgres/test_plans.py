@@ -37,10 +37,9 @@ MORE_PAGES = {
     "job_history.active": 1_000,  # each of a hundred running jobs
     "sqs_queue.FORGOTTEN": 10_000,  # the oldest two thousand
 }
-# Triggers that fire once for a statement; and those for each job that begins or ends to wait, but
-# for a claim.
+# Triggers that fire once for a statement; and those for each job, but not for claims and ends.
 ONCE = {"archive_deleted_jobs", "place_new_jobs"}
-MOVING = {"place_changed_job", "number_foreign_claim", "end_own_claim"}
+MOVING = {"check_changed_job", "follow_changed_job"}
 NAMES = ["default", ["sleep"], ["sleep"], ["* * * * *"], [None], ["UTC"], [False], [0], "w"]
 ARGUMENTS: dict[str, list[Any]] = {
     "statements.ENQUEUE": [
@@ -54,8 +53,18 @@ ARGUMENTS: dict[str, list[Any]] = {
         "saq:default",
         False,
     ],
-    "statements.CLAIM": ["default", 10, "w", False, ["other"], [7]],
-    "statements.CLAIM_SEVERAL": [["default", "mail"], 10, "w", False, ["other"], [7], [3, 7]],
+    "statements.CLAIM": ["default", 10, "w", ["other"], False, [7], False],
+    "statements.CLAIM_MORE": ["default", 10, "w", ["other"], False, 3, 7, 0],
+    "statements.CLAIM_SEVERAL": [
+        ["default", "mail"],
+        10,
+        "w",
+        ["other"],
+        False,
+        [7],
+        False,
+        [3, 7],
+    ],
     "statements.PROMOTE": [["default", "mail"]],
     "statements.WRITE_OUTCOMES": [
         ["active5", "active6"],
@@ -310,5 +319,5 @@ async def test_no_statement_reads_more_where_the_statistics_mislead(
         await engine.close()
     assert not too_many, "\n\n".join(f"{name}: {what}" for name, what in too_many.items())
     assert set().union(*fired.values()) <= {*ONCE, *MOVING}, "the others are for foreign statements"
-    for name in ("ENQUEUE", "CLAIM", "CLAIM_SEVERAL"):
+    for name in ("ENQUEUE", "CLAIM", "CLAIM_MORE", "CLAIM_SEVERAL"):
         assert fired[f"statements.{name}"] <= ONCE

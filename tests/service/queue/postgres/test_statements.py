@@ -35,14 +35,25 @@ async def test_nobody_is_notified_while_nobody_waits(
 
 
 @pytest.mark.parametrize(
-    "statement", ["CLAIM", "CLAIM_SEVERAL", "PROMOTE", "WRITE_OUTCOMES", "RESCUE", "OWNED", "ABORT"]
+    "statement",
+    [
+        "CLAIM",
+        "CLAIM_MORE",
+        "CLAIM_SEVERAL",
+        "PROMOTE",
+        "WRITE_OUTCOMES",
+        "RESCUE",
+        "OWNED",
+        "ABORT",
+    ],
 )
 async def test_hot_statement_reads_no_table_from_end_to_end(
     queue: PostgresQueue, statement: str
 ) -> None:
     arguments: dict[str, list[Any]] = {
-        "CLAIM": ["default", 10, "w", False, [], []],
-        "CLAIM_SEVERAL": [["default", "mail"], 10, "w", False, [], [], [3, 7]],
+        "CLAIM": ["default", 10, "w", [], False, [], False],
+        "CLAIM_MORE": ["default", 10, "w", [], False, 0, 0, 0],
+        "CLAIM_SEVERAL": [["default", "mail"], 10, "w", [], False, [], False, [3, 7]],
         "PROMOTE": [["default"]],
         "WRITE_OUTCOMES": [["k"], [1], ["complete"], [None], [None], [0.0], [0], [60]],
         "RESCUE": ["w", ["default"], 12.0],
@@ -78,9 +89,10 @@ async def test_claim_reads_none_of_the_jobs_that_are_not_due(queue: PostgresQueu
         "default",
         10,
         "w",
+        [],
         False,
         [],
-        [],
+        False,
     )
     text = "\n".join(line[0] for line in plan)
     removed = [int(found) for found in re.findall(r"Rows Removed by Filter: (\d+)", text)]
