@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import random
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
 
@@ -13,12 +13,12 @@ from saq import Status
 
 from service import contract
 from service.db import UNAVAILABLE, backoff
-from service.queue import job_blob
 from service.queue.dequeue import Slot, next_job
 from service.queue.fetch_order import FetchOrder
 from service.queue.interface import PAUSES
-from service.queue.job import LeasedJob, MalformedJobError, unread_job
+from service.queue.job import LeasedJob, unread_job
 from service.queue.postgres import statements as sql
+from service.queue.postgres.claims import Claims
 from service.queue.postgres.lease import Lease
 from service.queue.postgres.listener import Listener
 from service.queue.postgres.stock_clients import publish_forever
@@ -29,8 +29,6 @@ PREFETCH_SECONDS = 1.0  # a job claimed ahead that no slot has taken for so long
 # After this worker is first marked as waiting, it claims once more: an enqueue that was under way
 # did not notify it.
 CLAIM_AGAIN_SECONDS = 0.05
-ENDED_MAX = 100  # claims of which every job has ended, before the next one deletes their rows
-LOOK_SECONDS = 0.2  # in a backlog a more urgent job waits for so long at most
 PROMOTE_SECONDS = 0.5  # between promotions of delayed jobs while there is a backlog
 STUCK_SECONDS = 90.0  # longer than a poll and any timeout of a statement
 
@@ -56,22 +54,14 @@ class PostgresConsumer:
     ) -> None:
         self._queue = queue
         self._warm_up = warm_up
-        self._dead_letter = dead_letter
         self._on_schedules_changed = on_schedules_changed
         self._poll_seconds = poll_seconds
         self.prefetch = 0
         self._order = FetchOrder(contract.ServedQueues())
         self._slots: deque[Slot] = deque()
         self._ready: deque[LeasedJob] = deque()  # claimed ahead, no slot has taken them yet
-        self.held: dict[str, LeasedJob] = {}
-        self._suspects = 0  # of the held jobs
-        # Where a claim in a backlog goes on, and when one last began at the first job.
-        self._place: tuple[int, int, int] | None = None
-        self._looked_at = 0.0
-        self._has_gone_on = False  # the last claim began there
-        self._is_shown_waiting = False  # `queue_workers` says so
-        self._unended: dict[int, int] = {}  # by claim: how many of its jobs are held
-        self._ended: list[int] = []  # claims of which none is; the next one deletes their rows
+        self._claims = Claims(queue, dead_letter)
+        self.held = self._claims.held
         self._is_backlog = False  # the last claim found as many jobs as it asked for
         self._is_waiting = False  # an enqueue notifies this worker
         self._is_paused = False
@@ -99,19 +89,12 @@ class PostgresConsumer:
         return [own, *(queue.named(name).channel for name in queue.served.names)]
 
     def holds(self, job: LeasedJob) -> bool:
-        """Does this process hold this run of the job? Another read of the same key is not held."""
-        return self.held.get(job.key) is job
+        """Does this process hold this run of the job?"""
+        return self._claims.holds(job)
 
     def release(self, job: LeasedJob) -> None:
         """Forget a job whose outcome has been written."""
-        if not self.holds(job):
-            return
-        del self.held[job.key]
-        self._suspects -= job.crashes >= sql.SUSPECT_CRASHES
-        left = self._unended[job.claim] = self._unended.get(job.claim, 0) - 1
-        if left == 0:
-            del self._unended[job.claim]
-            self._ended.append(job.claim)
+        self._claims.release(job)
 
     @property
     def is_started(self) -> bool:
@@ -309,7 +292,7 @@ class PostgresConsumer:
                 if self._is_waiting and self._is_backlog:
                     self._pass_on()
                 self._deliver(claimed)
-                if not self._is_backlog and self._has_gone_on:
+                if not self._is_backlog and self._claims.has_gone_on:
                     continue  # it has not looked at all jobs
                 if not self._is_backlog:
                     await self._wait_for_due_job(await self._promote())
@@ -336,52 +319,10 @@ class PostgresConsumer:
             self._passing = asyncio.create_task(pass_on(), name="pass on")
 
     async def _claim(self, room: int) -> tuple[list[LeasedJob], int]:
-        """The claimed jobs, and the number of claimed rows, malformed ones included."""
-        queue, now = self._queue, asyncio.get_running_loop().time()
+        now = asyncio.get_running_loop().time()
         skipped = [task for task, until in self._skipped_tasks.items() if until > now]
-        names = self._order.names
-        claim = (room, queue.owner, skipped, self._suspects > 0)
-        if self._place is not None and self._may_go_on(now):
-            self._has_gone_on = True
-            found = await queue.fetch(sql.CLAIM_MORE, names[0], *claim, *self._place)
-        else:
-            self._has_gone_on, self._looked_at = False, now
-            ended, marks = self._ended[:ENDED_MAX], not self._is_backlog
-            if len(names) == 1:
-                found = await queue.fetch(sql.CLAIM, names[0], *claim, ended, marks)
-            else:
-                shares = self._order.shares(names, room)
-                found = await queue.fetch(sql.CLAIM_SEVERAL, names, *claim, ended, marks, shares)
-                self._order.note(
-                    dict(zip(names, shares, strict=True)), Counter(row["queue"] for row in found)
-                )
-            self._is_shown_waiting = marks or len(found) < room
-            del self._ended[: len(ended)]
-        found.sort(key=_place)
-        self._place = _place(found[-1]) if found and len(names) == 1 else None
-        claimed = []
-        for row in found:
-            home = queue.named(names[0] if len(names) == 1 else row["queue"])
-            try:
-                job = job_blob.load(row, home)
-            except MalformedJobError as error:
-                await self._dead_letter(row["key"], row["lease"], f"malformed job: {error}")
-            else:
-                job.claimed_at = now
-                self.held[job.key] = job
-                self._suspects += job.crashes >= sql.SUSPECT_CRASHES
-                claimed.append(job)
-        if claimed:
-            self._unended[found[0]["claim"]] = len(claimed)
-        return (claimed if len(names) == 1 else self._order.sorted(claimed)), len(found)
-
-    def _may_go_on(self, now: float) -> bool:
-        """May the next claim begin where the last one ended?"""
-        return (
-            self._is_backlog
-            and not self._is_shown_waiting
-            and now - self._looked_at < LOOK_SECONDS
-            and len(self._ended) < ENDED_MAX
+        return await self._claims.take(
+            self._order, room, skipped=skipped, is_backlog=self._is_backlog
         )
 
     async def _promote(self) -> float | None:
@@ -416,11 +357,6 @@ class PostgresConsumer:
             pass
         finally:
             self.is_idle.clear()
-
-
-def _place(row: asyncpg.Record) -> tuple[int, int, int]:
-    """Where a job stands in its queue."""
-    return row["priority"], row["scheduled"], row["background_job_id"]
 
 
 def _log_failure(what: str, error: Exception, failures: int) -> None:

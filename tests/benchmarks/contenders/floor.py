@@ -13,6 +13,7 @@ import asyncpg
 
 from service.db import QUEUE_SESSION
 from service.queue.postgres import statements as sql
+from service.queue.postgres.claims import CLAIM
 from service.queue.tasks.enqueue import new_key
 from tests.benchmarks.contender import OnJob
 from tests.benchmarks.contenders.moorage import Moorage
@@ -75,7 +76,7 @@ class Floor(Moorage):
 
 async def _work(connection: asyncpg.Connection, count: int, on_job: OnJob) -> None:
     while True:
-        claimed = await connection.fetch(sql.CLAIM, "default", count, "floor", [], False, [], False)
+        claimed = await connection.fetch(CLAIM, "default", count, "floor", [], False, [], False)
         for _ in claimed:
             on_job(0)
         if not claimed:

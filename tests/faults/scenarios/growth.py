@@ -3,7 +3,7 @@
 import json
 import time
 
-from service.queue.postgres import statements as sql
+from service.queue.postgres.claims import CLAIM
 from tests.faults.arena import Arena
 
 
@@ -44,7 +44,7 @@ async def _pages_of_a_claim(arena: Arena) -> int:
         await transaction.start()
         try:
             plan = await connection.fetchval(
-                f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {sql.CLAIM}",
+                f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {CLAIM}",
                 "default",
                 10,
                 "me",

@@ -17,6 +17,7 @@ from typing import Any
 import asyncpg
 
 from service.db import QUEUE_SESSION
+from service.queue.postgres import claims
 from service.queue.postgres import statements as sql
 from service.queue.tables import table_statements
 from tests.service.queue.postgres.places import misplaced
@@ -52,6 +53,11 @@ class Sent:
     transaction: Any
     rows: "asyncio.Task[Rows]"
     note: Callable[[Rows], None]
+
+
+def text_of(statement: str) -> str:
+    """The SQL of the engine's statement of that name."""
+    return str(vars(sql).get(statement) or getattr(claims, statement))
 
 
 class Protocol:
@@ -282,7 +288,7 @@ class Protocol:
         self._workers.append(worker)
 
     def _text(self, statement: str) -> str:
-        return self._statements.get(statement) or str(getattr(sql, statement))
+        return self._statements.get(statement) or text_of(statement)
 
     async def _send(
         self,

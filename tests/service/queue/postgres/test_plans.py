@@ -13,7 +13,7 @@ import pytest
 
 from service.db import QUEUE_SESSION
 from service.queue.job import BAD
-from service.queue.postgres import outcomes, retention, statements, stock_clients
+from service.queue.postgres import claims, outcomes, retention, statements, stock_clients
 from service.queue.redis import redis_history
 from service.queue.schedules import scheduler, store
 from service.queue.sqs import sqs_queue
@@ -53,9 +53,9 @@ ARGUMENTS: dict[str, list[Any]] = {
         "saq:default",
         False,
     ],
-    "statements.CLAIM": ["default", 10, "w", ["other"], False, [7], False],
-    "statements.CLAIM_MORE": ["default", 10, "w", ["other"], False, 3, 7, 0],
-    "statements.CLAIM_SEVERAL": [
+    "claims.CLAIM": ["default", 10, "w", ["other"], False, [7], False],
+    "claims.CLAIM_MORE": ["default", 10, "w", ["other"], False, 3, 7, 0],
+    "claims.CLAIM_SEVERAL": [
         ["default", "mail"],
         10,
         "w",
@@ -155,6 +155,7 @@ def all_statements() -> Iterator[tuple[str, str]]:
     """Every statement of the engine, by its module and name."""
     for module in (
         statements,
+        claims,
         table_statements,
         outcomes,
         retention,
@@ -319,5 +320,5 @@ async def test_no_statement_reads_more_where_the_statistics_mislead(
         await engine.close()
     assert not too_many, "\n\n".join(f"{name}: {what}" for name, what in too_many.items())
     assert set().union(*fired.values()) <= {*ONCE, *MOVING}, "the others are for foreign statements"
-    for name in ("ENQUEUE", "CLAIM", "CLAIM_MORE", "CLAIM_SEVERAL"):
-        assert fired[f"statements.{name}"] <= ONCE
+    for name in ("statements.ENQUEUE", "claims.CLAIM", "claims.CLAIM_MORE", "claims.CLAIM_SEVERAL"):
+        assert fired[name] <= ONCE

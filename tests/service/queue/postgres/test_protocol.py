@@ -4,8 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from service.queue.postgres import statements as sql
-from tests.service.queue.postgres.protocol import Protocol
+from tests.service.queue.postgres.protocol import Protocol, text_of
 
 STEPS = 100  # from an empty queue
 QUICK, BUGGY, LONG = 10, 100, 100_000 // STEPS  # runs, each by a seed of its own
@@ -38,7 +37,7 @@ async def test_no_job_is_lost_or_runs_twice_at_once(database: str) -> None:
     ],
 )
 async def test_a_bug_in_a_statement_is_found(database: str, name: str, part: str, bug: str) -> None:
-    good = getattr(sql, name)
+    good = text_of(name)
     assert part in good
     with pytest.raises(AssertionError, match=r"which runs in|twice|ended|never came"):
         await run(database, BUGGY, {name: good.replace(part, bug)})

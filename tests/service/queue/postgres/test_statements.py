@@ -7,9 +7,10 @@ from typing import Any
 import asyncpg
 import pytest
 
-from service.queue.postgres import statements
+from service.queue.postgres import claims, statements
 from service.queue.postgres.postgres_queue import PostgresQueue
 from tests.service.conftest import put
+from tests.service.queue.postgres.protocol import text_of
 
 
 async def test_nobody_is_notified_while_nobody_waits(
@@ -61,10 +62,7 @@ async def test_hot_statement_reads_no_table_from_end_to_end(
         "ABORT": ["k", "default", "x"],
     }
     plan = "\n".join(
-        row[0]
-        for row in await queue.fetch(
-            "EXPLAIN " + getattr(statements, statement), *arguments[statement]
-        )
+        row[0] for row in await queue.fetch("EXPLAIN " + text_of(statement), *arguments[statement])
     )
     assert "Seq Scan on saq_jobs" not in plan, plan
     assert "saq_jobs_" in plan
@@ -85,7 +83,7 @@ async def test_claim_reads_none_of_the_jobs_that_are_not_due(queue: PostgresQueu
     (row,) = await queue.fetch("SELECT count(*) FROM saq_jobs")
     assert row["count"] == 3 * rows
     plan = await queue.pool.fetch(
-        "EXPLAIN (ANALYZE, BUFFERS, FORMAT TEXT) " + statements.CLAIM,
+        "EXPLAIN (ANALYZE, BUFFERS, FORMAT TEXT) " + claims.CLAIM,
         "default",
         10,
         "w",

@@ -1,0 +1,192 @@
+"""The claims of this process: the jobs that it holds, and the statements that take more."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+
+import asyncpg
+
+from service.queue import job_blob
+from service.queue.fetch_order import FetchOrder
+from service.queue.job import LeasedJob, MalformedJobError
+from service.queue.postgres import statements as sql
+from service.queue.tables.table_queue import TableQueue
+
+ENDED_MAX = 100  # claims of which every job has ended, before the next one deletes their rows
+LOOK_SECONDS = 0.2  # in a backlog a more urgent job waits for so long at most
+
+
+def _due_jobs(queue: str, limit: str, more: str = "") -> str:
+    """The due jobs of a queue that may start now, the next one first, locked."""
+    return f"""
+    SELECT r.ctid AS place, r.id, r.queue, r.group_key, r.priority, r.scheduled, j.crashes
+    FROM queue_ready r JOIN saq_jobs j ON j.background_job_id = r.id
+    WHERE r.queue = {queue} AND r.scheduled <= {sql.NOW} AND j.status = 'queued'
+      AND (r.group_key IS NULL OR NOT EXISTS (
+          SELECT FROM queue_groups g WHERE g.queue = {queue} AND g.group_key = r.group_key))
+      AND (j.task IS NULL OR j.task <> ALL ($4::text[]))
+      AND (j.crashes < {sql.SUSPECT_CRASHES} OR NOT $5) {more}
+    ORDER BY r.priority, r.scheduled, r.id
+    LIMIT {limit}
+    FOR UPDATE OF r, j SKIP LOCKED"""
+
+
+# Of the due jobs one of each group, and one suspect.
+_START = f"""
+claim AS MATERIALIZED (
+    SELECT nextval('queue_claims_id_seq') AS number
+), started AS (
+    UPDATE saq_jobs j
+    SET status = 'active', owner = $3, lease = j.lease + 1, attempts = j.attempts + 1,
+        started_at = clock_timestamp(), progress = 0, claim = claim.number
+    FROM due, claim
+    WHERE j.background_job_id = due.id
+      AND (due.group_key IS NULL OR NOT EXISTS (
+          SELECT FROM due e WHERE e.queue = due.queue AND e.group_key = due.group_key
+            AND (e.priority, e.scheduled, e.id) < (due.priority, due.scheduled, due.id)))
+      AND (due.crashes < {sql.SUSPECT_CRASHES} OR NOT EXISTS (
+          SELECT FROM due e WHERE e.crashes >= {sql.SUSPECT_CRASHES}
+            AND (e.priority, e.scheduled, e.id) < (due.priority, due.scheduled, due.id)))
+    RETURNING {sql.JOB_COLUMNS}, j.queue, j.background_job_id, due.place
+), unplaced AS (
+    DELETE FROM queue_ready r USING started WHERE r.ctid = started.place
+), claimed AS (
+    INSERT INTO queue_claims (id, owner, jobs)
+    SELECT claim, $3, array_agg(background_job_id) FROM started GROUP BY claim
+)"""
+_TIDY = """, ended AS (
+    DELETE FROM queue_claims WHERE owner = $3 AND id = ANY ($6::bigint[])
+), waits AS (
+    UPDATE queue_workers SET is_waiting = $7 OR (SELECT count(*) FROM due) < $2
+    WHERE id = $3 AND is_waiting <> ($7 OR (SELECT count(*) FROM due) < $2)
+)"""
+
+# $1 queue, $2 how many, $3 owner, $4 tasks to skip, $5 whether the worker runs a suspect already,
+# $6 claims of which every job has ended, $7 whether to mark this worker as waiting in any case;
+# else only where fewer jobs are due than $2.
+CLAIM = f"""
+WITH due AS MATERIALIZED ({_due_jobs("$1", "$2")}
+), {_START}{_TIDY}
+SELECT * FROM started
+"""
+
+# The same while there is a backlog: from the place on where the claim before ended, with its
+# priority in $6, due time in $7 and number in $8. Rows that have been claimed stand before that
+# place until a vacuum, and reading them again costs more than the claim.
+_BEHIND = "AND (r.priority, r.scheduled, r.id) > ($6::smallint, $7::bigint, $8::bigint)"
+CLAIM_MORE = f"""
+WITH due AS MATERIALIZED ({_due_jobs("$1", "$2", _BEHIND)}
+), {_START}
+SELECT * FROM started
+"""
+
+# CLAIM for several queues. It first takes from each queue in $1 at most as many jobs as its share
+# in $8; what is still wanted then comes from the queues in their order.
+_NOT_SHARED = "AND NOT EXISTS (SELECT FROM shared WHERE shared.id = r.id)"
+CLAIM_SEVERAL = f"""
+WITH shared AS MATERIALIZED (
+    SELECT due.* FROM unnest($1::text[], $8::int[]) AS q (name, share),
+    LATERAL ({_due_jobs("q.name", "q.share")}) AS due
+), others AS MATERIALIZED (
+    SELECT due.* FROM unnest($1::text[]) AS q (name),
+    LATERAL ({_due_jobs("q.name", "$2", _NOT_SHARED)}) AS due
+    LIMIT greatest($2 - (SELECT count(*) FROM shared), 0)
+), due AS (
+    SELECT * FROM shared UNION ALL SELECT * FROM others
+), {_START}{_TIDY}
+SELECT * FROM started
+"""
+
+
+class Claims:
+    """Takes due jobs, and keeps which are held until their outcome is written."""
+
+    def __init__(
+        self, queue: TableQueue, dead_letter: Callable[[str, int, str], Awaitable[None]]
+    ) -> None:
+        self._queue = queue
+        self._dead_letter = dead_letter
+        self.held: dict[str, LeasedJob] = {}
+        self._suspects = 0  # of the held jobs
+        self._unended: dict[int, int] = {}  # by claim: how many of its jobs are held
+        self._ended: list[int] = []  # claims of which none is
+        self._place: tuple[int, int, int] | None = None  # of the last job of the last claim
+        self._looked_at = 0.0  # event-loop time of the last claim that began at the first job
+        self._is_shown_waiting = False  # `queue_workers` says so
+        self.has_gone_on = False  # the last claim began at `_place`, so it has not seen all jobs
+
+    def holds(self, job: LeasedJob) -> bool:
+        """Does this process hold this run of the job? Another read of the same key is not held."""
+        return self.held.get(job.key) is job
+
+    def release(self, job: LeasedJob) -> None:
+        """Forget a job whose outcome has been written."""
+        if not self.holds(job):
+            return
+        del self.held[job.key]
+        self._suspects -= job.crashes >= sql.SUSPECT_CRASHES
+        left = self._unended[job.claim] = self._unended[job.claim] - 1
+        if left == 0:
+            del self._unended[job.claim]
+            self._ended.append(job.claim)
+
+    async def take(
+        self, order: FetchOrder, room: int, *, skipped: list[str], is_backlog: bool
+    ) -> tuple[list[LeasedJob], int]:
+        """Claim up to `room` jobs; while there is a backlog, this worker is not marked as waiting.
+
+        Returns them, and the number of claimed rows, malformed ones included.
+        """
+        queue, now, names = self._queue, asyncio.get_running_loop().time(), order.names
+        claim = (room, queue.owner, skipped, self._suspects > 0)
+        place = self._place if is_backlog and self._may_go_on(now) else None
+        self.has_gone_on = place is not None
+        if place is not None:
+            found = await queue.fetch(CLAIM_MORE, names[0], *claim, *place)
+        else:
+            ended = self._ended[:ENDED_MAX]
+            if len(names) == 1:
+                found = await queue.fetch(CLAIM, names[0], *claim, ended, not is_backlog)
+            else:
+                shares = order.shares(names, room)
+                found = await queue.fetch(
+                    CLAIM_SEVERAL, names, *claim, ended, not is_backlog, shares
+                )
+                order.note(
+                    dict(zip(names, shares, strict=True)), Counter(row["queue"] for row in found)
+                )
+            self._looked_at = now
+            self._is_shown_waiting = not is_backlog or len(found) < room
+            del self._ended[: len(ended)]
+        found.sort(key=_place)
+        self._place = _place(found[-1]) if found and len(names) == 1 else None
+        held = await self._hold(found, now)
+        return (held if len(names) == 1 else order.sorted(held)), len(found)
+
+    async def _hold(self, found: list[asyncpg.Record], now: float) -> list[LeasedJob]:
+        held = []
+        for row in found:
+            try:
+                job = job_blob.load(row, self._queue.named(row["queue"]))
+            except MalformedJobError as error:
+                await self._dead_letter(row["key"], row["lease"], f"malformed job: {error}")
+            else:
+                job.claimed_at = now
+                self.held[job.key] = job
+                self._unended[job.claim] = self._unended.get(job.claim, 0) + 1
+                self._suspects += job.crashes >= sql.SUSPECT_CRASHES
+                held.append(job)
+        return held
+
+    def _may_go_on(self, now: float) -> bool:
+        """May the next claim begin where the last one ended?"""
+        return (
+            not self._is_shown_waiting
+            and now - self._looked_at < LOOK_SECONDS
+            and len(self._ended) < ENDED_MAX
+        )
+
+
+def _place(row: asyncpg.Record) -> tuple[int, int, int]:
+    """Where a job stands in its queue."""
+    return row["priority"], row["scheduled"], row["background_job_id"]
