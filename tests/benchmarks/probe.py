@@ -1,7 +1,7 @@
 """What the database did meanwhile, from its own statistics."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import asyncpg
 
@@ -15,12 +15,13 @@ class Counts:
     commits: int
     wal_bytes: int
     dead_tuples: int  # rows updated or deleted: each leaves a dead version, vacuumed since or not
+    updates: int
+    hot_updates: int  # that wrote to no index
+    index_entries: int  # of what was inserted or updated; partial indexes count as whole ones
 
     def __sub__(self, earlier: "Counts") -> "Counts":
         return Counts(
-            self.commits - earlier.commits,
-            self.wal_bytes - earlier.wal_bytes,
-            self.dead_tuples - earlier.dead_tuples,
+            *(now - before for now, before in zip(astuple(self), astuple(earlier), strict=True))
         )
 
 
@@ -32,10 +33,13 @@ async def read_counts(dsn: str) -> Counts:
         row = await connection.fetchrow(
             "SELECT (SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()),"
             " pg_current_wal_insert_lsn() - '0/0'::pg_lsn,"
-            " (SELECT sum(n_tup_upd + n_tup_del) FROM pg_stat_user_tables)"
+            " sum(n_tup_upd + n_tup_del), sum(n_tup_upd), sum(n_tup_hot_upd),"
+            " sum((n_tup_ins + n_tup_upd - n_tup_hot_upd)"
+            "     * (SELECT count(*) FROM pg_index WHERE indrelid = relid))"
+            " FROM pg_stat_user_tables"
         )
         assert row is not None
-        return Counts(int(row[0]), int(row[1]), int(row[2] or 0))
+        return Counts(*(int(each or 0) for each in row))
     finally:
         await connection.close()
 

@@ -133,8 +133,8 @@ def _sections(results: Results) -> list[tuple[str, str, list[str]]]:
         (
             "What a job costs the database",
             "Counted by the proxy (round trips, statements) and by Postgres itself (commits, WAL,"
-            " rows updated or deleted, each of which leaves a dead tuple). One round: these do not"
-            " vary.",
+            " rows updated or deleted, each of which leaves a dead tuple; updates that write to no"
+            " index, HOT; entries in indexes). One round: these do not vary.",
             [
                 text
                 for case, title in _COST_CASES.items()
@@ -160,6 +160,7 @@ _COST_CASES = {
 _COST = {
     "turns": "round trips", "statements": "statements", "commits": "commits",
     "wal_bytes": "WAL bytes", "dead_tuples": "dead tuples",
+    "hot_share": "HOT, share of updates", "index_entries": "index entries",
 }  # fmt: skip
 _IDLE = {
     "statements_per_second": "statements/s", "turns_per_second": "round trips/s",

@@ -31,6 +31,8 @@ async def run(stand: Stand, name: str, case: str, sizes: Sizes) -> Values:
         "commits": counts.commits / jobs,
         "wal_bytes": counts.wal_bytes / jobs,
         "dead_tuples": counts.dead_tuples / jobs,
+        "hot_share": counts.hot_updates / max(counts.updates, 1),
+        "index_entries": counts.index_entries / jobs,
     }
 
 
