@@ -80,6 +80,7 @@ class Cdk:
         if not CDK.exists():
             raise OperatorError("the CDK's command line is not installed", "`make cdk` does it.")
         log = folder(self.home) / f"{command}.log"
+        log.parent.mkdir(exist_ok=True)  # the twin, which starts beside this, may not have made it
         with log.open("wb") as output:
             # A process group of its own, so that we can end it with everything it has started. It
             # dies with its parent, so that a killed `moor up` leaves no deployment running.
