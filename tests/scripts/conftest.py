@@ -39,7 +39,7 @@ def wait_until(is_true: Callable[[], object], what: str, seconds: float = UP_SEC
         # A question to AWS's APIs keeps this machine busy: it has four fifths of the time without,
         # and what takes long is asked for seldom.
         now = time.monotonic()
-        time.sleep(min(max(0.05, 4 * (now - asked), (now - began) / 20), 0.5))
+        time.sleep(min(max(0.05, 4 * (now - asked), (now - began) / 8), 0.5))
 
 
 def execute(home: Path, statement: str) -> Any:
