@@ -6,31 +6,13 @@ from typing import Any
 
 import pytest
 
-import app
 from stacks.config.pipeline import QUALIFIER_KEY, ROLE_OUTPUT, read_pipeline
 from stacks.config.read_stage import read_stage
 from stacks.config.values import ConfigError
+from tests.stacks.pipeline_template import pipeline_template
 
 STAGE = "prod"
 NAMES = read_stage(STAGE).names
-
-
-def template(folder: Path, **given: object) -> dict[str, Any]:
-    """As `cdk synth` makes it, cdk-nag's findings and all."""
-    from aws_cdk import App
-
-    from stacks.delivery.__main__ import build_pipeline
-
-    cdk = App(
-        context=app.flags() | {"stage": STAGE} | given,
-        outdir=str(folder), builtin_cloud_formation_validation=False,
-    )  # fmt: skip
-    build_pipeline(cdk, cdk.node.get_all_context())
-    cdk.synth()
-    made: dict[str, Any] = json.loads(
-        (folder / f"{NAMES.delivery_stack}.template.json").read_text()
-    )
-    return made
 
 
 def one(made: dict[str, Any], kind: str) -> dict[str, Any]:
@@ -60,7 +42,7 @@ def arns(made: dict[str, Any]) -> list[str]:
 
 @pytest.fixture(scope="module")
 def of_github(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    return template(tmp_path_factory.mktemp("github"), github="acme@12/shop@34")
+    return pipeline_template(tmp_path_factory.mktemp("github"), STAGE, github="acme@12/shop@34")
 
 
 def test_one_environment_of_one_repository_may_assume_it(of_github: dict[str, Any]) -> None:
@@ -104,8 +86,8 @@ def test_the_provider_stays_when_the_stack_goes(of_github: dict[str, Any]) -> No
 def test_gitlab_s_branch_with_the_account_s_own_provider_and_another_qualifier(
     tmp_path: Path,
 ) -> None:
-    made = template(
-        tmp_path, gitlab="acme/team/shop", gitlab_host="git.example.com", branch="trunk",
+    made = pipeline_template(
+        tmp_path, STAGE, gitlab="acme/team/shop", gitlab_host="git.example.com", branch="trunk",
         provider="existing", **{QUALIFIER_KEY: "shop"},
     )  # fmt: skip
 

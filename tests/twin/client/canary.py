@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ LISTS: dict[str, dict[str, dict[str, str]]] = {
 }
 
 
+@cache  # asked for each process of the machine, twenty times a second
 def forms(value: str) -> tuple[bytes, ...]:
     """As it is, backwards, and as base64 and hexadecimal digits hold it."""
     plain = value.encode()
