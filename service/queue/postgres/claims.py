@@ -1,8 +1,10 @@
 """The claims of this process: the jobs that it holds, and the statements that take more."""
 
 import asyncio
+import re
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import asyncpg
 
@@ -13,7 +15,12 @@ from service.queue.postgres import statements as sql
 from service.queue.tables.table_queue import TableQueue
 
 ENDED_MAX = 100  # claims of which every job has ended, before the next one deletes their rows
+FIRST = (-(2**15), 0, 0)  # before the place of every job
 LOOK_SECONDS = 0.2  # in a backlog a more urgent job waits for so long at most
+
+
+def _from_ninth(statement: str) -> str:
+    return re.sub(r"\$(\d)", lambda found: f"${int(found[1]) + 8}", statement)
 
 
 def _due_jobs(queue: str, limit: str, more: str = "") -> str:
@@ -74,10 +81,22 @@ SELECT * FROM started
 # priority in $6, due time in $7 and number in $8. Rows that have been claimed stand before that
 # place until a vacuum, and reading them again costs more than the claim.
 _BEHIND = "AND (r.priority, r.scheduled, r.id) > ($6::smallint, $7::bigint, $8::bigint)"
+_MORE = f"""due AS MATERIALIZED ({_due_jobs("$1", "$2", _BEHIND)}
+), {_START}"""
 CLAIM_MORE = f"""
-WITH due AS MATERIALIZED ({_due_jobs("$1", "$2", _BEHIND)}
-), {_START}
+WITH {_MORE}
 SELECT * FROM started
+"""
+
+# WRITE_OUTCOMES, with its arguments, and CLAIM_MORE behind it, with its own from $9 on: half of the
+# commits and round trips of both. Returns a row with the keys that were still held, then the jobs.
+TURN = f"""
+WITH written AS ({sql.WRITE_OUTCOMES}
+), {_from_ninth(_MORE)}
+SELECT w.keys, s.* FROM (SELECT array_agg(key) AS keys FROM written) AS w
+LEFT JOIN started s ON FALSE
+UNION ALL
+SELECT NULL, s.* FROM started s
 """
 
 # CLAIM for several queues. It first takes from each queue in $1 at most as many jobs as its share
@@ -110,7 +129,8 @@ class Claims:
         self._suspects = 0  # of the held jobs
         self._unended: dict[int, int] = {}  # by claim: how many of its jobs are held
         self._ended: list[int] = []  # claims of which none is
-        self._place: tuple[int, int, int] | None = None  # of the last job of the last claim
+        self._queue_name = ""  # of the last claim; empty where it was of several
+        self._place = FIRST  # of the last job that it has found
         self._looked_at = 0.0  # event-loop time of the last claim that began at the first job
         self._is_shown_waiting = False  # `queue_workers` says so
         self.has_gone_on = False  # the last claim began at `_place`, so it has not seen all jobs
@@ -139,10 +159,9 @@ class Claims:
         """
         queue, now, names = self._queue, asyncio.get_running_loop().time(), order.names
         claim = (room, queue.owner, skipped, self._suspects > 0)
-        place = self._place if is_backlog and self._may_go_on(now) else None
-        self.has_gone_on = place is not None
-        if place is not None:
-            found = await queue.fetch(CLAIM_MORE, names[0], *claim, *place)
+        self.has_gone_on = is_backlog and self.may_go_on(names)
+        if self.has_gone_on:
+            found = await queue.fetch(CLAIM_MORE, names[0], *claim, *self._place)
         else:
             ended = self._ended[:ENDED_MAX]
             if len(names) == 1:
@@ -155,16 +174,31 @@ class Claims:
                 order.note(
                     dict(zip(names, shares, strict=True)), Counter(row["queue"] for row in found)
                 )
-            self._looked_at = now
+            self._looked_at, self._place = now, FIRST
             self._is_shown_waiting = not is_backlog or len(found) < room
             del self._ended[: len(ended)]
-        found.sort(key=_place)
-        self._place = _place(found[-1]) if found and len(names) == 1 else None
-        held = await self._hold(found, now)
+        self._queue_name = names[0] if len(names) == 1 else ""
+        held = await self._hold(found)
         return (held if len(names) == 1 else order.sorted(held)), len(found)
 
-    async def _hold(self, found: list[asyncpg.Record], now: float) -> list[LeasedJob]:
-        held = []
+    async def turn(
+        self, outcomes: tuple[Any, ...], room: int, *, skipped: list[str]
+    ) -> tuple[set[str], list[LeasedJob], int]:
+        """Write outcomes, and claim up to `room` jobs behind the last ones, in one statement.
+
+        `outcomes` are the arguments of WRITE_OUTCOMES. Returns the keys that were still held, and
+        what `take` does. Only where it `may_go_on`.
+        """
+        queue = self._queue
+        claim = (room, queue.owner, skipped, self._suspects > 0)
+        written, *found = await queue.fetch(TURN, *outcomes, self._queue_name, *claim, *self._place)
+        return {*(written["keys"] or ())}, await self._hold(found), len(found)
+
+    async def _hold(self, found: list[asyncpg.Record]) -> list[LeasedJob]:
+        held, now = [], asyncio.get_running_loop().time()
+        found.sort(key=_place)
+        if found:
+            self._place = max(_place(found[-1]), self._place)
         for row in found:
             try:
                 job = job_blob.load(row, self._queue.named(row["queue"]))
@@ -178,11 +212,12 @@ class Claims:
                 held.append(job)
         return held
 
-    def _may_go_on(self, now: float) -> bool:
-        """May the next claim begin where the last one ended?"""
+    def may_go_on(self, names: list[str]) -> bool:
+        """May the next claim, from these queues, begin where the last one ended?"""
         return (
-            not self._is_shown_waiting
-            and now - self._looked_at < LOOK_SECONDS
+            names == [self._queue_name]
+            and not self._is_shown_waiting
+            and asyncio.get_running_loop().time() - self._looked_at < LOOK_SECONDS
             and len(self._ended) < ENDED_MAX
         )
 

@@ -86,9 +86,14 @@ class Lease:
 
     async def wait_until_alive(self) -> None:
         """Return at once while the lease is fresh, else after the next beat."""
-        if self.seconds_since_beat() > LEASE_SECONDS - BEAT_SECONDS:
+        if not self.is_fresh:
             self.is_alive.clear()  # this process was frozen, or the database is away
         await self.is_alive.wait()
+
+    @property
+    def is_fresh(self) -> bool:
+        """Was the lease renewed so lately that it lives for a claim and more?"""
+        return self.seconds_since_beat() <= LEASE_SECONDS - BEAT_SECONDS
 
     def seconds_since_beat(self) -> float:
         """Seconds since the lease was renewed; infinite before its first beat."""

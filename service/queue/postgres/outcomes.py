@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import math
+from typing import Any, Protocol
 
 import msgspec
 import structlog
@@ -65,11 +66,20 @@ class _Written:
             self.set_result(error)
 
 
+class Turn(Protocol):
+    async def __call__(self, outcomes: tuple[Any, ...], count: int, /) -> set[str] | None:
+        """Write `count` outcomes, the arguments of WRITE_OUTCOMES, and claim jobs for their slots.
+
+        Returns the keys that were still held. None, with nothing written, where nothing is claimed.
+        """
+
+
 class OutcomeWriter:
     """Writes how the runs of this process end: completed, failed, retried or handed back."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, turn: Turn) -> None:
         self._database = database
+        self._turn = turn
         self._batch = Batch(self._write, lanes=LANES)
         self._late: set[asyncio.Task[None]] = set()
 
@@ -121,8 +131,7 @@ class OutcomeWriter:
                 failures += 1
 
     async def _write(self, outcomes: list[Outcome]) -> list[bool]:
-        found = await self._database.fetch(
-            sql.WRITE_OUTCOMES,
+        arguments = (
             [outcome.job.key for outcome in outcomes],
             [outcome.job.lease for outcome in outcomes],
             [outcome.status.value for outcome in outcomes],
@@ -132,8 +141,11 @@ class OutcomeWriter:
             if_any([outcome.refund for outcome in outcomes]),
             [math.ceil(outcome.job.ttl) for outcome in outcomes],
         )
+        held = await self._turn(arguments, len(outcomes))
+        if held is None:
+            found = await self._database.fetch(sql.WRITE_OUTCOMES, *arguments)
+            held = {row["key"] for row in found}
         if unkept := [outcome.job.key for outcome in outcomes if outcome.job.ttl < 0]:
             with contextlib.suppress(*UNAVAILABLE):  # else they are pruned in a minute
                 await self._database.fetch(DELETE_UNKEPT, unkept)
-        held = {row["key"] for row in found}
         return [outcome.job.key in held for outcome in outcomes]

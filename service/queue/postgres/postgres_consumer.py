@@ -6,6 +6,7 @@ import random
 from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import Any
 
 import asyncpg
 import structlog
@@ -318,12 +319,47 @@ class PostgresConsumer:
             self._is_waiting = False
             self._passing = asyncio.create_task(pass_on(), name="pass on")
 
+    async def turn(self, outcomes: tuple[Any, ...], count: int, /) -> set[str] | None:
+        """Write outcomes, and claim jobs for the slots that they leave, while there is a backlog.
+
+        None, with nothing written, where nothing is claimed now.
+        """
+        self._order.paused = self.lease.paused
+        if (
+            not count
+            or self._is_paused
+            or not self._is_backlog
+            or self._claiming.locked()
+            or not self.lease.is_fresh
+            or not self._claims.may_go_on(self._order.names)
+        ):
+            return None
+        async with self._claiming:
+            room = count + self._room()
+            try:
+                held, claimed, found = await self._claims.turn(
+                    outcomes, room, skipped=self._skipped()
+                )
+            except UNAVAILABLE:
+                raise
+            except asyncpg.PostgresError:
+                return None  # the one or the other was refused; each by itself says which
+        self._is_backlog = found == room
+        if self._is_paused:
+            self._ready.extend(claimed)
+            self._returning = asyncio.create_task(self._return_ready())
+        else:
+            self._deliver(claimed)
+        return held
+
     async def _claim(self, room: int) -> tuple[list[LeasedJob], int]:
-        now = asyncio.get_running_loop().time()
-        skipped = [task for task, until in self._skipped_tasks.items() if until > now]
         return await self._claims.take(
-            self._order, room, skipped=skipped, is_backlog=self._is_backlog
+            self._order, room, skipped=self._skipped(), is_backlog=self._is_backlog
         )
+
+    def _skipped(self) -> list[str]:
+        now = asyncio.get_running_loop().time()
+        return [task for task, until in self._skipped_tasks.items() if until > now]
 
     async def _promote(self) -> float | None:
         """Make due delayed jobs claimable. Returns the seconds until the next one is due."""

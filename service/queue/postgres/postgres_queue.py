@@ -72,7 +72,10 @@ class PostgresQueue(PostgresReads):
         self.channel = channel_of(name)
         self.database = Database(dsn, name=name, pool_size=pool_size, password=password)
         self.enqueue_batch = Batch(self.insert)
-        self._outcomes = OutcomeWriter(self.database)
+        self._outcomes = OutcomeWriter(
+            self.database,
+            lambda outcomes, count: self.consumer.turn(outcomes, count),  # noqa: PLW0108 - made below
+        )
         self._pruner = retention.Pruner(self)
         self.scheduler = TableScheduler(self)
         self.schedule_store = ScheduleTable(self.database, name)
