@@ -145,8 +145,9 @@ class Claims:
             return
         del self.held[job.key]
         self._suspects -= job.crashes >= sql.SUSPECT_CRASHES
-        left = self._unended[job.claim] = self._unended[job.claim] - 1
-        if left == 0:
+        if left := self._unended.get(job.claim, 0):  # none of a job that SQS has delivered
+            self._unended[job.claim] = left - 1
+        if left == 1:
             del self._unended[job.claim]
             self._ended.append(job.claim)
 

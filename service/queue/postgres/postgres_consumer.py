@@ -327,6 +327,7 @@ class PostgresConsumer:
         self._order.paused = self.lease.paused
         if (
             not count
+            or not self.prefetch  # nothing is claimed for who does not wait for it
             or self._is_paused
             or not self._is_backlog
             or self._claiming.locked()

@@ -10,7 +10,7 @@ own business, so there is no model of that.
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,7 +28,7 @@ PATIENCE_SECONDS = 0.005  # a statement that takes longer waits for the lock of 
 ROUNDS_MAX = 30  # until all is over, once nothing more goes wrong
 FATES = ("commit", "commit", "commit", "commit", "answer lost", "cut off")
 LIVE = ("queued", "active", "aborting")
-Rows = list[asyncpg.Record]
+Rows = Sequence[Mapping[str, Any]]
 
 
 @dataclass(eq=False)
@@ -51,7 +51,7 @@ class Sent:
     worker: Worker | None
     connection: asyncpg.Connection
     transaction: Any
-    rows: "asyncio.Task[Rows]"
+    rows: "asyncio.Task[Any]"
     note: Callable[[Rows], None]
 
 
@@ -87,7 +87,7 @@ class Protocol:
             for _ in range(2):
                 await self._start_worker()
             often = {
-                self.end: 12, self.claim: 5, self.rescue: 4, self.enqueue: 3,
+                self.end: 12, self.claim: 4, self.turn: 2, self.rescue: 4, self.enqueue: 3,
                 self.write_outcomes: 2, self.take_over: 2, self.cut_off: 1, self.renew: 1,
                 self.abort: 1, self.look: 1, self.die: 1,
             }  # fmt: skip
@@ -131,17 +131,42 @@ class Protocol:
         def note(rows: Rows) -> None:
             for number in over:
                 worker.claims.pop(number, None)
-            for row in rows:
-                worker.claims.setdefault(row["claim"], {})[row["key"]] = row["lease"]
-                key = row["key"]
-                others = [
-                    each.id for each in self._workers if key in each.held and key not in each.ended
-                ]
-                assert not others, f"{worker.id} got {key}, which runs in {others}"
-                worker.held[key] = row["lease"]
-                worker.ended.discard(key)
+            self._note_claimed(worker, rows)
 
         await self._send(worker, note, "CLAIM", QUEUE, room, worker.id, [], False, over, False)
+
+    def _note_claimed(self, worker: Worker, rows: Rows) -> None:
+        for row in rows:
+            worker.claims.setdefault(row["claim"], {})[row["key"]] = row["lease"]
+            key = row["key"]
+            others = [
+                each.id for each in self._workers if key in each.held and key not in each.ended
+            ]
+            assert not others, f"{worker.id} got {key}, which runs in {others}"
+            worker.held[key] = row["lease"]
+            worker.ended.discard(key)
+
+    async def turn(self) -> None:
+        """A worker writes the outcomes of all its jobs, and claims behind them."""
+        worker = self._random.choice(self._workers)
+        keys = [*dict.fromkeys([*worker.held, *worker.doubtful])]
+        if not keys or worker.is_cut_off:
+            return
+        arguments, note = self._outcomes(worker, keys, "complete")
+
+        def note_both(rows: Rows) -> None:
+            note([{"key": key} for key in rows[0]["keys"] or ()])
+            self._note_claimed(worker, rows[1:])
+
+        claim: tuple[Any, ...] = (
+            QUEUE,
+            self._random.randint(1, 4),
+            worker.id,
+            [],
+            False,
+            *claims.FIRST,
+        )
+        await self._send(worker, note_both, "TURN", *arguments, *claim)
 
     async def write_outcomes(self) -> None:
         """Of some jobs of a worker, which holds each until the answer has come."""
@@ -153,6 +178,13 @@ class Protocol:
             await self._write_outcomes(worker, keys, status)
 
     async def _write_outcomes(self, worker: Worker, keys: list[str], status: str) -> None:
+        arguments, note = self._outcomes(worker, keys, status)
+        await self._send(worker, note, "WRITE_OUTCOMES", *arguments)
+
+    def _outcomes(
+        self, worker: Worker, keys: list[str], status: str
+    ) -> tuple[tuple[object, ...], Callable[[Rows], None]]:
+        """The arguments of WRITE_OUTCOMES, and what takes its rows."""
         worker.ended |= {*keys}
         leases = [(worker.doubtful | worker.held)[key] for key in keys]
 
@@ -170,10 +202,11 @@ class Protocol:
                     if jobs.get(key) == lease:
                         del jobs[key]
 
-        await self._send(
-            worker, note, "WRITE_OUTCOMES", keys, leases, [status] * len(keys), [],
-            [None] * len(keys), [], [], [600] * len(keys),
-        )  # fmt: skip
+        count = len(keys)
+        return (
+            (keys, leases, [status] * count, [], [None] * count, [], [], [600] * count),
+            note,
+        )
 
     async def abort(self) -> None:
         if self._accepted:

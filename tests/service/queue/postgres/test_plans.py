@@ -55,6 +55,10 @@ ARGUMENTS: dict[str, list[Any]] = {
     ],
     "claims.CLAIM": ["default", 10, "w", ["other"], False, [7], False],
     "claims.CLAIM_MORE": ["default", 10, "w", ["other"], False, 3, 7, 0],
+    "claims.TURN": [
+        *(["active5", "active6"], [1, 1], ["complete", "queued"], [None, "x"], [None, None]),
+        *([0, 1], [0, 0], [60, 60], "default", 10, "w", ["other"], False, 3, 7, 0),
+    ],
     "claims.CLAIM_SEVERAL": [
         ["default", "mail"],
         10,

@@ -26,6 +26,7 @@ async def test_no_job_is_lost_or_runs_twice_at_once(database: str) -> None:
         ("RESCUE", "w.id = c.owner AND w.expires_at > clock_timestamp()", "FALSE"),
         ("CLAIM", "FOR UPDATE OF r, j SKIP LOCKED", ""),
         ("CLAIM", "array_agg(background_job_id)", "(array_agg(background_job_id))[1:1]"),
+        ("TURN", "FOR UPDATE OF r, j SKIP LOCKED", ""),
         ("CLAIM", "owner = $3 AND id = ANY ($6::bigint[])", "owner = $3 AND $6::bigint[] <> '{}'"),
     ],
     ids=[
@@ -33,6 +34,7 @@ async def test_no_job_is_lost_or_runs_twice_at_once(database: str) -> None:
         "a live worker counts as dead",
         "two claims find one job",
         "a claim forgets jobs",
+        "a turn claims what another has",
         "a claim ends before its jobs",
     ],
 )
