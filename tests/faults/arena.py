@@ -183,6 +183,7 @@ class Arena(Measures):
         }
         if self.engine_name == "ours":
             found["history_differs"] = await checker.count_history_differs(self.database)
+            found["misplaced"] = await checker.count_misplaced(self.database)
         if found["unended"]:
             rows = await checker.fetch_unended(self.database)
             (self.fleet.folder / "unended").write_text("\n".join(repr(row) for row in rows))

@@ -7,6 +7,7 @@ from itertools import pairwise
 import asyncpg
 
 from tests.faults.ledger import Run
+from tests.service.queue.postgres.places import MISPLACED
 
 # The row's own jobs; ticks of schedules wait in the table for ever.
 UNENDED = (
@@ -81,4 +82,10 @@ async def count_history_differs(database: asyncpg.Pool) -> int:
         "   OR is_bad <> (status IN ('failed', 'aborted')) OR created_at IS NULL)"
         " FROM background_jobs"
     )
+    return count
+
+
+async def count_misplaced(database: asyncpg.Pool) -> int:
+    """Jobs that the narrow tables do not have as their rows say."""
+    count: int = await database.fetchval(f"SELECT count(*) FROM ({MISPLACED}) AS misplaced")
     return count

@@ -36,6 +36,7 @@ class Proxy:
         self.delay_seconds = 0.0  # for each piece of data, in each direction
         self.is_silent = False  # new connections are accepted and hear nothing
         self._budget: int | None = None  # bytes before everything is reset
+        self._word: bytes | None = None  # what has it in it does not pass
         self._links: set[_Link] = set()
         self._server: asyncio.Server | None = None
 
@@ -66,6 +67,10 @@ class Proxy:
             link.moving.clear()
         return len(self._links)
 
+    def freeze_at(self, word: bytes) -> None:
+        """A connection goes half-open before the first piece of data that has `word` in it."""
+        self._word = word
+
     def black_hole(self) -> None:
         """Nothing passes any more, on old connections and new ones, and nobody is told."""
         self.is_silent = True
@@ -82,7 +87,7 @@ class Proxy:
 
     def heal(self) -> None:
         """Pass again; what was frozen goes on where it stopped."""
-        self.is_silent, self.delay_seconds, self._budget = False, 0.0, None
+        self.is_silent, self.delay_seconds, self._budget, self._word = False, 0.0, None, None
         for link in self._links:
             link.moving.set()
 
@@ -122,6 +127,8 @@ class Proxy:
             while data := await reader.read(CHUNK_BYTES):
                 if self.delay_seconds:
                     await asyncio.sleep(self.delay_seconds)
+                if self._word is not None and self._word in data:
+                    link.moving.clear()
                 await link.moving.wait()
                 if self._budget is not None:
                     data, self._budget = data[: self._budget], self._budget - len(data)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 # What must be nought after every fault; see `checker.py`.
 INVARIANTS = {
     "lost": 0, "ended_twice": 0, "starts_unexplained": 0, "overlaps": 0, "unended": 0,
-    "connections_over": 0, "history_differs": 0,
+    "connections_over": 0, "history_differs": 0, "misplaced": 0,
 }  # fmt: skip
 
 

@@ -121,6 +121,19 @@ async def test_frozen_connection_is_silent_until_healed_and_new_ones_pass() -> N
         assert await say(old, b"") == b"two"
 
 
+async def test_connection_freezes_before_a_word() -> None:
+    async with echo() as proxy:
+        one = await asyncio.open_connection("127.0.0.1", proxy.port)
+        other = await asyncio.open_connection("127.0.0.1", proxy.port)
+        proxy.freeze_at(b"secret")
+        assert await say(one, b"open") == b"open"
+        assert await say(one, b"a secret") == b"nothing"
+        assert await say(one, b"open") == b"nothing"
+        assert await say(other, b"open") == b"open"
+        proxy.heal()
+        assert await say(one, b"") == b"a secretopen"
+
+
 async def test_black_hole_takes_new_connections_too() -> None:
     async with echo() as proxy:
         proxy.black_hole()

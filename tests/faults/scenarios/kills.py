@@ -4,6 +4,8 @@ import asyncio
 import signal
 import time
 
+import asyncpg
+
 from tests.faults.arena import Arena
 from tests.faults.scenarios.load import fill, run_again, seconds_until_run_again, steady_load
 
@@ -112,3 +114,60 @@ async def slow_but_alive(arena: Arena) -> None:
     await arena.enqueue("block", count=2, seconds=arena.size(full=30, short=5), timeout=3600)
     await arena.at_rest(60)
     arena.hold("runs", len(arena.ledger.runs()))
+
+
+async def killed_before_it_heard(arena: Arena) -> None:
+    """SIGKILL a worker whose claim is committed and which has begun none of its jobs."""
+    (other,) = await arena.start_workers(1, {"DATABASE_URL": arena.engine.dsn}, concurrency=1)
+    await fill(arena, other, 1, seconds=300, timeout=600)
+    keys = await arena.enqueue(count=10)
+    arena.proxy.freeze_at(keys[0].encode())
+    (victim,) = await arena.start_workers()
+    claimed = "SELECT count(*) = 10 FROM saq_jobs WHERE status = 'active' AND key = ANY ($1)"
+    await arena.wait(lambda: arena.database.fetchval(claimed, keys), "claimed")
+    killed = arena.hurt(victim, signal.SIGKILL)
+    arena.hold("begun_by_the_victim", float(arena.has_begun(*keys)))
+    arena.hurry()
+    await arena.time("run_again_s", lambda: arena.has_begun(*keys), since=killed)
+    await arena.at_rest(10)
+
+
+async def late_claim(arena: Arena) -> None:
+    """SIGSTOP a worker with six jobs of one claim until half have ended elsewhere and half run."""
+    brief = await arena.enqueue(count=3, seconds=2)
+    long = await arena.enqueue(count=3, seconds=8)
+    (frozen,) = await arena.start_workers(concurrency=6)
+    await arena.wait(lambda: arena.has_begun(*brief, *long), "six jobs run")
+    arena.hurt(frozen, signal.SIGSTOP)
+    claims = await arena.database.fetch("SELECT jobs FROM queue_claims")
+    assert [len(claim["jobs"]) for claim in claims] == [6], "all of one claim"
+    await arena.start_workers(concurrency=6)
+
+    async def ended() -> dict[str, asyncpg.Record]:
+        found = await arena.database.fetch("SELECT * FROM saq_jobs WHERE status = 'complete'")
+        return {row["key"]: row for row in found}
+
+    async def half_ended() -> dict[str, asyncpg.Record] | None:
+        found = await ended()
+        return found if found.keys() == set(brief) else None
+
+    def ended_by(is_frozen: bool) -> set[str]:
+        """The jobs that ran to their end in the frozen worker, or elsewhere."""
+        runs = arena.ledger.runs()
+        return {run.key for run in runs if run.ended_at and (run.pid == frozen.pid) is is_frozen}
+
+    before = await arena.wait(half_ended, "half have ended elsewhere")
+    frozen.send(signal.SIGCONT)
+    await arena.wait(lambda: len(ended_by(is_frozen=True)) == 6, "its own six runs have ended")
+    await asyncio.sleep(1)  # for their outcomes
+    after = await ended()
+    early = after.keys() - ended_by(is_frozen=False)
+    changed = [key for key, row in before.items() if after.get(key) != row]
+    arena.hold("late_outcomes_written", len(early) + len(changed))
+    await arena.at_rest(20)
+    rested = time.monotonic()
+
+    async def has_no_claim() -> bool:
+        return not await arena.database.fetchval("SELECT count(*) FROM queue_claims")
+
+    await arena.time("claims_gone_s", has_no_claim, since=rested)

@@ -1,7 +1,7 @@
 """Postgres is there and refuses, or is not what it was."""
 
 from tests.faults.row import Row
-from tests.faults.scenarios import clock, growth, outages, passwords, refusals, servers
+from tests.faults.scenarios import clock, growth, migration, outages, passwords, refusals, servers
 
 ROWS = (
     Row(
@@ -38,6 +38,23 @@ ROWS = (
         done="1,000,000 ended jobs in the table, autovacuum off, 5,000 more go through",
         scenario=growth.million_completed,
         at_most={"pages_of_a_claim": 50},
+    ),
+    Row(
+        id="Migration",
+        promise="the database of the release before goes over while both releases work, and back",
+        done="1,000,000 jobs in every state migrate under load; workers of both releases are "
+        "killed, connections cut; then this release's workers go, and the others end the rest",
+        scenario=migration.over_and_back,
+        at_most={"slowest_enqueue_s": 1, "given_up": 3},
+        is_short=True,
+    ),
+    Row(
+        id="Snapshot",
+        promise="a claim stays quick while another transaction holds a snapshot",
+        done="a transaction holds a snapshot for 5 minutes while two workers have a backlog",
+        scenario=growth.long_snapshot,
+        at_most={"times_slower": 4},
+        is_short=True,
     ),
     Row(
         id="F37",

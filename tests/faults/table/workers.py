@@ -46,6 +46,22 @@ ROWS = (
         stock_breaks=True,
     ),
     Row(
+        id="Claim",
+        promise="jobs whose worker dies before it hears of its claim run again within 20 s",
+        done="withhold the answer to a worker's claim of 10 jobs, then SIGKILL it",
+        scenario=kills.killed_before_it_heard,
+        at_most={"begun_by_the_victim": 0, "run_again_s": 20},
+        is_short=True,
+    ),
+    Row(
+        id="Claim late",
+        promise="a worker that wakes up too late changes none of the jobs of its claim",
+        done="SIGSTOP a worker until 3 jobs of its claim have ended elsewhere and 3 run, SIGCONT",
+        scenario=kills.late_claim,
+        at_most={"late_outcomes_written": 0, "claims_gone_s": 20},
+        is_short=True,
+    ),
+    Row(
         id="L3",
         promise="a job that takes longer than a lease is left alone while its worker lives",
         done="6 jobs of 30 s, half of them plain functions",

@@ -62,6 +62,22 @@ SET status = 'active', owner = $3, lease = j.lease + 1, attempts = j.attempts + 
 FROM picked WHERE j.key = picked.key
 RETURNING j.key, j.job, j.status, j.lease, j.attempts, j.crashes, j.progress, j.error, j.started_at, j.scheduled, j.priority, j.owner
 
+-- statements.PROMOTE
+WITH due AS (
+    SELECT found.key FROM unnest($1::text[]) AS q (name),
+    LATERAL (SELECT key FROM saq_jobs
+             WHERE status = 'queued' AND is_delayed AND queue = q.name AND scheduled <= floor(extract(epoch FROM statement_timestamp()))::bigint
+             ORDER BY scheduled LIMIT 1000 FOR UPDATE SKIP LOCKED) AS found
+), moved AS (
+    UPDATE saq_jobs j SET is_delayed = FALSE FROM due WHERE j.key = due.key RETURNING 1
+)
+SELECT (SELECT count(*) FROM moved) AS moved,
+       (SELECT min(later.scheduled) - extract(epoch FROM clock_timestamp())::float8
+        FROM unnest($1::text[]) AS q (name),
+        LATERAL (SELECT scheduled FROM saq_jobs
+                 WHERE status = 'queued' AND is_delayed AND queue = q.name AND scheduled > floor(extract(epoch FROM statement_timestamp()))::bigint
+                 ORDER BY scheduled LIMIT 1) AS later) AS seconds
+
 -- statements.WRITE_OUTCOMES
 UPDATE saq_jobs j
 SET status = CASE WHEN d.status = 'queued' AND j.status = 'aborting' THEN 'aborted'
@@ -171,6 +187,18 @@ RETURNING 1
 DELETE FROM saq_jobs WHERE key = ANY ($1::text[])
   AND status NOT IN ('new', 'queued', 'active', 'aborting')
   AND expire_at <= floor(extract(epoch FROM statement_timestamp()))
+
+-- table_statements.RENEW
+INSERT INTO queue_workers AS w (id, queue, expires_at, steady_since, queues, pool)
+VALUES ($1, $2, clock_timestamp() + make_interval(secs => $3),
+        clock_timestamp() - make_interval(secs => $3 - 8.0), $4, $5)
+ON CONFLICT (id) DO UPDATE
+SET expires_at = excluded.expires_at,
+    steady_since = CASE WHEN w.expires_at < clock_timestamp() THEN clock_timestamp()
+                        ELSE w.steady_since END
+RETURNING EXISTS (SELECT FROM queue_workers d
+                  WHERE d.queue = $2 AND d.expires_at < clock_timestamp()) AS somebody_died,
+          ARRAY (SELECT queue FROM queue_pauses) AS paused
 
 -- table_statements.GIVE_UP_LEASE
 WITH left_behind AS (

@@ -1,12 +1,9 @@
 """Images before this release work on its tables: beside it during a rollout, and after a rollback.
 
-Their history was a table that triggers wrote. `earlier_statements.sql` is what they send.
+Their history was a table that triggers wrote.
 """
 
 import asyncio
-import contextlib
-import json
-import re
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,64 +12,17 @@ from typing import Any
 import asyncpg
 import pytest
 
-from service.db import QUEUE_SESSION
 from service.migrate import migrate
 from service.queue.postgres.postgres_queue import PostgresQueue
 from service.queue.tables.job_history import list_jobs
 from tests.conftest import Processes, until
 from tests.service.conftest import claim
+from tests.service.queue.postgres.earlier import FIRST_OF_THIS_RELEASE, Earlier, earlier
 from tests.service.queue.postgres.places import misplaced
 from tests.service.test_migrate import copy_of_the_files
 
-TEXT = Path(__file__).with_name("earlier_statements.sql").read_text()
-STATEMENTS = dict(re.findall(r"^-- (\w+\.\w+)\n(.*?)(?=^-- \w+\.|\Z)", TEXT, re.M | re.S))
-FIRST_OF_THIS_RELEASE = 14
 DROPS_INDEXES = "0021_drop_status_indexes"
 ENDED = ("complete", "failed", "aborted")
-
-
-class Earlier:
-    """A process of the release before: its statements on a connection that has prepared them."""
-
-    def __init__(self, connection: asyncpg.Connection, owner: str) -> None:
-        self._connection = connection
-        self.owner = owner
-
-    async def run(self, name: str, *arguments: Any) -> list[asyncpg.Record]:
-        found: list[asyncpg.Record] = await self._connection.fetch(STATEMENTS[name], *arguments)
-        return found
-
-    async def enqueue(self, *keys: str, delay: int = 0) -> list[str]:
-        blobs = [json.dumps({"function": "sleep", "key": key, "queue": "default"}) for key in keys]
-        due = int(await self._connection.fetchval("SELECT extract(epoch FROM now())::bigint"))
-        put = await self.run(
-            "statements.ENQUEUE", list(keys), [blob.encode() for blob in blobs], [], [],
-            [due + delay if delay else 0] * len(keys), ["sleep"] * len(keys), "default",
-            "saq:default", False,
-        )  # fmt: skip
-        return [row["key"] for row in put]
-
-    async def claim(self, count: int = 1) -> list[asyncpg.Record]:
-        return await self.run("statements.CLAIM", "default", count, self.owner, False, [])
-
-    async def end(self, rows: list[asyncpg.Record], status: str, *, ttl: int = 600) -> int:
-        count = len(rows)
-        ended = await self.run(
-            "statements.WRITE_OUTCOMES", [row["key"] for row in rows],
-            [row["lease"] for row in rows], [status] * count,
-            ["broken" if status == "failed" else None] * count, [None] * count, [0.0] * count,
-            [0] * count, [ttl] * count,
-        )  # fmt: skip
-        return len(ended)
-
-
-@contextlib.asynccontextmanager
-async def earlier(dsn: str, owner: str = "earlier") -> AsyncIterator[Earlier]:
-    connection = await asyncpg.connect(dsn, server_settings=QUEUE_SESSION)
-    try:
-        yield Earlier(connection, owner)
-    finally:
-        await connection.close()
 
 
 @pytest.fixture
