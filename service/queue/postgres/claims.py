@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import asyncpg
@@ -121,10 +121,11 @@ class Claims:
     """Takes due jobs, and keeps which are held until their outcome is written."""
 
     def __init__(
-        self, queue: TableQueue, dead_letter: Callable[[str, int, str], Awaitable[None]]
+        self, queue: TableQueue, dead_letter: Callable[[str, int, str], Coroutine[Any, Any, None]]
     ) -> None:
         self._queue = queue
         self._dead_letter = dead_letter
+        self._failing: set[asyncio.Task[None]] = set()  # malformed jobs
         self.held: dict[str, LeasedJob] = {}
         self._suspects = 0  # of the held jobs
         self._unended: dict[int, int] = {}  # by claim: how many of its jobs are held
@@ -179,7 +180,7 @@ class Claims:
             self._is_shown_waiting = not is_backlog or len(found) < room
             del self._ended[: len(ended)]
         self._queue_name = names[0] if len(names) == 1 else ""
-        held = await self._hold(found)
+        held = self._hold(found)
         return (held if len(names) == 1 else order.sorted(held)), len(found)
 
     async def turn(
@@ -193,9 +194,9 @@ class Claims:
         queue = self._queue
         claim = (room, queue.owner, skipped, self._suspects > 0)
         written, *found = await queue.fetch(TURN, *outcomes, self._queue_name, *claim, *self._place)
-        return {*(written["keys"] or ())}, await self._hold(found), len(found)
+        return {*(written["keys"] or ())}, self._hold(found), len(found)
 
-    async def _hold(self, found: list[asyncpg.Record]) -> list[LeasedJob]:
+    def _hold(self, found: list[asyncpg.Record]) -> list[LeasedJob]:
         held, now = [], asyncio.get_running_loop().time()
         found.sort(key=_place)
         if found:
@@ -204,7 +205,12 @@ class Claims:
             try:
                 job = job_blob.load(row, self._queue.named(row["queue"]))
             except MalformedJobError as error:
-                await self._dead_letter(row["key"], row["lease"], f"malformed job: {error}")
+                # not awaited: the outcome of this job may have to wait for the one under way
+                failing = asyncio.create_task(
+                    self._dead_letter(row["key"], row["lease"], f"malformed job: {error}")
+                )
+                self._failing.add(failing)
+                failing.add_done_callback(self._failing.discard)
             else:
                 job.claimed_at = now
                 self.held[job.key] = job

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import random
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any
 
@@ -49,7 +49,7 @@ class PostgresConsumer:
         lease: Lease,
         *,
         warm_up: Callable[[], Awaitable[None]],
-        dead_letter: Callable[[str, int, str], Awaitable[None]],
+        dead_letter: Callable[[str, int, str], Coroutine[Any, Any, None]],
         on_schedules_changed: Callable[[], None],
         poll_seconds: float,
     ) -> None:
@@ -254,9 +254,10 @@ class PostgresConsumer:
         await self._queue.hand_back(jobs)
 
     def _room(self) -> int:
-        """How many jobs to claim now; ahead only once half of `prefetch` is used up."""
+        """How many jobs to claim now; ahead only once half of `prefetch` is used up, and not where
+        the next outcome will bring them."""
         ahead = self.prefetch - len(self._ready) if self._is_backlog else 0
-        if not self._slots and ahead * 2 < self.prefetch:
+        if not self._slots and (ahead * 2 < self.prefetch or self._may_turn()):
             return 0
         return len(self._slots) + max(ahead, 0)
 
@@ -319,24 +320,26 @@ class PostgresConsumer:
             self._is_waiting = False
             self._passing = asyncio.create_task(pass_on(), name="pass on")
 
+    def _may_turn(self) -> bool:
+        return (
+            self.prefetch > 0  # nothing is claimed for who does not wait for it
+            and not self._is_paused
+            and self._is_backlog
+            and self.lease.is_fresh
+            and self._claims.may_go_on(self._order.names)
+        )
+
     async def turn(self, outcomes: tuple[Any, ...], count: int, /) -> set[str] | None:
         """Write outcomes, and claim jobs for the slots that they leave, while there is a backlog.
 
         None, with nothing written, where nothing is claimed now.
         """
         self._order.paused = self.lease.paused
-        if (
-            not count
-            or not self.prefetch  # nothing is claimed for who does not wait for it
-            or self._is_paused
-            or not self._is_backlog
-            or self._claiming.locked()
-            or not self.lease.is_fresh
-            or not self._claims.may_go_on(self._order.names)
-        ):
+        if not count or not self._may_turn() or self._claiming.locked():
             return None
         async with self._claiming:
-            room = count + self._room()
+            # all that may be claimed ahead, so that no claim is needed between the turns
+            room = count + len(self._slots) + max(self.prefetch - len(self._ready), 0)
             try:
                 held, claimed, found = await self._claims.turn(
                     outcomes, room, skipped=self._skipped()

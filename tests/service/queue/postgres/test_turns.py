@@ -1,0 +1,106 @@
+"""In a backlog a worker writes outcomes and claims the next jobs in one statement."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+from saq import Job
+
+from service.queue import Context, Registry, Worker
+from service.queue.postgres.postgres_queue import PostgresQueue
+from tests.conftest import until
+from tests.service.queue.postgres.places import misplaced
+
+JOBS = 200
+
+
+registry = Registry()
+
+
+@registry.task
+async def noop(ctx: Context) -> None:
+    pass
+
+
+@pytest.fixture
+async def queues(application_dsn: str) -> AsyncIterator[list[PostgresQueue]]:
+    """One for each of two workers."""
+    queues = [PostgresQueue(application_dsn, registry, poll_seconds=1) for _ in range(2)]
+    for each in queues:
+        await each.connect()
+    yield queues
+    for each in queues:
+        await each.disconnect()
+
+
+@contextlib.asynccontextmanager
+async def working(queue: PostgresQueue, concurrency: int) -> AsyncIterator[None]:
+    worker = Worker(queue, queue.registry, concurrency=concurrency, drain_seconds=5)
+    worker.SIGNALS = []
+    running = asyncio.create_task(worker.start())
+    try:
+        yield
+    finally:
+        await worker.stop()
+        await running
+
+
+async def until_all_have_ended(db: asyncpg.Connection) -> None:
+    async def have_ended() -> bool:
+        left = "SELECT count(*) FROM saq_jobs WHERE finished_at IS NULL"
+        return not await db.fetchval(left)
+
+    await until(have_ended, seconds=30, what="all jobs have ended")
+
+
+async def put_many(queue: PostgresQueue, count: int = JOBS, groups: int = 0) -> None:
+    await queue.enqueue_many(
+        Job("noop", group_key=f"g{n % groups}" if groups else None) for n in range(count)
+    )
+
+
+async def test_a_job_costs_little_more_than_one_transaction(
+    queues: list[PostgresQueue], db: asyncpg.Connection
+) -> None:
+    jobs = 4 * JOBS
+    await put_many(queues[0], jobs)
+    before = await db.fetchval("SELECT txid_current()")
+    async with working(queues[0], concurrency=1):
+        await until_all_have_ended(db)
+    after = await db.fetchval("SELECT txid_current()")
+    assert after - before < 1.7 * jobs, "it was two with a statement each"
+    assert await misplaced(db) == []
+
+
+async def test_malformed_jobs_among_them_fail_and_stop_nothing(
+    queues: list[PostgresQueue], db: asyncpg.Connection
+) -> None:
+    await put_many(queues[0])
+    await db.execute("UPDATE saq_jobs SET job = '[1]' WHERE background_job_id % 7 = 0")
+    async with working(queues[0], concurrency=3):
+        await until_all_have_ended(db)
+    found = await db.fetch(
+        "SELECT background_job_id % 7 = 0 AS is_bad, status, count(*) FROM saq_jobs GROUP BY 1, 2"
+    )
+    assert {(row["is_bad"], row["status"]) for row in found} == {
+        (True, "failed"), (False, "complete"),
+    }  # fmt: skip
+    assert await misplaced(db) == []
+
+
+async def test_jobs_of_groups_run_one_at_a_time(
+    queues: list[PostgresQueue], db: asyncpg.Connection
+) -> None:
+    await put_many(queues[0], groups=3)
+    async with working(queues[0], concurrency=5), working(queues[1], concurrency=5):
+        await until_all_have_ended(db)
+    assert await db.fetchval("SELECT count(*) FROM saq_jobs WHERE status = 'complete'") == JOBS
+    assert await db.fetchval("SELECT sum(attempts) FROM saq_jobs") == JOBS
+    overlapping = """
+        SELECT count(*) FROM saq_jobs a JOIN saq_jobs b USING (group_key)
+        WHERE a.key <> b.key AND a.started_at < b.started_at AND b.started_at < a.finished_at
+    """
+    assert await db.fetchval(overlapping) == 0
+    assert await misplaced(db) == []
