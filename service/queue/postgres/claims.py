@@ -153,14 +153,16 @@ class Claims:
             self._ended.append(job.claim)
 
     async def take(
-        self, order: FetchOrder, room: int, *, skipped: list[str], is_backlog: bool
+        self, order: FetchOrder, room: int, *, skipped: list[str], is_backlog: bool, starts: bool
     ) -> tuple[list[LeasedJob], int]:
         """Claim up to `room` jobs; while there is a backlog, this worker is not marked as waiting.
 
-        Returns them, and the number of claimed rows, malformed ones included.
+        A suspect is claimed only where the first of them `starts` at once: if the worker dies
+        before the suspect has begun, it would count as the cause. Returns the jobs, and the number
+        of claimed rows, malformed ones included.
         """
         queue, now, names = self._queue, asyncio.get_running_loop().time(), order.names
-        claim = (room, queue.owner, skipped, self._suspects > 0)
+        claim = (room, queue.owner, skipped, self._suspects > 0 or not starts)
         self.has_gone_on = is_backlog and self.may_go_on(names)
         if self.has_gone_on:
             found = await queue.fetch(CLAIM_MORE, names[0], *claim, *self._place)

@@ -225,12 +225,12 @@ class PostgresConsumer:
         self.wake()
 
     def _deliver(self, jobs: list[LeasedJob]) -> None:
-        for job in jobs:
+        for job in sorted(jobs, key=_is_no_suspect):
             while self._slots:
                 if self._slots.popleft()(job):
                     break
             else:
-                self._ready.append(job)
+                (self._ready.append if _is_no_suspect(job) else self._ready.appendleft)(job)
         if self._ready and self._order.is_strict:
             self._ready = deque(self._order.sorted(self._ready))
         self._watch_ready()
@@ -358,7 +358,11 @@ class PostgresConsumer:
 
     async def _claim(self, room: int) -> tuple[list[LeasedJob], int]:
         return await self._claims.take(
-            self._order, room, skipped=self._skipped(), is_backlog=self._is_backlog
+            self._order,
+            room,
+            skipped=self._skipped(),
+            is_backlog=self._is_backlog,
+            starts=bool(self._slots),
         )
 
     def _skipped(self) -> list[str]:
@@ -397,6 +401,10 @@ class PostgresConsumer:
             pass
         finally:
             self.is_idle.clear()
+
+
+def _is_no_suspect(job: LeasedJob) -> bool:
+    return job.crashes < sql.SUSPECT_CRASHES
 
 
 def _log_failure(what: str, error: Exception, failures: int) -> None:

@@ -19,6 +19,14 @@ JOBS = 200
 registry = Registry()
 
 
+holding: list[asyncio.Event] = []  # until it is set, a job runs
+
+
+@registry.task
+async def hold(ctx: Context) -> None:
+    await holding.pop().wait()
+
+
 @registry.task
 async def noop(ctx: Context) -> None:
     pass
@@ -88,6 +96,31 @@ async def test_malformed_jobs_among_them_fail_and_stop_nothing(
         (True, "failed"), (False, "complete"),
     }  # fmt: skip
     assert await misplaced(db) == []
+
+
+async def test_a_suspect_is_not_claimed_before_it_can_start(
+    queues: list[PostgresQueue], db: asyncpg.Connection
+) -> None:
+    """Else a worker that dies meanwhile would be counted against it, for the third time."""
+    (queue, _), held = queues, asyncio.Event()
+    holding.append(held)
+    await queue.enqueue("hold")
+    await queue.enqueue("noop", key="suspect", priority=1)
+    for _ in range(9):
+        await queue.enqueue("noop", priority=2)
+    await db.execute("UPDATE saq_jobs SET crashes = 2 WHERE key = 'suspect'")
+
+    async def are_claimed_ahead() -> bool:
+        active = "SELECT count(*) >= 3 FROM saq_jobs WHERE status = 'active'"
+        return bool(await db.fetchval(active))
+
+    async with working(queue, concurrency=1):
+        await until(are_claimed_ahead, what="two jobs are claimed ahead")
+        suspect = "SELECT status FROM saq_jobs WHERE key = 'suspect'"
+        assert await db.fetchval(suspect) == "queued"
+        held.set()
+        await until_all_have_ended(db)
+        assert await db.fetchval(suspect) == "complete"
 
 
 async def test_jobs_of_groups_run_one_at_a_time(
