@@ -113,7 +113,7 @@ async def migrate(
         raise MigrationError(f"the database user {name}: {error}; {OWNER_WANTED}") from error
     finally:
         await connection.close(timeout=CONNECT_TIMEOUT_SECONDS)
-    if user and not await _is_ready(user, migrations):
+    if user and not await _is_ready(user, migrations, and_tidy=False):
         raise MigrationError(
             f"the database user {user.name} is there, and is not let in or does not find the "
             "tables: look at pg_hba.conf, at its search_path, and whether it is a member of rds_iam"
@@ -163,16 +163,20 @@ async def _apply_missing(
                     applied.append(str(migration))
     if not is_new:
         for migration in missing:
-            if await _is_time(connection, migration):
-                await _apply_in_use(connection, migration, applied)
+            if not await _is_time(connection, migration):
+                continue
+            if await _apply_in_use(connection, migration, applied):
                 applied.append(str(migration))
     return applied
 
 
 async def _apply_in_use(
     connection: asyncpg.Connection, migration: Migration, before: list[str]
-) -> None:
-    """Apply one file where others work, and try again while they hold a lock."""
+) -> bool:
+    """Apply one file where others work, and try again while they hold a lock.
+
+    False where a file with a condition, without which everything runs, gets no lock.
+    """
     stays = f"applied before it, and stays: {', '.join(before) or 'no file'}"
     if migration.is_stepwise:
         stays += ", and this file's statements before this one"
@@ -180,17 +184,24 @@ async def _apply_in_use(
     while True:
         try:
             if migration.is_stepwise:
+                if migration.when:  # nobody has to wait for it
+                    await connection.execute(f"SET lock_timeout = '{LOCK_TRY_SECONDS}s'")
                 for statement in migration.statements:
                     await _drop_half_an_index(connection, statement)
                     await _apply(connection, f"{migration}.sql", statement, stays)
                 await _note(connection, migration)
+                await connection.execute("RESET lock_timeout")
             else:
                 async with connection.transaction():
                     await connection.execute(f"SET LOCAL lock_timeout = '{LOCK_TRY_SECONDS}s'")
                     await _apply(connection, f"{migration}.sql", migration.sql, stays)
                     await _note(connection, migration)
-            return
+            return True
         except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError) as error:
+            if migration.when:
+                log.warning("left for a later start", migration=str(migration), error=str(error))
+                await connection.execute("RESET lock_timeout")
+                return False
             if time.monotonic() > until:
                 raise MigrationError(
                     f"{migration}.sql: {error}: a transaction has held a table for "
@@ -217,7 +228,9 @@ async def _note(connection: asyncpg.Connection, migration: Migration) -> None:
     )
 
 
-async def _is_ready(user: DatabaseUser, migrations: list[Migration]) -> bool:
+async def _is_ready(
+    user: DatabaseUser, migrations: list[Migration], *, and_tidy: bool = True
+) -> bool:
     """Can `user` connect, and are all migrations applied?"""
     connection = await user.connect()
     if connection is None:
@@ -225,18 +238,19 @@ async def _is_ready(user: DatabaseUser, migrations: list[Migration]) -> bool:
     try:
         if not await connection.fetchval(MAY_READ):
             return False
-        return await _is_applied(connection, migrations)
+        return await _is_applied(connection, migrations, and_tidy=and_tidy)
     finally:
         await connection.close(timeout=CONNECT_TIMEOUT_SECONDS)
 
 
-async def _is_applied(connection: asyncpg.Connection, migrations: list[Migration]) -> bool:
-    """Is there nothing to apply now?"""
+async def _is_applied(
+    connection: asyncpg.Connection, migrations: list[Migration], *, and_tidy: bool = True
+) -> bool:
+    """Is there nothing to apply now? Unless `and_tidy`, files with a condition do not count."""
     missing = _missing(migrations, await _applied(connection))
-    # A condition may name what those before it make.
-    return all(each.when for each in missing) and not any(
-        [await _is_time(connection, each) for each in missing]
-    )
+    if not all(each.when for each in missing):  # a condition may name what those before it make
+        return False
+    return not and_tidy or not any([await _is_time(connection, each) for each in missing])
 
 
 async def _is_time(connection: asyncpg.Connection, migration: Migration) -> bool:

@@ -83,27 +83,33 @@ def kept(case: str) -> Figure:
 
 def goals(results: Results) -> Iterator[Goal]:
     backlog = f"{results.sizes['backlog']:,}"
-    for peer in ("saq", "procrastinate"):
-        yield Goal(f"Drain at 100 against {TITLES[peer]}", 20, "×", ratio("drain", "100", peer))
-    yield Goal("Drain at 10 against PgQueuer", 1.5, "×", ratio("drain", "10", "pgqueuer"))
-    yield Goal("Drain at 100 against PgQueuer", 1.25, "×", ratio("drain", "100", "pgqueuer"))
+    for peer, bound in (("saq", 30.0), ("procrastinate", 20.0)):
+        yield Goal(f"Drain at 100 against {TITLES[peer]}", bound, "×", ratio("drain", "100", peer))
+    for case, bound in (("1", 2.5), ("10", 2.0), ("100", 2.5)):
+        yield Goal(
+            f"Drain at {case} against PgQueuer", bound, "×", ratio("drain", case, "pgqueuer")
+        )
+    for case, title, bound in (("1", "1 caller", 1.5), ("bulk", "one caller, in bulk", 1.0)):
+        yield Goal(
+            f"Enqueue from {title} against PgQueuer", bound, "×", ratio("enqueue", case, "pgqueuer")
+        )
     for peer in contenders.PEERS:
         yield Goal(
-            f"Enqueue from 100 callers against {TITLES[peer]}", 10, "×",
+            f"Enqueue from 100 callers against {TITLES[peer]}", 15, "×",
             ratio("enqueue", "100", peer),
         )  # fmt: skip
     for case in ("10", "100"):
         yield Goal(f"Drain at {case} against the floor", 0.5, "×", ratio("drain", case, "floor"))
     run, enqueue = (value("cost", case, "wal_bytes") for case in ("run 10", "enqueue 100"))
     yield Goal("WAL to run a job (10 at once)", 1000, " B", run, is_most=True)
-    yield Goal("WAL of a job with its enqueue", 1000, " B", total(run, enqueue), is_most=True)
+    yield Goal("WAL of a job with its enqueue", 1250, " B", total(run, enqueue), is_most=True)
     for case in ("1", "8"):
         yield Goal(
             f"Pick-up p99 at 20 jobs/s, {case} worker{'s' if case != '1' else ''}", 10, " ms",
             pickup_p99(case), is_most=True,
         )  # fmt: skip
-    yield Goal(f"Rate with {backlog} waiting", 90, " %", kept("waiting"))
-    yield Goal(f"Rate with {backlog} delayed", 90, " %", kept("delayed"))
+    yield Goal(f"Rate with {backlog} waiting", 95, " %", kept("waiting"))
+    yield Goal(f"Rate with {backlog} delayed", 95, " %", kept("delayed"))
     yield Goal(
         "Statements of an idle worker", 1, "/s",
         value("idle", "worker", "statements_per_second"), is_most=True,

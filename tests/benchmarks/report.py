@@ -186,14 +186,16 @@ def _contenders() -> str:
 _MISSED = """## Where a goal is missed
 
 - *Against Valkey* an enqueue is committed to disk here and held in memory there.
-- *WAL*: a job changes its status twice, and the indexes that make a claim quick hold only jobs of
-  one status. So no change is a HOT update, and each version of the row adds its key to the primary
-  key's index again. What would help is a table of what waits with short numeric keys; SAQ's
-  clients read this one.
-- *Pick-up by eight idle workers*: a notification wakes them all, and eight claims share two
-  processors with the server.
-- *A million rows* make the indexes of the key one level deeper, and the drain is bound by the
-  server. The claim still reads a partial index from its start; a test holds its plan to that.
+- *WAL*: a job's row is written three times: by its enqueue, its claim and its end. The claim could
+  leave the row alone, and a job that runs would still be called queued in it; then SAQ's pages and
+  whoever reads the table would be told wrong. What changes stands on both sides of what does not,
+  because columns were added to SAQ's table, so that each change repeats some 100 bytes; another
+  order of the columns means that every row is written anew.
+- *Drain*: outcomes and the next claim are one statement, for whose commit the slots wait. No-op
+  jobs end all together, so worker and server take turns instead of working at the same time: at 100
+  both together compute about as long as the drain takes. PgQueuer goes on without waiting.
+- *In bulk*: SAQ's `Job` is made by the caller and costs half of what the server needs; the server
+  writes each job into five indexes.
 - *An idle worker* renews its lease every three seconds, listens to itself every ten, and polls in
   case nothing is heard.
 - *The largest figures* of pick-up are single ones: other programs of the machine stop everybody for

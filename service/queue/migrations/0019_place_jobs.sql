@@ -4,8 +4,8 @@
 -- stock client, somebody in psql. Rows from before are placed by 0020.
 LOCK TABLE saq_jobs IN ACCESS EXCLUSIVE MODE;
 
--- The number in queue_claims of the claim that started the job last. Who starts a job without one gets
--- one below zero, after the job's own. NULL once the job has ended in this release.
+-- The number in queue_claims of the claim that started the job last. A job that another program starts
+-- gets its own number, negative. NULL once the job has ended in this release.
 ALTER TABLE saq_jobs ADD COLUMN claim BIGINT;
 -- Room on each page for the two versions of a job that its life adds, which are longer than the first.
 ALTER TABLE saq_jobs SET (fillfactor = 40);
@@ -54,7 +54,7 @@ CREATE TABLE queue_groups (
     PRIMARY KEY (queue, group_key)
 ) WITH (autovacuum_vacuum_threshold = 500, autovacuum_vacuum_scale_factor = 0);
 
--- Whoever may change jobs may change where they stand.
+-- Whoever may read or change jobs may do the same with where they stand.
 DO $$
 DECLARE
     statement TEXT;
@@ -68,6 +68,11 @@ BEGIN
                  'GRANT SELECT, INSERT, UPDATE, DELETE ON queue_ready, queue_delayed, queue_claims,'
                  ' queue_groups TO %s',
                  'GRANT USAGE, SELECT ON SEQUENCE queue_claims_id_seq TO %s']) AS what
+        UNION ALL
+        SELECT format('GRANT SELECT ON queue_ready, queue_delayed, queue_claims, queue_groups'
+                      ' TO %s', CASE grantee WHEN 0 THEN 'PUBLIC' ELSE grantee::regrole::text END)
+        FROM pg_class, aclexplode(relacl)
+        WHERE oid = 'saq_jobs'::regclass AND privilege_type = 'SELECT'
     LOOP
         EXECUTE statement;
     END LOOP;
@@ -84,8 +89,8 @@ BEGIN
         SELECT background_job_id, scheduled, queue
         FROM placed WHERE status = 'queued' AND is_delayed;
         INSERT INTO queue_claims (id, owner, jobs)
-        SELECT claim, coalesce(owner, ''), ARRAY[background_job_id]
-        FROM placed WHERE status IN ('active', 'aborting');
+        SELECT claim, coalesce(owner, ''), array_agg(background_job_id)
+        FROM placed WHERE status IN ('active', 'aborting') GROUP BY 1, 2;
         INSERT INTO queue_groups (queue, group_key, id)
         SELECT queue, group_key, background_job_id
         FROM placed WHERE status IN ('active', 'aborting') AND group_key IS NOT NULL;
@@ -99,9 +104,8 @@ CREATE TRIGGER place_new_jobs AFTER INSERT ON saq_jobs
     REFERENCING NEW TABLE AS placed
     FOR EACH STATEMENT EXECUTE FUNCTION place_new_jobs();
 
--- A statement of this release that starts jobs gives each the number of its claim, one that ends them
--- takes it away: they have done by themselves what the triggers do for all others. Triggers with short
--- conditions, because Postgres reads each condition anew in each statement.
+-- Claims and ends of this release move the job themselves and change `claim`; the triggers skip such a
+-- change. Their conditions are short, because Postgres reads each of them anew in each statement.
 DROP TRIGGER archive_replaced_job ON saq_jobs;
 DROP FUNCTION archive_replaced_job;
 
@@ -153,7 +157,7 @@ BEGIN
         INSERT INTO queue_ready (id, scheduled, priority, queue, group_key)
         VALUES (new.background_job_id, new.scheduled, new.priority, new.queue, new.group_key)
         ON CONFLICT DO NOTHING;
-    ELSIF runs THEN
+    ELSIF runs AND new.claim IS NOT NULL THEN -- NULL: it ran before, and 0020 will place it
         INSERT INTO queue_claims (id, owner, jobs)
         VALUES (new.claim, coalesce(new.owner, ''), ARRAY[new.background_job_id])
         ON CONFLICT DO NOTHING;

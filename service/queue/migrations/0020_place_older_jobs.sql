@@ -18,6 +18,7 @@ BEGIN
         )
         UPDATE saq_jobs j SET claim = -batch.id FROM batch WHERE j.key = batch.key;
         COMMIT;
+        PERFORM pg_sleep(0.05); -- one row may stay locked for a while
     END LOOP;
     WHILE EXISTS (
         SELECT FROM saq_jobs j
@@ -49,6 +50,7 @@ BEGIN
             SELECT max(id) INTO last FROM batch;
             COMMIT;
         END LOOP;
+        PERFORM pg_sleep(0.2);
     END LOOP;
 END
 $$;

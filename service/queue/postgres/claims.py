@@ -16,7 +16,8 @@ from service.queue.tables.table_queue import TableQueue
 
 ENDED_MAX = 100  # claims of which every job has ended, before the next one deletes their rows
 FIRST = (-(2**15), 0, 0)  # before the place of every job
-LOOK_SECONDS = 0.2  # in a backlog a more urgent job waits for so long at most
+LOOK_SECONDS = 0.2  # in a backlog a claim begins at the first job again after so long
+SUSPECT_SECONDS = 5.0  # without a free slot, before a suspect is claimed ahead all the same
 
 
 def _from_ninth(statement: str) -> str:
@@ -128,6 +129,7 @@ class Claims:
         self._failing: set[asyncio.Task[None]] = set()  # malformed jobs
         self.held: dict[str, LeasedJob] = {}
         self._suspects = 0  # of the held jobs
+        self._started_at = 0.0  # event-loop time of the last claim that a slot waited for
         self._unended: dict[int, int] = {}  # by claim: how many of its jobs are held
         self._ended: list[int] = []  # claims of which none is
         self._queue_name = ""  # of the last claim; empty where it was of several
@@ -146,23 +148,29 @@ class Claims:
             return
         del self.held[job.key]
         self._suspects -= job.crashes >= sql.SUSPECT_CRASHES
-        if left := self._unended.get(job.claim, 0):  # none of a job that SQS has delivered
-            self._unended[job.claim] = left - 1
-        if left == 1:
-            del self._unended[job.claim]
-            self._ended.append(job.claim)
+        self._count_down(job.claim)
+
+    def _count_down(self, claim: int) -> None:
+        left = self._unended.pop(claim, 0) - 1
+        if left > 0:
+            self._unended[claim] = left
+        elif left == 0:  # else SQS has delivered the job
+            self._ended.append(claim)
 
     async def take(
         self, order: FetchOrder, room: int, *, skipped: list[str], is_backlog: bool, starts: bool
     ) -> tuple[list[LeasedJob], int]:
         """Claim up to `room` jobs; while there is a backlog, this worker is not marked as waiting.
 
-        A suspect is claimed only where the first of them `starts` at once: if the worker dies
-        before the suspect has begun, it would count as the cause. Returns the jobs, and the number
-        of claimed rows, malformed ones included.
+        A suspect is claimed only where the first of them `starts` at once, or none has for some
+        seconds: if the worker dies before the suspect has begun, it would count as the cause.
+        Returns the jobs, and the number of claimed rows, malformed ones included.
         """
         queue, now, names = self._queue, asyncio.get_running_loop().time(), order.names
-        claim = (room, queue.owner, skipped, self._suspects > 0 or not starts)
+        if starts:
+            self._started_at = now
+        is_too_early = not starts and now - self._started_at < SUSPECT_SECONDS
+        claim = (room, queue.owner, skipped, self._suspects > 0 or is_too_early)
         self.has_gone_on = is_backlog and self.may_go_on(names)
         if self.has_gone_on:
             found = await queue.fetch(CLAIM_MORE, names[0], *claim, *self._place)
@@ -204,22 +212,28 @@ class Claims:
         if found:
             self._place = max(_place(found[-1]), self._place)
         for row in found:
+            self._unended[row["claim"]] = self._unended.get(row["claim"], 0) + 1
             try:
                 job = job_blob.load(row, self._queue.named(row["queue"]))
             except MalformedJobError as error:
                 # not awaited: the outcome of this job may have to wait for the one under way
                 failing = asyncio.create_task(
-                    self._dead_letter(row["key"], row["lease"], f"malformed job: {error}")
+                    self._fail(row["key"], row["lease"], row["claim"], f"malformed job: {error}")
                 )
                 self._failing.add(failing)
                 failing.add_done_callback(self._failing.discard)
             else:
                 job.claimed_at = now
+                if before := self.held.get(job.key):  # its outcome was written without an answer
+                    self.release(before)
                 self.held[job.key] = job
-                self._unended[job.claim] = self._unended.get(job.claim, 0) + 1
                 self._suspects += job.crashes >= sql.SUSPECT_CRASHES
                 held.append(job)
         return held
+
+    async def _fail(self, key: str, lease: int, claim: int, error: str) -> None:
+        await self._dead_letter(key, lease, error)
+        self._count_down(claim)
 
     def may_go_on(self, names: list[str]) -> bool:
         """May the next claim, from these queues, begin where the last one ended?"""

@@ -322,7 +322,7 @@ class PostgresConsumer:
 
     def _may_turn(self) -> bool:
         return (
-            self.prefetch > 0  # nothing is claimed for who does not wait for it
+            self.prefetch > 0  # else nothing is claimed ahead
             and not self._is_paused
             and self._is_backlog
             and self.lease.is_fresh
@@ -338,12 +338,16 @@ class PostgresConsumer:
         if not count or not self._may_turn() or self._claiming.locked():
             return None
         async with self._claiming:
+            if not self._may_turn():  # somebody else may have had the lock before
+                return None
             # all that may be claimed ahead, so that no claim is needed between the turns
             room = count + len(self._slots) + max(self.prefetch - len(self._ready), 0)
             try:
                 held, claimed, found = await self._claims.turn(
                     outcomes, room, skipped=self._skipped()
                 )
+            except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
+                return None  # a group that another worker is about to start
             except UNAVAILABLE:
                 raise
             except asyncpg.PostgresError:

@@ -1,5 +1,7 @@
 """Deletes ended jobs and history that have expired, a thousand rows at a time."""
 
+import random
+
 import structlog
 from saq import Job, Status
 
@@ -27,6 +29,10 @@ WITH part AS MATERIALIZED (
 )
 SELECT (SELECT count(*) FROM part) AS read, (SELECT count(*) FROM deleted) AS deleted,
        (SELECT max(number) FROM part) AS last
+"""
+NUMBERS = """
+SELECT coalesce(min(background_job_id), 0) AS first, coalesce(max(background_job_id), 0) AS last
+FROM saq_jobs
 """
 PARTS_MAX = 20  # without an expired job, before the rest waits for the next minute
 
@@ -65,24 +71,33 @@ log = structlog.stdlib.get_logger("queue")
 class Pruner:
     """Deletes what has expired.
 
-    Jobs expire about in the order of their numbers. So each time it begins where it last found
-    expired ones, and it also looks through the next twenty thousand of all.
+    Jobs expire about in the order of their numbers. So each time it begins where it has found
+    expired ones before, and it also goes on in a round over all jobs, by twenty thousand or more.
     """
 
     def __init__(self, queue: TableQueue) -> None:
         self._queue = queue
-        self._oldest = 0  # below the number of the first job that had expired the last time
-        self._round = 0  # the number of the last job that the round over all has come to
+        # Below the number of the first expired job: of the oldest ones, and where the round has
+        # found some behind jobs that are kept for longer.
+        self._oldest = self._behind = 0
+        # The number of the last job that the round has come to. It begins anywhere, because this
+        # process may end long before the round is over.
+        self._round: int | None = None
 
     async def prune(self) -> int:
         """Delete ended jobs, history and records of workers that have expired. Returns how many."""
         queue = self._queue
         for row in await queue.fetch(sql.RESCUE_FROM_STOCK, queue.names):
             log.warning("took a job from a dead SAQ worker", job_key=row["key"])
+        if self._round is None:
+            (row,) = await queue.fetch(NUMBERS)
+            self._round = random.randint(row["first"], row["last"])  # noqa: S311 - no secret
         deleted, oldest, _ = await self._delete_jobs(self._oldest)
-        more, found, self._round = await self._delete_jobs(self._round)
-        self._oldest = min((each for each in (oldest, found) if each is not None), default=0)
-        deleted += more
+        more, behind, _ = await self._delete_jobs(self._behind)
+        most, found, self._round = await self._delete_jobs(self._round)
+        self._oldest = self._oldest if oldest is None else oldest
+        self._behind = next((each for each in (found, behind) if each is not None), self._behind)
+        deleted += more + most
         await queue.fetch(PRUNE_CLAIMS)
         for statement in (PRUNE_HISTORY, PRUNE_WORKERS, PRUNE_STATS):
             while gone := len(await queue.fetch(statement)):
