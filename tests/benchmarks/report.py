@@ -196,6 +196,7 @@ _MISSED = """## Where a goal is missed
   both together compute about as long as the drain takes. PgQueuer goes on without waiting.
 - *In bulk*: SAQ's `Job` is made by the caller and costs half of what the server needs; the server
   writes each job into five indexes.
+- *A million rows* make the indexes one level deeper, and the server reads more of them from memory.
 - *An idle worker* renews its lease every three seconds, listens to itself every ten, and polls in
   case nothing is heard.
 - *The largest figures* of pick-up are single ones: other programs of the machine stop everybody for
