@@ -336,12 +336,13 @@ async def test_who_may_read_the_history_may_read_the_view(
     db = await asyncpg.connect(empty_database)
     try:
         await db.execute('DROP ROLE IF EXISTS "who\'s reading"; CREATE ROLE "who\'s reading"')
-        await db.execute('GRANT SELECT ON background_jobs TO "who\'s reading"')
+        await db.execute('GRANT SELECT ON background_jobs, saq_jobs TO "who\'s reading"')
         await migrate(empty_database, root)
         await db.execute('SET ROLE "who\'s reading"')
-        assert await db.fetch("SELECT * FROM background_jobs") == []
-        with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await db.execute("DELETE FROM background_jobs")
+        for table in ("background_jobs", "queue_ready", "queue_delayed", "queue_claims"):
+            assert await db.fetch(f"SELECT * FROM {table}") == []
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await db.execute(f"DELETE FROM {table}")
     finally:
         await db.execute('RESET ROLE; DROP OWNED BY "who\'s reading"; DROP ROLE "who\'s reading"')
         await db.close()
