@@ -151,6 +151,14 @@ def are_gone(processes: list[psutil.Process]) -> bool:
     ]
 
 
+def await_gone(processes: list[psutil.Process]) -> None:
+    """Fails the test if one of them is still there after ten seconds.
+
+    What a signal has ended is gone a moment after its parent.
+    """
+    wait_until(lambda: are_gone(processes), f"{processes} are gone", 10)
+
+
 def end_server(home: Path) -> None:
     """End the Postgres of `home`, whoever uses it: this process does so itself until its end."""
     if Postgres(home).is_running:

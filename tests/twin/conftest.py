@@ -15,7 +15,7 @@ import pytest
 
 from scripts.twin.client.state import Twin
 from tests.prefork import prefork
-from tests.scripts.conftest import GONE_SECONDS, ROOT, are_gone, wait_until
+from tests.scripts.conftest import GONE_SECONDS, ROOT, await_gone, wait_until
 
 GROUP = "/ecs/test"
 IMAGE = Path(__file__).parent / "image.py"
@@ -252,7 +252,7 @@ def ecs(scratch: Path) -> Iterator[Ecs]:
             yield running
         finally:
             running.stop()
-        assert are_gone(running.processes())
+        await_gone(running.processes())
         assert "Traceback" not in (log := (running.home / "log").read_text()), log
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from scripts.host.environment import Environment
 from tests.ports import free_port
-from tests.scripts.conftest import Up, are_gone, execute, wait_until
+from tests.scripts.conftest import Up, are_gone, await_gone, execute, wait_until
 
 StartUp = Callable[..., Up]
 
@@ -85,7 +85,7 @@ def test_no_process_is_left_after(number: signal.Signals, part: str, up: StartUp
 
     assert run.await_end() == 0
     assert len(started) >= (3 if part == "api" else 2)  # API, guard, Postgres
-    assert are_gone(started)
+    await_gone(started)
 
 
 @pytest.mark.usefixtures("used_home")
@@ -97,7 +97,7 @@ def test_ctrl_c_is_heeded_while_the_parts_start(up: StartUp) -> None:
     run.signal_group(signal.SIGINT)
 
     assert run.await_end() == 0
-    assert are_gone(started)
+    await_gone(started)
     assert "Up in" not in run.output
 
 
@@ -139,7 +139,7 @@ def test_a_process_that_does_not_stop_is_killed_and_named(up: StartUp) -> None:
 
     assert run.await_end() == 0
     assert "worker did not end within 5 s: killed" in run.output
-    assert are_gone([worker])
+    await_gone([worker])
 
 
 @pytest.mark.usefixtures("used_home")
@@ -165,7 +165,7 @@ def test_a_process_that_dies_is_named_and_ends_the_rest(up: StartUp) -> None:
 
     assert run.await_end() == 1
     assert "worker was killed by SIGKILL" in run.output
-    assert are_gone(started)
+    await_gone(started)
 
 
 @pytest.mark.usefixtures("used_home")

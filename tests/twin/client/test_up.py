@@ -29,7 +29,7 @@ from service.contract import READY_PATH
 from stacks.config.naming import Output
 from tests.ports import free_port
 from tests.sample import copy_project
-from tests.scripts.conftest import ROOT, are_gone, wait_until
+from tests.scripts.conftest import ROOT, are_gone, await_gone, wait_until
 from tests.twin.client.canary import answers, arguments_with, files_with, holds, told, watched
 from tests.twin.client.local_stage import HOSTILE, Stage
 
@@ -448,6 +448,6 @@ def test_down_leaves_no_process_and_says_so(up: Stage) -> None:
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert len(processes) >= 5  # the daemon, its guard, API, worker, Postgres
-    assert are_gone(processes)
+    await_gone(processes)
     assert Twin.load(up.home) is None
     assert "No twin runs here" in up.moor("down").stdout

@@ -17,7 +17,7 @@ from scripts.host.pid_lock import PidLock
 from scripts.twin.client.launch import end
 from scripts.twin.client.state import Twin, state_file
 from tests.ports import free_port
-from tests.scripts.conftest import ROOT, are_gone, wait_until
+from tests.scripts.conftest import ROOT, await_gone, wait_until
 
 COMMAND_SECONDS = 120
 INTERRUPTED = 130
@@ -66,7 +66,7 @@ def test_down_ends_a_twin_that_has_only_just_been_started(home: Path) -> None:
 
     up.communicate()
     assert "Down" in said
-    assert are_gone([daemon])
+    await_gone([daemon])
     assert Twin.load(home) is None
 
 
@@ -96,7 +96,7 @@ def test_down_ends_an_up_that_synthesizes_and_what_that_has_started(home: Path) 
     assert f"Ending the `moor up` that is at work here (process {up.pid})" in said
     up.communicate(timeout=COMMAND_SECONDS)
     assert up.returncode == INTERRUPTED
-    assert are_gone(processes)
+    await_gone(processes)
     assert not (home / "twin" / "cdk.out" / "manifest.json").exists()  # nobody waited for it
 
 
@@ -120,7 +120,7 @@ def test_up_goes_on_with_a_twin_left_starting_and_a_closed_terminal_ends_up_and_
     assert twin is not None
     assert twin.pid == daemon.pid
     assert (first.returncode, second.returncode) == (INTERRUPTED, INTERRUPTED)
-    assert are_gone(processes)
+    await_gone(processes)
     assert Twin.load(home) == twin
 
 
@@ -137,7 +137,7 @@ def test_a_twin_of_another_release_and_one_that_stops_are_not_gone_on_with(home:
     said = launched(home)
 
     assert "Another release of Moorage has started the twin that runs here" in said
-    assert are_gone([daemon])
+    await_gone([daemon])
     twin = Twin.load(home)
     assert twin is not None
     assert launched(home) == ""

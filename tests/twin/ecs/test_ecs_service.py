@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.scripts.conftest import are_gone, wait_until
+from tests.scripts.conftest import are_gone, await_gone, wait_until
 from tests.twin.conftest import Ecs
 
 CHECK = {
@@ -284,7 +284,7 @@ def test_no_process_is_left_when_the_agent_stops(own_ecs: Callable[[], Ecs]) -> 
     wait_until(lambda: len(ecs.processes()) == 2, "two run")
     left = ecs.processes()
     ecs.stop()
-    assert are_gone(left)
+    await_gone(left)
 
 
 def test_no_process_is_left_when_the_agent_is_killed(own_ecs: Callable[[], Ecs]) -> None:
