@@ -3,6 +3,7 @@
 import gc
 import os
 import resource
+import signal
 import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
@@ -15,6 +16,7 @@ from scripts.commands import Commands
 from scripts.errors import OperatorError
 from scripts.release import release
 from scripts.terminal.answer import fail, print_line, print_traceback
+from scripts.terminal.interrupt import heed, was_interrupted
 
 HELP = """
 Operate a stage: the local twin (--stage local, the default), or one of stages.toml on AWS.
@@ -63,6 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, TextIOWrapper):
             # A terminal that is not UTF-8 cannot show every character that we write.
             stream.reconfigure(errors="backslashreplace")
+    heed(signal.SIGINT)
     try:
         code = app(arguments, prog_name="moor", standalone_mode=False)
     except OperatorError as error:
@@ -78,6 +81,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # `moor logs | head` closes the pipe. Python would print this error again when it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except Exception:
+        if was_interrupted():
+            return INTERRUPTED
+        raise
     return code if isinstance(code, int) else 0
 
 

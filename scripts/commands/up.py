@@ -21,6 +21,7 @@ from scripts.host.local_secrets import LocalSecrets
 from scripts.host.pid_lock import take_up_lock
 from scripts.jobs.first_job import suggestion
 from scripts.target import HOME, find_stage, find_target
+from scripts.terminal.interrupt import heed, was_interrupted
 from scripts.terminal.options import HomeOption
 from scripts.terminal.render import Screen
 from scripts.twin.client.bootstrap import bootstrap, is_bootstrapped
@@ -47,11 +48,12 @@ def up(home: HomeOption = HOME) -> None:
     home = home.absolute()
     began = time.monotonic()
     lock = take_up_lock(home)
-    for number in (signal.SIGTERM, signal.SIGHUP):  # end the child processes, as Ctrl-C does
-        signal.signal(number, signal.default_int_handler)
+    heed(signal.SIGTERM, signal.SIGHUP)  # they end the child processes, as Ctrl-C does
     try:
         twin, tasks = bring_up(home, os.environ, screen)
-    except KeyboardInterrupt:
+    except BaseException:
+        if not was_interrupted():
+            raise
         running = Twin.load(home) is not None
         screen.say()
         screen.say(
@@ -59,7 +61,7 @@ def up(home: HomeOption = HOME) -> None:
             if running
             else "Interrupted. `moor down` ends what has been started."
         )
-        raise
+        raise KeyboardInterrupt from None
     finally:
         lock.release()
     show(twin, tasks, screen, time.monotonic() - began)
