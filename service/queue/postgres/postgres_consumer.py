@@ -341,7 +341,9 @@ class PostgresConsumer:
             if not self._may_turn():  # somebody else may have had the lock before
                 return None
             # all that may be claimed ahead, so that no claim is needed between the turns
-            room = count + len(self._slots) + max(self.prefetch - len(self._ready), 0)
+            room = len(self._slots) + max(self.prefetch - len(self._ready), 0)
+            if not room:
+                return None
             try:
                 held, claimed, found = await self._claims.turn(
                     outcomes, room, skipped=self._skipped()

@@ -66,6 +66,7 @@ class Batch(Generic[T, R]):
                 batch = self._waiting[: self._max_items]
                 del self._waiting[: self._max_items]
                 await self._send_one(batch)
+                await asyncio.sleep(0)  # those who have got a result may send the next item at once
         finally:  # without an await before it: a call in between would wait for this sender
             sender = asyncio.current_task()
             assert sender is not None

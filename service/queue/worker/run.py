@@ -42,6 +42,7 @@ class Run:
         pool: Executor,
         run_hook: Callable[[TaskFunction, Context], Awaitable[None]],
         limits: TimeLimits,
+        on_sent: Callable[["Run"], None],
         on_end: Callable[["Run"], None],
         variables: contextvars.Context,
     ) -> None:
@@ -56,6 +57,7 @@ class Run:
         self._run_hook = run_hook
         self._registry = registry
         self._progress: Progress | None = None
+        self._on_sent = on_sent
         self._on_end = on_end
         # not those of whoever starts it: that may be the end of another run
         self._variables = variables.copy()
@@ -113,6 +115,7 @@ class Run:
             if failure is not None:
                 context["exception"] = failure
             elif self._is_complete_soon(result):
+                self._on_sent(self)
                 return False
             await self._record(result, failure)
         except (UnknownTaskError, InvalidPayloadError) as error:

@@ -88,6 +88,8 @@ class Worker(SaqWorker[Any]):
         self._on_startup = [*startup, *registry.startup]
         self._on_shutdown = [*registry.shutdown, *shutdown]
         self._runs: set[Run] = set()  # not by key: a retry may start before its last run is removed
+        self._calls: set[Run] = set()  # those of them whose task has not ended
+        self._waiting = 0  # slots that wait for a job
         self.is_prepared = asyncio.Event()  # the start-up hooks have run
         self._no_run = asyncio.Event()
         self._limits = TimeLimits()
@@ -123,8 +125,7 @@ class Worker(SaqWorker[Any]):
             ]
             self.queue.consumer.resume()
             self.queue.consumer.prefetch = min(2 * self.concurrency, PREFETCH_MAX_JOBS)
-            for _ in range(self.concurrency):
-                self.queue.consumer.wait(self._start_run)
+            self._fill_slots()
             await self.event.wait()
         finally:
             await self._drain()
@@ -207,6 +208,7 @@ class Worker(SaqWorker[Any]):
                 await run_in_thread(self.pool, partial(hook, context))
 
     def _start_run(self, job: LeasedJob | None) -> bool:
+        self._waiting -= 1
         if job is not None:
             run = Run(
                 job,
@@ -216,19 +218,37 @@ class Worker(SaqWorker[Any]):
                 pool=self.pool,
                 run_hook=self.run_hook,
                 limits=self._limits,
+                on_sent=self._end_call,
                 on_end=self._end_run,
                 variables=self._variables,
             )
             self._runs.add(run)
+            self._calls.add(run)
             self.queue.jobs_started += 1
             run.start()
         return True
 
+    def _end_call(self, run: Run) -> None:
+        """The task has ended, and its outcome is being written: its slot is free."""
+        self._calls.discard(run)
+        self._fill_slots()
+
     def _end_run(self, run: Run) -> None:
         self._runs.discard(run)
+        self._calls.discard(run)
         if not self._runs:
             self._no_run.set()
-        if not self.event.is_set():
+        self._fill_slots()
+
+    def _fill_slots(self) -> None:
+        """Wait for a job in each free slot, while no more outcomes are being written than there
+        are slots: those jobs run again if this process is killed now.
+        """
+        if self.event.is_set():
+            return
+        free = self.concurrency - len(self._calls)
+        for _ in range(min(free, 2 * self.concurrency - len(self._runs)) - self._waiting):
+            self._waiting += 1
             self.queue.consumer.wait(self._start_run)
 
     async def _drain(self) -> None:

@@ -39,8 +39,9 @@ class Moorage(PostgresContender):
     packages: ClassVar[tuple[str, ...]] = ("saq", "asyncpg")
     settings = "`PostgresQueue` and `Worker` as `python -m service` makes them: a pool of 4"
     promise = (
-        "Durable: the slot is free after the commit that holds the outcome, and the history"
-        " (`background_jobs`) with it. A dead worker's jobs run again, a late finish is refused"
+        "Durable: a job is complete with the commit that holds its outcome and its history"
+        " (`background_jobs`). A slot goes on before, until as many outcomes as there are slots are"
+        " on their way. A dead worker's jobs run again, a late finish is refused"
     )
     HAS_UNFINISHED = saq_jobs.HAS_UNFINISHED
 
