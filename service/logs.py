@@ -5,7 +5,7 @@ import io
 import json
 import logging
 import sys
-from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TextIO
 
@@ -19,6 +19,8 @@ from service.settings import Settings
 # Libraries that repeat our lines at info, or that may print a job's payload.
 QUIET = dict.fromkeys(("saq", "uvicorn", "botocore", "httpx"), logging.WARNING)
 
+_ENCODER = msgspec.json.Encoder(enc_hook=repr)
+
 
 def configure(settings: Settings, process: str) -> None:
     """Send every logger of this process, also those of libraries, to stdout in one format."""
@@ -29,21 +31,26 @@ def configure(settings: Settings, process: str) -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # a character that the encoding lacks is still shown
         sys.stdout.reconfigure(errors="backslashreplace")
-    shared: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_logger_name,
-        structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="%H:%M:%S" if is_pretty else "iso", utc=not is_pretty),
-        structlog.processors.StackInfoRenderer(),
-    ]
+    shared: list[structlog.typing.Processor]
     last: structlog.typing.Processor
     if is_pretty:
+        shared = [
+            structlog.contextvars.merge_contextvars,
+            structlog.stdlib.add_logger_name,
+            structlog.stdlib.add_log_level,
+            structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
+            structlog.processors.StackInfoRenderer(),
+            _escaped,
+        ]
         last = structlog.dev.ConsoleRenderer(exception_formatter=_traceback, pad_event_to=24)
-        shared.append(_escaped)
     else:
-        shared.append(lambda _logger, _method, event: {**event, "process": process})
-        shared.append(structlog.processors.format_exc_info)
-        last = structlog.processors.JSONRenderer(serializer=_to_json)
+        shared = [
+            structlog.contextvars.merge_contextvars,
+            partial(_described, process),
+            structlog.processors.StackInfoRenderer(),
+            structlog.processors.format_exc_info,
+        ]
+        last = _to_json
     structlog.configure(
         processors=[*shared, last],
         # Directly to stdout: through the standard library a line takes four times as long, and each
@@ -89,13 +96,25 @@ class _Logger:
     debug = warning = error = critical = info
 
 
-def _to_json(event: dict[str, Any], default: Callable[[Any], Any]) -> str:
+def _described(
+    process: str, logger: Any, method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """What structlog's own processors add, in a third of their time: each job writes two lines."""
+    event["logger"] = (event.get("_record") or logger).name  # that of a library, or ours
+    event["level"] = method
+    event["timestamp"] = datetime.now(UTC)
+    event["process"] = process
+    return event
+
+
+def _to_json(_logger: object, _method: str, event: structlog.typing.EventDict) -> str:
     try:
-        line = msgspec.json.encode(event, enc_hook=default).decode()
+        line = _ENCODER.encode(event).decode()
         # somebody may read the JSON on a terminal
         return line if line.isascii() and "\x7f" not in line else escape_json(line)
     except (TypeError, ValueError, ArithmeticError):  # half a surrogate pair, a number of 80 bits
-        return json.dumps(event, default=default)
+        timestamp = f"{event['timestamp']:%Y-%m-%dT%H:%M:%S.%fZ}"
+        return json.dumps({**event, "timestamp": timestamp}, default=repr)
 
 
 def _escaped(
