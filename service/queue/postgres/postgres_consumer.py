@@ -75,6 +75,7 @@ class PostgresConsumer:
         # Event-loop times of the last promotion of delayed jobs, and of the next one that is
         # needed: else each new job would make all idle workers promote.
         self._promoted_at = self._promote_at = 0.0
+        self._due_at: float | None = None  # event-loop time at which the next delayed job is due
         self._turned_at = 0.0  # event-loop time of the claim loop's last turn
         self._task: asyncio.Task[None] | None = None
         self._skipped_tasks: dict[str, float] = {}  # each task, until an event-loop time
@@ -379,12 +380,15 @@ class PostgresConsumer:
         """Make due delayed jobs claimable. Returns the seconds until the next one is due."""
         now = asyncio.get_running_loop().time()
         if now < self._promote_at:
-            return self._promote_at - now
-        self._promoted_at, self._promote_at = now, now + 2 * self._poll_seconds
+            return None if self._due_at is None else self._due_at - now
+        # every second poll looks for jobs that nobody has told us of
+        self._promoted_at, self._promote_at = now, now + 1.5 * self._poll_seconds
+        self._due_at = None
         (row,) = await self._queue.fetch(sql.PROMOTE, self._order.names)
         due_in: float | None = 0.0 if row["moved"] else row["seconds"]
         if due_in is not None:
-            self._promote_at = min(self._promote_at, now + due_in)
+            self._due_at = now + due_in
+            self._promote_at = min(self._promote_at, self._due_at)
         return due_in
 
     async def _wait_for_due_job(self, due_in: float | None) -> None:

@@ -23,7 +23,7 @@ from service.queue.worker.progress import Heartbeats
 from service.queue.worker.run import Run
 from service.queue.worker.time_limits import TimeLimits
 
-ABORT_POLL_SECONDS = (1.0, 10.0)  # with jobs running, and without; an abort also notifies
+ABORT_POLL_SECONDS = (1.0, 20.0)  # with jobs running, and without; an abort also notifies
 CANCEL_SECONDS = 5.0  # for a cancelled job to end
 HOOK_SECONDS = 30.0  # for one hook; all shutdown hooks together have CANCEL_SECONDS
 PRUNE_SECONDS = 60.0

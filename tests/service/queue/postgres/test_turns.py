@@ -32,6 +32,19 @@ async def noop(ctx: Context) -> None:
     pass
 
 
+busy: list[str] = []  # the groups of which a job runs
+
+
+@registry.task
+async def grouped(ctx: Context) -> None:
+    group = ctx.job.group_key
+    assert group is not None
+    assert group not in busy
+    busy.append(group)
+    await asyncio.sleep(0)
+    busy.remove(group)
+
+
 @pytest.fixture
 async def queues(application_dsn: str) -> AsyncIterator[list[PostgresQueue]]:
     """One for each of two workers."""
@@ -63,10 +76,8 @@ async def until_all_have_ended(db: asyncpg.Connection) -> None:
     await until(have_ended, seconds=30, what="all jobs have ended")
 
 
-async def put_many(queue: PostgresQueue, count: int = JOBS, groups: int = 0) -> None:
-    await queue.enqueue_many(
-        Job("noop", group_key=f"g{n % groups}" if groups else None) for n in range(count)
-    )
+async def put_many(queue: PostgresQueue, count: int = JOBS) -> None:
+    await queue.enqueue_many(Job("noop") for _ in range(count))
 
 
 async def test_a_job_costs_little_more_than_one_transaction(
@@ -126,14 +137,10 @@ async def test_a_suspect_is_not_claimed_before_it_can_start(
 async def test_jobs_of_groups_run_one_at_a_time(
     queues: list[PostgresQueue], db: asyncpg.Connection
 ) -> None:
-    await put_many(queues[0], groups=3)
+    """Seen from the jobs: `started_at` is that of the claim, which may commit later."""
+    await queues[0].enqueue_many(Job("grouped", group_key=f"g{n % 3}") for n in range(JOBS))
     async with working(queues[0], concurrency=5), working(queues[1], concurrency=5):
         await until_all_have_ended(db)
     assert await db.fetchval("SELECT count(*) FROM saq_jobs WHERE status = 'complete'") == JOBS
     assert await db.fetchval("SELECT sum(attempts) FROM saq_jobs") == JOBS
-    overlapping = """
-        SELECT count(*) FROM saq_jobs a JOIN saq_jobs b USING (group_key)
-        WHERE a.key <> b.key AND a.started_at < b.started_at AND b.started_at < a.finished_at
-    """
-    assert await db.fetchval(overlapping) == 0
     assert await misplaced(db) == []
