@@ -162,15 +162,13 @@ class Claims:
     ) -> tuple[list[LeasedJob], int]:
         """Claim up to `room` jobs; while there is a backlog, this worker is not marked as waiting.
 
-        A suspect is claimed only where the first of them `starts` at once, or none has for some
-        seconds: if the worker dies before the suspect has begun, it would count as the cause.
+        A suspect is claimed only where the first of them `starts` at once, or none has for
+        SUSPECT_SECONDS: if the worker died before the suspect has begun, it would count as the
+        cause.
         Returns the jobs, and the number of claimed rows, malformed ones included.
         """
         queue, now, names = self._queue, asyncio.get_running_loop().time(), order.names
-        if starts:
-            self._started_at = now
-        is_too_early = not starts and now - self._started_at < SUSPECT_SECONDS
-        claim = (room, queue.owner, skipped, self._suspects > 0 or is_too_early)
+        claim = (room, queue.owner, skipped, self._leaves_suspects(starts))
         self.has_gone_on = is_backlog and self.may_go_on(names)
         if self.has_gone_on:
             found = await queue.fetch(CLAIM_MORE, names[0], *claim, *self._place)
@@ -194,7 +192,7 @@ class Claims:
         return (held if len(names) == 1 else order.sorted(held)), len(found)
 
     async def turn(
-        self, outcomes: tuple[Any, ...], room: int, *, skipped: list[str]
+        self, outcomes: tuple[Any, ...], room: int, *, skipped: list[str], starts: bool
     ) -> tuple[set[str], list[LeasedJob], int]:
         """Write outcomes, and claim up to `room` jobs behind the last ones, in one statement.
 
@@ -202,9 +200,15 @@ class Claims:
         what `take` does. Only where it `may_go_on`.
         """
         queue = self._queue
-        claim = (room, queue.owner, skipped, self._suspects > 0)
+        claim = (room, queue.owner, skipped, self._leaves_suspects(starts))
         written, *found = await queue.fetch(TURN, *outcomes, self._queue_name, *claim, *self._place)
         return {*(written["keys"] or ())}, self._hold(found), len(found)
+
+    def _leaves_suspects(self, starts: bool) -> bool:
+        now = asyncio.get_running_loop().time()
+        if starts:
+            self._started_at = now
+        return self._suspects > 0 or (now - self._started_at < SUSPECT_SECONDS and not starts)
 
     def _hold(self, found: list[asyncpg.Record]) -> list[LeasedJob]:
         held, now = [], asyncio.get_running_loop().time()

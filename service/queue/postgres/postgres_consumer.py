@@ -282,6 +282,8 @@ class PostgresConsumer:
                 continue
             try:
                 async with self._claiming:
+                    if not (room := self._room()):  # a turn has brought jobs meanwhile
+                        continue
                     claimed, found = await self._claim(room)
                 if self._is_paused:
                     await self._queue.hand_back(claimed)
@@ -347,7 +349,7 @@ class PostgresConsumer:
                 return None
             try:
                 held, claimed, found = await self._claims.turn(
-                    outcomes, room, skipped=self._skipped()
+                    outcomes, room, skipped=self._skipped(), starts=bool(self._slots)
                 )
             except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
                 return None  # a group that another worker is about to start
