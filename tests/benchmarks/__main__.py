@@ -14,13 +14,15 @@ from scripts.terminal.render import Screen
 from tests.benchmarks import contenders
 from tests.benchmarks.machine import describe
 from tests.benchmarks.measures import FULL, QUICK, Measure, Sizes
-from tests.benchmarks.report import write_report
+from tests.benchmarks.report import LONG_RESULTS, RESULTS, write_report
 from tests.benchmarks.results import Result, Results
 from tests.benchmarks.stand import ROOT, Stand
 
 MEASURES = (
     "enqueue", "drain", "processes", "steady", "pickup", "backlog", "network", "cost", "idle",
 )  # fmt: skip
+# Not part of a run unless they are asked for: three quarters of an hour.
+LONG = ("snapshot", "endure", "history")
 FOLDER = ROOT / ".moorage" / "bench"
 PREVIEW = FOLDER / "report"
 DOCS = ROOT / "docs"
@@ -31,11 +33,13 @@ Turn = tuple[int, Measure, str, str]  # round, measure, case, contender
 def main() -> int:
     given = _parse(sys.argv[1:])
     screen = Screen({})
-    is_whole = set(given.only) == set(contenders.NAMES) and set(given.measure) == set(MEASURES)
+    is_long = not set(given.measure) & set(MEASURES)
+    is_whole = set(given.only) == set(contenders.NAMES) and set(given.measure) in (
+        set(MEASURES), set(LONG)
+    )  # fmt: skip
     out: Path = given.out or (DOCS if is_whole and not given.quick else PREVIEW)
-    saved = out / "benchmarks" / "results.json"
     if given.report:
-        write_report(Results.load(saved), out)
+        write_report(out)
         return 0
     for name in contenders.NAMES:
         contenders.load(name).set_up_logging()
@@ -51,8 +55,8 @@ def main() -> int:
     turns = list(_turns([_measure(name) for name in given.measure], given.only, rounds, sizes))
     failures = asyncio.run(_run(screen, results, turns, sizes))
     results.minutes = round((time.monotonic() - started) / 60, 1)
-    results.save(saved)
-    write_report(results, out)
+    results.save(out / "benchmarks" / (LONG_RESULTS if is_long else RESULTS))
+    write_report(out)
     screen.say(f"{results.minutes} minutes, {failures} failed; see {out / 'benchmarks.md'}")
     return 1 if failures else 0
 
@@ -99,8 +103,8 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     add("--quick", action="store_true", help="small and once, to see that it works")
     add("--only", type=_names(contenders.NAMES), default=list(contenders.NAMES), metavar="A,B",
         help=f"of {', '.join(contenders.NAMES)}")  # fmt: skip
-    add("--measure", type=_names(MEASURES), default=list(MEASURES), metavar="A,B",
-        help=f"of {', '.join(MEASURES)}")  # fmt: skip
+    add("--measure", type=_names((*MEASURES, *LONG)), default=list(MEASURES), metavar="A,B",
+        help=f"of {', '.join(MEASURES)}; and {', '.join(LONG)}, which take 45 minutes")  # fmt: skip
     add("--rounds", type=int, help="3 unless given")
     add("--report", action="store_true", help="write the page anew from results.json")
     add("--out", type=Path, help="a folder; docs for a whole run, else .moorage/bench/report")

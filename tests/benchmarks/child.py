@@ -84,7 +84,8 @@ async def enqueue(order: Order) -> None:
 async def pace(order: Order) -> None:
     """Jobs at a fixed rate, whether the last one has been taken or not; each says when it left."""
     contender = contenders.load(order.contender)
-    calls: list[asyncio.Task[int]] = []
+    took: list[int] = []
+    calls: set[asyncio.Task[None]] = set()
     async with contender.producer(order.dsn) as producer:
         await _wait_for_start()
         started = time.monotonic()
@@ -92,16 +93,18 @@ async def pace(order: Order) -> None:
             # Evenly spread with jitter, so that nobody's poll falls into step with it.
             due = started + (number + random.random()) / order.rate
             await asyncio.sleep(max(due - time.monotonic(), 0))
-            calls.append(asyncio.create_task(_timed(producer)))
-        took = await asyncio.gather(*calls)
+            call = asyncio.create_task(_time(producer, took))
+            calls.add(call)
+            call.add_done_callback(calls.discard)
+        await asyncio.gather(*calls)
     seconds = time.monotonic() - started
     say(json.dumps({"jobs": len(took), "seconds": seconds, "calls": took}))
 
 
-async def _timed(producer: Producer) -> int:
+async def _time(producer: Producer, took: list[int]) -> None:
     sent = time.monotonic_ns()
     await producer.enqueue(sent)
-    return time.monotonic_ns() - sent
+    took.append(time.monotonic_ns() - sent)
 
 
 async def _wait_for_start() -> None:

@@ -4,10 +4,12 @@ from pathlib import Path
 
 from tests.benchmarks import contenders
 from tests.benchmarks.goals import goals_table
+from tests.benchmarks.long import long_sections
 from tests.benchmarks.plots import draw
 from tests.benchmarks.results import Results, at_share
 from tests.benchmarks.tables import TITLES, by_case, by_key, number, ratios, span, table
 
+RESULTS, LONG_RESULTS = "results.json", "long.json"
 CONCURRENCY = {"1": "1 at once", "10": "10 at once", "100": "100 at once"}
 CALLERS = {"1": "1 caller", "100": "100 callers", "bulk": "1,000 in one call"}
 PROCESSES = {"2": "2 processes", "4": "4 processes"}
@@ -16,14 +18,21 @@ DELAYS = {"0": "proxy alone", "1": "+1 ms", "4": "+4 ms"}
 LATENCY = {"p50_ms": "p50", "p99_ms": "p99", "p999_ms": "p99.9", "max_ms": "max"}
 
 
-def write_report(results: Results, out: Path) -> None:
-    """The page and its plots in `out`."""
-    out.mkdir(parents=True, exist_ok=True)
-    plots = draw(results, out / "benchmarks")
-    sections = [_head(results), "## Goals", _GOALS, goals_table(results)]
-    for title, text, tables in _sections(results):
-        if found := _measured(tables):
-            sections += [f"## {title}", text, *plots.get(title, []), *found]
+def write_report(out: Path) -> None:
+    """The page and its plots in `out`, from the results in its folder `benchmarks`."""
+    sections: list[str] = []
+    if (saved := out / "benchmarks" / RESULTS).exists():
+        results = Results.load(saved)
+        plots = draw(results, out / "benchmarks")
+        sections += [_head(results), "## Goals", _GOALS, goals_table(results)]
+        for title, text, tables in _sections(results):
+            if found := _measured(tables):
+                sections += [f"## {title}", text, *plots.get(title, []), *found]
+        sections += long_sections(results)
+    else:
+        sections += ["# Benchmarks"]
+    if (saved := out / "benchmarks" / LONG_RESULTS).exists():
+        sections += long_sections(Results.load(saved))
     sections += ["## Who took part", _contenders(), _MISSED, _HOW]
     (out / "benchmarks.md").write_text("\n\n".join(sections) + "\n")
 

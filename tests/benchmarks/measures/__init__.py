@@ -23,15 +23,20 @@ class Sizes:
     steady_seconds: float
     pickup_seconds: float
     idle_seconds: float
+    snapshot_seconds: float
+    endure_seconds: float
+    history: int  # ended jobs
 
 
 FULL = Sizes(
     rounds=3, jobs=20_000, drain_seconds=5, enqueue_jobs=20_000, enqueue_seconds=2,
     backlog=1_000_000, steady_seconds=10, pickup_seconds=10, idle_seconds=30,
+    snapshot_seconds=300, endure_seconds=1200, history=10_000_000,
 )  # fmt: skip
 QUICK = Sizes(
     rounds=1, jobs=4_000, drain_seconds=1, enqueue_jobs=4_000, enqueue_seconds=1,
     backlog=50_000, steady_seconds=2, pickup_seconds=2, idle_seconds=2,
+    snapshot_seconds=5, endure_seconds=10, history=100_000,
 )  # fmt: skip
 
 

@@ -1,0 +1,87 @@
+"""The part of docs/benchmarks.md about what shows only after a while, or in large tables."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from tests.benchmarks.measures import endure, snapshot
+from tests.benchmarks.results import Results
+from tests.benchmarks.tables import by_key, number, table
+
+_SNAPSHOT = {
+    "share_done": "done, share", "last_p50_ms": "p50, ms", "last_p99_ms": "p99, ms",
+    "rate_without": "drain without", "rate": "drain with", "rate_share": "kept, share",
+}  # fmt: skip
+_SIZES = {"jobs": "jobs", "indexes": "their indexes", "places": "places", "archive": "history"}
+_WAITS = {"p50_ms": "p50, ms", "p99_ms": "p99, ms"}
+
+
+def long_sections(results: Results) -> list[str]:
+    """The sections of the measures that were taken; none where they were not."""
+    found = [*_snapshot(results), *_endure(results), *_history(results)]
+    if found:
+        found.insert(0, f"`{results.command}`, {results.date}, {results.minutes:g} minutes:")
+        found.insert(0, "## After a while")
+    return found
+
+
+def _snapshot(results: Results) -> Iterator[str]:
+    if not any(found.measure == "snapshot" for found in results.results):
+        return
+    seconds = results.sizes["snapshot_seconds"]
+    yield "### Beside a transaction that stays open"
+    yield (
+        f"Another transaction holds its snapshot, so that no vacuum removes a dead row. For"
+        f" {seconds:g} s one worker gets {snapshot.RATE} jobs a second: how many it did, and the"
+        f" waits of the last fifth. Then, with the snapshot still held, the drain at"
+        f" {snapshot.DRAIN_CONCURRENCY} of {results.sizes['jobs']:,} jobs, in jobs a second, and"
+        f" its share of the same in a new database."
+    )
+    yield by_key(results, "snapshot", str(snapshot.RATE), _SNAPSHOT)
+
+
+def _endure(results: Results) -> Iterator[str]:
+    for found in _values(results, "endure"):
+        seconds = results.sizes["endure_seconds"]
+        yield f"### {endure.RATE:,} jobs a second for {_minutes(seconds)} minutes"
+        yield (
+            f"From one client to one worker. {found['done']:,} of {found['sent']:,} jobs done in"
+            f" {found['seconds']:.0f} s; the worker computed for {found['worker_cpu_seconds']:.0f}"
+            f" s, the server for {found['server_cpu_seconds']:.0f} s. An ended job is kept for ten"
+            " minutes, so the tables grow until then; the history of deleted jobs grows for 90"
+            " days, as it is meant to. MiB at the end of each part, and the waits in it:"
+        )
+        rows = [
+            [
+                f"{_minutes(seconds * (place + 1) / len(found['parts']))} min",
+                *(number(part[key]) for key in (*_SIZES, *_WAITS) if key in part),
+            ]
+            for place, part in enumerate(found["parts"])
+        ]
+        yield table(["", *_SIZES.values(), *_WAITS.values()], rows)
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds / 60:.2g}"
+
+
+def _history(results: Results) -> Iterator[str]:
+    for found in _values(results, "history"):
+        yield f"### A list of {found['rows']:,} ended jobs"
+        yield (
+            f"{found['mib']:,.0f} MiB. Twenty pages of fifty jobs for each filter, one after the"
+            " other; the last one's indexes, and the pages of 8 KiB that it read:"
+        )
+        rows = [
+            [
+                what,
+                f"{page['jobs']:,}",
+                *(number(page[key]) for key in ("p50_ms", "max_ms")),
+                page["plan"],
+            ]
+            for what, page in found["filters"].items()
+        ]
+        yield table(["", "jobs", "p50, ms", "slowest, ms", "read"], rows)
+
+
+def _values(results: Results, measure: str) -> list[dict[str, Any]]:
+    return [found.values for found in results.results if found.measure == measure]
