@@ -14,7 +14,8 @@ OPTIONS = (*PLACES, "-m", "faults", "-q", "--tb=short", "--show-capture=no")
 
 def main(arguments: list[str]) -> int:
     """Run the list, or what `arguments` choose of it; only a whole run is published."""
-    RESULTS.unlink(missing_ok=True)
+    if not arguments:
+        RESULTS.unlink(missing_ok=True)
     # in a process of its own: what is imported here already, pytest could not rewrite
     command = [sys.executable, "-m", "pytest", *OPTIONS, *arguments]
     status = subprocess.run(command, check=False).returncode
