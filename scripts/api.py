@@ -1,5 +1,6 @@
 """The client of a stage's API. It takes the API key from Secrets Manager."""
 
+import getpass
 from typing import Any
 from urllib.parse import quote
 
@@ -8,6 +9,7 @@ from scripts.errors import DeniedError, NotFoundError, OperatorError, Unreachabl
 from stacks.config.naming import Output
 
 TIMEOUT_SECONDS = 20
+WHO_MAX_CHARACTERS = 100  # as the API takes it
 NOT_FOUND, REFUSED, THROTTLED, BROKEN = 404, (401, 403), 429, 500
 
 
@@ -19,6 +21,7 @@ class Api:
         every ECS task of the API knows."""
         import httpx
 
+        self._aws = aws
         self.url = aws.output(Output.URL).rstrip("/")
         if not key:
             secret = aws.call(
@@ -31,6 +34,11 @@ class Api:
             timeout=TIMEOUT_SECONDS,
             trust_env=not aws.target.is_local,  # a proxy does not know the twin
         )
+
+    def console_link(self, *, may_act: bool = True) -> str:
+        """An address that opens the console signed in: once, within a minute."""
+        made = self.post("console", "links", who=_operator(self._aws), may_act=may_act)
+        return f"{self.url}{made['path']}"
 
     def close(self) -> None:
         """Close the connections."""
@@ -63,6 +71,14 @@ class Api:
         if answer.is_success:
             return answer.json() if answer.content else None
         raise explain(answer.status_code, _detail(answer), self.url)
+
+
+def _operator(aws: Aws) -> str:
+    """Who is at work, for the console's audit log: the name at AWS, or on this machine."""
+    if aws.target.is_local:
+        return getpass.getuser()
+    arn: str = aws.call("sts", "get_caller_identity")["Arn"]
+    return arn.rpartition("/")[2][:WHO_MAX_CHARACTERS]
 
 
 def explain(status: int, detail: str, url: str) -> OperatorError:

@@ -138,6 +138,7 @@ WORKER_INTERNET_PORTS = (HTTP_PORT, HTTPS_PORT)
 LIVE_PATH = "/health/live"
 READY_PATH = "/health/ready"
 UI_PATH = "/saq"
+CONSOLE_PATH = "/console"
 QUEUE_NAME = "default"  # of a task that names none
 QUEUE_NAME_PATTERN = r"^[a-z][a-z0-9-]{0,30}$"
 QUEUE_WEIGHT_MAX = 100

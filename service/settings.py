@@ -150,6 +150,11 @@ class Settings(BaseSettings):
         return self.api_key.get_secret_value().split() if self.api_key else []
 
     @property
+    def is_console_open(self) -> bool:
+        """May everybody who reaches this machine's own addresses use the console, as the API?"""
+        return self.is_local and not self.api_keys and self.ui_password is None
+
+    @property
     def database_dsn(self) -> str:
         """The application's database, credentials included: never log it."""
         return self.database_url.get_secret_value()

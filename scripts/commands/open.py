@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 import typer
 
+from scripts.api import Api
 from scripts.aws import Aws, connect
 from scripts.errors import OperatorError
 from scripts.terminal.answer import print_line, say
@@ -18,6 +19,7 @@ from stacks.config.naming import Output
 class Page(StrEnum):
     """A page that can be opened."""
 
+    CONSOLE = "console"
     API = "api"
     JOBS = "jobs"
     SCHEMA = "schema"
@@ -32,12 +34,25 @@ API_PATHS = {Page.API: "", Page.JOBS: UI_PATH, Page.SCHEMA: "/schema"}
 
 
 def open_(
-    page: Annotated[Page, typer.Argument(help="Which page.")] = Page.API,
+    page: Annotated[Page, typer.Argument(help="Which page.")] = Page.CONSOLE,
     stage: StageOption = DEFAULT_STAGE,
+    look: Annotated[
+        bool, typer.Option("--look", help="Sign in to the console to look, not to act.")
+    ] = False,
     only_print: Annotated[bool, typer.Option("--print", help="Only print the address.")] = False,
 ) -> None:
-    """Open a page of the stage's API, or of the AWS console, in the browser."""
-    address = find_address(connect(stage), page)
+    """Open a page of the stage, or of the AWS console, in the browser.
+
+    `moor open` opens the stage's own console, signed in: the address that it prints works once,
+    within a minute. `moor open --look --print` makes one for somebody who shall only look.
+    """
+    if look and page is not Page.CONSOLE:
+        raise OperatorError(f"--look is of the console, not of {page}", "Leave it out.")
+    aws = connect(stage)
+    if page is Page.CONSOLE:
+        address = Api(aws).console_link(may_act=not look)
+    else:
+        address = find_address(aws, page)
     print_line(address)
     if not only_print and not webbrowser.open(address):
         say("There is no browser here; the address is above.")

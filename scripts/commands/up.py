@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from scripts.api import Api
 from scripts.aws import Aws
 from scripts.clock import Clock
 from scripts.ecs.stack_release import bring_forward, outputs_before
@@ -30,7 +31,7 @@ from scripts.twin.client.launch import launch
 from scripts.twin.client.secrets import fill
 from scripts.twin.client.shell import env_file, write_env
 from scripts.twin.client.state import Twin
-from service.contract import LOCAL_STAGE, UI_PATH, EnvVar
+from service.contract import LOCAL_STAGE, EnvVar
 from stacks.config.naming import Output
 
 READY_SECONDS = 60
@@ -50,7 +51,7 @@ def up(home: HomeOption = HOME) -> None:
     lock = take_up_lock(home)
     heed(signal.SIGTERM, signal.SIGHUP)  # they end the child processes, as Ctrl-C does
     try:
-        twin, tasks = bring_up(home, os.environ, screen)
+        twin, tasks, console = bring_up(home, os.environ, screen)
     except BaseException:
         if not was_interrupted():
             raise
@@ -64,13 +65,15 @@ def up(home: HomeOption = HOME) -> None:
         raise KeyboardInterrupt from None
     finally:
         lock.release()
-    show(twin, tasks, screen, time.monotonic() - began)
+    show(twin, tasks, console, screen, time.monotonic() - began)
 
 
 def bring_up(
     home: Path, environment: Mapping[str, str], screen: Screen
-) -> tuple[Twin, list[dict[str, Any]]]:
-    """Do every step and show its time on `screen`. Returns the twin and the tasks of its API.
+) -> tuple[Twin, list[dict[str, Any]], str]:
+    """Do every step and show its time on `screen`.
+
+    Returns the twin, the tasks of its API, and an address that opens its console signed in.
 
     An `OperatorError` names the failed step.
     """
@@ -119,10 +122,12 @@ def bring_up(
     )
     key = secret["SecretString"].split()[0]
     write_env(twin, {EnvVar.API_KEY: key})
-    return twin, balancer.tasks(key)
+    return twin, balancer.tasks(key), Api(aws, key=key).console_link()
 
 
-def show(twin: Twin, tasks: list[dict[str, Any]], screen: Screen, seconds: float) -> None:
+def show(
+    twin: Twin, tasks: list[dict[str, Any]], console: str, screen: Screen, seconds: float
+) -> None:
     """Print where everything is, and what to try next."""
     file = env_file(twin.home)
     if file.is_relative_to(Path.cwd()):
@@ -131,11 +136,13 @@ def show(twin: Twin, tasks: list[dict[str, Any]], screen: Screen, seconds: float
     screen.title(f"Up in {seconds:.1f} s. `moor down` ends it.")
     screen.say(f"  API      {twin.url}")
     screen.say(f"  Schema   {twin.url}/schema")
-    screen.say(f"  Jobs     {twin.url}{UI_PATH}")
+    screen.say(f"  Console  {console}")
+    screen.say("           opens signed in: once, within a minute; then `moor open`")
     screen.title("Try:")
     for command, what in (
         (f". {file}", "moor, aws and cdk in this terminal, for the twin; $API_KEY"),
         (suggestion(twin.url, tasks, header=f'"X-API-Key: ${EnvVar.API_KEY}"'), ""),
+        ("moor open", "the console, in the browser"),
         ("moor status", ""),
         ("moor logs worker --follow", ""),
         ("moor scale worker 3", ""),

@@ -15,7 +15,7 @@ from scripts.local.parts import Local, Stopped
 from scripts.local.served import served
 from scripts.target import find_stage
 from scripts.terminal.render import Screen
-from service.contract import LOCAL_STAGE, UI_PATH, EnvVar, ProcessName
+from service.contract import CONSOLE_PATH, LOCAL_STAGE, EnvVar, ProcessName
 
 PARTS = {
     "db": [],
@@ -96,7 +96,7 @@ def show(local: Local, seconds: float) -> None:
     if ProcessName.API in local.names:
         screen.say(f"  API      {url}")
         screen.say(f"  Schema   {url}/schema")
-        screen.say(f"  Jobs     {url}{UI_PATH}")
+        screen.say(f"  Console  {url}{CONSOLE_PATH}")
     if local.postgres:
         if not local.names:
             screen.say(f"  DATABASE_URL='{local.postgres.url}'")

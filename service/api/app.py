@@ -25,6 +25,8 @@ from service.api.door.methods import Methods
 from service.api.routes import health_routes, job_routes, queue_routes, schedule_routes
 from service.api.routes.job_events import Watch
 from service.aws import database_password
+from service.console import door, pages
+from service.console.overview import Lookout
 from service.console.saq_pages import JobPages, content_policy, has_pages, saq_plugin
 from service.db import CONNECT_TIMEOUT_SECONDS, create_pool
 from service.problem import problem
@@ -64,6 +66,7 @@ def create_app(
             app.state.watch = Watch(queue)
             reports = asyncio.create_task(Reporter(queue, settings).run(), name="reports")
             stack.callback(reports.cancel)
+            stack.callback(lookout.close)
             envelope.ui_policy = await content_policy(app) or envelope.ui_policy
             if settings.worker_mode == "in-process":
                 app.state.worker = await stack.enter_async_context(
@@ -72,6 +75,7 @@ def create_app(
             yield
 
     saq = saq_plugin(settings, queue)
+    lookout = Lookout(queue)
     app = Litestar(
         route_handlers=[
             health_routes.live,
@@ -79,6 +83,10 @@ def create_app(
             job_routes.router,
             schedule_routes.router,
             *queue_routes.route_handlers,
+            door.create_link,
+            door.router,
+            pages.static,
+            pages.router,
             *domain_routes(domain_package),
         ],
         dependencies={
@@ -87,9 +95,11 @@ def create_app(
             "registry": Provide(lambda: registry, sync_to_thread=False),
             "settings": Provide(lambda: settings, sync_to_thread=False),
             "watch": Provide(_watch, sync_to_thread=False),
+            "lookout": Provide(lambda: lookout, sync_to_thread=False),
         },
         plugins=[saq],
         lifespan=[lifespan],
+        state=State({"settings": settings}),
         request_class=JsonRequest,
         request_max_body_size=contract.BODY_MAX_BYTES,
         exception_handlers=EXCEPTION_HANDLERS,

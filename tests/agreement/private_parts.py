@@ -86,6 +86,7 @@ LIBRARIES = {
 }  # fmt: skip
 # Used as their pages say; every other library has to choose.
 DOCUMENTED = {
+    "jinja2",
     "aws_cdk", "boto3", "cdk_nag", "click", "constructs", "croniter", "dotenv", "feedparser",
     "httpx", "jsii", "multidict", "mypy_boto3_s3", "mypy_boto3_ses", "psutil", "pydantic_settings",
     "pytest", "pytest_asyncio", "rich", "structlog", "yaml",

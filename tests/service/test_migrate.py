@@ -77,8 +77,9 @@ async def test_twenty_migrations_at_once_apply_each_file_once(
 async def test_failing_migration_leaves_nothing_behind(
     empty_database: str, folder: Path, root: Path
 ) -> None:
-    (folder / "migrations").mkdir()
-    (folder / "migrations/0001_break_things.sql").write_text("CREATE TABLE half (); SELECT 1/0;")
+    own = folder / "domain/things/migrations"
+    own.mkdir(parents=True)
+    (own / "0001_break_things.sql").write_text("CREATE TABLE half (); SELECT 1/0;")
     with pytest.raises(MigrationError, match="division by zero; nothing was changed"):
         await migrate(empty_database, folder)
     tables = await _fetch(empty_database, "SELECT 1 FROM pg_tables WHERE schemaname = 'public'")
@@ -91,17 +92,17 @@ async def test_failing_migration_leaves_nothing_behind(
     [
         (
             "CREATE TABLE half (); SELECT 1/0;",
-            r"division by zero; applied before it, and stays: service/0001_create_things$",
+            r"division by zero; applied before it, and stays: domain/things/0001_create_things$",
             ["things"],
         ),
         (
             "CREATE TABLE half (); COMMIT; SELECT 1/0;",
-            r"stays: service/0001_create_things, and this file's statements before this one$",
+            r"stays: domain/things/0001_create_things, and this file's statements before this one$",
             ["half", "things"],
         ),
         (
             "CREATE TABLE background_jobs ();",
-            r"stays: service/0001_create_things\. Give Moorage a database of its own",
+            r"stays: domain/things/0001_create_things\. Give Moorage a database of its own",
             ["things"],
         ),
     ],
@@ -110,9 +111,10 @@ async def test_failing_migration_leaves_nothing_behind(
 async def test_what_stays_of_a_failed_migration_in_use_is_said(
     database: str, folder: Path, statements: str, said: str, tables: list[str]
 ) -> None:
-    (folder / "migrations").mkdir()
-    (folder / "migrations/0001_create_things.sql").write_text("CREATE TABLE things ();")
-    (folder / "migrations/0002_break_things.sql").write_text(statements)
+    own = folder / "domain/things/migrations"
+    own.mkdir(parents=True)
+    (own / "0001_create_things.sql").write_text("CREATE TABLE things ();")
+    (own / "0002_break_things.sql").write_text(statements)
     with pytest.raises(MigrationError, match=said):
         await migrate(database, folder)
     there = await _fetch(

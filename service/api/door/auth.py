@@ -12,7 +12,13 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
 from litestar.utils import normalize_path
 
-from service.contract import LIVE_PATH, READY_PATH, UI_PATH, WRONG_CREDENTIALS_EVENT
+from service.contract import (
+    CONSOLE_PATH,
+    LIVE_PATH,
+    READY_PATH,
+    UI_PATH,
+    WRONG_CREDENTIALS_EVENT,
+)
 from service.problem import problem, send_response
 from service.settings import Settings
 
@@ -38,8 +44,9 @@ class Refusal(Exception):
 class Gate:
     """Passes a request on to the routes, or answers 400, 401, 403 or 414.
 
-    `/health/*` is open. `/saq` needs HTTP Basic, everything else the API key; in stage local either
-    is open if it has no credentials. `API_AUTH=off` opens the API, never the job pages.
+    `/health/*` is open, and `/console` has a door of its own. `/saq` needs HTTP Basic, everything
+    else the API key; in stage local either is open if it has no credentials. `API_AUTH=off` opens
+    the API, never the pages.
     """
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
@@ -47,6 +54,7 @@ class Gate:
         self.is_local = settings.is_local
         self.keys = settings.api_keys
         self.is_api_open = settings.api_auth == "off" or (settings.is_local and not self.keys)
+        self.is_console_open = settings.is_console_open
         self.ui_user = settings.ui_username
         self.ui_password = settings.ui_password.get_secret_value() if settings.ui_password else None
         host = settings.api_host.lower()
@@ -75,6 +83,8 @@ class Gate:
         """True where the path needs no credentials, False where they are right, else raises."""
         if path in {LIVE_PATH, READY_PATH}:
             return True
+        if path == CONSOLE_PATH or path.startswith(f"{CONSOLE_PATH}/"):
+            return self.is_console_open  # else its own door asks who it is
         if path == UI_PATH or path.startswith(f"{UI_PATH}/"):
             if self.ui_user is None or self.ui_password is None:
                 return True  # the pages only exist where they may be open

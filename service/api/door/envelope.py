@@ -10,12 +10,13 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPResponseStartEvent, HTTPScope, Message, Receive, Scope, Send
 
 from service.console.saq_pages import STATIC_PATH
-from service.contract import LIVE_PATH, READY_PATH, UI_PATH
+from service.contract import CONSOLE_PATH, LIVE_PATH, READY_PATH, UI_PATH
 from service.problem import problem, send_response
 from service.queue.tasks.enqueue import REQUEST_ID
 
 HSTS = f"max-age={365 * 86400}"
 SANE_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+CONSOLE_STATIC = f"{CONSOLE_PATH}/static/"
 NO_SCRIPTS = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 log = structlog.stdlib.get_logger("api")
@@ -71,7 +72,7 @@ class Envelope:
     def _add_headers(self, path: str, request_id: str, message: HTTPResponseStartEvent) -> None:
         headers = MutableScopeHeaders.from_message(message)
         is_ui = path == UI_PATH or path.startswith(f"{UI_PATH}/")
-        is_static = path.startswith(STATIC_PATH) and message["status"] == 200
+        is_static = path.startswith((STATIC_PATH, CONSOLE_STATIC)) and message["status"] == 200
         headers["X-Request-Id"] = request_id
         if is_ui:
             headers["Content-Security-Policy"] = self.ui_policy

@@ -48,7 +48,7 @@ def test_the_api_prints_the_addresses_and_what_to_try(running: tuple[Up, Up]) ->
     lines = [line.split() for line in api.output.splitlines()]
     assert ["API", url] in lines
     assert ["Schema", f"{url}/schema"] in lines
-    assert ["Jobs", f"{url}/saq"] in lines
+    assert ["Console", f"{url}/console"] in lines
     (command,) = [" ".join(line) for line in lines if "-d" in line]
     assert command == (
         f"curl -s {url}/api/v1/jobs -H 'content-type: application/json'"

@@ -15,7 +15,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.service.console.test_saq_pages import BROWSERS, QUIET
+from tests.service.console.conftest import BROWSERS, QUIET
 from tests.twin.conftest import Ecs
 
 EVIL = "evil.example"

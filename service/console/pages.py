@@ -1,0 +1,177 @@
+"""The pages of the console that show something."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+from urllib.parse import unquote, urlencode
+
+import asyncpg
+from litestar import Request, Response, Router, get
+from litestar.di import NamedDependency
+from litestar.exceptions import HTTPException, NotFoundException
+from litestar.params import FromPath, QueryParameter
+from litestar.response import ServerSentEvent
+from litestar.response.sse import ServerSentEventMessage
+
+from service.console import audit
+from service.console.door import NotSignedInError, ask_to_sign_in, signed_in
+from service.console.job_page import moments, pretty
+from service.console.overview import FRESH_SECONDS, Lookout
+from service.console.rendering import HERE, html, render
+from service.contract import CONSOLE_PATH
+from service.paging import Cursor, position
+from service.problem import PHRASES, InvalidFieldError
+from service.queue.interface import JobQueue
+from service.queue.job import STATUSES
+from service.queue.schedules.schedule_requests import list_schedules
+from service.queue.tasks.enqueue import LARGE_PAYLOAD
+from service.queue.tasks.registry import Registry
+from service.queue.worker.progress import MESSAGE
+
+PAGE_JOBS = 50
+LIVE_SECONDS = 600.0  # then the browser connects again, and its session is looked at again
+STATIC = {path.name: path.read_bytes() for path in (HERE / "static").iterdir()}
+TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
+
+Asked = Request[Any, Any, Any]
+
+
+@get("/", include_in_schema=False)
+async def show_overview(request: Asked, lookout: NamedDependency[Lookout]) -> Response[str]:
+    """Is it well?"""
+    now = await lookout.now()
+    return html(render("overview.html", visitor=request.user, here="overview", now=now))
+
+
+@get("/static/{name:str}", include_in_schema=False, sync_to_thread=False)
+def send_static(name: FromPath[str]) -> Response[bytes]:
+    """Style sheet and script. They hold nothing of a stage, so everybody may have them."""
+    if (found := STATIC.get(name)) is None:
+        raise NotFoundException
+    return Response(found, media_type=f"{TYPES[name.rpartition('.')[2]]}; charset=utf-8")
+
+
+@get("/live", include_in_schema=False, media_type="text/event-stream")
+async def follow_overview(request: Asked, lookout: NamedDependency[Lookout]) -> ServerSentEvent:
+    """The changing part of the overview, as often as it changes."""
+
+    async def parts() -> AsyncIterator[ServerSentEventMessage]:
+        last, ends_at = "", asyncio.get_running_loop().time() + LIVE_SECONDS
+        with lookout.viewer() as may_follow:
+            while may_follow and not lookout.is_closed:
+                part = render("overview_now.html", visitor=request.user, now=await lookout.now())
+                # a comment where nothing has changed, so that a closed connection is noticed
+                same = ServerSentEventMessage(comment="same")
+                yield same if part == last else ServerSentEventMessage(event="overview", data=part)
+                last = part
+                await asyncio.sleep(FRESH_SECONDS)
+                if asyncio.get_running_loop().time() > ends_at:
+                    break
+
+    return ServerSentEvent(parts())
+
+
+@get("/jobs", include_in_schema=False)
+async def show_jobs(
+    *,
+    request: Asked,
+    queue: NamedDependency[JobQueue],
+    status: Annotated[str, QueryParameter()] = "",
+    task: Annotated[str, QueryParameter()] = "",
+    from_queue: Annotated[str, QueryParameter(name="queue")] = "",
+    cursor: Cursor = None,
+) -> Response[str]:
+    """The jobs that a filter in the address chooses, newest first."""
+    if status and status not in STATUSES:
+        raise InvalidFieldError("status", f"is none of {', '.join(STATUSES)}")
+    given = {"status": status, "task": task.strip(), "queue": from_queue}
+    found = await queue.list_records(
+        **{name: value or None for name, value in given.items()},
+        before=position(cursor),
+        limit=PAGE_JOBS + 1,
+    )
+    page = found[:PAGE_JOBS]
+    asked = {name: value for name, value in given.items() if value}
+    more = urlencode(asked | {"cursor": page[-1].id}) if len(found) > PAGE_JOBS else ""
+    return html(
+        render(
+            "jobs.html", visitor=request.user, here="jobs", jobs=page, given=given, more=more,
+            newest=urlencode(asked) if cursor else None, statuses=STATUSES, queues=queue.names,
+            tasks=sorted(queue.registry.tasks),
+        )
+    )  # fmt: skip
+
+
+@get("/jobs/{key:str}", include_in_schema=False)
+async def show_job(
+    key: FromPath[str], request: Asked, queue: NamedDependency[JobQueue]
+) -> Response[str]:
+    """One job: its line of time, what it was given, what became of it."""
+    record = await queue.find_record(unquote(key))  # a key may hold a slash
+    if record is None:
+        page = render("missing.html", visitor=request.user, here="jobs", key=unquote(key))
+        return html(page, 404)
+    job = await queue.job(record.key)
+    payload = result = None
+    if job is not None:
+        payload = "" if LARGE_PAYLOAD in job.meta else pretty(job.kwargs or {})
+        result = pretty(job.result) if job.result is not None else None
+    return html(
+        render(
+            "job.html", visitor=request.user, here="jobs", job=record, moments=moments(record),
+            payload=payload, payload_object=job.meta.get(LARGE_PAYLOAD) if job else None,
+            result=result, progress=job.progress if job else None,
+            message=job.meta.get(MESSAGE) if job else None, is_kept=job is not None,
+            retries=job.retries if job else None, priority=job.priority if job else None,
+        )
+    )  # fmt: skip
+
+
+@get("/schedules", include_in_schema=False)
+async def show_schedules(request: Asked, queue: NamedDependency[JobQueue]) -> Response[str]:
+    """Every schedule, with its next ticks."""
+    found = await list_schedules(queue)
+    return html(render("schedules.html", visitor=request.user, here="schedules", schedules=found))
+
+
+@get("/tasks", include_in_schema=False, sync_to_thread=False)
+def show_tasks(request: Asked, registry: NamedDependency[Registry]) -> Response[str]:
+    """Every task of this release, and how its jobs are run."""
+    tasks = [registry.tasks[name] for name in sorted(registry.tasks)]
+    return html(render("tasks.html", visitor=request.user, here="tasks", tasks=tasks))
+
+
+@get("/audit", include_in_schema=False)
+async def show_audit(
+    request: Asked, pool: NamedDependency[asyncpg.Pool], cursor: Cursor = None
+) -> Response[str]:
+    """Who has done what here."""
+    found = await audit.page(pool, before=position(cursor), limit=PAGE_JOBS + 1)
+    page = found[:PAGE_JOBS]
+    more = urlencode({"cursor": page[-1].id}) if len(found) > PAGE_JOBS else ""
+    return html(render("audit.html", visitor=request.user, here="audit", actions=page, more=more))
+
+
+def refuse(request: Asked, error: HTTPException | InvalidFieldError) -> Response[str]:
+    """A page that says what was wrong with the request."""
+    if isinstance(error, InvalidFieldError):
+        status, why = 422, str(error)
+    else:
+        status, why = error.status_code, error.detail
+    title = PHRASES.get(status, "Error")
+    page = render("refused.html", visitor=request.user, here="", title=title, why=f"{why}.")
+    return html(page, status)
+
+
+static = Router(CONSOLE_PATH, route_handlers=[send_static], include_in_schema=False)
+router = Router(
+    CONSOLE_PATH,
+    route_handlers=[
+        show_overview, follow_overview, show_jobs, show_job, show_schedules, show_tasks, show_audit,
+    ],
+    guards=[signed_in],
+    exception_handlers={
+        NotSignedInError: ask_to_sign_in, HTTPException: refuse, InvalidFieldError: refuse,
+    },
+    include_in_schema=False,
+)  # fmt: skip

@@ -1,0 +1,177 @@
+"""Who gets into the console: links, the sign-in page, sessions, roles."""
+
+import httpx
+import pytest
+
+from tests.service.api.api_process import API_KEY, UI_LOGIN, Api
+
+pytest_plugins = ["tests.service.api.conftest_api"]
+
+PAGES = ("/", "/jobs", "/jobs/some-key", "/schedules", "/tasks", "/audit", "/live")
+BROWSER = {"Accept": "text/html,application/xhtml+xml"}
+
+
+def link(api: Api, who: str = "alice", *, may_act: bool = True) -> str:
+    with api.client() as client:
+        answer = client.post(
+            "/api/v1/console/links",
+            json={"who": who, "may_act": may_act},
+            headers={"X-API-Key": API_KEY},
+        )
+    assert answer.status_code == 201, answer.text
+    assert answer.json()["seconds"] == 60
+    path: str = answer.json()["path"]
+    return path
+
+
+def visitor(api: Api) -> httpx.Client:
+    """Somebody with a browser, who is not signed in."""
+    return api.client(**BROWSER)
+
+
+def test_a_link_signs_in_once(guarded_api: Api) -> None:
+    path = link(guarded_api)
+    with visitor(guarded_api) as first, visitor(guarded_api) as second:
+        opened = first.get(path)
+        assert opened.status_code == 200
+        cookie = opened.headers["Set-Cookie"]
+        assert cookie.startswith("console=")
+        assert "; Max-Age=43200; Path=/; HttpOnly; SameSite=Strict" in cookie
+        assert "Secure" not in cookie
+        assert "alice" in first.get("/console/").text
+
+        again = second.get(path)
+        assert again.status_code == 403
+        assert "was used before" in again.text
+        assert "Set-Cookie" not in again.headers
+        assert second.get("/console/").status_code == 303
+
+
+def test_over_https_the_cookie_is_secure_and_of_this_host_alone(guarded_api: Api) -> None:
+    path = link(guarded_api)
+    with guarded_api.client(**{"X-Forwarded-Proto": "https"}) as client:
+        cookie = client.get(path).headers["Set-Cookie"]
+    assert cookie.startswith("__Host-console=")
+    assert cookie.endswith("; Secure")
+
+
+def test_a_link_older_than_a_minute_does_nothing(guarded_api: Api) -> None:
+    path = link(guarded_api)
+    guarded_api.sql("UPDATE console_sessions SET expires_at = clock_timestamp() WHERE is_link")
+    with visitor(guarded_api) as client:
+        assert client.get(path).status_code == 403
+
+
+def test_a_link_is_no_session_and_a_session_no_link(guarded_api: Api) -> None:
+    token = link(guarded_api).rpartition("/")[2]
+    with visitor(guarded_api) as client:
+        client.cookies.set("console", token)
+        assert client.get("/console/").status_code == 303
+        client.cookies.clear()
+        cookie = client.get(f"/console/open/{token}").cookies["console"]
+        assert client.get(f"/console/open/{cookie}").status_code == 403
+
+
+def test_only_the_api_key_makes_links(guarded_api: Api) -> None:
+    with visitor(guarded_api) as client:
+        client.get(link(guarded_api))
+        answer = client.post("/api/v1/console/links", json={"who": "mallory"})
+    assert answer.status_code == 401
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_without_a_session_every_page_asks_to_sign_in(guarded_api: Api, page: str) -> None:
+    with visitor(guarded_api) as client:
+        answer = client.get(f"/console{page}?status=failed")
+        assert answer.status_code == 303
+        place = answer.headers["Location"]
+        assert place.startswith("/console/sign-in?to=%2Fconsole")
+        assert client.get(place).status_code == 200
+        assert client.get(f"/console{page}", headers={"Accept": "*/*"}).status_code == 401
+
+
+def test_the_sign_in_page_leads_back_and_only_into_the_console(guarded_api: Api) -> None:
+    user, password = UI_LOGIN
+    right = {"username": user, "password": password}
+    with visitor(guarded_api) as client:
+        for given in (
+            {"username": user, "password": "wrong"},
+            {"username": "else", "password": password},
+            {"username": "", "password": ""},
+            {"username": "ü" * 10, "password": "\N{SNOWMAN}"},
+        ):
+            refused = client.post("/console/sign-in", data=given)
+            assert refused.status_code == 403
+            assert "Name or password is wrong." in refused.text
+        for to, place in (
+            ("/console/jobs?status=failed", "/console/jobs?status=failed"),
+            ("", "/console/"),
+            ("//evil.example/console/", "/console/"),
+            ("https://evil.example/", "/console/"),
+            ("/console/\\evil", "/console/"),
+            ("/console/\r\nSet-Cookie: a=b", "/console/"),
+        ):
+            answer = client.post("/console/sign-in", data=right | {"to": to})
+            assert answer.status_code == 303
+            assert answer.headers["Location"] == place
+        assert user in client.get("/console/audit").text
+    assert "wrong credentials" in guarded_api.log_with('"scheme":"console"')
+
+
+def test_signing_out_ends_the_session_wherever_its_cookie_is(guarded_api: Api) -> None:
+    with visitor(guarded_api) as client, visitor(guarded_api) as thief:
+        client.get(link(guarded_api))
+        thief.cookies.set("console", client.cookies["console"])
+        assert thief.get("/console/").status_code == 200
+        answer = client.post("/console/sign-out")
+        assert answer.status_code == 303
+        assert "Max-Age=0" in answer.headers["Set-Cookie"]
+        assert thief.get("/console/").status_code == 303
+
+
+def test_a_session_ends_after_its_time(guarded_api: Api) -> None:
+    with visitor(guarded_api) as client:
+        client.get(link(guarded_api))
+        guarded_api.sql("UPDATE console_sessions SET expires_at = clock_timestamp()")
+        assert client.get("/console/").status_code == 303
+
+
+def test_nothing_that_signs_in_is_kept_or_logged(guarded_api: Api) -> None:
+    token = link(guarded_api).rpartition("/")[2]
+    with visitor(guarded_api) as client:
+        cookie = client.get(f"/console/open/{token}").cookies["console"]
+        client.get("/console/")
+    kept = str(guarded_api.sql("SELECT * FROM console_sessions"))
+    for secret in (token, cookie):
+        assert secret not in kept
+    assert cookie not in guarded_api.log()
+
+
+def test_other_sites_cannot_sign_in_or_out(guarded_api: Api) -> None:
+    user, password = UI_LOGIN
+    with visitor(guarded_api) as client:
+        for path in ("sign-in", "sign-out"):
+            answer = client.post(
+                f"/console/{path}",
+                data={"username": user, "password": password},
+                headers={"Origin": "https://evil.example"},
+            )
+            assert answer.status_code == 403
+
+
+def test_pages_run_and_load_nothing_that_is_not_ours(guarded_api: Api) -> None:
+    with visitor(guarded_api) as client:
+        client.get(link(guarded_api))
+        for path in ("/", "/jobs", "/sign-in", "/jobs/missing"):
+            policy = client.get(f"/console{path}").headers["Content-Security-Policy"]
+            assert "default-src 'none'" in policy
+            assert "unsafe" not in policy
+            assert "frame-ancestors 'none'" in policy
+
+
+def test_on_a_laptop_without_credentials_the_console_is_as_open_as_the_api(
+    http: httpx.Client,
+) -> None:
+    assert "somebody on this machine" in http.get("/console/").text
+    # a page that points a name of its own at this machine
+    assert http.get("/console/", headers={"Host": "evil.example"}).status_code == 403

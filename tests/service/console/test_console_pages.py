@@ -1,0 +1,119 @@
+"""The pages of the console in a real browser: what they show, and that all of it stays text."""
+
+import json
+import uuid
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.async_api import Page, expect
+
+from tests.service.api.api_process import Api
+
+pytest_plugins = ["tests.service.api.conftest_api"]
+
+BROWSED = pytest.mark.asyncio(loop_scope="module")  # all by one browser
+HOSTILE = "<img src=x onerror='window.pwned=1'>\"'&{{7*7}}"
+SIZES = {"wide": (1280, 900), "narrow": (390, 800)}
+
+
+def plant(api: Api, status: str, kwargs: dict[str, object], error: str = "") -> str:
+    """A job in that state, as the queue would have it."""
+    key = f"console/{uuid.uuid4()}"
+    job = {"function": "hooked", "kwargs": kwargs, "queue": "default", "key": key, "status": status}
+    api.sql(
+        "INSERT INTO saq_jobs (key, job, queue, status, scheduled, task, error, attempts,"
+        " created_at, started_at, finished_at, expire_at, is_bad)"
+        " VALUES ($1, $2, 'default', $3, 0, 'hooked', $4, 1, clock_timestamp() - INTERVAL '70 s',"
+        " clock_timestamp() - INTERVAL '65 s',"
+        " CASE WHEN $3 IN ('failed', 'complete') THEN clock_timestamp() - INTERVAL '5 s' END,"
+        " extract(epoch FROM clock_timestamp())::bigint + 3600, $3 = 'failed')",
+        key, json.dumps(job).encode(), status, error or None,
+    )  # fmt: skip
+    return key
+
+
+@pytest.fixture(scope="module")
+def failed(own_api: Api) -> str:
+    """A failed job, all of whose texts try to become markup."""
+    trace = f'Traceback (most recent call last):\n  File "x.py"\nRuntimeError: {HOSTILE}'
+    return plant(own_api, "failed", {HOSTILE: [HOSTILE]}, trace)
+
+
+@BROWSED
+async def test_one_look_says_whether_it_is_well(page: Page, own_api: Api, failed: str) -> None:
+    await page.goto("/console/")
+    await expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+    await expect(page.get_by_text("All queues are well.")).to_be_visible()
+    row = page.get_by_role("row").filter(has_text=f"RuntimeError: {HOSTILE}")
+    await expect(row).to_contain_text("hooked")
+    with own_api.client() as client:
+        client.post("/api/v1/jobs", json={"task": "hooked", "payload": {}})
+    # without a reload
+    await expect(page.get_by_text("No worker serves queue default")).to_be_visible(timeout=15_000)
+    assert await page.evaluate("window.pwned") is None
+
+
+@BROWSED
+async def test_a_job_is_found_by_its_filter_and_read_whole(page: Page, failed: str) -> None:
+    await page.goto("/console/")
+    await page.get_by_role("link", name="Jobs").first.click()
+    await page.get_by_label("State").select_option("failed")
+    await page.get_by_role("button", name="Show").click()
+    assert "status=failed" in page.url
+    await page.get_by_role("link", name=failed).click()
+    await expect(page.get_by_role("heading", name="hooked")).to_be_visible()
+    moments = page.locator(".moments li")
+    await expect(moments).to_have_count(3)
+    await expect(moments.nth(0)).to_contain_text("waited 5 s")
+    await expect(moments.nth(1)).to_contain_text("ran 1 min")
+    await expect(page.locator("pre").first).to_contain_text(f"RuntimeError: {HOSTILE}")
+    await expect(page.get_by_role("region", name="Payload")).to_contain_text("onerror")
+    assert await page.evaluate("window.pwned") is None
+
+
+@BROWSED
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_pages_fit_the_screen(
+    page: Page, failed: str, size: str, scheme: str, tmp_path: Path
+) -> None:
+    width, height = SIZES[size]
+    await page.set_viewport_size({"width": width, "height": height})
+    await page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    for name in ("", "jobs", f"jobs/{failed.replace('/', '%2F')}", "schedules", "tasks", "audit"):
+        await page.goto(f"/console/{name}")
+        await page.screenshot(path=tmp_path / f"{size}-{scheme}-{name[:9].strip('/')}.png")
+        # tables may be wider, and are moved by themselves
+        over = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        assert await page.evaluate(over) == 0, name
+
+
+@BROWSED
+async def test_it_can_be_used_by_keyboard_alone(page: Page, failed: str) -> None:
+    await page.goto("/console/jobs")
+    await page.keyboard.press("Tab")
+    await expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    for _ in range(2):
+        await page.keyboard.press("Tab")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("heading", name="Jobs")).to_be_visible()
+
+
+def test_wrong_addresses_get_a_page_that_says_so(http: httpx.Client) -> None:
+    for path, status, text in (
+        ("/console/jobs?status=lost", 422, "status: is none of"),
+        ("/console/jobs?cursor=x", 422, "cursor: is not one"),
+        ("/console/jobs/nobody", 404, "There is no job <code>nobody</code>"),
+        ("/console/nothing", 404, ""),
+        ("/console/static/../pages.py", 404, ""),
+    ):
+        answer = http.get(path)
+        assert answer.status_code == status, path
+        assert text in answer.text
+
+
+def test_a_page_is_small(http: httpx.Client) -> None:
+    files = [http.get(f"/console/static/console.{kind}").content for kind in ("css", "js")]
+    assert sum(map(len, files)) < 100_000
+    assert http.get("/console/static/console.css").headers["Cache-Control"].startswith("private")
