@@ -8,6 +8,7 @@ import httpx
 import pytest
 from playwright.async_api import Browser, Page, expect
 
+from tests.conftest import until
 from tests.service.api.api_process import UI_LOGIN, Api
 
 pytest_plugins = ["tests.service.api.conftest_api"]
@@ -68,6 +69,21 @@ async def test_a_waiting_job_is_found_by_clicking_and_can_be_aborted(
     await page.get_by_role("button", name="Retry").click()
     await expect(page.get_by_role("cell", name="queued", exact=True)).to_be_visible()
     http.close()
+
+
+@BROWSED
+async def test_a_worker_is_shown_with_the_seconds_it_has_been_up(page: Page, own_api: Api) -> None:
+    worker = own_api.processes.start("worker")
+    try:
+        with own_api.client() as http:
+            shown = "/saq/api/queues/default"
+            await until(lambda: http.get(shown).json()["queue"]["workers"], seconds=60)
+        await page.goto("/saq/queues/default")
+        seconds = page.locator("table").nth(1).locator("tbody td").last
+        assert 0 < float(await seconds.inner_text()) < 120
+    finally:
+        worker.terminate()
+        worker.wait(timeout=20)
 
 
 @BROWSED
