@@ -40,13 +40,14 @@ def _run(process: ProcessName) -> int:
         return _say(problem, 1) if (problem := healthcheck.check(path)) else 0
 
     gc.disable()  # what a start makes stays: looking for garbage is a sixth of its time
-    from service import logs  # noqa: PLC0415 - the health check must not import these
+    from service import logs, redact  # noqa: PLC0415 - the health check must not import these
     from service.settings import SettingsError, load_settings  # noqa: PLC0415
 
     try:
         settings = load_settings(process, also=_domain_problems(process))
     except SettingsError as error:
         return _say(f"{process} cannot start: {error}", 2)
+    redact.configure(settings.redact_names)
     is_of_pool = process is ProcessName.WORKER and settings.worker_pool
     logs.configure(settings, pool_process(settings.worker_pool) if is_of_pool else process)
     if problem := _unfit(settings):

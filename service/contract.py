@@ -38,6 +38,7 @@ class EnvVar(StrEnum):
     STAGE = "STAGE"
     LOG_LEVEL = "LOG_LEVEL"
     LOG_FORMAT = "LOG_FORMAT"
+    REDACT_NAMES = "REDACT_NAMES"
     DATABASE_URL = "DATABASE_URL"
     DATABASE_SECRET_ARN = "DATABASE_SECRET_ARN"  # noqa: S105 - where the password is, not it
     DATABASE_OWNER_URL = "DATABASE_OWNER_URL"  # this and the next are only for `migrate`

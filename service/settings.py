@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from service import contract
 from service.database_url import ENCODE, SCHEMES, read_database_url, unreadable_file
+from service.redact import DEFAULT, Names
 
 QUEUE_SCHEMES = (*SCHEMES, "memory://", "redis://", "rediss://", "sqs://")
 ARN_OR_NAME = (
@@ -44,6 +45,8 @@ class Settings(BaseSettings):
     stage: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,15}$")]
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "pretty"] = "auto"
+    # whose values are not shown; `service/redact.py` says how they are written
+    redact_names: str = DEFAULT
 
     database_url: SecretStr
     # or the secret's name, which Secrets Manager accepts too
@@ -89,6 +92,12 @@ class Settings(BaseSettings):
     @classmethod
     def _any_case(cls, value: object) -> object:
         return value.lower() if isinstance(value, str) else value
+
+    @field_validator("redact_names")
+    @classmethod
+    def _are_names(cls, value: str) -> str:
+        Names(value)
+        return value
 
     @field_validator("worker_queues", mode="before")
     @classmethod

@@ -3,18 +3,24 @@
 import base64
 import hashlib
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
-from litestar import Litestar, Response
+from litestar import Litestar, Response, Router
+from litestar.config.app import AppConfig
+from litestar.di import Provide
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
-from litestar_saq import SAQConfig, SAQPlugin
+from litestar_saq import SAQConfig, SAQPlugin, TaskQueues
+from saq import Job
+from saq.queue.base import Queue
 
 from service.contract import READY_PATH, UI_PATH
 from service.problem import problem, send_response
 from service.queue.interface import JobQueue
+from service.queue.job import shown_fields
 from service.settings import Settings, is_loopback
 
 STATIC_PATH = f"{UI_PATH}/static/"
@@ -28,8 +34,41 @@ def has_pages(settings: Settings) -> bool:
     return is_private or settings.ui_password is not None
 
 
+class ShownJob:
+    """A job as litestar-saq's routes use it, without passwords, tokens and keys in its fields."""
+
+    def __init__(self, job: Job) -> None:
+        self.retry = job.retry
+        self.abort = job.abort
+        self.to_dict = partial(shown_fields, job)
+
+
+class ShownQueue:
+    """A queue as litestar-saq's routes use it; its jobs are `ShownJob`s."""
+
+    def __init__(self, queue: Queue) -> None:
+        self.info = queue.info  # which hides them too
+        self._queue = queue
+
+    async def job(self, key: str) -> ShownJob | None:
+        job = await self._queue.job(key)
+        return ShownJob(job) if job else None
+
+
 class Pages(SAQPlugin):
-    """litestar-saq without its workers: ours are processes of their own."""
+    """litestar-saq without its workers, which are processes of their own, and without secrets."""
+
+    def on_app_init(self, app_config: AppConfig) -> AppConfig:
+        queues = self.config.get_queues().queues
+        shown = TaskQueues({name: ShownQueue(queue) for name, queue in queues.items()})  # type: ignore[misc] # all that those routes use of a queue
+        app_config = super().on_app_init(app_config)
+        if self.config.web_enabled:
+            pages = app_config.route_handlers.pop()  # it is added last
+            of_theirs = {"task_queues": Provide(lambda: shown, sync_to_thread=False)}
+            app_config.route_handlers.append(
+                Router("/", route_handlers=[pages], dependencies=of_theirs)
+            )
+        return app_config
 
     def on_cli_init(self, cli: click.Group) -> None:
         @cli.command("workers", context_settings=ANYTHING, help="Says what runs the jobs.")

@@ -9,6 +9,8 @@ from typing import Any
 
 from saq import Job
 
+from service.redact import redacted
+
 STATUSES = ("queued", "active", "aborting", "complete", "failed", "aborted")  # SAQ's words
 BAD = ("failed", "aborted")
 CRASHES_MAX = 3  # a job that has killed so many workers is a dead letter
@@ -71,6 +73,23 @@ class JobRecord:
     scheduled_at: datetime
     started_at: datetime | None  # of the last attempt
     finished_at: datetime | None
+
+
+def shown_fields(job: Job) -> dict[str, Any]:
+    """SAQ's fields of a job, as they are shown: without passwords, tokens and keys."""
+    fields: dict[str, Any] = job.to_dict()
+    return fields | {
+        name: redacted(fields[name])
+        for name in ("kwargs", "result", "error", "meta")
+        if name in fields
+    }
+
+
+def page_row(job: Job) -> dict[str, Any]:
+    """What SAQ's web page lists of a job. The payload is text, because the page would build HTML
+    elements from an object's keys."""
+    fields = shown_fields(job)
+    return fields | {"kwargs": repr(fields.get("kwargs") or {})}
 
 
 def retry_delay(job: Job) -> float:

@@ -18,7 +18,9 @@ from stacks.config.stages_file import ENV, Line, split_line
 NAME = re.compile(r"[A-Z][A-Z0-9_]{0,127}")
 VALUE_MAX_CHARACTERS = 4096
 # The service's own variables that a project may set: no key and no resource decides them.
-FREE = (EnvVar.LOG_LEVEL, EnvVar.METRIC_SECONDS, EnvVar.WORKER_POLL_SECONDS)
+FREE = (
+    EnvVar.LOG_LEVEL, EnvVar.METRIC_SECONDS, EnvVar.REDACT_NAMES, EnvVar.WORKER_POLL_SECONDS,
+)  # fmt: skip
 RESERVED = ("AWS_", "ECS_")
 
 

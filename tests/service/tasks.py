@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import time
-from typing import Any
+from typing import Any, Literal
 
 from service.queue import Context, after_process, before_process, on_shutdown, on_startup, task
 
@@ -152,6 +152,20 @@ async def awkward_names(
     return {
         "key": key, "timeout": timeout, "connection": connection, "queue": queue, "status": status,
     }  # fmt: skip
+
+
+@task(retries=1)
+async def sign_in(
+    ctx: Context, *, password: str, fail: bool = False, secret: Literal["a", "b"] = "a"
+) -> dict[str, Any]:
+    """Tells its password in every way that a task can."""
+    address = f"https://user:{password}@example.org/?access_token={password}&page=1"
+    ctx.log.info("signing in", password=password, account={"keys": [{"apiKey": password}]})
+    ctx.log.info(f"at {address}")
+    await ctx.progress(50, f"at {address}")
+    if fail:
+        raise ValueError(f"the password {password!r} is wrong at {address}")
+    return {"token": password, "at": [address], "token_count": len(password)}
 
 
 @on_startup

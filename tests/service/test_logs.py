@@ -1,11 +1,13 @@
 """What is in the log of a process, and what is not."""
 
 import contextlib
+import dataclasses
 import json
 import logging
 import subprocess
 import sys
 from collections.abc import Iterator
+from typing import Any, Literal
 
 import httpx
 import pytest
@@ -17,10 +19,10 @@ from tests.conftest import ROOT
 
 
 @contextlib.contextmanager
-def logging_as_deployed() -> Iterator[None]:
+def logging_as_deployed(form: Literal["json", "pretty"] = "json") -> Iterator[None]:
     before = logging.getLogger().handlers
     try:
-        logs.configure(Settings.model_construct(log_level="info", log_format="json"), "worker")
+        logs.configure(Settings.model_construct(log_level="info", log_format=form), "worker")
         yield
     finally:
         logging.getLogger().handlers = before
@@ -116,3 +118,28 @@ for log in (structlog.stdlib.get_logger("some"), logging.getLogger("some")):
     assert ours_failed == theirs_failed
     assert ours_failed["level"] == "error"
     assert ours_failed["exception"].endswith("ZeroDivisionError: division by zero")
+
+
+@pytest.mark.parametrize("form", ["json", "pretty"])
+def test_a_line_holds_no_password(capsys: pytest.CaptureFixture[str], form: Any) -> None:
+    @dataclasses.dataclass
+    class Login:
+        user: str
+        password: str
+
+    with logging_as_deployed(form):
+        log = structlog.stdlib.get_logger("worker")
+        log.info("one", password="hunter2", user="ada")
+        log.info("two", logins=[Login("ada", "hunter2")], payload={"x": ({"apiKey": "hunter2"},)})
+        log.info("to redis://:hunter2@h", url="https://ada:hunter2@h/?token=hunter2")
+        no_text: Any = {"token": "hunter2"}
+        log.info(no_text)
+        logging.getLogger("of.a.library").warning("to redis://:hunter2@%s", "h")
+        try:
+            raise ValueError("postgresql://ada:hunter2@h")
+        except ValueError:
+            log.exception("failed")
+    text = capsys.readouterr().out
+    assert text.count("[hidden]") == 10
+    assert text.count("ada") >= 3
+    assert "hunter2" not in text

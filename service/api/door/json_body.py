@@ -7,7 +7,9 @@ from litestar import Request
 from litestar.exceptions import ClientException, HTTPException, SerializationException
 from litestar.serialization import decode_json
 
+from service.contract import BODY_MAX_BYTES
 from service.problem import InvalidFieldError, field_problem
+from service.redact import without_secrets
 from service.validation import explain
 
 MAX_DEPTH = 64  # far below Python's recursion limit, also where a job is read deep in the stack
@@ -34,15 +36,9 @@ class JsonRequest(Request[Any, Any, Any]):
             # Only few bodies can hold what is refused here; the others are not walked through.
             if b"\\u0000" in body or body.count(b"[") + body.count(b"{") > MAX_DEPTH:
                 _refuse_unstorable(msgspec.json.decode(body), "", MAX_DEPTH)
-            return decode_json(
-                body,
-                target_type=Any if wanted is None else wanted.annotation,
-                type_decoders=self.route_handler.resolve_type_decoders(),
-            )
+            return self._decoded(body, Any if wanted is None else wanted.annotation)
         except SerializationException as error:
             cause = error.__cause__
-            if isinstance(cause, msgspec.ValidationError):
-                raise _invalid_field(cause, wanted.annotation if wanted else Any) from None
             raise ClientException(f"The body is not JSON: {cause or error}.") from None
         except RecursionError:
             raise ClientException("The body is nested too deeply.") from None
@@ -52,6 +48,20 @@ class JsonRequest(Request[Any, Any, Any]):
             raise ClientException(f"The body is not JSON: {error}.") from None
         except ValueError as error:  # Python's limit on the digits of an integer
             raise ClientException(f"The body cannot be read: {error}") from None
+
+    def _decoded(self, body: bytes, kind: Any) -> Any:
+        try:
+            decoders = self.route_handler.resolve_type_decoders()
+            return decode_json(body, target_type=kind, type_decoders=decoders)
+        except SerializationException as error:
+            if not isinstance(error.__cause__, msgspec.ValidationError):
+                raise
+            found = _invalid_field(error.__cause__, kind)
+        message = found.message
+        if len(body) <= BODY_MAX_BYTES:  # a larger one is a job's, whose payload may be anything
+            # Raises where the body is no JSON further on.
+            message = without_secrets(message, msgspec.json.decode(body))
+        raise InvalidFieldError(found.field, message)
 
     def _check_headers(self) -> None:
         media_type, _ = self.content_type

@@ -15,6 +15,7 @@ from litestar.response.sse import ServerSentEventMessage
 from service.api.routes.job_views import JobEvent
 from service.queue.interface import JobQueue
 from service.queue.worker.progress import MESSAGE
+from service.redact import redacted
 
 POLL_SECONDS = 0.5  # between two reads of the followed jobs
 KEEP_ALIVE_SECONDS = 15.0  # between two comments; the balancer's idle timeout is 60 s
@@ -108,13 +109,13 @@ class Watch:
                     status=job.status.value,
                     attempts=job.attempts,
                     progress=round(job.progress * 100, 2),
-                    message=job.meta.get(MESSAGE),
-                    error=job.error,
+                    message=redacted(job.meta.get(MESSAGE)),
+                    error=redacted(job.error),
                 )
             elif record := await self._queue.find_record(key):
                 self._states[key] = JobEvent(
                     status=record.status, attempts=record.attempts, progress=None, message=None,
-                    error=record.error,
+                    error=redacted(record.error),
                 )  # fmt: skip
 
 

@@ -37,6 +37,7 @@ from service.queue.job import JobRecord
 from service.queue.tasks.enqueue import LARGE_PAYLOAD, build_job
 from service.queue.tasks.registry import Registry
 from service.queue.worker.progress import MESSAGE
+from service.redact import redacted
 
 NEW_JOB = Body(
     examples=[
@@ -183,11 +184,11 @@ async def read_job(key: FromPath[str], queue: NamedDependency[JobQueue]) -> JobD
     return JobDetail(
         **_summary(record),
         is_kept=job is not None,
-        payload=(job.kwargs or {}) if job and LARGE_PAYLOAD not in job.meta else None,
+        payload=redacted(job.kwargs or {}) if job and LARGE_PAYLOAD not in job.meta else None,
         payload_object=job.meta.get(LARGE_PAYLOAD) if job else None,
-        result=job.result if job else None,
+        result=redacted(job.result) if job else None,
         progress=round(job.progress * 100, 2) if job else None,
-        message=job.meta.get(MESSAGE) if job else None,
+        message=redacted(job.meta.get(MESSAGE)) if job else None,
     )
 
 
@@ -276,6 +277,7 @@ async def _refuse_unknown(task: str | None, registry: Registry, queue: JobQueue)
 
 def _summary(record: JobRecord) -> dict[str, Any]:
     fields = asdict(record)
+    fields["error"] = redacted(record.error)
     del fields["id"]
     return {"job_id": fields.pop("key"), **fields}
 

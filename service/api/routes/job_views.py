@@ -55,7 +55,8 @@ class JobSummary(msgspec.Struct, frozen=True, kw_only=True):
 class JobDetail(JobSummary, frozen=True, kw_only=True):
     """One job, with its payload and result for as long as the queue keeps them.
 
-    A payload over 64 KiB is an object in the stage's bucket, and `payload` is null.
+    A payload over 64 KiB is an object in the stage's bucket, and `payload` is null. Of passwords,
+    tokens and keys both show `[hidden]`: `REDACT_NAMES` says by which names.
     """
 
     is_kept: bool

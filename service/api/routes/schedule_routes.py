@@ -15,6 +15,7 @@ from service.queue.interface import JobQueue
 from service.queue.schedule_record import ScheduleRecord
 from service.queue.schedules import schedule_requests
 from service.queue.schedules.schedule_requests import ScheduleRequest
+from service.redact import redacted
 
 SCHEDULES_PATH = "/api/v1/schedules"
 
@@ -148,7 +149,7 @@ def _detail(found: ScheduleRecord) -> ScheduleDetail:
         cron=found.cron,
         every=found.every,
         tz=found.tz,
-        payload=found.payload,
+        payload=redacted(found.payload),
         unique=found.is_unique,
         declared=found.is_declared,
         enabled=found.is_enabled,
@@ -156,7 +157,7 @@ def _detail(found: ScheduleRecord) -> ScheduleDetail:
         last_run_at=found.last_run_at,
         last_job_id=found.last_key,
         last_status=found.last_status,
-        last_error=found.last_error,
+        last_error=redacted(found.last_error),
     )
 
 

@@ -10,7 +10,7 @@ from saq.types import CountKind, QueueInfo, WorkerInfo
 from service.queue.broker_consumer import BrokerConsumer
 from service.queue.broker_queue import BrokerQueue
 from service.queue.interface import PAGE_ROWS, QueueStats
-from service.queue.job import JobRecord
+from service.queue.job import JobRecord, page_row
 from service.queue.memory.memory_rows import Row, copy_of
 
 
@@ -101,5 +101,5 @@ class MemoryReads(BrokerQueue):
             "queued": stats.queued,
             "active": stats.active,
             "scheduled": stats.scheduled,
-            "jobs": [row.job.to_dict() | {"kwargs": repr(row.job.kwargs or {})} for row in page],
+            "jobs": [page_row(row.job) for row in page],
         }

@@ -13,7 +13,7 @@ from saq.types import CountKind, QueueInfo
 from service.db import Connection
 from service.queue import job_blob
 from service.queue.interface import PAGE_ROWS, QueueStats
-from service.queue.job import LeasedJob, MalformedJobError
+from service.queue.job import LeasedJob, MalformedJobError, page_row
 from service.queue.postgres import statements as sql
 from service.queue.tables.table_queue import TableQueue
 
@@ -88,18 +88,13 @@ class PostgresReads(TableQueue):
         return stats.queued + stats.active + stats.scheduled
 
     async def info(self, jobs: bool = False, offset: int = 0, limit: int = PAGE_ROWS) -> QueueInfo:
-        """What SAQ's web page shows; with `jobs`, at most `limit` running, waiting and failed each.
-
-        Payloads are text, because the page would build HTML elements from an object's keys.
-        """
+        """What SAQ's page shows; with `jobs`, at most `limit` running, waiting and failed each."""
         stats = await self.stats()
         workers = await self.fetch(sql.WORKERS, self.name)
         page: list[dict[str, Any]] = []
         if jobs:
             found = await self.fetch(sql.PAGE, self.name, min(limit, PAGE_ROWS), offset)
-            page = [
-                job.to_dict() | {"kwargs": repr(job.kwargs or {})} for job in load_all(self, found)
-            ]
+            page = [page_row(job) for job in load_all(self, found)]
         return {
             "workers": {
                 row["worker_id"]: {

@@ -11,7 +11,7 @@ from saq.queue.redis import RedisQueue as SaqRedisQueue
 from saq.types import QueueInfo
 
 from service.queue.interface import PAGE_ROWS, QueueStats
-from service.queue.job import MalformedJobError
+from service.queue.job import MalformedJobError, page_row
 from service.queue.redis.redis_history import RedisHistory
 from service.queue.redis.redis_jobs import RedisJobs
 from service.queue.tables.table_queue import TableQueue
@@ -97,7 +97,5 @@ class RedisReads(TableQueue, SaqRedisQueue):  # type: ignore[misc] # from_url ra
                 if each not in ids
             ]  # fmt: skip
             found = await self.jobs(self.job_key_from_id(each.decode()) for each in ids)
-            info["jobs"] = [
-                job.to_dict() | {"kwargs": repr(job.kwargs or {})} for job in found if job
-            ]
+            info["jobs"] = [page_row(job) for job in found if job]
         return info

@@ -11,6 +11,7 @@ from service import contract
 from service.queue.cron import Timing
 from service.queue.errors import InvalidPayloadError, PayloadTooLargeError
 from service.queue.tasks.payload import UNSTORABLE, is_flat, not_finite, unstorable
+from service.redact import without_secrets
 from service.validation import explain
 
 TaskFunction = Callable[..., Any]
@@ -76,8 +77,9 @@ class Task:
                 msgspec.json.decode(as_json, type=self.payload_type)
             except msgspec.ValidationError as error:
                 raise InvalidPayloadError(
-                    self.name, "payload", f"does not survive JSON: {error}"
-                ) from None
+                    self.name, "payload",
+                    without_secrets(f"does not survive JSON: {error}", payload),
+                ) from None  # fmt: skip
         size = len(as_json)
         if size > contract.LARGE_PAYLOAD_MAX_BYTES:
             raise PayloadTooLargeError(
@@ -120,5 +122,5 @@ class Task:
             raise InvalidPayloadError(
                 self.name,
                 f"payload.{path}" if path else "payload",
-                explain(reason, path, self.payload_type),
+                without_secrets(explain(reason, path, self.payload_type), payload),
             ) from None

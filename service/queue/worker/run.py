@@ -22,6 +22,7 @@ from service.queue.worker.context import Context
 from service.queue.worker.invoke import SILENT, Call, prepare, run_in_thread
 from service.queue.worker.progress import Progress
 from service.queue.worker.time_limits import TimeLimits
+from service.redact import without_secrets
 
 ERROR_MAX_CHARACTERS = 16_000
 
@@ -57,6 +58,7 @@ class Run:
         self._run_hook = run_hook
         self._registry = registry
         self._progress: Progress | None = None
+        self._payload: dict[str, Any] = {}
         self._on_sent = on_sent
         self._on_end = on_end
         # not those of whoever starts it: that may be the end of another run
@@ -161,11 +163,11 @@ class Run:
 
     async def _call(self, context: Context) -> tuple[Any, BaseException | None]:
         """The task's result, or the error that it raised."""
-        payload = self.job.kwargs or {}
+        payload = self._payload = self.job.kwargs or {}
         try:
             if LARGE_PAYLOAD in self.job.meta:
                 with Interruptible(self):
-                    payload = await self._queue.payload(self.job)
+                    payload = self._payload = await self._queue.payload(self.job)
         except (Exception, asyncio.CancelledError) as error:
             return None, error
         call = prepare(self._registry, self.job.function, payload)
@@ -226,7 +228,9 @@ class Run:
 
     async def _record_failure(self, error: BaseException) -> None:
         job, queue = self.job, self._queue
-        text = "".join(traceback.format_exception(error))[-ERROR_MAX_CHARACTERS:]
+        text = "".join(traceback.format_exception(error))[-2 * ERROR_MAX_CHARACTERS :]
+        # before the cut, which may go through a secret
+        text = without_secrets(text, self._payload)[-ERROR_MAX_CHARACTERS:]
         # The traceback may hold the payload: above debug level the log gets only type and place.
         facts = {
             "error": type(error).__name__, "at": _place(error), "milliseconds": self._milliseconds,

@@ -120,6 +120,17 @@ async def test_uptime_is_that_of_this_process(backend: Backend) -> None:
     assert shown == info["stats"]
 
 
+async def test_saq_s_page_gets_no_password_and_the_job_keeps_it(backend: Backend) -> None:
+    queue = await backend.connect()
+    login = {"user": "ada", "password": "hunter2"}
+    job = await put(queue, "echo", value=login)
+    (row,) = (await queue.info(jobs=True))["jobs"]
+    assert row["kwargs"] == str({"value": {"user": "ada", "password": "[hidden]"}})
+    found = await queue.job(job.key)
+    assert found is not None
+    assert found.kwargs == {"value": login}
+
+
 @pytest.mark.parametrize("scheme", ["memory"])
 async def test_hook_before_a_job_may_change_what_is_run(backend: Backend) -> None:
     hooked = Registry()
