@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import msgspec
+
 from service.queue.job import JobRecord
+from service.queue.tasks.task import Task
 
 TEXT_MAX_CHARACTERS = 64 * 1024
 
@@ -46,3 +49,18 @@ def pretty(value: Any) -> str:
     text = json.dumps(value, indent=2, ensure_ascii=False, default=str)
     cut = len(text) > TEXT_MAX_CHARACTERS
     return text[:TEXT_MAX_CHARACTERS] + ("\n… (cut)" if cut else "")
+
+
+def example(task: Task) -> str:
+    """A payload to begin with: each field that has no default, with an empty value of its type."""
+    fields = {
+        field.encode_name: _empty(field.type)
+        for field in msgspec.structs.fields(task.payload_type)
+        if field.required
+    }
+    return pretty(fields)
+
+
+def _empty(kind: Any) -> Any:
+    empty = {str: "", int: 0, float: 0.0, bool: False}
+    return empty.get(kind, [] if getattr(kind, "__origin__", kind) is list else None)

@@ -15,7 +15,7 @@ from litestar.response.sse import ServerSentEventMessage
 
 from service.console import audit
 from service.console.door import NotSignedInError, ask_to_sign_in, signed_in
-from service.console.job_page import moments, pretty
+from service.console.job_page import example, moments, pretty
 from service.console.overview import FRESH_SECONDS, Lookout
 from service.console.rendering import HERE, html, render
 from service.contract import CONSOLE_PATH
@@ -138,7 +138,9 @@ async def show_schedules(request: Asked, queue: NamedDependency[JobQueue]) -> Re
 def show_tasks(request: Asked, registry: NamedDependency[Registry]) -> Response[str]:
     """Every task of this release, and how its jobs are run."""
     tasks = [registry.tasks[name] for name in sorted(registry.tasks)]
-    return html(render("tasks.html", visitor=request.user, here="tasks", tasks=tasks))
+    return html(
+        render("tasks.html", visitor=request.user, here="tasks", tasks=tasks, example=example)
+    )
 
 
 @get("/audit", include_in_schema=False)

@@ -71,6 +71,7 @@ def html(text: str, status: int = 200, **headers: str) -> Response[str]:
         text,
         status_code=status,
         media_type="text/html; charset=utf-8",
-        headers={"Content-Security-Policy": POLICY}
+        # with `no-referrer` a browser would hide a form's origin, by which the API refuses others'
+        headers={"Content-Security-Policy": POLICY, "Referrer-Policy": "same-origin"}
         | {name.replace("_", "-"): value for name, value in headers.items()},
     )

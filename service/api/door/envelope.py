@@ -81,7 +81,7 @@ class Envelope:
         headers["Cache-Control"] = "private, max-age=3600" if is_static else "no-store"
         headers["X-Content-Type-Options"] = "nosniff"
         headers["X-Frame-Options"] = "DENY"
-        headers["Referrer-Policy"] = "no-referrer"
+        headers.setdefault("Referrer-Policy", "no-referrer")
 
 
 def _came_by_https(scope: HTTPScope) -> bool:

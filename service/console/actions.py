@@ -1,0 +1,194 @@
+"""What people do in the console, each with a line in the audit log."""
+
+from typing import Annotated, Any
+from urllib.parse import quote, unquote
+
+import asyncpg
+import msgspec
+from litestar import Request, Response, Router, post
+from litestar.di import NamedDependency
+from litestar.enums import RequestEncodingType
+from litestar.exceptions import HTTPException
+from litestar.params import Body, FromPath
+
+from service.console import audit
+from service.console.door import NotSignedInError, ask_to_sign_in, may_act, signed_in
+from service.console.pages import refuse
+from service.console.rendering import html
+from service.contract import CONSOLE_PATH
+from service.problem import InvalidFieldError
+from service.queue.errors import (
+    InvalidOptionError,
+    InvalidPayloadError,
+    JobNotFoundError,
+    JobStateError,
+    QueueError,
+    QueueNotFoundError,
+    ScheduleNotFoundError,
+    UnknownTaskError,
+)
+from service.queue.interface import JobQueue
+from service.queue.schedules import schedule_requests
+from service.queue.tasks.enqueue import build_job
+from service.queue.tasks.registry import Registry
+
+STATUSES: dict[type[QueueError], int] = {
+    JobNotFoundError: 404, QueueNotFoundError: 404, ScheduleNotFoundError: 404,
+    UnknownTaskError: 404, JobStateError: 409, InvalidPayloadError: 422, InvalidOptionError: 422,
+}  # fmt: skip
+
+Asked = Request[Any, Any, Any]
+
+
+class NewJob(msgspec.Struct, frozen=True, kw_only=True):
+    """A payload as JSON, as somebody types it."""
+
+    payload: str = "{}"
+
+
+@post("/jobs/{key:str}/retry", status_code=303)
+async def retry_job(
+    key: FromPath[str],
+    request: Asked,
+    queue: NamedDependency[JobQueue],
+    pool: NamedDependency[asyncpg.Pool],
+) -> Response[str]:
+    """Queue an ended job again, with all its attempts."""
+    key = unquote(key)
+    if (job := await queue.job(key)) is None:
+        raise JobNotFoundError(key)
+    await queue.retry(job, f"retried in the console by {request.user.who}")
+    await audit.note(pool, request.user.who, "retry job", job.key, 1)
+    return _to(_job_page(job.key))
+
+
+@post("/jobs/{key:str}/cancel", status_code=303)
+async def cancel_job(
+    key: FromPath[str],
+    request: Asked,
+    queue: NamedDependency[JobQueue],
+    pool: NamedDependency[asyncpg.Pool],
+) -> Response[str]:
+    """End a waiting job at once, and a running one as soon as its worker has stopped it."""
+    key = unquote(key)
+    if (job := await queue.job(key)) is None:
+        raise JobNotFoundError(key)
+    await queue.abort(job, f"cancelled in the console by {request.user.who}")
+    await audit.note(pool, request.user.who, "cancel job", job.key, 1)
+    return _to(_job_page(job.key))
+
+
+@post("/tasks/{name:str}/enqueue", status_code=303)
+async def enqueue(
+    *,
+    name: FromPath[str],
+    data: Annotated[NewJob, Body(media_type=RequestEncodingType.URL_ENCODED)],
+    request: Asked,
+    queue: NamedDependency[JobQueue],
+    registry: NamedDependency[Registry],
+    pool: NamedDependency[asyncpg.Pool],
+) -> Response[str]:
+    """Enqueue a job of a task; its payload is checked first."""
+    try:
+        payload = msgspec.json.decode(data.payload, type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeEncodeError) as error:
+        raise InvalidFieldError("payload", f"is no JSON object: {error}") from None
+    job = build_job(registry, name, payload)
+    await queue.enqueue(job)
+    await audit.note(pool, request.user.who, f"enqueue {job.function}", job.key, 1)
+    return _to(_job_page(job.key))
+
+
+@post("/queues/{name:str}/pause", status_code=303)
+async def pause_queue(
+    name: FromPath[str],
+    request: Asked,
+    queue: NamedDependency[JobQueue],
+    pool: NamedDependency[asyncpg.Pool],
+) -> Response[str]:
+    """Let no worker fetch from a queue until it is resumed."""
+    await queue.named(name).pause()
+    await audit.note(pool, request.user.who, "pause queue", name)
+    return _to("/")
+
+
+@post("/queues/{name:str}/resume", status_code=303)
+async def resume_queue(
+    name: FromPath[str],
+    request: Asked,
+    queue: NamedDependency[JobQueue],
+    pool: NamedDependency[asyncpg.Pool],
+) -> Response[str]:
+    """Let workers fetch from a queue again."""
+    await queue.named(name).resume()
+    await audit.note(pool, request.user.who, "resume queue", name)
+    return _to("/")
+
+
+@post("/schedules/{name:str}/enable", status_code=303)
+async def enable_schedule(
+    name: FromPath[str],
+    request: Asked,
+    queue: NamedDependency[JobQueue],
+    pool: NamedDependency[asyncpg.Pool],
+) -> Response[str]:
+    """Let a schedule tick again, from its next tick on."""
+    await schedule_requests.enable_schedule(queue, name)
+    await audit.note(pool, request.user.who, "enable schedule", name)
+    return _to("/schedules")
+
+
+@post("/schedules/{name:str}/disable", status_code=303)
+async def disable_schedule(
+    name: FromPath[str],
+    request: Asked,
+    queue: NamedDependency[JobQueue],
+    pool: NamedDependency[asyncpg.Pool],
+) -> Response[str]:
+    """Stop a schedule's ticks; running jobs go on."""
+    await schedule_requests.disable_schedule(queue, name)
+    await audit.note(pool, request.user.who, "disable schedule", name)
+    return _to("/schedules")
+
+
+@post("/schedules/{name:str}/run", status_code=303)
+async def run_schedule(
+    name: FromPath[str],
+    request: Asked,
+    queue: NamedDependency[JobQueue],
+    pool: NamedDependency[asyncpg.Pool],
+) -> Response[str]:
+    """Enqueue a schedule's job now, apart from its ticks."""
+    key = await schedule_requests.run_schedule_now(queue, name)
+    await audit.note(pool, request.user.who, f"run schedule {name}", key, 1)
+    return _to(_job_page(key))
+
+
+def explain(request: Asked, error: QueueError) -> Response[str]:
+    """A page that says why the queue refuses it."""
+    found = (status for kind, status in STATUSES.items() if isinstance(error, kind))
+    status = next(found, 422)
+    return refuse(request, HTTPException(str(error), status_code=status))
+
+
+def _job_page(key: str) -> str:
+    return f"/jobs/{quote(key, safe='')}"
+
+
+def _to(page: str) -> Response[str]:
+    return html("", 303, Location=f"{CONSOLE_PATH}{page}")
+
+
+router = Router(
+    CONSOLE_PATH,
+    route_handlers=[
+        retry_job, cancel_job, enqueue, pause_queue, resume_queue, enable_schedule,
+        disable_schedule, run_schedule,
+    ],
+    guards=[signed_in, may_act],
+    exception_handlers={
+        NotSignedInError: ask_to_sign_in, HTTPException: refuse, InvalidFieldError: refuse,
+        QueueError: explain,
+    },
+    include_in_schema=False,
+)  # fmt: skip
