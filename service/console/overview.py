@@ -12,6 +12,7 @@ from service.queue.interface import JobQueue, QueueStats
 from service.queue.job import JobRecord
 from service.queue.schedule_record import ScheduleRecord
 from service.queue.schedules.schedule_requests import list_schedules
+from service.redact import redacted_text
 
 FRESH_SECONDS = 3.0  # one look serves everybody who looks within that time
 LATE_SECONDS = 60.0  # a job that has been due for longer waits too long
@@ -126,7 +127,7 @@ def group(failed: Iterable[JobRecord]) -> list[Failing]:
 
 def reason(error: str | None) -> str:
     """The last line of a traceback: the error itself."""
-    lines = (error or "").strip().splitlines()
+    lines = redacted_text(error or "").strip().splitlines()
     return lines[-1].strip()[:REASON_MAX_CHARACTERS] if lines else "no error is recorded"
 
 

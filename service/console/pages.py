@@ -16,7 +16,7 @@ from litestar.response.sse import ServerSentEventMessage
 from service.console import audit
 from service.console.door import NotSignedInError, ask_to_sign_in, signed_in
 from service.console.job_page import example, moments, pretty
-from service.console.overview import FRESH_SECONDS, Lookout
+from service.console.overview import FRESH_SECONDS, Lookout, reason
 from service.console.rendering import HERE, html, render
 from service.contract import CONSOLE_PATH
 from service.paging import Cursor, position
@@ -27,6 +27,7 @@ from service.queue.schedules.schedule_requests import list_schedules
 from service.queue.tasks.enqueue import LARGE_PAYLOAD
 from service.queue.tasks.registry import Registry
 from service.queue.worker.progress import MESSAGE
+from service.redact import redacted
 
 PAGE_JOBS = 50
 LIVE_SECONDS = 600.0  # then the browser connects again, and its session is looked at again
@@ -114,14 +115,15 @@ async def show_job(
     job = await queue.job(record.key)
     payload = result = None
     if job is not None:
-        payload = "" if LARGE_PAYLOAD in job.meta else pretty(job.kwargs or {})
-        result = pretty(job.result) if job.result is not None else None
+        payload = "" if LARGE_PAYLOAD in job.meta else pretty(redacted(job.kwargs or {}))
+        result = pretty(redacted(job.result)) if job.result is not None else None
     return html(
         render(
             "job.html", visitor=request.user, here="jobs", job=record, moments=moments(record),
             payload=payload, payload_object=job.meta.get(LARGE_PAYLOAD) if job else None,
             result=result, progress=job.progress if job else None,
-            message=job.meta.get(MESSAGE) if job else None, is_kept=job is not None,
+            message=redacted(job.meta.get(MESSAGE)) if job else None,
+            error=redacted(record.error), is_kept=job is not None,
             retries=job.retries if job else None, priority=job.priority if job else None,
         )
     )  # fmt: skip
@@ -131,7 +133,11 @@ async def show_job(
 async def show_schedules(request: Asked, queue: NamedDependency[JobQueue]) -> Response[str]:
     """Every schedule, with its next ticks."""
     found = await list_schedules(queue)
-    return html(render("schedules.html", visitor=request.user, here="schedules", schedules=found))
+    return html(
+        render(
+            "schedules.html", visitor=request.user, here="schedules", schedules=found, reason=reason
+        )
+    )
 
 
 @get("/tasks", include_in_schema=False, sync_to_thread=False)

@@ -100,6 +100,16 @@ async def test_it_can_be_used_by_keyboard_alone(page: Page, failed: str) -> None
     await expect(page.get_by_role("heading", name="Jobs")).to_be_visible()
 
 
+def test_secrets_of_a_job_are_hidden(http: httpx.Client, api: Api) -> None:
+    address = "postgresql://app:hunter2222@db/x"
+    key = plant(api, "failed", {"password": "swordfish", "to": address}, f"OSError: {address}")
+    for page in ("/console/", f"/console/jobs/{key.replace('/', '%2F')}"):
+        text = http.get(page).text
+        assert "hunter2222" not in text
+        assert "swordfish" not in text
+        assert "[hidden]" in text
+
+
 def test_wrong_addresses_get_a_page_that_says_so(http: httpx.Client) -> None:
     for path, status, text in (
         ("/console/jobs?status=lost", 422, "status: is none of"),
