@@ -19,6 +19,7 @@ from service.queue.errors import (
     ScheduleIsDeclaredError,
     ScheduleNotFoundError,
 )
+from service.redact import without_secrets
 from service.validation import explain
 
 RETRY_AFTER_SECONDS = 5
@@ -52,6 +53,7 @@ def _field_problems(request: Request[Any, Any, Any], error: HTTPException) -> li
             name, _, path = field.partition(".")
             if parameter := request.route_handler.parsed_fn_signature.parameters.get(name):
                 message = explain(message, path, parameter.annotation)
+                message = without_secrets(message, dict(request.query_params))
             problems.append(FieldProblem(field, message))
     return problems
 

@@ -1,7 +1,15 @@
 """A password in a payload is shown nowhere, and reaches its task."""
 
-import httpx
+from typing import Annotated, Literal
 
+import httpx
+import msgspec
+import pytest
+from litestar import Litestar, get, post
+from litestar.params import Body, QueryParameter
+
+from service.api.door.http_errors import EXCEPTION_HANDLERS
+from service.api.door.json_body import JsonRequest
 from tests.conftest import Processes, until
 from tests.service.api.api_process import start_api
 
@@ -65,6 +73,43 @@ async def test_a_password_is_hidden_wherever_its_job_is_shown(processes: Process
     assert "at https://user:[hidden]@example.org/?access_token=[hidden]&page=1" in logs
     for text in (*told, logs):
         assert "battery" not in text
+
+
+class Login(msgspec.Struct):
+    user: str
+    password: Literal["a", "b"]
+
+
+@post("/login")
+async def log_in(data: Annotated[Login, Body()]) -> None: ...
+
+
+@get("/confirm")
+async def confirm(access_token: Annotated[Literal["a", "b"], QueryParameter()]) -> None: ...
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        httpx.Request("POST", "http://x/login", json={"user": "ada", "password": PASSWORD}),
+        httpx.Request("GET", "http://x/confirm", params={"access_token": PASSWORD}),
+    ],
+    ids=["body", "query"],
+)
+async def test_a_refusal_does_not_repeat_what_was_sent(request_: httpx.Request) -> None:
+    app = Litestar(
+        [log_in, confirm],
+        request_class=JsonRequest,
+        exception_handlers=EXCEPTION_HANDLERS,
+        openapi_config=None,
+    )
+    transport = httpx.ASGITransport(app)  # type: ignore[arg-type] # it is an ASGI application
+    answer = await transport.handle_async_request(request_)
+    text = (await answer.aread()).decode()
+    assert answer.status_code == 422
+    assert "Invalid enum value" in text
+    assert "[hidden]" in text
+    assert "battery" not in text
 
 
 async def test_names_are_hidden_as_the_environment_says(processes: Processes) -> None:
