@@ -1,6 +1,7 @@
 """The query parameters `cursor` and `limit`, by which a list is read page by page."""
 
 import re
+from collections.abc import Container
 from typing import Annotated, Any
 
 from litestar import Request
@@ -15,12 +16,17 @@ Cursor = Annotated[str | None, QueryParameter(description="`next_cursor` of the 
 Limit = Annotated[int, QueryParameter(ge=1, le=PAGE_MAX_ITEMS)]
 
 
-def refuse_others(request: Request[Any, Any, Any], known: set[str]) -> None:
-    """Raises `InvalidFieldError` for a query parameter that is not in `known` or is given twice."""
+def refuse_others(
+    request: Request[Any, Any, Any], known: set[str], *, several: Container[str] = ()
+) -> None:
+    """Raises `InvalidFieldError` for a query parameter that is not in `known`.
+
+    And for one that is given twice, except for those in `several`.
+    """
     for name in request.query_params:
         if name not in known:
             raise InvalidFieldError(name, "is not a parameter of this")
-        if len(request.query_params.getall(name)) > 1:
+        if name not in several and len(request.query_params.getall(name)) > 1:
             raise InvalidFieldError(name, "is given more than once")
 
 

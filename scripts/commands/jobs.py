@@ -1,19 +1,27 @@
 """`moor jobs` and `moor tasks`: list, change and enqueue jobs through the API."""
 
-from collections.abc import Iterator
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
 
 from scripts.api import Api
 from scripts.aws import Aws, connect
+from scripts.clock import Clock
 from scripts.errors import OperatorError
 from scripts.jobs.job import describe, read_job
 from scripts.jobs.job_payload import HELP, read_payload, refused, task_schema
+from scripts.jobs.job_search import search
 from scripts.terminal.answer import print_json, print_line, print_table, say
-from scripts.terminal.options import DEFAULT_STAGE, JsonOption, StageOption, YesOption, confirm
+from scripts.terminal.options import (
+    DEFAULT_STAGE,
+    JsonOption,
+    StageOption,
+    YesOption,
+    confirm,
+    time_value,
+)
 
-PAGE_JOBS = 200  # the most that the API answers at once
 STATUSES = ("queued", "active", "aborting", "complete", "failed", "aborted")
 BAD_STATUSES = ("failed", "aborted")
 
@@ -28,7 +36,7 @@ app = typer.Typer(
 
 
 @app.command("list")
-def list_(
+def list_(  # noqa: PLR0917 - Typer calls it by name
     status: Annotated[
         str | None,
         typer.Option(
@@ -36,12 +44,46 @@ def list_(
         ),
     ] = None,
     task: TaskOption = None,
+    queue: Annotated[str | None, typer.Option(help="Only of this queue.", metavar="QUEUE")] = None,
+    worker: Annotated[
+        str | None, typer.Option(help="Only what this worker runs, or ran last.", metavar="ID")
+    ] = None,
+    since: Annotated[
+        datetime | None,
+        typer.Option(parser=time_value, metavar="2h|TIME", help="Only created since then."),
+    ] = None,
+    until: Annotated[
+        datetime | None,
+        typer.Option(parser=time_value, metavar="1h|TIME", help="Only created before then."),
+    ] = None,
+    error: Annotated[
+        str | None,
+        typer.Option(help="Only failed or aborted with this in their error.", metavar="TEXT"),
+    ] = None,
+    key: Annotated[
+        str | None, typer.Option(help="Only this key; `welcome-*`: that begin so.", metavar="KEY")
+    ] = None,
+    payload: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Only with this in their payload, while it is kept: user.id=7. Repeatable.",
+            metavar="PATH=VALUE",
+        ),
+    ] = None,
     limit: Annotated[int, typer.Option(help="How many jobs at most.", min=1)] = 20,
     stage: StageOption = DEFAULT_STAGE,
     as_json: JsonOption = False,
 ) -> None:
-    """Jobs, newest first, ended ones included."""
-    found = [read_job(item) for item in _pages(Api(connect(stage)), limit, status, task)]
+    """Jobs, newest first, ended ones included. Options combine.
+
+    Example: `moor jobs list --status failed --since 1d --error Timeout --payload user.id=7`.
+    """
+    wanted = {
+        "status": status, "task": task, "queue": queue, "worker": worker, "error": error,
+        "key": key, "payload": payload,
+        "since": since and since.isoformat(), "until": until and until.isoformat(),
+    }  # fmt: skip
+    found = [read_job(item) for item in search(Api(connect(stage)), limit, wanted, Clock())]
     if as_json:
         return print_json(found)
     print_table(
@@ -198,16 +240,6 @@ def _schedule(found: dict[str, Any] | None) -> str:
     if found is None:
         return ""
     return f"every {found['every']}" if found["every"] else f"{found['cron']} {found['tz']}"
-
-
-def _pages(api: Api, limit: int, status: str | None, task: str | None) -> Iterator[dict[str, Any]]:
-    cursor: str | None = None
-    while limit > 0:
-        page = api.get("jobs", status=status, task=task, cursor=cursor, limit=min(limit, PAGE_JOBS))
-        yield from page["items"]
-        limit, cursor = limit - len(page["items"]), page["next_cursor"]
-        if cursor is None:
-            return
 
 
 def _change(aws: Aws, key: str, verb: str, action: str, yes: bool) -> None:

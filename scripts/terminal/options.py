@@ -2,7 +2,7 @@
 
 import difflib
 import sys
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -72,6 +72,22 @@ def duration_value(value: str) -> timedelta:
         return parse_duration(value)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
+
+
+def time_value(value: str) -> datetime:
+    """An option that is a time, or how long ago it was. Raises `typer.BadParameter` for another."""
+    try:
+        return datetime.now(UTC) - parse_duration(value)
+    except (ValueError, OverflowError):
+        pass
+    try:
+        time = datetime.fromisoformat(value)
+        return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        raise typer.BadParameter(
+            f"{value!r} is neither how long ago, as 90s, 15m, 2h or 1d, nor a time, as "
+            "2026-11-28T10:00Z (UTC where no zone is given)"
+        ) from None
 
 
 def processes() -> tuple[str, ...]:

@@ -30,6 +30,7 @@ from service.queue.errors import (
 from service.queue.factory import create_queue
 from service.queue.interface import JobQueue, QueueStats
 from service.queue.job import JobRecord
+from service.queue.job_filter import JobFilter, PayloadField, RecordPage
 from service.queue.memory.memory_queue import MemoryQueue
 from service.queue.postgres.postgres_queue import PostgresQueue
 from service.queue.schedule_record import ScheduleRecord
@@ -64,6 +65,7 @@ __all__ = [
     "InvalidOptionError",
     "InvalidPayloadError",
     "Job",
+    "JobFilter",
     "JobNotFoundError",
     "JobOptions",
     "JobQueue",
@@ -71,11 +73,13 @@ __all__ = [
     "JobStateError",
     "MemoryQueue",
     "NoRetryError",
+    "PayloadField",
     "PayloadTooLargeError",
     "PostgresQueue",
     "QueueError",
     "QueueNotFoundError",
     "QueueStats",
+    "RecordPage",
     "RegistrationError",
     "Registry",
     "Schedule",

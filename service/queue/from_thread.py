@@ -13,9 +13,9 @@ from typing import Any
 CALLS = (
     "enqueue", "enqueue_many", "dequeue", "finish", "retry", "abort", "finish_abort", "update",
     "hand_back", "job", "jobs", "get_job_status", "count", "info", "stats", "schedule", "sweep",
-    "prune", "clear", "retry_failed", "find_record", "list_records", "worker_info",
-    "write_worker_info", "notify", "listen", "ping", "payload", "now", "pause", "resume",
-    "live_workers",
+    "prune", "clear", "retry_failed", "find_record", "list_records", "search_records",
+    "worker_info", "write_worker_info", "notify", "listen", "ping", "payload", "now", "pause",
+    "resume", "live_workers",
 )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ import secrets
 import socket
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, ClassVar, Protocol
@@ -25,11 +25,13 @@ from service.queue.errors import (
 )
 from service.queue.from_thread import answer_any_thread
 from service.queue.job import JobRecord, LeasedJob
+from service.queue.job_filter import JobFilter, RecordPage
 from service.queue.named_queues import NamedQueues
 from service.queue.schedule_record import Scheduler, ScheduleStore
 from service.queue.tasks.enqueue import LARGE_PAYLOAD
 from service.queue.tasks.large_payloads import LargePayloads
 from service.queue.tasks.registry import Registry
+from service.redact import redacted
 
 PAGE_RECORDS = 200
 BULK_JOBS = 1000  # the most that one `retry_failed` or `clear` handles
@@ -101,6 +103,8 @@ class JobQueue(NamedQueues):
 
     scheme: ClassVar[str]
     lacks: Mapping[str, str] = MappingProxyType({})
+    lacks_filters: Mapping[str, str] = MappingProxyType({})
+    """The fields of `JobFilter` that this backend cannot look for, each with the reason."""
 
     registry: Registry
     owner: str
@@ -218,13 +222,14 @@ class JobQueue(NamedQueues):
 
     async def retained(self, status: Status, task: str | None) -> AsyncIterator[list[Job]]:
         """The jobs with that status that the queue still keeps, newest first, in pages."""
+        wanted = JobFilter(status=status.value, task=task, queue=self.name)
         before: int | None = None
-        while records := await self.list_records(
-            status=status.value, task=task, queue=self.name, before=before, limit=PAGE_RECORDS
-        ):
-            found = await self.jobs(list({record.key for record in records}))
+        while True:
+            page = await self.search_records(wanted, before=before, limit=PAGE_RECORDS)
+            found = await self.jobs(list({record.key for record in page.records}))
             yield [job for job in found if job is not None and job.status is status]
-            before = records[-1].id
+            if (before := page.before) is None:
+                return
 
     async def is_superseded(self, release: str, *, after_seconds: float) -> bool:
         """Has a worker of another release started after this one and lived for `after_seconds`?
@@ -245,9 +250,10 @@ class JobQueue(NamedQueues):
     async def find_record(self, key: str) -> JobRecord | None:
         """The history of the newest job with that key, or None."""
 
-    @abstractmethod
     async def list_records(
         self,
+        wanted: JobFilter | None = None,
+        /,
         *,
         status: str | None = None,
         task: str | None = None,
@@ -257,8 +263,54 @@ class JobQueue(NamedQueues):
     ) -> list[JobRecord]:
         """The history of at most `limit` jobs, newest first, older than the record id `before`.
 
-        Those of the queue `queue`; None: all of them, where this is the queue `default`.
+        Only jobs that `wanted` leaves; `status`, `task` and `queue` are short for its fields. With
+        no queue: those of all, where this is the queue `default`. It reads as many pages of
+        `search_records` as it takes, and raises the same.
         """
+        wanted = wanted or JobFilter()
+        wanted = replace(
+            wanted,
+            status=status or wanted.status,
+            task=task or wanted.task,
+            queue=queue or wanted.queue,
+        )
+        found: list[JobRecord] = []
+        while len(found) < limit:
+            page = await self.search_records(wanted, before=before, limit=limit - len(found))
+            found += page.records
+            before = page.before
+            if before is None:
+                break
+        return found
+
+    async def search_records(
+        self, wanted: JobFilter | None = None, /, *, before: int | None = None, limit: int = 50
+    ) -> RecordPage:
+        """The same at a bounded cost: a page may have fewer jobs although more are further back.
+
+        Raises `InvalidOptionError` for a filter that this backend does not have.
+        """
+        wanted = wanted or JobFilter()
+        for name, reason in self.lacks_filters.items():
+            if getattr(wanted, name):
+                raise InvalidOptionError(name, f"{self.scheme}:// {reason}")
+        page = await self._search(wanted, before=before, limit=limit)
+        if (text := wanted.error) is None:
+            return page
+        # A password in an error is hidden: whether a text is found must not tell it.
+        shown = [each for each in page.records if text in str(redacted(each.error))]
+        return replace(page, records=shown)
+
+    @abstractmethod
+    async def _search(self, wanted: JobFilter, *, before: int | None, limit: int) -> RecordPage:
+        """The page, of filters that this backend has."""
+
+    def _stored_keys(self, wanted: JobFilter) -> list[str]:
+        """The forms in which queues store the key that is asked for, or its beginning."""
+        key = wanted.key if wanted.key_start is None else wanted.key_start
+        if key is None:
+            return []
+        return list(dict.fromkeys((key, *(each.own_key(key) for each in self.searched))))
 
     @abstractmethod
     async def claim_report(self, seconds: float) -> bool:

@@ -17,7 +17,8 @@ CHAPTERS = {
         "before_process", "after_process",
     ),
     "Enqueueing and following jobs": (
-        "JobQueue", "build_job", "JobOptions", "Job", "Status", "JobRecord", "QueueStats",
+        "JobQueue", "build_job", "JobOptions", "Job", "Status", "JobRecord",
+        "JobFilter", "PayloadField", "RecordPage", "QueueStats",
     ),
     "Schedules": (
         "ScheduleRequest", "ScheduleRecord", "list_schedules", "find_schedule", "create_schedule",
@@ -38,8 +39,8 @@ CHAPTERS = {
 METHODS = {
     "JobQueue": (
         "connect", "disconnect", "enqueue", "enqueue_many", "named", "all", "job", "jobs", "retry",
-        "abort", "retry_failed", "clear", "pause", "resume", "find_record", "list_records", "stats",
-        "now", "ping",
+        "abort", "retry_failed", "clear", "pause", "resume", "find_record", "list_records",
+        "search_records", "stats", "now", "ping",
     ),
     "PostgresQueue": ("transaction",),
     "Context": ("job", "pool", "log", "progress", "cancelled"),

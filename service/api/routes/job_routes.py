@@ -1,6 +1,6 @@
 """Jobs over HTTP: enqueue any task, read the history, cancel, retry."""
 
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Annotated, Any
 from urllib.parse import unquote
 
@@ -14,6 +14,18 @@ from litestar.response import ServerSentEvent
 from saq import Status
 
 from service.api.routes.job_events import ENDED, Watch, stream
+from service.api.routes.job_search import (
+    ErrorText,
+    Key,
+    OfQueue,
+    PayloadFields,
+    Since,
+    Task,
+    Until,
+    Worker,
+    moment,
+    payload_fields,
+)
 from service.api.routes.job_views import (
     BadStatusName,
     FailedJobs,
@@ -34,6 +46,7 @@ from service.problem import documented
 from service.queue.errors import JobNotFoundError, JobStateError, UnknownTaskError
 from service.queue.interface import BULK_JOBS, JobQueue
 from service.queue.job import JobRecord
+from service.queue.job_filter import JobFilter
 from service.queue.tasks.enqueue import LARGE_PAYLOAD, build_job
 from service.queue.tasks.registry import Registry
 from service.queue.worker.progress import MESSAGE
@@ -97,26 +110,44 @@ async def read_jobs(
     request: Request[Any, Any, Any],
     queue: NamedDependency[JobQueue],
     status: Annotated[StatusName | None, QueryParameter(description="Only these")] = None,
-    task: Annotated[str | None, QueryParameter(description="Only of this task")] = None,
-    from_queue: Annotated[
-        str | None, QueryParameter(name="queue", description="Only of this queue")
-    ] = None,
+    task: Task = None,
+    of_queue: OfQueue = None,
+    worker: Worker = None,
+    since: Since = None,
+    until: Until = None,
+    error_text: ErrorText = None,
+    key: Key = None,
+    payload: PayloadFields = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> JobPage:
-    """Every job in the history, newest first, also those that have ended."""
-    refuse_others(request, {"status", "task", "queue", "cursor", "limit"})
-    found = await queue.list_records(
-        status=status,
-        task=task,
-        queue=from_queue,
+    """Every job in the history, newest first, also those that have ended; filters combine.
+
+    Follow `next_cursor` until it is null, also from a page with few or no items: where it looks for
+    what has no index it looks at ten thousand jobs and no more, and `searched_until` is the time
+    of creation of the last of them.
+    """
+    names = {field.name for field in fields(JobFilter)}
+    refuse_others(request, {*names, "cursor", "limit"}, several={"payload"})
+    page = await queue.search_records(
+        JobFilter(
+            status=status,
+            task=task,
+            queue=of_queue,
+            worker=worker,
+            since=moment("since", since),
+            until=moment("until", until),
+            error=error_text,
+            key=key,
+            payload=payload_fields(payload),
+        ),
         before=position(cursor),
-        limit=limit + 1,
+        limit=limit,
     )
-    page = found[:limit]
     return JobPage(
-        items=[JobSummary(**_summary(record)) for record in page],
-        next_cursor=str(page[-1].id) if len(found) > limit else None,
+        items=[JobSummary(**_summary(record)) for record in page.records],
+        next_cursor=None if page.before is None else str(page.before),
+        searched_until=page.searched_until,
     )
 
 
@@ -133,7 +164,7 @@ async def clear_jobs(
     registry: NamedDependency[Registry],
     queue: NamedDependency[JobQueue],
     status: Annotated[BadStatusName, QueryParameter(description="Which of them")],
-    task: Annotated[str | None, QueryParameter(description="Only of this task")] = None,
+    task: Task = None,
 ) -> JobsCleared:
     """Remove jobs that failed or were cancelled from the queue, a thousand at most.
 
@@ -271,7 +302,7 @@ async def _refuse_unknown(task: str | None, registry: Registry, queue: JobQueue)
         if task is not None:
             registry.get(task)
     except UnknownTaskError:
-        if not await queue.list_records(task=task, limit=1):
+        if not await queue.list_records(JobFilter(task=task), limit=1):
             raise
 
 

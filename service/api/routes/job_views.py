@@ -85,6 +85,8 @@ class JobPage(msgspec.Struct, frozen=True):
 
     items: list[JobSummary]
     next_cursor: str | None
+    searched_until: datetime | None
+    """Null for a full page and the last one; else it looked at jobs down to this one."""
 
 
 class FailedJobs(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

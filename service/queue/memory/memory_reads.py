@@ -10,7 +10,8 @@ from saq.types import CountKind, QueueInfo, WorkerInfo
 from service.queue.broker_consumer import BrokerConsumer
 from service.queue.broker_queue import BrokerQueue
 from service.queue.interface import PAGE_ROWS, QueueStats
-from service.queue.job import JobRecord, page_row
+from service.queue.job import BAD, JobRecord, page_row
+from service.queue.job_filter import JobFilter, RecordPage
 from service.queue.memory.memory_rows import Row, copy_of
 
 
@@ -49,25 +50,42 @@ class MemoryReads(BrokerQueue):
         found = (row for row in reversed(self.history.values()) if row.job.key in keys)
         return next((row.record() for row in found), None)
 
-    async def list_records(
-        self,
-        *,
-        status: str | None = None,
-        task: str | None = None,
-        queue: str | None = None,
-        before: int | None = None,
-        limit: int = 50,
-    ) -> list[JobRecord]:
-        wanted = {queue} if queue else {each.name for each in self.searched}
+    async def _search(self, wanted: JobFilter, *, before: int | None, limit: int) -> RecordPage:
+        queues = {wanted.queue} if wanted.queue else {each.name for each in self.searched}
+        keys = self._stored_keys(wanted)
         found = (
             row.record()
             for row in reversed(self.history.values())
             if (before is None or row.id < before)
-            and status in (None, row.job.status.value)
-            and task in (None, row.job.function)
-            and row.job.get_queue().name in wanted
+            and row.job.get_queue().name in queues
+            and self._fits(row, wanted, keys)
         )
-        return list(itertools.islice(found, limit))
+        records = list(itertools.islice(found, limit + 1))
+        is_more = len(records) > limit
+        return RecordPage(
+            records=records[:limit], before=records[limit - 1].id if is_more else None
+        )
+
+    def _fits(self, row: Row, wanted: JobFilter, keys: list[str]) -> bool:
+        record = row.record()
+        is_kept = self.rows.get(record.key) is row
+        if wanted.key_start is not None:
+            has_key = record.key.startswith(tuple(keys))
+        else:
+            has_key = wanted.key is None or record.key in keys
+        return (
+            has_key
+            and wanted.status in (None, record.status)
+            and wanted.task in (None, record.task)
+            and wanted.worker in (None, record.worker_id)
+            and (wanted.since is None or record.created_at >= wanted.since)
+            and (wanted.until is None or record.created_at < wanted.until)
+            and (
+                wanted.error is None
+                or (record.status in BAD and wanted.error in (record.error or ""))
+            )
+            and all(is_kept and each.is_in(row.job.kwargs or {}) for each in wanted.payload)
+        )
 
     async def stats(self) -> QueueStats:
         waiting = [row for row in self.rows.values() if row.job.status is Status.QUEUED]

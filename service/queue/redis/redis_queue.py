@@ -49,6 +49,9 @@ class RedisQueue(BrokerQueue, RedisReads):  # type: ignore[misc] # from_url make
             "group_key": "has no groups; postgresql:// has them",
         }
     )
+    lacks_filters = MappingProxyType(
+        {"payload": "has its payloads where none can be looked for; postgresql:// can"}
+    )
     consumer: RedisConsumer
     scheduler: TableScheduler
 

@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from typing import Any
 
 import asyncpg
@@ -12,9 +13,11 @@ from service.contract import QUEUE_NAME
 from service.db import Connection
 from service.queue.interface import PAUSES, JobQueue
 from service.queue.job import JobRecord
+from service.queue.job_filter import JobFilter, RecordPage
 from service.queue.tables import table_statements
 from service.queue.tables.connections import Database
-from service.queue.tables.job_history import find_job, list_jobs
+from service.queue.tables.job_history import find_job
+from service.queue.tables.job_search import search_jobs
 
 
 class TableQueue(JobQueue):
@@ -53,20 +56,12 @@ class TableQueue(JobQueue):
                     return found
         return None
 
-    async def list_records(
-        self,
-        *,
-        status: str | None = None,
-        task: str | None = None,
-        queue: str | None = None,
-        before: int | None = None,
-        limit: int = 50,
-    ) -> list[JobRecord]:
+    async def _search(self, wanted: JobFilter, *, before: int | None, limit: int) -> RecordPage:
         # Not the names in `searched`: a job of a queue that is no longer in the code is shown too.
-        wanted = queue or (None if self.name == QUEUE_NAME else self.name)
-        return await list_jobs(
-            self.pool, wanted, status=status, task=task, before=before, limit=limit
-        )
+        if wanted.queue is None and self.name != QUEUE_NAME:
+            wanted = replace(wanted, queue=self.name)
+        keys = self._stored_keys(wanted)
+        return await search_jobs(self.pool, wanted, keys, before=before, limit=limit)
 
     async def pause(self) -> None:
         await self.fetch(table_statements.PAUSE, self.name, self.channel, PAUSES)

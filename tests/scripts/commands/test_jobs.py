@@ -3,18 +3,21 @@
 import json
 import re
 import uuid
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
 from threading import Thread
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import pytest
 import typer
 
+from scripts.clock import Clock
 from scripts.jobs.job import describe, read_job
 from scripts.jobs.job_payload import read_payload
+from scripts.jobs.job_search import search
 from service.api.routes.queue_routes import _schema
 from service.queue.tasks.payload import payload_type
 from tests.scripts.deployed import Moor, deploy
@@ -168,6 +171,9 @@ def test_a_job_goes_in_and_is_shown(
         (("show", "no such job"), (7, "no such job")),
         (("retry", "no such job"), (7, "no such job")),
         (("list", "--status", "lost"), (1, "status")),
+        (("list", "--since", "soon"), (2, "neither how long ago")),
+        (("list", "--payload", "user_id"), (1, "payload")),
+        (("list", "--error", "x", "--status", "complete"), (1, "error")),
         (("clear", "--status", "complete"), (1, "status")),
     ],
 )
@@ -358,6 +364,55 @@ def test_listing_follows_the_pages_up_to_the_limit(
     assert moor("jobs", "list", "--task", "paged", "--limit", "430", "--json", *DEV) == 0
     found = [job["job_id"] for job in json.loads(capsys.readouterr().out)]
     assert len(found) == len(set(found)) == 430
+
+
+def test_filters_of_a_listing_combine(
+    deployed: Api, moor: Moor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mark = str(uuid.uuid4())
+    for number in (7, 8):
+        words = ("keep_note", f"message={mark}", f"user_id={number}", "--key", f"{mark}-{number}")
+        assert moor("jobs", "enqueue", *words, *DEV) == 0
+    capsys.readouterr()
+
+    def found(*words: str) -> list[str]:
+        assert moor("jobs", "list", "--json", *words, *DEV) == 0
+        return [job["job_id"] for job in json.loads(capsys.readouterr().out)]
+
+    assert found("--key", f"{mark}-*") == [f"{mark}-8", f"{mark}-7"]
+    both = ("--payload", f"message={mark}")
+    assert found(*both, "--payload", "user_id=7") == [f"{mark}-7"]
+    assert found(*both, "--since", "1h", "--status", "queued", "--queue", "default") == [
+        f"{mark}-8", f"{mark}-7",
+    ]  # fmt: skip
+    assert found(*both, "--until", "1h") == found(*both, "--worker", "nobody") == []
+    assert found(*both, "--since", "2100-01-01T00:00Z") == []
+
+
+def test_a_search_says_how_far_it_has_looked_after_half_a_minute(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    asked: list[Any] = []
+
+    class Slow:
+        """An API with a million jobs, of which the filter leaves one in ten thousand."""
+
+        def get(self, *path: str, **query: Any) -> dict[str, Any]:
+            asked.append(query["cursor"])
+            at = datetime(2026, 11, 28, 12, tzinfo=UTC) - timedelta(hours=len(asked))
+            return {
+                "items": [{"n": len(asked)}], "next_cursor": str(len(asked)),
+                "searched_until": at.isoformat(),
+            }  # fmt: skip
+
+    times = (datetime(2026, 11, 28, tzinfo=UTC) + timedelta(seconds=n) for n in count(0, 10))
+    clock = Clock(now=lambda: next(times))
+    found = list(search(cast(Any, Slow()), 20, {"worker": "w"}, clock))
+    assert [each["n"] for each in found] == [1, 2, 3, 4]
+    assert asked == [None, "1", "2", "3"]
+    assert "looked back to 2026-11-28T08:00:00Z. `--until 2026-11-28T08:00:00Z`" in (
+        capsys.readouterr().err
+    )
 
 
 def test_a_number_is_text_where_the_task_wants_text(

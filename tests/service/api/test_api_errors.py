@@ -164,6 +164,16 @@ def test_what_is_not_json_is_refused(http: httpx.Client, path: str, body: bytes)
         "cursor=" + "9" * 3000,
         "cursor=%D9%A3",
         "staus=failed",
+        "since=yesterday",
+        "until=2026-13-01",
+        "until=2026-11-01&since=2026-11-02",
+        "payload=user_id",
+        "payload=%3D7",
+        "payload=a..b%3D7",
+        "error=x&status=complete",
+        "error=",
+        "worker=",
+        "key=a&key=b",
     ],
 )
 def test_a_wrong_query_is_refused_with_the_name_of_its_parameter(

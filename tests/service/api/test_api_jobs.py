@@ -172,7 +172,7 @@ def test_pages_hold_every_job_once_and_newest_first(http: httpx.Client) -> None:
 
 def test_the_last_page_has_no_cursor(http: httpx.Client) -> None:
     page = http.get("/api/v1/jobs", params={"task": "no such task"}).json()
-    assert page == {"items": [], "next_cursor": None}
+    assert page == {"items": [], "next_cursor": None, "searched_until": None}
 
 
 def test_jobs_are_listed_by_status_and_task(http: httpx.Client) -> None:
@@ -181,6 +181,31 @@ def test_jobs_are_listed_by_status_and_task(http: httpx.Client) -> None:
     page = http.get("/api/v1/jobs", params={"status": "aborted", "task": "sleep"}).json()
     assert key in [job["job_id"] for job in page["items"]]
     assert {(job["status"], job["task"]) for job in page["items"]} == {("aborted", "sleep")}
+
+
+def test_filters_of_a_list_combine(http: httpx.Client) -> None:
+    mark = str(uuid.uuid4())
+    payload = {"message": mark, "user_id": 7}
+    for name, fields in (("a", payload), ("b", payload | {"user_id": 8})):
+        enqueue(http, task="keep_note", payload=fields, key=f"{name}-{mark}")
+    http.post(f"/api/v1/jobs/a-{mark}/cancel")
+    at = http.get(f"/api/v1/jobs/b-{mark}").json()["created_at"]
+
+    def found(query: str) -> set[str]:
+        answer = http.get(f"/api/v1/jobs?{query}")
+        assert answer.status_code == 200, answer.text
+        return {job["job_id"] for job in answer.json()["items"]} & {f"a-{mark}", f"b-{mark}"}
+
+    both = f"payload=message={mark}"
+    assert found(both) == {f"a-{mark}", f"b-{mark}"}
+    assert found(f"{both}&payload=user_id%3D7") == {f"a-{mark}"}
+    assert found(f"{both}&status=queued&task=keep_note&queue=default") == {f"b-{mark}"}
+    assert found(f"key=a-{mark}") == found(f"key=a-{mark[:20]}*") == {f"a-{mark}"}
+    assert found(f"{both}&error=cancelled through") == {f"a-{mark}"}
+    assert found(f"{both}&since={at}") == {f"b-{mark}"}
+    assert found(f"{both}&until={at}") == {f"a-{mark}"}
+    assert found(f"{both}&since={at.replace('Z', '+00:00')}&until=2100-01-01") == {f"b-{mark}"}
+    assert found(f"{both}&worker=nobody") == set()
 
 
 def test_cancel_ends_a_waiting_job_once(http: httpx.Client) -> None:

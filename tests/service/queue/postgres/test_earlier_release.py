@@ -14,7 +14,6 @@ import pytest
 
 from service.migrate import migrate
 from service.queue.postgres.postgres_queue import PostgresQueue
-from service.queue.tables.job_history import list_jobs
 from tests.conftest import Processes, until
 from tests.service.conftest import claim
 from tests.service.queue.postgres.earlier import FIRST_OF_THIS_RELEASE, Earlier, earlier
@@ -137,7 +136,7 @@ async def test_both_releases_share_a_queue(
     assert (await history(db, "ours"))["worker_id"] == "earlier"
     await db.execute("UPDATE saq_jobs SET expire_at = 1")
     assert len(await old.run("statements.PRUNE_JOBS")) == 2
-    assert [each.key for each in await list_jobs(queue.pool, None)] == ["ours", "theirs"]
+    assert [each.key for each in await queue.list_records()] == ["ours", "theirs"]
 
 
 async def work(process: Earlier, name: str, until_done: asyncio.Event) -> list[str]:

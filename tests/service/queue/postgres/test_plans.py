@@ -6,6 +6,7 @@ time: of an empty table, of only ended jobs, of a backlog that is gone.
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
@@ -13,11 +14,13 @@ import pytest
 
 from service.db import QUEUE_SESSION
 from service.queue.job import BAD
+from service.queue.job_filter import JobFilter, PayloadField
 from service.queue.postgres import claims, outcomes, retention, statements, stock_clients
 from service.queue.redis import redis_history
 from service.queue.schedules import scheduler, store
 from service.queue.sqs import sqs_queue
-from service.queue.tables import job_history, table_statements
+from service.queue.tables import job_history, job_search, table_statements
+from service.queue.tables.job_search import search
 
 ROWS = 20_000  # of each kind of job; a page of the table holds about ten
 PAGES = 250
@@ -34,9 +37,19 @@ MORE_PAGES = {
     "retention.PRUNE_JOBS": 10_000,  # the next thousand, of which all may go
     "retention.PRUNE_CLAIMS": 500,  # each of a hundred running jobs
     "sqs_queue.UNSENT": 10 * ROWS,  # each waiting job, until a hundred have no message
-    "job_history.active": 1_000,  # each of a hundred running jobs
     "sqs_queue.FORGOTTEN": 10_000,  # the oldest two thousand
+    "job_search.COUNT_WAITING": 3 * ROWS + 500,  # counts up to a hundred thousand
+    "job_search.few_waiting": 3 * ROWS + 1_000,
+    "job_search.few_running": 600,  # each of a hundred running jobs
 }
+# A page of fifty jobs, each read by its number; and one for which as much is looked at as may be.
+FULL_PAGE = 350
+SEARCHED_PAGE = 2_000
+SEARCHED = (
+    "key_start", "default_queue", "worker", "aborted", "waiting", "times", "error", "payload",
+    "failed_payload", "all",
+)  # fmt: skip
+MORE_PAGES |= {f"job_search.{name}": SEARCHED_PAGE for name in SEARCHED}
 # Triggers that fire once for a statement; and those for each job, but not for claims and ends.
 ONCE = {"archive_deleted_jobs", "place_new_jobs"}
 MOVING = {"check_changed_job", "follow_changed_job"}
@@ -143,14 +156,7 @@ ARGUMENTS: dict[str, list[Any]] = {
     "sqs_queue.START": [["queued7"], [0], "w", "default"],
     "sqs_queue.WAITING": [["queued7"], [0], "default"],
     "sqs_queue.FORGOTTEN": ["default", True],
-    "job_history.newest": [50],
-    "job_history.before": [10**9, 50],
-    "job_history.task": ["rare", 50],
-    "job_history.task_before": ["rare", 10**9, 50],
-    "job_history.failed": ["failed", 50],
-    "job_history.failed_task": ["failed", "sleep", 50],
-    "job_history.active": ["active", 50],
-    "job_history.queue": ["mail", 50],
+    "job_search.FIRST_AFTER": ["2000-01-01"],
     "job_history.FIND": ["gonecomplete7", "default"],
 }
 
@@ -169,20 +175,49 @@ def all_statements() -> Iterator[tuple[str, str]]:
         redis_history,
         sqs_queue,
         job_history,
+        job_search,
     ):
         for name, value in vars(module).items():
             is_whole = name.isupper() and not name.startswith("_")
             if is_whole and re.match(r"\s*\(?(WITH|SELECT|INSERT|UPDATE|DELETE)\s", str(value)):
                 yield f"{module.__name__.rpartition('.')[2]}.{name}", value
-    listing = job_history.listing
-    yield "job_history.newest", listing()
-    yield "job_history.before", listing("before")
-    yield "job_history.task", listing("task")
-    yield "job_history.task_before", listing("task", "before")
-    yield "job_history.failed", listing("status", status="failed")
-    yield "job_history.failed_task", listing("status", "task", status="failed")
-    yield "job_history.active", listing("status", status="active")
-    yield "job_history.queue", listing("queue", is_other=True)
+    for name, (statement, _) in searches().items():
+        yield name, statement
+
+
+def searches() -> dict[str, tuple[str, list[Any]]]:
+    """The statement and its arguments for each way in which a page of the history is read."""
+    later, earlier = datetime(2100, 1, 1, tzinfo=UTC), datetime(2000, 1, 1, tzinfo=UTC)
+    user = PayloadField(path="user.id", value="7")
+    asked = {
+        "newest": JobFilter(),
+        "task": JobFilter(task="rare"),
+        "failed": JobFilter(status="failed"),
+        "failed_task": JobFilter(status="failed", task="sleep"),
+        "failed_task_rare": JobFilter(status="failed", task="rare"),
+        "queue": JobFilter(queue="mail"),
+        "key": JobFilter(key="gonecomplete7"),
+        # nothing is found, so that as much as may be is looked at
+        "key_start": JobFilter(key="nobody*"),
+        "default_queue": JobFilter(queue="nobody"),
+        "worker": JobFilter(worker="nobody"),
+        "aborted": JobFilter(status="aborted"),
+        "waiting": JobFilter(status="queued"),
+        "times": JobFilter(since=later),
+        "error": JobFilter(error="nobody"),
+        "payload": JobFilter(payload=(user,)),
+        "failed_payload": JobFilter(task="sleep", error="x", payload=(user,)),
+        "all": JobFilter(
+            task="sleep", queue="default", worker="w", since=earlier, until=later,
+            key="n*", payload=(user,),
+        ),
+    }  # fmt: skip
+    found = {f"job_search.{name}": search(each, [each.key or ""]) for name, each in asked.items()}
+    few = {"few_waiting": "queued", "few_running": "active"}
+    return found | {
+        f"job_search.{name}": search(JobFilter(status=status), [], is_few=True)
+        for name, status in few.items()
+    }
 
 
 async def add(db: asyncpg.Connection, status: str, *, task: str = "sleep", more: str = "") -> None:
@@ -311,14 +346,16 @@ async def test_no_statement_reads_more_where_the_statistics_mislead(
         "INSERT INTO queue_workers (id, queue, expires_at) SELECT 'w', 'default', now() + '1 hour'"
     )
     engine = await asyncpg.connect(database, server_settings=QUEUE_SESSION, statement_cache_size=0)
+    arguments = ARGUMENTS | {name: given for name, (_, given) in searches().items()}
     too_many, fired = {}, {}
     try:
         for name, statement in all_statements():
-            shown = await plan(engine, statement, ARGUMENTS.get(name, []))
+            shown = await plan(engine, statement, arguments.get(name, []))
             read = re.search(r"Buffers: shared(?: hit=(\d+))?(?: read=(\d+))?", shown)
             pages = sum(int(count or 0) for count in read.groups()) if read else 0
             fired[name] = set(re.findall(r"Trigger (\w+)", shown))
-            if pages > MORE_PAGES.get(name, PAGES):
+            most = FULL_PAGE if name.startswith("job_search.") else PAGES
+            if pages > MORE_PAGES.get(name, most):
                 too_many[name] = f"{pages} pages\n{shown}"
     finally:
         await engine.close()

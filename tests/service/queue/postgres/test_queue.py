@@ -8,8 +8,8 @@ from saq import Job, Status
 
 from service.db import UNAVAILABLE
 from service.queue.errors import InvalidPayloadError, JobNotFoundError, JobStateError
+from service.queue.job_filter import JobFilter
 from service.queue.postgres.postgres_queue import PostgresQueue
-from service.queue.tables.job_history import list_jobs
 from service.queue.tasks.registry import Registry
 from tests.service.conftest import Ledger, claim, put
 
@@ -176,11 +176,11 @@ async def test_page_and_counts_are_bounded_and_show_failed_jobs_too(queue: Postg
 
 async def test_history_is_listed_in_pages_newest_first(queue: PostgresQueue) -> None:
     jobs = [await put(queue) for _ in range(5)]
-    first = await list_jobs(queue.pool, queue.name, limit=2)
-    second = await list_jobs(queue.pool, queue.name, limit=10, before=first[-1].id)
+    first = await queue.list_records(limit=2)
+    second = await queue.list_records(limit=10, before=first[-1].id)
     assert [record.key for record in first + second] == [job.key for job in reversed(jobs)]
-    assert await list_jobs(queue.pool, queue.name, status="failed") == []
-    assert len(await list_jobs(queue.pool, queue.name, task="sleep", status="queued")) == 5
+    assert await queue.list_records(JobFilter(status="failed")) == []
+    assert len(await queue.list_records(JobFilter(task="sleep", status="queued"))) == 5
 
 
 async def test_expired_jobs_are_pruned_and_their_history_stays(
@@ -208,7 +208,7 @@ async def test_time_that_no_calendar_has_does_not_spoil_the_history(queue: Postg
         " ('far', '{}', 'default', 'queued', 9223372036854775807),"
         " ('past', '{}', 'default', 'failed', -9223372036854775808)"
     )
-    records = await list_jobs(queue.pool, queue.name)
+    records = await queue.list_records()
     assert [record.scheduled_at.year for record in records] == [1970, 9999]
 
 
