@@ -159,6 +159,21 @@ def without_secrets(text: str, payload: Any) -> str:
     return redacted_text(text)
 
 
+def copied(payload: Any) -> str | None:
+    """The path of the first `[hidden]` in the place of a secret: somebody copied what is shown."""
+    todo: list[tuple[Any, str]] = [(payload, "payload")]
+    while todo:
+        value, path = todo.pop()
+        if isinstance(value, dict):
+            for name, inner in value.items():
+                if inner == HIDDEN and _names.hide(name):
+                    return f"{path}.{name}"
+                todo.append((inner, f"{path}.{name}"))
+        elif isinstance(value, list | tuple):
+            todo.extend((inner, f"{path}[{position}]") for position, inner in enumerate(value))
+    return None
+
+
 def _secrets(payload: Any) -> set[str]:
     """The texts and numbers under hidden names, each in all its forms."""
     found: set[str] = set()

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service import redact
-from service.redact import HIDDEN, Names, redacted, redacted_text, without_secrets
+from service.redact import HIDDEN, Names, copied, redacted, redacted_text, without_secrets
 
 HIDDEN_NAMES = """
 password db_password userPassword password2 password_confirmation passwordHash PGPASSWORD passwd
@@ -151,6 +151,12 @@ def test_an_address_in_a_text_loses_its_password(text: str, shown: str) -> None:
     assert json.loads(json.dumps(redacted({"url": text, "l": [text]}))) == {
         "url": shown, "l": [shown],
     }  # fmt: skip
+
+
+def test_what_is_copied_from_what_is_shown_is_found() -> None:
+    value = {"a": [{"b": 1}, {"token": ["x"]}], "note": HIDDEN}
+    assert copied(value) is None
+    assert copied(redacted(value)) == "payload.a[1].token"
 
 
 def test_a_text_of_too_many_secrets_is_not_shown() -> None:

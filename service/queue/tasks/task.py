@@ -11,13 +11,14 @@ from service import contract
 from service.queue.cron import Timing
 from service.queue.errors import InvalidPayloadError, PayloadTooLargeError
 from service.queue.tasks.payload import UNSTORABLE, is_flat, not_finite, unstorable
-from service.redact import without_secrets
+from service.redact import HIDDEN, copied, without_secrets
 from service.validation import explain
 
 TaskFunction = Callable[..., Any]
 
 TIMEOUT_SECONDS = 60
 ATTEMPTS = 3
+AS_HIDDEN = f'"{HIDDEN}"'.encode()
 BACKOFF_BASE_SECONDS = 1.0
 BACKOFF_MAX_SECONDS = 300.0
 TTL_SECONDS = 24 * 3600
@@ -72,6 +73,10 @@ class Task:
         if b"null" in as_json and (found := not_finite(encoded, "payload")):
             path, value = found
             raise InvalidPayloadError(self.name, path, f"is {value}, which JSON cannot hold")
+        if AS_HIDDEN in as_json and (field := copied(encoded)):
+            raise InvalidPayloadError(
+                self.name, field, f"is {HIDDEN}, as it is shown: send the value itself"
+            )
         if not self.is_flat:
             try:  # an error has to show now, not in the worker
                 msgspec.json.decode(as_json, type=self.payload_type)

@@ -56,6 +56,15 @@ async def test_a_password_is_hidden_wherever_its_job_is_shown(processes: Process
         assert wrong.status_code == 422
         assert 'secret: Invalid enum value "[hidden]"' in wrong.json()["detail"]
 
+        shown = {"password": "[hidden]"}
+        copied = http.post(JOBS, json={"task": "sign_in", "payload": shown})
+        assert copied.json()["errors"] == [
+            {
+                "field": "payload.password",
+                "message": "is [hidden], as it is shown: send the value itself",
+            }
+        ]
+
         nightly = {"name": "nightly", "task": "sign_in", "every": "1 day", "payload": payload}
         made = http.post(SCHEDULES, json=nightly)
         assert made.json()["payload"]["password"] == "[hidden]"
@@ -66,8 +75,8 @@ async def test_a_password_is_hidden_wherever_its_job_is_shown(processes: Process
         listed = http.get(PAGES).json()["queue"]["jobs"]
         assert "'password': '[hidden]'" in str([row["kwargs"] for row in listed])
         for each in (path, failed):
-            shown = http.get(f"{PAGES}/jobs/{each.rpartition('/')[2]}").json()["job"]
-            assert "'password': '[hidden]'" in shown["kwargs"]
+            row = http.get(f"{PAGES}/jobs/{each.rpartition('/')[2]}").json()["job"]
+            assert "'password': '[hidden]'" in row["kwargs"]
     logs = processes.log(worker) + api.log()
     assert '"password":"[hidden]","account":{"keys":[{"apiKey":"[hidden]"}]}' in logs
     assert "at https://user:[hidden]@example.org/?access_token=[hidden]&page=1" in logs
