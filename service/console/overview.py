@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from service.console.charts import Chart, chart
 from service.contract import pool_process
 from service.queue.interface import JobQueue, QueueStats
 from service.queue.job import JobRecord
@@ -17,6 +18,7 @@ from service.redact import redacted_text
 FRESH_SECONDS = 3.0  # one look serves everybody who looks within that time
 LATE_SECONDS = 60.0  # a job that has been due for longer waits too long
 VIEWERS_MAX = 200  # who follow it, of one process
+HOURS = 24.5  # of runs; the first part of the last day may have begun before it
 SOON = 6  # schedules that are shown
 FAILED_MAX = 200  # the newest failed jobs; they are grouped
 REASON_MAX_CHARACTERS = 160
@@ -61,6 +63,7 @@ class Overview:
     failing: list[Failing]
     is_failing_whole: bool  # `failing` has all of the last day
     problems: list[Problem]
+    charts: list[Chart]
 
 
 class Lookout:
@@ -100,10 +103,12 @@ async def read(queue: JobQueue) -> Overview:
     queues = [QueueNow(each.name, await each.stats(), _served(each)) for each in queue.all]
     schedules = [each for each in await list_schedules(queue) if each.next_run_at is not None]
     failed = await queue.list_records(status="failed", limit=FAILED_MAX)
-    yesterday = datetime.now(UTC) - timedelta(days=1)
+    runs = await queue.read_runs(HOURS)
+    now = datetime.now(UTC)
+    yesterday = now - timedelta(days=1)
     recent = [job for job in failed if (job.finished_at or job.created_at) > yesterday]
     return Overview(
-        at=datetime.now(UTC),
+        at=now,
         queues=queues,
         workers={pool_process(pool): number for pool, number in sorted(workers.items())},
         running=await queue.list_records(status="active", limit=20),
@@ -111,6 +116,10 @@ async def read(queue: JobQueue) -> Overview:
         failing=group(recent),
         is_failing_whole=len(recent) < FAILED_MAX,
         problems=list(_problems(queues)),
+        charts=[
+            chart("Last hour", runs, now=now, minutes=1, bars=60),
+            chart("Last day", runs, now=now, minutes=15, bars=24 * 4),
+        ],
     )
 
 

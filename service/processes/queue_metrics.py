@@ -1,6 +1,7 @@
 """The metrics of the queues, the worker pools, and this process's worker."""
 
 import asyncio
+import contextlib
 import random
 import time
 from collections.abc import Collection, Mapping
@@ -24,6 +25,8 @@ CHECKS = 4
 # A report may be early by this part of a period: a minute without any would ring an alarm.
 EARLY = 1 / 12
 
+RUNS = ("complete", "failed", "retried")  # SAQ's names of a queue's counters
+
 Dimension = tuple[MetricDimension, str]
 
 log = structlog.stdlib.get_logger("queue")
@@ -46,6 +49,7 @@ class Reporter:
         }
         self._counted: dict[Metric, float] = dict.fromkeys(self._counts(), 0)
         self._counted_at = time.monotonic()
+        self._noted = [0] * len(RUNS)
 
     async def run(self) -> None:
         """Report until cancelled. While the database is away nothing is written."""
@@ -56,6 +60,7 @@ class Reporter:
                         self._write(dimension, values)
             except Exception as error:  # whatever it is, this loop has to go on
                 log.debug("no report on the queue", error=type(error).__name__)
+            await self.note_runs()
             if (
                 self._queue.consumer.is_started
                 and time.monotonic() - self._counted_at > self._due_seconds
@@ -66,6 +71,16 @@ class Reporter:
 
     def _write(self, dimension: Dimension, values: Mapping[Metric, float]) -> None:
         metrics.write(self._application | dict([dimension]), values)
+
+    async def note_runs(self) -> None:
+        """Add what this worker has done since the last time to the counts of this minute."""
+        queues = self._queue.family.values()
+        now = [sum(getattr(queue, name) for queue in queues) for name in RUNS]
+        since = [count - before for count, before in zip(now, self._noted, strict=True)]
+        if any(since):
+            with contextlib.suppress(Exception):  # the next time has them too
+                await self._queue.note_runs(*since)
+                self._noted = now
 
     async def is_due(self) -> bool:
         """Claim the next report. True for one process in each period."""

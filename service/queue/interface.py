@@ -94,6 +94,16 @@ class QueueStats:
     is_paused: bool = False  # no worker fetches from it
 
 
+@dataclass(frozen=True, kw_only=True)
+class MinuteRuns:
+    """How many runs of jobs ended in one minute, of all queues."""
+
+    minute: datetime
+    complete: int
+    failed: int  # jobs without an attempt left
+    retried: int
+
+
 class JobQueue(NamedQueues):
     """A SAQ queue that checks task names and payloads, for our API and worker.
 
@@ -131,6 +141,17 @@ class JobQueue(NamedQueues):
     @abstractmethod
     async def live_workers(self) -> dict[str, int]:
         """The number of live workers of each worker pool, by its name."""
+
+    @abstractmethod
+    async def note_runs(self, complete: int, failed: int, retried: int) -> None:
+        """Add runs that this process has ended to the counts of this minute."""
+
+    @abstractmethod
+    async def read_runs(self, hours: float) -> list[MinuteRuns]:
+        """The runs that ended in each of the last minutes, of all workers, the oldest first.
+
+        A minute without any is left out. They are kept for eight days.
+        """
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

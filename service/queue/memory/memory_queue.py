@@ -7,7 +7,8 @@ import itertools
 import os
 import secrets
 import time
-from collections import Counter
+from collections import Counter, defaultdict
+from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 import msgspec
@@ -20,7 +21,7 @@ from service import contract
 from service.queue.broker_consumer import BrokerConsumer
 from service.queue.errors import JobNotFoundError, JobStateError
 from service.queue.fetch_order import FetchOrder
-from service.queue.interface import BULK_JOBS
+from service.queue.interface import BULK_JOBS, MinuteRuns
 from service.queue.job import KEEP_FAILED_SECONDS, LeasedJob, retry_delay
 from service.queue.memory.memory_reads import MemoryReads
 from service.queue.memory.memory_rows import Row, WaitingRows, copy_of
@@ -32,6 +33,8 @@ CLAIM_SECONDS = 1.0
 CHANGEABLE = (
     "kwargs", "meta", "timeout", "heartbeat", "retries", "ttl", "retry_delay", "scheduled",
 )  # fmt: skip
+RUNS = ("complete", "failed", "retried")
+RUNS_MAX = 8 * 24 * 60  # minutes whose counts are kept
 HISTORY_MAX = 10_000  # the most jobs in the history, whatever their ttl
 
 log = structlog.stdlib.get_logger("queue")
@@ -55,6 +58,7 @@ class MemoryQueue(MemoryReads):
         )
         self.owner = f"memory-{os.getpid()}-{secrets.token_hex(3)}"
         self._woken = asyncio.Event()
+        self._runs: defaultdict[datetime, Counter[str]] = defaultdict(Counter)
         self.consumer = BrokerConsumer(
             hand_back=self.hand_back,
             claim=self._wait_and_claim,
@@ -285,6 +289,20 @@ class MemoryQueue(MemoryReads):
 
     async def live_workers(self) -> dict[str, int]:
         return {self.worker_pool: int(self.consumer.is_started)}
+
+    async def note_runs(self, complete: int, failed: int, retried: int) -> None:
+        minute = datetime.now(UTC).replace(second=0, microsecond=0)
+        self._runs[minute] += Counter(complete=complete, failed=failed, retried=retried)
+        for old in list(self._runs)[:-RUNS_MAX]:
+            del self._runs[old]
+
+    async def read_runs(self, hours: float) -> list[MinuteRuns]:
+        since = datetime.now(UTC) - timedelta(hours=hours)
+        return [
+            MinuteRuns(minute=minute, **{name: found[name] for name in RUNS})
+            for minute, found in self._runs.items()
+            if minute > since
+        ]
 
     async def claim_report(self, seconds: float) -> bool:
         if time.monotonic() - self._reported_at < seconds:

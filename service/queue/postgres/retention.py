@@ -10,7 +10,12 @@ from service.queue.postgres import inspection
 from service.queue.postgres import statements as sql
 from service.queue.postgres.statements import ENDED, JOB_COLUMNS, NOW
 from service.queue.tables.table_queue import TableQueue
-from service.queue.tables.table_statements import PRUNE_HISTORY, PRUNE_ROWS, PRUNE_WORKERS
+from service.queue.tables.table_statements import (
+    PRUNE_HISTORY,
+    PRUNE_ROWS,
+    PRUNE_RUNS,
+    PRUNE_WORKERS,
+)
 
 # $1 a job's number: deletes those of the next thousand jobs that have expired. Returns how many
 # there were, how many are deleted, and the number of the last. No index holds when jobs expire: it
@@ -99,7 +104,7 @@ class Pruner:
         self._behind = next((each for each in (found, behind) if each is not None), self._behind)
         deleted += more + most
         await queue.fetch(PRUNE_CLAIMS)
-        for statement in (PRUNE_HISTORY, PRUNE_WORKERS, PRUNE_STATS):
+        for statement in (PRUNE_HISTORY, PRUNE_WORKERS, PRUNE_RUNS, PRUNE_STATS):
             while gone := len(await queue.fetch(statement)):
                 deleted += gone
                 if gone < PRUNE_ROWS:

@@ -329,7 +329,10 @@ class RedisQueue(BrokerQueue, RedisReads):  # type: ignore[misc] # from_url make
         for queue in self.all:
             await queue.history.repair()
         deleted = 0
-        for statement in (table_statements.PRUNE_HISTORY, table_statements.PRUNE_WORKERS):
+        for statement in (
+            table_statements.PRUNE_HISTORY, table_statements.PRUNE_WORKERS,
+            table_statements.PRUNE_RUNS,
+        ):  # fmt: skip
             deleted += len(await self.fetch(statement))
         return deleted
 

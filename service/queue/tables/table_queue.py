@@ -11,7 +11,7 @@ from saq import Job
 
 from service.contract import QUEUE_NAME
 from service.db import Connection
-from service.queue.interface import PAUSES, JobQueue
+from service.queue.interface import PAUSES, JobQueue, MinuteRuns
 from service.queue.job import JobRecord
 from service.queue.job_filter import JobFilter, RecordPage
 from service.queue.tables import table_statements
@@ -72,6 +72,12 @@ class TableQueue(JobQueue):
     async def live_workers(self) -> dict[str, int]:
         rows = await self.fetch(table_statements.LIVE_WORKERS, self._first.name)
         return {row["pool"]: row["workers"] for row in rows}
+
+    async def note_runs(self, complete: int, failed: int, retried: int) -> None:
+        await self.fetch(table_statements.NOTE_RUNS, self.worker_pool, complete, failed, retried)
+
+    async def read_runs(self, hours: float) -> list[MinuteRuns]:
+        return [MinuteRuns(**row) for row in await self.fetch(table_statements.READ_RUNS, hours)]
 
     async def claim_report(self, seconds: float) -> bool:
         return bool(await self.fetch(table_statements.CLAIM_REPORT, self.name, seconds))

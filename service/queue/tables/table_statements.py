@@ -53,6 +53,24 @@ LIVE_WORKERS = """
 SELECT pool, count(*) AS workers FROM queue_workers
 WHERE queue = $1 AND expires_at > clock_timestamp() GROUP BY pool
 """
+# $1 pool, $2 complete, $3 failed, $4 retried: adds to the counts of this minute
+NOTE_RUNS = """
+INSERT INTO queue_minutes AS m (minute, pool, complete, failed, retried)
+VALUES (date_trunc('minute', clock_timestamp()), $1, $2, $3, $4)
+ON CONFLICT (minute, pool) DO UPDATE
+SET complete = m.complete + excluded.complete, failed = m.failed + excluded.failed,
+    retried = m.retried + excluded.retried
+"""
+# $1 hours: returns the counts of all pools in each minute that has any, in order
+READ_RUNS = """
+SELECT minute, sum(complete)::bigint AS complete, sum(failed)::bigint AS failed,
+       sum(retried)::bigint AS retried
+FROM queue_minutes WHERE minute > clock_timestamp() - $1::float8 * interval '1 hour'
+GROUP BY minute ORDER BY minute
+"""
+PRUNE_RUNS = """
+DELETE FROM queue_minutes WHERE minute < clock_timestamp() - interval '8 days' RETURNING 1
+"""
 # $1 queue, $2 channel, $3 message: pauses or resumes the queue, and notifies its workers
 PAUSE = """
 WITH paused AS (INSERT INTO queue_pauses (queue) VALUES ($1) ON CONFLICT (queue) DO NOTHING)

@@ -55,6 +55,18 @@ async def test_one_look_says_whether_it_is_well(page: Page, own_api: Api, failed
 
 
 @BROWSED
+async def test_charts_show_what_workers_have_ended(page: Page, own_api: Api) -> None:
+    own_api.sql(
+        "INSERT INTO queue_minutes SELECT date_trunc('minute', clock_timestamp())"
+        " - n * INTERVAL '1 min', 'a', 100 + n, n % 3, 0 FROM generate_series(0, 30) AS n"
+    )
+    await page.goto("/console/")
+    hour = page.get_by_role("img", name="Last hour: 3565 complete, 30 failed")
+    await expect(hour).to_be_visible(timeout=15_000)
+    await expect(hour.locator("g")).to_have_count(31)
+
+
+@BROWSED
 async def test_a_job_is_found_by_its_filter_and_read_whole(page: Page, failed: str) -> None:
     await page.goto("/console/")
     await page.get_by_role("link", name="Jobs").first.click()

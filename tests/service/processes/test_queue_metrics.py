@@ -137,3 +137,18 @@ async def test_reports_come_as_often_as_the_setting_says(
         seconds=30,
         what="three counts",
     )
+
+
+async def test_ended_runs_are_added_to_their_minute_once(queue: PostgresQueue) -> None:
+    reporter = Reporter(queue, SETTINGS)
+    for _ in range(2):
+        await put(queue)
+        await queue.finish(await claim(queue), Status.COMPLETE)
+    await reporter.note_runs()
+    await reporter.note_runs()
+    assert sum(each.complete for each in await queue.read_runs(1)) == 2
+    await put(queue)
+    await queue.finish(await claim(queue), Status.FAILED, error="x")
+    await reporter.note_runs()
+    found = await queue.read_runs(1)
+    assert [sum(each.complete for each in found), sum(each.failed for each in found)] == [2, 1]

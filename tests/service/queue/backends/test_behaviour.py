@@ -387,3 +387,14 @@ async def test_the_job_page_shows_payloads_as_text(backend: Backend) -> None:
     assert info["queued"] == 1
     (shown,) = info["jobs"]
     assert isinstance(shown["kwargs"], str)
+
+
+async def test_runs_are_counted_for_each_minute(backend: Backend) -> None:
+    queue = await backend.connect()
+    assert await queue.read_runs(1) == []
+    await queue.note_runs(3, 1, 0)
+    await queue.note_runs(2, 0, 4)
+    found = await queue.read_runs(1)
+    counts = [(each.complete, each.failed, each.retried) for each in found]
+    assert counts in ([(5, 1, 4)], [(3, 1, 0), (2, 0, 4)]), "the minute may have changed"
+    assert await queue.read_runs(0) == []

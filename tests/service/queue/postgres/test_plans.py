@@ -114,6 +114,8 @@ ARGUMENTS: dict[str, list[Any]] = {
     "statements.STATS": ["default"],
     "table_statements.CLAIM_REPORT": ["default", 5],
     "table_statements.LIVE_WORKERS": ["default"],
+    "table_statements.NOTE_RUNS": ["pool", 1, 2, 3],
+    "table_statements.READ_RUNS": [24.5],
     "table_statements.PAUSE": ["mail", "saq:mail", "saq:pauses"],
     "table_statements.RESUME": ["mail", "saq:mail", "saq:pauses"],
     "statements.WORKERS": ["default"],
