@@ -2,27 +2,30 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from typing import Any
 from urllib.parse import unquote, urlencode
 
 import asyncpg
 from litestar import Request, Response, Router, get
 from litestar.di import NamedDependency
 from litestar.exceptions import HTTPException, NotFoundException
-from litestar.params import FromPath, QueryParameter
+from litestar.params import FromPath
 from litestar.response import ServerSentEvent
 from litestar.response.sse import ServerSentEventMessage
 
 from service.console import audit
 from service.console.door import NotSignedInError, ask_to_sign_in, signed_in
+from service.console.job_filters import FILTERS, read_filter
 from service.console.job_page import example, moments, pretty
 from service.console.overview import FRESH_SECONDS, Lookout, reason
 from service.console.rendering import HERE, html, render
 from service.contract import CONSOLE_PATH
 from service.paging import Cursor, position
 from service.problem import PHRASES, InvalidFieldError
+from service.queue.errors import InvalidOptionError
 from service.queue.interface import JobQueue
 from service.queue.job import STATUSES
+from service.queue.job_filter import RecordPage
 from service.queue.schedules.schedule_requests import list_schedules
 from service.queue.tasks.enqueue import LARGE_PAYLOAD
 from service.queue.tasks.registry import Registry
@@ -74,33 +77,27 @@ async def follow_overview(request: Asked, lookout: NamedDependency[Lookout]) -> 
 
 @get("/jobs", include_in_schema=False)
 async def show_jobs(
-    *,
-    request: Asked,
-    queue: NamedDependency[JobQueue],
-    status: Annotated[str, QueryParameter()] = "",
-    task: Annotated[str, QueryParameter()] = "",
-    from_queue: Annotated[str, QueryParameter(name="queue")] = "",
-    cursor: Cursor = None,
+    request: Asked, queue: NamedDependency[JobQueue], cursor: Cursor = None
 ) -> Response[str]:
     """The jobs that a filter in the address chooses, newest first."""
-    if status and status not in STATUSES:
-        raise InvalidFieldError("status", f"is none of {', '.join(STATUSES)}")
-    given = {"status": status, "task": task.strip(), "queue": from_queue}
-    found = await queue.list_records(
-        **{name: value or None for name, value in given.items()},
-        before=position(cursor),
-        limit=PAGE_JOBS + 1,
-    )
-    page = found[:PAGE_JOBS]
-    asked = {name: value for name, value in given.items() if value}
-    more = urlencode(asked | {"cursor": page[-1].id}) if len(found) > PAGE_JOBS else ""
-    return html(
-        render(
-            "jobs.html", visitor=request.user, here="jobs", jobs=page, given=given, more=more,
-            newest=urlencode(asked) if cursor else None, statuses=STATUSES, queues=queue.names,
-            tasks=sorted(queue.registry.tasks),
-        )
-    )  # fmt: skip
+    given = {name: request.query_params.get(name, "").strip() for name in FILTERS}
+    words = [word for each in request.query_params.getall("payload", []) if (word := each.strip())]
+    asked = [(name, value) for name, value in given.items() if value]
+    asked += [("payload", word) for word in words]
+    page, problem = RecordPage(records=[], before=None), ""
+    try:
+        wanted = read_filter(given, words)
+        page = await queue.search_records(wanted, before=position(cursor), limit=PAGE_JOBS)
+    except (InvalidFieldError, InvalidOptionError) as error:
+        problem = str(error)
+    values = {
+        "given": given, "words": words, "page": page, "problem": problem,
+        "more": urlencode([*asked, ("cursor", page.before)]) if page.before is not None else "",
+        "newest": urlencode(asked) if cursor else None,
+        "statuses": STATUSES, "queues": queue.names, "tasks": sorted(queue.registry.tasks),
+    }  # fmt: skip
+    answer = render("jobs.html", visitor=request.user, here="jobs", **values)
+    return html(answer, 422 if problem else 200)
 
 
 @get("/jobs/{key:str}", include_in_schema=False)

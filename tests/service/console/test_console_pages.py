@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -124,6 +125,9 @@ def test_secrets_of_a_job_are_hidden(http: httpx.Client, api: Api) -> None:
 
 def test_wrong_addresses_get_a_page_that_says_so(http: httpx.Client) -> None:
     for path, status, text in (
+        ("/console/jobs?payload=x", 422, "payload: is not a path and a value"),
+        ("/console/jobs?since=soon", 422, "since: &#39;soon&#39; is no time"),
+        ("/console/jobs?payload=password%3Dx", 422, "nobody may guess"),
         ("/console/jobs?status=lost", 422, "status: is none of"),
         ("/console/jobs?cursor=x", 422, "cursor: is not one"),
         ("/console/jobs/nobody", 404, "There is no job <code>nobody</code>"),
@@ -139,3 +143,22 @@ def test_a_page_is_small(http: httpx.Client) -> None:
     files = [http.get(f"/console/static/console.{kind}").content for kind in ("css", "js")]
     assert sum(map(len, files)) < 100_000
     assert http.get("/console/static/console.css").headers["Cache-Control"].startswith("private")
+
+
+def test_filters_combine_and_stay_in_the_address(http: httpx.Client, api: Api) -> None:
+    key = plant(api, "failed", {"user": {"id": 7}}, "RuntimeError: of the filters")
+    other = plant(api, "failed", {"user": {"id": 8}}, "RuntimeError: of the filters")
+    today = datetime.now(UTC)
+    for query, found in (
+        ("error=of+the+filters&payload=user.id%3D7", {key}),
+        ("error=of+the+filters", {key, other}),
+        ("key=console/*&payload=user.id%3D8", {other}),
+        (f"key={key}", {key}),
+        (f"error=of+the+filters&until={today - timedelta(days=1):%Y-%m-%dT%H:%M}", set()),
+        (f"error=of+the+filters&since={today - timedelta(days=1):%Y-%m-%dT%H:%M}", {key, other}),
+        ("error=of+the+filters&worker=nobody", set()),
+    ):
+        page = http.get(f"/console/jobs?{query}").text
+        assert {each for each in (key, other) if each in page} - {key} == found - {key}, query
+        assert (f">{key}</a>" in page) == (key in found), query
+    assert 'value="of the filters"' in http.get("/console/jobs?error=of+the+filters").text
