@@ -118,17 +118,17 @@ def _described(
 
 def _redacted(event: structlog.typing.EventDict) -> structlog.typing.EventDict:
     """Hide passwords, tokens and keys in the fields, and in what is in them."""
-    found = {}
+    found, is_hidden = {}, redact.name_check()
     for name, value in event.items():
         if name in PLAIN and name != "event":
             continue
-        kind = type(value)
+        kind, end = type(value), name[-redact.NAME_MAX_CHARACTERS :]
         if kind is str:
-            if "://" in value or redact.hides(name):
+            if "://" in value or is_hidden(end):
                 found[name] = value
         elif kind not in SCALARS:
             found[name] = _readable(value)
-        elif redact.hides(name):
+        elif is_hidden(end):
             found[name] = value
     if found:
         event.update(redact.redacted(found))

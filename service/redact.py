@@ -11,7 +11,7 @@ about: e-mail and IP addresses, `session`, `salt`, and every name that ends in `
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any
 
@@ -73,11 +73,12 @@ class Names:
             hidden += DEFAULT_NAMES
         self._hidden = _compiled(() if self.is_off else hidden)
         self._shown = _compiled(part[1:] for part in parts if part[0] == "-")
-        self._known = lru_cache(maxsize=4096)(self._matches)
+        # for names of at most NAME_MAX_CHARACTERS, so that it does not grow
+        self.matches = lru_cache(maxsize=4096)(self._matches)
 
     def hide(self, name: object) -> bool:
         """Is the value of that name hidden?"""
-        return isinstance(name, str) and self._known(name[-NAME_MAX_CHARACTERS:])
+        return isinstance(name, str) and self.matches(name[-NAME_MAX_CHARACTERS:])
 
     def _matches(self, name: str) -> bool:
         words = WORDS.sub("_", name).strip("_").lower()
@@ -98,9 +99,9 @@ def configure(names: str) -> None:
     _names = Names(names)
 
 
-def hides(name: object) -> bool:
-    """Is the value of that name hidden?"""
-    return _names.hide(name)
+def name_check() -> Callable[[str], bool]:
+    """What says of a name of at most `NAME_MAX_CHARACTERS` whether its value is hidden."""
+    return _names.matches
 
 
 def redacted(value: Any) -> Any:
