@@ -45,6 +45,8 @@ def describe(found: dict[str, Any], *, error_field: str = "error") -> Shown:
     """An answer of the API as text: a line for each field that has a value, the error last."""
     values = {name: value for name, value in found.items() if value is not None}
     error = values.pop(error_field, None)
+    if "waiting_for" in values:
+        values["waiting_for"] = values["waiting_for"]["message"]
     for name in ("payload", "result"):
         if name in values:
             values[name] = json.dumps(values[name], ensure_ascii=False)

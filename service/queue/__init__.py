@@ -56,6 +56,7 @@ from service.queue.tasks.registry import (
     task,
 )
 from service.queue.tasks.task import Schedule, Task
+from service.queue.waiting import Waiting
 from service.queue.worker.context import Context
 from service.queue.worker.invoke import functions
 from service.queue.worker.worker import Worker
@@ -91,6 +92,7 @@ __all__ = [
     "Status",
     "Task",
     "UnknownTaskError",
+    "Waiting",
     "Worker",
     "WrongQueueError",
     "after_process",

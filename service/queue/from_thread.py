@@ -15,7 +15,7 @@ CALLS = (
     "hand_back", "job", "jobs", "get_job_status", "count", "info", "stats", "schedule", "sweep",
     "prune", "clear", "retry_failed", "find_record", "list_records", "search_records",
     "worker_info", "write_worker_info", "notify", "listen", "ping", "payload", "now", "pause",
-    "resume", "live_workers", "note_runs", "read_runs",
+    "resume", "live_workers", "note_runs", "read_runs", "why_waiting",
 )  # fmt: skip
 
 

@@ -22,6 +22,7 @@ from service.queue.errors import (
     InvalidOptionError,
     JobNotFoundError,
     JobStateError,
+    QueueNotFoundError,
 )
 from service.queue.from_thread import answer_any_thread
 from service.queue.job import JobRecord, LeasedJob
@@ -31,6 +32,7 @@ from service.queue.schedule_record import Scheduler, ScheduleStore
 from service.queue.tasks.enqueue import LARGE_PAYLOAD
 from service.queue.tasks.large_payloads import LargePayloads
 from service.queue.tasks.registry import Registry
+from service.queue.waiting import Surroundings, Waiting, why
 from service.redact import redacted
 
 PAGE_RECORDS = 200
@@ -332,6 +334,27 @@ class JobQueue(NamedQueues):
         if key is None:
             return []
         return list(dict.fromkeys((key, *(each.own_key(key) for each in self.searched))))
+
+    async def why_waiting(self, record: JobRecord) -> Waiting | None:
+        """Why the job waits, and what to do; None where it does not."""
+        if record.status != Status.QUEUED:
+            return None
+        found = await self.around(record)
+        return None if found is None else why(record, found)
+
+    async def around(self, record: JobRecord) -> Surroundings | None:
+        """What is known of the job's queue; None where the job does not wait any more."""
+        now = await self.now()
+        try:
+            stats = await self.named(record.queue).stats()
+        except QueueNotFoundError:
+            return Surroundings(now=now, is_paused=False, workers=0)
+        return Surroundings(
+            now=now,
+            is_paused=stats.is_paused,
+            workers=stats.workers,
+            jobs_waiting=stats.queued,
+        )
 
     @abstractmethod
     async def claim_report(self, seconds: float) -> bool:

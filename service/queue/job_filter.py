@@ -91,7 +91,7 @@ class JobFilter:
                 )
             if each.is_hidden:
                 raise InvalidOptionError(
-                    "payload", f"{each.path!r} is hidden where jobs are shown, so nobody may guess"
+                    "payload", f"{each.path!r} is hidden where jobs are shown, and so in a search"
                 )
         if self.error is not None and self.status not in (None, *BAD):
             raise InvalidOptionError(

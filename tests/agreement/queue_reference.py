@@ -18,7 +18,8 @@ CHAPTERS = {
     ),
     "Enqueueing and following jobs": (
         "JobQueue", "build_job", "JobOptions", "Job", "Status", "JobRecord",
-        "JobFilter", "PayloadField", "RecordPage", "QueueStats",
+        "JobFilter", "PayloadField", "RecordPage", "Waiting",
+        "QueueStats",
     ),
     "Schedules": (
         "ScheduleRequest", "ScheduleRecord", "list_schedules", "find_schedule", "create_schedule",
@@ -40,7 +41,7 @@ METHODS = {
     "JobQueue": (
         "connect", "disconnect", "enqueue", "enqueue_many", "named", "all", "job", "jobs", "retry",
         "abort", "retry_failed", "clear", "pause", "resume", "find_record", "list_records",
-        "search_records", "stats", "now", "ping",
+        "search_records", "why_waiting", "stats", "now", "ping",
     ),
     "PostgresQueue": ("transaction",),
     "Context": ("job", "pool", "log", "progress", "cancelled"),

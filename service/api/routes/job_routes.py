@@ -38,6 +38,7 @@ from service.api.routes.job_views import (
     JobsRetried,
     JobSummary,
     StatusName,
+    WaitingFor,
 )
 from service.contract import JOB_BODY_MAX_BYTES
 from service.enqueue_answers import ENQUEUE_HANDLERS, JOBS_PATH, job_path
@@ -212,6 +213,7 @@ async def read_job(key: FromPath[str], queue: NamedDependency[JobQueue]) -> JobD
     """The newest job with this key; slashes and the like in a key are percent-encoded."""
     record = await _find(queue, key)
     job = await queue.job(record.key)
+    waiting = await queue.why_waiting(record)
     return JobDetail(
         **_summary(record),
         is_kept=job is not None,
@@ -220,6 +222,7 @@ async def read_job(key: FromPath[str], queue: NamedDependency[JobQueue]) -> JobD
         result=redacted(job.result) if job else None,
         progress=round(job.progress * 100, 2) if job else None,
         message=redacted(job.meta.get(MESSAGE)) if job else None,
+        waiting_for=WaitingFor(waiting.code, waiting.message, waiting.job_id) if waiting else None,
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any, Literal
 import msgspec
 
 from service.queue.tasks.enqueue import JobOptions
+from service.queue.waiting import Code
 
 StatusName = Literal["queued", "active", "aborting", "complete", "failed", "aborted"]
 
@@ -52,6 +53,15 @@ class JobSummary(msgspec.Struct, frozen=True, kw_only=True):
     finished_at: datetime | None
 
 
+class WaitingFor(msgspec.Struct, frozen=True):
+    """Why a job waits: a `code`, and a sentence that says what to do."""
+
+    code: Code
+    message: str
+    job_id: str | None
+    """The job that it waits for, where it is one."""
+
+
 class JobDetail(JobSummary, frozen=True, kw_only=True):
     """One job, with its payload and result for as long as the queue keeps them.
 
@@ -68,6 +78,8 @@ class JobDetail(JobSummary, frozen=True, kw_only=True):
     """0 to 100, as the task reports it."""
     message: str | None
     """The text of the task's last report."""
+    waiting_for: WaitingFor | None
+    """Null unless the job waits."""
 
 
 class JobEvent(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,9 +13,11 @@ from saq.types import CountKind, QueueInfo
 from service.db import Connection
 from service.queue import job_blob
 from service.queue.interface import PAGE_ROWS, QueueStats
-from service.queue.job import LeasedJob, MalformedJobError, page_row
+from service.queue.job import JobRecord, LeasedJob, MalformedJobError, page_row
 from service.queue.postgres import statements as sql
+from service.queue.postgres.surroundings import AROUND
 from service.queue.tables.table_queue import TableQueue
+from service.queue.waiting import Surroundings
 
 log = structlog.stdlib.get_logger("queue")
 
@@ -77,6 +79,10 @@ class PostgresReads(TableQueue):
         """The queue's figures now, in one statement."""
         (row,) = await self.fetch(sql.STATS, self.name)
         return QueueStats(**row)
+
+    async def around(self, record: JobRecord) -> Surroundings | None:
+        rows = await self.fetch(AROUND, record.id)
+        return Surroundings(**rows[0]) if rows else None
 
     async def count(self, kind: CountKind) -> int:
         """How many jobs are due ("queued"), run ("active"), or have not ended ("incomplete")."""

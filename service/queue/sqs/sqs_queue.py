@@ -22,8 +22,8 @@ from service.aws import Message, Messages, NoSuchQueueError, Sending
 from service.db import UNAVAILABLE, Connection, Password
 from service.queue import job_blob
 from service.queue.errors import QueueError, UnknownTaskError
-from service.queue.interface import OnWritten
-from service.queue.job import LeasedJob, MalformedJobError
+from service.queue.interface import JobQueue, OnWritten
+from service.queue.job import JobRecord, LeasedJob, MalformedJobError
 from service.queue.postgres import statements as sql
 from service.queue.postgres.outcomes import Outcome
 from service.queue.postgres.postgres_queue import PostgresQueue
@@ -31,6 +31,7 @@ from service.queue.sqs.sqs_consumer import SqsConsumer
 from service.queue.sqs.threads import in_thread
 from service.queue.tasks.enqueue import build_job
 from service.queue.tasks.registry import Registry
+from service.queue.waiting import Surroundings
 from service.settings import SettingsError
 
 DELAY_MAX_SECONDS = 900  # SQS's limit; a job for later waits in its row
@@ -365,6 +366,9 @@ class SqsQueue(PostgresQueue):
             await in_thread(self.messages.delete, [message.receipt])
         elif not isinstance(error, UnknownTaskError):  # the next release may know that task
             await in_thread(self.messages.hide, [message.receipt], 0)
+
+    async def around(self, record: JobRecord) -> Surroundings | None:
+        return await JobQueue.around(self, record)  # nobody knows what SQS delivers next
 
     async def prune(self) -> int:
         """As the Postgres engine; also sends messages again that SQS may have lost."""

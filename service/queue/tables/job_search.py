@@ -23,6 +23,7 @@ COSTLY_ROWS = 2_500
 SEARCH_BYTES = 8 * 1024 * 1024
 LAST_ID = 2**63 - 1
 RUNNING = ("active", "aborting")
+CHECKED = "key, queue, task, status, is_bad, created_at, error, worker_id"
 COLUMNS = ", ".join(f"b.{found.name}" for found in fields(JobRecord))
 # A job's number and its `created_at` are in the same order, but for transactions that were open for
 # a while when they enqueued.
@@ -111,16 +112,18 @@ def search(
     index = _index(wanted, given) if named is None else ""
     most = COSTLY_ROWS if named or index or wanted.payload else SEARCH_ROWS
     if named:
-        rows = f"""SELECT j.* FROM (
+        # LEFT JOIN, so that a job counts as looked at also where nothing of it is kept.
+        columns = CHECKED + (", job" if wanted.payload else "")
+        rows = f"""SELECT n.id, {columns} FROM (
         SELECT id FROM ({named}) AS named WHERE {bounds} ORDER BY id DESC LIMIT {most}
-    ) AS n CROSS JOIN LATERAL (SELECT * FROM {source} WHERE id = n.id) AS j"""
+    ) AS n LEFT JOIN LATERAL (SELECT * FROM {source} WHERE id = n.id) AS j ON TRUE"""
     else:
         rows = f"SELECT * FROM {source} WHERE {index}{bounds} ORDER BY id DESC LIMIT {most}"
     checks = " AND ".join(_checks(wanted, keys, given)) or "TRUE"
     is_whole = "TRUE"
     if wanted.payload or wanted.error is not None:
         # A text is not read before it is known to fit; the first one always does.
-        length = "octet_length(job)" if wanted.payload else "0"
+        length = "coalesce(octet_length(job), 0)" if wanted.payload else "0"
         length += " + coalesce(octet_length(error), 0)" if wanted.error is not None else ""
         before = f"sum({length}) OVER (ROWS UNBOUNDED PRECEDING) - ({length})"
         rows = f"SELECT s.*, {before} AS bytes FROM ({rows}) AS s"

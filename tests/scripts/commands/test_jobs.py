@@ -135,6 +135,11 @@ def test_the_traceback_of_a_job_comes_last_and_whole() -> None:
     assert "result" not in found
 
 
+def test_why_a_job_waits_is_a_sentence() -> None:
+    waiting = {"code": "no_worker", "message": "No live worker.", "job_id": None}
+    assert "waiting_for   No live worker.\n" in describe(SUMMARY | {"waiting_for": waiting})
+
+
 def test_a_job_goes_in_and_is_shown(
     deployed: Api, moor: Moor, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -151,6 +156,9 @@ def test_a_job_goes_in_and_is_shown(
     assert moor("jobs", "show", key, "--json", *DEV) == 0
     shown = json.loads(capsys.readouterr().out)
     assert shown["payload"] == {"message": "ping", "user_id": 7, "author": ""}
+    assert shown["waiting_for"]["code"] == "not_due"
+    assert moor("jobs", "show", key, *DEV) == 0
+    assert "\nwaiting_for   It is due at 2" in capsys.readouterr().out
 
     assert moor("jobs", "list", "--task", "keep_note", "--status", "queued", *DEV) == 0
     assert key in capsys.readouterr().out

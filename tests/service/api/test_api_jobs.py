@@ -208,6 +208,18 @@ def test_filters_of_a_list_combine(http: httpx.Client) -> None:
     assert found(f"{both}&worker=nobody") == set()
 
 
+def test_a_job_says_why_it_waits(http: httpx.Client) -> None:
+    first = enqueue(http, group_key="shop", delay=3600)
+    found = http.get(f"/api/v1/jobs/{first}").json()["waiting_for"]
+    assert (found["code"], found["job_id"]) == ("not_due", None)
+    assert found["message"].startswith("It is due at 20")
+    second = enqueue(http)
+    found = http.get(f"/api/v1/jobs/{second}").json()["waiting_for"]
+    assert found["code"] == "no_worker"
+    http.post(f"/api/v1/jobs/{second}/cancel")
+    assert http.get(f"/api/v1/jobs/{second}").json()["waiting_for"] is None
+
+
 def test_cancel_ends_a_waiting_job_once(http: httpx.Client) -> None:
     key = enqueue(http)
     assert http.post(f"/api/v1/jobs/{key}/cancel").status_code == 202

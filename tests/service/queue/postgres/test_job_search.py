@@ -9,6 +9,7 @@ import pytest
 from service.queue.job_filter import JobFilter, PayloadField, RecordPage
 from service.queue.postgres.postgres_queue import PostgresQueue
 from service.queue.tables.job_search import COSTLY_ROWS, SEARCH_BYTES, SEARCH_ROWS
+from tests.service.conftest import claim
 
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -148,3 +149,18 @@ async def test_a_search_does_not_tell_the_password_in_an_error(
     for text, keys in (("no answer", ["1"]), ("hunter", []), ("app:h", []), ("@db/shop", ["1"])):
         found = await queue.list_records(JobFilter(error=text))
         assert [each.key for each in found] == keys, text
+
+
+async def test_a_search_goes_on_behind_claims_of_which_nothing_is_kept(
+    queue: PostgresQueue, db: asyncpg.Connection
+) -> None:
+    job = await queue.enqueue("sleep", seconds=7)
+    assert job
+    held = await claim(queue)
+    numbers = "ARRAY (SELECT n FROM generate_series(1000000, 1000000 + $1::int) AS n)"
+    await db.execute(
+        f"INSERT INTO queue_claims (id, owner, jobs) SELECT 999, 'gone', {numbers}", COSTLY_ROWS
+    )
+    seven = PayloadField(path="seconds", value="7")
+    found = await queue.list_records(JobFilter(status="active", payload=(seven,)))
+    assert [each.key for each in found] == [held.key]

@@ -15,7 +15,14 @@ import pytest
 from service.db import QUEUE_SESSION
 from service.queue.job import BAD
 from service.queue.job_filter import JobFilter, PayloadField
-from service.queue.postgres import claims, outcomes, retention, statements, stock_clients
+from service.queue.postgres import (
+    claims,
+    outcomes,
+    retention,
+    statements,
+    stock_clients,
+    surroundings,
+)
 from service.queue.redis import redis_history
 from service.queue.schedules import scheduler, store
 from service.queue.sqs import sqs_queue
@@ -38,6 +45,7 @@ MORE_PAGES = {
     "retention.PRUNE_CLAIMS": 500,  # each of a hundred running jobs
     "sqs_queue.UNSENT": 10 * ROWS,  # each waiting job, until a hundred have no message
     "sqs_queue.FORGOTTEN": 10_000,  # the oldest two thousand
+    "surroundings.AROUND": 1_100,  # the thousand jobs before it
     "job_search.COUNT_WAITING": 3 * ROWS + 500,  # counts up to a hundred thousand
     "job_search.few_waiting": 3 * ROWS + 1_000,
     "job_search.few_running": 600,  # each of a hundred running jobs
@@ -158,6 +166,7 @@ ARGUMENTS: dict[str, list[Any]] = {
     "sqs_queue.START": [["queued7"], [0], "w", "default"],
     "sqs_queue.WAITING": [["queued7"], [0], "default"],
     "sqs_queue.FORGOTTEN": ["default", True],
+    "surroundings.AROUND": [7],
     "job_search.FIRST_AFTER": ["2000-01-01"],
     "job_history.FIND": ["gonecomplete7", "default"],
 }
@@ -172,6 +181,7 @@ def all_statements() -> Iterator[tuple[str, str]]:
         outcomes,
         retention,
         stock_clients,
+        surroundings,
         store,
         scheduler,
         redis_history,
