@@ -74,7 +74,10 @@ def _figures(row: Row, result: dict[str, Any] | None) -> str:
 
 
 def _figure(row: Row, name: str, value: str) -> str:
-    words, unit = (name[:-2], " s") if name.endswith("_s") else (name, "")
+    if name.endswith("_per_s"):
+        words, unit = name.removesuffix("_per_s"), " per s"
+    else:
+        words, unit = (name[:-2], " s") if name.endswith("_s") else (name, "")
     bound = (INVARIANTS | row.at_most).get(name)
     limit = "" if bound is None else f" (≤ {bound:g})"
     return f"{words.replace('_', ' ')} {value}{unit}{limit}"
