@@ -19,6 +19,7 @@ from service.console.job_filters import FILTERS, read_filter
 from service.console.job_page import example, moments, pretty
 from service.console.overview import FRESH_SECONDS, Lookout, reason
 from service.console.rendering import HERE, html, render
+from service.console.ticks import next_ticks
 from service.contract import CONSOLE_PATH
 from service.paging import Cursor, position
 from service.problem import PHRASES, InvalidFieldError
@@ -121,6 +122,7 @@ async def show_job(
             result=result, progress=job.progress if job else None,
             message=redacted(job.meta.get(MESSAGE)) if job else None,
             error=redacted(record.error), is_kept=job is not None,
+            is_known=record.task in queue.registry.tasks,
             retries=job.retries if job else None, priority=job.priority if job else None,
         )
     )  # fmt: skip
@@ -130,11 +132,8 @@ async def show_job(
 async def show_schedules(request: Asked, queue: NamedDependency[JobQueue]) -> Response[str]:
     """Every schedule, with its next ticks."""
     found = await list_schedules(queue)
-    return html(
-        render(
-            "schedules.html", visitor=request.user, here="schedules", schedules=found, reason=reason
-        )
-    )
+    values = {"schedules": found, "reason": reason, "next_ticks": next_ticks}
+    return html(render("schedules.html", visitor=request.user, here="schedules", **values))
 
 
 @get("/tasks", include_in_schema=False, sync_to_thread=False)

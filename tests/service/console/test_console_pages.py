@@ -1,9 +1,11 @@
 """The pages of the console in a real browser: what they show, and that all of it stays text."""
 
 import json
+import re
 import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
@@ -162,3 +164,19 @@ def test_filters_combine_and_stay_in_the_address(http: httpx.Client, api: Api) -
         assert {each for each in (key, other) if each in page} - {key} == found - {key}, query
         assert (f">{key}</a>" in page) == (key in found), query
     assert 'value="of the filters"' in http.get("/console/jobs?error=of+the+filters").text
+
+
+def test_a_schedule_shows_its_next_ten_ticks(http: httpx.Client) -> None:
+    schedule = {"name": "mornings", "task": "hooked", "cron": "0 7 * * *", "tz": "Europe/Berlin"}
+    assert http.post("/api/v1/schedules", json=schedule).status_code == 201
+    page = http.get("/console/schedules").text
+    _, _, row = page.partition(">mornings")
+    ticks = re.findall(r'<time datetime="([^"]+)" data-exact', row.partition("</ol>")[0])
+    found = [datetime.fromisoformat(each).astimezone(ZoneInfo("Europe/Berlin")) for each in ticks]
+    assert len(found) == 10
+    assert {(each.hour, each.minute) for each in found} == {(7, 0)}
+    assert found == sorted(set(found))
+    http.post("/api/v1/schedules/mornings/disable")
+    _, _, row = http.get("/console/schedules").text.partition(">mornings")
+    assert "data-exact" not in row.partition("</tr>")[0]
+    http.delete("/api/v1/schedules/mornings")
