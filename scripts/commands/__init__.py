@@ -54,6 +54,7 @@ COMMANDS = {
     "adopt": ("adopt:app", "Write a stages.toml from a workspace of AWS Copilot."),
     "ci": ("ci:app", "Write a pipeline that deploys the stages."),
     "cost": ("cost:cost", "Show what a stage costs in a month."),
+    "console": ("console:app", "Say who may sign in to the console with a password."),
     "open": ("open:open_", "Open the API, or the stage's pages at AWS, in the browser."),
 }
 

@@ -25,7 +25,7 @@ from service.api.door.methods import Methods
 from service.api.routes import health_routes, job_routes, queue_routes, schedule_routes
 from service.api.routes.job_events import Watch
 from service.aws import database_password
-from service.console import actions, door, pages
+from service.console import actions, door, pages, people_routes
 from service.console.overview import Lookout
 from service.console.saq_pages import JobPages, content_policy, has_pages, saq_plugin
 from service.db import CONNECT_TIMEOUT_SECONDS, create_pool
@@ -84,6 +84,7 @@ def create_app(
             schedule_routes.router,
             *queue_routes.route_handlers,
             door.create_link,
+            people_routes.router,
             door.router,
             pages.static,
             pages.router,

@@ -16,7 +16,7 @@ from litestar.exceptions import PermissionDeniedException
 from litestar.handlers import BaseRouteHandler
 from litestar.params import Body, FromPath, QueryParameter
 
-from service.console import audit, sessions
+from service.console import audit, people, sessions
 from service.console.rendering import html, render
 from service.console.sessions import LINK_SECONDS, SESSION_SECONDS, Visitor
 from service.contract import CONSOLE_PATH, WRONG_CREDENTIALS_EVENT
@@ -121,15 +121,18 @@ async def sign_in(
     pool: NamedDependency[asyncpg.Pool],
     settings: NamedDependency[Settings],
 ) -> Response[str]:
-    """Signs in with the user name and the password of the job pages."""
+    """Signs in with a name and a password of one's own, or those of the job pages."""
     password = settings.ui_password.get_secret_value() if settings.ui_password else None
-    is_right = password is not None and (
+    visitor: Visitor | None
+    if password is not None and (
         _is_same(data.username, settings.ui_username or "") & _is_same(data.password, password)
-    )
-    if not is_right:
+    ):
+        visitor = Visitor(data.username, may_act=True)
+    else:
+        visitor = await people.visitor_for(pool, data.username, data.password)
+    if visitor is None:
         log.warning(WRONG_CREDENTIALS_EVENT, scheme="console")
         return html(render("sign_in.html", problem="password", to=data.to, name=data.username), 403)
-    visitor = Visitor(data.username, may_act=True)
     cookie = await sessions.begin(pool, visitor)
     await audit.note(pool, visitor.who, "sign in")
     return _to(_own_page(data.to), _cookie(request, cookie, SESSION_SECONDS))

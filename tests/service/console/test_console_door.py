@@ -175,3 +175,31 @@ def test_on_a_laptop_without_credentials_the_console_is_as_open_as_the_api(
     assert "somebody on this machine" in http.get("/console/").text
     # a page that points a name of its own at this machine
     assert http.get("/console/", headers={"Host": "evil.example"}).status_code == 403
+
+
+def test_people_have_a_password_of_their_own_and_a_role(guarded_api: Api) -> None:
+    with guarded_api.client(**{"X-API-Key": API_KEY}) as api, visitor(guarded_api) as client:
+        made = api.post("/api/v1/console/people", json={"name": "ada"})
+        assert made.status_code == 201
+        password = made.json()["password"]
+        assert api.post("/api/v1/console/people", json={"name": "ada"}).status_code == 409
+        assert api.post("/api/v1/console/people", json={"name": "a b"}).status_code == 422
+        assert [each["name"] for each in api.get("/api/v1/console/people").json()["items"]] == [
+            "ada"
+        ]
+
+        wrong = client.post("/console/sign-in", data={"username": "ada", "password": "x"})
+        assert wrong.status_code == 403
+        right = client.post("/console/sign-in", data={"username": "ada", "password": password})
+        assert right.status_code == 303
+        assert "ada (looking only)" in client.get("/console/").text
+        assert client.post("/console/queues/default/pause").status_code == 403
+        kept = str(guarded_api.sql("SELECT * FROM console_people"))
+        assert password not in kept
+
+        assert api.delete("/api/v1/console/people/ada").json() == {"items": []}
+        assert client.get("/console/").status_code == 303, "her session has ended"
+        again = client.post("/console/sign-in", data={"username": "ada", "password": password})
+        assert again.status_code == 403
+        assert api.delete("/api/v1/console/people/ada").status_code == 404
+        assert password not in guarded_api.log()

@@ -11,12 +11,14 @@ import httpx
 import pytest
 from playwright.async_api import Page, expect
 
+from tests.scripts.conftest import ROOT
 from tests.service.api.api_process import Api
 
 pytest_plugins = ["tests.service.api.conftest_api"]
 
 BROWSED = pytest.mark.asyncio(loop_scope="module")  # all by one browser
 HOSTILE = "<img src=x onerror='window.pwned=1'>\"'&{{7*7}}"
+AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 SIZES = {"wide": (1280, 900), "narrow": (390, 800)}
 
 
@@ -102,6 +104,22 @@ async def test_pages_fit_the_screen(
         # tables may be wider, and are moved by themselves
         over = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
         assert await page.evaluate(over) == 0, name
+
+
+@BROWSED
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_axe_finds_nothing_to_mend(page: Page, failed: str, scheme: str) -> None:
+    """Names of controls, contrast, order of headings and the like: https://www.deque.com/axe."""
+    await page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    for name in (
+        "", "jobs", "jobs?status=lost", f"jobs/{failed.replace('/', '%2F')}", "jobs/nobody",
+        "schedules", "tasks", "audit", "sign-in",
+    ):  # fmt: skip
+        await page.goto(f"/console/{name}")
+        await page.evaluate(AXE.read_text())
+        found = await page.evaluate("axe.run().then(found => found.violations)")
+        said = [(each["id"], [node["html"] for node in each["nodes"]]) for each in found]
+        assert said == [], name
 
 
 @BROWSED
