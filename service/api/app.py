@@ -66,7 +66,6 @@ def create_app(
             app.state.watch = Watch(queue)
             reports = asyncio.create_task(Reporter(queue, settings).run(), name="reports")
             stack.callback(reports.cancel)
-            stack.callback(lookout.close)
             envelope.ui_policy = await content_policy(app) or envelope.ui_policy
             if settings.worker_mode == "in-process":
                 app.state.worker = await stack.enter_async_context(
@@ -101,7 +100,7 @@ def create_app(
         },
         plugins=[saq],
         lifespan=[lifespan],
-        state=State({"settings": settings}),
+        state=State({"settings": settings, "lookout": lookout}),
         request_class=JsonRequest,
         request_max_body_size=contract.BODY_MAX_BYTES,
         exception_handlers=EXCEPTION_HANDLERS,

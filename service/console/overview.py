@@ -2,8 +2,8 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -74,18 +74,27 @@ class Lookout:
         self._reading = asyncio.Lock()
         self._last: Overview | None = None
         self._viewers = 0
-        self.is_closed = False
+        self._closed = asyncio.Event()
 
     def close(self) -> None:
         """Let those who follow it go: this process ends."""
-        self.is_closed = True
+        self._closed.set()
 
-    @contextmanager
-    def viewer(self) -> Iterator[bool]:
-        """One more who follows it. False where so many do that no other may."""
+    async def follow(self, seconds: float) -> AsyncIterator[Overview]:
+        """The overview every three seconds, for so long or until `close`.
+
+        None at all where `VIEWERS_MAX` follow it already.
+        """
+        if self._viewers >= VIEWERS_MAX:
+            return
         self._viewers += 1
         try:
-            yield self._viewers <= VIEWERS_MAX
+            ends_at = asyncio.get_running_loop().time() + seconds
+            while asyncio.get_running_loop().time() < ends_at and not self._closed.is_set():
+                yield await self.now()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(FRESH_SECONDS):
+                        await self._closed.wait()
         finally:
             self._viewers -= 1
 

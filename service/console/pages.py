@@ -1,6 +1,5 @@
 """The pages of the console that show something."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import unquote, urlencode
@@ -17,7 +16,7 @@ from service.console import audit
 from service.console.door import NotSignedInError, ask_to_sign_in, signed_in
 from service.console.job_filters import FILTERS, read_filter
 from service.console.job_page import example, moments, pretty
-from service.console.overview import FRESH_SECONDS, Lookout, reason
+from service.console.overview import Lookout, reason
 from service.console.rendering import HERE, html, render
 from service.console.ticks import next_ticks
 from service.contract import CONSOLE_PATH
@@ -61,17 +60,13 @@ async def follow_overview(request: Asked, lookout: NamedDependency[Lookout]) -> 
     """The changing part of the overview, as often as it changes."""
 
     async def parts() -> AsyncIterator[ServerSentEventMessage]:
-        last, ends_at = "", asyncio.get_running_loop().time() + LIVE_SECONDS
-        with lookout.viewer() as may_follow:
-            while may_follow and not lookout.is_closed:
-                part = render("overview_now.html", visitor=request.user, now=await lookout.now())
-                # a comment where nothing has changed, so that a closed connection is noticed
-                same = ServerSentEventMessage(comment="same")
-                yield same if part == last else ServerSentEventMessage(event="overview", data=part)
-                last = part
-                await asyncio.sleep(FRESH_SECONDS)
-                if asyncio.get_running_loop().time() > ends_at:
-                    break
+        last = ""
+        async for now in lookout.follow(LIVE_SECONDS):
+            part = render("overview_now.html", visitor=request.user, now=now)
+            # a comment where nothing has changed, so that a closed connection is noticed
+            same = ServerSentEventMessage(comment="same")
+            yield same if part == last else ServerSentEventMessage(event="overview", data=part)
+            last = part
 
     return ServerSentEvent(parts())
 

@@ -42,6 +42,7 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         if watch := self.app.state.get("watch"):
             await watch.close()  # else the shutdown waits for its streams until the timeout
+            self.app.state.lookout.close()
         await super().shutdown(sockets)
         log.info("api stopped")
         if worker := self.app.state.get("worker"):

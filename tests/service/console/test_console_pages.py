@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from tests.scripts.conftest import ROOT
-from tests.service.api.api_process import Api
+from tests.service.api.api_process import Api, shared_processes, start_api
 
 pytest_plugins = ["tests.service.api.conftest_api"]
 
@@ -198,3 +199,16 @@ def test_a_schedule_shows_its_next_ten_ticks(http: httpx.Client) -> None:
     _, _, row = http.get("/console/schedules").text.partition(">mornings")
     assert "data-exact" not in row.partition("</tr>")[0]
     http.delete("/api/v1/schedules/mornings")
+
+
+def test_an_open_overview_does_not_hold_up_the_end_of_the_api(
+    project: Path, postgres: str, template: str, tmp_path: Path
+) -> None:
+    with shared_processes(project, postgres, template, tmp_path) as running:
+        api = start_api(running)
+        with api.client() as client, client.stream("GET", "/console/live") as stream:
+            assert "event: overview" in next(stream.iter_text())
+            began = time.monotonic()
+            api.process.terminate()
+            assert api.process.wait(20) == 0
+            assert time.monotonic() - began < 3
