@@ -1,6 +1,7 @@
 """The client of a stage's API. It takes the API key from Secrets Manager."""
 
 import getpass
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
 
@@ -76,7 +77,9 @@ class Api:
 def _operator(aws: Aws) -> str:
     """Who is at work, for the console's audit log: the name at AWS, or on this machine."""
     if aws.target.is_local:
-        return getpass.getuser()
+        with suppress(KeyError, OSError):  # a user without a name, as in a container
+            return getpass.getuser()[:WHO_MAX_CHARACTERS]
+        return "somebody on this machine"
     arn: str = aws.call("sts", "get_caller_identity")["Arn"]
     return arn.rpartition("/")[2][:WHO_MAX_CHARACTERS]
 

@@ -161,7 +161,8 @@ class Settings(BaseSettings):
     @property
     def is_console_open(self) -> bool:
         """May everybody who reaches this machine's own addresses use the console, as the API?"""
-        return self.is_local and not self.api_keys and self.ui_password is None
+        is_private = self.is_local and is_loopback(self.api_host)
+        return is_private and not self.api_keys and self.ui_password is None
 
     @property
     def database_dsn(self) -> str:

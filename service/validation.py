@@ -1,4 +1,4 @@
-"""Explains to a caller why a value does not fit its type."""
+"""Explains to a caller why a value does not fit its type, or cannot be stored."""
 
 import re
 from collections.abc import Iterator
@@ -6,6 +6,9 @@ from typing import Any
 
 from msgspec import inspect
 
+from service.problem import InvalidFieldError
+
+MAX_DEPTH = 64  # far below Python's recursion limit, also where a job is read deep in the stack
 STEP = re.compile(r"\.([^.\[\]]+)|\[[^\]]*\]")  # of msgspec's paths, such as `lines[0].price`
 
 
@@ -64,3 +67,22 @@ def _choices(kind: inspect.Type) -> list[Any]:
     if isinstance(kind, inspect.EnumType):
         return [member.value for member in kind.cls]
     return list(kind.values) if isinstance(kind, inspect.LiteralType) else []
+
+
+def refuse_unstorable(value: Any, path: str = "", depth: int = MAX_DEPTH) -> None:
+    """Raises `InvalidFieldError` for a NUL, which Postgres cannot store.
+
+    Raises `RecursionError` for what is nested more than 64 levels deep.
+    """
+    if depth == 0:
+        raise RecursionError(f"nested more than {MAX_DEPTH} levels deep")
+    if isinstance(value, str):
+        if "\x00" in value:
+            raise InvalidFieldError(path or "body", "must not hold the character U+0000")
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            refuse_unstorable(key, path, depth)
+            refuse_unstorable(inner, f"{path}.{key}" if path else key, depth - 1)
+    elif isinstance(value, list):
+        for position, inner in enumerate(value):
+            refuse_unstorable(inner, f"{path}[{position}]", depth - 1)

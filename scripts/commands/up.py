@@ -122,7 +122,9 @@ def bring_up(
     )
     key = secret["SecretString"].split()[0]
     write_env(twin, {EnvVar.API_KEY: key})
-    return twin, balancer.tasks(key), Api(aws, key=key).console_link()
+    with step(screen, "make a link to the console"):
+        console = Api(aws, key=key).console_link()
+    return twin, balancer.tasks(key), console
 
 
 def show(

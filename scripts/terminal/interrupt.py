@@ -13,7 +13,8 @@ def heed(*numbers: signal.Signals) -> None:
     `TypeError`.
     """
     for number in numbers:
-        signal.signal(number, _interrupt)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # of `nohup`, and of `&` in a script
+            signal.signal(number, _interrupt)
 
 
 def was_interrupted() -> bool:

@@ -31,6 +31,7 @@ from service.queue.interface import JobQueue
 from service.queue.schedules import schedule_requests
 from service.queue.tasks.enqueue import build_job
 from service.queue.tasks.registry import Registry
+from service.validation import refuse_unstorable
 
 STATUSES: dict[type[QueueError], int] = {
     JobNotFoundError: 404, QueueNotFoundError: 404, ScheduleNotFoundError: 404,
@@ -91,7 +92,8 @@ async def enqueue(
     """Enqueue a job of a task; its payload is checked first."""
     try:
         payload = msgspec.json.decode(data.payload, type=dict[str, Any])
-    except (msgspec.DecodeError, UnicodeEncodeError) as error:
+        refuse_unstorable(payload, "payload")
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise InvalidFieldError("payload", f"is no JSON object: {error}") from None
     job = build_job(registry, name, payload)
     await queue.enqueue(job)

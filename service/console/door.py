@@ -96,16 +96,25 @@ async def create_link(
     return Link(path=f"{CONSOLE_PATH}/open/{token}", seconds=LINK_SECONDS)
 
 
-@get("/open/{token:str}", include_in_schema=False)
+@get("/open/{token:str}", include_in_schema=False, sync_to_thread=False)
+def show_link(token: FromPath[str]) -> Response[str]:
+    """A page whose button signs in; the console's script presses it.
+
+    The GET itself changes nothing: programs that preview links follow them before the person does.
+    """
+    return html(render("open.html", token=token))
+
+
+@post("/open/{token:str}", status_code=303)
 async def follow_link(
     token: FromPath[str], request: Request[Any, Any, Any], pool: NamedDependency[asyncpg.Pool]
 ) -> Response[str]:
     """Signs in once, and leads to the first page."""
     if (cookie := await sessions.follow_link(pool, token)) is None:
         return html(render("sign_in.html", problem="link", to="", name=""), 403)
-    # A page that leads on, not a redirect: a browser that came from another site's link would not
-    # send the new cookie, which is SameSite=Strict, along with one.
-    return html(render("opened.html"), Set_Cookie=_cookie(request, cookie, SESSION_SECONDS))
+    if (visitor := await sessions.find(pool, cookie)) is not None:
+        await audit.note(pool, visitor.who, "sign in by a link")
+    return _to(f"{CONSOLE_PATH}/", _cookie(request, cookie, SESSION_SECONDS))
 
 
 @get("/sign-in", include_in_schema=False, sync_to_thread=False)
@@ -124,16 +133,23 @@ async def sign_in(
     """Signs in with a name and a password of one's own, or those of the job pages."""
     password = settings.ui_password.get_secret_value() if settings.ui_password else None
     visitor: Visitor | None
+    person: Visitor | None = None
     if password is not None and (
         _is_same(data.username, settings.ui_username or "") & _is_same(data.password, password)
     ):
         visitor = Visitor(data.username, may_act=True)
     else:
-        visitor = await people.visitor_for(pool, data.username, data.password)
+        try:
+            visitor = person = await people.visitor_for(pool, data.username, data.password)
+        except people.TooManyError:
+            page = render("sign_in.html", problem="busy", to=data.to, name=data.username)
+            return html(page, 503, Retry_After="5")
     if visitor is None:
         log.warning(WRONG_CREDENTIALS_EVENT, scheme="console")
         return html(render("sign_in.html", problem="password", to=data.to, name=data.username), 403)
     cookie = await sessions.begin(pool, visitor)
+    if person and not await people.is_known(pool, person.who):  # removed meanwhile
+        await sessions.end(pool, cookie)
     await audit.note(pool, visitor.who, "sign in")
     return _to(_own_page(data.to), _cookie(request, cookie, SESSION_SECONDS))
 
@@ -197,6 +213,6 @@ def _is_same(given: str, wanted: str) -> bool:
 
 router = Router(
     CONSOLE_PATH,
-    route_handlers=[follow_link, show_sign_in, sign_in, sign_out],
+    route_handlers=[show_link, follow_link, show_sign_in, sign_in, sign_out],
     include_in_schema=False,
 )

@@ -9,8 +9,10 @@ from datetime import UTC, datetime, timedelta
 
 from service.console.charts import Chart, chart
 from service.contract import pool_process
+from service.db import UNAVAILABLE
 from service.queue.interface import JobQueue, QueueStats
 from service.queue.job import JobRecord
+from service.queue.job_filter import JobFilter
 from service.queue.schedule_record import ScheduleRecord
 from service.queue.schedules.schedule_requests import list_schedules
 from service.redact import redacted_text
@@ -80,8 +82,8 @@ class Lookout:
         """Let those who follow it go: this process ends."""
         self._closed.set()
 
-    async def follow(self, seconds: float) -> AsyncIterator[Overview]:
-        """The overview every three seconds, for so long or until `close`.
+    async def follow(self, seconds: float) -> AsyncIterator[Overview | None]:
+        """The overview every three seconds, for so long or until `close`; None during an outage.
 
         None at all where `VIEWERS_MAX` follow it already.
         """
@@ -91,7 +93,11 @@ class Lookout:
         try:
             ends_at = asyncio.get_running_loop().time() + seconds
             while asyncio.get_running_loop().time() < ends_at and not self._closed.is_set():
-                yield await self.now()
+                try:
+                    now = await self.now()
+                except UNAVAILABLE:
+                    now = None
+                yield now
                 with suppress(TimeoutError):
                     async with asyncio.timeout(FRESH_SECONDS):
                         await self._closed.wait()
@@ -111,11 +117,12 @@ async def read(queue: JobQueue) -> Overview:
     workers = await queue.live_workers()
     queues = [QueueNow(each.name, await each.stats(), _served(each)) for each in queue.all]
     schedules = [each for each in await list_schedules(queue) if each.next_run_at is not None]
-    failed = await queue.list_records(status="failed", limit=FAILED_MAX)
+    # one page: after a million cancellations the failed jobs may be far apart
+    failed = await queue.search_records(JobFilter(status="failed"), limit=FAILED_MAX)
     runs = await queue.read_runs(HOURS)
     now = datetime.now(UTC)
     yesterday = now - timedelta(days=1)
-    recent = [job for job in failed if (job.finished_at or job.created_at) > yesterday]
+    recent = [job for job in failed.records if (job.finished_at or job.created_at) > yesterday]
     return Overview(
         at=now,
         queues=queues,
@@ -123,7 +130,7 @@ async def read(queue: JobQueue) -> Overview:
         running=await queue.list_records(status="active", limit=20),
         schedules=sorted(schedules, key=_next)[:SOON],
         failing=group(recent),
-        is_failing_whole=len(recent) < FAILED_MAX,
+        is_failing_whole=failed.before is None or len(recent) < len(failed.records),
         problems=list(_problems(queues)),
         charts=[
             chart("Last hour", runs, now=now, minutes=1, bars=60),

@@ -17,7 +17,7 @@ from service.console.door import NotSignedInError, ask_to_sign_in, signed_in
 from service.console.job_filters import FILTERS, read_filter
 from service.console.job_page import example, moments, pretty
 from service.console.overview import Lookout, reason
-from service.console.rendering import HERE, html, render
+from service.console.rendering import STATIC, html, render
 from service.console.ticks import next_ticks
 from service.contract import CONSOLE_PATH
 from service.paging import Cursor, position
@@ -34,7 +34,6 @@ from service.redact import redacted
 
 PAGE_JOBS = 50
 LIVE_SECONDS = 600.0  # then the browser connects again, and its session is looked at again
-STATIC = {path.name: path.read_bytes() for path in (HERE / "static").iterdir()}
 TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 
 Asked = Request[Any, Any, Any]
@@ -62,10 +61,13 @@ async def follow_overview(request: Asked, lookout: NamedDependency[Lookout]) -> 
     async def parts() -> AsyncIterator[ServerSentEventMessage]:
         last = ""
         async for now in lookout.follow(LIVE_SECONDS):
+            if now is None:  # the database is away; the page says how old it is
+                yield ServerSentEventMessage(comment="not now")
+                continue
             part = render("overview_now.html", visitor=request.user, now=now)
-            # a comment where nothing has changed, so that a closed connection is noticed
-            same = ServerSentEventMessage(comment="same")
-            yield same if part == last else ServerSentEventMessage(event="overview", data=part)
+            if part != last:
+                yield ServerSentEventMessage(event="overview", data=part)
+            yield ServerSentEventMessage(event="at", data=now.at.isoformat())
             last = part
 
     return ServerSentEvent(parts())

@@ -15,7 +15,13 @@ from service.console.sessions import Visitor
 COST, BLOCK, PARALLEL = 2**14, 8, 5
 SALT_BYTES = 16
 NOBODY = (b"\0" * SALT_BYTES, b"", False)  # a name that is not known takes as long as one that is
-_hashing = asyncio.Semaphore(2)  # however many sign in at once
+WAITING_MAX = 20  # who sign in at once, before others are asked to try again
+_hashing = asyncio.Semaphore(2)
+_waiting: set[object] = set()
+
+
+class TooManyError(Exception):
+    """So many sign in that another one would wait for seconds."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +57,18 @@ async def read(pool: asyncpg.Pool) -> list[Person]:
     return [Person(**row) for row in rows]
 
 
+async def is_known(pool: asyncpg.Pool, name: str) -> bool:
+    """May they still sign in?"""
+    return bool(await pool.fetchval("SELECT 1 FROM console_people WHERE name = $1", name))
+
+
 async def visitor_for(pool: asyncpg.Pool, name: str, password: str) -> Visitor | None:
-    """The person with that name and password; None where one of both is wrong."""
+    """The person with that name and password; None where one of both is wrong.
+
+    Raises `TooManyError`.
+    """
+    if "\0" in name:
+        return None
     row = await pool.fetchrow(
         "SELECT salt, hash, may_act FROM console_people WHERE name = $1", name
     )
@@ -62,7 +78,14 @@ async def visitor_for(pool: asyncpg.Pool, name: str, password: str) -> Visitor |
 
 
 async def _hash(password: str, salt: bytes) -> bytes:
-    async with _hashing:
-        return await asyncio.to_thread(
-            hashlib.scrypt, password.encode(), salt=salt, n=COST, r=BLOCK, p=PARALLEL
-        )
+    if len(_waiting) >= WAITING_MAX:
+        raise TooManyError
+    me = object()
+    _waiting.add(me)
+    try:
+        async with _hashing:
+            return await asyncio.to_thread(
+                hashlib.scrypt, password.encode(), salt=salt, n=COST, r=BLOCK, p=PARALLEL
+            )
+    finally:
+        _waiting.discard(me)

@@ -1,5 +1,6 @@
 """Turns a template and its values into a page; what values hold is always shown as text."""
 
+import hashlib
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,10 @@ _ENVIRONMENT = Environment(
     lstrip_blocks=True,
 )
 _ENVIRONMENT.filters |= {"duration": duration, "count": count, "ago": ago}
-_ENVIRONMENT.globals |= {"console": CONSOLE_PATH}
+STATIC = {path.name: path.read_bytes() for path in sorted((HERE / "static").iterdir())}
+# in the addresses of style sheet and script, so that a page never meets those of another release
+VERSION = hashlib.sha256(b"".join(STATIC.values())).hexdigest()[:12]
+_ENVIRONMENT.globals |= {"console": CONSOLE_PATH, "version": VERSION}
 
 
 def render(template: str, **values: Any) -> str:

@@ -76,7 +76,8 @@ async def _work(settings: Settings, registry: Registry) -> None:
     queue = create_queue(settings, registry)
     await queue.connect()
     worker = create_worker(settings, registry, queue)
-    watches = [_beat(settings.worker_heartbeat_file, worker), Reporter(queue, settings).run()]
+    reporter = Reporter(queue, settings)
+    watches = [_beat(settings.worker_heartbeat_file, worker), reporter.run()]
     if settings.ecs_agent_uri:
         watches.append(
             TaskProtection(
@@ -92,6 +93,7 @@ async def _work(settings: Settings, registry: Registry) -> None:
     finally:
         for watch in running:
             watch.cancel()
+        await reporter.note_runs()
         await queue.disconnect()
     end_if_stuck(worker)
 

@@ -9,6 +9,8 @@ from service.queue.errors import InvalidOptionError
 from service.queue.job import BAD, JobRecord
 from service.redact import redacted
 
+PAYLOAD_FIELDS_MAX = 8  # each is looked for in each payload
+PATH_NAMES_MAX = 32
 ANY_KEY = "*"  # at the end of `JobFilter.key`
 
 
@@ -84,7 +86,13 @@ class JobFilter:
                 raise InvalidOptionError(field.name, "is empty; leave it out")
             if isinstance(value, str) and "\0" in value:
                 raise InvalidOptionError(field.name, "holds a NUL, which no job has there")
+        if len(self.payload) > PAYLOAD_FIELDS_MAX:
+            raise InvalidOptionError("payload", f"is given more than {PAYLOAD_FIELDS_MAX} times")
         for each in self.payload:
+            if len(each.names) > PATH_NAMES_MAX:
+                raise InvalidOptionError(
+                    "payload", f"has more than {PATH_NAMES_MAX} names in a path"
+                )
             if not all(each.names) or "\0" in each.path + each.value:
                 raise InvalidOptionError(
                     "payload", f"{each.path!r} is no path of fields, such as user.id"

@@ -25,6 +25,9 @@ from service.settings import Settings
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 TARGET_MAX_BYTES = 4096  # path and query; Litestar caches a thousand of each in memory
 JOBS_PATH = "/api/v1/jobs/"
+CONSOLE_API = "/api/v1/console/"
+# Below these, a job's key may hold a slash: the routes decode the rest of the path.
+KEY_PATHS = (JOBS_PATH, f"{CONSOLE_PATH}/jobs/")
 ENCODED_SLASH = re.compile("%2f", re.IGNORECASE)
 HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~%-]+)(:[0-9]{1,5})?")
 
@@ -46,7 +49,7 @@ class Gate:
 
     `/health/*` is open, and `/console` has a door of its own. `/saq` needs HTTP Basic, everything
     else the API key; in stage local either is open if it has no credentials. `API_AUTH=off` opens
-    the API, never the pages.
+    the API, never the pages nor what signs in to them.
     """
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
@@ -93,7 +96,9 @@ class Gate:
                 return False
             challenge = 'Basic realm="Moorage jobs", charset="UTF-8"'
         else:
-            if self.is_api_open:
+            # Who may make a link to the console, or a person, may do there what they like.
+            is_for_console = path.startswith(CONSOLE_API)
+            if self.is_console_open if is_for_console else self.is_api_open:
                 return True
             # All are compared, so that the time does not depend on which one is right.
             if any([_is_same(given, key) for given in _keys(headers) for key in self.keys]):
@@ -135,10 +140,11 @@ def _route_as_sent(scope: HTTPScope) -> None:
     if b"%2f" in raw.lower():
         path = unquote(ENCODED_SLASH.sub("%252F", raw.decode("ascii", "replace")))
     scope["path"] = normalize_path(path)
-    # A job's key may hold a slash: `job_routes.py` decodes the rest of these paths.
-    if scope["path"].startswith(JOBS_PATH):
-        parts = [part for part in raw.split(b"/") if part]
-        scope["path"] = JOBS_PATH + b"/".join(parts[3:]).decode("ascii", "replace")
+    for beginning in KEY_PATHS:
+        if scope["path"].startswith(beginning):
+            parts = [part for part in raw.split(b"/") if part]
+            rest = parts[beginning.count("/") - 1 :]
+            scope["path"] = beginning + b"/".join(rest).decode("ascii", "replace")
 
 
 def _refuse_unclear_host(headers: Headers, http_version: str) -> None:

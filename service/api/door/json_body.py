@@ -10,9 +10,7 @@ from litestar.serialization import decode_json
 from service.contract import BODY_MAX_BYTES
 from service.problem import InvalidFieldError, field_problem
 from service.redact import without_secrets
-from service.validation import explain
-
-MAX_DEPTH = 64  # far below Python's recursion limit, also where a job is read deep in the stack
+from service.validation import MAX_DEPTH, explain, refuse_unstorable
 
 
 class JsonRequest(Request[Any, Any, Any]):
@@ -35,13 +33,14 @@ class JsonRequest(Request[Any, Any, Any]):
         try:
             # Only few bodies can hold what is refused here; the others are not walked through.
             if b"\\u0000" in body or body.count(b"[") + body.count(b"{") > MAX_DEPTH:
-                _refuse_unstorable(msgspec.json.decode(body), "", MAX_DEPTH)
+                refuse_unstorable(msgspec.json.decode(body))
             return self._decoded(body, Any if wanted is None else wanted.annotation)
         except SerializationException as error:
             cause = error.__cause__
             raise ClientException(f"The body is not JSON: {cause or error}.") from None
         except RecursionError:
-            raise ClientException("The body is nested too deeply.") from None
+            message = f"The body is nested more than {MAX_DEPTH} levels deep."
+            raise ClientException(message) from None
         except UnicodeDecodeError:
             raise ClientException("The body is not UTF-8.") from None
         except msgspec.DecodeError as error:
@@ -87,19 +86,3 @@ def _invalid_field(error: msgspec.ValidationError, kind: Any) -> InvalidFieldErr
     path = path.removesuffix("`").removeprefix("$").removeprefix(".")
     field = field_problem(explain(reason, path, kind), path)
     return InvalidFieldError(field.field, field.message)
-
-
-def _refuse_unstorable(value: Any, path: str, depth: int) -> None:
-    """Raise for a NUL character, which Postgres cannot store, and for deep nesting."""
-    if depth == 0:
-        raise ClientException(f"The body is nested more than {MAX_DEPTH} levels deep.")
-    if isinstance(value, str):
-        if "\x00" in value:
-            raise InvalidFieldError(path or "body", "must not hold the character U+0000")
-    elif isinstance(value, dict):
-        for key, inner in value.items():
-            _refuse_unstorable(key, path, depth)
-            _refuse_unstorable(inner, f"{path}.{key}" if path else key, depth - 1)
-    elif isinstance(value, list):
-        for position, inner in enumerate(value):
-            _refuse_unstorable(inner, f"{path}[{position}]", depth - 1)

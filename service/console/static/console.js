@@ -1,23 +1,52 @@
-// Everything works without this: it keeps the overview fresh and shows times in the viewer's zone.
+// Everything works without this: it keeps the overview fresh, shows times in the viewer's zone, and
+// presses the button of a link that signs in.
 "use strict";
 
+const STALE_SECONDS = 15;
+
 function localTimes(root) {
-  for (const time of root.querySelectorAll("time[datetime]")) {
-    const at = new Date(time.dateTime);
-    const text = at.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
-    if ("exact" in time.dataset) time.textContent = text;
-    time.title = `${text} (${time.dateTime})`;
-  }
+  for (const time of root.querySelectorAll("time[datetime]")) localTime(time);
 }
 
-const live = document.getElementById("live");
-localTimes(document);
-if (live) {
-  const source = new EventSource(live.dataset.live);
-  source.addEventListener("overview", (event) => {
-    // Where somebody reads or is about to press, nothing moves.
-    if (live.contains(document.activeElement) || String(getSelection())) return;
-    live.innerHTML = event.data; // made by our server, which shows all values as text
-    localTimes(live);
-  });
+function localTime(time) {
+  const at = new Date(time.dateTime);
+  const text = at.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
+  if ("exact" in time.dataset) time.textContent = text;
+  time.title = `${text} (${time.dateTime})`;
 }
+
+function follow(live, at, stale) {
+  let waiting = null; // what came while somebody was about to press something
+  let source = null;
+  const show = () => {
+    // Where somebody reads or is about to press, nothing moves.
+    const isBusy = live.querySelector(":is(a, button, summary, textarea):focus, details[open]");
+    if (waiting === null || isBusy || String(getSelection())) return;
+    live.innerHTML = waiting; // made by our server, which shows all values as text
+    waiting = null;
+    localTimes(live);
+  };
+  const connect = () => {
+    source = new EventSource(live.dataset.live);
+    source.addEventListener("overview", (event) => {
+      waiting = event.data;
+      show();
+    });
+    source.addEventListener("at", (event) => {
+      at.dateTime = event.data;
+      localTime(at);
+      show();
+    });
+  };
+  connect();
+  setInterval(() => {
+    const isStale = Date.now() - new Date(at.dateTime) > STALE_SECONDS * 1000;
+    stale.textContent = isStale ? " – not fresh: the API does not answer, or you are signed out." : "";
+    if (source.readyState === EventSource.CLOSED) connect();
+  }, 5000);
+}
+
+localTimes(document);
+const live = document.getElementById("live");
+if (live) follow(live, document.getElementById("at"), document.getElementById("stale"));
+document.querySelector("form[data-press]")?.submit();

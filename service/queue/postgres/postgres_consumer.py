@@ -309,6 +309,7 @@ class PostgresConsumer:
             except Exception as error:  # whatever it is, this loop has to go on
                 failures += 1
                 self._promote_at = 0.0
+                self.asked_to_abort.set()  # the answer may be lost: `jobs_to_stop` looks
                 _log_failure("cannot claim jobs", error, failures)
                 await asyncio.sleep(backoff(failures))
 

@@ -104,7 +104,9 @@ class RedisConsumer(BrokerConsumer):
         claimed: list[tuple[bytes, int, bytes | None]] = []
         while len(claimed) < room and (one := await queue.stored.claim()) is not None:
             claimed.append(one)
-        return [job for job in [await self._start(queue, *each) for each in claimed] if job]
+        # at once, so that their history is one statement
+        started = await asyncio.gather(*(self._start(queue, *each) for each in claimed))
+        return [job for job in started if job]
 
     async def _wait_for_job(self, names: list[str]) -> None:
         """Wait a moment for a job in one of the queues, each in its turn, and leave it there."""

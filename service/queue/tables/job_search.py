@@ -73,9 +73,9 @@ async def search_jobs(
     high = LAST_ID if before is None else before
     low = 0
     if wanted.until is not None:
-        high = min(high, await _first_after(pool, wanted.until + DISORDER, LAST_ID))
+        high = min(high, await _first_after(pool, _shifted(wanted.until, DISORDER), LAST_ID))
     if wanted.since is not None:
-        low = await _first_after(pool, wanted.since - DISORDER, 0)
+        low = await _first_after(pool, _shifted(wanted.since, -DISORDER), 0)
     is_open = wanted.status == "queued" or wanted.status in RUNNING
     count = COUNT_CLAIMED if wanted.status in RUNNING else COUNT_WAITING
     is_few = is_open and await pool.fetchval(count) <= COUNT_MAX
@@ -222,6 +222,14 @@ def _checks(wanted: JobFilter, keys: list[str], given: _Arguments) -> Iterator[s
 async def _first_after(pool: asyncpg.Pool, time: datetime, otherwise: int) -> int:
     found = await pool.fetchval(FIRST_AFTER, time)
     return otherwise if found is None else int(found)
+
+
+def _shifted(moment: datetime, by: timedelta) -> datetime:
+    """A little earlier or later; the same where there is no such year."""
+    try:
+        return moment + by
+    except OverflowError:
+        return moment
 
 
 def _record(row: asyncpg.Record) -> JobRecord:

@@ -43,5 +43,6 @@ def test_open_makes_an_address_that_signs_in(
     address = capsys.readouterr().out.strip()
     with guarded_api.client(Accept="text/html") as client:
         assert client.get(address).status_code == 200
+        assert client.post(address).status_code == 303
         assert "(looking only)" in client.get("/console/").text
     assert moor("open", "schema", "--look", "--print", "--stage", "dev") == 1

@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Iterator
+from urllib.parse import quote
 
 import httpx
 import pytest
 from playwright.async_api import Page, expect
 
 from tests.service.api.api_process import API_KEY, Api
-from tests.service.console.test_console_door import link
+from tests.service.console.test_console_door import enter, link
 from tests.service.console.test_console_pages import plant
 
 pytest_plugins = ["tests.service.api.conftest_api"]
@@ -20,7 +21,7 @@ BROWSED = pytest.mark.asyncio(loop_scope="module")  # all by one browser
 def actor(guarded_api: Api) -> Iterator[httpx.Client]:
     """Somebody who is signed in and may act."""
     with guarded_api.client(Accept="text/html") as client:
-        client.get(link(guarded_api, "alice"))
+        enter(client, link(guarded_api, "alice"))
         yield client
 
 
@@ -28,7 +29,7 @@ def actor(guarded_api: Api) -> Iterator[httpx.Client]:
 def onlooker(guarded_api: Api) -> Iterator[httpx.Client]:
     """Somebody who is signed in and may only look."""
     with guarded_api.client(Accept="text/html") as client:
-        client.get(link(guarded_api, "otto", may_act=False))
+        enter(client, link(guarded_api, "otto", may_act=False))
         yield client
 
 
@@ -46,7 +47,7 @@ def status(api: Api, key: str) -> str:
 
 
 def path_of(key: str) -> str:
-    return f"/console/jobs/{key.replace('/', '%2F')}"
+    return f"/console/jobs/{quote(key, safe='')}"
 
 
 def test_a_failed_job_is_retried_and_a_waiting_one_cancelled(
@@ -75,7 +76,14 @@ def test_a_job_is_enqueued_once_its_payload_is_right(guarded_api: Api, actor: ht
     wrong = actor.post("/console/tasks/sleep/enqueue", data={"payload": '{"seconds": "long"}'})
     assert wrong.status_code == 422
     assert "Expected `float`, got `str`" in wrong.text
-    for text in ("[1]", "{", "\N{SNOWMAN}", ""):
+    for text in (
+        '{"seconds": "\\u0000"}',
+        '{"seconds": ' + "[" * 5000,
+        "[1]",
+        "{",
+        "\N{SNOWMAN}",
+        "",
+    ):
         refused = actor.post("/console/tasks/sleep/enqueue", data={"payload": text})
         assert refused.status_code in (400, 422), text
 
@@ -131,7 +139,7 @@ def test_who_may_only_look_changes_nothing(
         assert "You may look, but change nothing here." in answer.text
     assert status(guarded_api, key) == "failed"
     assert guarded_api.sql("SELECT count(*) FROM console_actions") == before
-    for page in ("/", "/tasks", "/schedules", f"/jobs/{key.replace('/', '%2F')}"):
+    for page in ("/", "/tasks", "/schedules", f"/jobs/{quote(key, safe='')}"):
         assert "<form" in actor.get(f"/console{page}").text
         shown = onlooker.get(f"/console{page}").text
         assert shown.count("<form") == 1, "only the one to sign out"

@@ -1,9 +1,12 @@
 """Who gets into the console: links, the sign-in page, sessions, roles."""
 
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
 import httpx
 import pytest
 
-from tests.service.api.api_process import API_KEY, UI_LOGIN, Api
+from tests.service.api.api_process import API_KEY, UI_LOGIN, Api, start_api
 
 pytest_plugins = ["tests.service.api.conftest_api"]
 
@@ -24,6 +27,12 @@ def link(api: Api, who: str = "alice", *, may_act: bool = True) -> str:
     return path
 
 
+def enter(client: httpx.Client, path: str) -> httpx.Response:
+    """Open a link, and press its button."""
+    assert client.get(path).status_code == 200
+    return client.post(path)
+
+
 def visitor(api: Api) -> httpx.Client:
     """Somebody with a browser, who is not signed in."""
     return api.client(**BROWSER)
@@ -32,15 +41,16 @@ def visitor(api: Api) -> httpx.Client:
 def test_a_link_signs_in_once(guarded_api: Api) -> None:
     path = link(guarded_api)
     with visitor(guarded_api) as first, visitor(guarded_api) as second:
-        opened = first.get(path)
-        assert opened.status_code == 200
+        assert first.head(path).status_code == 200, "a preview does not use it up"
+        opened = enter(first, path)
+        assert opened.status_code == 303
         cookie = opened.headers["Set-Cookie"]
         assert cookie.startswith("console=")
         assert "; Max-Age=43200; Path=/; HttpOnly; SameSite=Strict" in cookie
         assert "Secure" not in cookie
         assert "alice" in first.get("/console/").text
 
-        again = second.get(path)
+        again = second.post(path)
         assert again.status_code == 403
         assert "was used before" in again.text
         assert "Set-Cookie" not in again.headers
@@ -50,7 +60,7 @@ def test_a_link_signs_in_once(guarded_api: Api) -> None:
 def test_over_https_the_cookie_is_secure_and_of_this_host_alone(guarded_api: Api) -> None:
     path = link(guarded_api)
     with guarded_api.client(**{"X-Forwarded-Proto": "https"}) as client:
-        cookie = client.get(path).headers["Set-Cookie"]
+        cookie = client.post(path).headers["Set-Cookie"]
     assert cookie.startswith("__Host-console=")
     assert cookie.endswith("; Secure")
 
@@ -59,7 +69,7 @@ def test_a_link_older_than_a_minute_does_nothing(guarded_api: Api) -> None:
     path = link(guarded_api)
     guarded_api.sql("UPDATE console_sessions SET expires_at = clock_timestamp() WHERE is_link")
     with visitor(guarded_api) as client:
-        assert client.get(path).status_code == 403
+        assert client.post(path).status_code == 403
 
 
 def test_a_link_is_no_session_and_a_session_no_link(guarded_api: Api) -> None:
@@ -68,13 +78,13 @@ def test_a_link_is_no_session_and_a_session_no_link(guarded_api: Api) -> None:
         client.cookies.set("console", token)
         assert client.get("/console/").status_code == 303
         client.cookies.clear()
-        cookie = client.get(f"/console/open/{token}").cookies["console"]
-        assert client.get(f"/console/open/{cookie}").status_code == 403
+        cookie = client.post(f"/console/open/{token}").cookies["console"]
+        assert client.post(f"/console/open/{cookie}").status_code == 403
 
 
 def test_only_the_api_key_makes_links(guarded_api: Api) -> None:
     with visitor(guarded_api) as client:
-        client.get(link(guarded_api))
+        enter(client, link(guarded_api))
         answer = client.post("/api/v1/console/links", json={"who": "mallory"})
     assert answer.status_code == 401
 
@@ -120,7 +130,7 @@ def test_the_sign_in_page_leads_back_and_only_into_the_console(guarded_api: Api)
 
 def test_signing_out_ends_the_session_wherever_its_cookie_is(guarded_api: Api) -> None:
     with visitor(guarded_api) as client, visitor(guarded_api) as thief:
-        client.get(link(guarded_api))
+        enter(client, link(guarded_api))
         thief.cookies.set("console", client.cookies["console"])
         assert thief.get("/console/").status_code == 200
         answer = client.post("/console/sign-out")
@@ -131,7 +141,7 @@ def test_signing_out_ends_the_session_wherever_its_cookie_is(guarded_api: Api) -
 
 def test_a_session_ends_after_its_time(guarded_api: Api) -> None:
     with visitor(guarded_api) as client:
-        client.get(link(guarded_api))
+        enter(client, link(guarded_api))
         guarded_api.sql("UPDATE console_sessions SET expires_at = clock_timestamp()")
         assert client.get("/console/").status_code == 303
 
@@ -139,7 +149,7 @@ def test_a_session_ends_after_its_time(guarded_api: Api) -> None:
 def test_nothing_that_signs_in_is_kept_or_logged(guarded_api: Api) -> None:
     token = link(guarded_api).rpartition("/")[2]
     with visitor(guarded_api) as client:
-        cookie = client.get(f"/console/open/{token}").cookies["console"]
+        cookie = client.post(f"/console/open/{token}").cookies["console"]
         client.get("/console/")
     kept = str(guarded_api.sql("SELECT * FROM console_sessions"))
     for secret in (token, cookie):
@@ -161,7 +171,7 @@ def test_other_sites_cannot_sign_in_or_out(guarded_api: Api) -> None:
 
 def test_pages_run_and_load_nothing_that_is_not_ours(guarded_api: Api) -> None:
     with visitor(guarded_api) as client:
-        client.get(link(guarded_api))
+        enter(client, link(guarded_api))
         for path in ("/", "/jobs", "/sign-in", "/jobs/missing"):
             policy = client.get(f"/console{path}").headers["Content-Security-Policy"]
             assert "default-src 'none'" in policy
@@ -203,3 +213,31 @@ def test_people_have_a_password_of_their_own_and_a_role(guarded_api: Api) -> Non
         assert again.status_code == 403
         assert api.delete("/api/v1/console/people/ada").status_code == 404
         assert password not in guarded_api.log()
+
+
+def test_an_open_api_opens_no_console_to_others(guarded_api: Api) -> None:
+    """`API_AUTH=off` is for who stands behind something else that asks for credentials."""
+    user, password = UI_LOGIN
+    processes = guarded_api.processes
+    api = start_api(processes, STAGE="prod", API_AUTH="off", UI_USERNAME=user, UI_PASSWORD=password)
+    with visitor(api) as client:
+        assert client.get("/api/v1/tasks").status_code == 200
+        assert client.get("/console/").status_code == 303
+        for path in ("links", "people"):
+            made = client.post(f"/api/v1/console/{path}", json={"who": "mallory", "name": "m"})
+            assert made.status_code == 401
+
+
+def test_what_no_name_can_be_is_wrong_and_no_error(guarded_api: Api) -> None:
+    with visitor(guarded_api) as client:
+        wrong = client.post("/console/sign-in", data={"username": "a\0", "password": "b\0"})
+    assert wrong.status_code == 403
+
+
+def test_many_wrong_passwords_at_once_are_turned_away(guarded_api: Api) -> None:
+    given = {"username": "nobody", "password": "wrong"}
+    with visitor(guarded_api) as client, ThreadPoolExecutor(60) as threads:
+        answers = threads.map(lambda _: client.post("/console/sign-in", data=given), range(60))
+        found = Counter(answer.status_code for answer in answers)
+    assert set(found) == {403, 503}
+    assert found[403] >= 20
