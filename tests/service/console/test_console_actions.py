@@ -150,17 +150,12 @@ def test_without_a_session_nothing_can_be_done(guarded_api: Api) -> None:
         assert nobody.post("/console/queues/default/pause").status_code == 401
 
 
-def test_a_job_runs_again_with_another_payload_and_never_with_a_hidden_one(
-    guarded_api: Api, actor: httpx.Client
-) -> None:
+def test_a_job_runs_again_with_another_payload(guarded_api: Api, actor: httpx.Client) -> None:
     key = plant(guarded_api, "failed", {"fail": "run"}, "RuntimeError: no")
     page = actor.get(path_of(key)).text
     assert 'action="/console/tasks/hooked/enqueue"' in page
     sent = actor.post("/console/tasks/hooked/enqueue", data={"payload": '{"fail": ""}'})
     assert sent.status_code == 303
-    hidden = actor.post("/console/tasks/hooked/enqueue", data={"payload": '{"fail": "[hidden]"}'})
-    assert hidden.status_code == 422
-    assert "[hidden]" in hidden.text
 
 
 @BROWSED

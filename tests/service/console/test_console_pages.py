@@ -175,7 +175,7 @@ def test_filters_combine_and_stay_in_the_address(http: httpx.Client, api: Api) -
         ("error=of+the+filters&payload=user.id%3D7", {key}),
         ("error=of+the+filters", {key, other}),
         ("key=console/*&payload=user.id%3D8", {other}),
-        (f"key={key}", {key}),
+        (f"key={quote(key)}", {key}),
         (f"error=of+the+filters&until={today - timedelta(days=1):%Y-%m-%dT%H:%M}", set()),
         (f"error=of+the+filters&since={today - timedelta(days=1):%Y-%m-%dT%H:%M}", {key, other}),
         ("error=of+the+filters&worker=nobody", set()),
