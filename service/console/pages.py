@@ -120,6 +120,7 @@ async def show_job(
             message=redacted(job.meta.get(MESSAGE)) if job else None,
             error=redacted(record.error), is_kept=job is not None,
             is_known=record.task in queue.registry.tasks,
+            waiting=await queue.why_waiting(record),
             retries=job.retries if job else None, priority=job.priority if job else None,
         )
     )  # fmt: skip

@@ -1,5 +1,6 @@
 """The pages of the console in a real browser: what they show, and that all of it stays text."""
 
+import html
 import json
 import re
 import time
@@ -149,7 +150,7 @@ def test_wrong_addresses_get_a_page_that_says_so(http: httpx.Client) -> None:
     for path, status, text in (
         ("/console/jobs?payload=x", 422, "payload: is not a path and a value"),
         ("/console/jobs?since=soon", 422, "since: &#39;soon&#39; is no time"),
-        ("/console/jobs?payload=password%3Dx", 422, "nobody may guess"),
+        ("/console/jobs?payload=password%3Dx", 422, "is hidden where jobs are shown"),
         ("/console/jobs?status=lost", 422, "status: is none of"),
         ("/console/jobs?cursor=x", 422, "cursor: is not one"),
         ("/console/jobs/nobody", 404, "There is no job <code>nobody</code>"),
@@ -213,3 +214,13 @@ def test_an_open_overview_does_not_hold_up_the_end_of_the_api(
             api.process.terminate()
             assert api.process.wait(20) == 0
             assert time.monotonic() - began < 3
+
+
+def test_a_waiting_job_says_why(http: httpx.Client) -> None:
+    made = http.post("/api/v1/jobs", json={"task": "hooked", "payload": {}, "delay": 3600}).json()
+    page = http.get(f"/console/jobs/{made['job_id']}").text
+    assert "<strong>It waits:</strong>" in page
+    detail = http.get(f"/api/v1/jobs/{made['job_id']}").json()
+    assert (
+        html.escape(detail["waiting_for"]["message"], quote=True).replace("&#x27;", "&#39;") in page
+    )
