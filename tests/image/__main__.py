@@ -179,6 +179,10 @@ def run_job(client: httpx.Client, screen: Screen) -> None:
         f"another result: {job}",
     )
     screen.step("a job came back with its result", elapsed(began))
+    made = client.post("/api/v1/console/links", json={"who": "image check"}).raise_for_status()
+    client.post(made.json()["path"])  # the client keeps the cookie
+    page = client.get(f"/console/jobs/{queued['job_id']}").raise_for_status().text
+    expect("complete" in page, f"the console does not show the job: {page}")
 
 
 def read(client: httpx.Client, key: str) -> dict[str, Any]:
