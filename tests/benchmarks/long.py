@@ -46,10 +46,10 @@ def _endure(results: Results) -> Iterator[str]:
         yield (
             f"From one client to one worker. {found['done']:,} of {found['sent']:,} jobs done in"
             f" {found['seconds']:.0f} s; the worker computed for {found['worker_cpu_seconds']:.0f}"
-            f" s, the server for {found['server_cpu_seconds']:.0f} s. An ended job is kept for a day"
-            " unless its task says otherwise, so the table of jobs and its indexes grow evenly, by"
-            f" {_bytes_of_a_job(found):,.0f} bytes a job. Where jobs stand (the narrow tables) stays"
-            " as large as it is. MiB at the end of each part, and the waits in it:"
+            f" s, the server for {found['server_cpu_seconds']:.0f} s. An ended job is kept for a"
+            " day unless its task says otherwise, so the table of jobs and its indexes grow evenly,"
+            f" by {_bytes_of_a_job(found):,.0f} bytes a job. Where jobs stand (the narrow tables)"
+            " stays as large as it is. MiB at the end of each part, and the waits in it:"
         )
         rows = [
             [
