@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
+from playwright.async_api import Browser, expect
 
 from tests.service.api.api_process import API_KEY, UI_LOGIN, Api, start_api
 
@@ -241,3 +242,14 @@ def test_many_wrong_passwords_at_once_are_turned_away(guarded_api: Api) -> None:
         found = Counter(answer.status_code for answer in answers)
     assert set(found) == {403, 503}
     assert found[403] >= 20
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_browser_that_opens_a_link_is_in(browser: Browser, guarded_api: Api) -> None:
+    page = await browser.new_page(base_url=guarded_api.url)
+    await page.goto(link(guarded_api, "barbara"))
+    await expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+    await expect(page.get_by_text("barbara")).to_be_visible()
+    await page.get_by_role("button", name="Sign out").click()
+    await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    await page.context.close()
