@@ -101,55 +101,37 @@ async def enqueue(
     return _to(_job_page(job.key))
 
 
-@post("/queues/{name:str}/pause", status_code=303)
-async def pause_queue(
+@post(["/queues/{name:str}/pause", "/queues/{name:str}/resume"], status_code=303)
+async def switch_queue(
     name: FromPath[str],
     request: Asked,
     queue: NamedDependency[JobQueue],
     pool: NamedDependency[asyncpg.Pool],
 ) -> Response[str]:
-    """Let no worker fetch from a queue until it is resumed."""
-    await queue.named(name).pause()
-    await audit.note(pool, request.user.who, "pause queue", name)
+    """Pause a queue, so that no worker fetches from it, or resume it."""
+    verb = _verb(request)
+    if verb == "pause":
+        await queue.named(name).pause()
+    else:
+        await queue.named(name).resume()
+    await audit.note(pool, request.user.who, f"{verb} queue", name)
     return _to("/")
 
 
-@post("/queues/{name:str}/resume", status_code=303)
-async def resume_queue(
+@post(["/schedules/{name:str}/enable", "/schedules/{name:str}/disable"], status_code=303)
+async def switch_schedule(
     name: FromPath[str],
     request: Asked,
     queue: NamedDependency[JobQueue],
     pool: NamedDependency[asyncpg.Pool],
 ) -> Response[str]:
-    """Let workers fetch from a queue again."""
-    await queue.named(name).resume()
-    await audit.note(pool, request.user.who, "resume queue", name)
-    return _to("/")
-
-
-@post("/schedules/{name:str}/enable", status_code=303)
-async def enable_schedule(
-    name: FromPath[str],
-    request: Asked,
-    queue: NamedDependency[JobQueue],
-    pool: NamedDependency[asyncpg.Pool],
-) -> Response[str]:
-    """Let a schedule tick again, from its next tick on."""
-    await schedule_requests.enable_schedule(queue, name)
-    await audit.note(pool, request.user.who, "enable schedule", name)
-    return _to("/schedules")
-
-
-@post("/schedules/{name:str}/disable", status_code=303)
-async def disable_schedule(
-    name: FromPath[str],
-    request: Asked,
-    queue: NamedDependency[JobQueue],
-    pool: NamedDependency[asyncpg.Pool],
-) -> Response[str]:
-    """Stop a schedule's ticks; running jobs go on."""
-    await schedule_requests.disable_schedule(queue, name)
-    await audit.note(pool, request.user.who, "disable schedule", name)
+    """Let a schedule tick again, from its next tick on, or stop its ticks; running jobs go on."""
+    verb = _verb(request)
+    if verb == "enable":
+        await schedule_requests.enable_schedule(queue, name)
+    else:
+        await schedule_requests.disable_schedule(queue, name)
+    await audit.note(pool, request.user.who, f"{verb} schedule", name)
     return _to("/schedules")
 
 
@@ -173,6 +155,11 @@ def explain(request: Asked, error: QueueError) -> Response[str]:
     return refuse(request, HTTPException(str(error), status_code=status))
 
 
+def _verb(request: Asked) -> str:
+    """The last name of the path: what is asked for."""
+    return str(request.scope["path"].rstrip("/").rpartition("/")[2])
+
+
 def _job_page(key: str) -> str:
     return f"/jobs/{quote(key, safe='')}"
 
@@ -184,8 +171,7 @@ def _to(page: str) -> Response[str]:
 router = Router(
     CONSOLE_PATH,
     route_handlers=[
-        retry_job, cancel_job, enqueue, pause_queue, resume_queue, enable_schedule,
-        disable_schedule, run_schedule,
+        retry_job, cancel_job, enqueue, switch_queue, switch_schedule, run_schedule,
     ],
     guards=[signed_in, may_act],
     exception_handlers={
