@@ -9,7 +9,7 @@ from scripts.api import Api
 from scripts.aws import Aws, connect
 from scripts.clock import Clock
 from scripts.errors import OperatorError
-from scripts.jobs.job import describe, read_job
+from scripts.jobs.job import describe, last_line, read_job
 from scripts.jobs.job_payload import HELP, read_payload, refused, task_schema
 from scripts.jobs.job_search import search
 from scripts.terminal.answer import print_json, print_line, print_table, say
@@ -90,7 +90,7 @@ def list_(  # noqa: PLR0917 - Typer calls it by name
         ("key", "task", "status", "attempts", "created (UTC)", "took", "error"),
         [
             (job.job_id, job.task, job.status, job.attempts, f"{job.created_at:%Y-%m-%d %H:%M:%S}",
-             _took(job.seconds), _last_line(job.error))
+             _took(job.seconds), last_line(job.error))
             for job in found
         ],
     )  # fmt: skip
@@ -262,8 +262,3 @@ def _stage_option(aws: Aws) -> str:
 
 def _took(seconds: float | None) -> str:
     return "" if seconds is None else f"{seconds:.1f} s"
-
-
-def _last_line(error: str | None) -> str:
-    """The last line of a traceback, which names the exception."""
-    return (error or "").strip().rpartition("\n")[2]

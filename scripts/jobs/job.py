@@ -47,11 +47,34 @@ def describe(found: dict[str, Any], *, error_field: str = "error") -> Shown:
     error = values.pop(error_field, None)
     if "waiting_for" in values:
         values["waiting_for"] = values["waiting_for"]["message"]
+    made = values.pop("attempts_made", [])
     for name in ("payload", "result"):
         if name in values:
             values[name] = json.dumps(values[name], ensure_ascii=False)
     lines = [f"{name:<{NAME_WIDTH}}{value}" for name, value in values.items()]
+    names = ["attempts_made", *[""] * len(made)]
+    lines += [
+        f"{name:<{NAME_WIDTH}}{_attempt(each)}" for name, each in zip(names, made, strict=False)
+    ]
     return join("\n", lines if error is None else [*lines, error_field, indent(error, 2)])
+
+
+def _attempt(made: dict[str, Any]) -> str:
+    """One attempt in a line."""
+    started, ended = _time(made["started_at"]), _time(made["ended_at"])
+    words = [str(made["attempt"]), made["outcome"]]
+    if started:
+        words.append(f"{started:%Y-%m-%d %H:%M:%S}")
+    if started and ended:
+        words.append(f"took {(ended - started).total_seconds():.1f} s")
+    if made["worker_id"]:
+        words.append(f"on {made['worker_id']}")
+    return " ".join(words) + (f": {last_line(made['error'])}" if made["error"] else "")
+
+
+def last_line(error: str | None) -> str:
+    """The last line of a traceback, which names the exception."""
+    return (error or "").strip().rpartition("\n")[2]
 
 
 def _time(text: str | None) -> datetime | None:

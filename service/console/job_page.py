@@ -1,14 +1,19 @@
 """One job for its page: the line of its time, and its values as text."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
+from service.console.frames import Part, parts
+from service.console.overview import reason
+from service.queue.attempts import Attempt
 from service.queue.job import JobRecord
 from service.queue.tasks.task import Task
+from service.redact import redacted
 
 TEXT_MAX_CHARACTERS = 64 * 1024
 
@@ -19,29 +24,42 @@ class Moment:
 
     what: str
     at: datetime
-    seconds: float | None
-    then: str = ""
+    then: str  # what it did until then
+    worker: str | None = None
+    error: str = ""  # the last line of it
+    trace: tuple[Part, ...] = ()  # the whole, of an earlier attempt
+    seconds: float | None = None
 
 
-def moments(job: JobRecord) -> list[Moment]:
-    """What is known of the job's life, in order: enqueued, due, started, ended."""
-    steps = [("enqueued", job.created_at)]
-    if job.scheduled_at > job.created_at and (job.scheduled_at - job.created_at).seconds >= 1:
-        steps.append(("due", job.scheduled_at))
-    if job.started_at is not None:
-        steps.append((f"attempt {job.attempts} started", job.started_at))
-    if job.finished_at is not None:
-        steps.append((job.status, job.finished_at))
-    steps.sort(key=lambda step: step[1])
-    ends = [at for _, at in steps[1:]]
+def moments(job: JobRecord, attempts: Sequence[Attempt]) -> list[Moment]:
+    """What is known of the job's life, in order: enqueued, due, each attempt, ended."""
+    steps = [Moment("enqueued", job.created_at, "waited")]
+    if (job.scheduled_at - job.created_at).total_seconds() >= 1:
+        steps.append(Moment("due", job.scheduled_at, "waited"))
+    for each in attempts:
+        steps += _moments_of(each, is_last=each is attempts[-1])
+    if job.finished_at is not None and job.finished_at not in {each.at for each in steps}:
+        steps.append(Moment(job.status, job.finished_at, ""))
+    steps.sort(key=lambda step: step.at)
+    ends = [step.at for step in steps[1:]]
     return [
-        Moment(what, at, (end - at).total_seconds() if end else None, _between(what))
-        for (what, at), end in zip(steps, [*ends, None], strict=True)
+        replace(step, seconds=(end - step.at).total_seconds()) if end else step
+        for step, end in zip(steps, [*ends, None], strict=True)
     ]
 
 
-def _between(what: str) -> str:
-    return {"enqueued": "waited", "due": "waited"}.get(what, "ran")
+def _moments_of(attempt: Attempt, *, is_last: bool) -> Iterator[Moment]:
+    if attempt.started_at is not None:
+        what = f"attempt {attempt.attempt} started"
+        yield Moment(what, attempt.started_at, "ran", worker=attempt.worker_id)
+    if attempt.ended_at is not None:
+        what = {"crashed": "its worker died"}.get(attempt.outcome, attempt.outcome)
+        error = redacted(attempt.error or "")
+        # the job's own error stands below, whole
+        trace = () if is_last or "\n" not in error else tuple(parts(error))
+        yield Moment(
+            what, attempt.ended_at, "waited", error=reason(error) if error else "", trace=trace
+        )
 
 
 def pretty(value: Any) -> str:

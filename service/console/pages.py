@@ -14,6 +14,7 @@ from litestar.response.sse import ServerSentEventMessage
 
 from service.console import audit
 from service.console.door import NotSignedInError, ask_to_sign_in, signed_in
+from service.console.frames import parts
 from service.console.job_filters import FILTERS, read_filter
 from service.console.job_page import example, moments, pretty
 from service.console.overview import Lookout, reason
@@ -114,11 +115,13 @@ async def show_job(
         result = pretty(redacted(job.result)) if job.result is not None else None
     return html(
         render(
-            "job.html", visitor=request.user, here="jobs", job=record, moments=moments(record),
+            "job.html", visitor=request.user, here="jobs", job=record,
+            moments=moments(record, await queue.attempts(record)),
             payload=payload, payload_object=job.meta.get(LARGE_PAYLOAD) if job else None,
             result=result, progress=job.progress if job else None,
             message=redacted(job.meta.get(MESSAGE)) if job else None,
-            error=redacted(record.error), is_kept=job is not None,
+            trace=parts(redacted(record.error)) if record.error else [],
+            reason=reason(record.error), is_kept=job is not None,
             is_known=record.task in queue.registry.tasks,
             waiting=await queue.why_waiting(record),
             retries=job.retries if job else None, priority=job.priority if job else None,

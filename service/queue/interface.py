@@ -17,6 +17,7 @@ from saq.queue.base import Queue
 from saq.utils import now
 
 from service.db import Connection
+from service.queue.attempts import Attempt, with_last
 from service.queue.dequeue import Slot
 from service.queue.errors import (
     InvalidOptionError,
@@ -334,6 +335,14 @@ class JobQueue(NamedQueues):
         if key is None:
             return []
         return list(dict.fromkeys((key, *(each.own_key(key) for each in self.searched))))
+
+    async def attempts(self, record: JobRecord) -> list[Attempt]:
+        """The job's attempts, the oldest first: the last one, and at most twenty before it."""
+        return with_last(await self._earlier_attempts(record), record)
+
+    @abstractmethod
+    async def _earlier_attempts(self, record: JobRecord) -> list[Attempt]:
+        """The attempts before the one of which the record says, the oldest first."""
 
     async def why_waiting(self, record: JobRecord) -> Waiting | None:
         """Why the job waits, and what to do; None where it does not."""

@@ -13,6 +13,7 @@ from service.redact import redacted
 
 STATUSES = ("queued", "active", "aborting", "complete", "failed", "aborted")  # SAQ's words
 BAD = ("failed", "aborted")
+DIED = "its worker died"  # the beginning of the error of a job whose worker did
 CRASHES_MAX = 3  # a job that has killed so many workers is a dead letter
 KEEP_FAILED_SECONDS = 14 * 24 * 3600  # failed and aborted jobs are kept at least this long
 # While a deployment runs, a job may be of a release that this worker does not know. It is deferred,

@@ -27,6 +27,7 @@ from service.api.routes.job_search import (
     payload_fields,
 )
 from service.api.routes.job_views import (
+    AttemptView,
     BadStatusName,
     FailedJobs,
     JobAccepted,
@@ -222,6 +223,10 @@ async def read_job(key: FromPath[str], queue: NamedDependency[JobQueue]) -> JobD
         result=redacted(job.result) if job else None,
         progress=round(job.progress * 100, 2) if job else None,
         message=redacted(job.meta.get(MESSAGE)) if job else None,
+        attempts_made=[
+            AttemptView(**asdict(each) | {"error": redacted(each.error)})
+            for each in await queue.attempts(record)
+        ],
         waiting_for=WaitingFor(waiting.code, waiting.message, waiting.job_id) if waiting else None,
     )
 

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from service.queue.attempts import Outcome
 from service.queue.tasks.enqueue import JobOptions
 from service.queue.waiting import Code
 
@@ -62,6 +63,19 @@ class WaitingFor(msgspec.Struct, frozen=True):
     """The job that it waits for, where it is one."""
 
 
+class AttemptView(msgspec.Struct, frozen=True, kw_only=True):
+    """One attempt of a job."""
+
+    attempt: int
+    """Counts from 1, and again from 1 once somebody has the ended job run again."""
+    outcome: Outcome
+    worker_id: str | None
+    started_at: datetime | None
+    """Null where the job was aborted before the attempt began."""
+    ended_at: datetime | None
+    error: str | None
+
+
 class JobDetail(JobSummary, frozen=True, kw_only=True):
     """One job, with its payload and result for as long as the queue keeps them.
 
@@ -78,6 +92,8 @@ class JobDetail(JobSummary, frozen=True, kw_only=True):
     """0 to 100, as the task reports it."""
     message: str | None
     """The text of the task's last report."""
+    attempts_made: list[AttemptView]
+    """The last attempt and at most twenty before it, the oldest first."""
     waiting_for: WaitingFor | None
     """Null unless the job waits."""
 

@@ -184,6 +184,8 @@ class MemoryQueue(MemoryReads):
         stored = row.job
         if stored.status is Status.ABORTING and status in (Status.QUEUED, Status.ABORTED):
             status, error = Status.ABORTED, stored.error or error
+        if status is Status.QUEUED and error is not None:
+            row.keep_attempt("handed back" if refund else "failed", error)
         stored.error, stored.attempts = error, stored.attempts - refund
         if status is Status.QUEUED:
             stored.status, stored.started, stored.progress = status, 0, 0.0
@@ -236,6 +238,7 @@ class MemoryQueue(MemoryReads):
                 raise JobStateError(
                     job.key, row.job.status.value, "only an ended job can be retried"
                 )
+            row.keep_end()
             stored = row.job
             stored.status, stored.attempts, stored.error, stored.result = (
                 Status.QUEUED,

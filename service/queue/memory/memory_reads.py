@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterable
 from saq import Job, Status
 from saq.types import CountKind, QueueInfo, WorkerInfo
 
+from service.queue.attempts import Attempt
 from service.queue.broker_consumer import BrokerConsumer
 from service.queue.broker_queue import BrokerQueue
 from service.queue.interface import PAGE_ROWS, QueueStats
@@ -49,6 +50,10 @@ class MemoryReads(BrokerQueue):
         keys = {each.own_key(key) for each in self.searched}
         found = (row for row in reversed(self.history.values()) if row.job.key in keys)
         return next((row.record() for row in found), None)
+
+    async def _earlier_attempts(self, record: JobRecord) -> list[Attempt]:
+        row = self.history.get(record.id)
+        return [*row.earlier] if row else []
 
     async def _search(self, wanted: JobFilter, *, before: int | None, limit: int) -> RecordPage:
         queues = {wanted.queue} if wanted.queue else {each.name for each in self.searched}

@@ -4,14 +4,16 @@ import copy
 import dataclasses
 import heapq
 import time
+from collections import deque
 from collections.abc import Container
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from saq import Status
 from saq.job import TERMINAL_STATUSES
 from saq.utils import now
 
+from service.queue.attempts import KEPT_MAX, Attempt, Outcome, with_last
 from service.queue.job import JobRecord, LeasedJob
 
 
@@ -27,6 +29,7 @@ class Row:
     finished_at: float | None = None
     expires_at: float | None = None
     started_at: float | None = None  # of the last attempt
+    earlier: deque[Attempt] = field(default_factory=lambda: deque(maxlen=KEPT_MAX))
 
     @property
     def runs(self) -> bool:
@@ -53,6 +56,16 @@ class Row:
             started_at=_moment(self.started_at) if self.started_at else None,
             finished_at=_moment(self.finished_at) if self.finished_at else None,
         )
+
+    def keep_attempt(self, outcome: Outcome, error: str | None) -> None:
+        """The attempt that runs ends so, and the job waits again."""
+        at = datetime.now(UTC)
+        (*_, last) = with_last((), self.record())
+        self.earlier.append(replace(last, ended_at=at, outcome=outcome, error=error))
+
+    def keep_end(self) -> None:
+        """The ended job waits again."""
+        self.earlier.extend(with_last(self.earlier, self.record())[len(self.earlier) :])
 
     def claim(self, owner: str) -> LeasedJob:
         """The job, held by `owner` from now on."""

@@ -11,6 +11,7 @@ from service.queue.postgres import statements as sql
 from service.queue.postgres.statements import ENDED, JOB_COLUMNS, NOW
 from service.queue.tables.table_queue import TableQueue
 from service.queue.tables.table_statements import (
+    PRUNE_ATTEMPTS,
     PRUNE_HISTORY,
     PRUNE_ROWS,
     PRUNE_RUNS,
@@ -104,7 +105,9 @@ class Pruner:
         self._behind = next((each for each in (found, behind) if each is not None), self._behind)
         deleted += more + most
         await queue.fetch(PRUNE_CLAIMS)
-        for statement in (PRUNE_HISTORY, PRUNE_WORKERS, PRUNE_RUNS, PRUNE_STATS):
+        for statement in (
+            PRUNE_HISTORY, PRUNE_ATTEMPTS, PRUNE_WORKERS, PRUNE_RUNS, PRUNE_STATS,
+        ):  # fmt: skip
             while gone := len(await queue.fetch(statement)):
                 deleted += gone
                 if gone < PRUNE_ROWS:

@@ -3,7 +3,7 @@
 Due times, leases and expiry follow the database's clock only.
 """
 
-from service.queue.job import CRASHES_MAX, KEEP_FAILED_SECONDS
+from service.queue.job import CRASHES_MAX, DIED, KEEP_FAILED_SECONDS
 from service.queue.tables.table_statements import COUNT_MAX, PRUNE_ROWS
 
 # Not clock_timestamp(): it changes within a statement, so no index can be used with it.
@@ -197,14 +197,14 @@ WITH lost AS (
                       WHEN j.crashes + 1 >= {CRASHES_MAX} THEN 'failed' ELSE 'queued' END,
         error = CASE WHEN j.status = 'aborting' THEN j.error
                      WHEN j.crashes + 1 >= {CRASHES_MAX}
-                     THEN 'its worker died ' || j.crashes + 1 || ' times while running it'
+                     THEN '{DIED} ' || j.crashes + 1 || ' times while running it'
                      ELSE 'its worker died while running it' END,
         expire_at = CASE WHEN j.status = 'aborting' OR j.crashes + 1 >= {CRASHES_MAX}
                          THEN {NOW} + {KEEP_FAILED_SECONDS} END,
         job = CASE WHEN j.status = 'aborting'
                    THEN saq_job_with(j.job, saq_job_ending('aborted', j.error))
                    WHEN j.crashes + 1 >= {CRASHES_MAX}
-                   THEN saq_job_with(j.job, saq_job_ending('failed', 'its worker died '
+                   THEN saq_job_with(j.job, saq_job_ending('failed', '{DIED} '
                                      || j.crashes + 1 || ' times while running it'))
                    ELSE j.job END,
         crashes = j.crashes + 1,

@@ -15,7 +15,7 @@ from saq.utils import now
 from service.db import UNAVAILABLE
 from service.queue.broker_consumer import BrokerConsumer
 from service.queue.fetch_order import FetchOrder
-from service.queue.job import CRASHES_MAX, LeasedJob, MalformedJobError, unread_job
+from service.queue.job import CRASHES_MAX, DIED, LeasedJob, MalformedJobError, unread_job
 from service.queue.redis.redis_client import KEEP_SECONDS, LEASE_SECONDS, Beat
 from service.queue.redis.redis_jobs import CRASHES
 from service.queue.redis.redis_reads import RedisReads
@@ -234,7 +234,7 @@ class RedisConsumer(BrokerConsumer):
         job.error = "its worker died while running it"
         if job.crashes >= CRASHES_MAX:
             job.status, job.completed = Status.FAILED, now()
-            job.error = f"its worker died {job.crashes} times while running it"
+            job.error = f"{DIED} {job.crashes} times while running it"
             answer = await queue.stored.write_end(job, holder)
         else:
             await queue.history.note(job)  # before the job: the next worker writes after this

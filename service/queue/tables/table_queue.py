@@ -11,12 +11,13 @@ from saq import Job
 
 from service.contract import QUEUE_NAME
 from service.db import Connection
+from service.queue.attempts import Attempt
 from service.queue.interface import PAUSES, JobQueue, MinuteRuns
 from service.queue.job import JobRecord
 from service.queue.job_filter import JobFilter, RecordPage
 from service.queue.tables import table_statements
 from service.queue.tables.connections import Database
-from service.queue.tables.job_history import find_job
+from service.queue.tables.job_history import find_job, read_attempts
 from service.queue.tables.job_search import search_jobs
 
 
@@ -55,6 +56,9 @@ class TableQueue(JobQueue):
                 if found := await find_job(self.pool, queue.name, each):
                     return found
         return None
+
+    async def _earlier_attempts(self, record: JobRecord) -> list[Attempt]:
+        return await read_attempts(self.pool, record.id)
 
     async def _search(self, wanted: JobFilter, *, before: int | None, limit: int) -> RecordPage:
         # Not the names in `searched`: a job of a queue that is no longer in the code is shown too.

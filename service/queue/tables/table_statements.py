@@ -45,6 +45,12 @@ DELETE FROM job_archive WHERE id IN (
     WHERE finished_at < now() - interval '{HISTORY_DAYS} days')
 RETURNING 1
 """
+PRUNE_ATTEMPTS = f"""
+DELETE FROM job_attempts WHERE id IN (
+    SELECT id FROM (SELECT id, ended_at FROM job_attempts ORDER BY id LIMIT {PRUNE_ROWS}) AS oldest
+    WHERE ended_at < now() - interval '{HISTORY_DAYS} days')
+RETURNING 1
+"""
 PRUNE_WORKERS = """
 DELETE FROM queue_workers WHERE expires_at < clock_timestamp() - interval '1 hour' RETURNING 1
 """

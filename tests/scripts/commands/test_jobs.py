@@ -140,6 +140,19 @@ def test_why_a_job_waits_is_a_sentence() -> None:
     assert "waiting_for   No live worker.\n" in describe(SUMMARY | {"waiting_for": waiting})
 
 
+def test_each_attempt_is_a_line() -> None:
+    attempt = {
+        "attempt": 1, "outcome": "failed", "worker_id": "w", "error": "Traceback\nValueError: no",
+        "started_at": "2026-11-22T04:00:01Z", "ended_at": "2026-11-22T04:00:02.5Z",
+    }  # fmt: skip
+    runs = attempt | {"attempt": 2, "outcome": "running", "error": None, "ended_at": None}
+    found = describe(SUMMARY | {"attempts_made": [attempt, runs]})
+    assert (
+        "\nattempts_made 1 failed 2026-11-22 04:00:01 took 1.5 s on w: ValueError: no"
+        "\n              2 running 2026-11-22 04:00:01 on w\nerror\n"
+    ) in found
+
+
 def test_a_job_goes_in_and_is_shown(
     deployed: Api, moor: Moor, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -169,6 +169,7 @@ ARGUMENTS: dict[str, list[Any]] = {
     "surroundings.AROUND": [7],
     "job_search.FIRST_AFTER": ["2000-01-01"],
     "job_history.FIND": ["gonecomplete7", "default"],
+    "job_history.ATTEMPTS": [1],
 }
 
 

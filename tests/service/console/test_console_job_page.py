@@ -1,0 +1,70 @@
+"""The page of one job in a real browser: each attempt, and what its error says."""
+
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from playwright.async_api import Page, expect
+
+from tests.service.api.api_process import Api
+from tests.service.console.looking import look
+from tests.service.console.test_console_pages import HOSTILE, SIZES, plant
+from tests.service.console.test_frames import TRACE
+
+pytest_plugins = ["tests.service.api.conftest_api"]
+
+BROWSED = pytest.mark.asyncio(loop_scope="module")  # all by one browser
+
+
+@pytest.fixture(scope="module")
+def retried(own_api: Api) -> str:
+    """A job whose third attempt has failed too."""
+    key = plant(own_api, "failed", {}, f"{TRACE}RuntimeError: {HOSTILE}")
+    own_api.sql(
+        "UPDATE saq_jobs SET attempts = 3, worker_id = 'host-3',"
+        " created_at = created_at - INTERVAL '1 h' WHERE key = $1",
+        key,
+    )
+    for number, outcome, error in ((1, "failed", f"{TRACE}OSError: {HOSTILE}"), (2, "crashed", "")):
+        own_api.sql(
+            "INSERT INTO job_attempts (job_id, attempt, worker_id, started_at, ended_at, outcome,"
+            " error) SELECT background_job_id, $2, 'host-' || $2::int,"
+            " created_at + $2::int * INTERVAL '1 min', created_at + $2::int * INTERVAL '90 s', $3,"
+            " nullif($4, '') FROM saq_jobs WHERE key = $1",
+            key, number, outcome, error,
+        )  # fmt: skip
+    return key
+
+
+@BROWSED
+async def test_each_attempt_is_told_with_its_worker_and_its_error(page: Page, retried: str) -> None:
+    await page.goto(f"/console/jobs/{quote(retried, safe='')}")
+    moments = page.locator(".moments > li")
+    await expect(moments).to_have_count(7)
+    for number, text in enumerate((
+        "enqueued", "attempt 1 started", "failed", "attempt 2 started", "its worker died",
+        "attempt 3 started", "failed",
+    )):  # fmt: skip
+        await expect(moments.nth(number).locator("strong")).to_have_text(text)
+    await expect(moments.nth(1)).to_contain_text("on host-1")
+    await expect(moments.nth(1)).to_contain_text("ran 30 s")
+    first = moments.nth(2)
+    await expect(first.locator("summary").first).to_have_text(f"OSError: {HOSTILE}")
+    await expect(first.get_by_text("domain/mail/jobs/tasks.py")).to_be_hidden()
+    await first.locator("summary").first.click()
+    await expect(first.get_by_text("domain/mail/jobs/tasks.py")).to_be_visible()
+    error = page.get_by_role("region", name="Error")
+    await expect(error.get_by_text("domain/mail/jobs/tasks.py")).to_be_visible()
+    await expect(error.get_by_text("worker/invoke.py")).to_be_hidden()
+    await error.get_by_text("2 frames of other code").first.click()
+    await expect(error.get_by_text("worker/invoke.py")).to_be_visible()
+    assert await page.evaluate("window.pwned") is None
+
+
+@BROWSED
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_it_fits_and_axe_finds_nothing(
+    page: Page, retried: str, size: str, scheme: str, tmp_path: Path
+) -> None:
+    await look(page, f"jobs/{quote(retried, safe='')}", size, scheme, tmp_path)

@@ -1,0 +1,74 @@
+"""Each attempt of a job is remembered, also once the next one has begun."""
+
+import asyncpg
+import pytest
+
+from service.queue.attempts import Attempt
+from service.queue.interface import JobQueue
+from tests.service.queue.backends.conftest import Backend, active, ended, put
+
+
+async def attempts(queue: JobQueue, key: str) -> list[Attempt]:
+    record = await queue.find_record(key)
+    assert record
+    return await queue.attempts(record)
+
+
+async def test_a_job_that_fails_tells_of_every_attempt(backend: Backend) -> None:
+    queue = await backend.connect()
+    worker = await backend.work(queue)
+    job = await put(queue, "fail", times=2)
+    await ended(queue, job.key)
+    found = await attempts(queue, job.key)
+    assert [(each.attempt, each.outcome) for each in found] == [
+        (1, "failed"), (2, "failed"), (3, "complete"),
+    ]  # fmt: skip
+    for number, each in enumerate(found[:2], start=1):
+        assert each.error
+        assert each.error.strip().endswith(f"ValueError: broken in attempt {number}")
+    assert found[2].error is None
+    moments = [moment for each in found for moment in (each.started_at, each.ended_at)]
+    assert None not in moments
+    assert moments == sorted(moments)  # type: ignore[type-var] # none is None
+    assert {each.worker_id for each in found} == {worker.id}
+
+
+async def test_a_job_that_is_run_again_tells_of_how_it_ended_before(backend: Backend) -> None:
+    queue = await backend.connect()
+    await backend.work(queue)
+    job = await put(queue, "give_up")
+    job = await ended(queue, job.key)
+    assert [each.outcome for each in await attempts(queue, job.key)] == ["failed"]
+    await queue.retry(job, "again")
+    job = await ended(queue, job.key)
+    found = await attempts(queue, job.key)
+    assert [(each.attempt, each.outcome) for each in found] == [(1, "failed"), (1, "failed")]
+    assert all("no such address" in str(each.error) for each in found)
+    assert found[0].started_at != found[1].started_at
+
+
+async def test_what_a_stop_has_interrupted_is_told_and_costs_no_attempt(backend: Backend) -> None:
+    queue = await backend.connect()
+    worker = await backend.work(queue, drain_seconds=0.1)
+    job = await put(queue, "sleep", seconds=30)
+    await active(queue, job.key)
+    (runs,) = await attempts(queue, job.key)
+    assert (runs.attempt, runs.outcome, runs.ended_at) == (1, "running", None)
+    await backend.stop(worker)
+    (found,) = await attempts(queue, job.key)
+    assert (found.attempt, found.outcome, found.error) == (
+        1, "handed back", "interrupted by a shutdown",
+    )  # fmt: skip
+    assert found.worker_id == worker.id
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "redis", "sqs"])
+async def test_nothing_is_written_for_a_job_that_succeeds_at_once(
+    backend: Backend, db: asyncpg.Connection
+) -> None:
+    queue = await backend.connect()
+    await backend.work(queue)
+    job = await put(queue, "echo")
+    await ended(queue, job.key)
+    assert [each.outcome for each in await attempts(queue, job.key)] == ["complete"]
+    assert await db.fetchval("SELECT count(*) FROM job_attempts") == 0
