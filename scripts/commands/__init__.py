@@ -36,6 +36,7 @@ COMMANDS = {
         "Change the database password of API and worker.",
     ),
     "queues": ("queues:app", "Show the backlog of each queue; pause and resume one."),
+    "workers": ("workers:app", "Show the live workers and what they run; drain one."),
     "jobs": ("jobs:app", "Enqueue, list, show, cancel, retry and clear jobs."),
     "schedules": ("schedules:app", "List, create, disable and run recurring jobs."),
     "keys": ("keys:app", "Change the API key without a refused request."),

@@ -22,10 +22,16 @@ from service.api.door.http_errors import EXCEPTION_HANDLERS
 from service.api.door.json_body import JsonRequest
 from service.api.door.limits import Admission
 from service.api.door.methods import Methods
-from service.api.routes import health_routes, job_routes, queue_routes, schedule_routes
+from service.api.routes import (
+    health_routes,
+    job_routes,
+    queue_routes,
+    schedule_routes,
+    worker_routes,
+)
 from service.api.routes.job_events import Watch
 from service.aws import database_password
-from service.console import actions, door, pages, people_routes
+from service.console import actions, door, pages, people_routes, worker_pages
 from service.console.overview import Lookout
 from service.console.saq_pages import JobPages, content_policy, has_pages, saq_plugin
 from service.db import CONNECT_TIMEOUT_SECONDS, create_pool
@@ -82,12 +88,15 @@ def create_app(
             job_routes.router,
             schedule_routes.router,
             *queue_routes.route_handlers,
+            worker_routes.router,
             door.create_link,
             people_routes.router,
             door.router,
             pages.static,
             pages.router,
             actions.router,
+            worker_pages.router,
+            worker_pages.actions,
             *domain_routes(domain_package),
         ],
         dependencies={

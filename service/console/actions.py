@@ -26,6 +26,8 @@ from service.queue.errors import (
     QueueNotFoundError,
     ScheduleNotFoundError,
     UnknownTaskError,
+    WorkerNotFoundError,
+    WorkerStateError,
 )
 from service.queue.interface import JobQueue
 from service.queue.schedules import schedule_requests
@@ -35,7 +37,8 @@ from service.validation import refuse_unstorable
 
 STATUSES: dict[type[QueueError], int] = {
     JobNotFoundError: 404, QueueNotFoundError: 404, ScheduleNotFoundError: 404,
-    UnknownTaskError: 404, JobStateError: 409, InvalidPayloadError: 422, InvalidOptionError: 422,
+    UnknownTaskError: 404, WorkerNotFoundError: 404, JobStateError: 409, WorkerStateError: 409,
+    InvalidPayloadError: 422, InvalidOptionError: 422,
 }  # fmt: skip
 
 Asked = Request[Any, Any, Any]

@@ -11,7 +11,9 @@ QueueError
 ├── JobStateError            the job is in a state that does not allow it
 ├── ScheduleNotFoundError    no schedule of that name
 ├── ScheduleExistsError      the name is taken
-└── ScheduleIsDeclaredError  the code declares it, so it can only be removed there
+├── ScheduleIsDeclaredError  the code declares it, so it can only be removed there
+├── WorkerNotFoundError      no live worker of that name
+└── WorkerStateError         the worker cannot be drained
 """
 
 from collections.abc import Iterable
@@ -109,6 +111,23 @@ class ScheduleIsDeclaredError(QueueError):
 
     def __init__(self, name: str) -> None:
         super().__init__(f"the code declares the schedule {name!r}; disable it, or remove it there")
+
+
+class WorkerNotFoundError(QueueError):
+    """No live worker has that name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"no live worker is named {name!r}")
+
+
+class WorkerStateError(QueueError):
+    """The worker cannot be drained by itself."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"worker {name!r} cannot be drained by itself: it runs in the API's process, or is of "
+            "an earlier release; `moor restart` replaces its process"
+        )
 
 
 class RegistrationError(Exception):

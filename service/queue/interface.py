@@ -34,17 +34,21 @@ from service.queue.tasks.enqueue import LARGE_PAYLOAD
 from service.queue.tasks.large_payloads import LargePayloads
 from service.queue.tasks.registry import Registry
 from service.queue.waiting import Surroundings, Waiting, why
+from service.queue.worker_record import RUNNING_MAX, WorkerRecord
 from service.redact import redacted
 
 PAGE_RECORDS = 200
 BULK_JOBS = 1000  # the most that one `retry_failed` or `clear` handles
 PAGE_ROWS = 50  # of each kind of job on the job page
-PAUSES = "saq:pauses"  # on a queue's channel: it was paused or resumed
+# On a queue's channel: it was paused or resumed. On a worker's own: somebody wants it to drain.
+# Either is read with the next renewal of the lease, which is now.
+PAUSES = "saq:pauses"
 
 
 def new_owner() -> str:
     """A new name of this process for leases and logs: host, process id and a random suffix."""
-    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+    # Its channel is `moorage:` and this; Postgres refuses the 64th character of a channel's name.
+    return f"{socket.gethostname()[:39]}-{os.getpid()}-{secrets.token_hex(3)}"
 
 
 class Consumer(Protocol):
@@ -126,6 +130,9 @@ class JobQueue(NamedQueues):
     schedule_store: ScheduleStore
     concurrency: int | None = None  # from the queue's address; None: the setting decides
     large_payloads = LargePayloads(None, None)
+    # Of this process's worker: its slots, and what drains it where it is a process of its own.
+    slots: int | None = None
+    on_drain: Callable[[], None] | None = None
     # Counts of this process, beside SAQ's own (complete, failed, retried, aborted):
     jobs_started: int
     dead_letters: int  # jobs that killed their workers or cannot be read
@@ -144,6 +151,27 @@ class JobQueue(NamedQueues):
     @abstractmethod
     async def live_workers(self) -> dict[str, int]:
         """The number of live workers of each worker pool, by its name."""
+
+    @abstractmethod
+    async def list_workers(self) -> list[WorkerRecord]:
+        """The live workers, by pool and age, at most 500."""
+
+    @abstractmethod
+    async def drain_worker(self, name: str) -> None:
+        """Let a worker do what it does at SIGTERM: start no further job, finish what runs, and end.
+
+        Its service then starts another one. Raises `WorkerNotFoundError`, and `WorkerStateError`
+        where it is not a process of its own.
+        """
+
+    async def running(self) -> dict[str, list[JobRecord]]:
+        """The running jobs by their worker; at most about a thousand, the newest."""
+        found: dict[str, list[JobRecord]] = {}
+        for status in ("active", "aborting"):
+            for job in await self.list_records(status=status, limit=RUNNING_MAX):
+                if job.worker_id is not None:
+                    found.setdefault(job.worker_id, []).append(job)
+        return found
 
     @abstractmethod
     async def note_runs(self, complete: int, failed: int, retried: int) -> None:

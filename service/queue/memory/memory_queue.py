@@ -57,6 +57,7 @@ class MemoryQueue(MemoryReads):
             registry, name=name, dump=None, load=None, served=served, worker_pool=worker_pool
         )
         self.owner = f"memory-{os.getpid()}-{secrets.token_hex(3)}"
+        self.started_at = datetime.now(UTC)
         self._woken = asyncio.Event()
         self._runs: defaultdict[datetime, Counter[str]] = defaultdict(Counter)
         self.consumer = BrokerConsumer(

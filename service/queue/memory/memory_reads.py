@@ -3,6 +3,7 @@
 import itertools
 import time
 from collections.abc import AsyncIterator, Iterable
+from datetime import datetime
 
 from saq import Job, Status
 from saq.types import CountKind, QueueInfo, WorkerInfo
@@ -10,10 +11,12 @@ from saq.types import CountKind, QueueInfo, WorkerInfo
 from service.queue.attempts import Attempt
 from service.queue.broker_consumer import BrokerConsumer
 from service.queue.broker_queue import BrokerQueue
+from service.queue.errors import WorkerNotFoundError, WorkerStateError
 from service.queue.interface import PAGE_ROWS, QueueStats
 from service.queue.job import BAD, JobRecord, page_row
 from service.queue.job_filter import JobFilter, RecordPage
 from service.queue.memory.memory_rows import Row, copy_of
+from service.queue.worker_record import WorkerRecord
 
 
 class MemoryReads(BrokerQueue):
@@ -23,6 +26,7 @@ class MemoryReads(BrokerQueue):
     rows: dict[str, Row]  # by key, the newest; deleted after its ttl
     history: dict[int, Row]  # by id, of all queues
     paused: set[str]
+    started_at: datetime
     workers: dict[str, tuple[float, WorkerInfo]]
 
     def _find(self, key: str) -> Row | None:
@@ -91,6 +95,26 @@ class MemoryReads(BrokerQueue):
             )
             and all(is_kept and each.is_in(row.job.kwargs or {}) for each in wanted.payload)
         )
+
+    async def list_workers(self) -> list[WorkerRecord]:
+        if not self.consumer.is_started:
+            return []
+        only = WorkerRecord(
+            id=self.owner,
+            pool=self.worker_pool,
+            queues=self.served.names,
+            started_at=self.started_at,
+            release=None,
+            slots=self.slots,
+            can_drain=False,  # the jobs would go with the process
+            is_draining=False,
+        )
+        return [only]
+
+    async def drain_worker(self, name: str) -> None:
+        if name == self.owner and self.consumer.is_started:
+            raise WorkerStateError(name)
+        raise WorkerNotFoundError(name)
 
     async def stats(self) -> QueueStats:
         waiting = [row for row in self.rows.values() if row.job.status is Status.QUEUED]

@@ -80,7 +80,7 @@ class Lease:
             log.warning("could not give up the lease; it expires", error=type(error).__name__)
 
     def beat_now(self) -> None:
-        """Renew the lease now, because a queue was paused or resumed."""
+        """Renew the lease now: a queue was paused or resumed, or this worker is to drain."""
         if self._beats is not None and not self._beats.is_closed():
             self._beats.call_soon_threadsafe(self._wake.set)
 
@@ -108,13 +108,8 @@ class Lease:
 
     async def rescue(self) -> list[str]:
         """Rescue now the jobs of workers whose lease has expired. Returns their keys."""
-        await self._database.fetch(table_statements.RENEW, *self._renewal)
+        await self._database.fetch(table_statements.RENEW, *self._queue.renewal(LEASE_SECONDS))
         return self._report(await self._database.fetch(sql.RESCUE, *self._rescuer))
-
-    @property
-    def _renewal(self) -> tuple[str, str, float, tuple[str, ...], str]:
-        queue = self._queue
-        return queue.owner, queue.name, LEASE_SECONDS, queue.served.names, queue.worker_pool
 
     @property
     def _rescuer(self) -> tuple[str, list[str], float]:
@@ -142,9 +137,11 @@ class Lease:
                 if sent_at - self._main_turned_at < BLOCKED_SECONDS:
                     if connection is None:
                         connection = await self._database.own_connection("lease")
-                    row = await connection.fetchrow(table_statements.RENEW, *self._renewal)
+                    row = await connection.fetchrow(
+                        table_statements.RENEW, *self._queue.renewal(LEASE_SECONDS)
+                    )
                     assert row is not None
-                    self._note_beat(sent_at, frozenset(row["paused"]))
+                    self._note_beat(sent_at, frozenset(row["paused"]), row["is_draining"])
                     if row["somebody_died"] or sent_at - rescued_at > RESCUE_SECONDS:
                         self._report(await connection.fetch(sql.RESCUE, *self._rescuer))
                         rescued_at = sent_at
@@ -166,13 +163,15 @@ class Lease:
         if connection is not None:
             connection.terminate()
 
-    def _note_beat(self, sent_at: float, paused: frozenset[str]) -> None:
+    def _note_beat(self, sent_at: float, paused: frozenset[str], is_draining: bool) -> None:
         self._beat_at = sent_at
         is_changed, self.paused = paused != self.paused, paused
         if self._main is not None and not self._main.is_closed():
             self._main.call_soon_threadsafe(self.is_alive.set)
             if is_changed:
                 self._main.call_soon_threadsafe(self._on_pauses)
+            if is_draining and self._queue.on_drain:
+                self._main.call_soon_threadsafe(self._queue.on_drain)
 
     def _report(self, found: list[asyncpg.Record]) -> list[str]:
         for row in found:

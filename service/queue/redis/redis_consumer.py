@@ -164,10 +164,11 @@ class RedisConsumer(BrokerConsumer):
         if self._beat:
             self._beat.note_main_loop()
         with contextlib.suppress(*UNAVAILABLE):
-            await self._database.fetch(
-                table_statements.RENEW, self._owner, queue.name, float(LEASE_SECONDS),
-                queue.served.names, queue.worker_pool,
-            )  # fmt: skip
+            (row,) = await self._database.fetch(
+                table_statements.RENEW, *queue.renewal(float(LEASE_SECONDS))
+            )
+            if row["is_draining"] and queue.on_drain:
+                queue.on_drain()
         changes = await self._redis.get(self._changes)
         if changes != self._seen_changes:
             self._seen_changes = changes

@@ -12,6 +12,7 @@ from saq import Job
 from service.contract import QUEUE_NAME
 from service.db import Connection
 from service.queue.attempts import Attempt
+from service.queue.errors import WorkerNotFoundError, WorkerStateError
 from service.queue.interface import PAUSES, JobQueue, MinuteRuns
 from service.queue.job import JobRecord
 from service.queue.job_filter import JobFilter, RecordPage
@@ -19,6 +20,7 @@ from service.queue.tables import table_statements
 from service.queue.tables.connections import Database
 from service.queue.tables.job_history import find_job, read_attempts
 from service.queue.tables.job_search import search_jobs
+from service.queue.worker_record import WorkerRecord
 
 
 class TableQueue(JobQueue):
@@ -76,6 +78,24 @@ class TableQueue(JobQueue):
     async def live_workers(self) -> dict[str, int]:
         rows = await self.fetch(table_statements.LIVE_WORKERS, self._first.name)
         return {row["pool"]: row["workers"] for row in rows}
+
+    async def list_workers(self) -> list[WorkerRecord]:
+        rows = await self.fetch(table_statements.LIST_WORKERS, self._first.name)
+        return [WorkerRecord(**{**row, "queues": tuple(row["queues"])}) for row in rows]
+
+    async def drain_worker(self, name: str) -> None:
+        if await self.fetch(table_statements.DRAIN, name, self._first.name, PAUSES):
+            return
+        if any(each.id == name for each in await self.list_workers()):
+            raise WorkerStateError(name)
+        raise WorkerNotFoundError(name)
+
+    def renewal(self, seconds: float) -> tuple[Any, ...]:
+        """The arguments of RENEW for this process's worker."""
+        return (
+            self.owner, self.name, seconds, self.served.names, self.worker_pool, self.slots,
+            self.on_drain is not None,
+        )  # fmt: skip
 
     async def note_runs(self, complete: int, failed: int, retried: int) -> None:
         await self.fetch(table_statements.NOTE_RUNS, self.worker_pool, complete, failed, retried)

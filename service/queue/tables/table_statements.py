@@ -1,5 +1,7 @@
 """The SQL on the tables that every backend with a database has: workers, history, reports."""
 
+from service.queue.worker_record import WORKERS_MAX
+
 # A new worker rescues no job for so long: after an outage of the network the others need a timeout,
 # a backoff and a renewal to come back.
 NEW_WORKER_SECONDS = 8.0
@@ -7,21 +9,23 @@ HISTORY_DAYS = 90
 PRUNE_ROWS = 1000
 COUNT_MAX = 100_000  # counting further would cost the database more than the figure is worth
 
-# $1 owner, $2 queue, $3 seconds, $4 the queues it serves, $5 its pool: renews this worker's lease,
-# and reads which queues are paused. Touches no job, so that a lock on the jobs keeps no worker from
-# renewing. A worker whose lease had expired rescues no job for the time of a lease
-# (`steady_since`), because the others may have been cut off too.
+# $1 owner, $2 queue, $3 seconds, $4 the queues it serves, $5 its pool, $6 its slots, $7 whether it
+# can be drained: renews this worker's lease, and reads which queues are paused and whether it is to
+# drain. Touches no job, so that a lock on the jobs keeps no worker from renewing. A worker whose
+# lease had expired rescues no job for the time of a lease (`steady_since`), because the others may
+# have been cut off too.
 RENEW = f"""
-INSERT INTO queue_workers AS w (id, queue, expires_at, steady_since, queues, pool)
+INSERT INTO queue_workers AS w (id, queue, expires_at, steady_since, queues, pool, slots, can_drain)
 VALUES ($1, $2, clock_timestamp() + make_interval(secs => $3),
-        clock_timestamp() - make_interval(secs => $3 - {NEW_WORKER_SECONDS}), $4, $5)
+        clock_timestamp() - make_interval(secs => $3 - {NEW_WORKER_SECONDS}), $4, $5,
+        $6, $7)
 ON CONFLICT (id) DO UPDATE
 SET expires_at = excluded.expires_at,
     steady_since = CASE WHEN w.expires_at < clock_timestamp() THEN clock_timestamp()
                         ELSE w.steady_since END
 RETURNING EXISTS (SELECT FROM queue_workers d
                   WHERE d.queue = $2 AND d.expires_at < clock_timestamp()) AS somebody_died,
-          ARRAY (SELECT queue FROM queue_pauses) AS paused
+          ARRAY (SELECT queue FROM queue_pauses) AS paused, w.is_draining
 """
 
 # $1 owner, $2 queues: gives up the lease, and queues jobs again whose claim got no answer
@@ -58,6 +62,21 @@ DELETE FROM queue_workers WHERE expires_at < clock_timestamp() - interval '1 hou
 LIVE_WORKERS = """
 SELECT pool, count(*) AS workers FROM queue_workers
 WHERE queue = $1 AND expires_at > clock_timestamp() GROUP BY pool
+"""
+# $1 queue: its live workers, by pool
+LIST_WORKERS = f"""
+SELECT id, pool, coalesce(queues, ARRAY[queue]) AS queues, started_at, release, slots, can_drain,
+       is_draining
+FROM queue_workers WHERE queue = $1 AND expires_at > clock_timestamp()
+ORDER BY pool, started_at, id LIMIT {WORKERS_MAX}
+"""
+# $1 a worker, $2 queue, $3 message: asks it to drain, and wakes it. No row where it cannot.
+DRAIN = """
+WITH asked AS (
+    UPDATE queue_workers SET is_draining = TRUE
+    WHERE id = $1 AND queue = $2 AND can_drain AND expires_at > clock_timestamp() RETURNING id
+)
+SELECT pg_notify('moorage:' || id, $3) FROM asked
 """
 # $1 pool, $2 complete, $3 failed, $4 retried: adds to the counts of this minute
 NOTE_RUNS = """

@@ -80,6 +80,7 @@ class Worker(SaqWorker[Any]):
             queue, functions(registry), id=queue.owner, concurrency=concurrency, metadata=about
         )
         self.queue: JobQueue = queue
+        queue.slots = concurrency
         # a thread for each slot, because a plain function that waits for one would lose its time;
         # the other two are for hooks
         self.pool = ThreadPoolExecutor(concurrency + 2, thread_name_prefix="job")
@@ -103,6 +104,8 @@ class Worker(SaqWorker[Any]):
         loop = asyncio.get_running_loop()
         for signum in self.SIGNALS:
             loop.add_signal_handler(signum, self.event.set)
+        if self.SIGNALS:  # else the process goes on without it, and nobody starts another one
+            self.queue.on_drain = self._drain_on_request
         upkeep: list[asyncio.Task[None]] = []
         try:
             await self.queue.connect()
@@ -175,6 +178,11 @@ class Worker(SaqWorker[Any]):
             hooks.cancel()
             await asyncio.wait([hooks], timeout=1.0)
             self._is_hook_stuck = self._is_hook_stuck or not hooks.done()
+
+    def _drain_on_request(self) -> None:
+        if not self.event.is_set():
+            log.info("somebody wants this worker to drain", worker_id=self.id)
+            self.event.set()
 
     async def stop(self) -> None:
         """Make `start` drain and return."""

@@ -474,6 +474,29 @@ def test_tasks_and_queues_are_listed(
     assert "no worker serves a queue 'mail'" in capsys.readouterr().err
 
 
+def test_workers_are_listed_and_drained(
+    deployed: Api, moor: Moor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deployed.sql(
+        "INSERT INTO queue_workers (id, queue, expires_at, pool, slots, can_drain)"
+        " VALUES ('host-1', 'default', clock_timestamp() + INTERVAL '1 h', 'reports', 10, TRUE),"
+        " ('host-2', 'default', clock_timestamp() + INTERVAL '1 h', '', NULL, FALSE)"
+    )
+    assert moor("workers", "drain", "host-1", *DEV) == 0
+    assert capsys.readouterr().out == "host-1 drains\n"
+    assert moor("workers", *DEV) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"^host-1 +worker-reports +default .* 0 of 10 +drains$", out, re.M)
+    assert re.search(r"^host-2 +worker +default .* 0 +-$", out, re.M)
+    assert moor("workers", "drain", "host-2", *DEV) == 1
+    assert "cannot be drained by itself" in capsys.readouterr().err
+    assert moor("workers", "drain", "host-3", *DEV) == 7
+    assert "no live worker is named 'host-3'" in capsys.readouterr().err
+    assert moor("workers", "--json", *DEV) == 0
+    assert [each["draining"] for each in json.loads(capsys.readouterr().out)] == [False, True]
+    deployed.sql("DELETE FROM queue_workers")
+
+
 @pytest.mark.parametrize(
     "words",
     [("clear",), ("cancel", "k"), ("retry", "k"), ("retry", "--failed"), ("enqueue", "hooked")],

@@ -10,7 +10,7 @@ from playwright.async_api import Page, expect
 
 from tests.service.api.api_process import API_KEY, Api
 from tests.service.console.test_console_door import enter, link
-from tests.service.console.test_console_pages import plant
+from tests.service.console.test_console_pages import plant, plant_worker
 
 pytest_plugins = ["tests.service.api.conftest_api"]
 
@@ -124,6 +124,21 @@ def test_a_schedule_is_run_disabled_and_enabled(guarded_api: Api, actor: httpx.C
         api.delete("/api/v1/schedules/of-the-console")
 
 
+def test_a_worker_is_drained(guarded_api: Api, actor: httpx.Client) -> None:
+    name = "host/7 <b>"
+    plant_worker(guarded_api, name)
+    plant_worker(guarded_api, "in-process", can_drain=False)
+    assert actor.post(f"/console/workers/{quote(name, safe='')}/drain").status_code == 303
+    (row,) = guarded_api.sql("SELECT is_draining FROM queue_workers WHERE id = $1", name)
+    assert row["is_draining"]
+    assert last_action(guarded_api) == ("alice", "drain worker", name, None)
+    refused = actor.post("/console/workers/in-process/drain")
+    assert refused.status_code == 409
+    assert "cannot be drained by itself" in refused.text
+    assert actor.post("/console/workers/nobody/drain").status_code == 404
+    guarded_api.sql("DELETE FROM queue_workers")
+
+
 def test_who_may_only_look_changes_nothing(
     guarded_api: Api, actor: httpx.Client, onlooker: httpx.Client
 ) -> None:
@@ -132,6 +147,7 @@ def test_who_may_only_look_changes_nothing(
     for path in (
         f"{path_of(key)}/retry", f"{path_of(key)}/cancel", "/console/tasks/hooked/enqueue",
         "/console/queues/default/pause", "/console/queues/default/resume",
+        "/console/workers/x/drain",
         "/console/schedules/x/run", "/console/schedules/x/disable", "/console/schedules/x/enable",
     ):  # fmt: skip
         answer = onlooker.post(path, data={"payload": "{}"})
@@ -139,10 +155,12 @@ def test_who_may_only_look_changes_nothing(
         assert "You may look, but change nothing here." in answer.text
     assert status(guarded_api, key) == "failed"
     assert guarded_api.sql("SELECT count(*) FROM console_actions") == before
-    for page in ("/", "/tasks", "/schedules", f"/jobs/{quote(key, safe='')}"):
-        assert "<form" in actor.get(f"/console{page}").text
+    plant_worker(guarded_api, "a worker of the onlooker")
+    for page in ("/", "/tasks", "/schedules", "/workers", f"/jobs/{quote(key, safe='')}"):
+        assert page == "/schedules" or actor.get(f"/console{page}").text.count("<form") > 1
         shown = onlooker.get(f"/console{page}").text
         assert shown.count("<form") == 1, "only the one to sign out"
+    guarded_api.sql("DELETE FROM queue_workers")
 
 
 def test_without_a_session_nothing_can_be_done(guarded_api: Api) -> None:

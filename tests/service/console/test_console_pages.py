@@ -41,6 +41,16 @@ def plant(api: Api, status: str, kwargs: dict[str, object], error: str = "") -> 
     return key
 
 
+def plant_worker(api: Api, name: str, *, can_drain: bool = True) -> None:
+    """A worker that lives for an hour."""
+    api.sql(
+        "INSERT INTO queue_workers (id, queue, expires_at, queues, pool, release, slots, can_drain)"
+        " VALUES ($1, 'default', clock_timestamp() + INTERVAL '1 h', '{default,reports}',"
+        " 'reports', 'shop-prod-worker:7', 10, $2)",
+        name, can_drain,
+    )  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def failed(own_api: Api) -> str:
     """A failed job, all of whose texts try to become markup."""

@@ -10,6 +10,7 @@ import pytest
 from saq import Status
 
 import tests.service.tasks  # noqa: F401 - registers
+from service.queue.errors import WorkerNotFoundError
 from service.queue.tasks.registry import Registry
 from tests.conftest import Processes, until
 from tests.sample import sample_registry
@@ -83,6 +84,29 @@ async def test_sigterm_queues_again_what_does_not_end(
     assert found
     assert (found.status, found.attempts) == (Status.QUEUED, 0)
     assert "Traceback" not in processes.log(child)
+
+
+async def test_a_worker_that_somebody_drains_ends_once_its_jobs_have(
+    backend: Backend, known: Registry, processes: Processes, environment: dict[str, str]
+) -> None:
+    queue = await backend.connect(known)
+    child = processes.start("worker", **environment | {"DRAIN_SECONDS": "30"})
+    job = await put(queue, "sleep", seconds=3)
+    await active(queue, job.key)
+    (worker,) = await queue.list_workers()
+    assert (worker.id, worker.slots, worker.is_draining) == (
+        (await active(queue, job.key)).worker_id, 10, False,
+    )  # fmt: skip
+    assert [each.key for each in (await queue.running())[worker.id]] == [job.key]
+
+    await queue.drain_worker(worker.id)
+    assert [each.is_draining for each in await queue.list_workers()] == [True]
+    with pytest.raises(WorkerNotFoundError, match="no live worker is named 'nobody'"):
+        await queue.drain_worker("nobody")
+    assert child.wait(20) == 0, processes.log(child)
+    assert "somebody wants this worker to drain" in processes.log(child)
+    assert (await ended(queue, job.key)).status is Status.COMPLETE
+    assert await queue.list_workers() == []
 
 
 async def test_saqs_own_worker_runs_the_jobs(

@@ -272,7 +272,9 @@ class Protocol:
         )
 
     async def _renew(self, worker: Worker) -> None:
-        await self._own.fetch(table_statements.RENEW, worker.id, QUEUE, 3600.0, [QUEUE], "")
+        await self._own.fetch(
+            table_statements.RENEW, worker.id, QUEUE, 3600.0, [QUEUE], "", 1, True
+        )
         worker.is_cut_off = False
 
     async def rescue(self) -> None:

@@ -67,6 +67,19 @@ async def test_idle_worker_is_notified_of_each_new_job(
         await idle.finish(job, Status.COMPLETE)
 
 
+async def test_a_worker_on_a_host_with_a_long_name_is_notified_too(
+    queue: PostgresQueue, database: str, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "ip-10-0-123-123.ap-northeast-1.compute.internal"  # as Fargate calls its tasks
+    monkeypatch.setattr("socket.gethostname", lambda: name)
+    far = PostgresQueue(database, registry, poll_seconds=60)
+    await far.connect()
+    waiting = await _wait_for_a_job(far)
+    job = await put(queue)
+    assert await asyncio.wait_for(waiting, NOTIFIED_SECONDS) == job
+    await far.disconnect()
+
+
 async def test_idle_worker_is_notified_of_a_job_that_is_retried_by_hand(
     queue: PostgresQueue, idle: PostgresQueue
 ) -> None:

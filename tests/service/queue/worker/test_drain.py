@@ -56,6 +56,25 @@ async def test_sigterm_lets_the_running_job_finish_and_starts_no_other(
     assert (await ledger.events()).count("start") == 1
 
 
+async def test_a_worker_is_drained_from_elsewhere_as_by_sigterm(
+    queue: PostgresQueue, ledger: Ledger, worker: Child, processes: Processes
+) -> None:
+    job = await queue.enqueue("sleep", seconds=2)
+    assert job is not None
+    await ledger.until_event("start")
+    (found,) = await queue.list_workers()
+    await queue.drain_worker(found.id)
+    asked_at = time.monotonic()
+    await until(lambda: "wants this worker to drain" in processes.log(worker))
+    assert time.monotonic() - asked_at < 1.5, "it is woken, and does not wait for its next beat"
+    for _ in range(20):
+        await queue.enqueue("sleep", seconds=0)
+    assert await exit_status(worker, 5.0) == 0
+    assert await ledger.status(job.key) == "complete"
+    assert (await ledger.events()).count("start") == 1
+    assert await queue.pool.fetch("SELECT * FROM queue_workers") == []
+
+
 @pytest.mark.parametrize("task", ["sleep", "sleep_through_cancel"])
 async def test_job_longer_than_the_drain_is_queued_again_at_no_attempt(
     queue: PostgresQueue, ledger: Ledger, processes: Processes, task: str

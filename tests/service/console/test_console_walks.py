@@ -1,4 +1,4 @@
-"""The page of one job in a real browser: each attempt, and what its error says."""
+"""The pages of one job and of the workers, walked in a real browser."""
 
 from pathlib import Path
 from urllib.parse import quote
@@ -8,7 +8,7 @@ from playwright.async_api import Page, expect
 
 from tests.service.api.api_process import Api
 from tests.service.console.looking import look
-from tests.service.console.test_console_pages import HOSTILE, SIZES, plant
+from tests.service.console.test_console_pages import HOSTILE, SIZES, plant, plant_worker
 from tests.service.console.test_frames import TRACE
 
 pytest_plugins = ["tests.service.api.conftest_api"]
@@ -61,10 +61,49 @@ async def test_each_attempt_is_told_with_its_worker_and_its_error(page: Page, re
     assert await page.evaluate("window.pwned") is None
 
 
+@pytest.fixture(scope="module")
+def busy(own_api: Api) -> str:
+    """A live worker with seven running jobs; its row shows five."""
+    name = f"ip-10-0-1-7-{HOSTILE}"[:55]
+    plant_worker(own_api, name)
+    for number in range(7):
+        key = plant(own_api, "queued", {"n": number})
+        own_api.sql("UPDATE saq_jobs SET status = 'active', owner = $2 WHERE key = $1", key, name)
+    return name
+
+
+@BROWSED
+async def test_a_worker_shows_what_it_runs_and_is_drained(
+    page: Page, own_api: Api, busy: str
+) -> None:
+    await page.goto("/console/")
+    await page.get_by_role("link", name="Workers", exact=True).click()
+    row = page.get_by_role("row").filter(has_text=busy)
+    await expect(row).to_contain_text("worker-reports")
+    await expect(row).to_contain_text("7 of 10")
+    await expect(row.locator(".runs")).to_have_count(5)
+    await row.get_by_role("button", name="Drain").click()
+    await expect(row).to_contain_text("drains")
+    await expect(row.get_by_role("button")).to_have_count(0)
+    (found,) = own_api.sql("SELECT is_draining FROM queue_workers WHERE id = $1", busy)
+    assert found["is_draining"]
+    await row.get_by_role("link", name="and 2 more").click()
+    await expect(page.locator("tbody tr")).to_have_count(7)
+    assert await page.evaluate("window.pwned") is None
+
+
+@pytest.fixture(scope="module")
+def names(retried: str, busy: str) -> list[str]:
+    """The pages, with something on each."""
+    assert busy
+    return [f"jobs/{quote(retried, safe='')}", "workers"]
+
+
 @BROWSED
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_it_fits_and_axe_finds_nothing(
-    page: Page, retried: str, size: str, scheme: str, tmp_path: Path
+async def test_pages_fit_and_axe_finds_nothing(
+    page: Page, names: list[str], size: str, scheme: str, tmp_path: Path
 ) -> None:
-    await look(page, f"jobs/{quote(retried, safe='')}", size, scheme, tmp_path)
+    for name in names:
+        await look(page, name, size, scheme, tmp_path)
