@@ -36,9 +36,14 @@ class Api:
             trust_env=not aws.target.is_local,  # a proxy does not know the twin
         )
 
+    @property
+    def who(self) -> str:
+        """Who is at work, for the audit log: the name at AWS, or on this machine."""
+        return _operator(self._aws)
+
     def console_link(self, *, may_act: bool = True) -> str:
         """An address that opens the console signed in: once, within a minute."""
-        made = self.post("console", "links", who=_operator(self._aws), may_act=may_act)
+        made = self.post("console", "links", who=self.who, may_act=may_act)
         return f"{self.url}{made['path']}"
 
     def close(self) -> None:
@@ -75,7 +80,6 @@ class Api:
 
 
 def _operator(aws: Aws) -> str:
-    """Who is at work, for the console's audit log: the name at AWS, or on this machine."""
     if aws.target.is_local:
         with suppress(KeyError, OSError):  # a user without a name, as in a container
             return getpass.getuser()[:WHO_MAX_CHARACTERS]

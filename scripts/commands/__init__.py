@@ -38,6 +38,7 @@ COMMANDS = {
     "queues": ("queues:app", "Show the backlog of each queue; pause and resume one."),
     "workers": ("workers:app", "Show the live workers and what they run; drain one."),
     "jobs": ("jobs:app", "Enqueue, list, show, cancel, retry and clear jobs."),
+    "bulk": ("bulk:app", "Retry, cancel, delete or move many jobs at once; undo it."),
     "schedules": ("schedules:app", "List, create, disable and run recurring jobs."),
     "keys": ("keys:app", "Change the API key without a refused request."),
     "secrets": ("secrets:app", "Set, list and compare the secrets of a stage; show none."),

@@ -1,6 +1,5 @@
 """`moor jobs` and `moor tasks`: list, change and enqueue jobs through the API."""
 
-from datetime import datetime
 from typing import Annotated, Any
 
 import typer
@@ -10,6 +9,18 @@ from scripts.aws import Aws, connect
 from scripts.clock import Clock
 from scripts.errors import OperatorError
 from scripts.jobs.job import describe, last_line, read_job
+from scripts.jobs.job_filters import (
+    ErrorOption,
+    KeyOption,
+    PayloadOption,
+    QueueOption,
+    SinceOption,
+    StatusOption,
+    TaskOption,
+    UntilOption,
+    WorkerOption,
+    words,
+)
 from scripts.jobs.job_payload import HELP, read_payload, refused, task_schema
 from scripts.jobs.job_search import search
 from scripts.terminal.answer import print_json, print_line, print_table, say
@@ -19,15 +30,11 @@ from scripts.terminal.options import (
     StageOption,
     YesOption,
     confirm,
-    time_value,
 )
 
-STATUSES = ("queued", "active", "aborting", "complete", "failed", "aborted")
 BAD_STATUSES = ("failed", "aborted")
 
 KeyArgument = Annotated[str, typer.Argument(metavar="KEY", help="The job's key.")]
-
-TaskOption = Annotated[str | None, typer.Option(help="Only of this task.", metavar="TASK")]
 
 app = typer.Typer(
     name="jobs", help="Jobs of a stage: list, show, retry, cancel, enqueue, clear.",
@@ -37,39 +44,15 @@ app = typer.Typer(
 
 @app.command("list")
 def list_(  # noqa: PLR0917 - Typer calls it by name
-    status: Annotated[
-        str | None,
-        typer.Option(
-            help=f"Only {', '.join(STATUSES)}.", metavar="STATUS", autocompletion=lambda: STATUSES
-        ),
-    ] = None,
+    status: StatusOption = None,
     task: TaskOption = None,
-    queue: Annotated[str | None, typer.Option(help="Only of this queue.", metavar="QUEUE")] = None,
-    worker: Annotated[
-        str | None, typer.Option(help="Only what this worker runs, or ran last.", metavar="ID")
-    ] = None,
-    since: Annotated[
-        datetime | None,
-        typer.Option(parser=time_value, metavar="2h|TIME", help="Only created since then."),
-    ] = None,
-    until: Annotated[
-        datetime | None,
-        typer.Option(parser=time_value, metavar="1h|TIME", help="Only created before then."),
-    ] = None,
-    error: Annotated[
-        str | None,
-        typer.Option(help="Only failed or aborted with this in their error.", metavar="TEXT"),
-    ] = None,
-    key: Annotated[
-        str | None, typer.Option(help="Only this key; `welcome-*`: that begin so.", metavar="KEY")
-    ] = None,
-    payload: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Only with this in their payload, while it is kept: user.id=7. Repeatable.",
-            metavar="PATH=VALUE",
-        ),
-    ] = None,
+    queue: QueueOption = None,
+    worker: WorkerOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    error: ErrorOption = None,
+    key: KeyOption = None,
+    payload: PayloadOption = None,
     limit: Annotated[int, typer.Option(help="How many jobs at most.", min=1)] = 20,
     stage: StageOption = DEFAULT_STAGE,
     as_json: JsonOption = False,
@@ -78,11 +61,10 @@ def list_(  # noqa: PLR0917 - Typer calls it by name
 
     Example: `moor jobs list --status failed --since 1d --error Timeout --payload user.id=7`.
     """
-    wanted = {
-        "status": status, "task": task, "queue": queue, "worker": worker, "error": error,
-        "key": key, "payload": payload,
-        "since": since and since.isoformat(), "until": until and until.isoformat(),
-    }  # fmt: skip
+    wanted = words(
+        status=status, task=task, queue=queue, worker=worker, since=since, until=until,
+        error=error, key=key, payload=payload,
+    )  # fmt: skip
     found = [read_job(item) for item in search(Api(connect(stage)), limit, wanted, Clock())]
     if as_json:
         return print_json(found)
@@ -119,7 +101,7 @@ def retry(
 ) -> None:
     """Run an ended job again, or all failed ones (`--failed`), with the same payload.
 
-    A retried job has all its attempts again.
+    A retried job has all its attempts again. `moor bulk start retry` takes filters.
     """
     if (key is None) != failed:
         raise typer.BadParameter("give the key of a job, or --failed, and not both")

@@ -23,6 +23,7 @@ from service.api.door.json_body import JsonRequest
 from service.api.door.limits import Admission
 from service.api.door.methods import Methods
 from service.api.routes import (
+    bulk_routes,
     health_routes,
     job_routes,
     queue_routes,
@@ -31,7 +32,7 @@ from service.api.routes import (
 )
 from service.api.routes.job_events import Watch
 from service.aws import database_password
-from service.console import actions, door, pages, people_routes, worker_pages
+from service.console import actions, bulk_pages, door, pages, people_routes, worker_pages
 from service.console.overview import Lookout
 from service.console.saq_pages import JobPages, content_policy, has_pages, saq_plugin
 from service.db import CONNECT_TIMEOUT_SECONDS, create_pool
@@ -39,6 +40,8 @@ from service.problem import problem
 from service.processes.queue_metrics import Reporter
 from service.processes.worker_process import run_in_process
 from service.queue.interface import JobQueue
+from service.queue.tables.bulk_runner import BulkRunner
+from service.queue.tables.table_queue import TableQueue
 from service.queue.tasks.discovery import domains
 from service.queue.tasks.registry import Registry
 from service.settings import Settings
@@ -72,6 +75,9 @@ def create_app(
             app.state.watch = Watch(queue)
             reports = asyncio.create_task(Reporter(queue, settings).run(), name="reports")
             stack.callback(reports.cancel)
+            if isinstance(queue, TableQueue):
+                bulk = asyncio.create_task(BulkRunner(queue).run(), name="bulk actions")
+                stack.push_async_callback(_end, bulk)
             envelope.ui_policy = await content_policy(app) or envelope.ui_policy
             if settings.worker_mode == "in-process":
                 app.state.worker = await stack.enter_async_context(
@@ -86,6 +92,7 @@ def create_app(
             health_routes.live,
             health_routes.ready,
             job_routes.router,
+            bulk_routes.router,
             schedule_routes.router,
             *queue_routes.route_handlers,
             worker_routes.router,
@@ -97,6 +104,7 @@ def create_app(
             actions.router,
             worker_pages.router,
             worker_pages.actions,
+            bulk_pages.router,
             *domain_routes(domain_package),
         ],
         dependencies={
@@ -144,6 +152,11 @@ def _pool(state: State) -> asyncpg.Pool:
 def _watch(state: State) -> Watch:
     watch: Watch = state.watch
     return watch
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task], timeout=CONNECT_TIMEOUT_SECONDS)
 
 
 async def _close(pool: asyncpg.Pool) -> None:

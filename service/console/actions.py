@@ -18,6 +18,8 @@ from service.console.rendering import html
 from service.contract import CONSOLE_PATH
 from service.problem import InvalidFieldError
 from service.queue.errors import (
+    BulkNotFoundError,
+    BulkStateError,
     InvalidOptionError,
     InvalidPayloadError,
     JobNotFoundError,
@@ -38,6 +40,7 @@ from service.validation import refuse_unstorable
 STATUSES: dict[type[QueueError], int] = {
     JobNotFoundError: 404, QueueNotFoundError: 404, ScheduleNotFoundError: 404,
     UnknownTaskError: 404, WorkerNotFoundError: 404, JobStateError: 409, WorkerStateError: 409,
+    BulkNotFoundError: 404, BulkStateError: 409,
     InvalidPayloadError: 422, InvalidOptionError: 422,
 }  # fmt: skip
 
@@ -63,7 +66,7 @@ async def retry_job(
         raise JobNotFoundError(key)
     await queue.retry(job, f"retried in the console by {request.user.who}")
     await audit.note(pool, request.user.who, "retry job", job.key, 1)
-    return _to(_job_page(job.key))
+    return to_page(_job_page(job.key))
 
 
 @post("/jobs/{key:str}/cancel", status_code=303)
@@ -79,7 +82,7 @@ async def cancel_job(
         raise JobNotFoundError(key)
     await queue.abort(job, f"cancelled in the console by {request.user.who}")
     await audit.note(pool, request.user.who, "cancel job", job.key, 1)
-    return _to(_job_page(job.key))
+    return to_page(_job_page(job.key))
 
 
 @post("/tasks/{name:str}/enqueue", status_code=303)
@@ -101,7 +104,7 @@ async def enqueue(
     job = build_job(registry, name, payload)
     await queue.enqueue(job)
     await audit.note(pool, request.user.who, f"enqueue {job.function}", job.key, 1)
-    return _to(_job_page(job.key))
+    return to_page(_job_page(job.key))
 
 
 @post(["/queues/{name:str}/pause", "/queues/{name:str}/resume"], status_code=303)
@@ -112,13 +115,13 @@ async def switch_queue(
     pool: NamedDependency[asyncpg.Pool],
 ) -> Response[str]:
     """Pause a queue, so that no worker fetches from it, or resume it."""
-    verb = _verb(request)
+    verb = verb_of(request)
     if verb == "pause":
         await queue.named(name).pause()
     else:
         await queue.named(name).resume()
     await audit.note(pool, request.user.who, f"{verb} queue", name)
-    return _to("/")
+    return to_page("/")
 
 
 @post(["/schedules/{name:str}/enable", "/schedules/{name:str}/disable"], status_code=303)
@@ -129,13 +132,13 @@ async def switch_schedule(
     pool: NamedDependency[asyncpg.Pool],
 ) -> Response[str]:
     """Let a schedule tick again, from its next tick on, or stop its ticks; running jobs go on."""
-    verb = _verb(request)
+    verb = verb_of(request)
     if verb == "enable":
         await schedule_requests.enable_schedule(queue, name)
     else:
         await schedule_requests.disable_schedule(queue, name)
     await audit.note(pool, request.user.who, f"{verb} schedule", name)
-    return _to("/schedules")
+    return to_page("/schedules")
 
 
 @post("/schedules/{name:str}/run", status_code=303)
@@ -148,7 +151,7 @@ async def run_schedule(
     """Enqueue a schedule's job now, apart from its ticks."""
     key = await schedule_requests.run_schedule_now(queue, name)
     await audit.note(pool, request.user.who, f"run schedule {name}", key, 1)
-    return _to(_job_page(key))
+    return to_page(_job_page(key))
 
 
 def explain(request: Asked, error: QueueError) -> Response[str]:
@@ -158,7 +161,7 @@ def explain(request: Asked, error: QueueError) -> Response[str]:
     return refuse(request, HTTPException(str(error), status_code=status))
 
 
-def _verb(request: Asked) -> str:
+def verb_of(request: Asked) -> str:
     """The last name of the path: what is asked for."""
     return str(request.scope["path"].rstrip("/").rpartition("/")[2])
 
@@ -167,7 +170,8 @@ def _job_page(key: str) -> str:
     return f"/jobs/{quote(key, safe='')}"
 
 
-def _to(page: str) -> Response[str]:
+def to_page(page: str) -> Response[str]:
+    """The answer that leads to a page of the console."""
     return html("", 303, Location=f"{CONSOLE_PATH}{page}")
 
 

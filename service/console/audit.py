@@ -6,6 +6,8 @@ from datetime import datetime
 import asyncpg
 import structlog
 
+from service.queue.bulk_action import BulkAction
+
 log = structlog.stdlib.get_logger("console")
 
 
@@ -19,23 +21,39 @@ class Action:
     what: str
     target: str
     jobs: int | None
+    bulk_action: int | None
 
 
 async def note(
-    pool: asyncpg.Pool, who: str, what: str, target: str = "", jobs: int | None = None
+    pool: asyncpg.Pool,
+    who: str,
+    what: str,
+    target: str = "",
+    jobs: int | None = None,
+    *,
+    bulk_action: int | None = None,
 ) -> None:
     """Keep an action, and write it to the log."""
-    log.info("console action", who=who, what=what, target=target, jobs=jobs)
+    log.info(
+        "console action", who=who, what=what, target=target, jobs=jobs, bulk_action=bulk_action
+    )
     await pool.execute(
-        "INSERT INTO console_actions (who, what, target, jobs) VALUES ($1, $2, $3, $4)",
-        who, what, target, jobs,
+        "INSERT INTO console_actions (who, what, target, jobs, bulk_action)"
+        " VALUES ($1, $2, $3, $4, $5)",
+        who, what, target, jobs, bulk_action,
     )  # fmt: skip
+
+
+async def note_bulk(pool: asyncpg.Pool, action: BulkAction) -> None:
+    """Keep that a bulk action was begun."""
+    what = "undo" if action.undoes else f"bulk {action.action}"
+    await note(pool, action.who, what, action.target, bulk_action=action.id)
 
 
 async def page(pool: asyncpg.Pool, *, before: int | None, limit: int) -> list[Action]:
     """At most `limit` actions, newest first, older than the one with the id `before`."""
     rows = await pool.fetch(
-        "SELECT id, at, who, what, target, jobs FROM console_actions"
+        "SELECT id, at, who, what, target, jobs, bulk_action FROM console_actions"
         " WHERE $1::bigint IS NULL OR id < $1 ORDER BY id DESC LIMIT $2",
         before, limit,
     )  # fmt: skip

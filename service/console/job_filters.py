@@ -1,44 +1,23 @@
 """The filter of the jobs page, as it stands in the address."""
 
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
-from service.problem import InvalidFieldError
-from service.queue.job import STATUSES
-from service.queue.job_filter import JobFilter, PayloadField
-
-FILTERS = ("status", "task", "queue", "worker", "since", "until", "error", "key")
+from service.queue.job_filter import FILTERS
 
 
-def read_filter(given: Mapping[str, str], payload: Sequence[str]) -> JobFilter:
-    """The filter. An empty field says nothing; `payload` has words such as `user.id=7`.
+def words_of(query: str) -> dict[str, Any]:
+    """The words of a filter in a query such as `status=failed&payload=user.id%3D7`.
 
-    Raises `InvalidFieldError`, and what `JobFilter` raises.
+    An empty field says nothing, and other parameters are none of the filter.
     """
-    if given["status"] and given["status"] not in STATUSES:
-        raise InvalidFieldError("status", f"is none of {', '.join(STATUSES)}")
-    words = {name: value for name, value in given.items() if value and name in FILTERS[:4]}
-    return JobFilter(
-        **words,
-        error=given["error"] or None,
-        key=given["key"] or None,
-        since=_moment("since", given["since"]),
-        until=_moment("until", given["until"]),
-        payload=tuple(_field(word) for word in payload),
-    )
+    pairs = [(name, value.strip()) for name, value in parse_qsl(query) if name in FILTERS]
+    words: dict[str, Any] = {name: value for name, value in pairs if value}
+    if "payload" in words:
+        words["payload"] = [value for name, value in pairs if name == "payload" and value]
+    return words
 
 
-def _moment(field: str, text: str) -> datetime | None:
-    try:
-        found = datetime.fromisoformat(text) if text else None
-    except ValueError:
-        raise InvalidFieldError(field, f"{text!r} is no time such as 2026-11-28T10:00") from None
-    return found.replace(tzinfo=UTC) if found and not found.tzinfo else found
-
-
-def _field(word: str) -> PayloadField:
-    path, equals, value = word.partition("=")
-    if not equals or not path:
-        # not the word: it may be a password
-        raise InvalidFieldError("payload", "is not a path and a value, such as user.id=7")
-    return PayloadField(path=path, value=value)
+def query_of(words: dict[str, Any], **more: Any) -> str:
+    """The query with these words."""
+    return urlencode(words | more, doseq=True)

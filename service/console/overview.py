@@ -83,9 +83,18 @@ class Lookout:
         self._closed.set()
 
     async def follow(self, seconds: float) -> AsyncIterator[Overview | None]:
-        """The overview every three seconds, for so long or until `close`; None during an outage.
+        """The overview every three seconds, for so long or until `close`; None during an outage."""
+        async for _ in self.looks(every=FRESH_SECONDS, seconds=seconds):
+            try:
+                now = await self.now()
+            except UNAVAILABLE:
+                now = None
+            yield now
 
-        None at all where `VIEWERS_MAX` follow it already.
+    async def looks(self, *, every: float, seconds: float) -> AsyncIterator[None]:
+        """Goes on each `every` seconds, for so long or until `close`.
+
+        Not at all where `VIEWERS_MAX` look already.
         """
         if self._viewers >= VIEWERS_MAX:
             return
@@ -93,13 +102,9 @@ class Lookout:
         try:
             ends_at = asyncio.get_running_loop().time() + seconds
             while asyncio.get_running_loop().time() < ends_at and not self._closed.is_set():
-                try:
-                    now = await self.now()
-                except UNAVAILABLE:
-                    now = None
-                yield now
+                yield
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(FRESH_SECONDS):
+                    async with asyncio.timeout(every):
                         await self._closed.wait()
         finally:
             self._viewers -= 1

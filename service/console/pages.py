@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from typing import Any
-from urllib.parse import unquote, urlencode
+from urllib.parse import unquote
 
 import asyncpg
 from litestar import Request, Response, Router, get
@@ -15,7 +15,7 @@ from litestar.response.sse import ServerSentEventMessage
 from service.console import audit
 from service.console.door import NotSignedInError, ask_to_sign_in, signed_in
 from service.console.frames import parts
-from service.console.job_filters import FILTERS, read_filter
+from service.console.job_filters import query_of, words_of
 from service.console.job_page import example, moments, pretty
 from service.console.overview import Lookout, reason
 from service.console.rendering import STATIC, html, render
@@ -23,10 +23,11 @@ from service.console.ticks import next_ticks
 from service.contract import CONSOLE_PATH
 from service.paging import Cursor, position
 from service.problem import PHRASES, InvalidFieldError
+from service.queue.bulk_action import ACTIONS
 from service.queue.errors import InvalidOptionError
 from service.queue.interface import JobQueue
 from service.queue.job import STATUSES
-from service.queue.job_filter import RecordPage
+from service.queue.job_filter import FILTERS, RecordPage, read_filter
 from service.queue.schedules.schedule_requests import list_schedules
 from service.queue.tasks.enqueue import LARGE_PAYLOAD
 from service.queue.tasks.registry import Registry
@@ -67,7 +68,7 @@ async def follow_overview(request: Asked, lookout: NamedDependency[Lookout]) -> 
                 continue
             part = render("overview_now.html", visitor=request.user, now=now)
             if part != last:
-                yield ServerSentEventMessage(event="overview", data=part)
+                yield ServerSentEventMessage(event="part", data=part)
             yield ServerSentEventMessage(event="at", data=now.at.isoformat())
             last = part
 
@@ -79,20 +80,19 @@ async def show_jobs(
     request: Asked, queue: NamedDependency[JobQueue], cursor: Cursor = None
 ) -> Response[str]:
     """The jobs that a filter in the address chooses, newest first."""
-    given = {name: request.query_params.get(name, "").strip() for name in FILTERS}
-    words = [word for each in request.query_params.getall("payload", []) if (word := each.strip())]
-    asked = [(name, value) for name, value in given.items() if value]
-    asked += [("payload", word) for word in words]
+    words = words_of(request.url.query)
     page, problem = RecordPage(records=[], before=None), ""
     try:
-        wanted = read_filter(given, words)
-        page = await queue.search_records(wanted, before=position(cursor), limit=PAGE_JOBS)
+        page = await queue.search_records(
+            read_filter(words), before=position(cursor), limit=PAGE_JOBS
+        )
     except (InvalidFieldError, InvalidOptionError) as error:
         problem = str(error)
     values = {
-        "given": given, "words": words, "page": page, "problem": problem,
-        "more": urlencode([*asked, ("cursor", page.before)]) if page.before is not None else "",
-        "newest": urlencode(asked) if cursor else None,
+        "given": dict.fromkeys(FILTERS, "") | words, "words": words.get("payload", []),
+        "page": page, "problem": problem, "query": query_of(words), "actions": ACTIONS,
+        "more": query_of(words, cursor=page.before) if page.before is not None else "",
+        "newest": query_of(words) if cursor else None,
         "statuses": STATUSES, "queues": queue.names, "tasks": sorted(queue.registry.tasks),
     }  # fmt: skip
     answer = render("jobs.html", visitor=request.user, here="jobs", **values)
@@ -148,13 +148,19 @@ def show_tasks(request: Asked, registry: NamedDependency[Registry]) -> Response[
 
 @get("/audit", include_in_schema=False)
 async def show_audit(
-    request: Asked, pool: NamedDependency[asyncpg.Pool], cursor: Cursor = None
+    request: Asked,
+    queue: NamedDependency[JobQueue],
+    pool: NamedDependency[asyncpg.Pool],
+    cursor: Cursor = None,
 ) -> Response[str]:
     """Who has done what here."""
     found = await audit.page(pool, before=position(cursor), limit=PAGE_JOBS + 1)
     page = found[:PAGE_JOBS]
-    more = urlencode({"cursor": page[-1].id}) if len(found) > PAGE_JOBS else ""
-    return html(render("audit.html", visitor=request.user, here="audit", actions=page, more=more))
+    numbers = {each.bulk_action for each in page if each.bulk_action is not None}
+    bulk = await queue.bulk.changed(numbers) if numbers else {}
+    more = query_of({}, cursor=page[-1].id) if len(found) > PAGE_JOBS else ""
+    values = {"actions": page, "bulk": bulk, "more": more}
+    return html(render("audit.html", visitor=request.user, here="audit", **values))
 
 
 def refuse(request: Asked, error: HTTPException | InvalidFieldError) -> Response[str]:

@@ -9,6 +9,8 @@ QueueError
 ├── QueueNotFoundError       no task, worker or pool has a queue of that name
 ├── JobNotFoundError         no job with that key
 ├── JobStateError            the job is in a state that does not allow it
+├── BulkNotFoundError        no bulk action of that number
+├── BulkStateError           the bulk action is in a state that does not allow it
 ├── ScheduleNotFoundError    no schedule of that name
 ├── ScheduleExistsError      the name is taken
 ├── ScheduleIsDeclaredError  the code declares it, so it can only be removed there
@@ -90,6 +92,20 @@ class JobStateError(QueueError):
         super().__init__(f"job {key!r} is {status}; {wanted}")
         self.key = key
         self.status = status
+
+
+class BulkNotFoundError(QueueError):
+    """No bulk action has that number."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"there is no bulk action {number}")
+
+
+class BulkStateError(QueueError):
+    """The bulk action's state does not allow the request."""
+
+    def __init__(self, number: int, why: str) -> None:
+        super().__init__(f"bulk action {number} {why}")
 
 
 class ScheduleNotFoundError(QueueError):

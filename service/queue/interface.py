@@ -18,6 +18,7 @@ from saq.utils import now
 
 from service.db import Connection
 from service.queue.attempts import Attempt, with_last
+from service.queue.bulk_action import BulkActions
 from service.queue.dequeue import Slot
 from service.queue.errors import (
     InvalidOptionError,
@@ -391,6 +392,13 @@ class JobQueue(NamedQueues):
             is_paused=stats.is_paused,
             workers=stats.workers,
             jobs_waiting=stats.queued,
+        )
+
+    @property
+    def bulk(self) -> BulkActions:
+        """Changes of many jobs at once. Raises `InvalidOptionError` where this backend has none."""
+        raise InvalidOptionError(
+            "action", f"{self.scheme}:// changes jobs one by one; postgresql:// changes many"
         )
 
     @abstractmethod

@@ -1,12 +1,13 @@
 """Which jobs of the history are asked for, and the page of them that is answered."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from service.queue.errors import InvalidOptionError
-from service.queue.job import BAD, JobRecord
+from service.queue.job import BAD, STATUSES, JobRecord
 from service.redact import redacted
 
 PAYLOAD_FIELDS_MAX = 8  # each is looked for in each payload
@@ -116,6 +117,9 @@ class JobFilter:
         return self.key.removesuffix(ANY_KEY)
 
 
+FILTERS = tuple(field.name for field in fields(JobFilter))
+
+
 @dataclass(frozen=True, kw_only=True)
 class RecordPage:
     """Some jobs of the history, newest first.
@@ -127,6 +131,43 @@ class RecordPage:
     records: list[JobRecord]
     before: int | None  # what the next page is asked for with; None: there is none
     searched_until: datetime | None = None  # where it stopped: every newer job was looked at
+
+
+def read_filter(words: Mapping[str, Any]) -> JobFilter:
+    """The filter of words as in an address: `{"status": "failed", "payload": ["user.id=7"]}`.
+
+    Raises `InvalidOptionError` by the word.
+    """
+    given = dict(words)
+    for name in given:
+        if name not in FILTERS:
+            raise InvalidOptionError(name, f"is no filter; there is {', '.join(FILTERS)}")
+    if given.get("status", STATUSES[0]) not in STATUSES:
+        raise InvalidOptionError("status", f"is none of {', '.join(STATUSES)}")
+    for name in ("since", "until"):
+        if name in given:
+            given[name] = _moment(name, given[name])
+    given["payload"] = tuple(_payload_field(word) for word in given.get("payload", ()))
+    return JobFilter(**given)
+
+
+def _moment(name: str, text: str) -> datetime:
+    try:
+        # A query has a space where somebody has not escaped the plus of a time zone.
+        found = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
+        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        raise InvalidOptionError(
+            name, f"{text!r} is no time such as 2026-11-28T10:00:00Z or 2026-11-28"
+        ) from None
+
+
+def _payload_field(word: str) -> PayloadField:
+    path, equals, value = word.partition("=")
+    if not equals or not path:
+        # not the word: it may be a password
+        raise InvalidOptionError("payload", "is not a path and a value, such as user.id=7")
+    return PayloadField(path=path, value=value)
 
 
 def _refuse(name: str) -> None:

@@ -12,6 +12,8 @@ from litestar.exceptions import HTTPException, InternalServerException, Validati
 from service.db import UNAVAILABLE
 from service.problem import FieldProblem, InvalidFieldError, Problem, freeing, problem
 from service.queue.errors import (
+    BulkNotFoundError,
+    BulkStateError,
     JobNotFoundError,
     JobStateError,
     QueueError,
@@ -110,6 +112,8 @@ EXCEPTION_HANDLERS = freeing(
     {
         HTTPException: _http,
         InvalidFieldError: _invalid_field,
+        BulkNotFoundError: _not_found,
+        BulkStateError: _conflict,
         JobNotFoundError: _not_found,
         JobStateError: _conflict,
         ScheduleNotFoundError: _not_found,

@@ -1,6 +1,6 @@
 """Jobs over HTTP: enqueue any task, read the history, cancel, retry."""
 
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from typing import Annotated, Any
 from urllib.parse import unquote
 
@@ -23,8 +23,6 @@ from service.api.routes.job_search import (
     Task,
     Until,
     Worker,
-    moment,
-    payload_fields,
 )
 from service.api.routes.job_views import (
     AttemptView,
@@ -48,7 +46,7 @@ from service.problem import documented
 from service.queue.errors import JobNotFoundError, JobStateError, UnknownTaskError
 from service.queue.interface import BULK_JOBS, JobQueue
 from service.queue.job import JobRecord
-from service.queue.job_filter import JobFilter
+from service.queue.job_filter import FILTERS, JobFilter, read_filter
 from service.queue.tasks.enqueue import LARGE_PAYLOAD, build_job
 from service.queue.tasks.registry import Registry
 from service.queue.worker.progress import MESSAGE
@@ -129,20 +127,11 @@ async def read_jobs(
     what has no index it looks at ten thousand jobs and no more, and `searched_until` is the time
     of creation of the last of them.
     """
-    names = {field.name for field in fields(JobFilter)}
-    refuse_others(request, {*names, "cursor", "limit"}, several={"payload"})
+    refuse_others(request, {*FILTERS, "cursor", "limit"}, several={"payload"})
+    given = (status, task, of_queue, worker, since, until, error_text, key, payload)
+    words = {name: value for name, value in zip(FILTERS, given, strict=True) if value is not None}
     page = await queue.search_records(
-        JobFilter(
-            status=status,
-            task=task,
-            queue=of_queue,
-            worker=worker,
-            since=moment("since", since),
-            until=moment("until", until),
-            error=error_text,
-            key=key,
-            payload=payload_fields(payload),
-        ),
+        read_filter(words),
         before=position(cursor),
         limit=limit,
     )

@@ -18,6 +18,7 @@ function localTime(time) {
 function follow(live, at, stale) {
   let waiting = null; // what came while somebody was about to press something
   let source = null;
+  let hasEnded = false;
   const show = () => {
     // Where somebody reads or is about to press, nothing moves.
     const isBusy = live.querySelector(":is(a, button, summary, textarea):focus, details[open]");
@@ -28,7 +29,7 @@ function follow(live, at, stale) {
   };
   const connect = () => {
     source = new EventSource(live.dataset.live);
-    source.addEventListener("overview", (event) => {
+    source.addEventListener("part", (event) => {
       waiting = event.data;
       show();
     });
@@ -37,16 +38,32 @@ function follow(live, at, stale) {
       localTime(at);
       show();
     });
+    source.addEventListener("end", () => {
+      hasEnded = true;
+      source.close();
+    });
   };
   connect();
   setInterval(() => {
-    const isStale = Date.now() - new Date(at.dateTime) > STALE_SECONDS * 1000;
-    stale.textContent = isStale ? " – not fresh: the API does not answer, or you are signed out." : "";
+    show();
+    if (hasEnded) return;
+    if (at) {
+      const isStale = Date.now() - new Date(at.dateTime) > STALE_SECONDS * 1000;
+      stale.textContent = isStale ? " – not fresh: the API does not answer, or you are signed out." : "";
+    }
     if (source.readyState === EventSource.CLOSED) connect();
   }, 5000);
+}
+
+// A box that chooses all the boxes of a form.
+function chooseAll(all) {
+  const boxes = document.querySelectorAll(`input[type="checkbox"][form="${all.dataset.all}"]`);
+  all.hidden = false;
+  all.addEventListener("change", () => boxes.forEach((box) => (box.checked = all.checked)));
 }
 
 localTimes(document);
 const live = document.getElementById("live");
 if (live) follow(live, document.getElementById("at"), document.getElementById("stale"));
+document.querySelectorAll("input[data-all]").forEach(chooseAll);
 document.querySelector("form[data-press]")?.submit();

@@ -5,7 +5,7 @@ import contextlib
 import copy
 import json
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any, Self
 
 import structlog
@@ -16,9 +16,10 @@ from saq.utils import now
 from service import contract
 from service.db import CONNECT_TIMEOUT_SECONDS, UNAVAILABLE, Connection, NotReadyError, Password
 from service.queue import job_blob
+from service.queue.bulk_action import BulkAction
 from service.queue.interface import OnWritten, new_owner
 from service.queue.job import LeasedJob, retry_delay, unread_job
-from service.queue.postgres import abort_retry, inserts, retention
+from service.queue.postgres import abort_retry, bulk_steps, inserts, retention
 from service.queue.postgres import statements as sql
 from service.queue.postgres.inspection import PostgresReads
 from service.queue.postgres.lease import LEASE_SECONDS, Lease
@@ -337,6 +338,16 @@ class PostgresQueue(PostgresReads):
         """
         job.error = error
         job.status = await abort_retry.abort(self._home(job), job.key, error)
+
+    async def change_jobs(
+        self, action: BulkAction, jobs: Mapping[int, tuple[str, str]], place: int
+    ) -> BulkAction | None:
+        return await bulk_steps.change(self, action, list(jobs), place)
+
+    async def restore_jobs(
+        self, action: BulkAction, undone: BulkAction, was: list[dict[str, Any]], place: int
+    ) -> BulkAction | None:
+        return await bulk_steps.restore(self, action, undone, was, place)
 
     async def notify_workers(self, message: str) -> None:
         """Send `message` to every worker of this queue."""

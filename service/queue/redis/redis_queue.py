@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import copy
 import time
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -19,9 +20,11 @@ from saq.utils import now
 from service import contract
 from service.db import UNAVAILABLE, Connection, Password, backoff
 from service.queue.broker_queue import BrokerQueue
+from service.queue.bulk_action import BulkAction
 from service.queue.errors import JobNotFoundError, JobStateError
 from service.queue.interface import BULK_JOBS, new_owner
 from service.queue.job import LeasedJob, retry_delay
+from service.queue.redis import redis_bulk
 from service.queue.redis.redis_client import CLIENT, Client
 from service.queue.redis.redis_consumer import RedisConsumer
 from service.queue.redis.redis_history import RedisHistory
@@ -51,6 +54,12 @@ class RedisQueue(BrokerQueue, RedisReads):  # type: ignore[misc] # from_url make
     )
     lacks_filters = MappingProxyType(
         {"payload": "has its payloads where none can be looked for; postgresql:// can"}
+    )
+    lacks_bulk = MappingProxyType(
+        dict.fromkeys(
+            ("run-now", "priority", "undo"),
+            "redis:// retries, cancels and deletes; postgresql:// also changes jobs that wait",
+        )
     )
     consumer: RedisConsumer
     scheduler: TableScheduler
@@ -314,6 +323,16 @@ class RedisQueue(BrokerQueue, RedisReads):  # type: ignore[misc] # from_url make
         swept += await self.sweep_dequeued(abort)
         await self.prune()
         return swept
+
+    async def change_jobs(
+        self, action: BulkAction, jobs: Mapping[int, tuple[str, str]], place: int
+    ) -> BulkAction | None:
+        return await redis_bulk.change(self, action, jobs, place)
+
+    async def restore_jobs(
+        self, action: BulkAction, undone: BulkAction, was: list[dict[str, Any]], place: int
+    ) -> BulkAction | None:
+        raise NotImplementedError  # `lacks_bulk` refuses it
 
     async def clear(self, status: Status, *, task: str | None = None) -> int:
         cleared = 0

@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import re
 from collections.abc import Iterable
+from types import MappingProxyType
 from typing import Annotated, Any
 
 import asyncpg
@@ -139,6 +140,12 @@ class SqsQueue(PostgresQueue):
     """A SAQ queue whose workers receive SQS messages, of a standard or a FIFO queue."""
 
     scheme = "sqs"
+    lacks_bulk = MappingProxyType(
+        {
+            "run-now": "sqs:// cannot call back a message that is delayed; postgresql:// can",
+            "priority": "sqs:// has no priorities; postgresql:// has them",
+        }
+    )
     consumer: SqsConsumer
 
     def __init__(
@@ -243,6 +250,9 @@ class SqsQueue(PostgresQueue):
         if outcome.status is Status.QUEUED:
             await self._send_soon([job.key])
         return was_held
+
+    async def wake_for(self, keys: list[str]) -> None:
+        await self._send_soon(keys)
 
     async def _send_soon(self, keys: list[str]) -> None:
         """Send messages for these jobs; what SQS does not take now, a worker sends later."""

@@ -1,9 +1,12 @@
 """The base of the queues with a database, wherever their jobs are."""
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
-from typing import Any
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any, ClassVar
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
@@ -13,10 +16,12 @@ from service.contract import QUEUE_NAME
 from service.db import Connection
 from service.queue.attempts import Attempt
 from service.queue.errors import WorkerNotFoundError, WorkerStateError
+from service.queue.bulk_action import BulkAction
 from service.queue.interface import PAUSES, JobQueue, MinuteRuns
 from service.queue.job import JobRecord
 from service.queue.job_filter import JobFilter, RecordPage
 from service.queue.tables import table_statements
+from service.queue.tables.bulk_table import BulkTable
 from service.queue.tables.connections import Database
 from service.queue.tables.job_history import find_job, read_attempts
 from service.queue.tables.job_search import search_jobs
@@ -25,6 +30,9 @@ from service.queue.worker_record import WorkerRecord
 
 class TableQueue(JobQueue):
     """A queue whose history and schedules are in Postgres."""
+
+    lacks_bulk: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    """The bulk actions that this backend cannot do, each with the reason."""
 
     channel: str
     database: Database
@@ -51,6 +59,31 @@ class TableQueue(JobQueue):
     @abstractmethod
     async def enqueue_ticks(self, jobs: list[Job], connection: Connection) -> list[Job | None]:
         """Enqueue the jobs of ticks. The schedules move on when `connection` commits."""
+
+    @cached_property
+    def bulk(self) -> BulkTable:
+        """The bulk actions; `bulk_runner.py` makes them."""
+        return BulkTable(self.database, self.lacks_bulk)
+
+    @abstractmethod
+    async def change_jobs(
+        self, action: BulkAction, jobs: Mapping[int, tuple[str, str]], place: int
+    ) -> BulkAction | None:
+        """Do to these jobs what the action says, and note that it has come to `place`.
+
+        `jobs` are queue and key by the job's number; others than those that fit the action stay as
+        they are. Returns how far it has come; None where it is not for this process to do any more.
+        """
+
+    @abstractmethod
+    async def restore_jobs(
+        self, action: BulkAction, undone: BulkAction, was: list[dict[str, Any]], place: int
+    ) -> BulkAction | None:
+        """Undo a step of `undone`: change jobs back to what they were; else as `change_jobs`."""
+
+    async def wake_for(self, keys: list[str]) -> None:
+        """Let workers know that these jobs of this queue can be run now."""
+        await self.notify_workers("saq:enqueue")
 
     async def find_record(self, key: str) -> JobRecord | None:
         for queue in self.searched:

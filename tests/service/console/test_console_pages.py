@@ -219,7 +219,7 @@ def test_an_open_overview_does_not_hold_up_the_end_of_the_api(
     with shared_processes(project, postgres, template, tmp_path) as running:
         api = start_api(running)
         with api.client() as client, client.stream("GET", "/console/live") as stream:
-            assert "event: overview" in next(stream.iter_text())
+            assert "event: part" in next(stream.iter_text())
             began = time.monotonic()
             api.process.terminate()
             assert api.process.wait(20) == 0
