@@ -15,8 +15,8 @@ from saq import Job
 from service.contract import QUEUE_NAME
 from service.db import Connection
 from service.queue.attempts import Attempt
-from service.queue.errors import WorkerNotFoundError, WorkerStateError
 from service.queue.bulk_action import BulkAction
+from service.queue.errors import WorkerNotFoundError, WorkerStateError
 from service.queue.interface import PAUSES, JobQueue, MinuteRuns
 from service.queue.job import JobRecord
 from service.queue.job_filter import JobFilter, RecordPage
