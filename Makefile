@@ -82,9 +82,10 @@ image: ## the container image moorage:local (ARGS="--platform linux/arm64")
 rds-ca: setup ## the root certificates of Amazon RDS anew, from AWS (ARGS=file:///... from elsewhere)
 	@$(PY) -m dev.rds_ca $(ARGS)
 
-lock: setup ## requirements.lock and -dev.lock anew from pyproject.toml (ARGS=--upgrade for newer versions)
+lock: setup ## requirements.lock, -telemetry.lock and -dev.lock anew from pyproject.toml (ARGS=--upgrade for newer versions)
 	@$(COMPILE) $(ARGS) --output-file requirements.lock
-	@$(COMPILE) $(ARGS) --output-file requirements-dev.lock --group dev --constraint requirements.lock
+	@$(COMPILE) $(ARGS) --output-file requirements-telemetry.lock --extra telemetry --constraint requirements.lock
+	@$(COMPILE) $(ARGS) --output-file requirements-dev.lock --extra telemetry --group dev --constraint requirements-telemetry.lock
 	@$(LOCK_TOO)
 	@$(SET_UP)
 

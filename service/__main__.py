@@ -49,10 +49,23 @@ def _run(process: ProcessName) -> int:
         return _say(f"{process} cannot start: {error}", 2)
     redact.configure(settings.redact_names)
     is_of_pool = process is ProcessName.WORKER and settings.worker_pool
-    logs.configure(settings, pool_process(settings.worker_pool) if is_of_pool else process)
+    name = pool_process(settings.worker_pool) if is_of_pool else process
+    watches = process is not ProcessName.MIGRATE and (
+        settings.sends_telemetry or settings.sentry_dsn
+    )
+    lacking = _watch(settings, name) if watches else []
+    logs.configure(settings, name)
+    for line in lacking:
+        logs.log.error(line)
     if problem := _unfit(settings):
         return _say(f"{process} cannot start: {problem}", 2)
     return _migrate(settings) if process is ProcessName.MIGRATE else _serve(process, settings)
+
+
+def _watch(settings: "Settings", name: str) -> list[str]:
+    from service.telemetry.start import start  # noqa: PLC0415 - where it is off, nothing imports it
+
+    return start(settings, name)
 
 
 def _print_queues() -> int:
@@ -124,6 +137,7 @@ def _serve(process: ProcessName, settings: "Settings") -> int:
         from service.processes.worker_process import run  # noqa: PLC0415
     else:
         from service.api.server.http_server import run  # noqa: PLC0415
+    from service import observers  # noqa: PLC0415
     from service.queue.errors import RegistrationError  # noqa: PLC0415
     from service.settings import SettingsError  # noqa: PLC0415
 
@@ -133,6 +147,8 @@ def _serve(process: ProcessName, settings: "Settings") -> int:
         run(settings)
     except (RegistrationError, SettingsError) as error:
         return _say(f"{process} cannot start: {error}", 1 + isinstance(error, SettingsError))
+    finally:
+        observers.close()
     return 0
 
 

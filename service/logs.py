@@ -13,21 +13,24 @@ from typing import Any, TextIO
 import msgspec
 import structlog
 
-from service import metrics, redact
+from service import metrics, observers, redact
 from service.escape import escape, escape_json
 from service.settings import Settings
 
 # Libraries that repeat our lines at info, or that may print a job's payload.
-QUIET = dict.fromkeys(("saq", "uvicorn", "botocore", "httpx"), logging.WARNING)
+QUIET = dict.fromkeys(("saq", "uvicorn", "botocore", "httpx"), logging.WARNING) | {
+    "opentelemetry": logging.CRITICAL  # `service/telemetry/exporting.py` says it, less often
+}
 
 # Every line of a job has these alone, and none can be a secret: looking at each would cost a tenth
 # of the line.
 PLAIN = {
     "event", "logger", "level", "timestamp", "process", "job_key", "task", "attempt", "request_id",
-    "milliseconds", "_record", "_from_structlog",
+    "milliseconds", "trace_id", "span_id", "_record", "_from_structlog",
 }  # fmt: skip
 SCALARS = {int, float, bool, NoneType, datetime}
 
+log = structlog.stdlib.get_logger("start")
 _ENCODER = msgspec.json.Encoder(enc_hook=repr)
 
 
@@ -60,6 +63,8 @@ def configure(settings: Settings, process: str) -> None:
             structlog.processors.format_exc_info,
         ]
         last = _to_json
+    if observers.tracer is not None:
+        shared.insert(1, partial(_traced, observers.tracer))
     structlog.configure(
         processors=[*shared, last],
         # Directly to stdout: through the standard library a line takes four times as long, and each
@@ -103,6 +108,15 @@ class _Logger:
             self._file.flush()
 
     debug = warning = error = critical = info
+
+
+def _traced(
+    tracer: observers.Tracer, logger: Any, method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """The trace and the span in which the line is written."""
+    if ids := tracer.ids():
+        event["trace_id"], event["span_id"] = ids
+    return event
 
 
 def _described(

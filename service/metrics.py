@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Mapping
 
+from service import observers
 from service.contract import METRIC_NAMESPACE, Metric, MetricDimension
 
 LOGGER = "metrics"  # a logger of its own: its line is only the object, at any log level
@@ -18,6 +19,8 @@ log = logging.getLogger(LOGGER)
 def write(dimensions: Mapping[MetricDimension, str], values: Mapping[Metric, float]) -> None:
     """Write one line with one value of each metric, in counts or seconds."""
     log.info(render(dimensions, values, milliseconds=time.time_ns() // 1_000_000))
+    if observers.meter is not None:
+        observers.meter(dimensions, values)
 
 
 def render(

@@ -83,6 +83,10 @@ class Settings(BaseSettings):
     email_from: Annotated[str | None, Field(pattern=r"@")] = None
     # The ports on which jobs can reach the internet from here; empty: none, None: all.
     internet_ports: Annotated[frozenset[int] | None, NoDecode] = None
+    # The variables of OpenTelemetry and Sentry themselves; their libraries read others.
+    otel_exporter_otlp_endpoint: Annotated[str, Field(pattern=r"^(https?://.+)?$")] = ""
+    otel_sdk_disabled: str = ""
+    sentry_dsn: SecretStr | None = None
     aws_region: Annotated[str | None, Field(pattern=r"^[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}$")] = None
     # ECS sets this and the next.
     ecs_agent_uri: Annotated[str | None, Field(pattern=r"^https?://")] = None
@@ -157,6 +161,12 @@ class Settings(BaseSettings):
     def api_keys(self) -> list[str]:
         """The keys that are valid: one, two while it is changed, or none."""
         return self.api_key.get_secret_value().split() if self.api_key else []
+
+    @property
+    def sends_telemetry(self) -> bool:
+        """Are traces and metrics sent by OTLP? Where no address is set, nothing is."""
+        is_off = self.otel_sdk_disabled.strip().lower() == "true"
+        return bool(self.otel_exporter_otlp_endpoint) and not is_off
 
     @property
     def is_console_open(self) -> bool:

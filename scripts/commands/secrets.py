@@ -28,7 +28,7 @@ from scripts.terminal.options import (
 )
 from service.contract import LOCAL_STAGE, ProcessName
 from stacks.config.stage import Stage
-from stacks.config.variables import name_problem
+from stacks.config.variables import FREE_SECRETS, name_problem
 
 NameArgument = Annotated[list[str], typer.Argument(metavar="NAME", show_default=False)]
 StdinOption = Annotated[
@@ -212,7 +212,7 @@ def _only(words: list[str]) -> str:
 
 def _why_not(stage: Stage, name: str) -> str | None:
     """Why Moor does not write a secret of this name."""
-    if problem := name_problem(name, free=()):
+    if problem := name_problem(name, free=FREE_SECRETS):
         return problem
     if name in {variable.name for variable in stage.variables}:
         return "is a variable, in a table env of stages.toml"

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from scripts.project.git import Git
 
-LOCKS = ("requirements.lock", "requirements-dev.lock")
+IMAGE = "requirements.lock"
+LOCKS = (IMAGE, "requirements-telemetry.lock", "requirements-dev.lock")
 # The lines of pyproject.toml that are the project's.
 YOURS = re.compile(r"^ *# yours[^\n]*\n(.*?)^ *# end of yours *$", re.MULTILINE | re.DOTALL)
 PACKAGE = re.compile(r"^([A-Za-z0-9._-]+)==", re.MULTILINE)
@@ -38,7 +39,8 @@ def take_locks(git: Git, release: str, *, before: str | None) -> None:
     for lock in LOCKS:
         text = git.run("show", f"{release}:{lock}") + "\n"
         if before:
-            text = with_others(text, git.run("show", f"{before}:{lock}") + "\n")
+            own = lock if git.has(before, lock) else IMAGE  # one that is new in this release
+            text = with_others(text, git.run("show", f"{before}:{own}") + "\n")
         (git.folder / lock).write_text(text, "utf-8")
         git.run("add", "--", lock)
 

@@ -15,7 +15,7 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 
-from service import contract
+from service import contract, observers
 from service.api.door.auth import Gate
 from service.api.door.envelope import Envelope
 from service.api.door.http_errors import EXCEPTION_HANDLERS
@@ -131,6 +131,8 @@ def create_app(
         handler = JobPages(handler, saq.config.static_files)
     # Around Litestar, because its own middleware does not see requests to unknown paths.
     app.asgi_handler = envelope = Envelope(Gate(Admission(Methods(handler)), settings))
+    if observers.tracer is not None:
+        app.asgi_handler = observers.tracer.answering(envelope)
     return app
 
 

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 import structlog
 import uvloop
 
+from service import observers
 from service.processes import healthcheck
 from service.processes.queue_metrics import Reporter
 from service.processes.scale_in_protection import TaskProtection
@@ -105,6 +106,7 @@ def end_if_stuck(worker: Worker, status: int = 0) -> None:
     the container is killed.
     """
     if worker.is_stuck:
+        observers.close()
         sys.stdout.flush()
         os._exit(status)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from saq import Job, Status
 
+from service import observers
 from service.db import Connection
 from service.queue import job_blob
 from service.queue.interface import JobQueue
@@ -21,7 +22,10 @@ class BrokerQueue(JobQueue):
         self.refuse_connection(kwargs.get("connection"))
         job = requested_job(self.registry, job_or_func, kwargs)
         self.check_able(job)
-        return await self.put(job)
+        if observers.tracer is None:
+            return await self.put(job)
+        with observers.tracer.sending(self.destination([job]), [job]):
+            return await self.put(job)
 
     async def enqueue_many(
         self, jobs: Iterable[Job], *, connection: Connection | None = None
@@ -31,7 +35,10 @@ class BrokerQueue(JobQueue):
         checked = [check_job(self.registry, job) for job in jobs]
         for job in checked:
             self.check_able(job)
-        return [await self.put(job) for job in checked]
+        if observers.tracer is None:
+            return [await self.put(job) for job in checked]
+        with observers.tracer.sending(self.destination(checked), checked):
+            return [await self.put(job) for job in checked]
 
     async def finish(
         self,

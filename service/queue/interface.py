@@ -6,7 +6,7 @@ import os
 import secrets
 import socket
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -413,6 +413,11 @@ class JobQueue(NamedQueues):
         job.key = self.own_key(job.key)
         job.queue, job.queued, job.status = self, now(), Status.QUEUED
         await self._before_enqueue(job)
+
+    def destination(self, jobs: Sequence[Job]) -> str:
+        """The queue to which the jobs go; of those that go to several, this one's name."""
+        names = {self._home(job).name for job in jobs}
+        return names.pop() if len(names) == 1 else self.name
 
     async def _before_enqueue(self, job: Job) -> None:
         if self._before_enqueues:

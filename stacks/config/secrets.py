@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from service.contract import ProcessName, pool_process
 from stacks.config.naming import Names
 from stacks.config.stages_file import SECRETS, Line, secret_lines, split_line
-from stacks.config.variables import Variable, name_problem
+from stacks.config.variables import FREE_SECRETS, Variable, name_problem
 
 SECRETS_MANAGER, SSM = "secretsmanager", "ssm"
 # https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_CreateSecret.html
@@ -129,7 +129,7 @@ def secrets_of(
 def _problem(name: str, value: object, plain: set[str]) -> str | None:
     if not name:
         return 'allowed is a list of names, such as ["STRIPE_KEY"], or a table'
-    if problem := name_problem(name, free=()):
+    if problem := name_problem(name, free=FREE_SECRETS):
         return problem
     if name in plain:
         return "is in env, too; a name is a variable or a secret"

@@ -88,8 +88,9 @@ LIBRARIES = {
 DOCUMENTED = {
     "jinja2",
     "aws_cdk", "boto3", "cdk_nag", "click", "constructs", "croniter", "dotenv", "feedparser",
-    "httpx", "jsii", "multidict", "mypy_boto3_s3", "mypy_boto3_ses", "psutil", "pydantic_settings",
-    "pytest", "pytest_asyncio", "rich", "structlog", "yaml",
+    "httpx", "jsii", "multidict", "mypy_boto3_s3", "mypy_boto3_ses", "opentelemetry", "psutil",
+    "pydantic_settings",
+    "pytest", "pytest_asyncio", "rich", "sentry_sdk", "structlog", "yaml",
     "uuid_utils", "uvloop", "werkzeug", "yarl",
 }  # fmt: skip
 

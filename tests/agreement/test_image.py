@@ -88,8 +88,9 @@ def test_it_installs_wheels_of_the_lock_by_their_hashes_and_nothing_else() -> No
     installs = [line for line in INSTRUCTIONS if re.search(r"\b(pip|apt-get|apk|curl)\b", line)]
     installs = [line for line in installs if "pip uninstall" not in line]
     assert len(installs) == 1
-    for option in ("--require-hashes", "--only-binary=:all:", "-r requirements.lock"):
+    for option in ("--require-hashes", "--only-binary=:all:", '-r "$REQUIREMENTS"'):
         assert option in installs[0]
+    assert argument("REQUIREMENTS") == "requirements.lock"
 
 
 def test_every_line_of_the_lock_has_hashes_and_no_address() -> None:

@@ -15,6 +15,7 @@ from tests.scripts.conftest import ROOT
 
 LOCKS = [
     "requirements.lock", "requirements-uv.lock", "requirements-dev.lock", "requirements-bench.lock",
+    "requirements-telemetry.lock",
     "requirements-checkov.lock", "requirements-audit.lock",
 ]  # fmt: skip
 PYTHONS = ["python3.13", "python3.12", "python3.11", "python3"]
@@ -215,7 +216,10 @@ def pins(lock: str) -> dict[str, list[Requirement]]:
 def declared() -> list[Requirement]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     groups = [entry for group in project["dependency-groups"].values() for entry in group]
-    lines = [*project["project"]["dependencies"], *groups]
+    extras = [
+        each for extra in project["project"]["optional-dependencies"].values() for each in extra
+    ]
+    lines = [*project["project"]["dependencies"], *extras, *groups]
     return [Requirement(line) for line in lines if isinstance(line, str)]
 
 
@@ -248,10 +252,12 @@ def test_what_is_declared_is_locked_to_a_version_it_allows() -> None:
 
 def test_the_image_runs_what_the_tests_ran() -> None:
     image, tested = pins("requirements.lock"), pins("requirements-dev.lock")
+    telemetry = pins("requirements-telemetry.lock")
 
-    assert {name: list(map(str, image[name])) for name in image} == {
-        name: list(map(str, tested.get(name, []))) for name in image
-    }
+    for smaller, larger in ((image, telemetry), (telemetry, tested)):
+        assert {name: list(map(str, smaller[name])) for name in smaller} == {
+            name: list(map(str, larger.get(name, []))) for name in smaller
+        }
 
 
 def diff_of_local(folder: Path) -> "subprocess.CompletedProcess[str]":

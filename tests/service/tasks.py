@@ -6,6 +6,8 @@ import signal
 import time
 from typing import Any, Literal
 
+import httpx
+
 from service.queue import Context, after_process, before_process, on_shutdown, on_startup, task
 
 
@@ -166,6 +168,17 @@ async def sign_in(
     if fail:
         raise ValueError(f"the password {password!r} is wrong at {address}")
     return {"token": password, "at": [address], "token_count": len(password)}
+
+
+@task(retry_delay=0, retries=2)
+async def hand_on(ctx: Context, *, address: str, password: str) -> None:
+    """Fails once; then a query, an HTTP call, and another job."""
+    if ctx.job.attempts == 1:
+        raise ValueError(password)
+    await ctx.pool.fetchval("SELECT count(*) FROM ledger WHERE event = 'of nobody'")
+    async with httpx.AsyncClient() as client:
+        await client.get(f"{address}?access_token={password}")
+    await ctx["queue"].enqueue("sleep", seconds=0)
 
 
 @on_startup

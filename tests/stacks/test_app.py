@@ -106,5 +106,7 @@ def test_an_edit_outside_the_image_builds_no_new_one(name: str, tmp_path: Path) 
     assert len(with_service) == (0 if stage.image else 1)
     for path in with_service:
         held = {each.name for each in path.iterdir()}
-        assert held == {"service", "requirements.lock", ".dockerignore"}
+        assert held == {
+            "service", "requirements.lock", "requirements-telemetry.lock", ".dockerignore",
+        }  # fmt: skip
         assert not (path / "service/testing").exists()

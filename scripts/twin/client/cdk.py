@@ -21,7 +21,8 @@ CDK = ROOT / "node_modules" / ".bin" / "cdk"
 # Everything that a synthesis reads, with the code that is copied into the image.
 SOURCES = (
     "app.py", "cdk.json", "cdk.context.json", "stages.toml", "stacks", "service", ".dockerignore",
-    "requirements.lock", "requirements-dev.lock", "package-lock.json",
+    "requirements.lock", "requirements-telemetry.lock", "requirements-dev.lock",
+    "package-lock.json",
 )  # fmt: skip
 STACK_IS_STUCK = "`moor down` and `moor up` start with empty stacks; the database's rows stay."
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from scripts.errors import OperatorError
 from scripts.twin.client.state import Twin
 
-COPIED = ("service", "requirements.lock")  # what service/Dockerfile copies
+COPIED = ("service", "requirements.lock")  # of what service/Dockerfile copies
 
 
 def main(home: Path, arguments: list[str]) -> int:
@@ -33,6 +33,7 @@ def main(home: Path, arguments: list[str]) -> int:
     build.add_argument("--tag", required=True)
     build.add_argument("--file")
     build.add_argument("--platform")
+    build.add_argument("--build-arg")  # the packages are those of the checkout
     build.add_argument("context", type=Path)
     tag = commands.add_parser("tag")
     tag.add_argument("image")

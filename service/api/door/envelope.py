@@ -9,6 +9,7 @@ from litestar.datastructures import MutableScopeHeaders
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPResponseStartEvent, HTTPScope, Message, Receive, Scope, Send
 
+from service import observers
 from service.console.saq_pages import STATIC_PATH
 from service.contract import CONSOLE_PATH, LIVE_PATH, READY_PATH, UI_PATH
 from service.problem import problem, send_response
@@ -55,8 +56,10 @@ class Envelope:
 
         try:
             await self.app(scope, receive, send_enveloped)
-        except Exception:
+        except Exception as error:
             log.exception("unexpected error")
+            if observers.errors is not None:
+                observers.errors.request_failed(error, scope["method"], scope.get("path_template"))
             if not status:
                 await send_response(problem(scope["path"], 500), scope, receive, send_enveloped)
         finally:

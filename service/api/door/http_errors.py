@@ -9,6 +9,7 @@ import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, InternalServerException, ValidationException
 
+from service import observers
 from service.db import UNAVAILABLE
 from service.problem import FieldProblem, InvalidFieldError, Problem, freeing, problem
 from service.queue.errors import (
@@ -94,6 +95,9 @@ def _not_migrated(request: Request[Any, Any, Any], error: Exception) -> Response
 
 def _unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
     log.error("unexpected error", exc_info=error)
+    if observers.errors is not None:
+        route = request.scope.get("path_template")
+        observers.errors.request_failed(error, request.scope["method"], route)
     return _answer(request, 500, "Something went wrong on our side; the log has it by request id.")
 
 

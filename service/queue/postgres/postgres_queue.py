@@ -13,7 +13,7 @@ from saq import Job, Status
 from saq.types import WorkerInfo
 from saq.utils import now
 
-from service import contract
+from service import contract, observers
 from service.db import CONNECT_TIMEOUT_SECONDS, UNAVAILABLE, Connection, NotReadyError, Password
 from service.queue import job_blob
 from service.queue.bulk_action import BulkAction
@@ -162,14 +162,21 @@ class PostgresQueue(PostgresReads):
         job = requested_job(self.registry, job_or_func, kwargs)
         if (home := self._home(job)) is not self:
             return await home.enqueue(job, connection=connection)
-        await self.prepare(job)
-        if connection is None:
-            is_new = await self.enqueue_batch(job)
+        if observers.tracer is None:
+            is_new = await self._put(job, connection)
         else:
-            (is_new,) = await self.insert([job], connection)
+            with observers.tracer.sending(self.name, [job]):
+                is_new = await self._put(job, connection)
         if is_new:
             log.info("enqueued", job_key=job.key, task=job.function, queue=self.name)
         return job if is_new else None
+
+    async def _put(self, job: Job, connection: Connection | None) -> bool:
+        await self.prepare(job)
+        if connection is None:
+            return await self.enqueue_batch(job)
+        (is_new,) = await self.insert([job], connection)
+        return is_new
 
     async def enqueue_many(
         self, jobs: Iterable[Job], *, connection: Connection | None = None
@@ -181,8 +188,18 @@ class PostgresQueue(PostgresReads):
         One statement for each thousand, in one transaction; with `connection`, in the caller's.
         """
         checked = [check_job(self.registry, job) for job in jobs]
+        if observers.tracer is None:
+            new = await self._put_many(checked, connection)
+        else:
+            with observers.tracer.sending(self.destination(checked), checked):
+                new = await self._put_many(checked, connection)
+        log.info("enqueued many", jobs=len(new))
+        return [job if id(job) in new else None for job in checked]
+
+    async def _put_many(self, jobs: list[Job], connection: Connection | None) -> set[int]:
+        """The ids of the Python objects of those that are new."""
         of_queue: dict[PostgresQueue, list[Job]] = {}
-        for job in checked:
+        for job in jobs:
             home = self._home(job)
             await home.prepare(job)
             of_queue.setdefault(home, []).append(job)
@@ -194,8 +211,7 @@ class PostgresQueue(PostgresReads):
             new: set[int] = set()
             for home in sorted(of_queue, key=lambda each: each.name):
                 new |= await inserts.insert_many(home, of_queue[home], connection)
-        log.info("enqueued many", jobs=len(new))
-        return [job if id(job) in new else None for job in checked]
+        return new
 
     async def enqueue_ticks(self, jobs: list[Job], connection: Connection) -> list[Job | None]:
         return await self.enqueue_many(jobs, connection=connection)

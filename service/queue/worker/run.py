@@ -12,6 +12,7 @@ from typing import Any, Literal
 import structlog
 from saq import Status
 
+from service import observers
 from service.queue.errors import InvalidPayloadError, NoRetryError, UnknownTaskError
 from service.queue.interface import JobQueue
 from service.queue.job import DEFER_SECONDS, LeasedJob, may_be_of_another_release
@@ -27,6 +28,7 @@ from service.redact import without_secrets
 ERROR_MAX_CHARACTERS = 16_000
 
 Interruption = Literal["timed out", "silent", "aborted", "drained"]
+Outcome = Literal["complete", "failed", "retried", "aborted", "handed back"]
 log = structlog.stdlib.get_logger("worker")
 
 
@@ -59,6 +61,7 @@ class Run:
         self._registry = registry
         self._progress: Progress | None = None
         self._payload: dict[str, Any] = {}
+        self._span: observers.RunSpan | None = None
         self._on_sent = on_sent
         self._on_end = on_end
         # not those of whoever starts it: that may be the end of another run
@@ -106,6 +109,8 @@ class Run:
         if request_id := job.meta.get(REQUEST_ID):
             known[REQUEST_ID] = request_id
         structlog.contextvars.bind_contextvars(**known)
+        if observers.tracer is not None:
+            self._span = observers.tracer.running(job.get_queue().name, job)
         context = Context(self._context, job=job, run=self)
         log.info("job started")
         try:
@@ -114,16 +119,20 @@ class Run:
             finally:
                 if self._progress:
                     self._progress.stop()
+                if self._span is not None:
+                    self._span.called()
             if failure is not None:
                 context["exception"] = failure
             elif self._is_complete_soon(result):
                 self._on_sent(self)
                 return False
-            await self._record(result, failure)
+            outcome = await self._record(result, failure)
         except (UnknownTaskError, InvalidPayloadError) as error:
-            await self._defer_or_fail(error)
+            failure, outcome = error, await self._defer_or_fail(error)
         except Exception as error:  # an error of ours, not the task's: the job must not stay active
-            await self._record_unrecorded(error)
+            failure, outcome = error, await self._record_unrecorded(error)
+        if self._span is not None:
+            self._span.end(outcome, failure)
         for hook in self._registry.after:
             try:
                 await self._run_hook(hook, context)
@@ -145,6 +154,8 @@ class Run:
             self.task = self._create_task(self._end_unrecorded(answer))
             return
         self._variables.run(self._log_complete)
+        if self._span is not None:
+            self._span.end("complete", None)
         self._on_end(self)
 
     def _log_complete(self) -> None:
@@ -152,14 +163,17 @@ class Run:
 
     async def _end_unrecorded(self, error: Exception) -> None:
         try:
-            await self._record_unrecorded(error)
+            outcome = await self._record_unrecorded(error)
+            if self._span is not None:
+                self._span.end(outcome, error)
         finally:
             self._on_end(self)
 
-    async def _record_unrecorded(self, error: Exception) -> None:
+    async def _record_unrecorded(self, error: Exception) -> Outcome:
         log.error("the outcome could not be recorded", exc_info=error)
         reason = f"its outcome could not be recorded: {type(error).__name__}"
         await self._queue.finish(self.job, Status.FAILED, error=reason)
+        return "failed"
 
     async def _call(self, context: Context) -> tuple[Any, BaseException | None]:
         """The task's result, or the error that it raised."""
@@ -196,14 +210,16 @@ class Run:
             payload = self.job.kwargs or {}
         return prepare(self._registry, self.job.function, payload)
 
-    async def _record(self, result: Any, failure: BaseException | None) -> None:
+    async def _record(self, result: Any, failure: BaseException | None) -> Outcome:
         job, queue, milliseconds = self.job, self._queue, self._milliseconds
         if self.interruption == "drained" and failure is not None:
             log.info("job interrupted by the shutdown; queued again", milliseconds=milliseconds)
             await queue.hand_back([job], error="interrupted by a shutdown")
+            return "handed back"
         elif self.interruption == "aborted" and failure is not None:
             log.info("job aborted", milliseconds=milliseconds)
             await queue.finish(job, Status.ABORTED, error=job.error or "aborted")
+            return "aborted"
         elif self.interruption in ("timed out", "silent"):
             # Also where the task returned after all: it did not keep its time limit.
             late = TimeoutError(
@@ -212,21 +228,21 @@ class Run:
                 else SILENT.format(job.heartbeat)
             )
             late.__cause__ = failure
-            await self._record_failure(late)
+            return await self._record_failure(late)
         elif failure is not None:
-            await self._record_failure(failure)
-        else:
-            try:
-                await queue.finish(job, Status.COMPLETE, result=result)
-            except (TypeError, ValueError, RecursionError) as error:
-                # No retry: another run would return the same again.
-                unstorable = f"its result cannot be stored as JSON: {error}"
-                log.error("job failed", reason=unstorable, milliseconds=milliseconds)
-                await queue.finish(job, Status.FAILED, error=unstorable)
-            else:
-                self._log_complete()
+            return await self._record_failure(failure)
+        try:
+            await queue.finish(job, Status.COMPLETE, result=result)
+        except (TypeError, ValueError, RecursionError) as error:
+            # No retry: another run would return the same again.
+            unstorable = f"its result cannot be stored as JSON: {error}"
+            log.error("job failed", reason=unstorable, milliseconds=milliseconds)
+            await queue.finish(job, Status.FAILED, error=unstorable)
+            return "failed"
+        self._log_complete()
+        return "complete"
 
-    async def _record_failure(self, error: BaseException) -> None:
+    async def _record_failure(self, error: BaseException) -> Outcome:
         job, queue = self.job, self._queue
         text = "".join(traceback.format_exception(error))[-2 * ERROR_MAX_CHARACTERS :]
         # before the cut, which may go through a secret
@@ -239,11 +255,14 @@ class Run:
         if job.retryable and not isinstance(error, NoRetryError):
             log.warning("job failed; it will be retried", retries=job.retries, **facts)
             await queue.retry(job, text)
-        else:
-            log.error("job failed", **facts)
-            await queue.finish(job, Status.FAILED, error=text)
+            return "retried"
+        log.error("job failed", **facts)
+        await queue.finish(job, Status.FAILED, error=text)
+        if observers.errors is not None:
+            observers.errors.job_failed(error, self._payload, job.get_queue().name, job)
+        return "failed"
 
-    async def _defer_or_fail(self, error: UnknownTaskError | InvalidPayloadError) -> None:
+    async def _defer_or_fail(self, error: UnknownTaskError | InvalidPayloadError) -> Outcome:
         """Hand back a job of another release, until it has been due for DEPLOY_SECONDS."""
         job, queue = self.job, self._queue
         if may_be_of_another_release(job):
@@ -252,9 +271,12 @@ class Run:
                 # When the job is due again, another worker has to claim it.
                 queue.consumer.skip_task(job.function, 2 * DEFER_SECONDS)
             await queue.hand_back([job], error=str(error), delay=DEFER_SECONDS)
-        else:
-            log.error("job failed", reason=str(error))
-            await queue.finish(job, Status.FAILED, error=str(error))
+            return "handed back"
+        log.error("job failed", reason=str(error))
+        await queue.finish(job, Status.FAILED, error=str(error))
+        if observers.errors is not None:
+            observers.errors.job_failed(error, self._payload, job.get_queue().name, job)
+        return "failed"
 
     @property
     def _milliseconds(self) -> int:

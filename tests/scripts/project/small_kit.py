@@ -34,6 +34,7 @@ WRITTEN = {
     "tests/domain/feeds/test_feeds.py": "RELEASE = 1\n",
     "CHANGELOG.md": "# Changelog\n\n## 0.2.0\n\n- the first\n",
     "requirements.lock": "asyncpg==1 \\\n    --hash=sha256:aa\n",
+    "requirements-telemetry.lock": "asyncpg==1 \\\n    --hash=sha256:aa\n",
     "requirements-dev.lock": "asyncpg==1 \\\n    --hash=sha256:aa\n",
     # A release is red where a file says so.
     "Makefile": (

@@ -1,0 +1,1 @@
+"""Traces, metrics and errors that are sent elsewhere. Imported only where they are on."""
