@@ -1,5 +1,6 @@
 """`moor jobs` and `moor tasks`: list, change and enqueue jobs through the API."""
 
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
@@ -76,6 +77,33 @@ def list_(  # noqa: PLR0917 - Typer calls it by name
             for job in found
         ],
     )  # fmt: skip
+    return None
+
+
+@app.command()
+def causes(
+    task: TaskOption = None, stage: StageOption = DEFAULT_STAGE, as_json: JsonOption = False
+) -> None:
+    """Why the newest failed and aborted jobs ended, the most frequent cause first.
+
+    Example: `moor jobs causes --stage prod`; `moor jobs list --status failed --error TEXT` finds
+    those of one cause.
+    """
+    found = Api(connect(stage)).get("jobs", "causes", task=task)
+    if as_json:
+        return print_json(found)
+    print_table(
+        ("jobs", "status", "task", "cause", "first (UTC)", "last (UTC)", "last job"),
+        [
+            (each["jobs"], each["status"], each["task"], each["cause"],
+             *(f"{datetime.fromisoformat(each[name]):%Y-%m-%d %H:%M}"
+               for name in ("first_at", "last_at")),
+             each["last_job_id"])
+            for each in found["items"]
+        ],
+    )  # fmt: skip
+    if not found["is_whole"]:
+        say(f"Of the newest {found['looked_at']:,}: there are more.")
     return None
 
 

@@ -32,7 +32,15 @@ from service.api.routes import (
 )
 from service.api.routes.job_events import Watch
 from service.aws import database_password
-from service.console import actions, bulk_pages, door, pages, people_routes, worker_pages
+from service.console import (
+    actions,
+    bulk_pages,
+    dead_letter_pages,
+    door,
+    pages,
+    people_routes,
+    worker_pages,
+)
 from service.console.overview import Lookout
 from service.console.saq_pages import JobPages, content_policy, has_pages, saq_plugin
 from service.db import CONNECT_TIMEOUT_SECONDS, create_pool
@@ -102,6 +110,7 @@ def create_app(
             pages.static,
             pages.router,
             actions.router,
+            dead_letter_pages.router,
             worker_pages.router,
             worker_pages.actions,
             bulk_pages.router,

@@ -19,6 +19,7 @@ from saq.utils import now
 from service.db import Connection
 from service.queue.attempts import Attempt, with_last
 from service.queue.bulk_action import BulkActions
+from service.queue.causes import Causes
 from service.queue.dequeue import Slot
 from service.queue.errors import (
     InvalidOptionError,
@@ -152,6 +153,10 @@ class JobQueue(NamedQueues):
     @abstractmethod
     async def live_workers(self) -> dict[str, int]:
         """The number of live workers of each worker pool, by its name."""
+
+    @abstractmethod
+    async def causes(self, *, task: str | None = None) -> Causes:
+        """Why the newest failed and aborted jobs have ended, of one task or all."""
 
     @abstractmethod
     async def list_workers(self) -> list[WorkerRecord]:

@@ -27,6 +27,8 @@ from service.api.routes.job_search import (
 from service.api.routes.job_views import (
     AttemptView,
     BadStatusName,
+    CauseList,
+    CauseView,
     FailedJobs,
     JobAccepted,
     JobChanged,
@@ -140,6 +142,24 @@ async def read_jobs(
         next_cursor=None if page.before is None else str(page.before),
         searched_until=page.searched_until,
     )
+
+
+@get("/causes", summary="Why jobs failed", operation_id="ListCauses", responses=documented(422))
+async def read_causes(
+    *, request: Request[Any, Any, Any], queue: NamedDependency[JobQueue], task: Task = None
+) -> CauseList:
+    """The newest 5,000 failed and aborted jobs, grouped by task and error."""
+    refuse_others(request, {"task"})
+    found = await queue.causes(task=task)
+    items = [
+        CauseView(
+            task=each.task, status="failed" if each.status == "failed" else "aborted",
+            cause=each.cause, jobs=each.jobs, first_at=each.first_at, last_at=each.last_at,
+            last_job_id=each.last_key, error=each.text,
+        )
+        for each in found.items
+    ]  # fmt: skip
+    return CauseList(items, found.looked_at, found.is_whole)
 
 
 @delete(
@@ -315,6 +335,7 @@ router = Router(
     route_handlers=[
         create_job,
         read_jobs,
+        read_causes,
         clear_jobs,
         retry_jobs,
         read_job,

@@ -117,6 +117,31 @@ class JobPage(msgspec.Struct, frozen=True):
     """Null for a full page and the last one; else it looked at jobs down to this one."""
 
 
+class CauseView(msgspec.Struct, frozen=True, kw_only=True):
+    """Jobs of one task that ended for the same reason."""
+
+    task: str
+    status: BadStatusName
+    cause: str
+    """The last line of their errors, with an ellipsis for ids, numbers and quoted values."""
+    jobs: int
+    first_at: datetime
+    last_at: datetime
+    last_job_id: str
+    error: str | None
+    """A text that all their errors have, for the filter `error` of a list of jobs."""
+
+
+class CauseList(msgspec.Struct, frozen=True):
+    """The causes, the most frequent first, 200 at most."""
+
+    items: list[CauseView]
+    looked_at: int
+    """How many failed and aborted jobs, the newest."""
+    is_whole: bool
+    """There are no others in the history."""
+
+
 class FailedJobs(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Which failed jobs: those of one task, or all of them."""
 

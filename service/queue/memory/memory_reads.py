@@ -11,6 +11,7 @@ from saq.types import CountKind, QueueInfo, WorkerInfo
 from service.queue.attempts import Attempt
 from service.queue.broker_consumer import BrokerConsumer
 from service.queue.broker_queue import BrokerQueue
+from service.queue.causes import JOBS_MAX, Causes, Line, group, last_line
 from service.queue.errors import WorkerNotFoundError, WorkerStateError
 from service.queue.interface import PAGE_ROWS, QueueStats
 from service.queue.job import BAD, JobRecord, page_row
@@ -95,6 +96,22 @@ class MemoryReads(BrokerQueue):
             )
             and all(is_kept and each.is_in(row.job.kwargs or {}) for each in wanted.payload)
         )
+
+    async def causes(self, *, task: str | None = None) -> Causes:
+        bad = [
+            record
+            for row in reversed(self.history.values())
+            if (record := row.record()).status in BAD and task in (None, record.task)
+        ]
+        lines = [
+            Line(
+                task=each.task, status=each.status, line=last_line(each.error), jobs=1,
+                first_at=at, last_at=at, last_id=each.id, last_key=each.key,
+            )
+            for each in bad[:JOBS_MAX]
+            if (at := each.finished_at or each.created_at)
+        ]  # fmt: skip
+        return Causes(items=group(lines), looked_at=len(lines), is_whole=len(bad) <= JOBS_MAX)
 
     async def list_workers(self) -> list[WorkerRecord]:
         if not self.consumer.is_started:

@@ -3,11 +3,13 @@
 It is the rows of `saq_jobs` and the archive of those that were deleted.
 """
 
+import asyncio
 from dataclasses import fields
 
 import asyncpg
 
 from service.queue.attempts import Attempt
+from service.queue.causes import JOBS_MAX, LINE_MAX_CHARACTERS, Causes, Line, group, last_line
 from service.queue.job import JobRecord
 
 COLUMNS = ", ".join(found.name for found in fields(JobRecord))
@@ -22,6 +24,39 @@ ATTEMPTS = """
 SELECT attempt, nullif(worker_id, '') AS worker_id, started_at, ended_at, outcome, error
 FROM job_attempts WHERE job_id = $1 ORDER BY id
 """
+
+# $1 how many jobs to look at, then of which task: the failed and aborted ones, by the last line of
+# their error. With each row how many there were. The error's end is enough: a line may be long.
+_CAUSES = f"""
+WITH newest AS MATERIALIZED (
+    SELECT id, task, status, key, coalesce(finished_at, created_at) AS at,
+           split_part(rtrim(right(error, {2 * LINE_MAX_CHARACTERS}), E' \\n\\r\\t'), E'\\n', -1)
+               AS line
+    FROM background_jobs WHERE {{index}} ORDER BY id DESC LIMIT $1
+)
+SELECT task, status, coalesce(line, '') AS line, count(*) AS jobs, min(at) AS first_at,
+       max(at) AS last_at, max(id) AS last_id, (array_agg(key ORDER BY id DESC))[1] AS last_key
+FROM newest GROUP BY task, status, line
+"""
+CAUSES = _CAUSES.format(index="is_bad")
+# as in 0022_search_jobs.sql
+CAUSES_OF_TASK = _CAUSES.format(index="(CASE WHEN is_bad THEN task END) = $2")
+
+
+async def read_causes(pool: asyncpg.Pool, task: str | None) -> Causes:
+    """Why the newest failed and aborted jobs of all queues have ended."""
+    if task is None:
+        rows = await pool.fetch(CAUSES, JOBS_MAX)
+    else:
+        rows = await pool.fetch(CAUSES_OF_TASK, JOBS_MAX, task)
+    # up to a tenth of a second, which other requests need not wait for
+    return await asyncio.to_thread(_causes, rows)
+
+
+def _causes(rows: list[asyncpg.Record]) -> Causes:
+    lines = [Line(**{**row, "line": last_line(row["line"])}) for row in rows]
+    looked_at = sum(each.jobs for each in lines)
+    return Causes(items=group(lines), looked_at=looked_at, is_whole=looked_at < JOBS_MAX)
 
 
 async def read_attempts(pool: asyncpg.Pool, id_: int) -> list[Attempt]:

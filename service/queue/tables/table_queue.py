@@ -16,6 +16,7 @@ from service.contract import QUEUE_NAME
 from service.db import Connection
 from service.queue.attempts import Attempt
 from service.queue.bulk_action import BulkAction
+from service.queue.causes import Causes
 from service.queue.errors import WorkerNotFoundError, WorkerStateError
 from service.queue.interface import PAUSES, JobQueue, MinuteRuns
 from service.queue.job import JobRecord
@@ -23,7 +24,7 @@ from service.queue.job_filter import JobFilter, RecordPage
 from service.queue.tables import table_statements
 from service.queue.tables.bulk_table import BulkTable
 from service.queue.tables.connections import Database
-from service.queue.tables.job_history import find_job, read_attempts
+from service.queue.tables.job_history import find_job, read_attempts, read_causes
 from service.queue.tables.job_search import search_jobs
 from service.queue.worker_record import WorkerRecord
 
@@ -111,6 +112,9 @@ class TableQueue(JobQueue):
     async def live_workers(self) -> dict[str, int]:
         rows = await self.fetch(table_statements.LIVE_WORKERS, self._first.name)
         return {row["pool"]: row["workers"] for row in rows}
+
+    async def causes(self, *, task: str | None = None) -> Causes:
+        return await read_causes(self.pool, task)
 
     async def list_workers(self) -> list[WorkerRecord]:
         rows = await self.fetch(table_statements.LIST_WORKERS, self._first.name)

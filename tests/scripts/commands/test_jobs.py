@@ -474,6 +474,21 @@ def test_tasks_and_queues_are_listed(
     assert "no worker serves a queue 'mail'" in capsys.readouterr().err
 
 
+def test_causes_of_failed_jobs_are_counted(
+    deployed: Api, moor: Moor, capsys: pytest.CaptureFixture[str], failed: dict[str, list[str]]
+) -> None:
+    deployed.sql("UPDATE saq_jobs SET error = 'told by ' || key")
+    assert moor("jobs", "causes", *DEV) == 0
+    out = capsys.readouterr().out
+    for task in failed:
+        assert re.search(rf"^2 +failed +{task} +told by {task}-… +2", out, re.M)
+    assert moor("jobs", "causes", "--task", "hooked", "--json", *DEV) == 0
+    found = json.loads(capsys.readouterr().out)
+    (cause,) = (each for each in found["items"] if each["error"] == "told by hooked-")
+    assert (cause["jobs"], found["is_whole"]) == (2, True)
+    assert cause["last_job_id"] in failed["hooked"]
+
+
 def test_workers_are_listed_and_drained(
     deployed: Api, moor: Moor, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,4 +1,4 @@
-"""The pages of one job and of the workers, walked in a real browser."""
+"""The pages of one job, of the dead letters and of the workers, walked in a real browser."""
 
 from pathlib import Path
 from urllib.parse import quote
@@ -93,10 +93,37 @@ async def test_a_worker_shows_what_it_runs_and_is_drained(
 
 
 @pytest.fixture(scope="module")
-def names(retried: str, busy: str) -> list[str]:
+def dead(own_api: Api) -> str:
+    """A cause of three jobs, and one of another."""
+    for number in range(3):
+        plant(own_api, "failed", {}, f"{TRACE}TimeoutError: order {number} of 'a{number}' is late")
+    plant(own_api, "failed", {}, f"{TRACE}OSError: <b>{HOSTILE}</b>")
+    return "TimeoutError: order … of … is late"
+
+
+@BROWSED
+async def test_dead_letters_are_counted_by_cause_and_lead_to_their_jobs(
+    page: Page, dead: str
+) -> None:
+    await page.goto("/console/")
+    await page.get_by_role("link", name="Dead letters", exact=True).click()
+    row = page.get_by_role("row").filter(has_text=dead)
+    await expect(row.locator("td").first).to_have_text("3")
+    await expect(page.get_by_role("row").filter(has_text="OSError: <b><img")).to_have_count(1)
+    await row.get_by_role("link").first.click()
+    await expect(page.get_by_label("Text in the error")).to_have_value("TimeoutError: order")
+    await expect(page.locator("tbody tr")).to_have_count(3)
+    await page.goto("/console/dead-letters?task=nobody")
+    await expect(page.get_by_text("No job has failed of this task.")).to_be_visible()
+    assert await page.evaluate("window.pwned") is None
+
+
+@pytest.fixture(scope="module")
+def names(retried: str, busy: str, dead: str) -> list[str]:
     """The pages, with something on each."""
     assert busy
-    return [f"jobs/{quote(retried, safe='')}", "workers"]
+    assert dead
+    return [f"jobs/{quote(retried, safe='')}", "workers", "dead-letters"]
 
 
 @BROWSED

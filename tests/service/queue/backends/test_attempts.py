@@ -5,6 +5,7 @@ import pytest
 
 from service.queue.attempts import Attempt
 from service.queue.interface import JobQueue
+from service.queue.job_filter import JobFilter
 from tests.service.queue.backends.conftest import Backend, active, ended, put
 
 
@@ -60,6 +61,25 @@ async def test_what_a_stop_has_interrupted_is_told_and_costs_no_attempt(backend:
         1, "handed back", "interrupted by a shutdown",
     )  # fmt: skip
     assert found.worker_id == worker.id
+
+
+async def test_failed_jobs_are_grouped_by_cause(backend: Backend) -> None:
+    queue = await backend.connect()
+    await backend.work(queue)
+    jobs = [await put(queue, "fail") for _ in range(2)] + [await put(queue, "give_up")]
+    for job in jobs:
+        await ended(queue, job.key)
+    found = await queue.causes()
+    assert (found.looked_at, found.is_whole) == (3, True)
+    assert [(each.jobs, each.task, each.status) for each in found.items] == [
+        (2, "fail", "failed"), (1, "give_up", "failed"),
+    ]  # fmt: skip
+    assert found.items[0].cause == "ValueError: broken in attempt …"
+    assert found.items[1].cause.endswith("NoRetryError: no such address")
+    only = await queue.causes(task="give_up")
+    assert only.items == found.items[1:]
+    page = await queue.search_records(JobFilter(task="fail", error=found.items[0].text))
+    assert len(page.records) == 2
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "redis", "sqs"])

@@ -46,6 +46,8 @@ MORE_PAGES = {
     "sqs_queue.UNSENT": 10 * ROWS,  # each waiting job, until a hundred have no message
     "sqs_queue.FORGOTTEN": 10_000,  # the oldest two thousand
     "surroundings.AROUND": 1_100,  # the thousand jobs before it
+    "job_history.CAUSES": 1_000,  # the newest five thousand
+    "job_history.CAUSES_OF_TASK": 1_000,
     "job_search.COUNT_WAITING": 3 * ROWS + 500,  # counts up to a hundred thousand
     "job_search.few_waiting": 3 * ROWS + 1_000,
     "job_search.few_running": 600,  # each of a hundred running jobs
@@ -172,6 +174,8 @@ ARGUMENTS: dict[str, list[Any]] = {
     "job_search.FIRST_AFTER": ["2000-01-01"],
     "job_history.FIND": ["gonecomplete7", "default"],
     "job_history.ATTEMPTS": [1],
+    "job_history.CAUSES": [5000],
+    "job_history.CAUSES_OF_TASK": [5000, "sleep"],
 }
 
 
