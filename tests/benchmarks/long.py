@@ -87,6 +87,32 @@ def _history(results: Results) -> Iterator[str]:
             for what, page in found["filters"].items()
         ]
         yield table(["", "jobs", "p50, ms", "slowest, ms", "read"], rows)
+        if "console" in found:
+            yield from _console(found["console"])
+
+
+def _console(found: dict[str, Any]) -> Iterator[str]:
+    yield "### The console beside them"
+    yield "Twenty requests for each page, by HTTP from an API process, milliseconds:"
+    rows = [
+        [name, *(number(page[key]) for key in ("p50_ms", "p95_ms", "max_ms")),
+         f"{page['bytes'] / 1024:,.0f}"]
+        for name, page in found["pages"].items()
+    ]  # fmt: skip
+    yield table(["", "p50", "p95", "slowest", "KiB"], rows)
+    viewers = found["viewers"]
+    counts = ", ".join(f"{rate:.1f} with {count}" for count, rate in viewers.items())
+    yield (
+        "Statements in a second on the database, the API's own among them, with so many viewers at"
+        f" the overview: {counts}."
+    )
+    bulk = found["bulk"]
+    yield (
+        f"{bulk['jobs']:,} failed jobs of one filter were retried in {bulk['seconds']:.1f} s and"
+        f" that was undone in {bulk['undo_seconds']:.1f} s. Again, the process was killed after"
+        f" {bulk['killed_at']:,}, and the next one went on: {bulk['changed']:,} were changed, and"
+        f" {bulk['not_once']} not once."
+    )
 
 
 def _values(results: Results, measure: str) -> list[dict[str, Any]]:

@@ -23,6 +23,7 @@ def test_make_bench_measures_and_writes_a_page(tmp_path: Path) -> None:
     page = (tmp_path / "benchmarks.md").read_text()
     assert "## An idle worker" in page
     assert "### A list of 100,000 ended jobs" in page
+    assert "10,000 were changed, and 0 not once." in page
 
 
 def test_make_faults_holds_a_promise() -> None:

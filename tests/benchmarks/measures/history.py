@@ -1,4 +1,4 @@
-"""Pages of the list of jobs, with each filter, out of ten million ended jobs."""
+"""Pages of the list of jobs, with each filter, out of ten million ended jobs; the console too."""
 
 import json
 import time
@@ -12,7 +12,7 @@ from service.db import QUEUE_SESSION
 from service.queue.job_filter import JobFilter, PayloadField
 from service.queue.tables.job_search import LAST_ID, search, search_jobs
 from tests.benchmarks import contenders
-from tests.benchmarks.measures import Measure, Sizes, Values, percentiles
+from tests.benchmarks.measures import Measure, Sizes, Values, console_pages, percentiles
 from tests.benchmarks.stand import Stand
 
 PAGES = 20  # of each filter, one after the other
@@ -84,6 +84,7 @@ async def run(stand: Stand, name: str, case: str, sizes: Sizes) -> Values:
             "rows": await pool.fetchval("SELECT count(*) FROM job_archive"),
             "mib": await pool.fetchval("SELECT pg_total_relation_size('job_archive')") / 2**20,
             "filters": {what: await _pages(pool, each) for what, each in FILTERS.items()},
+            "console": await console_pages.look(pool, dsn, sizes),
         }
 
 
