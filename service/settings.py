@@ -86,6 +86,8 @@ class Settings(BaseSettings):
     # The variables of OpenTelemetry and Sentry themselves; their libraries read others.
     otel_exporter_otlp_endpoint: Annotated[str, Field(pattern=r"^(https?://.+)?$")] = ""
     otel_sdk_disabled: str = ""
+    otel_traces_exporter: str = "otlp"  # "none": no traces; and so the next
+    otel_metrics_exporter: str = "otlp"
     sentry_dsn: SecretStr | None = None
     aws_region: Annotated[str | None, Field(pattern=r"^[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}$")] = None
     # ECS sets this and the next.

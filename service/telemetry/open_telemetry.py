@@ -41,7 +41,7 @@ def start(settings: Settings, process: str) -> None:
     # The names of today for queries and HTTP calls, instead of those of the first years.
     environment.setdefault(CONVENTIONS, "http,database")
     resource = _resource(settings, process)
-    if environment.get("OTEL_TRACES_EXPORTER") != "none":
+    if settings.otel_traces_exporter != "none":
         provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         provider.sampler = Inside(provider.sampler)
         provider.add_span_processor(BatchSpanProcessor(Spans(OTLPSpanExporter())))
@@ -53,7 +53,7 @@ def start(settings: Settings, process: str) -> None:
             None if own_choice else Allowance(SPANS_PER_SECOND),
         )
         observers.closers.append(provider.shutdown)
-    if environment.get("OTEL_METRICS_EXPORTER") != "none":
+    if settings.otel_metrics_exporter != "none":
         reader = PeriodicExportingMetricReader(
             Metrics(), export_interval_millis=settings.metric_seconds * 1000
         )

@@ -50,6 +50,7 @@ def check_stage(stage: Stage) -> None:
         *_zones(stage),
         *_addresses(stage),
         *_secrets(stage),
+        *_telemetry(stage),
     ]
     if problems:
         raise ConfigError(problems)
@@ -249,6 +250,27 @@ def _secrets(stage: Stage) -> list[str]:
                 f"secrets: the {each.name} has {len(places)}, more than the policy of its role can "
                 "name; keep several as the JSON of one secret, secretsmanager:NAME#FIELD"
             )
+    return found
+
+
+def _telemetry(stage: Stage) -> list[str]:
+    found = []
+    if stage.telemetry_collector and stage.telemetry_endpoint:
+        found.append(
+            "telemetry_endpoint: traces go there or to telemetry_collector = true, not to both"
+        )
+    if stage.telemetry_collector and stage.stage == contract.LOCAL_STAGE:
+        found.append(
+            "telemetry_collector = true: the local twin runs no container of another image; write "
+            "[local.telemetry] with collector = false, and endpoint for a collector of your own"
+        )
+    elif stage.telemetry_collector and stage.egress == "endpoints":
+        found.append(
+            "telemetry_collector = true: with egress = 'endpoints' its image on public.ecr.aws "
+            "cannot be reached; set telemetry_endpoint to a collector in the VPC"
+        )
+    if stage.telemetry_port is not None and not 0 < stage.telemetry_port < 65536:
+        found.append(f"telemetry_endpoint: there is no port {stage.telemetry_port}")
     return found
 
 

@@ -12,6 +12,9 @@ from service.contract import (
     DEFAULT_APP_NAME,
     DRAIN_MAX_SECONDS,
     DRAIN_SECONDS,
+    HTTP_PORT,
+    HTTPS_PORT,
+    EnvVar,
     ProcessName,
     ServedQueues,
 )
@@ -47,6 +50,8 @@ RETENTION_DAYS = (
 REGION = r"[a-z]{2,4}(-[a-z]+)+-\d+"
 ID = "([0-9a-f]{8}|[0-9a-f]{17})"  # of a VPC or a subnet; the short ones are from before 2016
 UUID = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+# without a query or a password: OTEL_EXPORTER_OTLP_HEADERS, a secret, has the provider's key
+ENDPOINT = r"https?://[A-Za-z0-9.-]+(:\d{1,5})?(/[^\s?#@]*)?"
 # https://pkg.go.dev/github.com/distribution/reference: registry, name, tag, digest
 IMAGE = (
     r"([A-Za-z0-9.-]+(:\d+)?/)?[a-z0-9]+([._/-]+[a-z0-9]+)*"
@@ -177,6 +182,12 @@ class Stage:
         r"[A-Za-z0-9_-]{1,75}(\.fifo)?", "", example="jobs", most=80, what="the name of a queue"
     )
     """An SQS queue of this account and region that carries the jobs; empty: Postgres does."""
+    telemetry_endpoint: str = text(
+        ENDPOINT, "", example="https://otlp.example.com", most=500, what="an address of HTTP"
+    )
+    """Where API and workers send traces and metrics by OTLP; empty: nowhere."""
+    telemetry_collector: bool = flag(False)
+    """A collector beside each process, which sends its traces to AWS X-Ray."""
     drain_seconds: int = number(5, DRAIN_MAX_SECONDS, DRAIN_SECONDS)
     """How long a running job may take to end after SIGTERM, in seconds."""
 
@@ -269,6 +280,24 @@ class Stage:
     def is_locked(self) -> bool:
         """Deletion and termination protection: once a protected stage stands."""
         return self.is_protected and not self.first_deploy
+
+    @property
+    def has_telemetry(self) -> bool:
+        """Does the image need the libraries of docs/telemetry.md?"""
+        return (
+            bool(self.telemetry_endpoint)
+            or self.telemetry_collector
+            or any(secret.name == EnvVar.SENTRY_DSN for secret in self.secrets)
+        )
+
+    @property
+    def telemetry_port(self) -> int | None:
+        """The port of `telemetry_endpoint`, which ECS tasks must reach."""
+        if not self.telemetry_endpoint:
+            return None
+        scheme, _, rest = self.telemetry_endpoint.partition("://")
+        port = rest.partition("/")[0].partition(":")[2]
+        return int(port) if port else {"http": HTTP_PORT, "https": HTTPS_PORT}[scheme]
 
     @property
     def layout(self) -> str:

@@ -28,7 +28,7 @@ STAGE_ALLOWED = "a stage's name is a-z, 0-9 and single hyphens, a letter first, 
 # Tables within a stage. At the top they, `workers`, `env` and `secrets`, are for all stages: no
 # stage is called so.
 FIRST = "dev"  # as in the first release, for who names no stage
-SECTIONS = ("api", "worker", "database", "network")
+SECTIONS = ("api", "worker", "database", "network", "telemetry")
 EXTENDS = "extends"
 ENV = "env"  # variables: of a stage, or within one of PROCESSES of that process
 SECRETS = "secrets"  # the same of secrets; a table, or a list of names

@@ -19,8 +19,8 @@ NAME = re.compile(r"[A-Z][A-Z0-9_]{0,127}")
 VALUE_MAX_CHARACTERS = 4096
 # The service's own variables that a project may set: no key and no resource decides them.
 FREE = (
-    EnvVar.LOG_LEVEL, EnvVar.METRIC_SECONDS, EnvVar.OTEL_SDK_DISABLED, EnvVar.REDACT_NAMES,
-    EnvVar.WORKER_POLL_SECONDS,
+    EnvVar.LOG_LEVEL, EnvVar.METRIC_SECONDS, EnvVar.OTEL_METRICS_EXPORTER, EnvVar.OTEL_SDK_DISABLED,
+    EnvVar.OTEL_TRACES_EXPORTER, EnvVar.REDACT_NAMES, EnvVar.WORKER_POLL_SECONDS,
 )  # fmt: skip
 FREE_SECRETS = (EnvVar.SENTRY_DSN,)  # and of those, what belongs among the secrets
 RESERVED = ("AWS_", "ECS_")

@@ -22,6 +22,7 @@ from stacks.config.stage import Stage
 from stacks.config.variables import of_process
 from stacks.data.data_stack import DataStack
 from stacks.data.database import OWNER, USER, Database
+from stacks.service.collector import ADDRESS
 from stacks.service.project_secrets import project_secrets
 
 
@@ -55,6 +56,11 @@ def environment(
             str(port) for port in WORKER_INTERNET_PORTS if stage.egress != "endpoints"
         ),
     }
+    if stage.telemetry_endpoint:
+        found[EnvVar.OTEL_EXPORTER_OTLP_ENDPOINT] = stage.telemetry_endpoint
+    elif stage.telemetry_collector:
+        found[EnvVar.OTEL_EXPORTER_OTLP_ENDPOINT] = ADDRESS
+        found[EnvVar.OTEL_METRICS_EXPORTER] = "none"  # CloudWatch has them by the log
     if stage.sqs_queue:
         found[EnvVar.QUEUE_DSN] = f"sqs://{stage.sqs_queue}"
     if isinstance(ecs_process, WorkerPool):

@@ -79,7 +79,7 @@ class EcsService(Construct):
                 "DeploymentConfiguration.EarlySuccessCriteria",
                 {"Enable": True, "HealthyPercent": 100, "SourceServiceRevisionCleanup": "DEFERRED"},
             )
-        self._allow_outgoing(ecs_process.process, network, data)
+        self._allow_outgoing(ecs_process.process, stage, network, data)
         # The first ECS task needs its rights and its security group rules when it starts.
         self.service.node.add_dependency(process.roles, self.security_group)
 
@@ -94,7 +94,9 @@ class EcsService(Construct):
             [alarm.alarm_name for alarm in alarms], behavior=ecs.AlarmBehavior.ROLLBACK_ON_ALARM
         )
 
-    def _allow_outgoing(self, process: ProcessName, network: Network, data: DataStack) -> None:
+    def _allow_outgoing(
+        self, process: ProcessName, stage: Stage, network: Network, data: DataStack
+    ) -> None:
         # Written here, and not in the data stack, which would then depend on this one. The port is
         # literal, so that the checks of security groups can read it.
         self.security_group.connections.allow_to(
@@ -107,6 +109,15 @@ class EcsService(Construct):
                 self.security_group.add_egress_rule(
                     ec2.Peer.any_ipv4(), ec2.Port.tcp(port), "what jobs fetch from elsewhere"
                 )
+        open_ports = (
+            contract.WORKER_INTERNET_PORTS
+            if process is ProcessName.WORKER
+            else (contract.HTTPS_PORT,)
+        )
+        if stage.telemetry_port and stage.telemetry_port not in open_ports:
+            self.security_group.add_egress_rule(
+                ec2.Peer.any_ipv4(), ec2.Port.tcp(stage.telemetry_port), "to telemetry_endpoint"
+            )
         if network.endpoints_group:
             self.security_group.connections.allow_to(
                 network.endpoints_group, HTTPS, "to the endpoints of AWS services"

@@ -12,6 +12,7 @@ from stacks.config.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = "service/Dockerfile"
+TELEMETRY_LOCK = "requirements-telemetry.lock"  # has the libraries that most stages do not need
 ARCHITECTURES = {
     "arm64": (ecs.CpuArchitecture.ARM64, assets.Platform.LINUX_ARM64),
     "x86_64": (ecs.CpuArchitecture.X86_64, assets.Platform.LINUX_AMD64),
@@ -40,7 +41,12 @@ def build_image(scope: Construct, id: str, *, stage: Stage) -> Image:
         given = ecs.ContainerImage.from_registry(stage.image)
         return Image(given, _repository_arn(stage.image), platform)
     asset = assets.DockerImageAsset(
-        scope, id, directory=str(ROOT), file=DOCKERFILE, platform=target
+        scope,
+        id,
+        directory=str(ROOT),
+        file=DOCKERFILE,
+        platform=target,
+        build_args={"REQUIREMENTS": TELEMETRY_LOCK} if stage.has_telemetry else None,
     )
     built = ecs.ContainerImage.from_docker_image_asset(asset)
     return Image(built, asset.repository.repository_arn, platform)

@@ -11,6 +11,7 @@ from stacks.acknowledge import acknowledge, arn_as_found
 from stacks.config.processes import EcsProcess
 from stacks.config.stage import Stage
 from stacks.data.data_stack import DataStack, bucket_export
+from stacks.service.collector import trace_statement
 from stacks.service.image import Image
 from stacks.service.project_secrets import acknowledge_keys, project_secret_statements
 from stacks.service.task_rights import (
@@ -69,6 +70,8 @@ class TaskRoles(Construct):
         statements = bucket_statements(process, data, key)
         if stage.sqs_queue:
             statements += [queue_statement(self, process, stage)]
+        if stage.telemetry_collector:
+            statements += [trace_statement()]
         if process is ProcessName.WORKER:
             statements += [protection_statement(self, stage)]
         with_shell = exec_statements(stage, key, exec_log_group)
@@ -111,10 +114,11 @@ class TaskRoles(Construct):
                 f"AwsSolutions-IAM5[Resource::{arn_as_found(self, 'ecs')}:"
                 f"task/{stage.names.cluster}/*]",
             )
-        if with_exec:
+        if with_exec or stage.telemetry_collector:
+            with_xray = "xray, " if stage.telemetry_collector else ""
             acknowledge(
                 policy,
-                "ssmmessages and logs:DescribeLogGroups know no resource.",
+                f"{with_xray}ssmmessages and logs:DescribeLogGroups know no resource.",
                 "AwsSolutions-IAM5[Resource::*]",
             )
 

@@ -11,6 +11,7 @@ from stacks.acknowledge import acknowledge
 from stacks.config.processes import EcsProcess
 from stacks.config.stage import Stage
 from stacks.data.data_stack import DataStack
+from stacks.service.collector import add_collector
 from stacks.service.container_env import environment, secrets
 from stacks.service.image import Image
 from stacks.service.roles import TaskRoles
@@ -88,6 +89,8 @@ class TaskDefinition(Construct):
                 container=migrate, condition=ecs.ContainerDependencyCondition.SUCCESS
             )
         )
+        if stage.telemetry_collector:
+            add_collector(self.task_definition, log_group=log_group, user=self.container)
 
     def _add(
         self,

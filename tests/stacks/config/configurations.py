@@ -40,6 +40,11 @@ GROUPS: dict[str, list[Settings]] = {
         {"database_min_acu": 1, "database_max_acu": 32},
         {"database_min_acu": 4, "database_max_acu": 256},
     ],
+    "egress": [
+        {"egress": "public", "telemetry_collector": True},
+        {"egress": "nat"},
+        {"egress": "endpoints", "telemetry_endpoint": "https://otlp.example.com:4318"},
+    ],
     "app_name": [{}, {"app_name": "a1-b2-c3d4e5f6g7h8i9"}],
     "account": [{}, {"account": ACCOUNT}],
     "region": [{}, {"region": REGION}],

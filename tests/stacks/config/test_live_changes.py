@@ -21,7 +21,11 @@ from tests.stacks.templates import CERTIFICATE, Templates
 # Each may come and go on a live stage of `dev`, and to and from each other of its group.
 FREE: dict[str, list[Settings]] = {
     "door": [{}, {"certificate_arn": CERTIFICATE}, DOMAIN, DOMAIN | {"domain_name": "example.com"}],
-    "egress": [{}, {"egress": "nat"}, {"egress": "endpoints"}],
+    "egress": [
+        {},
+        {"egress": "nat", "telemetry_collector": True},
+        {"egress": "endpoints", "telemetry_endpoint": "https://otlp.example.com:4318"},
+    ],
     "spot": [{}, {"worker_spot_percent": 1}, {"worker_spot_percent": 100}],
     "protection": [{}, {"is_protected": True, "first_deploy": True}, {"is_protected": True}],
     "place": [{}, {"region": REGION, "account": ACCOUNT}],

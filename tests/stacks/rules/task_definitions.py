@@ -12,6 +12,7 @@ from service.contract import (
 )
 from stacks.config.processes import EcsProcess
 from stacks.config.variables import of_process
+from stacks.service.collector import COLLECTOR
 from tests.stacks.rules.data import OWNER, USER
 from tests.stacks.templates import Resource, Templates
 
@@ -21,10 +22,12 @@ EXEC_LOG = "ExecLog"
 
 
 def containers(templates: Templates) -> list[dict[str, Any]]:
+    """Those of the image."""
     return [
         container
         for definition in templates.all(TASK)
         for container in definition.get("ContainerDefinitions")
+        if container["Name"] in set(ProcessName)  # and not the collector beside them
     ]
 
 
@@ -195,7 +198,8 @@ def no_log_line_is_dropped(templates: Templates) -> None:
             assert log["LogDriver"] == "awslogs"
             assert log["Options"]["mode"] == "blocking"
             assert log["Options"]["awslogs-region"] == {"Ref": "AWS::Region"}
-            process = container["Name"] if container["Name"] == ProcessName.MIGRATE else of.name
+            has_own = container["Name"] in {ProcessName.MIGRATE, COLLECTOR}
+            process = container["Name"] if has_own else of.name
             assert log["Options"]["awslogs-stream-prefix"] == process
             assert log["Options"]["awslogs-group"]["Ref"].startswith(f"{host}Log")
 
