@@ -16,7 +16,7 @@ from service.queue.postgres import statements as sql
 from service.queue.tables.batch import Batch
 from service.queue.tables.connections import Database, if_any, storable
 
-# Two statements at once: with one, the slots whose outcomes wait for its commit stay idle.
+# A second statement beside a slow one: else slots stay idle whose outcomes wait for its commit.
 LANES = 2
 # $1 keys: deletes ended jobs with a ttl of -1.
 DELETE_UNKEPT = """

@@ -318,7 +318,7 @@ class PostgresConsumer:
 
         async def pass_on() -> None:
             with contextlib.suppress(*UNAVAILABLE):  # else the others poll
-                await self._queue.fetch(sql.PASS_ON, self._queue.owner, self._queue.names)
+                await self._queue.fetch(sql.WAKE_ANOTHER, self._queue.owner, self._queue.names)
 
         if self._passing is None or self._passing.done():
             self._is_waiting = False

@@ -29,19 +29,9 @@ JOB_COLUMNS = (
 HELD = """queue_claims c JOIN saq_jobs j ON j.background_job_id = ANY (c.jobs)
     WHERE j.claim = c.id + 0 AND j.status IN ('active', 'aborting')"""
 
-# The channel of one worker. One of the first release hears only that of its queue.
+# What `wake_workers` sends to one worker. One of the first release hears only the channel of its
+# queue.
 WAKE = "moorage:wake"
-_WAKE = f"""CASE WHEN w.queues IS NULL THEN pg_notify('saq:' || w.queue, 'saq:enqueue')
-                 ELSE pg_notify('moorage:' || w.id, '{WAKE}') END"""
-
-
-def _waiting(queue: str) -> str:
-    """The live workers of a queue that wait for a job, in any order."""
-    return f"""SELECT w.id, w.queue, w.queues FROM queue_workers w
-    WHERE w.is_waiting AND w.expires_at > clock_timestamp()
-      AND {queue} = ANY (coalesce(w.queues, ARRAY[w.queue]))
-    ORDER BY random()"""
-
 
 # $1 keys, $2 blobs, $3 priorities, $4 groups, $5 due times (0: now), $6 tasks, $7 queue,
 # $8 channel, $9 notify even if no worker waits. $3, $4 and $5 may be empty where no job has any.
@@ -65,30 +55,20 @@ WITH put AS (
         is_bad = FALSE
     WHERE j.status IN {ENDED} AND j.queue = excluded.queue
     RETURNING j.key, j.is_delayed
-), waiting AS (
-    {_waiting("$7")}
-), notified AS (
-    -- a job that is due wakes one worker, and all jobs one more: one may be dead or just got busy
-    SELECT {_WAKE}
-    FROM (SELECT * FROM waiting
-          LIMIT (SELECT count(*) FROM put WHERE NOT is_delayed) + 1) AS w
-    WHERE EXISTS (SELECT FROM put WHERE NOT is_delayed)
-    UNION ALL
-    SELECT pg_notify($8, CASE WHEN kind.is_delayed THEN 'saq:delayed' ELSE 'saq:enqueue' END)
-    FROM (SELECT DISTINCT is_delayed FROM put) AS kind
-    WHERE CASE WHEN EXISTS (SELECT FROM waiting) THEN kind.is_delayed ELSE $9 END
 )
-SELECT key, (SELECT count(*) FROM notified) FROM put
+SELECT key, CASE WHEN $9 OR EXISTS (SELECT FROM queue_workers WHERE is_waiting) THEN (
+    SELECT announce_jobs($7, $8, count(*) FILTER (WHERE NOT is_delayed),
+                         count(*) FILTER (WHERE is_delayed), $9) FROM put) END
+FROM put
 """
 
 # $1 owner, $2 queues: this worker was woken and cannot take all that is due. It does not count as
 # waiting any more, and another one is woken.
-PASS_ON = f"""
+WAKE_ANOTHER = """
 WITH own AS (
     UPDATE queue_workers SET is_waiting = FALSE WHERE id = $1 AND is_waiting
 )
-SELECT {_WAKE} FROM unnest($2::text[]) AS q (name),
-LATERAL (SELECT * FROM ({_waiting("q.name")}) AS found WHERE found.id <> $1 LIMIT 1) AS w
+SELECT wake_workers(q.name, 1, $1) FROM unnest($2::text[]) AS q (name)
 """
 
 # $1 queues: makes delayed jobs that are due claimable. Returns how many, and the seconds until the

@@ -1,6 +1,7 @@
 """Many callers, one statement: calls made while a statement is in flight share the next one."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -9,7 +10,8 @@ import asyncpg
 from service.db import UNAVAILABLE
 
 LOCKED_MAX = 2  # after so many items that wait for a lock in vain, the whole table is locked
-LANE_ITEMS = 4  # with fewer items waiting, no second statement starts beside one in flight
+LANE_ITEMS = 32  # with fewer waiting at an answer, those of the callers that go on come along
+SLOW_SECONDS = 0.002  # a statement in flight for so long waits for the network, a disk or a lock
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -32,7 +34,8 @@ class Batch(Generic[T, R]):
 
     An idle batch sends at once, so it adds no delay; under load each commit carries many items. A
     call returns after the commit of its item, with that item's result. `lanes` is the most
-    statements in flight at once.
+    statements in flight at once: another one starts beside one that is slow; and where many items
+    wait at an answer, so that the server works while the callers of the first go on.
     """
 
     def __init__(
@@ -41,12 +44,15 @@ class Batch(Generic[T, R]):
         *,
         max_items: int = 500,
         lanes: int = 1,
+        slow_seconds: float = SLOW_SECONDS,
     ) -> None:
         self._statement = statement
         self._max_items = max_items
         self._waiting: list[tuple[T, Reply]] = []
         self._lanes = lanes
+        self._slow_seconds = slow_seconds
         self._senders: set[asyncio.Task[None]] = set()
+        self._sent_at = 0.0  # `time.monotonic()` of the last statement
 
     async def __call__(self, item: T) -> R:
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
@@ -56,9 +62,15 @@ class Batch(Generic[T, R]):
     def send(self, item: T, reply: Reply) -> None:
         """The same without waiting: `reply` gets the result of the item, or the error."""
         self._waiting.append((item, reply))
-        busy = len(self._senders)
-        if not busy or (busy < self._lanes and len(self._waiting) >= LANE_ITEMS):
+        if not self._senders or time.monotonic() - self._sent_at > self._slow_seconds:
+            self._start()
+
+    def _start(self) -> bool:
+        """Start another sender, if there is a lane for it."""
+        is_free = len(self._senders) < self._lanes
+        if is_free:
             self._senders.add(asyncio.create_task(self._send()))
+        return is_free
 
     async def _send(self) -> None:
         try:
@@ -73,6 +85,7 @@ class Batch(Generic[T, R]):
             self._senders.discard(sender)
 
     async def _send_one(self, batch: list[tuple[T, Reply]]) -> Exception | None:
+        self._sent_at = time.monotonic()
         try:
             results = await self._statement([item for item, _ in batch])
         except asyncio.CancelledError:
@@ -85,6 +98,8 @@ class Batch(Generic[T, R]):
             else:
                 _fail(batch, error)
             return error
+        if len(self._waiting) >= LANE_ITEMS and self._start():
+            await asyncio.sleep(0)  # until it is sent
         for (_, reply), result in zip(batch, results, strict=True):
             if not reply.done():  # its caller was cancelled meanwhile
                 reply.set_result(result)

@@ -104,7 +104,7 @@ ARGUMENTS: dict[str, list[Any]] = {
         [60, 60],
     ],
     "outcomes.DELETE_UNKEPT": [["complete5", "complete6"]],
-    "statements.PASS_ON": ["w", ["default"]],
+    "statements.WAKE_ANOTHER": ["w", ["default"]],
     "statements.ABORT": ["queued7", "default", "x"],
     "stock_clients.SHOW_ABORTED": ["aborted5", "default"],
     "statements.RETRY_ENDED": ["complete7", "default", b"{}"],

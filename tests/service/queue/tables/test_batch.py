@@ -1,10 +1,11 @@
 """Many calls share a statement, and none of them waits for another call."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
-from service.queue.tables.batch import Batch
+from service.queue.tables.batch import LANE_ITEMS, Batch
 
 
 class Database:
@@ -88,22 +89,45 @@ async def test_statement_is_bounded() -> None:
     assert max(len(items) for items in database.statements) == 10
 
 
-async def test_second_lane_opens_only_for_company() -> None:
+async def test_second_lane_opens_beside_a_slow_statement() -> None:
     database = Database()
-    batch = Batch(database.run, lanes=2)
-    calls = [asyncio.create_task(batch(item)) for item in (1,)]
+    batch = Batch(database.run, lanes=2, slow_seconds=1.0)
+    calls = [asyncio.create_task(batch(1))]
     await _let_tasks_run()
-    calls += [asyncio.create_task(batch(item)) for item in (2, 3)]
+    calls.append(asyncio.create_task(batch(2)))
     await _let_tasks_run()
-    assert database.statements == [[1]]
-    calls += [asyncio.create_task(batch(item)) for item in (4, 5)]
+    assert database.statements == [[1]], "it may be answered in a moment"
+    await asyncio.sleep(1.0)
+    calls.append(asyncio.create_task(batch(3)))
     await _let_tasks_run()
-    assert database.statements == [[1], [2, 3, 4, 5]]
-    calls += [asyncio.create_task(batch(item)) for item in range(26, 40)]
+    assert database.statements == [[1], [2, 3]]
+    await asyncio.sleep(1.0)
+    calls.append(asyncio.create_task(batch(4)))
     await _let_tasks_run()
     assert len(database.statements) == 2, "no third lane"
     database.gate.set()
-    assert await asyncio.gather(*calls) == [2 * item for item in (*range(1, 6), *range(26, 40))]
+    assert await asyncio.gather(*calls) == [2, 4, 6, 8]
+
+
+@pytest.mark.parametrize("waiting", [LANE_ITEMS - 1, LANE_ITEMS])
+async def test_statement_that_many_wait_for_is_sent_before_the_callers_of_the_last_go_on(
+    waiting: int,
+) -> None:
+    database = Database()
+    batch = Batch(database.run, lanes=2, slow_seconds=60)
+    sent: list[int] = []  # how many statements were sent when a call of the first went on
+
+    async def first(item: int) -> None:
+        await batch(item)
+        sent.append(len(database.statements))
+
+    calls: list[asyncio.Task[Any]] = [asyncio.create_task(first(item)) for item in (1, 2)]
+    await _let_tasks_run()
+    calls += [asyncio.create_task(batch(item)) for item in range(100, 100 + waiting)]
+    await _let_tasks_run()
+    database.gate.set()
+    await asyncio.gather(*calls)
+    assert sent == [1 + (waiting == LANE_ITEMS)] * 2
 
 
 async def test_call_in_the_turn_in_which_a_statement_ends_is_sent() -> None:
