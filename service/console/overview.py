@@ -19,6 +19,7 @@ from service.redact import redacted_text
 
 FRESH_SECONDS = 3.0  # one look serves everybody who looks within that time
 LATE_SECONDS = 60.0  # a job that has been due for longer waits too long
+FAILURES_MIN, FAILURES_SHARE = 5, 0.05  # of the last hour; below it a failure is no news
 VIEWERS_MAX = 200  # who follow it, of one process
 HOURS = 24.5  # of runs; the first part of the last day may have begun before it
 SOON = 6  # schedules that are shown
@@ -128,6 +129,7 @@ async def read(queue: JobQueue) -> Overview:
     now = datetime.now(UTC)
     yesterday = now - timedelta(days=1)
     recent = [job for job in failed.records if (job.finished_at or job.created_at) > yesterday]
+    hour = chart("Last hour", runs, now=now, minutes=1, bars=60)
     return Overview(
         at=now,
         queues=queues,
@@ -136,11 +138,8 @@ async def read(queue: JobQueue) -> Overview:
         schedules=sorted(schedules, key=_next)[:SOON],
         failing=group(recent),
         is_failing_whole=failed.before is None or len(recent) < len(failed.records),
-        problems=list(_problems(queues)),
-        charts=[
-            chart("Last hour", runs, now=now, minutes=1, bars=60),
-            chart("Last day", runs, now=now, minutes=15, bars=24 * 4),
-        ],
+        problems=[*_problems(queues), *_failures(hour)],
+        charts=[hour, chart("Last day", runs, now=now, minutes=15, bars=24 * 4)],
     )
 
 
@@ -178,6 +177,15 @@ def _problems(queues: list[QueueNow]) -> Iterator[Problem]:
                 f"The oldest job of queue {name} has been due for {minutes:.0f} min.",
                 f"moor scale {process} {stats.workers + 1}",
             )
+
+
+def _failures(hour: Chart) -> Iterator[Problem]:
+    ended = hour.complete + hour.failed
+    if hour.failed >= FAILURES_MIN and hour.failed >= FAILURES_SHARE * ended:
+        share = 100 * hour.failed / ended
+        yield Problem(
+            f"{share:.0f} % of the jobs that ended within an hour failed.", "moor jobs causes"
+        )
 
 
 def _served(queue: JobQueue) -> tuple[str, ...]:

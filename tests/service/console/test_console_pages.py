@@ -82,6 +82,10 @@ async def test_charts_show_what_workers_have_ended(page: Page, own_api: Api) -> 
     hour = page.get_by_role("img", name="Last hour: 3565 complete, 30 failed")
     await expect(hour).to_be_visible(timeout=15_000)
     await expect(hour.locator("g")).to_have_count(31)
+    share = page.get_by_text("% of the jobs that ended within an hour failed.")
+    await expect(share).to_have_count(0)  # less than one in a hundred
+    own_api.sql("UPDATE queue_minutes SET failed = 10 * failed")
+    await expect(share).to_contain_text("8 %", timeout=15_000)
 
 
 @BROWSED
