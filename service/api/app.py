@@ -26,11 +26,13 @@ from service.api.routes import (
     bulk_routes,
     health_routes,
     job_routes,
+    metrics_routes,
     queue_routes,
     schedule_routes,
     worker_routes,
 )
 from service.api.routes.job_events import Watch
+from service.api.routes.metrics_routes import Scrape
 from service.aws import database_password
 from service.console import (
     actions,
@@ -94,6 +96,7 @@ def create_app(
             yield
 
     saq = saq_plugin(settings, queue)
+    of_domains = domain_routes(domain_package)
     lookout = Lookout(queue)
     app = Litestar(
         route_handlers=[
@@ -114,7 +117,8 @@ def create_app(
             worker_pages.router,
             worker_pages.actions,
             bulk_pages.router,
-            *domain_routes(domain_package),
+            *metrics_routes.unless_taken(_paths(of_domains)),
+            *of_domains,
         ],
         dependencies={
             "pool": Provide(_pool, sync_to_thread=False),
@@ -126,7 +130,7 @@ def create_app(
         },
         plugins=[saq],
         lifespan=[lifespan],
-        state=State({"settings": settings, "lookout": lookout}),
+        state=State({"settings": settings, "lookout": lookout, "scrape": Scrape(queue, settings)}),
         request_class=JsonRequest,
         request_max_body_size=contract.BODY_MAX_BYTES,
         exception_handlers=EXCEPTION_HANDLERS,
@@ -153,6 +157,10 @@ def domain_routes(package_name: str) -> list[Any]:
         if importlib.util.find_spec(name) is not None:
             found += importlib.import_module(name).route_handlers
     return found
+
+
+def _paths(handlers: list[Any]) -> set[str]:
+    return {route.path for route in Router("/", route_handlers=handlers).routes}
 
 
 def _pool(state: State) -> asyncpg.Pool:

@@ -43,7 +43,7 @@ class Reporter:
         self._queue = queue
         self._due_seconds = settings.metric_seconds * (1 - EARLY)
         self._check_seconds = settings.metric_seconds / CHECKS
-        self._application = {
+        self.application = {
             MetricDimension.APP: settings.app_name,
             MetricDimension.STAGE: settings.stage,
         }
@@ -56,7 +56,7 @@ class Reporter:
         while True:
             try:
                 if await self.is_due():
-                    for dimension, values in await self.measure():
+                    for dimension, values in await self.measure(tells_paused=True):
                         self._write(dimension, values)
             except Exception as error:  # whatever it is, this loop has to go on
                 log.debug("no report on the queue", error=type(error).__name__)
@@ -70,7 +70,7 @@ class Reporter:
             await asyncio.sleep(self._check_seconds * jitter)
 
     def _write(self, dimension: Dimension, values: Mapping[Metric, float]) -> None:
-        metrics.write(self._application | dict([dimension]), values)
+        metrics.write(self.application | dict([dimension]), values)
 
     async def note_runs(self) -> None:
         """Add what this worker has done since the last time to the counts of this minute."""
@@ -86,13 +86,15 @@ class Reporter:
         """Claim the next report. True for one process in each period."""
         return await self._queue.claim_report(self._due_seconds)
 
-    async def measure(self) -> list[tuple[Dimension, dict[Metric, float]]]:
+    async def measure(
+        self, *, tells_paused: bool = False
+    ) -> list[tuple[Dimension, dict[Metric, float]]]:
         """The figures of each queue and each pool, with their dimension."""
         queue = self._queue
         stats = {each.name: await each.stats() for each in queue.all}
         alive = await queue.live_workers()
         for name, found in stats.items():
-            if found.is_paused:
+            if tells_paused and found.is_paused:
                 log.warning("this queue is paused", queue=name, waiting=found.queued)
         figures: dict[Dimension, dict[Metric, float]] = {
             (MetricDimension.QUEUE, name): _waiting([found]) for name, found in stats.items()

@@ -196,9 +196,11 @@ class RunSpan:
 
     def __init__(self, span: Span) -> None:
         self._span = span
+        self._ended_at: int | None = None
 
     def called(self) -> None:
-        """Still in the span, for the log, but no query is recorded any more."""
+        """Still in the span, for the log, but it ends here, and no query is recorded any more."""
+        self._ended_at = time.time_ns()
         context.attach(trace.set_span_in_context(self._span, QUIET))
 
     def end(self, outcome: str, error: BaseException | None) -> None:
@@ -208,7 +210,7 @@ class RunSpan:
             self._span.set_status(Status(StatusCode.ERROR))
             if error is not None:
                 self._span.set_attribute("error.type", type(error).__qualname__)
-        self._span.end()
+        self._span.end(self._ended_at)
 
 
 def write_header(span: SpanContext) -> str:
