@@ -1,20 +1,20 @@
 """What people do in the console, each with a line in the audit log."""
 
-from typing import Annotated, Any
+from typing import Any
 from urllib.parse import quote, unquote
 
 import asyncpg
 import msgspec
 from litestar import Request, Response, Router, post
 from litestar.di import NamedDependency
-from litestar.enums import RequestEncodingType
 from litestar.exceptions import HTTPException
-from litestar.params import Body, FromPath
+from litestar.params import FromPath
 
 from service.console import audit
 from service.console.door import NotSignedInError, ask_to_sign_in, may_act, signed_in
 from service.console.pages import refuse
 from service.console.rendering import html
+from service.console.task_form import read_form
 from service.contract import CONSOLE_PATH
 from service.problem import InvalidFieldError
 from service.queue.errors import (
@@ -33,7 +33,7 @@ from service.queue.errors import (
 )
 from service.queue.interface import JobQueue
 from service.queue.schedules import schedule_requests
-from service.queue.tasks.enqueue import build_job
+from service.queue.tasks.enqueue import JobOptions, build_job
 from service.queue.tasks.registry import Registry
 from service.validation import refuse_unstorable
 
@@ -45,12 +45,6 @@ STATUSES: dict[type[QueueError], int] = {
 }  # fmt: skip
 
 Asked = Request[Any, Any, Any]
-
-
-class NewJob(msgspec.Struct, frozen=True, kw_only=True):
-    """A payload as JSON, as somebody types it."""
-
-    payload: str = "{}"
 
 
 @post("/jobs/{key:str}/retry", status_code=303)
@@ -89,19 +83,25 @@ async def cancel_job(
 async def enqueue(
     *,
     name: FromPath[str],
-    data: Annotated[NewJob, Body(media_type=RequestEncodingType.URL_ENCODED)],
     request: Asked,
     queue: NamedDependency[JobQueue],
     registry: NamedDependency[Registry],
     pool: NamedDependency[asyncpg.Pool],
 ) -> Response[str]:
-    """Enqueue a job of a task; its payload is checked first."""
+    """Enqueue a job of a task, with a field for each parameter or its `payload` as JSON.
+
+    The payload is checked first.
+    """
+    form = {name: str(value) for name, value in (await request.form()).items()}
     try:
-        payload = msgspec.json.decode(data.payload, type=dict[str, Any])
+        if "payload" in form:
+            payload = msgspec.json.decode(form["payload"], type=dict[str, Any])
+        else:
+            payload = read_form(registry.get(name), form)
         refuse_unstorable(payload, "payload")
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise InvalidFieldError("payload", f"is no JSON object: {error}") from None
-    job = build_job(registry, name, payload)
+    job = build_job(registry, name, payload, _options(form.get("delay", "")))
     await queue.enqueue(job)
     await audit.note(pool, request.user.who, f"enqueue {job.function}", job.key, 1)
     return to_page(_job_page(job.key))
@@ -152,6 +152,13 @@ async def run_schedule(
     key = await schedule_requests.run_schedule_now(queue, name)
     await audit.note(pool, request.user.who, f"run schedule {name}", key, 1)
     return to_page(_job_page(key))
+
+
+def _options(delay: str) -> JobOptions:
+    try:
+        return msgspec.convert({"delay": float(delay)} if delay.strip() else {}, JobOptions)
+    except (ValueError, msgspec.ValidationError):
+        raise InvalidFieldError("delay", f"{delay!r} is no number of seconds") from None
 
 
 def explain(request: Asked, error: QueueError) -> Response[str]:

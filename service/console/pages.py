@@ -19,6 +19,7 @@ from service.console.job_filters import query_of, words_of
 from service.console.job_page import example, moments, pretty
 from service.console.overview import Lookout, reason
 from service.console.rendering import STATIC, html, render
+from service.console.task_form import fields_of
 from service.console.ticks import next_ticks
 from service.contract import CONSOLE_PATH
 from service.paging import Cursor, position
@@ -142,7 +143,14 @@ def show_tasks(request: Asked, registry: NamedDependency[Registry]) -> Response[
     """Every task of this release, and how its jobs are run."""
     tasks = [registry.tasks[name] for name in sorted(registry.tasks)]
     return html(
-        render("tasks.html", visitor=request.user, here="tasks", tasks=tasks, example=example)
+        render(
+            "tasks.html",
+            visitor=request.user,
+            here="tasks",
+            tasks=tasks,
+            example=example,
+            fields_of=fields_of,
+        )
     )
 
 

@@ -9,7 +9,7 @@ from service.queue.errors import InvalidOptionError
 from service.queue.job_filter import JobFilter, read_filter
 
 KEYS_MAX = 1000
-PRIORITIES = range(-(2**15), 2**15)
+PRIORITIES = range(2**15)
 # Of each action, the states in which a job must be; the first one where a filter names none.
 ACTIONS = {
     "retry": ("failed", "aborted", "complete"),
@@ -42,7 +42,7 @@ class BulkRequest:
             why = "is missing" if self.priority is None else "goes with the action priority alone"
             raise InvalidOptionError("priority", why)
         if self.priority is not None and self.priority not in PRIORITIES:
-            raise InvalidOptionError("priority", "is not between -32768 and 32767")
+            raise InvalidOptionError("priority", "is not between 0 and 32767")
         if self.keys is None:
             if not self.wanted:
                 raise InvalidOptionError("filter", "is empty: name a status at least, or keys")

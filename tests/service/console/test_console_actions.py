@@ -87,7 +87,10 @@ def test_a_job_is_enqueued_once_its_payload_is_right(guarded_api: Api, actor: ht
         refused = actor.post("/console/tasks/sleep/enqueue", data={"payload": text})
         assert refused.status_code in (400, 422), text
 
-    right = actor.post("/console/tasks/sleep/enqueue", data={"payload": '{"seconds": 0.5}'})
+    for form in ({"field.seconds": "long"}, {"field.seconds": "1", "delay": "soon"}, {}):
+        assert actor.post("/console/tasks/sleep/enqueue", data=form).status_code == 422, form
+
+    right = actor.post("/console/tasks/sleep/enqueue", data={"field.seconds": "0.5"})
     assert right.status_code == 303
     who, what, key, jobs = last_action(guarded_api)
     assert (who, what, jobs) == ("alice", "enqueue sleep", 1)
@@ -193,7 +196,9 @@ async def test_one_clicks_through_a_repair(page: Page, own_api: Api) -> None:
         has=page.get_by_role("rowheader", name="sleep", exact=True)
     )
     await row.get_by_text("Enqueue").first.click()
-    await row.get_by_label("Payload, as JSON").fill('{"seconds": 1}')
-    await row.get_by_role("button", name="Enqueue").click()
+    await row.get_by_label("seconds", exact=True).fill("1")
+    await row.get_by_label("Due in, seconds").fill("60")
+    await row.get_by_role("button", name="Enqueue", exact=True).click()
     await expect(page.get_by_role("heading", name="sleep")).to_be_visible()
     await expect(page.get_by_role("region", name="Payload")).to_contain_text('"seconds": 1')
+    await expect(page.get_by_text("It is due at")).to_be_visible()

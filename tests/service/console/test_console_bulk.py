@@ -47,7 +47,7 @@ async def test_chosen_jobs_and_all_that_match_are_changed_and_undone(
     await page.goto("/console/jobs?task=console-bulk")
     await page.get_by_label("Choose all on this page").check()
     await page.get_by_label("Action").select_option("priority")
-    await page.get_by_label("New priority").fill("-7")
+    await page.get_by_label("New priority").fill("7")
     await page.get_by_role("button", name="Change the chosen jobs").click()
     await expect(page.get_by_role("status")).to_contain_text("done 2 jobs changed", timeout=10_000)
     await page.get_by_role("button", name="Undo").click()

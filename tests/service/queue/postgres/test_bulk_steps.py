@@ -135,7 +135,7 @@ async def test_cancelled_moved_and_hurried_jobs_become_what_they_were(
     wanted = {"task": "sleep"}
     async with runner(queue):
         for request, changed in (
-            ({"action": "priority", "priority": -3}, 2),
+            ({"action": "priority", "priority": 3}, 2),
             ({"action": "run-now"}, 1),
             ({"action": "cancel"}, 2),
         ):
