@@ -47,7 +47,11 @@ def describe(found: dict[str, Any], *, error_field: str = "error") -> Shown:
     error = values.pop(error_field, None)
     if "waiting_for" in values:
         values["waiting_for"] = values["waiting_for"]["message"]
-    made = values.pop("attempts_made", [])
+    made, children = values.pop("attempts_made", []), values.pop("children", [])
+    if not values.pop("has_more_children", False):
+        more: list[str] = []
+    else:
+        more = ["… and more"]
     for name in ("payload", "result"):
         if name in values:
             values[name] = json.dumps(values[name], ensure_ascii=False)
@@ -56,6 +60,9 @@ def describe(found: dict[str, Any], *, error_field: str = "error") -> Shown:
     lines += [
         f"{name:<{NAME_WIDTH}}{_attempt(each)}" for name, each in zip(names, made, strict=False)
     ]
+    told = [f"{each['job_id']} {each['task']} {each['status']}" for each in children] + more
+    names = ["children", *[""] * len(told)]
+    lines += [f"{name:<{NAME_WIDTH}}{each}" for name, each in zip(names, told, strict=False)]
     return join("\n", lines if error is None else [*lines, error_field, indent(error, 2)])
 
 

@@ -124,7 +124,8 @@ async def show_job(
             trace=parts(redacted(record.error)) if record.error else [],
             reason=reason(record.error), is_kept=job is not None,
             is_known=record.task in queue.registry.tasks,
-            waiting=await queue.why_waiting(record),
+            waiting=await queue.why_waiting(record), relatives=await queue.relatives(record),
+            origin=redacted(job.meta) if job else {},
             retries=job.retries if job else None, priority=job.priority if job else None,
         )
     )  # fmt: skip

@@ -16,7 +16,7 @@ CALLS = (
     "prune", "clear", "retry_failed", "find_record", "list_records", "search_records",
     "worker_info", "write_worker_info", "notify", "listen", "ping", "payload", "now", "pause",
     "resume", "live_workers", "note_runs", "read_runs", "why_waiting",
-    "attempts", "list_workers", "drain_worker", "running", "causes",
+    "attempts", "list_workers", "drain_worker", "running", "causes", "relatives",
 )  # fmt: skip
 
 

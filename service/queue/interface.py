@@ -31,6 +31,7 @@ from service.queue.from_thread import answer_any_thread
 from service.queue.job import JobRecord, LeasedJob
 from service.queue.job_filter import JobFilter, RecordPage
 from service.queue.named_queues import NamedQueues
+from service.queue.relatives import Relatives
 from service.queue.schedule_record import Scheduler, ScheduleStore
 from service.queue.tasks.enqueue import LARGE_PAYLOAD
 from service.queue.tasks.large_payloads import LargePayloads
@@ -153,6 +154,10 @@ class JobQueue(NamedQueues):
     @abstractmethod
     async def live_workers(self) -> dict[str, int]:
         """The number of live workers of each worker pool, by its name."""
+
+    @abstractmethod
+    async def relatives(self, record: JobRecord) -> Relatives:
+        """The job that has enqueued this one, and those that it has enqueued itself."""
 
     @abstractmethod
     async def causes(self, *, task: str | None = None) -> Causes:

@@ -13,7 +13,7 @@ from service import observers
 from service.console.saq_pages import STATIC_PATH
 from service.contract import CONSOLE_PATH, LIVE_PATH, READY_PATH, UI_PATH
 from service.problem import problem, send_response
-from service.queue.tasks.enqueue import REQUEST_ID
+from service.queue.tasks.origin import ORIGIN, REQUEST_ID, of_request
 
 HSTS = f"max-age={365 * 86400}"
 SANE_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
@@ -33,8 +33,13 @@ class Envelope:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == ScopeType.HTTP:
             request_id = _request_id(scope)
-            with structlog.contextvars.bound_contextvars(**{REQUEST_ID: request_id}):
-                await self._answer(scope, receive, send, request_id)
+            path = scope["raw_path"].decode("ascii", "replace")
+            before = ORIGIN.set(of_request(request_id, scope["method"], path))
+            try:
+                with structlog.contextvars.bound_contextvars(**{REQUEST_ID: request_id}):
+                    await self._answer(scope, receive, send, request_id)
+            finally:
+                ORIGIN.reset(before)
         else:
             await self.app(scope, receive, send)
 

@@ -50,6 +50,7 @@ from service.queue.interface import BULK_JOBS, JobQueue
 from service.queue.job import JobRecord
 from service.queue.job_filter import FILTERS, JobFilter, read_filter
 from service.queue.tasks.enqueue import LARGE_PAYLOAD, build_job
+from service.queue.tasks.origin import REQUEST, REQUEST_ID
 from service.queue.tasks.registry import Registry
 from service.queue.worker.progress import MESSAGE
 from service.redact import redacted
@@ -224,6 +225,8 @@ async def read_job(key: FromPath[str], queue: NamedDependency[JobQueue]) -> JobD
     record = await _find(queue, key)
     job = await queue.job(record.key)
     waiting = await queue.why_waiting(record)
+    relatives = await queue.relatives(record)
+    meta = redacted(job.meta) if job else {}
     return JobDetail(
         **_summary(record),
         is_kept=job is not None,
@@ -232,6 +235,11 @@ async def read_job(key: FromPath[str], queue: NamedDependency[JobQueue]) -> JobD
         result=redacted(job.result) if job else None,
         progress=round(job.progress * 100, 2) if job else None,
         message=redacted(job.meta.get(MESSAGE)) if job else None,
+        request_id=meta.get(REQUEST_ID),
+        request=meta.get(REQUEST),
+        parent_job_id=relatives.parent,
+        children=[JobSummary(**_summary(each)) for each in relatives.children],
+        has_more_children=relatives.has_more,
         attempts_made=[
             AttemptView(**asdict(each) | {"error": redacted(each.error)})
             for each in await queue.attempts(record)

@@ -94,6 +94,15 @@ class JobDetail(JobSummary, frozen=True, kw_only=True):
     """The text of the task's last report."""
     attempts_made: list[AttemptView]
     """The last attempt and at most twenty before it, the oldest first."""
+    request_id: str | None
+    """Of the request in which it was enqueued, or its parent was."""
+    request: str | None
+    """That request, where it has enqueued this job itself: `POST /api/v1/orders`."""
+    parent_job_id: str | None
+    """The job that was running and has enqueued this one."""
+    children: list[JobSummary]
+    """The jobs that it has enqueued itself, the first fifty."""
+    has_more_children: bool
     waiting_for: WaitingFor | None
     """Null unless the job waits."""
 

@@ -17,6 +17,8 @@ from service.queue.interface import PAGE_ROWS, QueueStats
 from service.queue.job import BAD, JobRecord, page_row
 from service.queue.job_filter import JobFilter, RecordPage
 from service.queue.memory.memory_rows import Row, copy_of
+from service.queue.relatives import CHILDREN_MAX, Relatives, relatives
+from service.queue.tasks.origin import parent_of
 from service.queue.worker_record import WorkerRecord
 
 
@@ -96,6 +98,16 @@ class MemoryReads(BrokerQueue):
             )
             and all(is_kept and each.is_in(row.job.kwargs or {}) for each in wanted.payload)
         )
+
+    async def relatives(self, record: JobRecord) -> Relatives:
+        row = self.history.get(record.id)
+        children = (
+            each.record()
+            for each in self.history.values()
+            if parent_of(each.job) == record.key and each.id > record.id
+        )
+        parent = parent_of(row.job) if row else None
+        return relatives(parent, list(itertools.islice(children, CHILDREN_MAX + 1)))
 
     async def causes(self, *, task: str | None = None) -> Causes:
         bad = [

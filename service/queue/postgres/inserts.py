@@ -3,6 +3,8 @@
 Two statements with the same keys in another order could deadlock.
 """
 
+import json
+
 from saq import Job
 
 from service.db import Connection
@@ -10,6 +12,7 @@ from service.queue import job_blob
 from service.queue.postgres import statements as sql
 from service.queue.tables.connections import if_any
 from service.queue.tables.table_queue import TableQueue
+from service.queue.tasks.origin import parent_of
 
 ENQUEUE_ROWS = 1000  # in one statement
 
@@ -23,8 +26,9 @@ async def insert(
     """
     by_key = {job.key: job for job in sorted(reversed(jobs), key=lambda job: job.key)}
     batch = list(by_key.values())
+    parents = {key: parent for key, job in by_key.items() if (parent := parent_of(job))}
     found = await queue.fetch(
-        sql.ENQUEUE,
+        sql.ENQUEUE_CHILDREN if parents else sql.ENQUEUE,
         list(by_key),
         [job_blob.dump(job) for job in batch],
         if_any([job.priority for job in batch]),
@@ -34,6 +38,7 @@ async def insert(
         queue.name,
         queue.channel,
         connection is not None,  # notify: a worker may start to wait before the commit
+        *([json.dumps(parents)] if parents else []),
         connection=connection,
     )
     new = {row["key"] for row in found}

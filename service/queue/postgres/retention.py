@@ -12,6 +12,7 @@ from service.queue.postgres.statements import ENDED, JOB_COLUMNS, NOW
 from service.queue.tables.table_queue import TableQueue
 from service.queue.tables.table_statements import (
     PRUNE_ATTEMPTS,
+    PRUNE_CHILDREN,
     PRUNE_HISTORY,
     PRUNE_ROWS,
     PRUNE_RUNS,
@@ -106,7 +107,7 @@ class Pruner:
         deleted += more + most
         await queue.fetch(PRUNE_CLAIMS)
         for statement in (
-            PRUNE_HISTORY, PRUNE_ATTEMPTS, PRUNE_WORKERS, PRUNE_RUNS, PRUNE_STATS,
+            PRUNE_HISTORY, PRUNE_ATTEMPTS, PRUNE_CHILDREN, PRUNE_WORKERS, PRUNE_RUNS, PRUNE_STATS,
         ):  # fmt: skip
             while gone := len(await queue.fetch(statement)):
                 deleted += gone

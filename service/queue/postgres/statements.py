@@ -62,6 +62,17 @@ SELECT key, CASE WHEN $9 OR EXISTS (SELECT FROM queue_workers WHERE is_waiting) 
 FROM put
 """
 
+# The same, where jobs are enqueued by other ones: $10 has the key of the parent under that of the
+# child. JSON, because its names are looked up by halves, where an array's would be read one by one.
+ENQUEUE_CHILDREN = ENQUEUE.replace(
+    "RETURNING j.key, j.is_delayed\n)",
+    """RETURNING j.key, j.is_delayed, j.background_job_id
+), kept AS (
+    INSERT INTO job_children (child, parent)
+    SELECT background_job_id, $10::jsonb ->> key FROM put WHERE $10::jsonb ? key
+)""",
+)
+
 # $1 owner, $2 queues: this worker was woken and cannot take all that is due. It does not count as
 # waiting any more, and another one is woken.
 WAKE_ANOTHER = """

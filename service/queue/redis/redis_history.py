@@ -17,6 +17,7 @@ from service.queue.tables import table_statements
 from service.queue.tables.batch import Batch
 from service.queue.tables.connections import storable
 from service.queue.tables.table_queue import TableQueue
+from service.queue.tasks.origin import parent_of
 
 LOST_SECONDS = 60  # a job enqueued so long ago that is not in the broker is lost
 UNFINISHED_ROWS = 10_000  # the newest rows of the history are searched for lost jobs
@@ -30,6 +31,7 @@ INSERT INTO job_archive (key, queue, task, status, scheduled_at)
 VALUES ($1, $2, $3, 'queued', CASE $4::bigint WHEN 0 THEN now() ELSE to_timestamp($4) END)
 RETURNING id
 """
+KEEP_CHILD = "INSERT INTO job_children (child, parent) VALUES ($1, $2) RETURNING child"
 DELETE = "DELETE FROM job_archive WHERE id = $1 AND queue = $2 RETURNING id"
 # $1 queue, then the states of jobs. Each goes to the history row with its id, or with id 0 to the
 # newest row of its key. `started` in milliseconds, `due` in seconds (0: unchanged).
@@ -102,6 +104,8 @@ class RedisHistory:
         (row,) = await queue.fetch(INSERT, job.key, queue.name, job.function, job.scheduled)
         made: int = row["id"]
         job.meta[HISTORY] = made
+        if parent := parent_of(job):
+            await queue.fetch(KEEP_CHILD, made, parent)
         return made
 
     async def forget(self, made: int) -> None:

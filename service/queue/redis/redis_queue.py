@@ -351,6 +351,7 @@ class RedisQueue(BrokerQueue, RedisReads):  # type: ignore[misc] # from_url make
         for statement in (
             table_statements.PRUNE_HISTORY, table_statements.PRUNE_WORKERS,
             table_statements.PRUNE_RUNS, table_statements.PRUNE_ATTEMPTS,
+            table_statements.PRUNE_CHILDREN,
         ):  # fmt: skip
             deleted += len(await self.fetch(statement))
         return deleted

@@ -11,6 +11,7 @@ import asyncpg
 from service.queue.attempts import Attempt
 from service.queue.causes import JOBS_MAX, LINE_MAX_CHARACTERS, Causes, Line, group, last_line
 from service.queue.job import JobRecord
+from service.queue.relatives import CHILDREN_MAX, Relatives, relatives
 
 COLUMNS = ", ".join(found.name for found in fields(JobRecord))
 # MATERIALIZED, because the planner would rather go through all jobs, newest first, than sort one.
@@ -24,6 +25,26 @@ ATTEMPTS = """
 SELECT attempt, nullif(worker_id, '') AS worker_id, started_at, ended_at, outcome, error
 FROM job_attempts WHERE job_id = $1 ORDER BY id
 """
+
+# $1 the job's number: its parent's key
+PARENT_OF = "SELECT parent FROM job_children WHERE child = $1"
+# $1 the job's key, $2 its number, $3 how many: its children, the oldest first. A key that is used
+# again had other children before.
+CHILDREN = f"""
+SELECT {", ".join(f"b.{found.name}" for found in fields(JobRecord))}
+FROM (SELECT child FROM job_children WHERE parent = $1 AND child > $2
+      ORDER BY child LIMIT $3) AS c,
+     LATERAL (SELECT * FROM background_jobs WHERE id = c.child) AS b
+ORDER BY b.id
+"""
+
+
+async def read_relatives(pool: asyncpg.Pool, job: JobRecord) -> Relatives:
+    """Parent and children of a job, for as long as the history has them."""
+    parent = await pool.fetchval(PARENT_OF, job.id)
+    rows = await pool.fetch(CHILDREN, job.key, job.id, CHILDREN_MAX + 1)
+    return relatives(parent, [JobRecord(**row) for row in rows])
+
 
 # $1 how many jobs to look at, then of which task: the failed and aborted ones, by the last line of
 # their error. With each row how many there were. The error's end is enough: a line may be long.

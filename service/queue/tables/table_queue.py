@@ -21,10 +21,11 @@ from service.queue.errors import WorkerNotFoundError, WorkerStateError
 from service.queue.interface import PAUSES, JobQueue, MinuteRuns
 from service.queue.job import JobRecord
 from service.queue.job_filter import JobFilter, RecordPage
+from service.queue.relatives import Relatives
 from service.queue.tables import table_statements
 from service.queue.tables.bulk_table import BulkTable
 from service.queue.tables.connections import Database
-from service.queue.tables.job_history import find_job, read_attempts, read_causes
+from service.queue.tables.job_history import find_job, read_attempts, read_causes, read_relatives
 from service.queue.tables.job_search import search_jobs
 from service.queue.worker_record import WorkerRecord
 
@@ -112,6 +113,9 @@ class TableQueue(JobQueue):
     async def live_workers(self) -> dict[str, int]:
         rows = await self.fetch(table_statements.LIVE_WORKERS, self._first.name)
         return {row["pool"]: row["workers"] for row in rows}
+
+    async def relatives(self, record: JobRecord) -> Relatives:
+        return await read_relatives(self.pool, record)
 
     async def causes(self, *, task: str | None = None) -> Causes:
         return await read_causes(self.pool, task)

@@ -55,6 +55,13 @@ DELETE FROM job_attempts WHERE id IN (
     WHERE ended_at < now() - interval '{HISTORY_DAYS} days')
 RETURNING 1
 """
+PRUNE_CHILDREN = f"""
+DELETE FROM job_children WHERE child IN (
+    SELECT child FROM (SELECT child, created_at FROM job_children
+                       ORDER BY child LIMIT {PRUNE_ROWS}) AS oldest
+    WHERE created_at < now() - interval '{HISTORY_DAYS} days')
+RETURNING 1
+"""
 PRUNE_WORKERS = """
 DELETE FROM queue_workers WHERE expires_at < clock_timestamp() - interval '1 hour' RETURNING 1
 """

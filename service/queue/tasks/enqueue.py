@@ -8,19 +8,18 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
-import structlog
 import uuid_utils
 from msgspec import Meta
 from saq import Job
 
 from service import contract
 from service.queue.errors import InvalidOptionError
+from service.queue.tasks.origin import ORIGIN
 from service.queue.tasks.registry import Registry
 
 # In the meta of a job whose payload is too large for its row: the key of the object in the bucket,
 # None until it is written.
 LARGE_PAYLOAD = "large_payload"
-REQUEST_ID = "request_id"  # in the log context, and in a job's meta for the worker's log
 
 # The fields of a job that only the queue itself writes.
 _QUEUE_FIELDS = {
@@ -91,9 +90,7 @@ def build_job(
     task = registry.get(name)
     given = {} if options is None else _given(options)
     encoded, size = task.encode(payload)
-    meta: dict[str, Any] = {}
-    if request_id := structlog.contextvars.get_contextvars().get(REQUEST_ID):
-        meta[REQUEST_ID] = request_id
+    meta: dict[str, Any] = {**ORIGIN.get()}
     if size > contract.PAYLOAD_MAX_BYTES:
         meta[LARGE_PAYLOAD] = None
     return Job(
@@ -180,6 +177,8 @@ def check_job(registry: Registry, job: Job) -> Job:
     task = registry.get(job.function)
     check_options(job)
     job.function = task.name
+    if origin := ORIGIN.get():
+        job.meta = {**origin, **job.meta}
     if job.meta.get(LARGE_PAYLOAD) and not job.kwargs:
         return job  # it has been enqueued before
     encoded, size = task.encode(job.kwargs or {})

@@ -16,7 +16,8 @@ from service import observers
 from service.queue.errors import InvalidPayloadError, NoRetryError, UnknownTaskError
 from service.queue.interface import JobQueue
 from service.queue.job import DEFER_SECONDS, LeasedJob, may_be_of_another_release
-from service.queue.tasks.enqueue import LARGE_PAYLOAD, REQUEST_ID
+from service.queue.tasks.enqueue import LARGE_PAYLOAD
+from service.queue.tasks.origin import ORIGIN, REQUEST_ID, of_job
 from service.queue.tasks.registry import Registry
 from service.queue.tasks.task import TaskFunction
 from service.queue.worker.context import Context
@@ -109,6 +110,7 @@ class Run:
         if request_id := job.meta.get(REQUEST_ID):
             known[REQUEST_ID] = request_id
         structlog.contextvars.bind_contextvars(**known)
+        ORIGIN.set(of_job(job.key, request_id))
         if observers.tracer is not None:
             self._span = observers.tracer.running(job.get_queue().name, job)
         context = Context(self._context, job=job, run=self)

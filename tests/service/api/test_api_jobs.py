@@ -318,7 +318,7 @@ async def test_a_job_travels_to_a_worker_and_back_with_its_request_id(
     worker = processes.start("worker", LOG_FORMAT="json")
     with api.client() as http:
         answer = http.post(
-            "/notes",
+            "/notes?token=of-the-query",
             json={"message": "ping", "user_id": 7},
             headers={"X-Request-Id": "trace-4711"},
         )
@@ -331,6 +331,8 @@ async def test_a_job_travels_to_a_worker_and_back_with_its_request_id(
     assert job["result"] == {"message": "ping", "user_id": 7, "author": ""}
     assert (job["attempts"], job["progress"], job["error"]) == (1, 100, None)
     assert answer.headers["X-Request-Id"] == "trace-4711"
+    assert (job["request_id"], job["request"]) == ("trace-4711", "POST /notes")
+    assert (job["parent_job_id"], job["children"]) == (None, [])
     await until(lambda: "trace-4711" in processes.log(worker), what="the worker's log")
 
 

@@ -16,7 +16,7 @@ async def look(page: Page, name: str, size: str, scheme: str, folder: Path) -> N
     await page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
     await page.goto(f"/console/{name}")
     await page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
-    file = f"{size}-{scheme}-{name.partition('/')[0]}.png"
+    file = f"{size}-{scheme}-{name[:4]}-{name[-4:]}.png"
     await page.screenshot(path=folder / file, full_page=True)
     assert await page.evaluate(OVER) == 0, name
     await page.evaluate(AXE.read_text())

@@ -1,5 +1,6 @@
 """The pages of one job, of the dead letters and of the workers, walked in a real browser."""
 
+import json
 from pathlib import Path
 from urllib.parse import quote
 
@@ -34,6 +35,38 @@ def retried(own_api: Api) -> str:
             key, number, outcome, error,
         )  # fmt: skip
     return key
+
+
+@pytest.fixture(scope="module")
+def parent(own_api: Api) -> str:
+    """A job that a request has enqueued, with two children."""
+    key, *children = (plant(own_api, status, {}) for status in ("complete", "failed", "complete"))
+    meta = {"request_id": "trace-7", "request_line": f"POST /orders/{HOSTILE}"}
+    own_api.sql(
+        "UPDATE saq_jobs SET job = convert_to($2 || substr(convert_from(job, 'UTF8'), 2), 'UTF8')"
+        " WHERE key = $1",
+        key, f'{{"meta": {json.dumps(meta)}, ',
+    )  # fmt: skip
+    own_api.sql(
+        "INSERT INTO job_children (child, parent) SELECT background_job_id, $2 FROM saq_jobs"
+        " WHERE key = ANY ($1::text[])",
+        children, key,
+    )  # fmt: skip
+    return key
+
+
+@BROWSED
+async def test_a_job_leads_to_its_children_and_they_to_it(page: Page, parent: str) -> None:
+    await page.goto(f"/console/jobs/{quote(parent, safe='')}")
+    await expect(page.get_by_text(f"POST /orders/{HOSTILE}")).to_be_visible()
+    await expect(page.get_by_text("trace-7")).to_be_visible()
+    children = page.get_by_role("region", name="Jobs that it has enqueued").locator("tbody tr")
+    await expect(children).to_have_count(2)
+    await children.first.get_by_role("link").click()
+    await expect(page.locator("h1 .state")).to_have_text("failed")
+    await page.get_by_role("link", name=parent).click()
+    await expect(page.locator("h1 .state")).to_have_text("complete")
+    assert await page.evaluate("window.pwned") is None
 
 
 @BROWSED
@@ -119,11 +152,12 @@ async def test_dead_letters_are_counted_by_cause_and_lead_to_their_jobs(
 
 
 @pytest.fixture(scope="module")
-def names(retried: str, busy: str, dead: str) -> list[str]:
+def names(retried: str, parent: str, busy: str, dead: str) -> list[str]:
     """The pages, with something on each."""
     assert busy
     assert dead
-    return [f"jobs/{quote(retried, safe='')}", "workers", "dead-letters"]
+    jobs = [f"jobs/{quote(key, safe='')}" for key in (retried, parent)]
+    return [*jobs, "workers", "dead-letters"]
 
 
 @BROWSED

@@ -4,6 +4,8 @@ import asyncio
 import time
 from typing import Any
 
+from saq import Job
+
 from service.queue import Context, NoRetryError, Registry
 
 registry = Registry()
@@ -54,6 +56,20 @@ NOTES: list[Any] = []
 @task
 async def note(ctx: Context, *, value: Any) -> None:
     NOTES.append(value)
+
+
+@task
+async def spread(ctx: Context, *, count: int) -> None:
+    queue = ctx.job.get_queue()
+    await queue.enqueue("echo")
+    await ctx["queue"].enqueue_many(
+        Job("note", kwargs={"value": number}) for number in range(count - 1)
+    )
+
+
+@task
+def spread_in_thread(ctx: Context) -> None:
+    asyncio.run(ctx["queue"].enqueue("echo"))
 
 
 @task

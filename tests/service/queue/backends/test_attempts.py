@@ -1,4 +1,4 @@
-"""Each attempt of a job is remembered, also once the next one has begun."""
+"""What is told of a job besides its last attempt: those before, their causes, its relatives."""
 
 import asyncpg
 import pytest
@@ -82,6 +82,30 @@ async def test_failed_jobs_are_grouped_by_cause(backend: Backend) -> None:
     assert len(page.records) == 2
 
 
+@pytest.mark.parametrize(("task", "count"), [("spread", 52), ("spread_in_thread", 1)])
+async def test_a_job_knows_the_jobs_that_it_has_enqueued(
+    backend: Backend, task: str, count: int
+) -> None:
+    queue = await backend.connect()
+    await backend.work(queue)
+    other = await put(queue, "echo")
+    parent = await put(queue, task, **({"count": count} if count > 1 else {}))
+    await ended(queue, parent.key)
+    await put(queue, "echo")
+    record = await queue.find_record(parent.key)
+    assert record
+    found = await queue.relatives(record)
+    assert (found.parent, found.has_more) == (None, count > 50)
+    assert len(found.children) == min(count, 50)
+    assert {each.task for each in found.children} <= {"echo", "note"}
+    for each in found.children[:2]:
+        assert (await queue.relatives(each)).parent == parent.key
+    record = await queue.find_record(other.key)
+    assert record
+    alone = await queue.relatives(record)
+    assert (alone.parent, alone.children) == (None, [])
+
+
 @pytest.mark.parametrize("scheme", ["postgresql", "redis", "sqs"])
 async def test_nothing_is_written_for_a_job_that_succeeds_at_once(
     backend: Backend, db: asyncpg.Connection
@@ -92,3 +116,4 @@ async def test_nothing_is_written_for_a_job_that_succeeds_at_once(
     await ended(queue, job.key)
     assert [each.outcome for each in await attempts(queue, job.key)] == ["complete"]
     assert await db.fetchval("SELECT count(*) FROM job_attempts") == 0
+    assert await db.fetchval("SELECT count(*) FROM job_children") == 0

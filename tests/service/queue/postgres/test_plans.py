@@ -76,6 +76,18 @@ ARGUMENTS: dict[str, list[Any]] = {
         "saq:default",
         False,
     ],
+    "statements.ENQUEUE_CHILDREN": [
+        ["new", "queued7"],
+        [b"{}", b"{}"],
+        [0, 0],
+        [None, None],
+        [0, 0],
+        ["sleep", "sleep"],
+        "default",
+        "saq:default",
+        False,
+        '{"new": "queued7"}',
+    ],
     "claims.CLAIM": ["default", 10, "w", ["other"], False, [7], False],
     "claims.CLAIM_MORE": ["default", 10, "w", ["other"], False, 3, 7, 0],
     "claims.TURN": [
@@ -145,6 +157,7 @@ ARGUMENTS: dict[str, list[Any]] = {
     "scheduler.DUE": ["default", ["sleep"]],
     "scheduler.MOVE_ON": ["default", ["n"], [0], ["queued7"], [None]],
     "redis_history.INSERT": ["new", "default", "sleep", 0],
+    "redis_history.KEEP_CHILD": [7, "queued7"],
     "redis_history.DELETE": [7, "default"],
     "redis_history.CHANGE": [
         "default",
@@ -174,6 +187,8 @@ ARGUMENTS: dict[str, list[Any]] = {
     "job_search.FIRST_AFTER": ["2000-01-01"],
     "job_history.FIND": ["gonecomplete7", "default"],
     "job_history.ATTEMPTS": [1],
+    "job_history.PARENT_OF": [7],
+    "job_history.CHILDREN": ["queued7", 1, 51],
     "job_history.CAUSES": [5000],
     "job_history.CAUSES_OF_TASK": [5000, "sleep"],
 }

@@ -5,18 +5,17 @@ import uuid
 from datetime import UTC, datetime, timedelta
 
 import pytest
-import structlog
 from saq import Job
 
 from service.queue.errors import InvalidOptionError, InvalidPayloadError
 from service.queue.tasks.enqueue import (
-    REQUEST_ID,
     JobOptions,
     build_job,
     check_job,
     job_from_call,
     new_key,
 )
+from service.queue.tasks.origin import ORIGIN, of_job, of_request
 from service.queue.tasks.registry import Registry
 from service.queue.worker.context import Context
 
@@ -103,10 +102,16 @@ def test_delay_and_run_at_say_when_the_job_is_due(registry: Registry) -> None:
         build_job(registry, "greet", {}, JobOptions(run_at=moment, delay=1))
 
 
-def test_request_id_travels_with_the_job(registry: Registry) -> None:
-    with structlog.contextvars.bound_contextvars(**{REQUEST_ID: "req-1"}):
-        assert build_job(registry, "greet", {}).meta == {REQUEST_ID: "req-1"}
+def test_a_job_says_which_request_or_job_has_enqueued_it(registry: Registry) -> None:
+    for origin in (of_request("req-1", "POST", "/orders"), of_job("parent", "req-1")):
+        before = ORIGIN.set(origin)
+        assert build_job(registry, "greet", {}).meta == origin
+        given = Job("greet", meta={"parent_job": "mine", "of": "mine"})
+        meta = check_job(registry, given).meta
+        assert meta == {**origin, "parent_job": "mine", "of": "mine"}
+        ORIGIN.reset(before)
     assert build_job(registry, "greet", {}).meta == {}
+    assert len(of_request("a", "GET", "/" + "x" * 9999)["request_line"]) == 200
 
 
 def test_keys_are_unique_version_7_uuids_in_the_order_of_time() -> None:
