@@ -100,6 +100,9 @@ def _console(found: dict[str, Any]) -> Iterator[str]:
         for name, page in found["pages"].items()
     ]  # fmt: skip
     yield table(["", "p50", "p95", "slowest", "KiB"], rows)
+    yield "The statements behind them, but for the list of jobs above:"
+    asked = [[name, number(each["ms"]), each["plan"]] for name, each in found["statements"].items()]
+    yield table(["", "ms", "read"], asked)
     viewers = found["viewers"]
     counts = ", ".join(f"{rate:.1f} with {count}" for count, rate in viewers.items())
     yield (

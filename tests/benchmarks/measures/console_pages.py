@@ -7,11 +7,17 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 import asyncpg
 import httpx
 
+from service.queue.causes import JOBS_MAX
+from service.queue.postgres import statements
+from service.queue.postgres.surroundings import AROUND
+from service.queue.tables import bulk_table, job_history, table_statements
 from tests.benchmarks.measures import Sizes, Values, percentiles
+from tests.benchmarks.measures.plans import read_plan, time_statement
 from tests.benchmarks.stand import ROOT
 
 LOOKS = 20  # at each page
@@ -25,11 +31,25 @@ PAGES = {
     "jobs with a text in the error": "jobs?error=RuntimeError",
     "jobs with a payload": "jobs?payload=user.id%3D7",
     "one job": "jobs/job-777",
+    "dead letters": "dead-letters",
     "workers": "workers",
     "schedules": "schedules",
     "tasks": "tasks",
     "bulk actions": "bulk",
     "audit": "audit",
+}
+# What the pages ask beside the list of jobs, whose plans stand with its filters.
+STATEMENTS: dict[str, tuple[str, list[Any]]] = {
+    "a queue's figures": (statements.STATS, ["default"]),
+    "runs of a day": (table_statements.READ_RUNS, [24.5]),
+    "dead letters by cause": (job_history.CAUSES, [JOBS_MAX]),
+    "dead letters of a task": (job_history.CAUSES_OF_TASK, [JOBS_MAX, "task7"]),
+    "a job by its key": (job_history.FIND, ["job-777", "default"]),
+    "its attempts": (job_history.ATTEMPTS, [777]),
+    "its children": (job_history.CHILDREN, ["job-777", 777, 50]),
+    "why it waits": (AROUND, [777]),
+    "the workers": (table_statements.LIST_WORKERS, ["default"]),
+    "bulk actions": (bulk_table.PAGE, [None, 50]),
 }
 FAILED = """
 INSERT INTO saq_jobs (key, job, queue, status, task, error, attempts, lease, created_at, started_at,
@@ -49,7 +69,15 @@ async def look(pool: asyncpg.Pool, dsn: str, sizes: Sizes) -> Values:
         pages = {name: await _page(api, path) for name, path in PAGES.items()}
         viewers = await _view(pool, api, sizes.idle_seconds)
     jobs = min(sizes.history // 10, BULK_JOBS)
-    return {"pages": pages, "viewers": viewers, "bulk": await _bulk(pool, dsn, jobs)}
+    asked = {
+        name: {
+            "ms": await time_statement(pool, statement, arguments),
+            "plan": await read_plan(pool, statement, arguments),
+        }
+        for name, (statement, arguments) in STATEMENTS.items()
+    }
+    bulk = await _bulk(pool, dsn, jobs)
+    return {"pages": pages, "statements": asked, "viewers": viewers, "bulk": bulk}
 
 
 async def _page(api: httpx.AsyncClient, path: str) -> Values:

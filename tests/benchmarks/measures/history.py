@@ -1,10 +1,7 @@
 """Pages of the list of jobs, with each filter, out of ten million ended jobs; the console too."""
 
-import json
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import asyncpg
 
@@ -13,6 +10,7 @@ from service.queue.job_filter import JobFilter, PayloadField
 from service.queue.tables.job_search import LAST_ID, search, search_jobs
 from tests.benchmarks import contenders
 from tests.benchmarks.measures import Measure, Sizes, Values, console_pages, percentiles
+from tests.benchmarks.measures.plans import read_plan
 from tests.benchmarks.stand import Stand
 
 PAGES = 20  # of each filter, one after the other
@@ -109,18 +107,7 @@ async def _plan(pool: asyncpg.Pool, wanted: JobFilter, keys: list[str], before: 
     """The indexes that a page uses, and how many pages of 8 KiB it reads."""
     is_few = wanted.status in ("queued", "active")
     statement, arguments = search(wanted, keys, is_few=is_few, high=before or LAST_ID)
-    rows = await pool.fetch(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}", *arguments)
-    (plan,) = json.loads(rows[0][0])
-    nodes = list(_nodes(plan["Plan"]))
-    scans = {node.get("Index Name") or node.get("Relation Name") for node in nodes}
-    buffers = plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"]
-    return f"{', '.join(sorted(filter(None, scans)))}: {buffers} pages"
-
-
-def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield node
-    for child in node.get("Plans", ()):
-        yield from _nodes(child)
+    return await read_plan(pool, statement, arguments)
 
 
 MEASURE = Measure(
