@@ -41,6 +41,7 @@ from service.console import (
     door,
     pages,
     people_routes,
+    queue_pages,
     worker_pages,
 )
 from service.console.overview import Lookout
@@ -114,6 +115,7 @@ def create_app(
             pages.router,
             actions.router,
             dead_letter_pages.router,
+            queue_pages.router,
             worker_pages.router,
             worker_pages.actions,
             bulk_pages.router,

@@ -50,6 +50,17 @@ async def note_bulk(pool: asyncpg.Pool, action: BulkAction) -> None:
     await note(pool, action.who, what, action.target, bulk_action=action.id)
 
 
+async def who_last(pool: asyncpg.Pool, what: str, target: str) -> str | None:
+    """Who did that last, of the newest ten thousand actions; None where nobody did here."""
+    who: str | None = await pool.fetchval(
+        "SELECT who FROM console_actions"
+        " WHERE id > (SELECT max(id) FROM console_actions) - 10000 AND what = $1 AND target = $2"
+        " ORDER BY id DESC LIMIT 1",
+        what, target,
+    )  # fmt: skip
+    return who
+
+
 async def page(pool: asyncpg.Pool, *, before: int | None, limit: int) -> list[Action]:
     """At most `limit` actions, newest first, older than the one with the id `before`."""
     rows = await pool.fetch(

@@ -102,6 +102,7 @@ class QueueStats:
     workers: int  # workers whose lease is live
     oldest_due_seconds: float  # how long the oldest waiting job has been due
     is_paused: bool = False  # no worker fetches from it
+    paused_at: datetime | None = None  # None too where the backend does not remember it
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,5 +1,6 @@
 """The registered tasks, and the queue's figures."""
 
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -21,6 +22,8 @@ class QueueView(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     paused: bool
     """No worker fetches from it until it is resumed."""
+    paused_at: datetime | None
+    """Null too with `redis://` and `memory://`, which do not remember it."""
     queued: int
     scheduled: int
     active: int
@@ -137,6 +140,7 @@ async def _view(queue: JobQueue) -> QueueView:
     return QueueView(
         name=queue.name,
         paused=stats.is_paused,
+        paused_at=stats.paused_at,
         queued=stats.queued,
         scheduled=stats.scheduled,
         active=stats.active,

@@ -294,6 +294,7 @@ SELECT
     (SELECT count(*) FROM queue_workers
      WHERE $1 = ANY (coalesce(queues, ARRAY[queue])) AND expires_at > clock_timestamp()) AS workers,
     EXISTS (SELECT FROM queue_pauses WHERE queue = $1) AS is_paused,
+    (SELECT paused_at FROM queue_pauses WHERE queue = $1) AS paused_at,
     coalesce((SELECT greatest(extract(epoch FROM clock_timestamp()) - min(oldest), 0) FROM (
         SELECT min(scheduled) AS oldest FROM (
             SELECT scheduled FROM queue_ready WHERE queue = $1 LIMIT {COUNT_MAX}) AS waiting

@@ -104,9 +104,14 @@ def test_a_queue_is_paused_and_resumed(guarded_api: Api, actor: httpx.Client) ->
     assert actor.post("/console/queues/default/pause").status_code == 303
     assert guarded_api.sql(paused)[0][0] == 1
     assert last_action(guarded_api) == ("alice", "pause queue", "default", None)
+    page = actor.get("/console/queues/default").text
+    assert "alice has paused it" in page
+    assert 'action="/console/queues/default/resume"' in page
     assert actor.post("/console/queues/default/resume").status_code == 303
     assert guarded_api.sql(paused)[0][0] == 0
+    assert 'action="/console/queues/default/pause"' in actor.get("/console/queues/default").text
     assert actor.post("/console/queues/nowhere/pause").status_code == 404
+    assert actor.get("/console/queues/nowhere").status_code == 404
 
 
 def test_a_schedule_is_run_disabled_and_enabled(guarded_api: Api, actor: httpx.Client) -> None:

@@ -125,6 +125,21 @@ async def test_a_worker_shows_what_it_runs_and_is_drained(
     assert await page.evaluate("window.pwned") is None
 
 
+@BROWSED
+async def test_a_queue_says_who_has_paused_it(page: Page, busy: str) -> None:
+    assert busy
+    await page.goto("/console/")
+    await page.get_by_role("link", name="default", exact=True).click()
+    await expect(page.get_by_role("heading", name="Queue default")).to_be_visible()
+    await expect(page.get_by_text("hooked", exact=True)).to_be_visible()
+    await page.get_by_role("button", name="Pause").click()
+    await page.goto("/console/queues/default")
+    await expect(page.get_by_role("status")).to_contain_text("somebody on this machine has paused")
+    await page.get_by_role("button", name="Resume").click()
+    await page.goto("/console/queues/default")
+    await expect(page.get_by_role("status")).to_have_count(0)
+
+
 @pytest.fixture(scope="module")
 def dead(own_api: Api) -> str:
     """A cause of three jobs, and one of another."""
@@ -157,7 +172,7 @@ def names(retried: str, parent: str, busy: str, dead: str) -> list[str]:
     assert busy
     assert dead
     jobs = [f"jobs/{quote(key, safe='')}" for key in (retried, parent)]
-    return [*jobs, "workers", "dead-letters"]
+    return [*jobs, "workers", "dead-letters", "queues/default"]
 
 
 @BROWSED

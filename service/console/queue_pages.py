@@ -1,0 +1,58 @@
+"""One queue: its figures, who serves it, and since when and by whom it is paused."""
+
+from typing import Any
+from urllib.parse import unquote
+
+import asyncpg
+from litestar import Request, Response, Router, get
+from litestar.di import NamedDependency
+from litestar.exceptions import HTTPException
+from litestar.params import FromPath
+
+from service.console import audit
+from service.console.actions import explain
+from service.console.door import NotSignedInError, ask_to_sign_in, signed_in
+from service.console.pages import refuse
+from service.console.rendering import html, render
+from service.contract import CONSOLE_PATH, pool_process
+from service.queue.errors import QueueError
+from service.queue.interface import JobQueue
+
+Asked = Request[Any, Any, Any]
+
+
+@get("/queues/{name:str}", include_in_schema=False)
+async def show_queue(
+    name: FromPath[str],
+    request: Asked,
+    queue: NamedDependency[JobQueue],
+    pool: NamedDependency[asyncpg.Pool],
+) -> Response[str]:
+    """A queue and what belongs to it."""
+    found = queue.named(unquote(name))
+    stats = await found.stats()
+    pools = {
+        pool_process(each): served.names
+        for each, served in (found.pools or {}).items()
+        if found.name in served.names
+    }
+    workers = [each for each in await queue.list_workers() if found.name in each.queues]
+    pools = pools or {pool_process(each.pool): each.queues for each in workers}
+    page = render(
+        "queue.html", visitor=request.user, here="overview", name=found.name, stats=stats,
+        pools=pools, workers=workers,
+        tasks=[each for each, of in sorted(queue.registry.tasks.items()) if of.queue == found.name],
+        who=await audit.who_last(pool, "pause queue", found.name) if stats.is_paused else None,
+    )  # fmt: skip
+    return html(page)
+
+
+router = Router(
+    CONSOLE_PATH,
+    route_handlers=[show_queue],
+    guards=[signed_in],
+    exception_handlers={
+        NotSignedInError: ask_to_sign_in, HTTPException: refuse, QueueError: explain,
+    },
+    include_in_schema=False,
+)  # fmt: skip
