@@ -233,6 +233,21 @@ async def test_workers_of_the_first_release_hear_on_the_channel_of_their_queue(
     assert {*heard} == {queue.channel}
 
 
+async def test_a_notification_is_never_passed_on_to_the_worker_that_had_it(
+    queue: PostgresQueue, db: asyncpg.Connection, database: str
+) -> None:
+    await _add_workers(db, 2, queues=["default", "mail"])
+
+    async def pass_on() -> None:
+        for _ in range(10):
+            await db.execute("UPDATE queue_workers SET is_waiting = TRUE")
+            await queue.fetch(sql.WAKE_ANOTHER, "w0", ["default"])
+
+    heard = await _heard(database, ["moorage:w0", "moorage:w1"], pass_on)
+    assert heard == ["moorage:w1"] * 10
+    assert await db.fetchval("SELECT is_waiting FROM queue_workers WHERE id = 'w0'") is False
+
+
 async def test_a_worker_without_a_free_slot_passes_a_notification_on(
     queue: PostgresQueue, other: PostgresQueue, idle: PostgresQueue, db: asyncpg.Connection
 ) -> None:
