@@ -41,7 +41,11 @@ def retried(own_api: Api) -> str:
 def parent(own_api: Api) -> str:
     """A job that a request has enqueued, with two children."""
     key, *children = (plant(own_api, status, {}) for status in ("complete", "failed", "complete"))
-    meta = {"request_id": "trace-7", "request_line": f"POST /orders/{HOSTILE}"}
+    meta = {
+        "request_id": "trace-7",
+        "request_line": f"POST /orders/{HOSTILE}",
+        "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+    }
     own_api.sql(
         "UPDATE saq_jobs SET job = convert_to($2 || substr(convert_from(job, 'UTF8'), 2), 'UTF8')"
         " WHERE key = $1",
@@ -60,6 +64,7 @@ async def test_a_job_leads_to_its_children_and_they_to_it(page: Page, parent: st
     await page.goto(f"/console/jobs/{quote(parent, safe='')}")
     await expect(page.get_by_text(f"POST /orders/{HOSTILE}")).to_be_visible()
     await expect(page.get_by_text("trace-7")).to_be_visible()
+    await expect(page.get_by_text("0af7651916cd43dd8448eb211c80319c")).to_be_visible()
     children = page.get_by_role("region", name="Jobs that it has enqueued").locator("tbody tr")
     await expect(children).to_have_count(2)
     await children.first.get_by_role("link").click()
