@@ -14,6 +14,8 @@ MEMORY_MIB = 128  # of the ECS task's; with more the kernel ends the collector, 
 PORT = 4318  # of OTLP over HTTP
 ADDRESS = f"http://localhost:{PORT}"
 
+# What X-Ray finds traces by: `annotation.moorage_task = "order.send"`.
+SEARCHED = ["moorage.task", "moorage.outcome", "messaging.message.id"]
 # Traces alone: the metrics are in CloudWatch already, by the log.
 CONFIG = {
     "extensions": {"health_check": {}},
@@ -22,7 +24,7 @@ CONFIG = {
         "memory_limiter": {"check_interval": "1s", "limit_mib": MEMORY_MIB * 3 // 4},
         "batch": {"timeout": "5s", "send_batch_size": 50},
     },
-    "exporters": {"awsxray": {"region": Aws.REGION}},
+    "exporters": {"awsxray": {"region": Aws.REGION, "indexed_attributes": SEARCHED}},
     "service": {
         "extensions": ["health_check"],
         "pipelines": {

@@ -44,7 +44,7 @@ def parent(own_api: Api) -> str:
     meta = {
         "request_id": "trace-7",
         "request_line": f"POST /orders/{HOSTILE}",
-        "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-03",
     }
     own_api.sql(
         "UPDATE saq_jobs SET job = convert_to($2 || substr(convert_from(job, 'UTF8'), 2), 'UTF8')"
