@@ -23,23 +23,25 @@ log = structlog.stdlib.get_logger("telemetry")
 class Failures:
     """Says at most once a minute that nothing can be sent."""
 
-    def __init__(self, what: str, clock: Callable[[], float] = time.monotonic) -> None:
-        self._what, self._clock = what, clock
+    def __init__(
+        self, what: str, address: str, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._what, self._address, self._clock = what, address, clock
         self._lost, self._next_at = 0, -1.0
 
     def note(self, lost: int) -> None:
         self._lost += lost
         if self._clock() >= self._next_at:
-            log.warning(f"{self._what} could not be sent", lost=self._lost)
+            log.warning(f"{self._what} could not be sent", to=self._address, lost=self._lost)
             self._lost, self._next_at = 0, self._clock() + FAILURE_LOG_SECONDS
 
 
 class Spans(SpanExporter):
     """Hides what `service/redact.py` hides, then hands the spans to another exporter."""
 
-    def __init__(self, exporter: SpanExporter) -> None:
+    def __init__(self, exporter: SpanExporter, address: str) -> None:
         self._exporter = exporter
-        self._failures = Failures("spans")
+        self._failures = Failures("spans", address)
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         result = self._exporter.export([redacted(span) for span in spans])
@@ -54,7 +56,9 @@ class Spans(SpanExporter):
 class Metrics(OTLPMetricExporter):
     """Sends metrics, and says where they cannot be sent."""
 
-    failures = Failures("metrics")
+    def __init__(self, address: str) -> None:
+        super().__init__()
+        self._failures = Failures("metrics", address)
 
     def export(
         self, metrics_data: MetricsData, timeout_millis: float | None = 10_000, **kwargs: Any
@@ -62,7 +66,7 @@ class Metrics(OTLPMetricExporter):
         """As the exporter does."""
         result = super().export(metrics_data, timeout_millis, **kwargs)
         if result is not MetricExportResult.SUCCESS:
-            self.failures.note(1)
+            self._failures.note(1)
         return result
 
 

@@ -40,11 +40,11 @@ def start(settings: Settings, process: str) -> None:
     environment = os.environ  # noqa: TID251 - variables of the SDK that no setting of ours has
     # The names of today for queries and HTTP calls, instead of those of the first years.
     environment.setdefault(CONVENTIONS, "http,database")
-    resource = _resource(settings, process)
+    resource, address = _resource(settings, process), settings.otel_exporter_otlp_endpoint
     if settings.otel_traces_exporter != "none":
         provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         provider.sampler = Inside(provider.sampler)
-        provider.add_span_processor(BatchSpanProcessor(Spans(OTLPSpanExporter())))
+        provider.add_span_processor(BatchSpanProcessor(Spans(OTLPSpanExporter(), address)))
         trace.set_tracer_provider(provider)
         _instrument(provider)
         own_choice = SAMPLER in environment
@@ -55,7 +55,7 @@ def start(settings: Settings, process: str) -> None:
         observers.closers.append(provider.shutdown)
     if settings.otel_metrics_exporter != "none":
         reader = PeriodicExportingMetricReader(
-            Metrics(), export_interval_millis=settings.metric_seconds * 1000
+            Metrics(address), export_interval_millis=settings.metric_seconds * 1000
         )
         meters = MeterProvider([reader], resource=resource, shutdown_on_exit=False, views=NAMES)
         metrics.set_meter_provider(meters)

@@ -12,6 +12,7 @@ from litestar.routes import HTTPRoute
 from litestar.testing import TestClient
 from pydantic import SecretStr
 
+from service import observers
 from service.api.app import create_app
 from service.queue.postgres.postgres_queue import PostgresQueue
 from service.queue.tasks.registry import Registry
@@ -155,6 +156,31 @@ def test_an_unexpected_error_is_logged_and_shown_to_no_client(
     log = capsys.readouterr().out
     assert "RuntimeError: the canary in the message" in log
     assert "broken-1" in log
+
+
+class Reports:
+    """Takes errors, as Sentry's would."""
+
+    def __init__(self) -> None:
+        self.taken: list[tuple[str, str, str | None]] = []
+
+    def request_failed(self, error: BaseException, method: str, route: str | None) -> None:
+        self.taken.append((str(error), method, route))
+
+    def job_failed(
+        self, error: BaseException, payload: Any, queue: str, job: observers.Job
+    ) -> None:
+        raise AssertionError(job)
+
+
+def test_an_unexpected_error_is_reported_and_a_mistake_of_the_caller_is_not(
+    client: TestClient[Litestar], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reports = Reports()
+    monkeypatch.setattr(observers, "errors", reports)
+    for path in ("/shop/broken", "/shop/refused", "/nowhere"):
+        client.get(path)
+    assert reports.taken == [("the canary in the message", "GET", "/shop/broken")]
 
 
 @pytest.mark.parametrize(

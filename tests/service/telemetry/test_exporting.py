@@ -25,7 +25,7 @@ def exported(attributes: dict[str, Any], error: Exception | None = None) -> Read
     """The span that leaves the process for one with these attributes."""
     memory = InMemorySpanExporter()
     provider = TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(Spans(memory)))
+    provider.add_span_processor(SimpleSpanProcessor(Spans(memory, "")))
     span = provider.get_tracer("test").start_span("work", attributes=attributes)
     if error:
         span.record_exception(error)
@@ -62,8 +62,8 @@ def test_an_error_goes_without_secrets_and_without_the_row_that_postgres_quotes(
 
 def test_a_dead_collector_costs_a_line_a_minute() -> None:
     now = 0.0
-    exporter = Spans(OTLPSpanExporter(f"http://127.0.0.1:{free_port()}/v1/traces", timeout=0.2))
-    exporter._failures = Failures("spans", lambda: now)
+    exporter = Spans(OTLPSpanExporter(f"http://127.0.0.1:{free_port()}/v1/traces", timeout=0.2), "")
+    exporter._failures = Failures("spans", "http://dead", lambda: now)
     span = exported({})
     with structlog.testing.capture_logs() as lines:
         assert exporter.export([span]) is SpanExportResult.FAILURE

@@ -11,6 +11,7 @@ from tests.service.telemetry.receiver import Receiver, receiving
 
 SERVER, CLIENT, PRODUCER, CONSUMER = 2, 3, 4, 5  # OTLP's numbers of a span's kind
 ERROR = 2
+OURS = {"worker", "job", "queue"}
 SECRET = "pa55-of-nobody"
 
 
@@ -110,3 +111,10 @@ async def test_a_collector_that_hangs_holds_up_neither_job_nor_request_nor_stop(
         assert await exit_status(worker, 30) == 0
         assert await exit_status(api.process, 30) == 0
         assert time.monotonic() - began < 8
+        lines = [json.loads(line) for line in processes.log(worker).splitlines() if "{" in line]
+        others = [line for line in lines if line.get("logger") not in OURS and "_aws" not in line]
+        assert {line["to"] for line in others} == {receiver.url}
+        assert sorted(line["event"] for line in others) in (
+            ["spans could not be sent"],
+            ["metrics could not be sent", "spans could not be sent"],
+        )
