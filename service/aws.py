@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -368,3 +369,31 @@ def _s3_errors() -> Iterator[None]:
         raise ConnectionError(f"S3 refuses: {error.response['Error']['Code']}") from None
     except BotoCoreError as error:
         raise ConnectionError(f"S3 does not answer: {type(error).__name__}") from None
+
+
+def log_events(
+    group: str, text: str, begin: datetime, end: datetime, *, region: str | None
+) -> Iterator[list[dict[str, Any]]]:
+    """The events of a log group that hold `text`, page by page; a page may be empty.
+
+    Raises `ConnectionError` where CloudWatch does not answer or refuses.
+    """
+    asked: dict[str, Any] = {
+        "logGroupName": group,
+        "startTime": int(begin.timestamp() * 1000),
+        "endTime": int(end.timestamp() * 1000),
+        "filterPattern": f'"{text}"',
+    }
+    while True:
+        try:
+            answer = client("logs", region).filter_log_events(**asked)
+        except ClientError as error:
+            code = error.response["Error"]["Code"]
+            raise ConnectionError(f"CloudWatch refuses: {code}") from None
+        except BotoCoreError as error:
+            kind = type(error).__name__
+            raise ConnectionError(f"CloudWatch does not answer: {kind}") from None
+        yield answer["events"]
+        if not (token := answer.get("nextToken")):
+            return
+        asked["nextToken"] = token

@@ -83,6 +83,8 @@ class Settings(BaseSettings):
     email_from: Annotated[str | None, Field(pattern=r"@")] = None
     # The ports on which jobs can reach the internet from here; empty: none, None: all.
     internet_ports: Annotated[frozenset[int] | None, NoDecode] = None
+    # The log groups that the API may read, for the log lines of a job; empty: none.
+    console_log_groups: Annotated[str, Field(pattern=r"^[A-Za-z0-9_./#,-]*$")] = ""
     # The variables of OpenTelemetry and Sentry themselves; their libraries read others.
     otel_exporter_otlp_endpoint: Annotated[str, Field(pattern=r"^(https?://.+)?$")] = ""
     otel_sdk_disabled: str = ""

@@ -14,6 +14,7 @@ from service.contract import (
     DRAIN_SECONDS,
     HTTP_PORT,
     HTTPS_PORT,
+    LOCAL_STAGE,
     EnvVar,
     ProcessName,
     ServedQueues,
@@ -209,6 +210,9 @@ class Stage:
     """Connections of an ECS task of the API to the database, for the routes."""
     api_queue_pool_size: int = number(2, 100, 4)
     """And for the queue."""
+    api_reads_logs: bool = flag(False)
+    """The console shows the log lines of a job: the API may read the log groups of the stage's own
+    processes. On the local twin it always does."""
 
     worker_queues: ServedQueues = queues()  # noqa: RUF009 - it is frozen
     """The queues that the workers serve: a list, strictly in this order, or a table of weights."""
@@ -247,6 +251,16 @@ class Stage:
     def worker_pools(self) -> tuple[WorkerPool, ...]:
         """All pools, the default one first."""
         return (WorkerPool(**self._keys_of(ProcessName.WORKER, WorkerPool)), *self.pools)
+
+    @property
+    def log_groups(self) -> list[str]:
+        """The names of the log groups of all processes."""
+        return [self.names.log_group(each.name) for each in self.processes]
+
+    @property
+    def has_readable_logs(self) -> bool:
+        """May the API read the logs of the stage's processes?"""
+        return self.api_reads_logs or self.stage == LOCAL_STAGE
 
     @property
     def processes(self) -> tuple[EcsProcess, ...]:

@@ -79,6 +79,8 @@ def environment(
             EnvVar.API_HOST: "0.0.0.0",  # noqa: S104
             EnvVar.API_PORT: str(API_PORT),
         }
+        if stage.has_readable_logs:
+            found[EnvVar.CONSOLE_LOG_GROUPS] = ",".join(stage.log_groups)
     return found
 
 

@@ -18,6 +18,7 @@ from stacks.service.task_rights import (
     bucket_statements,
     exec_statements,
     execution_statements,
+    log_statement,
     password_statements,
     protection_statement,
     queue_statement,
@@ -72,6 +73,8 @@ class TaskRoles(Construct):
             statements += [queue_statement(self, process, stage)]
         if stage.telemetry_collector:
             statements += [trace_statement()]
+        if process is ProcessName.API and stage.has_readable_logs:
+            statements += [log_statement(self, stage)]
         if process is ProcessName.WORKER:
             statements += [protection_statement(self, stage)]
         with_shell = exec_statements(stage, key, exec_log_group)
@@ -107,6 +110,13 @@ class TaskRoles(Construct):
                 "The objects under one prefix of the stage's bucket.",
                 f"AwsSolutions-IAM5[Resource::{bucket_export(stage)}/{prefix}*]",
             )
+        if process is ProcessName.API and stage.has_readable_logs:
+            for name in stage.log_groups:
+                acknowledge(
+                    policy,
+                    "The streams of one log group of the stage.",
+                    f"AwsSolutions-IAM5[Resource::{arn_as_found(self, 'logs')}:log-group:{name}:*]",
+                )
         if process is ProcessName.WORKER:
             acknowledge(
                 policy,

@@ -1,6 +1,6 @@
 """The policy statements of an ECS task's roles."""
 
-from aws_cdk import Stack
+from aws_cdk import ArnFormat, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
@@ -130,6 +130,22 @@ def queue_statement(scope: Construct, process: ProcessName, stage: Stage) -> iam
         actions=QUEUE_ACTIONS[process],
         resources=[Stack.of(scope).format_arn(service="sqs", resource=stage.sqs_queue)],
     )
+
+
+def log_statement(scope: Construct, stage: Stage) -> iam.PolicyStatement:
+    """To read the lines of the stage's own processes, for the page of a job."""
+    return iam.PolicyStatement(
+        sid="ReadLogs",
+        actions=["logs:FilterLogEvents"],
+        resources=[
+            # by name: the log group of a pool is made after this role
+            Stack.of(scope).format_arn(
+                service="logs", resource="log-group", resource_name=f"{name}:*",
+                arn_format=ArnFormat.COLON_RESOURCE_NAME,
+            )
+            for name in stage.log_groups
+        ],
+    )  # fmt: skip
 
 
 def exec_statements(

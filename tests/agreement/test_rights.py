@@ -19,7 +19,9 @@ from tests.stacks.identity import identity
 from tests.stacks.templates import PARENT, Resource, Templates, deployed, stage_of, synthesize
 
 ROLES = (ProcessName.API, ProcessName.WORKER)
-OPTIONS: dict[str, object] = {"email_from": "hello@example.com", "sqs_queue": "jobs"}
+OPTIONS: dict[str, object] = {
+    "email_from": "hello@example.com", "sqs_queue": "jobs", "api_reads_logs": True,
+}  # fmt: skip
 
 # What AWS calls in the place of an ECS task, by what the task definition asks for.
 # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task_execution_IAM_role.html
@@ -84,6 +86,8 @@ def called(source: Source, process: ProcessName, templates: Templates) -> set[st
     found |= source.process(ProcessName.HEALTHCHECK).rights
     if not templates.stage.email_from:  # then no client is made
         found -= {"ses:SendEmail"}
+    if not templates.stage.has_readable_logs:  # then none is asked for
+        found -= {"logs:FilterLogEvents"}
     return found | {each for right in found for each in BY_KEY.get(right, ())}
 
 

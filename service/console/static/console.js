@@ -62,7 +62,20 @@ function chooseAll(all) {
   all.addEventListener("change", () => boxes.forEach((box) => (box.checked = all.checked)));
 }
 
+// A part of a page that takes longer. Without this script its link leads to it.
+async function load(part) {
+  try {
+    const answer = await fetch(part.dataset.part);
+    if (!answer.ok) return;
+    part.innerHTML = await answer.text(); // made by our server, which shows all values as text
+    localTimes(part);
+  } catch {
+    // the link stays
+  }
+}
+
 localTimes(document);
+document.querySelectorAll("[data-part]").forEach(load);
 const live = document.getElementById("live");
 if (live) follow(live, document.getElementById("at"), document.getElementById("stale"));
 document.querySelectorAll("input[data-all]").forEach(chooseAll);

@@ -49,7 +49,7 @@ FREE: dict[str, list[Settings]] = {
         {"sqs_queue": "jobs"},
         {"api_cpu": 1024, "api_memory_mib": 2048, "api_min_count": 2, "api_max_count": 3,
          "api_desired_count": 2, "api_requests_target": 1, "api_cpu_target_percent": 50,
-         "api_pool_size": 2, "api_queue_pool_size": 2,
+         "api_pool_size": 2, "api_queue_pool_size": 2, "api_reads_logs": True,
          "worker_cpu": 512, "worker_memory_mib": 1024, "worker_min_count": 0,
          "worker_max_count": 3, "worker_desired_count": 1, "worker_concurrency": 1,
          "worker_queues": "default,mail",

@@ -285,6 +285,11 @@ def every_container_is_told_what_it_needs(templates: Templates) -> None:
     wanted[ProcessName.API] |= {
         EnvVar.API_HOST: "0.0.0.0",
         EnvVar.API_PORT: str(contract.API_PORT),
+        **(
+            {EnvVar.CONSOLE_LOG_GROUPS: ",".join(stage.log_groups)}
+            if stage.has_readable_logs
+            else {}
+        ),
     }
     for pool in stage.worker_pools:
         wanted[pool.name] |= {

@@ -1,0 +1,50 @@
+"""The log lines of a job: a part of its page that is loaded by itself, or a page of its own."""
+
+from typing import Any
+from urllib.parse import unquote
+
+from litestar import Request, Response, Router, get
+from litestar.di import NamedDependency
+from litestar.exceptions import HTTPException
+from litestar.params import FromPath
+
+from service.console import job_logs
+from service.console.actions import explain
+from service.console.door import NotSignedInError, ask_to_sign_in, signed_in
+from service.console.pages import refuse
+from service.console.rendering import html, render
+from service.contract import CONSOLE_PATH
+from service.queue.errors import JobNotFoundError, QueueError
+from service.queue.interface import JobQueue
+from service.settings import Settings
+
+Asked = Request[Any, Any, Any]
+
+
+@get("/jobs/{key:str}/logs", include_in_schema=False)
+async def show_lines(
+    key: FromPath[str],
+    request: Asked,
+    queue: NamedDependency[JobQueue],
+    settings: NamedDependency[Settings],
+) -> Response[str]:
+    """The lines, and the command that shows them all. With `?part=1` without what is around."""
+    job = await queue.find_record(unquote(key))
+    if job is None:
+        raise JobNotFoundError(unquote(key))
+    lines = await job_logs.read(settings, job, await queue.attempts(job))
+    is_part = "part" in request.query_params
+    values = {"job": job, "lines": lines, "command": job_logs.command(settings, job)}
+    template = "job_log_lines.html" if is_part else "job_logs.html"
+    return html(render(template, visitor=request.user, here="jobs", **values))
+
+
+router = Router(
+    CONSOLE_PATH,
+    route_handlers=[show_lines],
+    guards=[signed_in],
+    exception_handlers={
+        NotSignedInError: ask_to_sign_in, HTTPException: refuse, QueueError: explain,
+    },
+    include_in_schema=False,
+)  # fmt: skip
