@@ -9,7 +9,7 @@ BATCH_ROWS = 50
 """
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from service.contract import EnvVar, ProcessName
@@ -23,6 +23,10 @@ FREE = (
     EnvVar.OTEL_TRACES_EXPORTER, EnvVar.REDACT_NAMES, EnvVar.WORKER_POLL_SECONDS,
 )  # fmt: skip
 FREE_SECRETS = (EnvVar.SENTRY_DSN,)  # and of those, what belongs among the secrets
+INSTEAD: Mapping[str, str] = {
+    EnvVar.OTEL_EXPORTER_OTLP_ENDPOINT: "is the key telemetry.endpoint",
+    EnvVar.SENTRY_DSN: "is a secret: name it in secrets",
+}
 RESERVED = ("AWS_", "ECS_")
 
 
@@ -78,7 +82,7 @@ def name_problem(name: str, *, free: Collection[str] = FREE) -> str | None:
     if not NAME.fullmatch(name):
         return "a variable is A-Z, 0-9 and _, a letter first, 128 characters at most"
     if name in set(EnvVar) - {*free} or name.startswith(RESERVED):
-        return "is set by Moorage or AWS; call yours otherwise"
+        return INSTEAD.get(name, "is set by Moorage or AWS; call yours otherwise")
     return None
 
 

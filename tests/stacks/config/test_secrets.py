@@ -16,7 +16,7 @@ from stacks.config.naming import Names
 from stacks.config.read_stage import explain_stage, read_stage
 from stacks.config.secrets import secrets_of
 from stacks.config.values import ConfigError
-from stacks.config.variables import FREE_SECRETS
+from stacks.config.variables import INSTEAD
 from tests.stacks.config.configurations import of_a_project
 from tests.stacks.rules.task_definitions import containers
 
@@ -90,7 +90,7 @@ CANARY = "sk_live_51CanaryCanary"
         *(
             (f'secrets = ["{name}"]', f"secrets.{name}: is set by Moorage or AWS")
             for name in EnvVar
-            if name not in FREE_SECRETS
+            if name not in INSTEAD
         ),
         ('secrets = ["AWS_KEY"]', "is set by Moorage or AWS"),
         ('secrets = ["stripe"]', "secrets.stripe: a variable is A-Z"),

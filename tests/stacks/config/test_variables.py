@@ -7,7 +7,7 @@ import pytest
 from service.contract import EnvVar, ProcessName
 from stacks.config.read_stage import explain_stage, read_stage
 from stacks.config.values import ConfigError
-from stacks.config.variables import FREE, of_process
+from stacks.config.variables import FREE, INSTEAD, of_process
 from tests.stacks.config.configurations import of_a_project
 
 FILE = """
@@ -60,7 +60,13 @@ def test_one_deploy_may_have_another_value(file: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "says"),
     [
-        *((name, '"x"', "is set by Moorage or AWS") for name in EnvVar if name not in FREE),
+        *(
+            (name, '"x"', "is set by Moorage or AWS")
+            for name in EnvVar
+            if name not in FREE and name not in INSTEAD
+        ),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", '"x"', "is the key telemetry.endpoint"),
+        ("SENTRY_DSN", '"x"', "is a secret: name it in secrets"),
         ("AWS_PROFILE", '"x"', "is set by Moorage or AWS"),
         ("site_name", '"x"', "a variable is A-Z, 0-9 and _"),
         ("1ST", '"x"', "a variable is A-Z"),
