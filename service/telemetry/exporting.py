@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.trace import Status
 
 from service import redact
-from service.telemetry.hiding import error_text, statement_text
+from service.telemetry.hiding import shown_text, statement_text
 
 FAILURE_LOG_SECONDS = 60.0
 STATEMENTS = ("db.query.text", "db.statement")
@@ -85,7 +85,7 @@ def redacted(span: ReadableSpan) -> ReadableSpan:
         ],
         links=span.links,
         kind=span.kind,
-        status=Status(span.status.status_code, error_text(span.status.description or "") or None),
+        status=Status(span.status.status_code, shown_text(span.status.description or "") or None),
         start_time=span.start_time,
         end_time=span.end_time,
         instrumentation_scope=span.instrumentation_scope,
@@ -109,6 +109,6 @@ def _shown(attributes: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in shown.items():
         if name in STATEMENTS:
             shown[name] = statement_text(str(value))
-        elif name.startswith("exception."):
-            shown[name] = error_text(str(value))
+        elif isinstance(value, str):
+            shown[name] = shown_text(value)
     return shown

@@ -9,7 +9,7 @@ from service import observers
 from service.observers import CLOSE_SECONDS, Job
 from service.settings import Settings
 from service.telemetry.allowance import Allowance
-from service.telemetry.hiding import error_text
+from service.telemetry.hiding import shown_text
 
 # An event costs a process about a millisecond.
 EVENTS_PER_SECOND = 10
@@ -63,7 +63,7 @@ class Reports:
             error, client_options=sentry_sdk.get_client().options, mechanism={"type": "moorage"}
         )
         for found in event["exception"]["values"]:  # with the errors that caused it
-            found["value"] = error_text(str(found.get("value") or ""), payload)
+            found["value"] = shown_text(str(found.get("value") or ""), payload)
         event["transaction"] = where
         event["tags"] = self._tags | tags
         if observers.tracer is not None and (ids := observers.tracer.ids()):

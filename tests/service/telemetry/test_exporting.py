@@ -43,6 +43,27 @@ def test_secrets_are_hidden_by_their_names_and_in_addresses() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("https://hooks.slack.com/services/T0/B0/abCdefghijklmnopqrst1234",
+         "https://hooks.slack.com/services/T0/B0/[hidden]"),
+        ("https://api.telegram.org/bot123456:ABC-DEF1234ghIkl-zyx57W/sendMessage?page=2",
+         "https://api.telegram.org/[hidden]/sendMessage?page=2"),
+        ("https://example.org/a-long-name-of-words-only/7", None),
+        ("https://a-host-of-some-length-1.example.org", None),
+        ("https://example.org?next=abCdefghijklmnopqrst1234", None),
+    ],
+)  # fmt: skip
+def test_a_called_address_goes_without_what_may_be_a_token_in_its_path(
+    address: str, shown: str | None
+) -> None:
+    assert exported({"url.full": address}).attributes == {"url.full": shown or address}
+    (event,) = exported({}, ValueError(f"404 for '{address}'")).events
+    assert event.attributes is not None
+    assert event.attributes["exception.message"] == f"404 for '{shown or address}'"
+
+
 def test_a_statement_goes_without_the_values_in_its_text() -> None:
     text = "ALTER USER x PASSWORD 'it''s pa55word'; SELECT $q$pa55word$q$ FROM t WHERE id = $1"
     found = exported({"db.query.text": text})
