@@ -3,6 +3,8 @@
 from typing import Any
 
 import sentry_sdk
+import structlog
+from sentry_sdk.types import Event, Hint
 from sentry_sdk.utils import BadDsn, event_from_exception
 
 from service import observers
@@ -13,6 +15,8 @@ from service.telemetry.hiding import shown_text
 
 # An event costs a process about a millisecond.
 EVENTS_PER_SECOND = 10
+
+log = structlog.stdlib.get_logger("telemetry")
 
 
 def start(settings: Settings, process: str) -> str | None:
@@ -59,6 +63,14 @@ class Reports:
     def _send(self, error: BaseException, payload: Any, where: str, tags: dict[str, str]) -> None:
         if not self._allowance.take():
             return
+        try:
+            sentry_sdk.capture_event(*self._event(error, payload, where, tags))
+        except Exception as failure:  # an error that cannot be told must not become another one
+            log.warning("an error could not be reported", error=type(failure).__name__)
+
+    def _event(
+        self, error: BaseException, payload: Any, where: str, tags: dict[str, str]
+    ) -> tuple[Event, Hint]:
         event, hint = event_from_exception(
             error, client_options=sentry_sdk.get_client().options, mechanism={"type": "moorage"}
         )
@@ -68,4 +80,4 @@ class Reports:
         event["tags"] = self._tags | tags
         if observers.tracer is not None and (ids := observers.tracer.ids()):
             event["contexts"] = {"trace": {"trace_id": ids[0], "span_id": ids[1]}}
-        sentry_sdk.capture_event(event, hint)
+        return event, hint

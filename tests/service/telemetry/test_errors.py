@@ -88,6 +88,23 @@ def test_an_error_of_a_request_is_an_event_and_a_burst_is_not_a_thousand() -> No
     assert [each["value"] for each in found[0]["exception"]["values"]] == ["nothing there"]
 
 
+class Unspeakable(Exception):
+    """Cannot be told."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+    __repr__ = __str__
+
+
+def test_an_error_that_cannot_be_told_raises_no_other_one() -> None:
+    reports = sentry.Reports({})
+    reports.request_failed(Unspeakable(), "GET", None)
+    circle = ValueError("a")
+    circle.__cause__ = circle
+    reports.request_failed(circle, "GET", None)
+
+
 @pytest.mark.usefixtures("reset")
 def test_a_wrong_address_is_named_without_its_value() -> None:
     settings = Settings.model_construct(stage="prod", sentry_dsn=SecretStr(f"x{SECRET}"))
