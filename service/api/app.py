@@ -43,6 +43,7 @@ from service.console import (
     pages,
     people_routes,
     queue_pages,
+    suggestions,
     worker_pages,
 )
 from service.console.overview import Lookout
@@ -118,6 +119,7 @@ def create_app(
             dead_letter_pages.router,
             job_log_pages.router,
             queue_pages.router,
+            suggestions.router,
             worker_pages.router,
             worker_pages.actions,
             bulk_pages.router,

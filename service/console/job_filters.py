@@ -3,7 +3,13 @@
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-from service.queue.job_filter import FILTERS
+import msgspec
+
+from service.queue.errors import InvalidOptionError
+from service.queue.job_filter import FILTERS, JobFilter, PayloadField
+from service.queue.tasks.registry import Registry
+
+PATHS_MAX = 200
 
 
 def words_of(query: str) -> dict[str, Any]:
@@ -21,3 +27,26 @@ def words_of(query: str) -> dict[str, Any]:
 def query_of(words: dict[str, Any], **more: Any) -> str:
     """The query with these words."""
     return urlencode(words | more, doseq=True)
+
+
+def payload_starts(registry: Registry, task: str) -> list[str]:
+    """`user_id=` and the like: the fields that payloads of a task have, or of any where it is none.
+
+    Without those that are hidden, and so cannot be looked for.
+    """
+    tasks = [registry.tasks[task]] if task in registry.tasks else registry.tasks.values()
+    names = {
+        field.encode_name
+        for each in tasks
+        for field in msgspec.structs.fields(each.payload_type)
+        if _can_be_asked(field.encode_name)
+    }
+    return [f"{name}=" for name in sorted(names)][:PATHS_MAX]
+
+
+def _can_be_asked(name: str) -> bool:
+    try:
+        JobFilter(payload=(PayloadField(path=name, value="x"),))
+    except InvalidOptionError:
+        return False
+    return True

@@ -15,7 +15,7 @@ from litestar.response.sse import ServerSentEventMessage
 from service.console import audit
 from service.console.door import NotSignedInError, ask_to_sign_in, signed_in
 from service.console.frames import parts
-from service.console.job_filters import query_of, words_of
+from service.console.job_filters import payload_starts, query_of, words_of
 from service.console.job_page import example, moments, pretty
 from service.console.overview import Lookout, reason
 from service.console.rendering import STATIC, html, render
@@ -95,6 +95,7 @@ async def show_jobs(
         "more": query_of(words, cursor=page.before) if page.before is not None else "",
         "newest": query_of(words) if cursor else None,
         "statuses": STATUSES, "queues": queue.names, "tasks": sorted(queue.registry.tasks),
+        "starts": payload_starts(queue.registry, words.get("task", "")),
     }  # fmt: skip
     answer = render("jobs.html", visitor=request.user, here="jobs", **values)
     return html(answer, 422 if problem else 200)

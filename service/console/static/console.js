@@ -74,7 +74,22 @@ async function load(part) {
   }
 }
 
+// What may stand in a field is asked for once somebody comes to it.
+function suggest(input) {
+  const ask = async () => {
+    try {
+      const answer = await fetch(input.dataset.suggest);
+      const found = answer.ok ? await answer.json() : [];
+      input.list.replaceChildren(...found.map((value) => new Option(value, value)));
+    } catch {
+      // then there are no suggestions
+    }
+  };
+  input.addEventListener("focus", ask, { once: true });
+}
+
 localTimes(document);
+document.querySelectorAll("input[data-suggest]").forEach(suggest);
 document.querySelectorAll("[data-part]").forEach(load);
 const live = document.getElementById("live");
 if (live) follow(live, document.getElementById("at"), document.getElementById("stale"));

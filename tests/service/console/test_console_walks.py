@@ -171,6 +171,23 @@ async def test_dead_letters_are_counted_by_cause_and_lead_to_their_jobs(
     assert await page.evaluate("window.pwned") is None
 
 
+@BROWSED
+async def test_the_filter_suggests_what_there_is(page: Page, dead: str, busy: str) -> None:
+    assert dead
+    await page.goto("/console/jobs?task=keep_note")
+    starts = page.locator("#starts option")
+    assert await starts.evaluate_all("found => found.map(each => each.value)") == [
+        "author=", "message=", "user_id=",
+    ]  # fmt: skip
+    await page.get_by_label("Text in the error").focus()
+    await expect(page.locator('#errors option[value="TimeoutError: order"]')).to_have_count(1)
+    await page.get_by_text("More filters").click()
+    await page.get_by_label("Worker").focus()
+    await expect(page.locator("#workers option")).to_have_count(1)
+    assert await page.locator("#workers option").get_attribute("value") == busy
+    assert await page.evaluate("window.pwned") is None
+
+
 @pytest.fixture(scope="module")
 def names(retried: str, parent: str, busy: str, dead: str) -> list[str]:
     """The pages, with something on each."""
