@@ -89,7 +89,7 @@ class TaskProtection:
         if self._release is None:
             answer = (await self._client.get(f"{self._metadata_uri}/task")).raise_for_status()
             described = answer.json()
-            self._release = f"{described['Relatives']}:{described['Revision']}"
+            self._release = f"{described['Family']}:{described['Revision']}"
         return await self._worker.queue.is_superseded(
             self._release, after_seconds=RELEASE_STAYS_SECONDS
         )
