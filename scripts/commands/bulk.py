@@ -1,5 +1,6 @@
 """`moor bulk`: changes of many jobs at once, through the API."""
 
+import difflib
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Annotated, Any
@@ -76,12 +77,26 @@ def read_bulk(item: dict[str, Any]) -> Bulk:
     return Bulk(**values)
 
 
+def known_action(value: str) -> str:
+    """An argument that is an action. Raises `typer.BadParameter` for another word."""
+    if value in ACTIONS:
+        return value
+    near = difflib.get_close_matches(value, ACTIONS, n=1)
+    raise typer.BadParameter(
+        f"{value!r} is not one of {', '.join(ACTIONS)}"
+        + (f"; did you mean {near[0]}?" if near else "")
+    )
+
+
 @app.command()
 def start(  # noqa: PLR0917 - Typer calls it by name
     action: Annotated[
         str,
         typer.Argument(
-            metavar="ACTION", help=f"{', '.join(ACTIONS)}.", autocompletion=lambda: ACTIONS
+            parser=known_action,
+            metavar="ACTION",
+            help=f"{', '.join(ACTIONS)}.",
+            autocompletion=lambda: ACTIONS,
         ),
     ],
     status: StatusOption = None,
@@ -172,7 +187,9 @@ def stop(
     """Stop one. What it has changed stays; `moor bulk resume` goes on, `moor bulk undo` undoes."""
     aws = connect(stage)
     confirm(aws.target, f"stop bulk action {number}", yes)
-    print_line(_told(read_bulk(Api(aws).post("bulk-actions", str(number), "stop"))))
+    api = Api(aws)
+    stopped = api.post("bulk-actions", str(number), "stop", who=api.who)
+    print_line(_told(read_bulk(stopped)))
 
 
 @app.command()
@@ -186,7 +203,8 @@ def resume(
     aws = connect(stage)
     confirm(aws.target, f"resume bulk action {number}", yes)
     api = Api(aws)
-    _end(api, read_bulk(api.post("bulk-actions", str(number), "resume")), as_json=as_json)
+    resumed = api.post("bulk-actions", str(number), "resume", who=api.who)
+    _end(api, read_bulk(resumed), as_json=as_json)
 
 
 @app.command()

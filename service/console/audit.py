@@ -34,9 +34,9 @@ async def note(
     bulk_action: int | None = None,
 ) -> None:
     """Keep an action, and write it to the log."""
-    log.info(
-        "console action", who=who, what=what, target=target, jobs=jobs, bulk_action=bulk_action
-    )
+    # a filter may name a payload's value, which no log shows
+    shown = target if bulk_action is None else ""
+    log.info("console action", who=who, what=what, target=shown, jobs=jobs, bulk_action=bulk_action)
     await pool.execute(
         "INSERT INTO console_actions (who, what, target, jobs, bulk_action)"
         " VALUES ($1, $2, $3, $4, $5)",

@@ -86,7 +86,11 @@ async def begin_bulk_action(
     form = await request.form()
     given = {name: str(form.get(name, "")) for name in ("action", "priority", "filter", "which")}
     keys = [str(key) for key in form.getall("key", [])]
-    is_all = given["which"] != "chosen"
+    which = given["which"]
+    if which not in {"chosen", "all", "confirmed"}:
+        raise InvalidFieldError("which", "is none of chosen, all, confirmed")
+    # The form of all that match has the boxes of those that are chosen, too.
+    is_all = which == "all" or (which == "confirmed" and not keys)
     if not is_all and not keys:
         raise InvalidFieldError("key", "is missing: no job was chosen")
     asked = BulkRequest(
@@ -96,13 +100,8 @@ async def begin_bulk_action(
         priority=_priority(given["priority"]) if given["action"] == "priority" else None,
         who=request.user.who,
     )
-    if given["which"] == "all":
-        found = await queue.search_records(asked.filter, limit=PAGE_MAX_ITEMS)
-        values = {
-            "asked": asked, "query": query_of(asked.words), "found": len(found.records),
-            "is_whole": found.before is None,
-        }  # fmt: skip
-        return html(render("bulk_confirm.html", visitor=request.user, here="jobs", **values))
+    if which == "all" or (which == "chosen" and asked.action == "delete"):
+        return await _ask_again(request, queue, asked)
     begun = await queue.bulk.begin(asked)
     await audit.note_bulk(pool, begun)
     return to_page(f"/bulk/{begun.id}")
@@ -124,6 +123,19 @@ async def switch_bulk_action(
     await (queue.bulk.stop(number) if verb == "stop" else queue.bulk.resume(number))
     await audit.note(pool, request.user.who, verb, f"bulk action {number}", bulk_action=number)
     return to_page(f"/bulk/{number}")
+
+
+async def _ask_again(request: Asked, queue: JobQueue, asked: BulkRequest) -> Response[str]:
+    """A page with what would be changed, and how many jobs match now."""
+    if asked.keys is not None:
+        found, is_whole = len(asked.keys), True
+    else:
+        page = await queue.search_records(asked.filter, limit=PAGE_MAX_ITEMS)
+        found, is_whole = len(page.records), page.before is None
+    values = {
+        "asked": asked, "query": query_of(asked.words), "found": found, "is_whole": is_whole,
+    }  # fmt: skip
+    return html(render("bulk_confirm.html", visitor=request.user, here="jobs", **values))
 
 
 def _wanted(query: str, action: str) -> dict[str, Any]:

@@ -44,7 +44,7 @@ class BulkRequest:
         if self.priority is not None and self.priority not in PRIORITIES:
             raise InvalidOptionError("priority", "is not between 0 and 32767")
         if self.keys is None:
-            if not self.wanted:
+            if not any(self.wanted.values()):
                 raise InvalidOptionError("filter", "is empty: name a status at least, or keys")
             self._check_filter()
         elif self.wanted:

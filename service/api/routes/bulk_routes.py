@@ -47,8 +47,8 @@ class NewBulkAction(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     """For the audit log."""
 
 
-class UndoRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Who undoes it."""
+class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Who asks for it."""
 
     who: Annotated[str, msgspec.Meta(min_length=1, max_length=100)] = "the API key"
 
@@ -165,11 +165,14 @@ async def read_bulk_action(number: FromPath[int], queue: NamedDependency[JobQueu
     responses=documented(403, 404, 409),
 )
 async def stop_bulk_action(
-    number: FromPath[int], queue: NamedDependency[JobQueue], pool: NamedDependency[asyncpg.Pool]
+    number: FromPath[int],
+    data: Annotated[Asked, Body()],
+    queue: NamedDependency[JobQueue],
+    pool: NamedDependency[asyncpg.Pool],
 ) -> BulkView:
     """What it has changed stays; it can be resumed, or undone."""
     stopped = await queue.bulk.stop(number)
-    await audit.note(pool, "the API key", "stop", f"bulk action {number}")
+    await audit.note(pool, data.who, "stop", f"bulk action {number}", bulk_action=number)
     return view(stopped)
 
 
@@ -181,11 +184,14 @@ async def stop_bulk_action(
     responses=documented(403, 404, 409),
 )
 async def resume_bulk_action(
-    number: FromPath[int], queue: NamedDependency[JobQueue], pool: NamedDependency[asyncpg.Pool]
+    number: FromPath[int],
+    data: Annotated[Asked, Body()],
+    queue: NamedDependency[JobQueue],
+    pool: NamedDependency[asyncpg.Pool],
 ) -> BulkView:
     """It goes on where it was stopped."""
     resumed = await queue.bulk.resume(number)
-    await audit.note(pool, "the API key", "resume", f"bulk action {number}")
+    await audit.note(pool, data.who, "resume", f"bulk action {number}", bulk_action=number)
     return view(resumed)
 
 
@@ -198,7 +204,7 @@ async def resume_bulk_action(
 )
 async def undo_bulk_action(
     number: FromPath[int],
-    data: Annotated[UndoRequest, Body()],
+    data: Annotated[Asked, Body()],
     queue: NamedDependency[JobQueue],
     pool: NamedDependency[asyncpg.Pool],
 ) -> Response[BulkView]:

@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 
 from service.db import UNAVAILABLE
-from service.queue.bulk_action import BulkAction
+from service.queue.bulk_action import ACTIONS, BulkAction
 from service.queue.job import KEEP_FAILED_SECONDS
 from service.queue.postgres.statements import BAD, ENDED, NOW
 from service.queue.tables.table_queue import TableQueue
@@ -34,13 +34,14 @@ _TYPES = """id BIGINT, status TEXT, priority SMALLINT, scheduled BIGINT, is_dela
     attempts INT, crashes INT, lease BIGINT, finished_at TIMESTAMPTZ, expire_at BIGINT"""
 
 # Which jobs an action changes, and how. $3 is its own: when it began, an error, a priority. A job
+# that waited when it was looked for may run now: what is cancelled has a state of $4 still. A job
 # that has ended since then is none of those that were meant. The error of a retried job stays, as
 # after an attempt that failed: it is needed to undo it.
 _SINCE = f"j.status IN {ENDED} AND coalesce(j.finished_at < $3::timestamptz, TRUE)"
 FITS = {
     "retry": _SINCE,
     "delete": _SINCE,
-    "cancel": "j.status IN ('queued', 'active') AND $3::text IS NOT NULL",
+    "cancel": "j.status = ANY ($4::text[]) AND $3::text IS NOT NULL",
     "run-now": f"j.status = 'queued' AND j.scheduled > {NOW} AND $3::text IS NOT NULL",
     "priority": "j.status = 'queued' AND j.priority <> $3::smallint",
 }
@@ -60,7 +61,8 @@ FITS_BACK = {
     "retry": f"j.status = 'queued' AND j.lease = w.lease + 1 AND w.status IN {BAD}",
     "cancel": "j.status = 'aborted' AND j.lease = w.lease AND w.status = 'queued'",
     "run-now": "j.status = 'queued' AND j.lease = w.lease AND j.scheduled < w.scheduled",
-    "priority": "j.status = 'queued' AND j.lease = w.lease AND j.priority <> w.priority",
+    "priority": """j.status = 'queued' AND j.lease = w.lease AND j.priority <> w.priority
+        AND j.priority = $2::smallint""",
 }
 _DELAYED = f"scheduled = w.scheduled, is_delayed = w.is_delayed AND w.scheduled > {NOW}"
 SETS_BACK = {
@@ -168,7 +170,11 @@ async def change(
         "priority": action.priority,
     }
     verb = action.action
-    step = _Step(verb, CHANGE[verb], LEFT[verb], (numbers, action.id, own[verb]))
+    given = [numbers, action.id, own[verb]]
+    if verb == "cancel":
+        status = action.filter.get("status")
+        given.append([status] if status else list(ACTIONS["cancel"]))
+    step = _Step(verb, CHANGE[verb], LEFT[verb], tuple(given))
     return await _make(queue, action, step, place)
 
 
@@ -181,7 +187,10 @@ async def restore(
 ) -> BulkAction | None:
     """Change jobs back to what they were, and note it. None as for `change`."""
     verb = undone.action
-    step = _Step("undo", RESTORE[verb], LEFT_BACK[verb], (json.dumps(was),))
+    given: list[Any] = [json.dumps(was)]
+    if verb == "priority":
+        given.append(undone.priority)
+    step = _Step("undo", RESTORE[verb], LEFT_BACK[verb], tuple(given))
     return await _make(queue, action, step, place)
 
 
@@ -189,21 +198,23 @@ async def _make(
     queue: TableQueue, action: BulkAction, step: _Step, place: int
 ) -> BulkAction | None:
     now = action
-    for tries_left in reversed(range(TRIES)):
+    for _ in range(TRIES):
         async with queue.transaction() as own:
             if not await queue.bulk.hold(action, queue.owner, own):
                 return None
             changed = await own.fetch(step.change, *step.given)
             if step.verb == "cancel" and changed:
                 await own.execute(SHOW_ABORTED, [row["id"] for row in changed])
-            is_left = tries_left > 0 and bool(await own.fetch(step.left, *step.given))
-            here = action.place if is_left else place
+            left = await own.fetch(step.left, *step.given)
+            here = action.place if left else place
             now = await queue.bulk.move(action, len(changed), here, own)
         await _tell(queue, changed, step.verb)
-        if not is_left:
-            break
+        if not left:
+            return now
         await asyncio.sleep(LOCKED_SECONDS)
-    return now
+    jobs = "1 job is" if len(left) == 1 else f"{len(left)} jobs are"
+    await queue.bulk.fail(action.id, f"{jobs} locked by another transaction; resume it later")
+    return None
 
 
 async def _tell(queue: TableQueue, changed: list[asyncpg.Record], verb: str) -> None:

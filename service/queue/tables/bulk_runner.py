@@ -12,6 +12,7 @@ from service.queue.bulk_action import BulkAction
 from service.queue.errors import InvalidOptionError
 from service.queue.job_filter import read_filter
 from service.queue.tables.table_queue import TableQueue
+from service.redact import redacted_text
 
 STEP_JOBS = 1000
 POLL_SECONDS = 10.0  # what another process has left is found within so long
@@ -50,11 +51,7 @@ class BulkRunner:
         try:
             while True:
                 self._bulk.woken.clear()
-                try:
-                    action = await self._bulk.claim(self._queue.owner)
-                except UNAVAILABLE:
-                    action = None
-                if action is None:
+                if (action := await self._claim()) is None:
                     with contextlib.suppress(TimeoutError):
                         async with asyncio.timeout(POLL_SECONDS):
                             await self._bulk.woken.wait()
@@ -63,6 +60,15 @@ class BulkRunner:
         finally:
             with contextlib.suppress(*UNAVAILABLE, RuntimeError):
                 await self._bulk.leave(self._queue.owner)
+
+    async def _claim(self) -> BulkAction | None:
+        try:
+            return await self._bulk.claim(self._queue.owner)
+        except UNAVAILABLE:
+            return None
+        except Exception as error:  # such as a table that is not there yet: this loop has to go on
+            log.warning("no bulk action can be claimed", error=type(error).__name__)
+            return None
 
     async def _make(self, action: BulkAction) -> None:
         failures, now = 0, action
@@ -77,7 +83,8 @@ class BulkRunner:
             except Exception as error:
                 log.exception("bulk action stopped", number=now.id)
                 with contextlib.suppress(*UNAVAILABLE):
-                    await self._bulk.fail(now.id, f"{type(error).__name__}: {error}"[:500])
+                    reason = redacted_text(f"{type(error).__name__}: {error}"[:500])
+                    await self._bulk.fail(now.id, reason)
                 return
             if made is None:
                 return
@@ -94,7 +101,9 @@ class BulkRunner:
             return await self._queue.restore_jobs(action, undone, was, place)
         found: list[Any]
         if action.keys is not None:
-            found, place = await self._queue.fetch(OF_KEYS, action.keys), action.last
+            stored = {each.own_key(key) for each in self._queue.searched for key in action.keys}
+            found = await self._queue.fetch(OF_KEYS, [*stored, *action.keys])
+            place = action.last
             jobs = {row["id"]: (row["queue"], row["key"]) for row in found}
         else:
             wanted = read_filter(action.filter)

@@ -45,7 +45,10 @@ RETURNING id
 """
 SWITCH = """
 UPDATE bulk_actions SET state = $2, error = $3, owner = NULL
-WHERE id = $1 AND state <> 'done' RETURNING id
+WHERE id = $1 AND state <> 'done'
+  -- what is undone is not gone on with: its further steps would not be undone
+  AND ($2 <> 'running' OR NOT EXISTS (SELECT FROM bulk_actions u WHERE u.undoes = $1))
+RETURNING id
 """
 CLAIM = f"""
 UPDATE bulk_actions b
@@ -75,7 +78,7 @@ WHERE id = $1 RETURNING {_COLUMNS}
 FORGET_STEPS = f"""
 DELETE FROM bulk_steps WHERE action IN (
     SELECT id FROM bulk_actions
-    WHERE ended_at < now() - make_interval(secs => {KEEP_FAILED_SECONDS})
+    WHERE coalesce(ended_at, created_at) < now() - make_interval(secs => {KEEP_FAILED_SECONDS})
       AND EXISTS (SELECT FROM bulk_steps WHERE action = bulk_actions.id)
     LIMIT 10)
 """
@@ -160,8 +163,8 @@ class BulkTable:
 
     async def _switch(self, number: int, state: str) -> BulkAction:
         if not await self._database.fetch(SWITCH, number, state, None):
-            await self.get(number)
-            raise BulkStateError(number, "has ended")
+            found = await self.get(number)
+            raise BulkStateError(number, "has ended" if found.state == "done" else "is undone")
         if state == "running":
             self.woken.set()
         return await self.get(number)

@@ -58,7 +58,7 @@ def test_chosen_jobs_are_deleted(
     [
         (("start", "retry"), (2, "--status failed, or --job")),
         (("start", "retry", "--task", "a", "--job", "b"), (2, "and not both")),
-        (("start", "explode", "--task", "a"), (1, "action")),
+        (("start", "retri", "--task", "a"), (2, "did you mean retry?")),
         (("start", "priority", "--task", "a"), (1, "priority")),
         (("start", "retry", "--status", "queued"), (1, "status: must be failed")),
         (("start", "retry", "--since", "soon"), (2, "neither how long ago")),

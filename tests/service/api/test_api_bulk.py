@@ -81,6 +81,7 @@ def test_all_that_a_filter_leaves_is_retried_and_undone(api: Api, http: httpx.Cl
         ({"action": "explode", "filter": {"task": "a"}}, "action"),
         ({"action": "retry"}, "filter"),
         ({"action": "retry", "filter": {}}, "filter"),
+        ({"action": "delete", "filter": {"payload": []}}, "filter"),
         ({"action": "retry", "filter": {"colour": "red"}}, "filter.colour"),
         ({"action": "retry", "filter": {"status": "queued"}}, "status"),
         ({"action": "retry", "filter": {"task": "a"}, "keys": ["a"]}, "keys"),
@@ -98,7 +99,7 @@ def test_wrong_requests_name_the_field(
     assert answer.status_code in (400, 422), answer.text
     assert [each["field"] for each in answer.json()["errors"]] == [field]
     assert http.get(f"{PATH}/999999").status_code == 404
-    assert http.post(f"{PATH}/999999/stop").status_code == 404
+    assert http.post(f"{PATH}/999999/stop", json={}).status_code == 404
 
 
 def test_after_a_kill_another_process_goes_on_and_changes_no_job_twice(

@@ -45,6 +45,16 @@ async def test_chosen_jobs_and_all_that_match_are_changed_and_undone(
     await expect(page.get_by_role("button", name="Undo")).to_have_count(0)
 
     await page.goto("/console/jobs?task=console-bulk")
+    await page.get_by_label("Choose console-bulk:60", exact=True).check()
+    await page.get_by_label("Action").select_option("delete")
+    await page.get_by_role("button", name="Change the chosen jobs").click()
+    await expect(page.get_by_role("heading", name="Delete the chosen jobs?")).to_be_visible()
+    await expect(page.locator("main li")).to_have_text(["console-bulk:60"])
+    await page.get_by_role("button", name="Yes, begin").click()
+    # it waits, and only what has ended is deleted
+    await expect(page.get_by_role("status")).to_contain_text("done 0 jobs changed", timeout=10_000)
+
+    await page.goto("/console/jobs?task=console-bulk")
     await page.get_by_label("Choose all on this page").check()
     await page.get_by_label("Action").select_option("priority")
     await page.get_by_label("New priority").fill("7")
@@ -56,8 +66,8 @@ async def test_chosen_jobs_and_all_that_match_are_changed_and_undone(
     assert [tuple(found) for found in own_api.sql(sql)] == [(0,)]
 
     await page.get_by_role("link", name="Audit").click()
-    row = page.get_by_role("row").filter(has_text="bulk delete")
-    await expect(row).to_contain_text("status=failed, task=console-bulk")
+    rows = page.get_by_role("row").filter(has_text="bulk delete")
+    row = rows.filter(has_text="status=failed, task=console-bulk")
     await row.get_by_role("link", name="58").click()
     await page.get_by_role("link", name="Bulk", exact=True).click()
     await expect(page.get_by_role("row").filter(has_text="undone")).to_have_count(1)
@@ -121,6 +131,7 @@ def test_who_may_only_look_sees_them_and_changes_nothing(
 def test_wrong_forms_say_what_is_wrong(actor: httpx.Client) -> None:
     for form, status, text in (
         ({"action": "retry", "which": "chosen"}, 422, "no job was chosen"),
+        ({"action": "delete", "filter": "status=failed"}, 422, "which: is none of"),
         ({"action": "explode", "which": "all", "filter": "task=a"}, 422, "action: is none of"),
         (
             {"action": "priority", "which": "all", "filter": "task=a", "priority": "high"},

@@ -5,10 +5,13 @@ import json
 from typing import Any
 
 import asyncpg
+import pytest
 from saq import Status
 from saq.queue.postgres import PostgresQueue as StockQueue
 
 from service.queue.bulk_action import BulkAction, BulkRequest
+from service.queue.errors import BulkStateError
+from service.queue.postgres import bulk_steps
 from service.queue.postgres.postgres_queue import PostgresQueue
 from service.queue.tables import bulk_runner
 from tests.service.conftest import claim, put, stored
@@ -166,6 +169,86 @@ async def test_an_undo_leaves_jobs_alone_that_somebody_has_changed(
         assert (await stored(queue, job.key))["status"] == "active"
         await queue.finish(job, Status.COMPLETE, result=7)
     assert (await stored(queue, job.key))["status"] == "complete"
+
+
+async def test_a_job_that_starts_meanwhile_is_not_cancelled_with_those_that_wait(
+    queue: PostgresQueue, db: asyncpg.Connection
+) -> None:
+    job = await put(queue)
+    wanted = {"task": "sleep"}
+    action = await queue.bulk.begin(BulkRequest(action="cancel", wanted=wanted, who="a"))
+    held = await claim(queue)
+    assert await queue.bulk.claim(queue.owner) is not None
+    number = await db.fetchval("SELECT background_job_id FROM saq_jobs")
+    made = await queue.change_jobs(action, {number: ("default", job.key)}, action.last)
+    assert made is not None
+    assert (made.state, made.changed) == ("done", 0)
+    await queue.finish(held, Status.COMPLETE)
+    assert (await stored(queue, job.key))["status"] == "complete"
+
+
+async def test_a_job_that_stays_locked_is_told_and_not_left_out(
+    queue: PostgresQueue, db: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await fill(db, 3)
+    monkeypatch.setattr(bulk_steps, "TRIES", 2)
+    transaction = db.transaction()
+    await transaction.start()
+    await db.execute("SELECT FROM saq_jobs WHERE key = '3' FOR UPDATE")
+    action = await queue.bulk.begin(BulkRequest(action="retry", wanted={"task": "sleep"}, who="a"))
+    async with runner(queue):
+        while (now := await queue.bulk.get(action.id)).state == "running":
+            await asyncio.sleep(0.02)
+        assert (now.state, now.changed) == ("stopped", 2)
+        assert now.error == "1 job is locked by another transaction; resume it later"
+        await transaction.rollback()
+        await queue.bulk.resume(action.id)
+        assert (await done(queue, action)).changed == 3
+
+
+async def test_an_undo_of_a_priority_keeps_a_later_one(
+    queue: PostgresQueue, db: asyncpg.Connection
+) -> None:
+    await put(queue, key="a")
+    async with runner(queue):
+        first = await begin(queue, "priority", wanted={"task": "sleep"}, priority=5)
+        await begin(queue, "priority", wanted={"task": "sleep"}, priority=9)
+        undo = await done(queue, await queue.bulk.undo(first.id, "a"))
+    assert undo.changed == 0
+    assert (await stored(queue, "a"))["priority"] == 9
+
+
+async def test_what_is_undone_does_not_go_on(queue: PostgresQueue, db: asyncpg.Connection) -> None:
+    await fill(db, 2 * bulk_runner.STEP_JOBS)
+    action = await queue.bulk.begin(BulkRequest(action="retry", wanted={"task": "sleep"}, who="a"))
+    assert await queue.bulk.claim(queue.owner) is not None
+    assert await queue.change_jobs(action, {1: ("default", "1")}, 5) is not None
+    await queue.bulk.stop(action.id)
+    await queue.bulk.undo(action.id, "a")
+    with pytest.raises(BulkStateError, match="is undone"):
+        await queue.bulk.resume(action.id)
+
+
+async def test_a_table_that_is_not_there_yet_ends_no_runner(
+    queue: PostgresQueue, db: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk_runner, "POLL_SECONDS", 0.05)
+    await fill(db, 1)
+    await db.execute("ALTER TABLE bulk_actions RENAME TO later")
+    async with runner(queue):
+        await asyncio.sleep(0.3)
+        await db.execute("ALTER TABLE later RENAME TO bulk_actions")
+        assert (await begin(queue, "retry", wanted={"task": "sleep"})).changed == 1
+
+
+async def test_a_job_cancelled_before_it_began_has_made_no_attempt(
+    queue: PostgresQueue, db: asyncpg.Connection
+) -> None:
+    await put(queue, key="a", delay=100)
+    async with runner(queue):
+        action = await begin(queue, "cancel", keys=["a"])
+        await done(queue, await queue.bulk.undo(action.id, "a"))
+    assert await db.fetchval("SELECT count(*) FROM job_attempts") == 0
 
 
 async def test_a_failing_step_stops_it_and_says_why(
