@@ -48,6 +48,7 @@ class EnvVar(StrEnum):
     QUEUE_POOL_SIZE = "QUEUE_POOL_SIZE"
     API_HOST = "API_HOST"
     API_PORT = "API_PORT"
+    API_FD = "API_FD"
     API_AUTH = "API_AUTH"
     API_KEY = "API_KEY"
     UI_USERNAME = "UI_USERNAME"

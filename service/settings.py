@@ -57,6 +57,8 @@ class Settings(BaseSettings):
 
     api_host: str = "127.0.0.1"
     api_port: Annotated[int, Field(ge=1, le=65535)] = contract.API_PORT
+    # An open socket that listens already, as a supervisor hands it over; in the place of the port.
+    api_fd: Annotated[int | None, Field(ge=3)] = None
     api_auth: Literal["key", "off"] = "key"
     api_key: SecretStr | None = None
     ui_username: str | None = None

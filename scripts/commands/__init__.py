@@ -17,6 +17,7 @@ COMMANDS = {
     "domain": ("domain:app", "Make or remove a domain of your project."),
     "upgrade": ("upgrade:upgrade", "Take the next release of Moorage."),
     "up": ("up:up", "Start the local stage, or deploy the current code to it."),
+    "dev": ("dev:dev", "Start the local stage, and reload the code when it is saved."),
     "down": ("down:down", "End the local stage's processes; its data stays."),
     "status": ("status:status", "Show the state of a stage on one screen."),
     "scale": ("scale:scale", "Change the number of ECS tasks of API or workers."),

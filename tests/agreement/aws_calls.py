@@ -17,7 +17,7 @@ from stacks.config.operator_rights import PROJECT_SECRET
 from tests.agreement.call_graph import Code, Place, Reach
 from tests.conftest import ROOT
 
-LOCAL = {"up", "down", "new", "domain", "upgrade", "adopt", "ci"}
+LOCAL = {"up", "dev", "down", "new", "domain", "upgrade", "adopt", "ci"}
 # They look where there is no stage yet, or no more: for those who deploy.
 OF_DEPLOYERS = {"preflight", "leftovers"}
 # They pass on what others have written down: a call whose words are not in the source.

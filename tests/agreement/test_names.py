@@ -54,6 +54,7 @@ KNOWN = {
     ("stacks/config/stages_file.py", "dev"),  # where none is named, if there is one
     ("scripts/cli.py", cli.HELP),  # an example
     ("scripts/adopt/adoption.py", "prod"),  # of a workspace of Copilot without environments
+    ("scripts/commands/__init__.py", "dev"),  # the command
     ("scripts/project/locks.py", "dev"),  # a group of dependencies
 }
 

@@ -63,6 +63,11 @@ class Twin:
         return folder(self.home) / "twin.log"
 
     @property
+    def is_dev(self) -> bool:
+        """Does a container run the code of the checkout, and reload it when it is saved?"""
+        return dev_file(self.home).exists()
+
+    @property
     def environment(self) -> dict[str, str]:
         """The variables that point `aws`, `cdk` and boto3 at the twin only."""
         return {
@@ -97,6 +102,11 @@ def folder(home: Path) -> Path:
 
 def state_file(home: Path) -> Path:
     return folder(home) / "state.json"
+
+
+def dev_file(home: Path) -> Path:
+    """It exists while `moor dev` runs."""
+    return folder(home) / "reloads"
 
 
 def docker_file(home: Path) -> Path:

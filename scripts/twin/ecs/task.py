@@ -6,10 +6,12 @@ import socket
 import threading
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from scripts.host.guard import Guard
 from scripts.twin.backends import Backends
+from scripts.twin.client.shell import ROOT
 from scripts.twin.client.state import MINUTE_SECONDS, Twin
 from scripts.twin.ecs.awslogs import Lines
 from scripts.twin.ecs.container import PENDING, STOPPED, CannotStartError, Container
@@ -19,6 +21,7 @@ from scripts.twin.ecs.health_check import HEALTHY, UNHEALTHY, UNKNOWN
 from scripts.twin.ecs.moto_ecs import EcsBackend
 from scripts.twin.ecs.target_registration import HOST, Registration
 from scripts.twin.ecs.task_record import RUNNING, ask_to_stop, now
+from service.contract import ProcessName
 
 log = logging.getLogger("twin.agent")
 
@@ -28,6 +31,7 @@ HEALTHY_AFTER_SECONDS = 40 * MINUTE_SECONDS / 60
 FAILED_TO_START = "TaskFailedToStart"
 EXITED = "EssentialContainerExited"
 ENTRYPOINT = ["-m", "service"]  # the image's entry point after `python`
+RELOADER = "scripts.twin.reloader"
 
 
 @dataclass(frozen=True)
@@ -163,15 +167,12 @@ class EcsTask:
             twin=place.twin,
             backends=place.backends,
         )
-        entrypoint = container.definition.get("entryPoint")
+        program, folder = self._program(container)
         try:
             container.start(
-                [
-                    *(entrypoint or [str(place.twin.python), *ENTRYPOINT]),
-                    *(container.definition.get("command") or []),
-                ],
+                program,
                 environment=environment,
-                folder=self._folder(container),
+                folder=folder,
                 on_line=place.lines.open(self.record, container),
                 on_end=self._changed.set,
             )
@@ -225,6 +226,17 @@ class EcsTask:
         container.poll()
         if was_running and not container.is_running:
             self._place.guard.forget(container.pid)
+
+    def _program(self, container: Container) -> tuple[list[str], Path]:
+        """What the container runs, and in which folder."""
+        command = container.definition.get("command") or []
+        if entrypoint := container.definition.get("entryPoint"):
+            return [*entrypoint, *command], self._folder(container)
+        python = str(self._place.twin.python)
+        if not self._place.twin.is_dev:
+            return [python, *ENTRYPOINT, *command], self._folder(container)
+        is_reloaded = command in ([ProcessName.API], [ProcessName.WORKER])
+        return [python, "-m", RELOADER if is_reloaded else "service", *command], ROOT
 
     def _folder(self, container: Container) -> Any:
         return self._place.twin.images / container.image.rpartition(":")[2]

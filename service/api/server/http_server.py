@@ -84,7 +84,9 @@ def run(settings: Settings) -> None:
     # with 143. A signal before uvicorn listens also reaches this handler, and it does not start.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, server.handle_exit)
-    server.run()
+    # Not uvicorn's own `fd`, which takes each socket for a Unix one.
+    listening = None if settings.api_fd is None else [socket.socket(fileno=settings.api_fd)]
+    server.run(listening)
     if server.lifespan.should_exit:  # the start or stop has failed
         sys.exit(1)
 

@@ -5,11 +5,13 @@ import contextlib
 import json
 import os
 import re
+import select
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,6 +63,15 @@ from service.queue import Context, task
 async def scan_pages(ctx: Context) -> int:
     ctx.log.info("pages scanned")
     return os.getpid()
+"""
+ROUTE = """
+from litestar import get
+
+@get("/pages/said")
+async def said() -> dict[str, str]:
+    return {{"said": "{text}"}}
+
+route_handlers = [said]
 """
 SETTINGS = """
 from pydantic import SecretStr
@@ -427,6 +438,48 @@ def test_a_step_that_fails_is_named_with_its_reason_and_its_log(up: Stage) -> No
     assert "error: could not deploy: cdk deploy failed" in done.stderr
     assert "JSON" in done.stderr
     assert f"{up.home}/twin/deploy.log" in done.stderr
+
+
+def test_dev_runs_the_checkout_and_reloads_what_is_saved(up: Stage) -> None:
+    routes = up.project / "service/domain/pages/routes.py"
+    terminal, theirs = os.openpty()
+    given = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "NO_COLOR": "1"}  # noqa: TID251
+    with subprocess.Popen(
+        [sys.executable, "-m", "scripts.cli", "dev"],
+        cwd=up.project, env={**given, "API_PORT": str(up.port)},
+        stdin=theirs, stdout=theirs, stderr=theirs,
+    ) as dev:  # fmt: skip
+        os.close(theirs)
+        said = ""
+
+        def await_said(text: str) -> None:
+            nonlocal said
+            deadline = time.monotonic() + 120
+            while text not in said.replace("\r\n", ""):  # the terminal breaks long lines
+                assert time.monotonic() < deadline, said
+                if select.select([terminal], [], [], 0.1)[0]:
+                    said += os.read(terminal, 65536).decode(errors="replace")
+
+        try:
+            await_said("q ends.")
+            routes.write_text(ROUTE.format(text="one"))
+            await_said("reloaded in")
+            assert up.ask("/pages/said") == {"said": "one"}
+            routes.write_text("def broken(:")
+            await_said("not reloaded (service/domain/pages/routes.py)")
+            assert up.ask("/pages/said") == {"said": "one"}
+            os.write(terminal, b"e")
+            await_said("Task, and its payload")
+            os.write(terminal, b"keep_note message=typed\n")
+            await_said("job complete")
+            os.write(terminal, b"q")
+            await_said("`moor down` ends it.")
+            assert dev.wait(20) == 0
+        finally:
+            dev.kill()
+            os.close(terminal)
+            routes.unlink()
+    assert not up.twin.is_dev
 
 
 def test_a_killed_twin_leaves_no_process_and_the_next_has_its_data(up: Stage) -> None:
