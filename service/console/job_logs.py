@@ -5,6 +5,7 @@ import json
 import shlex
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -20,6 +21,9 @@ from service.settings import Settings
 LINES_MAX = 500
 PAGES_MAX = 20  # of one log group; a page may have no line of the job
 READ_SECONDS = 8.0  # then what was found is shown
+ANSWER_SECONDS = 15.0
+# Of their own: who waits for CloudWatch must not hold up those that read the database's password.
+READERS = ThreadPoolExecutor(4, thread_name_prefix="logs")
 AROUND = timedelta(seconds=30)  # the clocks of processes and database differ
 # Of each line, and shown by themselves.
 KNOWN = ("event", "level", "logger", "timestamp", "process", "job_key", "task")
@@ -52,9 +56,13 @@ async def read(settings: Settings, job: JobRecord, attempts: Sequence[Attempt]) 
     if '"' in job.key:
         return Lines(problem="CloudWatch cannot look for a key with a quote in it.")
     until = time.monotonic() + READ_SECONDS
+    run = asyncio.get_running_loop().run_in_executor
     read_one = partial(_read, settings.aws_region, job.key, spans(job, attempts), until)
     try:
-        found = await asyncio.gather(*(asyncio.to_thread(read_one, name) for name in groups))
+        async with asyncio.timeout(ANSWER_SECONDS):
+            found = await asyncio.gather(*(run(READERS, read_one, name) for name in groups))
+    except TimeoutError:
+        return Lines(problem="CloudWatch takes too long, or many people look. Try again.")
     except ConnectionError as error:
         return Lines(problem=f"{error}.")
     lines = sorted((line for each, _ in found for line in each), key=lambda line: line.at)
