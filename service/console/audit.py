@@ -8,6 +8,8 @@ import structlog
 
 from service.queue.bulk_action import BulkAction
 
+NOTED_SECONDS = 5.0  # from an action to its line
+
 log = structlog.stdlib.get_logger("console")
 
 
@@ -50,13 +52,14 @@ async def note_bulk(pool: asyncpg.Pool, action: BulkAction) -> None:
     await note(pool, action.who, what, action.target, bulk_action=action.id)
 
 
-async def who_last(pool: asyncpg.Pool, what: str, target: str) -> str | None:
-    """Who did that last, of the newest ten thousand actions; None where nobody did here."""
+async def who_did(pool: asyncpg.Pool, what: str, target: str, at: datetime) -> str | None:
+    """Who did that at that time, of the newest ten thousand actions; None where nobody did here."""
     who: str | None = await pool.fetchval(
         "SELECT who FROM console_actions"
         " WHERE id > (SELECT max(id) FROM console_actions) - 10000 AND what = $1 AND target = $2"
-        " ORDER BY id DESC LIMIT 1",
-        what, target,
+        "   AND at BETWEEN $3 AND $3 + make_interval(secs => $4)"
+        " ORDER BY id LIMIT 1",
+        what, target, at, NOTED_SECONDS,
     )  # fmt: skip
     return who
 

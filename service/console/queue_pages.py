@@ -1,5 +1,6 @@
 """One queue: its figures, who serves it, and since when and by whom it is paused."""
 
+from datetime import datetime
 from typing import Any
 from urllib.parse import unquote
 
@@ -42,9 +43,14 @@ async def show_queue(
         "queue.html", visitor=request.user, here="overview", name=found.name, stats=stats,
         pools=pools, workers=workers,
         tasks=[each for each, of in sorted(queue.registry.tasks.items()) if of.queue == found.name],
-        who=await audit.who_last(pool, "pause queue", found.name) if stats.is_paused else None,
+        who=await _who_paused(pool, found.name, stats.paused_at),
     )  # fmt: skip
     return html(page)
+
+
+async def _who_paused(pool: asyncpg.Pool, name: str, at: datetime | None) -> str | None:
+    """Who has paused the queue here; None where it was done elsewhere, or when is not known."""
+    return None if at is None else await audit.who_did(pool, "pause queue", name, at)
 
 
 router = Router(

@@ -16,6 +16,7 @@ from service.telemetry.hiding import shown_text, statement_text
 
 FAILURE_LOG_SECONDS = 60.0
 STATEMENTS = ("db.query.text", "db.statement")
+TEXTS = ("exception.message", "exception.stacktrace")
 
 log = structlog.stdlib.get_logger("telemetry")
 
@@ -71,7 +72,10 @@ class Metrics(OTLPMetricExporter):
 
 
 def redacted(span: ReadableSpan) -> ReadableSpan:
-    """The span without secrets in attributes, events and status."""
+    """The span without secrets in its attributes, and without the texts of errors.
+
+    A text of an error may hold any value of a payload or of a row; its class does not.
+    """
     if not span.events and not span.status.description and _is_plain(span.attributes or {}):
         return span
     return ReadableSpan(
@@ -81,11 +85,12 @@ def redacted(span: ReadableSpan) -> ReadableSpan:
         resource=span.resource,
         attributes=_shown(span.attributes or {}),
         events=[
-            Event(each.name, _shown(each.attributes or {}), each.timestamp) for each in span.events
+            Event(each.name, _of_event(each.attributes or {}), each.timestamp)
+            for each in span.events
         ],
         links=span.links,
         kind=span.kind,
-        status=Status(span.status.status_code, shown_text(span.status.description or "") or None),
+        status=Status(span.status.status_code),
         start_time=span.start_time,
         end_time=span.end_time,
         instrumentation_scope=span.instrumentation_scope,
@@ -102,6 +107,10 @@ def _is_plain(attributes: Mapping[str, Any]) -> bool:
         or (isinstance(value, str) and "://" in value)
         for name, value in attributes.items()
     )
+
+
+def _of_event(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    return _shown({name: value for name, value in attributes.items() if name not in TEXTS})
 
 
 def _shown(attributes: Mapping[str, Any]) -> dict[str, Any]:

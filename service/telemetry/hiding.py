@@ -10,7 +10,9 @@ DETAIL = re.compile(r"\n\s*(DETAIL|HINT):.*", re.DOTALL)  # Postgres quotes the 
 # have theirs there.
 PATH = re.compile(r"(://[^\s/?#'\"<>]{1,253})(/[^\s?#'\"<>]{1,2000})")
 TOKEN = re.compile(r"(?<=/)(?=[^/]*[0-9A-Z])[^/]{20,}")
-LITERAL = re.compile(r"'(?:[^']|'')*'|(\$\w*\$).*?\1", re.DOTALL)
+LITERAL = re.compile(
+    r"'(?:[^']|'')*'|(\$\w*\$).*?\1|(?<![\w$.\"])\d+(?:\.\d+)?(?![\w\"])", re.DOTALL
+)
 
 
 def shown_text(text: str, payload: Any = None) -> str:
@@ -21,8 +23,8 @@ def shown_text(text: str, payload: Any = None) -> str:
 
 
 def statement_text(text: str) -> str:
-    """A statement with `'?'` for each value that stands in its text; parameters are not in it."""
-    return LITERAL.sub("'?'", text)
+    """A statement with `?` for each value that stands in its text; parameters are not in it."""
+    return LITERAL.sub("?", text)
 
 
 def _without_tokens(found: re.Match[str]) -> str:

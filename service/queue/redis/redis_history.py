@@ -26,13 +26,22 @@ HISTORY = "history"  # in a job's meta: the id of its history row
 LOST = "the broker has lost it"
 HistoryKey = tuple[str, int]  # a job's key, and the id of its history row or 0
 
+# $1 key, $2 queue, $3 task, $4 due time (0: now), $5 its parent's key or NULL
 INSERT = """
-INSERT INTO job_archive (key, queue, task, status, scheduled_at)
-VALUES ($1, $2, $3, 'queued', CASE $4::bigint WHEN 0 THEN now() ELSE to_timestamp($4) END)
-RETURNING id
+WITH made AS (
+    INSERT INTO job_archive (key, queue, task, status, scheduled_at)
+    VALUES ($1, $2, $3, 'queued', CASE $4::bigint WHEN 0 THEN now() ELSE to_timestamp($4) END)
+    RETURNING id
+), kept AS (
+    INSERT INTO job_children (child, parent)
+    SELECT id, $5::text FROM made WHERE $5::text IS NOT NULL
+)
+SELECT id FROM made
 """
-KEEP_CHILD = "INSERT INTO job_children (child, parent) VALUES ($1, $2) RETURNING child"
-DELETE = "DELETE FROM job_archive WHERE id = $1 AND queue = $2 RETURNING id"
+DELETE = """
+WITH kept AS (DELETE FROM job_children WHERE child = $1)
+DELETE FROM job_archive WHERE id = $1 AND queue = $2 RETURNING id
+"""
 # $1 queue, then the states of jobs. Each goes to the history row with its id, or with id 0 to the
 # newest row of its key. `started` in milliseconds, `due` in seconds (0: unchanged).
 CHANGE = """
@@ -101,11 +110,11 @@ class RedisHistory:
         The job carries the id, because its key may belong to another job later.
         """
         queue = self._queue
-        (row,) = await queue.fetch(INSERT, job.key, queue.name, job.function, job.scheduled)
+        (row,) = await queue.fetch(
+            INSERT, job.key, queue.name, job.function, job.scheduled, parent_of(job)
+        )
         made: int = row["id"]
         job.meta[HISTORY] = made
-        if parent := parent_of(job):
-            await queue.fetch(KEEP_CHILD, made, parent)
         return made
 
     async def forget(self, made: int) -> None:

@@ -52,6 +52,7 @@ class Batch(Generic[T, R]):
         self._lanes = lanes
         self._slow_seconds = slow_seconds
         self._senders: set[asyncio.Task[None]] = set()
+        self._later: asyncio.TimerHandle | None = None
         self._sent_at = 0.0  # `time.monotonic()` of the last statement
 
     async def __call__(self, item: T) -> R:
@@ -64,6 +65,21 @@ class Batch(Generic[T, R]):
         self._waiting.append((item, reply))
         if not self._senders or time.monotonic() - self._sent_at > self._slow_seconds:
             self._start()
+        elif self._later is None and len(self._senders) < self._lanes:
+            # nothing may be sent after this item that would find the statement slow
+            loop = asyncio.get_running_loop()
+            self._later = loop.call_later(self._slow_seconds, self._look_again)
+
+    def _look_again(self) -> None:
+        """Start another sender beside a statement that is slow, for the items that wait for it."""
+        self._later = None
+        if not self._waiting:
+            return
+        left = self._slow_seconds - (time.monotonic() - self._sent_at)
+        if left <= 0:
+            self._start()
+        elif len(self._senders) < self._lanes:
+            self._later = asyncio.get_running_loop().call_later(left, self._look_again)
 
     def _start(self) -> bool:
         """Start another sender, if there is a lane for it."""

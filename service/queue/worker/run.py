@@ -240,6 +240,8 @@ class Run:
             unstorable = f"its result cannot be stored as JSON: {error}"
             log.error("job failed", reason=unstorable, milliseconds=milliseconds)
             await queue.finish(job, Status.FAILED, error=unstorable)
+            if observers.errors is not None:
+                observers.errors.job_failed(error, self._payload, job.get_queue().name, job)
             return "failed"
         self._log_complete()
         return "complete"
