@@ -52,7 +52,7 @@ async def read(settings: Settings, job: JobRecord, attempts: Sequence[Attempt]) 
     """The lines of all processes that name the job, from its enqueue until now or its end."""
     groups = [name for name in settings.console_log_groups.split(",") if name]
     if not groups:
-        may = "This API may not read logs; `reads_logs = true` for the API in stages.toml lets it."
+        may = "This API may not read logs; reads_logs = true for the API in stages.toml lets it."
         return Lines(problem=may)
     if '"' in job.key:
         return Lines(problem="CloudWatch cannot look for a key with a quote in it.")
