@@ -21,6 +21,7 @@ class Target:
     endpoint: str | None = None
     region: str | None = None  # None: the region of the credentials
     key: tuple[str, str] | None = field(default=None, repr=False)  # the local twin's id and secret
+    home: Path | None = None  # where the local twin keeps its files
 
     @property
     def names(self) -> Names:
@@ -64,4 +65,4 @@ def find_target(stage: str, *, home: Path = HOME) -> Target:
     if twin is None:
         raise NotDeployedError("the local twin does not run", "`moor up` starts it.")
     key = twin.access_key, twin.secret_key
-    return Target(found, endpoint=twin.endpoint, region=twin.region, key=key)
+    return Target(found, endpoint=twin.endpoint, region=twin.region, key=key, home=home)

@@ -45,6 +45,10 @@ COMMANDS = {
     "secrets": ("secrets:app", "Set, list and compare the secrets of a stage; show none."),
     "tasks": ("jobs:tasks", "List the tasks that can be enqueued, and their schedules."),
     "doctor": ("doctor:doctor", "Show what is wrong with a stage, and how to mend it."),
+    "permissions": (
+        "permissions:permissions",
+        "Show which rights the local stage uses and lacks.",
+    ),
     "preflight": (
         "preflight:preflight",
         "Show what would stop a deploy, before you wait for it.",

@@ -28,6 +28,7 @@ from scripts.status.health import (
     read_metrics,
     warn,
     warn_of_alarms,
+    warn_of_iam,
 )
 from scripts.status.screen import draw
 from scripts.terminal.answer import print_json, print_screen, redrawn
@@ -122,6 +123,8 @@ def find_health(aws: Aws, clock: Clock) -> Health:
         warnings += warn_of_alarms(aws.target, judged, alarms)
     except OperatorError as error:
         warnings.append(f"the state of the alarms is unknown: {error}")
+    if aws.target.home:
+        warnings += warn_of_iam(aws.target.home, now)
     return Health(
         stage=aws.target.stage.stage,
         at=now,

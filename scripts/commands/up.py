@@ -4,7 +4,9 @@ import os
 import signal
 import time
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from scripts.host.pid_lock import take_up_lock
 from scripts.jobs.first_job import suggestion
@@ -13,12 +15,22 @@ from scripts.target import HOME
 from scripts.terminal.interrupt import heed, was_interrupted
 from scripts.terminal.options import HomeOption
 from scripts.terminal.render import Screen
+from scripts.twin.client.permissions import is_off, switch
 from scripts.twin.client.shell import env_file
 from scripts.twin.client.state import Twin
 from service.contract import EnvVar
 
 
-def up(home: HomeOption = HOME) -> None:
+def up(
+    iam: Annotated[
+        bool | None,
+        typer.Option(
+            "--iam/--no-iam",
+            help="Refuse what roles may not do, from now on (the default), or let it through.",
+        ),
+    ] = None,
+    home: HomeOption = HOME,
+) -> None:
     """Start the local twin and deploy the current code to it.
 
     The twin plays AWS on this machine: moto, an embedded Postgres and local processes. `cdk deploy`
@@ -27,6 +39,8 @@ def up(home: HomeOption = HOME) -> None:
     os.umask(0o077)  # only this user may read the files
     screen = Screen(os.environ)
     home = home.absolute()
+    if iam is not None:
+        switch(home, is_on=iam)
     began = time.monotonic()
     lock = take_up_lock(home)
     heed(signal.SIGTERM, signal.SIGHUP)  # they end the child processes, as Ctrl-C does
@@ -61,6 +75,8 @@ def show(
     screen.say(f"  Schema   {twin.url}/schema")
     screen.say(f"  Console  {console}")
     screen.say("           opens signed in: once, within a minute; then `moor open`")
+    if is_off(twin.home):
+        screen.say("  IAM      off: what roles may not do is let through (`moor up --iam`)")
     screen.title("Try:")
     for command, what in (
         (f". {file}", "moor, aws and cdk in this terminal, for the twin; $API_KEY"),

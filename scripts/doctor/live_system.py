@@ -30,10 +30,12 @@ from scripts.ecs.services import describe_services_call, read_rollout
 from scripts.ecs.tasks import find_stopped
 from scripts.errors import NotDeployedError, OperatorError
 from scripts.processes import pool_of, workers
+from scripts.twin.client.permissions import newest_refusals
 from service.contract import METRIC_NAMESPACE, Metric, MetricDimension, worker_dimension
 from stacks.config.naming import Output
 
 Found = TypeVar("Found")
+REFUSED_WITHIN = timedelta(hours=1)
 LISTEN_WINDOW = timedelta(minutes=10)
 
 
@@ -79,6 +81,7 @@ def read_live_system(aws: Aws, *, now: datetime, ca_ends: Mapping[str, datetime]
         queues=reader.part("queues", lambda: read_queues(aws)),
         listen_age_seconds=reader.part("listen_age_seconds", lambda: _listen_age(aws, now)),
         stopped=reader.part("stopped", lambda: tuple(find_stopped(aws))),
+        refused=_refused(aws, now),
         rollouts={
             answer["serviceName"]: read_rollout(answer["deployments"][0])
             for answer in answers
@@ -86,6 +89,11 @@ def read_live_system(aws: Aws, *, now: datetime, ca_ends: Mapping[str, datetime]
         },
         unread=reader.unread,
     )
+
+
+def _refused(aws: Aws, now: datetime) -> tuple[str, ...] | None:
+    home = aws.target.home
+    return tuple(newest_refusals(home, now - REFUSED_WITHIN)) if home else None
 
 
 def _services(aws: Aws) -> list[Answer]:

@@ -171,6 +171,7 @@ class System:
     queues: tuple[Queue, ...] | None = None
     listen_age_seconds: float | None = None
     stopped: tuple[Task, ...] | None = None  # in the last hour
+    refused: tuple[str, ...] | None = None  # rights in the last hour, in the local twin only
     rollouts: Mapping[str, Rollout] | None = None  # the newest, by ECS service
     unread: Mapping[str, str] = field(default_factory=dict)
 

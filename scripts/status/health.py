@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from scripts.ecs.alarms import Alarm, sections_at_rest
@@ -14,9 +15,11 @@ from scripts.ecs.tasks import Task
 from scripts.ecs.waiting import details
 from scripts.processes import WORKER
 from scripts.target import Target
+from scripts.twin.client.permissions import is_off, newest_refusals
 from service.contract import Metric
 
 EVENTS, STOPPED_TASKS = 5, 5  # shown of each ECS service, and of the stage
+REFUSED_WITHIN = timedelta(minutes=15)
 ACU = "Acu"  # the id of the database's metric
 SHOWN = (Metric.BACKLOG, Metric.OLDEST_JOB_AGE_SECONDS, Metric.WORKERS_ALIVE)  # of each pool
 
@@ -163,6 +166,13 @@ def warn_of_alarms(
             f"{off} of {len(alarms)} alarms are off and notify nobody; "
             f"`{target.command('wake')}` switches them on"
         )
+
+
+def warn_of_iam(home: Path, now: datetime) -> Iterable[str]:
+    """The warnings about rights that the local twin has refused lately, or refuses no more."""
+    if is_off(home):
+        yield "IAM is off: what roles may not do is let through; `moor up --iam` turns it on"
+    yield from newest_refusals(home, now - REFUSED_WITHIN)
 
 
 def last_stopped(tasks: Iterable[Task]) -> list[StoppedTask]:

@@ -14,13 +14,17 @@ from moto.rds.models import RDSBackend, rds_backends
 from moto.secretsmanager.models import SecretsManagerBackend, secretsmanager_backends
 from moto.ssm.models import SimpleSystemManagerBackend, ssm_backends
 
+from scripts.twin.iam.judge import Judge
+
 
 @dataclass(frozen=True)
 class Backends:
-    """moto's backends, looked up at each use, because a reset of moto makes new ones."""
+    """moto's backends, looked up at each use, because a reset of moto makes new ones. `judge` says
+    what the roles of ECS tasks may do; without it nothing runs with a role."""
 
     account: str
     region: str
+    judge: Judge | None = None
 
     @property
     def ecs(self) -> EC2ContainerServiceBackend:

@@ -27,6 +27,7 @@ from scripts.twin.ecs.agent import Agent
 from scripts.twin.ecs.metadata import Metadata
 from scripts.twin.elb.balancer import Balancer
 from scripts.twin.iam.access_keys import AccessKey
+from scripts.twin.iam.judge import Judge
 from service.contract import API_PORT, STOP_TIMEOUT_SECONDS
 
 log = logging.getLogger("twin")
@@ -70,7 +71,13 @@ class Daemon:
         self._postgres.start()
         url = f"http://localhost:{first_free_port(self._wanted_port)}"
         key = AccessKey.new()
-        cloud = Cloud(key=key, database=self._postgres, balancer=url.removeprefix("http://"))
+        judge = Judge(self.home)
+        cloud = Cloud(
+            key=key,
+            database=self._postgres,
+            balancer=url.removeprefix("http://"),
+            judge=judge,
+        )
         twin = Twin(
             home=self.home,
             account=ACCOUNT,
@@ -97,7 +104,7 @@ class Daemon:
         os.environ.update(twin.environment)
         self._run(cloud)
         for kind in PARTS:
-            self._run(kind(Backends(ACCOUNT, REGION), twin, self._guard))
+            self._run(kind(Backends(ACCOUNT, REGION, judge), twin, self._guard))
         twin.save()
         log.info("up: AWS at %s, the load balancer at %s", twin.endpoint, twin.url)
 

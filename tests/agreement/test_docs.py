@@ -127,7 +127,9 @@ def is_known(words: list[str]) -> str | None:
             if name not in command.commands:
                 return f"no command {names[0]} {name}"
         command, rest = command.commands[rest[0].split("|")[0]], rest[1:]
-    options = {"--help"}.union(*(parameter.opts for parameter in command.params))
+    options = {"--help"}.union(
+        *(parameter.opts + parameter.secondary_opts for parameter in command.params)
+    )
     wrong = [word for word in rest if re.match(r"--?[a-z]", word) and word not in options]
     return f"{' '.join(words)}: no option {wrong[0]}" if wrong else None
 

@@ -41,7 +41,7 @@ VIOLATIONS = {
     "Floors of the operator's commands": ("scripts/clock.py", "import scripts.terminal.duration"),
     "Commands stand alone": ("scripts/commands/attic.py", "import scripts.commands.up"),
     "Floors of the local twin": (
-        "scripts/twin/iam/attic.py",
+        "scripts/twin/ssm/attic.py",
         "import scripts.twin.elb.target_health",
     ),
     "The local twin is asked through its client": (

@@ -104,7 +104,7 @@ class Ecs:
         package.mkdir(parents=True)
         (package / "__main__.py").write_text(source)
 
-    def define(self, *containers: dict[str, Any]) -> str:
+    def define(self, *containers: dict[str, Any], **roles: str) -> str:
         """The ARN of a new task definition; what a container does not say is `usual`."""
         made = self.client.register_task_definition(
             family=f"test-{next(NUMBERS)}",
@@ -113,6 +113,7 @@ class Ecs:
             cpu="256",
             memory="512",
             containerDefinitions=[usual(**each) for each in containers],
+            **roles,
         )
         return str(made["taskDefinition"]["taskDefinitionArn"])
 

@@ -6,6 +6,7 @@ It writes down where it is as the twin does, and stops at SIGTERM.
 import os
 import signal
 import sys
+from datetime import timedelta
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -21,7 +22,11 @@ from scripts.twin.ecs.agent import Agent
 from scripts.twin.ecs.metadata import Metadata
 from scripts.twin.elb.balancer import Balancer
 from scripts.twin.iam.access_keys import AccessKey
+from scripts.twin.iam.judge import Judge
 from tests.ports import free_port
+
+# Of the credentials of ECS tasks; on ECS it is hours.
+LIFE = timedelta(seconds=6)
 
 
 def main(arguments: list[str]) -> int:
@@ -31,7 +36,8 @@ def main(arguments: list[str]) -> int:
     images.mkdir(parents=True, exist_ok=True)
     guard = Guard(home, seconds=2, lock=None)
     key = AccessKey.new()
-    cloud = Cloud(key=key)
+    judge = Judge(home, life=LIFE)
+    cloud = Cloud(key=key, judge=judge)
     twin = Twin(
         home=home, account=ACCOUNT, region=REGION, endpoint=cloud.endpoint,
         access_key=key.id, secret_key=key.secret, url=f"http://localhost:{free_port()}",
@@ -40,7 +46,7 @@ def main(arguments: list[str]) -> int:
         pid=os.getpid(), started=birth(os.getpid()) or "",
     )  # fmt: skip
     os.environ.update(twin.environment)  # noqa: TID251 - as the daemon does
-    backends = Backends(ACCOUNT, REGION)
+    backends = Backends(ACCOUNT, REGION, judge)
     parts: list[Part] = [
         cloud,
         *(kind(backends, twin, guard) for kind in (Balancer, Metadata, Agent, Metrics, Scaling)),

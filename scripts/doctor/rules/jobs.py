@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from scripts.doctor.model import Service, System, known, services
+from scripts.doctor.model import NotCheckedError, Service, System, known, services
 from scripts.doctor.rule import ECS, Rule, Severity, rule
 from scripts.ecs.services import ROLLOUT_FAILED
 from service.contract import EnvVar, ProcessName, ServedQueues
@@ -126,7 +126,18 @@ def task_killed(system: System) -> Iterator[str]:
             )
 
 
+@rule(
+    "right-refused", Severity.ERROR,
+    "`moor permissions` shows all rights of its roles; add the statement if the code has to do it.",
+    "docs/local-twin.md#permissions",
+)  # fmt: skip
+def right_refused(system: System) -> Iterator[str]:
+    if system.refused is None:
+        raise NotCheckedError("only the local twin notes what IAM refuses")
+    yield from system.refused
+
+
 JOBS: tuple[Rule[System], ...] = (
     api_not_ready, tasks_missing, no_worker, backlog_grows_old, worker_deaf, deployment_failed,
-    task_killed,
+    task_killed, right_refused,
 )  # fmt: skip

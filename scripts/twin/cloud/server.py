@@ -8,17 +8,19 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from werkzeug.serving import make_server
 
 from scripts.host.loopback import addresses, free_port
-from scripts.twin.cloudformation import aurora, fixes, removal, resource_types
+from scripts.twin.cloudformation import aurora, fixes, policy_updates, removal, resource_types
 from scripts.twin.cloudformation.aurora import Server
 from scripts.twin.iam.access_keys import AccessKey, Keys
 from scripts.twin.iam.gate import Gate, Handler
+from scripts.twin.iam.judge import Judge
 
 
 class Cloud:
     """AWS's APIs on a port of this machine (0: any free one), for callers with `key`.
 
     `database` answers at the address of a template's database cluster, and `balancer` (host:port)
-    at that of a load balancer; without them nothing answers there. Our additions call these APIs
+    at that of a load balancer; without them nothing answers there. `judge` refuses what roles may
+    not do. Our additions call these APIs
     over HTTP too, so this process's own AWS variables point at them.
     """
 
@@ -29,8 +31,10 @@ class Cloud:
         key: AccessKey,
         database: Server | None = None,
         balancer: str | None = None,
+        judge: Judge | None = None,
     ) -> None:
         fixes.apply()
+        policy_updates.apply()
         removal.apply()
         if balancer:
             fixes.set_balancer_address(balancer)
@@ -39,7 +43,7 @@ class Cloud:
         logging.getLogger("werkzeug").setLevel(logging.WARNING)  # no line for each request
         port = port or free_port()
         moto = DomainDispatcherApplication(create_backend_app)
-        gate = Gate(moto, Keys(key), port)
+        gate = Gate(moto, Keys(key), port, judge)
         self._servers = [
             make_server(each, port, gate, threaded=True, request_handler=Handler)
             for each in addresses(port)

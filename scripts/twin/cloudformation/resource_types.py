@@ -199,6 +199,17 @@ def _key(name: str, given: Properties) -> Answer:
     return Answer(made["KeyId"], {"Arn": made["Arn"]})
 
 
+def _change_key(before: Answer, given: Properties) -> Answer:
+    kms = client("kms")
+    kms.put_key_policy(
+        KeyId=before.ref, PolicyName="default", Policy=json.dumps(given["KeyPolicy"])
+    )
+    kms.update_key_description(KeyId=before.ref, Description=given.get("Description", ""))
+    rotates = bool(given.get("EnableKeyRotation"))
+    (kms.enable_key_rotation if rotates else kms.disable_key_rotation)(KeyId=before.ref)
+    return before
+
+
 def _remove_key(ref: str, _given: Properties) -> None:
     client("kms").schedule_key_deletion(KeyId=ref)
 
@@ -234,12 +245,13 @@ RECIPES = [
     Recipe("AWS::RDS::DBClusterParameterGroup", _parameter_group, None, _remove_parameter_group),
     Recipe("AWS::RDS::EventSubscription", _event_subscription, None, _remove_event_subscription),
     Recipe("AWS::SecretsManager::Secret", _secret, None, _remove_secret),
-    Recipe("AWS::S3::BucketPolicy", _bucket_policy),
-    Recipe("AWS::SNS::TopicPolicy", _topic_policy),
+    Recipe("AWS::S3::BucketPolicy", _bucket_policy, lambda _, given: _bucket_policy("", given)),
+    Recipe("AWS::SNS::TopicPolicy", _topic_policy,
+           lambda before, given: _topic_policy(before.ref, given)),
     Recipe("AWS::CloudWatch::Alarm", _alarm, _change_alarm, _remove_alarm),
     Recipe("AWS::ApplicationAutoScaling::ScalableTarget", _scalable_target, _change_scalable_target,
            _remove_scalable_target),
-    Recipe("AWS::KMS::Key", _key, None, _remove_key),
+    Recipe("AWS::KMS::Key", _key, _change_key, _remove_key),
     Recipe("AWS::ApplicationAutoScaling::ScalingPolicy", _scaling_policy,
            lambda _, given: _scaling_policy("", given), _remove_scaling_policy),
     Recipe("AWS::EC2::SecurityGroupEgress", _egress_rule),

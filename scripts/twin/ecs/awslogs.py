@@ -1,16 +1,20 @@
 """The log driver: sends the lines of containers to moto's CloudWatch Logs, in order."""
 
+import json
 import logging
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from queue import Empty, Queue
 from typing import Any
 
 from moto.logs.models import LogStream
 
 from scripts.twin.backends import Backends
+from scripts.twin.client.permissions import Entry
 from scripts.twin.ecs.container import CannotStartError, Container
+from scripts.twin.ecs.task_roles import TaskRoles
 
 log = logging.getLogger("twin.agent")
 
@@ -20,6 +24,11 @@ BATCH_LINES = 1000
 WAITING_MAX = 10_000
 # The twin keeps logs in memory, so only the newest events of each stream and group.
 STREAM_EVENTS_MAX, GROUP_EVENTS_MAX = 50_000, 200_000
+
+NO_STREAM = (
+    "ResourceInitializationError: failed to validate logger args: create stream has been retried 1 "
+    "times: failed to create Cloudwatch log stream: {} : exit status 1"
+)
 
 OnLine = Callable[[Any, str, str], None]  # moto's record of the ECS task, container's name, line
 
@@ -36,6 +45,9 @@ class Lines:
 
     def __init__(self, backends: Backends) -> None:
         self._backends = backends
+        self._streams: dict[str, tuple[str, str]] = {}  # the last one of each ECS task, by its id
+        if backends.judge is not None:
+            backends.judge.listen(self._tell)
         self._waiting: Queue[tuple[str, str, dict[str, Any]]] = Queue(WAITING_MAX)
         self._is_stopping = threading.Event()
         self._thread = threading.Thread(target=self._ship, name="lines", daemon=True)
@@ -48,13 +60,15 @@ class Lines:
         self._is_stopping.set()
         self._thread.join()
 
-    def open(self, task: Any, container: Container) -> Callable[[str], None]:
+    def open(self, task: Any, container: Container, roles: TaskRoles) -> Callable[[str], None]:
         """A function that takes the lines of a container. Raises `CannotStartError` without its log
-        group."""
+        group, and where the execution role may not write there."""
         options = (container.definition.get("logConfiguration") or {}).get("options", {})
         group, prefix = options.get("awslogs-group"), options.get("awslogs-stream-prefix")
         stream = f"{prefix}/{container.name}/{task.id}"
         if group:
+            self._streams[task.id] = group, stream
+            _check_rights(task, group, stream, roles)
             self._make_stream(group, stream, is_made=options.get("awslogs-create-group") == "true")
 
         def write(line: str) -> None:
@@ -69,16 +83,29 @@ class Lines:
 
         return write
 
+    def close(self, task_id: str) -> None:
+        """The ECS task has ended."""
+        self._streams.pop(task_id, None)
+
+    def _tell(self, refused: Entry) -> None:
+        """Write the refusal of a right into the log of its ECS task, as a line of the service."""
+        if (found := self._streams.get(refused.session)) is None:
+            return
+        at = datetime.fromtimestamp(refused.at, UTC)
+        line = {
+            "event": str(refused), "logger": "iam", "level": "warning",
+            "timestamp": f"{at:%Y-%m-%dT%H:%M:%S.%fZ}", "process": "twin",
+        }  # fmt: skip
+        event = {"timestamp": int(refused.at * 1000), "message": json.dumps(line)}
+        self._waiting.put((*found, event))
+
     def _make_stream(self, group: str, stream: str, *, is_made: bool) -> None:
         logs = self._backends.logs
         if group not in logs.groups and is_made:
             logs.create_log_group(group, {})
         if group not in logs.groups:
-            raise CannotStartError(
-                "ResourceInitializationError: failed to validate logger args: create stream has "
-                "been retried 1 times: failed to create Cloudwatch log stream: "
-                "ResourceNotFoundException: The specified log group does not exist. : exit status 1"
-            )
+            words = "ResourceNotFoundException: The specified log group does not exist."
+            raise CannotStartError(NO_STREAM.format(words))
         found = logs.groups[group]
         if stream not in found.streams:
             # A new dict, because another thread may be reading the old one.
@@ -119,3 +146,11 @@ class Lines:
             del left[name]
         if len(left) < len(found.streams):
             found.streams = left
+
+
+def _check_rights(task: Any, group: str, stream: str, roles: TaskRoles) -> None:
+    region, account = task.task_arn.split(":")[3:5]
+    resource = f"arn:aws:logs:{region}:{account}:log-group:{group}:log-stream:{stream}"
+    for action in ("logs:CreateLogStream", "logs:PutLogEvents"):
+        if refused := roles.refusal(action, resource):
+            raise CannotStartError(NO_STREAM.format(f"AccessDeniedException: {refused}"))

@@ -41,6 +41,7 @@ class Container:
         self.image: str = definition["image"]
         self.task_arn = task_arn
         self.container_arn = f"{task_arn.replace(':task/', ':container/')}/{uuid.uuid4()}"
+        self.credentials_id = str(uuid.uuid4())  # a secret: who knows it has the task role's rights
         self.runtime_id = f"{task_id}-{uuid.uuid4().int % 10**10:010d}"
         self.network_interfaces = network_interfaces
         self.cpu, self.memory = str(definition.get("cpu", 0)), definition.get("memory")

@@ -9,6 +9,7 @@ from moto.core.exceptions import JsonRESTError, ServiceException
 from scripts.twin.backends import Backends
 from scripts.twin.client.state import MINUTE_SECONDS, Twin, folder
 from scripts.twin.ecs.container import CannotStartError, Container
+from scripts.twin.ecs.task_roles import TaskRoles
 from service.contract import EnvVar
 
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -22,10 +23,16 @@ SUFFIX = re.compile(r"-[A-Za-z0-9]{6}$")
 
 
 def environment_of(
-    container: Container, *, task_id: str, port: int | None, twin: Twin, backends: Backends
+    container: Container,
+    *,
+    task_id: str,
+    port: int | None,
+    twin: Twin,
+    backends: Backends,
+    roles: TaskRoles,
 ) -> dict[str, str]:
     """The variables of a container, with its secrets, so never log them. Raises `CannotStartError`
-    for a secret that does not exist."""
+    for a secret that does not exist, or that the execution role may not read."""
     given = [*container.definition.get("environment", []), *container.added_environment]
     own = folder_of(task_id, twin)
     return {
@@ -36,10 +43,11 @@ def environment_of(
         "LANG": "C.UTF-8",
         **{pair["name"]: pair["value"] for pair in given},
         **{
-            pair["name"]: value_of(backends, pair["valueFrom"])
+            pair["name"]: value_of(backends, pair["valueFrom"], roles)
             for pair in container.definition.get("secrets", [])
         },
-        **{name: value for name, value in twin.environment.items() if name.startswith("AWS_")},
+        **{name: value for name, value in twin.environment.items() if _is_for_all(name)},
+        **_credentials(container, twin, roles),
         "ECS_CONTAINER_METADATA_URI_V4": f"{twin.agent_url}/v4/{container.runtime_id}",
         EnvVar.ECS_AGENT_URI: f"{twin.agent_url}/api/{container.runtime_id}",
         "METRIC_SECONDS": str(MINUTE_SECONDS),
@@ -50,23 +58,37 @@ def environment_of(
     }
 
 
+def _is_for_all(name: str) -> bool:
+    """Not the twin's own key, which may do everything, and which boto3 would prefer."""
+    return name.startswith("AWS_") and name not in {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
+
+
+def _credentials(container: Container, twin: Twin, roles: TaskRoles) -> dict[str, str]:
+    """Where boto3 finds those of the task role. On ECS it is a path of 169.254.170.2, an address
+    that this machine has not."""
+    if roles.task is None:
+        return {}
+    url = f"{twin.agent_url}/v2/credentials/{container.credentials_id}"
+    return {"AWS_CONTAINER_CREDENTIALS_FULL_URI": url}
+
+
 def folder_of(task_id: str, twin: Twin) -> Any:
     """The folder that is the disk of an ECS task while it runs."""
     return folder(twin.home) / "tasks" / task_id
 
 
-def value_of(backends: Backends, value_from: str) -> str:
+def value_of(backends: Backends, value_from: str, roles: TaskRoles) -> str:
     """The value of a secret's ARN, with `:KEY:STAGE:VERSION` behind it or not, or of a parameter's
     ARN or name."""
     service = value_from.split(":")[2:3]
     if service == ["secretsmanager"]:
-        return secret(backends, value_from)
+        return secret(backends, value_from, roles)
     if service in (["ssm"], []):
-        return parameter(backends, value_from)
+        return parameter(backends, value_from, roles)
     raise CannotStartError(f"{NO_SECRETS}{NO_ARN}: {value_from}")
 
 
-def secret(backends: Backends, value_from: str) -> str:
+def secret(backends: Backends, value_from: str, roles: TaskRoles) -> str:
     """The value of `arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME[:KEY:STAGE:VERSION]`.
 
     The last six characters of the name may be missing, as on AWS. A secret of another account or
@@ -76,6 +98,14 @@ def secret(backends: Backends, value_from: str) -> str:
     arn, (key, stage, version) = ":".join(parts[:7]), (*parts[7:], "", "", "")[:3]
     is_here = parts[3:5] == [backends.region, backends.account]
     id = arn if is_here else SUFFIX.sub("", parts[6])
+    secrets: Any = backends.secretsmanager.secrets
+    if (known := secrets.get(id)) is not None:
+        asked = known.arn if is_here else arn
+        if refused := roles.secret_refusal(asked, known.kms_key_id):
+            raise CannotStartError(
+                f"{NO_SECRETS}failed to fetch secret {arn} from secrets manager: "
+                f"AccessDeniedException: {refused}"
+            )
     try:
         found = backends.secretsmanager.get_secret_value(id, version or None, stage or None)  # type: ignore[arg-type]
         text: str = found["SecretString"]
@@ -95,11 +125,14 @@ def secret(backends: Backends, value_from: str) -> str:
         ) from None
 
 
-def parameter(backends: Backends, value_from: str) -> str:
+def parameter(backends: Backends, value_from: str, roles: TaskRoles) -> str:
     """The value of `arn:aws:ssm:REGION:ACCOUNT:parameter/NAME`, or of NAME."""
     name = value_from.rpartition(":")[2]
     if name != value_from:  # an ARN does not tell /NAME from NAME
         name = name.removeprefix("parameter")
+    arn = f"arn:aws:ssm:{backends.region}:{backends.account}:parameter/{name.removeprefix('/')}"
+    if refused := roles.refusal("ssm:GetParameters", arn):
+        raise CannotStartError(f"{NO_PARAMETER}AccessDeniedException: {refused}")
     found = backends.ssm.get_parameter(name) or backends.ssm.get_parameter(name.removeprefix("/"))
     value = found.decrypt(found.value) if found else None
     if value is None:

@@ -1,7 +1,9 @@
-"""The HTTP server of the ECS agent: metadata and protection of ECS tasks, and sessions in them.
+"""The HTTP server of the ECS agent: metadata, credentials and protection of ECS tasks, and
+sessions in them.
 
 https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-metadata-endpoint-v4-fargate.html
 https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-scale-in-protection-endpoint.html
+https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-iam-roles.html
 """
 
 import asyncio
@@ -18,7 +20,10 @@ from scripts.host.loopback import V4, is_of_a_page, is_of_another_user, names_th
 from scripts.twin.backends import Backends
 from scripts.twin.client.state import Twin
 from scripts.twin.ecs import execute, lookup, protection
+from scripts.twin.ecs.task_roles import TaskRoles
 from scripts.twin.event_loop import Loop, close
+from scripts.twin.iam.denial import sentence
+from scripts.twin.iam.evaluation import Right
 from scripts.twin.ssm.sessions import Sessions
 
 STATE_PATH = "/api/{id}/task-protection/v1/state"
@@ -54,6 +59,7 @@ class Metadata:
         add("GET", f"{self._root}/v4/{{id}}/task", self._task)
         add("GET", self._root + STATE_PATH, self._get_protection)
         add("PUT", self._root + STATE_PATH, self._put_protection)
+        add("GET", f"{self._root}/v2/credentials/{{id}}", self._credentials)
         add("GET", self._root + self._sessions.path, self._sessions.serve)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1)
         await self._runner.setup()
@@ -85,10 +91,32 @@ class Metadata:
         known = self._find(request)
         return web.json_response(_task(known[0])) if known else _unknown(request)
 
+    async def _credentials(self, request: web.Request) -> web.Response:
+        known = lookup.by_credentials_id(self._backends.ecs, request.match_info["id"])
+        session = TaskRoles.of(known[0], self._backends).session if known else None
+        if session is None:
+            words = "Credentials ID not found"
+            return web.json_response({"code": "InvalidIdInRequest", "message": words}, status=400)
+        return web.json_response(session.credentials)
+
+    def _denial(self, task: Any, action: str) -> web.Response | None:
+        """ECS's agent makes this call with the task role."""
+        roles = TaskRoles.of(task, self._backends)
+        if (session := roles.session) is None:
+            return None
+        cluster = {"ecs:cluster": [task.cluster_arn]}
+        right = Right(action, task.task_arn, cluster)
+        if (verdict := roles.judge.refusal(session, right)) is None:
+            return None
+        words = sentence(session.arn, right, verdict)
+        return _error(400, "AccessDeniedException", words, task.task_arn)
+
     async def _get_protection(self, request: web.Request) -> web.Response:
         if (known := self._find(request)) is None:
             return _error(404, "ResourceNotFoundException", "Failed to find a task for the request")
         task = known[0]
+        if (denied := self._denial(task, "ecs:GetTaskProtection")) is not None:
+            return denied
         answer = await asyncio.to_thread(
             protection.get, self._backends.ecs, task.cluster_name, [task.task_arn]
         )
@@ -109,6 +137,8 @@ class Metadata:
         if not isinstance(asked.get("ProtectionEnabled"), bool):
             words = "Invalid request: does not contain 'ProtectionEnabled' field"
             return _error(400, "InvalidParameterException", words, task.task_arn)
+        if (denied := self._denial(task, "ecs:UpdateTaskProtection")) is not None:
+            return denied
         minutes = asked.get("ExpiresInMinutes")
         try:
             answer = await asyncio.to_thread(

@@ -21,6 +21,7 @@ from scripts.twin.ecs.health_check import HEALTHY, UNHEALTHY, UNKNOWN
 from scripts.twin.ecs.moto_ecs import EcsBackend
 from scripts.twin.ecs.target_registration import HOST, Registration
 from scripts.twin.ecs.task_record import RUNNING, ask_to_stop, now
+from scripts.twin.ecs.task_roles import TaskRoles
 from service.contract import ProcessName
 
 log = logging.getLogger("twin.agent")
@@ -30,6 +31,8 @@ POLL_SECONDS = 0.1
 HEALTHY_AFTER_SECONDS = 40 * MINUTE_SECONDS / 60
 FAILED_TO_START = "TaskFailedToStart"
 EXITED = "EssentialContainerExited"
+SIGN_IN = "ecr:GetAuthorizationToken"
+PULL = ("ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
 ENTRYPOINT = ["-m", "service"]  # the image's entry point after `python`
 RELOADER = "scripts.twin.reloader"
 
@@ -50,6 +53,7 @@ class EcsTask:
 
     def __init__(self, record: Any, place: Place) -> None:
         self.record, self._place = record, place
+        self._roles = TaskRoles.of(record, place.backends)
         self.registration: Registration | None = None
         self.was_healthy = False
         self.is_counted = False  # as a failure of its deployment
@@ -127,6 +131,8 @@ class EcsTask:
     def _prepare(self) -> None:
         self.record.last_status = PENDING
         self.record.pull_started_at = now()
+        self._roles.check_trust()
+        self._sign_in()
         for container in self._containers.values():
             if not self._folder(container).is_dir():
                 raise CannotStartError(
@@ -135,6 +141,24 @@ class EcsTask:
                 )
         self.record.pull_stopped_at = now()
         folder_of(self.record.id, self._place.twin).mkdir(parents=True, exist_ok=True)
+
+    def _sign_in(self) -> None:
+        """Ask for the rights to the images in ECR, as ECS does before it pulls them."""
+        rights = {}
+        for container in self._containers.values():
+            host, _, name = container.image.partition("/")
+            if ".dkr.ecr." not in host:
+                continue
+            account, _, _, region = host.split(".")[:4]
+            repository = f"arn:aws:ecr:{region}:{account}:repository/{name.partition(':')[0]}"
+            rights[SIGN_IN] = "*"
+            rights |= dict.fromkeys(PULL, repository.partition("@")[0])
+        for action, resource in rights.items():
+            if refused := self._roles.refusal(action, resource):
+                raise CannotStartError(
+                    "CannotPullContainerError: pull image manifest has been retried 1 time(s): "
+                    f"AccessDeniedException: {refused}"
+                )
 
     def _update(self) -> None:
         for container in self._containers.values():
@@ -166,6 +190,7 @@ class EcsTask:
             port=self.port,
             twin=place.twin,
             backends=place.backends,
+            roles=self._roles,
         )
         program, folder = self._program(container)
         try:
@@ -173,7 +198,7 @@ class EcsTask:
                 program,
                 environment=environment,
                 folder=folder,
-                on_line=place.lines.open(self.record, container),
+                on_line=place.lines.open(self.record, container, self._roles),
                 on_end=self._changed.set,
             )
         except CannotStartError as error:
@@ -207,6 +232,8 @@ class EcsTask:
         except Exception:
             log.exception("the end of ECS task %s", record.id)
         record.last_status, record.stopped_at = STOPPED, now()
+        self._roles.judge.sessions.end_task(record.id)
+        place.lines.close(record.id)
         place.ecs.asked.set()
 
     def _end_containers(self) -> None:

@@ -1,7 +1,7 @@
 """Checks every request before moto, which itself checks no credentials.
 
 Only programs on this machine pass that sign with the twin's access key, or with a key of its STS or
-IAM.
+IAM. A session of a role passes with what the role may do; other keys may do everything.
 """
 
 import io
@@ -12,8 +12,13 @@ from moto.moto_server.werkzeug_app import MotoRequestHandler
 
 from scripts.host.loopback import is_of_a_page, names_this_machine
 from scripts.twin.iam.access_keys import Keys
-from scripts.twin.iam.refusal import Answer, RefusedError, Why, answer
-from scripts.twin.iam.signature import Received, check, service_of
+from scripts.twin.iam.asked import prepare, read_call
+from scripts.twin.iam.denial import code_and_text
+from scripts.twin.iam.judge import Judge
+from scripts.twin.iam.refusal import Answer, RefusedError, Why, answer, is_json, respond
+from scripts.twin.iam.rights import needs
+from scripts.twin.iam.role_sessions import Session
+from scripts.twin.iam.signature import Received, Signed, check, service_of
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 HEADERS = "twin.headers"
@@ -29,10 +34,16 @@ class Handler(MotoRequestHandler):
 
 
 class Gate:
-    """The WSGI application around moto's, for a server on `port`."""
+    """The WSGI application around moto's, for a server on `port`. Without a judge, roles may do
+    everything."""
 
-    def __init__(self, application: Wsgi, keys: Keys, port: int) -> None:
+    def __init__(
+        self, application: Wsgi, keys: Keys, port: int, judge: Judge | None = None
+    ) -> None:
         self._application, self._keys, self._port = application, keys, port
+        self._judge = judge
+        if judge is not None:
+            prepare()
 
     def __call__(
         self, environ: dict[str, Any], start_response: Callable[..., Any]
@@ -57,9 +68,40 @@ class Gate:
                 headers, request.method
             ):
                 raise RefusedError(Why.NOT_OURS)
-            check(request, self._keys)
+            signed = check(request, self._keys)
         except RefusedError as error:
             return answer(error.why, service_of(headers, request.query), headers)
+        session = self._judge.find(signed.key) if self._judge else None
+        return self._denial(environ, session, signed) if session else None
+
+    def _denial(self, environ: dict[str, Any], session: Session, signed: Signed) -> Answer | None:
+        """AWS's answer where the session's role lacks a right. A call about which nothing is known
+        passes."""
+        assert self._judge is not None
+        try:
+            call = read_call(
+                environ, lambda: _body(environ),
+                service=signed.service, region=signed.region, account=session.account,
+            )  # fmt: skip
+            wanted = needs(call)
+        except Exception as error:
+            self._judge.leave_open(session, f"{signed.service}:?", repr(error))
+            return None
+        if wanted.not_judged:
+            action = f"{call.prefix}:{call.operation}"
+            self._judge.leave_open(session, action, wanted.not_judged)
+            return None
+        for right in (*wanted.direct, *wanted.implied):
+            if (verdict := self._judge.refusal(session, right)) is not None:
+                headers = environ[HEADERS]
+                code, text = code_and_text(
+                    session.arn, right, verdict, prefix=call.prefix,
+                    named=call.params.get("SecretId"),
+                    is_json=is_json(signed.service, headers),
+                )  # fmt: skip
+                return respond(
+                    signed.service, headers, xml=(code, 403, text), in_json=(code, 400, text)
+                )
         return None
 
 

@@ -7,6 +7,7 @@ from enum import Enum
 from xml.sax.saxutils import escape
 
 Answer = tuple[int, dict[str, str], bytes]
+Error = tuple[str, int, str]  # code, HTTP status, text
 
 
 class Why(Enum):
@@ -86,34 +87,49 @@ class RefusedError(Exception):
 
 def answer(why: Why, service: str, headers: Mapping[str, str]) -> Answer:
     """The answer of `service` (its name in the signature) to a request with these headers."""
-    if headers.get("smithy-protocol") == "rpc-v2-cbor":
-        code, status, text = JSON[why]
-        body = b"\xa2" + b"".join(map(_cbor, ("__type", code, "message", text)))
-        return status, {"smithy-protocol": "rpc-v2-cbor", "Content-Type": "application/cbor"}, body
-    if "X-Amz-Target" in headers:
-        code, status, text = JSON[why]
-        body = json.dumps({"__type": code, "message": text}).encode()
-        return status, {"Content-Type": "application/x-amz-json-1.1"}, body
-    code, status, text = (EC2 if service == "ec2" else QUERY)[why]
+    of_s3 = service in {"", "s3"} and not _is_form(headers)
+    xml = (EC2 if service == "ec2" else S3 if of_s3 else QUERY)[why]
+    return respond(service, headers, xml=xml, in_json=JSON[why])
+
+
+def is_json(service: str, headers: Mapping[str, str]) -> bool:
+    """Does the service answer this request in JSON (or CBOR, which is JSON in bytes)?"""
+    if headers.get("smithy-protocol") == "rpc-v2-cbor" or "X-Amz-Target" in headers:
+        return True
+    return not _is_form(headers) and service not in OTHER_XML | {"", "s3"}
+
+
+def respond(service: str, headers: Mapping[str, str], *, xml: Error, in_json: Error) -> Answer:
+    """An error (code, HTTP status, text) in the protocol of the request."""
+    if is_json(service, headers):
+        code, status, text = in_json
+        if headers.get("smithy-protocol") == "rpc-v2-cbor":
+            body = b"\xa2" + b"".join(map(_cbor, ("__type", code, "message", text)))
+            shown = {"smithy-protocol": "rpc-v2-cbor", "Content-Type": "application/cbor"}
+            return status, shown, body
+        if "X-Amz-Target" in headers:
+            body = json.dumps({"__type": code, "message": text}).encode()
+            return status, {"Content-Type": "application/x-amz-json-1.1"}, body
+        shown = {"Content-Type": "application/json", "x-amzn-ErrorType": code}
+        return max(status, 403), shown, json.dumps({"message": text}).encode()
+    code, status, text = xml
     error = f"<Code>{code}</Code><Message>{escape(text)}</Message>"
     # Not from moto's generator: an answer to a stranger must not help to predict it.
     id = f"<RequestId>{secrets.token_hex(16)}</RequestId>"
-    is_form = headers.get("Content-Type", "").startswith("application/x-www-form-urlencoded")
-    if is_form and service == "ec2":
+    if _is_form(headers) and service == "ec2":
         found = f"<Response><Errors><Error>{error}</Error></Errors>{id}</Response>"
-    elif is_form or service in OTHER_XML:
+    elif _is_form(headers) or service in OTHER_XML:
         found = f"<ErrorResponse><Error><Type>Sender</Type>{error}</Error>{id}</ErrorResponse>"
-    elif service in {"", "s3"}:
-        code, status, text = S3[why]
-        found = f"<Error><Code>{code}</Code><Message>{escape(text)}</Message>{id}</Error>"
     else:
-        code, status, text = JSON[why]
-        shown = {"Content-Type": "application/json", "x-amzn-ErrorType": code}
-        return max(status, 403), shown, json.dumps({"message": text}).encode()
+        found = f"<Error>{error}{id}</Error>"
     return status, {"Content-Type": "application/xml"}, found.encode()
 
 
+def _is_form(headers: Mapping[str, str]) -> bool:
+    return headers.get("Content-Type", "").startswith("application/x-www-form-urlencoded")
+
+
 def _cbor(text: str) -> bytes:
-    """A string of less than 256 bytes (RFC 8949, 3.1)."""
+    """A string of less than 65,536 bytes (RFC 8949, 3.1)."""
     data = text.encode()
-    return bytes([0x78, len(data)]) + data
+    return bytes([0x79, *divmod(len(data), 256)]) + data

@@ -49,6 +49,15 @@ class Received:
 
 
 @dataclass(frozen=True)
+class Signed:
+    """The access key of a signature, and the service and region that it is for."""
+
+    key: str
+    service: str
+    region: str
+
+
+@dataclass(frozen=True)
 class Claim:
     """What a request says about its signature."""
 
@@ -75,13 +84,13 @@ def service_of(headers: Mapping[str, str], query: Mapping[str, str]) -> str:
     return parts[3].lower() if len(parts) == 5 else ""
 
 
-def check(request: Received, keys: Keys) -> None:
-    """Raises `RefusedError` unless the request is signed with a known key."""
+def check(request: Received, keys: Keys) -> Signed:
+    """By whom and for what it is signed. Raises `RefusedError` unless by a known key."""
     query = request.query
     header = request.headers.get("Authorization")
     if header is None and "AWSAccessKeyId" in query:
         _check_version_2(request, query, keys)
-        return
+        return Signed(query["AWSAccessKeyId"], "s3", "us-east-1")
     claim = _of_header(request, header) if header else _of_address(query)
     id, day, region, service = claim.scope
     key = _find(keys, id, claim.token)
@@ -96,6 +105,7 @@ def check(request: Received, keys: Keys) -> None:
     if not _is_same(signer.signature(text, signed), claim.signature):
         raise RefusedError(Why.WRONG_SIGNATURE)
     _check_time(claim, query)
+    return Signed(id, service.lower(), region)
 
 
 class _Signer(SigV4Auth):

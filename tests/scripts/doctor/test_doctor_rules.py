@@ -115,6 +115,7 @@ HEALTHY = System(
     listen_age_seconds=3,
     stopped=(stopped("Scaling", worker=0, migrate=0),),
     rollouts={"api-service": ROLLOUT},
+    refused=(),
 )  # fmt: skip
 # As a template is: no counts, and nothing that only runs.
 TEMPLATE = replace(
@@ -179,6 +180,7 @@ NO_DRAIN = {k: v for k, v in _container("api").environment.items() if k != "DRAI
 SICK: list[tuple[str, Change, str]] = [
     ("api-not-ready", whole(readiness="database: away"), "not ready: database: away"),
     ("tasks-missing", of_service("worker", running=1), "worker-service: 1 of 2 ECS tasks"),
+    ("right-refused", whole(refused=("IAM refused it",)), "IAM refused it"),
     ("no-worker", of_queue(workers=0), "3 jobs wait"),
     ("no-worker", both(of_queue(workers=0, queued=0)), "0 jobs wait"),
     ("backlog-grows-old", of_queue(oldest_due_seconds=61), "the maximum is 4 workers"),

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +33,7 @@ from stacks.config.naming import Output
 from tests.ports import free_port
 from tests.sample import copy_project
 from tests.scripts.conftest import ROOT, are_gone, await_gone, wait_until
+from tests.twin.client import rights
 from tests.twin.client.canary import answers, arguments_with, files_with, holds, told, watched
 from tests.twin.client.local_stage import HOSTILE, Stage
 
@@ -384,6 +386,33 @@ def test_no_command_shows_a_secret_or_passes_it_on(up: Stage) -> None:
     assert [what for what, answer in answers(up.aws) if holds(answer, [*CANARIES, other])] == []
 
 
+def test_each_right_taken_away_fails_exactly_the_calls_that_need_it(up: Stage) -> None:
+    of = {process: rights.calls(up, process) for process in ("api", "worker")}
+    assert rights.refused(of["api"]) == rights.refused(of["worker"]) == {}
+
+    for (process, sid), needed in rights.NEEDED.items():
+        with rights.without(up.aws, process, sid):
+            said = {name: rights.refused(calls) for name, calls in of.items()}
+        sentences = said.pop(process)
+        assert sentences.keys() == needed.keys(), sid
+        assert list(said.values()) == [{}], sid
+        for name, sentence in sentences.items():
+            is_as_aws_says = f"is not authorized to perform: {needed[name]} on" in sentence
+            assert is_as_aws_says or sentence == needed[name], sentence
+
+    found = json.loads(up.moor("permissions", "--json").stdout)
+    worker = next(each for each in found["roles"] if "-service-WorkerRolesTaskRole" in each["role"])
+    assert found["enforced"]
+    assert {each["action"] for each in worker["refused"]} >= {"s3:PutObject", "kms:Decrypt"}
+    assert {each["action"] for each in worker["used"]} >= {"secretsmanager:GetSecretValue"}
+    assert {each["action"] for each in worker["never_used"]} >= {"ssmmessages:OpenDataChannel"}
+    assert not [each for each in found["roles"] if each["not_judged"]]
+    for command in ("status", "doctor"):
+        assert "ecs:UpdateTaskProtection" in up.moor(command).stdout.replace("\n", "")
+    logs = up.moor("logs", "worker", "--json", "--grep", "IAM refused").stdout
+    assert "ecs:UpdateTaskProtection" in logs
+
+
 def test_a_second_up_deploys_to_the_same_twin_and_synthesizes_nothing_anew(up: Stage) -> None:
     pid = up.twin.pid
 
@@ -460,11 +489,16 @@ def test_dev_runs_the_checkout_and_reloads_what_is_saved(up: Stage) -> None:
                 if select.select([terminal], [], [], 0.1)[0]:
                     said += os.read(terminal, 65536).decode(errors="replace")
 
+        def is_served() -> bool:
+            with contextlib.suppress(urllib.error.HTTPError):
+                return bool(up.ask("/pages/said") == {"said": "one"})
+            return False
+
         try:
             await_said("q ends.")
             routes.write_text(ROUTE.format(text="one"))
-            await_said("reloaded in")
-            assert up.ask("/pages/said") == {"said": "one"}
+            await_said("reloaded in")  # a worker may be before the API
+            wait_until(is_served, "the new code answers")
             routes.write_text("def broken(:")
             await_said("not reloaded (service/domain/pages/routes.py)")
             assert up.ask("/pages/said") == {"said": "one"}

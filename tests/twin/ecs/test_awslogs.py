@@ -2,14 +2,18 @@
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from scripts.twin.backends import Backends
+from scripts.twin.client.state import ACCOUNT
 from scripts.twin.ecs.awslogs import GROUP_EVENTS_MAX, STREAM_EVENTS_MAX, Lines, listen
 from scripts.twin.ecs.container import Container
+from scripts.twin.ecs.task_roles import TaskRoles
+from scripts.twin.iam.judge import Judge
 from tests.scripts.conftest import wait_until
 from tests.twin.conftest import GROUP, usual
 from tests.twin.stand import client, cloud
@@ -26,7 +30,9 @@ def open_lines(lines: Lines, task_id: str) -> Any:
     container = Container(
         usual(), override={}, task_arn="arn:task/1", task_id=task_id, network_interfaces=[]
     )
-    return lines.open(SimpleNamespace(id=task_id), container)
+    task = SimpleNamespace(id=task_id, task_arn=f"arn:aws:ecs:us-east-1:{ACCOUNT}:task/{task_id}")
+    roles = TaskRoles(Judge(Path("no twin")), task, task=None, execution=None)
+    return lines.open(task, container, roles)
 
 
 def streams(backends: Backends) -> dict[str, list[str]]:
