@@ -7,42 +7,23 @@ import asyncpg
 import msgspec
 from litestar import Request, Response, Router, post
 from litestar.di import NamedDependency
-from litestar.exceptions import HTTPException
 from litestar.params import FromPath
 
 from service.console import audit
-from service.console.door import NotSignedInError, ask_to_sign_in, may_act, signed_in
-from service.console.pages import refuse
+from service.console.door import may_act, signed_in
+from service.console.refusals import REFUSALS
 from service.console.rendering import html
 from service.console.task_form import read_form
 from service.contract import CONSOLE_PATH
 from service.problem import InvalidFieldError
 from service.queue.errors import (
-    BulkNotFoundError,
-    BulkStateError,
-    InvalidOptionError,
-    InvalidPayloadError,
     JobNotFoundError,
-    JobStateError,
-    QueueError,
-    QueueNotFoundError,
-    ScheduleNotFoundError,
-    UnknownTaskError,
-    WorkerNotFoundError,
-    WorkerStateError,
 )
 from service.queue.interface import JobQueue
 from service.queue.schedules import schedule_requests
 from service.queue.tasks.enqueue import JobOptions, build_job
 from service.queue.tasks.registry import Registry
 from service.validation import refuse_unstorable
-
-STATUSES: dict[type[QueueError], int] = {
-    JobNotFoundError: 404, QueueNotFoundError: 404, ScheduleNotFoundError: 404,
-    UnknownTaskError: 404, WorkerNotFoundError: 404, JobStateError: 409, WorkerStateError: 409,
-    BulkNotFoundError: 404, BulkStateError: 409,
-    InvalidPayloadError: 422, InvalidOptionError: 422,
-}  # fmt: skip
 
 Asked = Request[Any, Any, Any]
 
@@ -161,13 +142,6 @@ def _options(delay: str) -> JobOptions:
         raise InvalidFieldError("delay", f"{delay!r} is no number of seconds") from None
 
 
-def explain(request: Asked, error: QueueError) -> Response[str]:
-    """A page that says why the queue refuses it."""
-    found = (status for kind, status in STATUSES.items() if isinstance(error, kind))
-    status = next(found, 422)
-    return refuse(request, HTTPException(str(error), status_code=status))
-
-
 def verb_of(request: Asked) -> str:
     """The last name of the path: what is asked for."""
     return str(request.scope["path"].rstrip("/").rpartition("/")[2])
@@ -188,9 +162,6 @@ router = Router(
         retry_job, cancel_job, enqueue, switch_queue, switch_schedule, run_schedule,
     ],
     guards=[signed_in, may_act],
-    exception_handlers={
-        NotSignedInError: ask_to_sign_in, HTTPException: refuse, InvalidFieldError: refuse,
-        QueueError: explain,
-    },
+    exception_handlers=REFUSALS,
     include_in_schema=False,
 )  # fmt: skip

@@ -6,24 +6,23 @@ from typing import Any
 import asyncpg
 from litestar import Response, Router, get, post
 from litestar.di import NamedDependency
-from litestar.exceptions import HTTPException
 from litestar.params import FromPath
 from litestar.response import ServerSentEvent
 from litestar.response.sse import ServerSentEventMessage
 
 from service.console import audit
-from service.console.actions import Asked, explain, to_page, verb_of
-from service.console.door import NotSignedInError, ask_to_sign_in, may_act, signed_in
+from service.console.actions import Asked, to_page, verb_of
+from service.console.door import may_act, signed_in
 from service.console.job_filters import query_of, words_of
 from service.console.overview import Lookout
-from service.console.pages import LIVE_SECONDS, PAGE_JOBS, refuse
+from service.console.pages import LIVE_SECONDS, PAGE_JOBS
+from service.console.refusals import REFUSALS
 from service.console.rendering import html, render
 from service.contract import CONSOLE_PATH
 from service.db import UNAVAILABLE
 from service.paging import PAGE_MAX_ITEMS, Cursor, position
 from service.problem import InvalidFieldError
 from service.queue.bulk_action import ACTIONS, BulkRequest
-from service.queue.errors import QueueError
 from service.queue.interface import JobQueue
 from service.queue.job import STATUSES
 
@@ -157,9 +156,6 @@ router = Router(
         Router("/", route_handlers=[begin_bulk_action, switch_bulk_action], guards=[may_act]),
     ],
     guards=[signed_in],
-    exception_handlers={
-        NotSignedInError: ask_to_sign_in, HTTPException: refuse, InvalidFieldError: refuse,
-        QueueError: explain,
-    },
+    exception_handlers=REFUSALS,
     include_in_schema=False,
 )  # fmt: skip

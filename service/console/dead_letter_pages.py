@@ -5,13 +5,11 @@ from urllib.parse import urlencode
 
 from litestar import Request, Response, Router, get
 from litestar.di import NamedDependency
-from litestar.exceptions import HTTPException
 
-from service.console.door import NotSignedInError, ask_to_sign_in, signed_in
-from service.console.pages import refuse
+from service.console.door import signed_in
+from service.console.refusals import REFUSALS
 from service.console.rendering import html, render
 from service.contract import CONSOLE_PATH
-from service.problem import InvalidFieldError
 from service.queue.causes import JOBS_MAX, Cause
 from service.queue.interface import JobQueue
 
@@ -40,8 +38,6 @@ router = Router(
     CONSOLE_PATH,
     route_handlers=[show_dead_letters],
     guards=[signed_in],
-    exception_handlers={
-        NotSignedInError: ask_to_sign_in, HTTPException: refuse, InvalidFieldError: refuse,
-    },
+    exception_handlers=REFUSALS,
     include_in_schema=False,
 )  # fmt: skip

@@ -5,16 +5,14 @@ from urllib.parse import unquote
 
 from litestar import Request, Response, Router, get
 from litestar.di import NamedDependency
-from litestar.exceptions import HTTPException
 from litestar.params import FromPath
 
 from service.console import job_logs
-from service.console.actions import explain
-from service.console.door import NotSignedInError, ask_to_sign_in, signed_in
-from service.console.pages import refuse
+from service.console.door import signed_in
+from service.console.refusals import REFUSALS
 from service.console.rendering import html, render
 from service.contract import CONSOLE_PATH
-from service.queue.errors import JobNotFoundError, QueueError
+from service.queue.errors import JobNotFoundError
 from service.queue.interface import JobQueue
 from service.settings import Settings
 
@@ -43,8 +41,6 @@ router = Router(
     CONSOLE_PATH,
     route_handlers=[show_lines],
     guards=[signed_in],
-    exception_handlers={
-        NotSignedInError: ask_to_sign_in, HTTPException: refuse, QueueError: explain,
-    },
+    exception_handlers=REFUSALS,
     include_in_schema=False,
 )  # fmt: skip

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from service.console.charts import Chart, chart
 from service.contract import pool_process
 from service.db import UNAVAILABLE
+from service.queue.causes import cause_of, last_line
 from service.queue.interface import JobQueue, QueueStats
 from service.queue.job import JobRecord
 from service.queue.job_filter import JobFilter
@@ -144,10 +145,10 @@ async def read(queue: JobQueue) -> Overview:
 
 
 def group(failed: Iterable[JobRecord]) -> list[Failing]:
-    """Failed jobs by task and reason, the most frequent first."""
+    """Failed jobs by task and cause, the most frequent first."""
     jobs = list(failed)
-    counts = Counter((job.task, reason(job.error)) for job in jobs)
-    newest = {(job.task, reason(job.error)): job for job in reversed(jobs)}
+    counts = Counter((job.task, cause_of(last_line(job.error))) for job in jobs)
+    newest = {(job.task, cause_of(last_line(job.error))): job for job in reversed(jobs)}
     return [
         Failing(task, why, number, newest[task, why])
         for (task, why), number in counts.most_common()

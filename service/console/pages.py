@@ -7,23 +7,24 @@ from urllib.parse import unquote
 import asyncpg
 from litestar import Request, Response, Router, get
 from litestar.di import NamedDependency
-from litestar.exceptions import HTTPException, NotFoundException
+from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 from litestar.response import ServerSentEvent
 from litestar.response.sse import ServerSentEventMessage
 
 from service.console import audit
-from service.console.door import NotSignedInError, ask_to_sign_in, signed_in
+from service.console.door import signed_in
 from service.console.frames import parts
 from service.console.job_filters import payload_starts, query_of, words_of
 from service.console.job_page import example, moments, pretty
 from service.console.overview import Lookout, reason
+from service.console.refusals import REFUSALS
 from service.console.rendering import STATIC, html, render
 from service.console.task_form import fields_of
 from service.console.ticks import next_ticks
 from service.contract import CONSOLE_PATH
 from service.paging import Cursor, position
-from service.problem import PHRASES, InvalidFieldError
+from service.problem import InvalidFieldError
 from service.queue.bulk_action import ACTIONS
 from service.queue.errors import InvalidOptionError
 from service.queue.interface import JobQueue
@@ -173,17 +174,6 @@ async def show_audit(
     return html(render("audit.html", visitor=request.user, here="audit", **values))
 
 
-def refuse(request: Asked, error: HTTPException | InvalidFieldError) -> Response[str]:
-    """A page that says what was wrong with the request."""
-    if isinstance(error, InvalidFieldError):
-        status, why = 422, str(error)
-    else:
-        status, why = error.status_code, error.detail
-    title = PHRASES.get(status, "Error")
-    page = render("refused.html", visitor=request.user, here="", title=title, why=f"{why}.")
-    return html(page, status)
-
-
 static = Router(CONSOLE_PATH, route_handlers=[send_static], include_in_schema=False)
 router = Router(
     CONSOLE_PATH,
@@ -191,8 +181,6 @@ router = Router(
         show_overview, follow_overview, show_jobs, show_job, show_schedules, show_tasks, show_audit,
     ],
     guards=[signed_in],
-    exception_handlers={
-        NotSignedInError: ask_to_sign_in, HTTPException: refuse, InvalidFieldError: refuse,
-    },
+    exception_handlers=REFUSALS,
     include_in_schema=False,
 )  # fmt: skip

@@ -7,16 +7,13 @@ from urllib.parse import unquote
 import asyncpg
 from litestar import Request, Response, Router, get
 from litestar.di import NamedDependency
-from litestar.exceptions import HTTPException
 from litestar.params import FromPath
 
 from service.console import audit
-from service.console.actions import explain
-from service.console.door import NotSignedInError, ask_to_sign_in, signed_in
-from service.console.pages import refuse
+from service.console.door import signed_in
+from service.console.refusals import REFUSALS
 from service.console.rendering import html, render
 from service.contract import CONSOLE_PATH, pool_process
-from service.queue.errors import QueueError
 from service.queue.interface import JobQueue
 
 Asked = Request[Any, Any, Any]
@@ -57,8 +54,6 @@ router = Router(
     CONSOLE_PATH,
     route_handlers=[show_queue],
     guards=[signed_in],
-    exception_handlers={
-        NotSignedInError: ask_to_sign_in, HTTPException: refuse, QueueError: explain,
-    },
+    exception_handlers=REFUSALS,
     include_in_schema=False,
 )  # fmt: skip

@@ -5,11 +5,11 @@ from typing import Any
 import msgspec
 from litestar import Request, Response, Router, get
 from litestar.di import NamedDependency
-from litestar.exceptions import HTTPException, NotFoundException
+from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 
-from service.console.door import NotSignedInError, ask_to_sign_in, signed_in
-from service.console.pages import refuse
+from service.console.door import signed_in
+from service.console.refusals import REFUSALS
 from service.contract import CONSOLE_PATH
 from service.queue.interface import JobQueue
 
@@ -37,6 +37,6 @@ router = Router(
     CONSOLE_PATH,
     route_handlers=[suggest],
     guards=[signed_in],
-    exception_handlers={NotSignedInError: ask_to_sign_in, HTTPException: refuse},
+    exception_handlers=REFUSALS,
     include_in_schema=False,
 )

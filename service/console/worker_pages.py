@@ -6,24 +6,16 @@ from urllib.parse import unquote
 import asyncpg
 from litestar import Request, Response, Router, get, post
 from litestar.di import NamedDependency
-from litestar.exceptions import HTTPException
 from litestar.params import FromPath
 
 from service.console import audit
-from service.console.actions import explain
-from service.console.door import NotSignedInError, ask_to_sign_in, may_act, signed_in
-from service.console.pages import refuse
+from service.console.door import may_act, signed_in
+from service.console.refusals import REFUSALS
 from service.console.rendering import html, render
 from service.contract import CONSOLE_PATH, pool_process
-from service.problem import InvalidFieldError
-from service.queue.errors import QueueError
 from service.queue.interface import JobQueue
 
 Asked = Request[Any, Any, Any]
-REFUSALS: Any = {
-    NotSignedInError: ask_to_sign_in, HTTPException: refuse, InvalidFieldError: refuse,
-    QueueError: explain,
-}  # fmt: skip
 
 
 @get("/workers", include_in_schema=False)

@@ -63,7 +63,9 @@ async def test_one_look_says_whether_it_is_well(page: Page, own_api: Api, failed
     await page.goto("/console/")
     await expect(page.get_by_role("heading", name="Overview")).to_be_visible()
     await expect(page.get_by_text("All queues are well.")).to_be_visible()
-    row = page.get_by_role("row").filter(has_text=f"RuntimeError: {HOSTILE}")
+    # what stands in quotes is no part of a cause
+    cause = "RuntimeError: " + HOSTILE.partition("'")[0]
+    row = page.get_by_role("row").filter(has_text=cause)
     await expect(row).to_contain_text("hooked")
     with own_api.client() as client:
         client.post("/api/v1/jobs", json={"task": "hooked", "payload": {}})
@@ -153,11 +155,12 @@ async def test_it_can_be_used_by_keyboard_alone(page: Page, failed: str) -> None
 def test_secrets_of_a_job_are_hidden(http: httpx.Client, api: Api) -> None:
     address = "postgresql://app:hunter2222@db/x"
     key = plant(api, "failed", {"password": "swordfish", "to": address}, f"OSError: {address}")
-    for page in ("/console/", f"/console/jobs/{quote(key, safe='')}"):
+    job_path = f"/console/jobs/{quote(key, safe='')}"
+    for page, hidden in (("/console/", "postgresql://app:…@db/x"), (job_path, "[hidden]")):
         text = http.get(page).text
         assert "hunter2222" not in text
         assert "swordfish" not in text
-        assert "[hidden]" in text
+        assert hidden in text
 
 
 def test_wrong_addresses_get_a_page_that_says_so(http: httpx.Client) -> None:
