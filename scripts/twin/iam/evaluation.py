@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from scripts.twin.iam.conditions import are_met, many
-from scripts.twin.iam.patterns import Context, action_like, resource_like
+from scripts.twin.iam.patterns import Context, action_like, lacks_value, resource_like
 from scripts.twin.iam.three_values import Maybe, every, opposite, some
 
 IDENTITY, RESOURCE = "identity-based policy", "resource-based policy"
@@ -191,6 +191,8 @@ def _names_resource(
     is_negated = "NotResource" in statement
     # A trust policy has no resource: it is the role's own.
     patterns = many(statement.get("NotResource" if is_negated else "Resource", "*"))
+    if is_negated and any(lacks_value(each, context) for each in patterns):
+        return False  # such a statement does not count
     if resource is None:
         found: Maybe = True if "*" in patterns else None
     else:

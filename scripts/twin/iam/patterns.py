@@ -61,6 +61,19 @@ def like(pattern: str, text: str, context: Context | None = None, *, wild: bool 
     return re.fullmatch(regex + _regex(pattern[last:], wild), text, re.DOTALL) is not None
 
 
+def lacks_value(pattern: str, context: Context | None) -> bool:
+    """Has it a variable of which the request has no value, and the pattern no default?"""
+    if context is None:
+        return False
+    names = [
+        found[1].strip().lower() for found in VARIABLE.finditer(pattern) if "," not in found[1]
+    ]
+    return any(
+        name not in CHARACTERS and not is_unknown(name, context) and not context.get(name)
+        for name in names
+    )
+
+
 def is_unknown(key: str, context: Context) -> bool:
     """Does only AWS know the key's values? Tags are not looked at here."""
     if key in context:
