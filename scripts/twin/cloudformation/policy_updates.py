@@ -35,7 +35,7 @@ def _managed_policies_change() -> None:
 
 def _roles_have_all_their_policies() -> None:
     """moto drops a role's managed policies, and changes of its trust and its own policies."""
-    create = Role.create_from_cloudformation_json
+    create, delete = Role.create_from_cloudformation_json, Role.delete_from_cloudformation_json
 
     def with_policies(name: str, body: Any, *given: Any, **named: Any) -> Any:
         role: Any = create(name, body, *given, **named)
@@ -51,6 +51,14 @@ def _roles_have_all_their_policies() -> None:
         _attach(role, given)
         return role
 
+    def without_policies(name: str, body: Any, account_id: str, region_name: str) -> None:
+        role: Any = iam_backends[account_id]["aws"].get_role(name)
+        for arn in role.of_template:
+            if arn in role.managed_policies:
+                role.managed_policies[arn].detach_from(role)
+        delete(name, body, account_id, region_name)
+
+    Role.delete_from_cloudformation_json = without_policies  # type: ignore[assignment]
     Role.create_from_cloudformation_json = with_policies  # type: ignore[assignment]
     Role.update_from_cloudformation_json = update  # type: ignore[assignment]
 

@@ -407,4 +407,6 @@ def test_policies_and_roles_follow_their_template(ecs: Ecs) -> None:
     )  # fmt: skip
     for name in ("document", "key", "bucket"):
         assert "kms:Sign" in str(found[name]), name
+    ecs.boto("s3").delete_bucket_policy(Bucket="of-a-template")
     formation.delete_stack(StackName="policies")
+    assert "of-a-template" not in {each["RoleName"] for each in iam.list_roles()["Roles"]}
