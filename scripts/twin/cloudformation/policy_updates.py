@@ -7,6 +7,25 @@ from moto.iam.aws_managed_policies import aws_managed_policies_data
 from moto.iam.models import AWSManagedPolicy, ManagedPolicy, Role, iam_backends
 from moto.logs.models import LogGroup
 
+# For one of AWS's that is newer than moto. The condition can be judged by nobody, so all that the
+# policy may allow is let through and noted as not judged.
+NOT_KNOWN = {
+    "CreateDate": "2020-01-01T00:00:00+00:00",
+    "UpdateDate": "2020-01-01T00:00:00+00:00",
+    "Document": {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Sid": "NotKnownHere",
+                "Effect": "Allow",
+                "Action": "*",
+                "Resource": "*",
+                "Condition": {"StringEquals": {"aws:ResourceTag/not": "known"}},
+            }
+        ],
+    },
+}
+
 
 def apply() -> None:
     """Patch moto in this process."""
@@ -83,10 +102,9 @@ def _managed(arn: str, account: str) -> Any:
     """A managed policy; one of AWS's own is read when it is first named, as they are five MB."""
     known: Any = iam_backends[account]["aws"].managed_policies
     if arn not in known and arn.startswith("arn:aws:iam::aws:"):
-        of_aws = json.loads(aws_managed_policies_data)
-        name = arn.rpartition("/")[2]
-        if name in of_aws:
-            known[arn] = AWSManagedPolicy.from_data(name, account, "us-east-1", of_aws[name])
+        path, _, name = arn.partition(":policy")[2].rpartition("/")
+        of_aws = json.loads(aws_managed_policies_data).get(name, {**NOT_KNOWN, "Path": f"{path}/"})
+        known[arn] = AWSManagedPolicy.from_data(name, account, "us-east-1", of_aws)
     if arn not in known:
         raise ValueError(f"Policy {arn} does not exist or is not attachable.")
     return known[arn]
