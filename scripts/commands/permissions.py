@@ -6,7 +6,7 @@ from scripts.doctor.model import Role
 from scripts.doctor.used_rights import OF_THE_CDK, RoleUse, used_rights
 from scripts.errors import NotFoundError
 from scripts.target import HOME, find_target
-from scripts.terminal.answer import print_json, print_table, say
+from scripts.terminal.answer import print_json, print_line, print_table, say
 from scripts.terminal.options import HomeOption, JsonOption
 from scripts.twin.client.permissions import Entry, is_off, read_entries
 from service.contract import LOCAL_STAGE
@@ -33,9 +33,9 @@ def permissions(as_json: JsonOption = False, home: HomeOption = HOME) -> None:
         say(OFF)
     for each in found:
         total = len(each.used) + len(each.unused)
-        say(f"{each.role}: {len(each.used)} of {total} rights used")
-        print_table(("", "action", "resource", ""), _rows(each))
-        say("")
+        print_line(f"{each.role}: {len(each.used)} of {total} rights used")
+        print_table(("", "action", "resource", "statement"), _rows(each))
+        print_line("")
     return None
 
 
