@@ -74,8 +74,23 @@ QUEUE = {
     "name": HOSTILE, "queued": 1, "scheduled": 1, "active": 1, "failed": 1, "workers": 1,
     "oldest_due_seconds": 1.0,
 }  # fmt: skip
+CAUSE = {
+    "task": HOSTILE, "status": HOSTILE, "cause": HOSTILE, "jobs": 2, "first_at": TIME,
+    "last_at": TIME, "last_job_id": HOSTILE, "text": HOSTILE,
+}  # fmt: skip
+BULK = {
+    "id": 1, "action": HOSTILE, "priority": None, "filter": {"task": HOSTILE}, "keys": None,
+    "undoes": None, "undone_by": None, "who": HOSTILE, "state": HOSTILE, "percent": 1.0,
+    "changed": 1, "error": HOSTILE, "created_at": TIME, "ended_at": TIME,
+}  # fmt: skip
+WORKER = {
+    "id": HOSTILE, "pool": HOSTILE, "queues": [HOSTILE], "release": HOSTILE, "started_at": TIME,
+    "running": [], "slots": 1, "draining": True,
+}  # fmt: skip
 PAGES: dict[str, dict[str, Any]] = {
+    "workers": WORKER,
     "jobs": JOB,
+    "bulk-actions": BULK,
     "schedules": SCHEDULE,
     "tasks": TASK,
     "queues": QUEUE,
@@ -97,7 +112,9 @@ class Taken(BaseHTTPRequestHandler):
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
         kind, *rest = self.path.partition("?")[0].removeprefix("/api/v1/").split("/")
         found: dict[str, Any] = {"items": [PAGES[kind]], "next_cursor": None}
-        if rest or self.command != "GET":
+        if rest == ["causes"]:
+            found = {"items": [CAUSE], "looked_at": 2, "is_whole": False}
+        elif rest or self.command != "GET":
             found = {**PAGES[kind], "retried": 1, "cleared": 1, "is_more": False}
         status = 200
         if self.command == "DELETE" or "cancel" in rest:
@@ -218,6 +235,8 @@ def test_no_command_passes_on_what_it_is_typed_or_told(
 
 
 READING = [
+    ["bulk", "list"], ["bulk", "show", "1"], ["bulk", "undo", "1"], ["jobs", "causes"],
+    ["workers"], ["workers", "drain", "w"],
     ["status"], ["deployments"], ["logs"], ["queues"], ["tasks"], ["jobs", "list"],
     ["jobs", "show", "k"], ["schedules", "list"], ["schedules", "show", "n"],
     ["jobs", "cancel", "k"], ["schedules", "delete", "n"], ["jobs", "enqueue", "t"],

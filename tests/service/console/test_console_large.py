@@ -118,7 +118,7 @@ async def test_five_thousand_failed_jobs_are_found_and_retried_while_the_queue_i
     await done(page, FAILED)
     assert large.sql("SELECT count(*) FROM queue_ready")[0][0] == FAILED
     await page.goto("/console/jobs/bad-7")
-    await expect(page.get_by_role("status")).to_contain_text("paused")
+    await expect(page.locator(".waiting")).to_contain_text("paused")
     await page.go_back()
     await page.get_by_role("button", name="Undo").click()
     await done(page, FAILED)

@@ -4,6 +4,7 @@ Each is planned as in the engine (once, for any arguments) while the statistics 
 time: of an empty table, of only ended jobs, of a backlog that is gone.
 """
 
+import json
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from service.db import QUEUE_SESSION
 from service.queue.job import BAD
 from service.queue.job_filter import JobFilter, PayloadField
 from service.queue.postgres import (
+    bulk_steps,
     claims,
     outcomes,
     retention,
@@ -26,7 +28,13 @@ from service.queue.postgres import (
 from service.queue.redis import redis_history
 from service.queue.schedules import scheduler, store
 from service.queue.sqs import sqs_queue
-from service.queue.tables import job_history, job_search, table_statements
+from service.queue.tables import (
+    bulk_runner,
+    bulk_table,
+    job_history,
+    job_search,
+    table_statements,
+)
 from service.queue.tables.job_search import search
 
 ROWS = 20_000  # of each kind of job; a page of the table holds about ten
@@ -64,6 +72,11 @@ MORE_PAGES |= {f"job_search.{name}": SEARCHED_PAGE for name in SEARCHED}
 ONCE = {"archive_deleted_jobs", "place_new_jobs"}
 MOVING = {"check_changed_job", "follow_changed_job"}
 NAMES = ["default", ["sleep"], ["sleep"], ["* * * * *"], [None], ["UTC"], [False], [0], "w"]
+WAS = json.dumps([
+    {"id": number, "status": "failed", "priority": 0, "scheduled": 1, "is_delayed": False,
+     "attempts": 1, "crashes": 0, "lease": 0, "finished_at": None, "expire_at": None}
+    for number in (7, 8)
+])  # fmt: skip
 ARGUMENTS: dict[str, list[Any]] = {
     "statements.ENQUEUE": [
         ["new", "queued7"],
@@ -156,8 +169,7 @@ ARGUMENTS: dict[str, list[Any]] = {
     "scheduler.NEXT": ["default", ["sleep"]],
     "scheduler.DUE": ["default", ["sleep"]],
     "scheduler.MOVE_ON": ["default", ["n"], [0], ["queued7"], [None]],
-    "redis_history.INSERT": ["new", "default", "sleep", 0],
-    "redis_history.KEEP_CHILD": [7, "queued7"],
+    "redis_history.INSERT": ["new", "default", "sleep", 0, "queued7"],
     "redis_history.DELETE": [7, "default"],
     "redis_history.CHANGE": [
         "default",
@@ -185,6 +197,35 @@ ARGUMENTS: dict[str, list[Any]] = {
     "sqs_queue.FORGOTTEN": ["default", True],
     "surroundings.AROUND": [7],
     "job_search.FIRST_AFTER": ["2000-01-01"],
+    "bulk_table.GET": [1],
+    "bulk_table.CHANGED": [[1]],
+    "bulk_table.PAGE": [None, 50],
+    "bulk_table.BEGIN": ["retry", None, "{}", None, "a"],
+    "bulk_table.UNDO": [1, "a"],
+    "bulk_table.SWITCH": [1, "running", None],
+    "bulk_table.CLAIM": ["w"],
+    "bulk_table.LEAVE": ["w"],
+    "bulk_table.HOLD": [1, "w"],
+    "bulk_table.MOVE": [1, 2, 3],
+    "bulk_runner.OF_KEYS": [["queued7", "gonecomplete7"]],
+    "bulk_runner.STEP_BEFORE": [1, 7],
+    "bulk_steps.SHOW_ABORTED": [[7, 8]],
+    **{
+        f"bulk_steps.{kind} {action}": [[7, 8], 1, given, *more]
+        for kind in ("CHANGE", "LEFT")
+        for action, given, *more in (
+            ("retry", "2100-01-01"),
+            ("delete", "2100-01-01"),
+            ("cancel", "x", ["queued"]),
+            ("run-now", "now"),
+            ("priority", 5),
+        )
+    },
+    **{
+        f"bulk_steps.{kind} {action}": [WAS, *more]
+        for kind in ("RESTORE", "LEFT_BACK")
+        for action, *more in (("retry",), ("cancel",), ("run-now",), ("priority", 5))
+    },
     "job_history.FIND": ["gonecomplete7", "default"],
     "job_history.ATTEMPTS": [1],
     "job_history.PARENT_OF": [7],
@@ -192,6 +233,12 @@ ARGUMENTS: dict[str, list[Any]] = {
     "job_history.CAUSES": [5000],
     "job_history.CAUSES_OF_TASK": [5000, "sleep"],
 }
+
+
+def _of_bulk_steps() -> Iterator[tuple[str, str]]:
+    for kind in ("CHANGE", "LEFT", "RESTORE", "LEFT_BACK"):
+        for action, statement in getattr(bulk_steps, kind).items():
+            yield f"bulk_steps.{kind} {action}", statement
 
 
 def all_statements() -> Iterator[tuple[str, str]]:
@@ -210,11 +257,15 @@ def all_statements() -> Iterator[tuple[str, str]]:
         sqs_queue,
         job_history,
         job_search,
+        bulk_table,
+        bulk_runner,
+        bulk_steps,
     ):
         for name, value in vars(module).items():
             is_whole = name.isupper() and not name.startswith("_")
             if is_whole and re.match(r"\s*\(?(WITH|SELECT|INSERT|UPDATE|DELETE)\s", str(value)):
                 yield f"{module.__name__.rpartition('.')[2]}.{name}", value
+    yield from _of_bulk_steps()
     for name, (statement, _) in searches().items():
         yield name, statement
 
@@ -379,6 +430,10 @@ async def test_no_statement_reads_more_where_the_statistics_mislead(
     await db.execute(
         "INSERT INTO queue_workers (id, queue, expires_at) SELECT 'w', 'default', now() + '1 hour'"
     )
+    await db.execute(
+        "INSERT INTO bulk_actions (action, filter, who, first, last, place)"
+        " VALUES ('retry', '{}', 'a', 1, 1, 1)"
+    )
     engine = await asyncpg.connect(database, server_settings=QUEUE_SESSION, statement_cache_size=0)
     arguments = ARGUMENTS | {name: given for name, (_, given) in searches().items()}
     too_many, fired = {}, {}
@@ -387,7 +442,7 @@ async def test_no_statement_reads_more_where_the_statistics_mislead(
             shown = await plan(engine, statement, arguments.get(name, []))
             read = re.search(r"Buffers: shared(?: hit=(\d+))?(?: read=(\d+))?", shown)
             pages = sum(int(count or 0) for count in read.groups()) if read else 0
-            fired[name] = set(re.findall(r"Trigger (\w+)", shown))
+            fired[name] = set(re.findall(r"Trigger (?!for constraint)(\w+)", shown))
             most = FULL_PAGE if name.startswith("job_search.") else PAGES
             if pages > MORE_PAGES.get(name, most):
                 too_many[name] = f"{pages} pages\n{shown}"
