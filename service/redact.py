@@ -11,7 +11,7 @@ about: e-mail and IP addresses, `session`, `salt`, and every name that ends in `
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -162,33 +162,50 @@ def without_secrets(text: str, payload: Any) -> str:
 
 def copied(payload: Any) -> str | None:
     """The path of the first `[hidden]` in the place of a secret: somebody copied what is shown."""
-    todo: list[tuple[Any, str]] = [(payload, "payload")]
-    while todo:
-        value, path = todo.pop()
-        if isinstance(value, dict):
-            for name, inner in value.items():
-                if inner == HIDDEN and _names.hide(name):
-                    return f"{path}.{name}"
-                todo.append((inner, f"{path}.{name}"))
-        elif isinstance(value, list | tuple):
-            todo.extend((inner, f"{path}[{position}]") for position, inner in enumerate(value))
+    # Iterators, because a list of all that is still to do would be larger than the payload.
+    path, walks = ["payload"], [_inner(payload)]
+    while walks:
+        if (step := next(walks[-1], None)) is None:
+            walks.pop()
+            path.pop()
+            continue
+        name, value = step
+        part = f".{name}" if isinstance(name, str) else f"[{name}]"
+        if isinstance(name, str) and value == HIDDEN and _names.hide(name):
+            return "".join(path) + part
+        if isinstance(value, dict | list | tuple):
+            path.append(part)
+            walks.append(_inner(value))
     return None
+
+
+def _inner(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Names or positions in the value, with what is there."""
+    if isinstance(value, dict):
+        return iter(value.items())
+    return enumerate(value) if isinstance(value, list | tuple) else iter(())
 
 
 def _secrets(payload: Any) -> set[str]:
     """The texts and numbers under hidden names, each in all its forms."""
     found: set[str] = set()
-    todo, nodes = [(payload, False)], 0
-    while todo and nodes < NODES_MAX and len(found) <= SECRETS_MAX:
-        value, is_secret = todo.pop()
+    walks, nodes = [iter([(payload, False)])], 0
+    while walks and nodes < NODES_MAX and len(found) <= SECRETS_MAX:
+        if (step := next(walks[-1], None)) is None:
+            walks.pop()
+            continue
+        value, is_secret = step
         nodes += 1
-        if isinstance(value, dict):
-            hide = _names.hide
-            todo.extend((inner, is_secret or hide(name)) for name, inner in value.items())
-        elif isinstance(value, list | tuple):
-            todo.extend((inner, is_secret) for inner in value)
+        if isinstance(value, dict | list | tuple):
+            walks.append(_marked(value, is_secret))
         elif is_secret and isinstance(value, str | int | float) and not isinstance(value, bool):
             written = str(value)
             if len(written) >= SECRET_MIN_CHARACTERS:
                 found |= {written, repr(written)[1:-1], json.dumps(written)[1:-1]}
     return found
+
+
+def _marked(value: Any, is_secret: bool) -> Iterator[tuple[Any, bool]]:
+    """What is in the value, and whether it stands under a hidden name."""
+    for name, inner in _inner(value):
+        yield inner, is_secret or (isinstance(name, str) and _names.hide(name))

@@ -1,5 +1,6 @@
 """`python -m service api`: the API in one process, on uvicorn."""
 
+import asyncio
 import functools
 import resource
 import signal
@@ -25,6 +26,7 @@ log = structlog.stdlib.get_logger("api")
 OPEN_FILES = 4096  # enough for all connections; the default is often 1024
 # For requests in flight at the end, if jobs need the drain time, or if it is shorter.
 REQUEST_SECONDS = 5
+HANDOVER_SECONDS = 0.2  # in which a connection that was just opened sends its request
 
 
 class Server(uvicorn.Server):
@@ -40,6 +42,10 @@ class Server(uvicorn.Server):
             log.info("api started", host=self.config.host, port=self.config.port)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if sockets:  # others go on listening there: what this process has taken is still answered
+            for server in self.servers:
+                server.close()
+            await asyncio.sleep(HANDOVER_SECONDS)
         if watch := self.app.state.get("watch"):
             await watch.close()  # else the shutdown waits for its streams until the timeout
             self.app.state.lookout.close()
