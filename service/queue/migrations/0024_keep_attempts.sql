@@ -40,6 +40,9 @@ CREATE FUNCTION keep_attempt(job BIGINT, attempt INT, worker TEXT, started TIMES
                              ended TIMESTAMPTZ, outcome TEXT, error TEXT, are_many BOOLEAN)
 RETURNS VOID LANGUAGE plpgsql AS $$
 BEGIN
+    IF outcome = 'aborted' AND started IS NULL THEN
+        RETURN; -- it was cancelled while it waited, and has made no attempt
+    END IF;
     IF outcome = 'aborted' AND EXISTS (
         SELECT FROM job_attempts a WHERE a.job_id = job AND a.started_at = started) THEN
         started := NULL; -- it waited again: that is the beginning of the attempt before

@@ -27,3 +27,19 @@ CREATE TABLE bulk_steps (
     was JSONB NOT NULL,
     PRIMARY KEY (action, step)
 );
+
+-- Whoever may change jobs may also change many at once.
+DO $$
+DECLARE
+    statement TEXT;
+BEGIN
+    FOR statement IN
+        SELECT format('GRANT SELECT, INSERT, UPDATE, DELETE ON bulk_actions, bulk_steps TO %s',
+                      CASE grantee WHEN 0 THEN 'PUBLIC' ELSE grantee::regrole::text END)
+        FROM (SELECT DISTINCT grantee FROM pg_class, aclexplode(relacl)
+              WHERE oid = 'saq_jobs'::regclass AND privilege_type = 'UPDATE') AS found
+    LOOP
+        EXECUTE statement;
+    END LOOP;
+END
+$$;

@@ -21,7 +21,7 @@ from service import contract
 from service.db import UNAVAILABLE, Connection, Password, backoff
 from service.queue.broker_queue import BrokerQueue
 from service.queue.bulk_action import BulkAction
-from service.queue.errors import JobNotFoundError, JobStateError
+from service.queue.errors import InvalidOptionError, JobNotFoundError, JobStateError
 from service.queue.interface import BULK_JOBS, new_owner
 from service.queue.job import LeasedJob, retry_delay
 from service.queue.redis import redis_bulk
@@ -332,7 +332,7 @@ class RedisQueue(BrokerQueue, RedisReads):  # type: ignore[misc] # from_url make
     async def restore_jobs(
         self, action: BulkAction, undone: BulkAction, was: list[dict[str, Any]], place: int
     ) -> BulkAction | None:
-        raise NotImplementedError  # `lacks_bulk` refuses it
+        raise InvalidOptionError("action", self.lacks_bulk["undo"])
 
     async def clear(self, status: Status, *, task: str | None = None) -> int:
         cleared = 0

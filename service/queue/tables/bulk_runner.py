@@ -72,6 +72,9 @@ class BulkRunner:
 
     async def _make(self, action: BulkAction) -> None:
         failures, now = 0, action
+        if reason := self._queue.lacks_bulk.get(action.action):  # of the backend before
+            await self._bulk.fail(action.id, reason)
+            return
         while now.state == "running":
             try:
                 made = await self._step(now)

@@ -164,6 +164,31 @@ async def test_a_retry_is_undone(backend: Backend) -> None:
     assert [await queue.attempts(record) for record in before if record] == attempts
 
 
+@pytest.mark.parametrize("scheme", ["redis"])
+async def test_what_another_backend_has_begun_changes_nothing_here(backend: Backend) -> None:
+    queue = await backend.connect()
+    assert isinstance(queue, TableQueue)
+    worker = await backend.work(queue)
+    await put(queue, "echo", key="done")
+    await ended(queue, "done")
+    await backend.stop(worker)
+    queue = await backend.connect()
+    assert isinstance(queue, TableQueue)
+    await queue.fetch(
+        "INSERT INTO bulk_actions (action, filter, keys, who, first, last, place)"
+        " VALUES ('run-now', '{}', '{done}', 'ada', 9, 1, 9)"
+    )
+    async with runner(queue):
+        now = await until(lambda: _stopped(queue), what="it is refused")
+    assert "redis:// retries, cancels and deletes" in str(now.error)
+    assert await queue.job("done") is not None
+
+
+async def _stopped(queue: JobQueue) -> BulkAction | None:
+    now = await queue.bulk.get(1)
+    return now if now.state == "stopped" else None
+
+
 async def test_wrong_requests_name_the_field() -> None:
     wrong: list[tuple[dict[str, Any], str]] = [
         ({"action": "explode"}, "action: is none of retry, cancel"),
