@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from service.queue.interface import MinuteRuns
+from service.queue.reads import MinuteRuns
 
 HEIGHT = 100  # of the drawing; its width is the number of bars
 

@@ -11,9 +11,10 @@ from service.console.charts import Chart, chart
 from service.contract import pool_process
 from service.db import UNAVAILABLE
 from service.queue.causes import cause_of, last_line
-from service.queue.interface import JobQueue, QueueStats
+from service.queue.interface import JobQueue
 from service.queue.job import JobRecord
 from service.queue.job_filter import JobFilter
+from service.queue.reads import QueueStats
 from service.queue.schedule_record import ScheduleRecord
 from service.queue.schedules.schedule_requests import list_schedules
 from service.redact import redacted_text

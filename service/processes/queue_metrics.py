@@ -16,7 +16,8 @@ from service.contract import (
     waiting_dimension,
     worker_dimension,
 )
-from service.queue.interface import JobQueue, QueueStats
+from service.queue.interface import JobQueue
+from service.queue.reads import QueueStats
 from service.settings import Settings
 
 # So often in each period every process checks whether a report is due. When the process that wrote

@@ -28,11 +28,12 @@ from service.queue.errors import (
     WrongQueueError,
 )
 from service.queue.factory import create_queue
-from service.queue.interface import JobQueue, QueueStats
+from service.queue.interface import JobQueue
 from service.queue.job import JobRecord
 from service.queue.job_filter import JobFilter, PayloadField, RecordPage
 from service.queue.memory.memory_queue import MemoryQueue
 from service.queue.postgres.postgres_queue import PostgresQueue
+from service.queue.reads import QueueStats
 from service.queue.schedule_record import ScheduleRecord
 from service.queue.schedules.schedule_requests import (
     ScheduleRequest,

@@ -14,7 +14,8 @@ from litestar.types import ControllerRouterHandler
 
 from service.contract import METRIC_NAMESPACE, Metric
 from service.processes.queue_metrics import Dimension, Reporter
-from service.queue.interface import JobQueue, MinuteRuns
+from service.queue.interface import JobQueue
+from service.queue.reads import MinuteRuns
 from service.settings import Settings
 
 PATH = "/metrics"

@@ -21,11 +21,12 @@ from service import contract
 from service.queue.broker_consumer import BrokerConsumer
 from service.queue.errors import JobNotFoundError, JobStateError
 from service.queue.fetch_order import FetchOrder
-from service.queue.interface import BULK_JOBS, MinuteRuns
+from service.queue.interface import BULK_JOBS
 from service.queue.job import KEEP_FAILED_SECONDS, LeasedJob, retry_delay
 from service.queue.memory.memory_reads import MemoryReads
 from service.queue.memory.memory_rows import Row, WaitingRows, copy_of
 from service.queue.memory.memory_schedules import MemorySchedules
+from service.queue.reads import MinuteRuns
 from service.queue.stock_worker import RUN, UPDATED
 from service.queue.tasks.registry import Registry
 

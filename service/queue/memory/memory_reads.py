@@ -13,10 +13,11 @@ from service.queue.broker_consumer import BrokerConsumer
 from service.queue.broker_queue import BrokerQueue
 from service.queue.causes import JOBS_MAX, Causes, Line, group, last_line
 from service.queue.errors import WorkerNotFoundError, WorkerStateError
-from service.queue.interface import PAGE_ROWS, QueueStats
+from service.queue.interface import PAGE_ROWS
 from service.queue.job import BAD, JobRecord, page_row
 from service.queue.job_filter import JobFilter, RecordPage
 from service.queue.memory.memory_rows import Row, copy_of
+from service.queue.reads import QueueStats
 from service.queue.relatives import CHILDREN_MAX, Relatives, relatives
 from service.queue.tasks.origin import parent_of
 from service.queue.worker_record import WorkerRecord

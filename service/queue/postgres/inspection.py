@@ -12,10 +12,11 @@ from saq.types import CountKind, QueueInfo
 
 from service.db import Connection
 from service.queue import job_blob
-from service.queue.interface import PAGE_ROWS, QueueStats
+from service.queue.interface import PAGE_ROWS
 from service.queue.job import JobRecord, LeasedJob, MalformedJobError, page_row
 from service.queue.postgres import statements as sql
 from service.queue.postgres.surroundings import AROUND
+from service.queue.reads import QueueStats
 from service.queue.tables.table_queue import TableQueue
 from service.queue.waiting import Surroundings
 

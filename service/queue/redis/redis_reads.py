@@ -10,8 +10,9 @@ from saq import Job, Status
 from saq.queue.redis import RedisQueue as SaqRedisQueue
 from saq.types import QueueInfo
 
-from service.queue.interface import PAGE_ROWS, QueueStats
+from service.queue.interface import PAGE_ROWS
 from service.queue.job import MalformedJobError, page_row
+from service.queue.reads import QueueStats
 from service.queue.redis.redis_history import RedisHistory
 from service.queue.redis.redis_jobs import RedisJobs
 from service.queue.tables.table_queue import TableQueue

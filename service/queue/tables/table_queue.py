@@ -18,9 +18,10 @@ from service.queue.attempts import Attempt
 from service.queue.bulk_action import BulkAction
 from service.queue.causes import Causes
 from service.queue.errors import WorkerNotFoundError, WorkerStateError
-from service.queue.interface import PAUSES, JobQueue, MinuteRuns
+from service.queue.interface import PAUSES, JobQueue
 from service.queue.job import JobRecord
 from service.queue.job_filter import JobFilter, RecordPage
+from service.queue.reads import MinuteRuns
 from service.queue.relatives import Relatives
 from service.queue.tables import table_statements
 from service.queue.tables.bulk_table import BulkTable

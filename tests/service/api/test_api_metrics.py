@@ -9,7 +9,7 @@ from litestar import get
 from service.api.routes import metrics_routes
 from service.api.routes.metrics_routes import last_minute, render
 from service.contract import Metric, MetricDimension
-from service.queue.interface import MinuteRuns
+from service.queue.reads import MinuteRuns
 from tests.service.api.api_process import API_KEY, Api
 
 pytest_plugins = ["tests.service.api.conftest_api"]

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from service.console.charts import chart
-from service.queue.interface import MinuteRuns
+from service.queue.reads import MinuteRuns
 
 NOW = datetime(2026, 11, 28, 0, 7, 30, tzinfo=UTC)
 
